@@ -1,0 +1,211 @@
+// The dashboard: what the person does goes to the server, what the server sends is shown.
+
+import { byId, element, minutes, timeOfDay } from './dom.js';
+import { Link } from './link.js';
+import { Alarms, clearLists, listAudit, listRefusal, logEvent } from './panels.js';
+import { SessionEnded, accessToken, cut, signIn, signOut, tokenState } from './session.js';
+import { WardView } from './ward.js';
+
+const alarms = new Alarms();
+const wards = new Map();
+let link;
+let updates = 0;
+let refreshes = 0;
+
+for (const button of document.querySelectorAll('[data-person]')) {
+  button.addEventListener('click', () => enter(button.dataset.person));
+}
+for (const button of document.querySelectorAll('[data-ward]')) {
+  button.addEventListener('click', () => openWard(button));
+}
+byId('sign-out').addEventListener('click', () => leave());
+byId('cut-connection').addEventListener('click', cutConnection);
+byId('connect').addEventListener('click', () => link.start());
+byId('order').addEventListener('submit', order);
+setInterval(tick, 1000);
+tick();
+
+async function enter(person) {
+  const buttons = document.querySelectorAll('[data-person]');
+  byId('sign-in-problem').hidden = true;
+  buttons.forEach((button) => { button.disabled = true; });
+  try {
+    showPerson(await signIn(person, byId('short-tokens').checked));
+    link = new Link({ accessToken, handlers, report });
+    await link.start();
+  } catch (error) {
+    problem(error.message);
+  } finally {
+    buttons.forEach((button) => { button.disabled = false; });
+  }
+}
+
+/** Signs out; `why` is shown when that was not this person's wish. */
+async function leave(why) {
+  const ended = link;
+  link = undefined;
+  document.body.classList.remove('is-signed-in');
+  for (const ward of [...wards.keys()]) closeWard(ward);
+  alarms.clear();
+  if (why) problem(why);
+  // The session ends first on the server, so that nothing can come back to life.
+  await Promise.allSettled([signOut(), ended?.stop()]);
+  showState('Disconnected');
+}
+
+/** What the server calls. */
+const handlers = {
+  WardOpened(ward) {
+    // Opened again, on a connection that came back, or for the first time.
+    if (wards.has(ward.id)) wards.get(ward.id).refill(ward);
+    else {
+      const view = new WardView(ward, { onLeave: () => leaveWard(ward.id), onOrder: chooseFor });
+      wards.set(ward.id, view);
+    }
+    showWards();
+  },
+  VitalsUpdated(vitals) {
+    const ward = wards.get(vitals.ward);
+    if (!ward) return;
+    updates += 1;
+    byId('updates').textContent = updates.toLocaleString();
+    ward.update(vitals);
+    alarms.update(vitals.ward, ward.patients, vitals);
+  },
+  MedicationOrdered({ number, drug, patientName, by }) {
+    logEvent('good', `Order ${number}: ${drug} for ${patientName}, by ${by}`);
+  },
+  AuditOpened(entries) {
+    byId('audit').replaceChildren();
+    entries.forEach(listAudit);
+  },
+  Refused: listAudit,
+};
+
+/** What the connection reports. */
+const report = {
+  state: showState,
+  event: logEvent,
+  refused(what, why) {
+    listRefusal(what, why);
+    logEvent('bad', `Refused: ${what}. ${why}`);
+  },
+  left: closeWard,
+  sessionEnded: (error) => leave(error.message),
+};
+
+async function openWard(button) {
+  const { ward } = button.dataset;
+  if (wards.has(ward)) {
+    wards.get(ward).show();
+    return;
+  }
+  button.disabled = true;
+  const opened = await link.subscribe(ward);
+  button.disabled = false;
+  button.classList.toggle('refused', !opened);
+}
+
+async function leaveWard(ward) {
+  closeWard(ward);
+  await link.leave(ward).catch((error) => logEvent('bad', error.message));
+}
+
+function closeWard(ward) {
+  wards.get(ward)?.remove();
+  wards.delete(ward);
+  alarms.forget(ward);
+  showWards();
+}
+
+async function cutConnection() {
+  logEvent('warning', 'Asking the server to cut this connection');
+  await cut(link.connectionId).catch((error) => logEvent('bad', `Not cut: ${error.message}`));
+}
+
+async function order(event) {
+  event.preventDefault();
+  const drug = byId('order-drug').value.trim();
+  const result = byId('order-result');
+  try {
+    const { number, patientName } = await link.order(byId('order-patient').value, drug);
+    result.textContent = `Order ${number}: ${drug} for ${patientName}.`;
+    result.dataset.kind = 'good';
+    byId('order-drug').value = '';
+  } catch (error) {
+    result.textContent = error.message;
+    result.dataset.kind = 'bad';
+  }
+}
+
+function chooseFor(patientId) {
+  byId('order-patient').value = patientId;
+  byId('order-drug').focus();
+}
+
+function showPerson({ name, role, department }) {
+  clearLists();
+  updates = 0;
+  refreshes = 0;
+  byId('updates').textContent = '0';
+  byId('order-result').textContent = '';
+  byId('initials').textContent = name.split(' ').map((word) => word[0]).join('');
+  byId('signed-in-as').replaceChildren(
+    element('strong', { text: name }),
+    element('span', { text: role === 'Admin' ? 'Administrator' : `${role}, ${department}` }),
+  );
+  byId('audit-panel').hidden = role !== 'Admin';
+  document.querySelectorAll('[data-ward]').forEach((button) => button.classList.remove('refused'));
+  document.body.classList.add('is-signed-in');
+  logEvent('plain', `Signed in as ${name}`);
+}
+
+function showWards() {
+  byId('no-ward').hidden = wards.size > 0;
+  for (const button of document.querySelectorAll('[data-ward]')) {
+    button.setAttribute('aria-pressed', String(wards.has(button.dataset.ward)));
+  }
+  byId('subscriptions').replaceChildren(...[...wards.keys()].map(subscription));
+  const patients = byId('order-patient');
+  const chosen = patients.value;
+  patients.replaceChildren(
+    ...[...wards.values()].flatMap((ward) =>
+      ward.patients.map(({ id, bed, name }) => element('option', { value: id, text: `${bed}  ${name}` })),
+    ),
+  );
+  if ([...patients.options].some((option) => option.value === chosen)) patients.value = chosen;
+}
+
+function subscription(ward) {
+  const leave = element('button', { type: 'button', 'aria-label': `Leave ${ward}`, title: `Leave ${ward}`, text: '×' });
+  leave.addEventListener('click', () => leaveWard(ward));
+  return element('li', {}, element('span', { text: ward }), leave);
+}
+
+function showState(state, connectionId = '') {
+  byId('connection-state').textContent = state;
+  byId('connection-id').textContent = connectionId;
+  byId('cut-connection').disabled = state !== 'Connected';
+  document.body.dataset.connection = state.toLowerCase();
+}
+
+function problem(text) {
+  byId('sign-in-problem').textContent = text;
+  byId('sign-in-problem').hidden = false;
+}
+
+/** Once a second: the clock, how long the token lives, and how long the alarms last. */
+function tick() {
+  byId('clock').textContent = timeOfDay();
+  alarms.render();
+  const token = tokenState();
+  if (!token) return;
+  byId('token-left').textContent = token.left > 0 ? minutes(token.left) : 'expired';
+  byId('token-ring').style.setProperty('--left', String(token.left / token.lifetime));
+  if (token.refreshes > refreshes) logEvent('good', 'The access token was refreshed');
+  refreshes = token.refreshes;
+  // A connection that breaks finds a fresh token. While it is broken, the client asks for one itself.
+  if (token.isExpiringSoon && link?.connectionId) {
+    accessToken().catch((error) => (error instanceof SessionEnded ? leave(error.message) : logEvent('bad', error.message)));
+  }
+}

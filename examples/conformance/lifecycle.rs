@@ -1,0 +1,51 @@
+//! Hubs that do something when a client comes or goes.
+
+use signalr::{Caller, DisconnectReason, HubError, HubResult, hub};
+
+use super::common::{self, Items, secret};
+
+/// Says to the others when somebody comes and goes.
+pub struct LifecycleHub;
+
+#[hub(items = Items, include = common::methods)]
+impl LifecycleHub {
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        caller.others().send("Came", (caller.connection_id(),)).await?;
+        caller.client().send("Welcome", ()).await?;
+        Ok(())
+    }
+
+    async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) -> HubResult {
+        let (name, message) = (reason.map(DisconnectReason::type_name), reason.map(DisconnectReason::message));
+        caller.others().send("Went", (caller.connection_id(), name, message)).await?;
+        Ok(())
+    }
+}
+
+pub struct ThrowOnConnectHub;
+
+#[hub(items = Items, include = common::methods)]
+impl ThrowOnConnectHub {
+    async fn on_connected(&self, _: &Caller<Self>) -> HubResult {
+        Err(secret())
+    }
+}
+
+pub struct ThrowHubOnConnectHub;
+
+#[hub(items = Items, include = common::methods)]
+impl ThrowHubOnConnectHub {
+    async fn on_connected(&self, _: &Caller<Self>) -> HubResult {
+        Err(HubError::new("visible detail"))
+    }
+}
+
+pub struct AbortOnConnectHub;
+
+#[hub(items = Items, include = common::methods)]
+impl AbortOnConnectHub {
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        caller.abort();
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What does every kind of hub look like, with all its options? The hubs that the transcripts, the client tests and the
+//! load tests talk to.
+//!
+//! `cargo run --example conformance -- --urls http://127.0.0.1:5000`; several URLs are separated by `;`, and port 0 finds
+//! a free one.
+
+mod authorized;
+mod bench;
+mod common;
+mod host;
+mod lifecycle;
+mod plain;
+
+use std::error::Error;
+use std::time::Duration;
+
+use signalr::auth::{JwtBearer, Policy, QueryToken};
+use signalr::{SignalR, Transports};
+
+use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
+use bench::BenchHub;
+use lifecycle::{AbortOnConnectHub, LifecycleHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
+use plain::{
+    ConformanceHub, DetailedHub, NoWebSocketsHub, ParallelHub, RelayHub, StatefulHub, TightHub, Version1OnlyHub,
+    WebSocketsOnlyHub,
+};
+
+const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    let urls = host::urls()?;
+    let signalr = server()?;
+    host::run(&urls, signalr).await
+}
+
+fn server() -> Result<SignalR, signalr::BuildError> {
+    let bearer = JwtBearer::hmac(KEY)
+        .issuer("https://issuer.test")
+        .audience("signalr-tests")
+        .query_token(QueryToken::Under("/hubs".into()));
+    SignalR::builder()
+        .authentication(bearer)
+        .policy("DoctorsOnly", Policy::require_role("Doctor"))
+        .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
+        .policy("SameDepartment", Policy::require_claim("department", ["icu", "er"]))
+        .naming(signalr::Naming::DotNet)
+        .hub("/conformance", ConformanceHub)
+        .hub("/detailed", DetailedHub)
+        .enable_detailed_errors(true)
+        .hub("/parallel", ParallelHub)
+        .maximum_parallel_invocations_per_client(4)
+        .hub("/relay", RelayHub)
+        .maximum_parallel_invocations_per_client(4)
+        .hub("/tight", TightHub)
+        .maximum_receive_message_size(Some(256))
+        .handshake_timeout(Duration::from_secs(1))
+        .keep_alive_interval(Duration::from_secs(1))
+        .client_timeout_interval(Duration::from_secs(2))
+        .hub("/stateful", StatefulHub)
+        .hub("/websockets-only", WebSocketsOnlyHub)
+        .transports(Transports::WEB_SOCKETS)
+        .hub("/no-websockets", NoWebSocketsHub)
+        .transports(Transports::SERVER_SENT_EVENTS | Transports::LONG_POLLING)
+        .hub("/version-1-only", Version1OnlyHub)
+        .minimum_protocol_version(1)
+        .hub("/lifecycle", LifecycleHub)
+        .hub("/throw-on-connect", ThrowOnConnectHub)
+        .hub("/throw-hub-on-connect", ThrowHubOnConnectHub)
+        .hub("/abort-on-connect", AbortOnConnectHub)
+        .hub("/bench", BenchHub)
+        .hub("/hubs/clinical", AuthorizedHub)
+        .hub("/hubs/mixed", MixedHub)
+        .hub("/mixed-elsewhere", MixedHub)
+        .hub("/hubs/policy", PolicyHub)
+        .require_authorization("SameDepartment")
+        .hub("/hubs/expiring", ExpiringHub)
+        .build()
+}

@@ -1,0 +1,238 @@
+// Connections that break, are closed by the server, or are stopped, and what automatic reconnect makes of it.
+import assert from 'node:assert/strict';
+import { HttpTransportType, HubConnectionState } from '@microsoft/signalr';
+import { everywhere, overWebSockets } from './support/conformance.mjs';
+import { within } from './support/mailbox.mjs';
+import { mint, nurse } from './support/tokens.mjs';
+
+const SOON = [0, 20, 50, 100, 200];
+
+everywhere('a cut connection comes back under a new id', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const client = await connect('/conformance', { via: between.url, reconnect: true });
+  const first = client.id;
+  between.cut();
+  const lost = await client.reconnecting.next();
+  assert.ok(lost.error instanceof Error);
+  assert.equal(lost.state, HubConnectionState.Reconnecting);
+  const { id, state } = await client.reconnected.next();
+  assert.equal(state, HubConnectionState.Connected);
+  assert.notEqual(id, first);
+  assert.equal(client.id, id);
+  assert.equal(await client.invoke('ConnectionId'), id);
+});
+
+everywhere('groups are gone after a reconnect until they are joined again', async ({ connect, proxy, unique }) => {
+  const between = await proxy();
+  const [group, marker] = [unique('group'), unique('end')];
+  const sender = await connect('/conformance');
+  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  await client.invoke('Join', group);
+  await sender.invoke('ToGroup', group, 'before');
+  assert.equal(await client.messages.next(), 'before');
+
+  between.cut();
+  await client.reconnected.next();
+  await sender.invoke('ToGroup', group, 'while gone');
+  await sender.invoke('ToClient', client.id, marker);
+  assert.deepEqual(await client.messages.until(marker), []);
+
+  await client.invoke('Join', group);
+  await sender.invoke('ToGroup', group, 'after');
+  assert.equal(await client.messages.next(), 'after');
+});
+
+everywhere('groups joined in onreconnected work as before, again and again', async ({ connect, proxy, unique }) => {
+  const between = await proxy();
+  const group = unique('group');
+  const sender = await connect('/conformance');
+  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  await client.invoke('Join', group);
+  client.hub.onreconnected(async () => {
+    await client.invoke('Join', group);
+    await client.invoke('ToCaller', 'joined again');
+  });
+  for (const round of ['first', 'second', 'third']) {
+    between.cut();
+    await client.reconnected.next();
+    assert.equal(await client.messages.next(), 'joined again');
+    await sender.invoke('ToGroup', group, round);
+    assert.equal(await client.messages.next(), round);
+  }
+});
+
+everywhere('every reconnect asks for a token anew, and the server sees it', async ({ connect, proxy, transport }) => {
+  const between = await proxy();
+  let calls = 0;
+  const token = async () => {
+    calls += 1;
+    return mint({ ...nurse, serial: `token ${calls}` });
+  };
+  const client = await connect('/hubs/clinical', { token, via: between.url, reconnect: SOON });
+  // The client asks once to negotiate, and once more for a WebSocket.
+  const perStart = transport === HttpTransportType.WebSockets ? 2 : 1;
+  assert.equal(calls, perStart);
+  assert.deepEqual(await client.invoke('Claims', 'serial'), [`token ${perStart}`]);
+  between.cut();
+  await client.reconnected.next();
+  assert.equal(calls, 2 * perStart);
+  assert.deepEqual(await client.invoke('Claims', 'serial'), [`token ${2 * perStart}`]);
+});
+
+everywhere('a reconnect with a token that no longer holds ends the connection', async ({ connect, proxy }) => {
+  const between = await proxy();
+  let lifetime = 3600;
+  const token = () => mint(nurse, { expiresIn: lifetime });
+  const client = await connect('/hubs/clinical', { token, via: between.url, reconnect: [0, 0] });
+  lifetime = -3600;
+  between.cut();
+  await client.reconnecting.next();
+  assert.deepEqual(await client.closed(), { error: undefined });
+  assert.equal(client.hub.state, HubConnectionState.Disconnected);
+});
+
+everywhere('failed attempts are repeated until one succeeds', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  const refused = within(between.refusals(2), 'two refused attempts');
+  between.refuse();
+  between.cut();
+  await client.reconnecting.next();
+  await refused;
+  between.accept();
+  const { id } = await client.reconnected.next();
+  assert.equal(await client.invoke('ConnectionId'), id);
+});
+
+everywhere('when every attempt failed the connection is closed', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const client = await connect('/conformance', { via: between.url, reconnect: [0, 0, 0] });
+  between.refuse();
+  between.cut();
+  await client.reconnecting.next();
+  assert.deepEqual(await client.closed(), { error: undefined });
+  assert.equal(client.hub.state, HubConnectionState.Disconnected);
+  assert.ok(between.refused >= 3);
+  between.accept();
+  await client.start();
+  assert.equal(await client.invoke('Echo', 'started by hand'), 'started by hand');
+});
+
+everywhere('stop() during a reconnect ends the attempts', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const client = await connect('/conformance', { via: between.url, reconnect: [0, 3_600_000] });
+  const refused = within(between.refusals(1), 'a refused attempt');
+  between.refuse();
+  between.cut();
+  await client.reconnecting.next();
+  await refused;
+  await client.hub.stop();
+  await client.closed();
+  assert.equal(client.hub.state, HubConnectionState.Disconnected);
+});
+
+everywhere('calls under way fail with the cut', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  const notified = client.on('Notified');
+  const call = client.invoke('Slow', 60_000, 1);
+  const failed = assert.rejects(call);
+  // The second call waits for the first: it must not be answered on the new connection either.
+  const waiting = assert.rejects(client.invoke('NotifyThenReturn', 'from the old connection'));
+  between.cut();
+  await Promise.all([failed, waiting]);
+  await client.reconnected.next();
+  await client.invoke('Notify', 'from the new connection');
+  assert.deepEqual(await notified.next(), ['from the new connection']);
+});
+
+overWebSockets('without automatic reconnect a cut closes with its error', async ({ connect, proxy }) => {
+  const between = await proxy();
+  const watcher = await connect('/lifecycle');
+  const went = watcher.on('Went');
+  const client = await connect('/lifecycle', { via: between.url });
+  const id = client.id;
+  between.cut();
+  const { error } = await client.closed();
+  assert.equal(error.message, 'WebSocket closed with status code: 1006 (no reason given).');
+  while ((await went.next())[0] !== id);
+});
+
+everywhere('a connection the server aborts does not come back', async ({ connect }) => {
+  const client = await connect('/conformance', { reconnect: SOON });
+  let attempts = 0;
+  client.hub.onreconnecting(() => (attempts += 1));
+  await assert.rejects(client.invoke('AbortMe'), {
+    message: 'Invocation canceled due to the underlying connection being closed.',
+  });
+  assert.deepEqual(await client.closed(), { error: undefined });
+  assert.equal(client.hub.state, HubConnectionState.Disconnected);
+  assert.equal(attempts, 0);
+});
+
+everywhere('a hub that fails as it is connected to closes, and the client stays away', async ({ client }) => {
+  const refusals = {
+    '/throw-on-connect': 'Server returned an error on close: Connection closed with an error.',
+    '/throw-hub-on-connect':
+      'Server returned an error on close: Connection closed with an error. HubException: visible detail',
+  };
+  for (const [path, text] of Object.entries(refusals)) {
+    const refused = client(path, { reconnect: SOON });
+    let attempts = 0;
+    refused.hub.onreconnecting(() => (attempts += 1));
+    // The close comes right behind the handshake's answer: start() sees it when both come in one piece.
+    const error = await refused.start().then(
+      async () => (await refused.closed()).error,
+      (failure) => failure,
+    );
+    assert.equal(error.message, text, path);
+    assert.equal(attempts, 0, path);
+  }
+});
+
+everywhere('stop() closes without an error and without a reconnect', async ({ connect }) => {
+  const client = await connect('/conformance', { reconnect: SOON });
+  let attempts = 0;
+  client.hub.onreconnecting(() => (attempts += 1));
+  await client.hub.stop();
+  assert.deepEqual(await client.closed(), { error: undefined });
+  assert.equal(client.hub.state, HubConnectionState.Disconnected);
+  assert.equal(attempts, 0);
+  await assert.rejects(client.invoke('Echo', 'x'), {
+    message: "Cannot send data if the connection is not in the 'Connected' State.",
+  });
+});
+
+everywhere('a stopped connection can be started again', async ({ connect }) => {
+  const client = await connect('/conformance');
+  const first = client.id;
+  await client.hub.stop();
+  await client.start();
+  assert.notEqual(client.id, first);
+  assert.equal(await client.invoke('ConnectionId'), client.id);
+});
+
+overWebSockets('a silent connection is given up and made anew', async ({ client, proxy }) => {
+  const between = await proxy();
+  const idle = client('/tight', { via: between.url, reconnect: SOON });
+  idle.hub.serverTimeoutInMilliseconds = 2_500;
+  idle.hub.keepAliveIntervalInMilliseconds = 500;
+  await idle.start();
+  between.freezeWebSockets();
+  const { error } = await idle.reconnecting.next();
+  assert.equal(error.message, 'Server timeout elapsed without receiving a message from the server.');
+  await idle.reconnected.next();
+  assert.equal(await idle.invoke('Echo', 'back'), 'back');
+});
+
+overWebSockets('pings of both sides keep an idle connection', async ({ client, proxy }) => {
+  const between = await proxy();
+  const idle = client('/tight', { via: between.url });
+  idle.hub.serverTimeoutInMilliseconds = 2_500;
+  idle.hub.keepAliveIntervalInMilliseconds = 500;
+  await idle.start();
+  // The hub pings every second and gives a client up after two: past four pings either side would have.
+  await within(between.serverWrites(4), 'four pings of the server');
+  assert.equal(idle.hub.state, HubConnectionState.Connected);
+  assert.equal(await idle.invoke('Echo', 'alive'), 'alive');
+});

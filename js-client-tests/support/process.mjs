@@ -1,0 +1,60 @@
+// Starts one of this project's example servers on a free port and ends it again.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { within } from './mailbox.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const START_MS = 30_000;
+const STOP_MS = 10_000;
+
+/** Where cargo puts the debug build of example `name`. */
+export function exampleBinary(name) {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
+  return path.join(target, 'debug', 'examples', process.platform === 'win32' ? `${name}.exe` : name);
+}
+
+/** Runs `binary` on a free port until `stop()`; resolves when it says where it listens. */
+export async function startServer(binary) {
+  await access(binary).catch(() => {
+    throw new Error(`${binary} is not there: run \`cargo build --examples\`, or \`npm test\`, which does`);
+  });
+  const child = spawn(binary, ['--urls', 'http://127.0.0.1:0'], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const killed = () => child.kill('SIGKILL');
+  process.once('exit', killed);
+
+  const log = [];
+  let found;
+  const listening = new Promise((resolve, reject) => {
+    found = resolve;
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`${binary} ended (${signal ?? code}):\n${log.join('\n')}`)));
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.push(line);
+      const url = /Now listening on: (\S+)/.exec(line)?.[1];
+      if (url) found(url);
+    });
+  }
+  const url = await within(listening, `${binary} to listen`, START_MS);
+
+  return {
+    url,
+    log,
+    async stop() {
+      process.removeListener('exit', killed);
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill();
+      await within(gone, `${binary} to end`, STOP_MS).catch(async (late) => {
+        child.kill('SIGKILL');
+        await gone;
+        throw late;
+      });
+    },
+  };
+}

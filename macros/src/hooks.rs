@@ -1,0 +1,128 @@
+//! `on_connected` and `on_disconnected`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{FnArg, ImplItemFn};
+
+use crate::attributes::{conditions, take};
+use crate::authorize;
+use crate::errors::Errors;
+use crate::method::{our_shape, place, settle};
+use crate::signature::{qualifiers, refuse_conditions};
+
+/// What a hub does when clients come and go; reserved names, which no client can call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Connected,
+    Disconnected,
+}
+
+impl Hook {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "on_connected" => Some(Self::Connected),
+            "on_disconnected" => Some(Self::Disconnected),
+            _ => None,
+        }
+    }
+
+    /// Takes our attributes off `method` and returns the function of the trait that calls it; nothing if it cannot be.
+    pub(crate) fn forward(self, method: &mut ImplItemFn, errors: &mut Errors) -> TokenStream {
+        let mut problems = Errors::default();
+        let name = &method.sig.ident;
+        let called_by_nobody = format!("has no effect: `{name}` is reserved, and no client can call it");
+        for attribute in take(&mut method.attrs, "hub") {
+            problems.at(attribute, &called_by_nobody);
+        }
+        authorize::refuse(&mut method.attrs, &called_by_nobody, &mut problems);
+        authorize::refuse_anonymous(&mut method.attrs, &called_by_nobody, &mut problems);
+        qualifiers(&format!("`{name}`"), &method.sig, &mut problems);
+        self.parameters(method, &mut problems);
+        let valid = problems.is_empty();
+        errors.append(problems);
+        if !valid {
+            return TokenStream::new();
+        }
+        let function = self.function(method);
+        method.attrs.insert(0, our_shape());
+        function
+    }
+
+    /// It takes `&self` and as many of the parameters as it wants, from the left.
+    fn parameters(self, method: &ImplItemFn, errors: &mut Errors) {
+        let mut inputs = method.sig.inputs.iter();
+        match inputs.next() {
+            Some(FnArg::Receiver(receiver))
+                if receiver.reference.is_some() && receiver.mutability.is_none() && receiver.colon_token.is_none() => {}
+            Some(FnArg::Receiver(receiver)) => errors.at(receiver, self.expected()),
+            _ => errors.at(&method.sig.ident, self.expected()),
+        }
+        for (at, input) in inputs.enumerate() {
+            if at >= self.names().len() {
+                errors.at(input, self.expected());
+            } else if let FnArg::Typed(input) = input {
+                refuse_conditions(&input.attrs, errors);
+            }
+        }
+    }
+
+    fn function(self, method: &ImplItemFn) -> TokenStream {
+        let (name, here) = (&method.sig.ident, place(&method.sig.ident));
+        let names = self
+            .names()
+            .iter()
+            .map(|name| format_ident!("{name}", span = here))
+            .collect::<Vec<_>>();
+        let types = match self {
+            Self::Connected => vec![quote!(&::signalr::Caller<Self>)],
+            Self::Disconnected => vec![
+                quote!(&::signalr::Caller<Self>),
+                quote!(::core::option::Option<&::signalr::DisconnectReason>),
+            ],
+        };
+        // Problems with the type of a parameter are shown there.
+        let given = method
+            .sig
+            .inputs
+            .iter()
+            .skip(1)
+            .zip(self.names())
+            .map(|(input, name)| match input {
+                FnArg::Typed(input) => format_ident!("{name}", span = place(&*input.ty)),
+                FnArg::Receiver(_) => format_ident!("{name}", span = here),
+            });
+        let ignored = names.iter().skip(method.sig.inputs.len() - 1);
+        let wait = method.sig.asyncness.map(|_| quote_spanned!(here=> .await));
+        let settled = settle(&method.sig.output, here);
+        let conditions = conditions(&method.attrs);
+        quote_spanned! {here=>
+            #(#conditions)*
+            async fn #name(&self, #(#names: #types),*) -> ::signalr::HubResult {
+                // One of the two is needed, and which is for the compiler to find out.
+                #[allow(unused_imports)]
+                use ::signalr::__private::{ViaResult as _, ViaValue as _};
+                #(let _ = #ignored;)*
+                let value = Self::#name(self, #(#given),*) #wait;
+                let _: () = #settled;
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Connected => &["caller"],
+            Self::Disconnected => &["caller", "reason"],
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Connected => "expected `async fn on_connected(&self, caller: &Caller<Self>) -> HubResult`",
+            Self::Disconnected => {
+                "expected `async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) -> \
+                 HubResult`"
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `#[hub]`: an impl block, and the list of what clients may call in it.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::Parser;
+use syn::{Error, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
+
+use crate::attributes::{conditions, take};
+use crate::authorize;
+use crate::errors::Errors;
+use crate::hooks::Hook;
+use crate::method::{place, register};
+use crate::names::Names;
+
+/// What stands in the parentheses.
+#[derive(Default)]
+struct Options {
+    client: Option<Type>,
+    items: Option<Type>,
+    include: Vec<ExprPath>,
+}
+
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut block = match syn::parse2::<ItemImpl>(item.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            // Anything but an impl block is well in itself; an impl block that is none has a mistake in it.
+            return match syn::parse2::<Item>(item.clone()) {
+                Ok(_) => refuse(Error::new(Span::call_site(), ON_IMPL), item),
+                Err(_) => error.into_compile_error(),
+            };
+        }
+    };
+    if let Some((_, path, _)) = &block.trait_ {
+        return refuse(Error::new_spanned(path, ON_IMPL), item);
+    }
+    let mut errors = Errors::default();
+    let options = errors.keep(Options::parse(arguments)).unwrap_or_default();
+    let implementation = implement(&options, &mut block, &mut errors);
+    let errors = errors.into_tokens();
+    quote!(#block #implementation #errors)
+}
+
+impl Options {
+    fn parse(arguments: TokenStream) -> syn::Result<Self> {
+        if let Ok(text) = syn::parse2::<Lit>(arguments.clone()) {
+            return Err(Error::new(text.span(), EXPECTED));
+        }
+        let mut options = Self::default();
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("include") {
+                options.include.push(meta.value()?.parse()?);
+                return Ok(());
+            }
+            let slot = if meta.path.is_ident("client") {
+                &mut options.client
+            } else if meta.path.is_ident("items") {
+                &mut options.items
+            } else if meta.path.is_ident("name") {
+                return Err(meta.error("a hub has no name on the wire: clients know it by its path"));
+            } else {
+                return Err(meta.error(EXPECTED));
+            };
+            match slot.replace(meta.value()?.parse()?) {
+                None => Ok(()),
+                Some(_) => Err(meta.error("given twice")),
+            }
+        });
+        parser.parse2(arguments)?;
+        Ok(options)
+    }
+}
+
+/// Takes our attributes off the block and returns the implementation of `Hub`.
+fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
+    let rules = authorize::rules(&mut block.attrs, errors);
+    authorize::refuse_anonymous(
+        &mut block.attrs,
+        "has no effect: a hub without `#[authorize]` is open to all",
+        errors,
+    );
+    for attribute in take(&mut block.attrs, "hub") {
+        errors.at(attribute, "an impl block is one hub: write one `#[hub(..)]`");
+    }
+    let (mut names, mut registrations, mut hooks) = (Names::default(), Vec::new(), Vec::new());
+    for item in &mut block.items {
+        match item {
+            ImplItem::Fn(method) => match Hook::named(&method.sig.ident.unraw().to_string()) {
+                Some(hook) => hooks.push(hook.forward(method, errors)),
+                None => registrations.push(register(method, &mut names, errors)),
+            },
+            other => errors.at(
+                other,
+                "a `#[hub]` block holds methods; put the rest into an impl block without it",
+            ),
+        }
+    }
+
+    let here = place(&block.impl_token);
+    let conditions = conditions(&block.attrs);
+    let (generics, _, bounds) = block.generics.split_for_impl();
+    let hub = &block.self_ty;
+    let client = options
+        .client
+        .as_ref()
+        .map_or_else(|| quote!(::signalr::AnyClient), |client| quote!(#client));
+    let items = options
+        .items
+        .as_ref()
+        .map_or_else(|| quote!(()), |items| quote!(#items));
+    let include = &options.include;
+    quote_spanned! {here=>
+        #(#conditions)*
+        #[automatically_derived]
+        impl #generics ::signalr::Hub for #hub #bounds {
+            type Client = #client;
+            type Items = #items;
+
+            fn authorize() -> ::std::vec::Vec<::signalr::auth::Authorize> {
+                ::std::vec![#(#rules),*]
+            }
+
+            // Not every hub needs all of this, and a method that is going away is called all the same.
+            #[allow(deprecated, unused_imports, unused_variables)]
+            fn methods(methods: &mut ::signalr::Methods<Self>) {
+                use ::signalr::__private::{ViaResult as _, ViaValue as _};
+                #(methods.include(#include);)*
+                #(#registrations)*
+            }
+
+            #(#hooks)*
+        }
+    }
+}
+
+fn refuse(error: Error, item: &TokenStream) -> TokenStream {
+    let error = error.into_compile_error();
+    quote!(#error #item)
+}
+
+const EXPECTED: &str = "expected `client = ..`, `items = ..` or `include = ..`";
+
+const ON_IMPL: &str = "`#[hub]` goes on an inherent impl block: `impl MyHub { .. }`";
+
+#[cfg(test)]
+mod tests {
+    use syn::File;
+
+    use super::*;
+
+    fn expanded(arguments: TokenStream, item: &TokenStream) -> String {
+        let tokens = expand(arguments, item);
+        syn::parse2::<File>(tokens.clone()).expect("what is written parses");
+        tokens.to_string().replace(' ', "")
+    }
+
+    #[test]
+    fn block_is_kept_without_our_attributes() {
+        let block = quote! {
+            #[authorize(policy = "P")]
+            impl<R: Wards> Dashboard<R> where R: Clone {
+                /// Said of it.
+                #[cfg(unix)]
+                #[authorize]
+                #[hub(name = "X")]
+                #[inline]
+                async fn a(&self) {}
+            }
+        };
+        let shape = crate::method::our_shape();
+        let kept = quote! {
+            impl<R: Wards> Dashboard<R> where R: Clone {
+                #shape
+                /// Said of it.
+                #[cfg(unix)]
+                #[inline]
+                async fn a(&self) {}
+            }
+        };
+        let (text, kept) = (expanded(TokenStream::new(), &block), kept.to_string().replace(' ', ""));
+        assert!(text.starts_with(&kept), "{text}");
+    }
+
+    #[test]
+    fn implementation_carries_generics_options_and_rules() {
+        let text = expanded(
+            quote!(client = C, items = Mutex<S>, include = one, include = two::<Self>),
+            &quote! {
+                #[authorize(roles = "A")]
+                impl<R: Wards> Dashboard<R> where R: Clone {
+                    #[cfg(unix)]
+                    #[authorize(policy = "P")]
+                    fn a_b(&self, x: u8, caller: &Caller<Self>) -> u8 {}
+                }
+            },
+        );
+        for part in [
+            "impl<R:Wards>::signalr::HubforDashboard<R>whereR:Clone{typeClient=C;typeItems=Mutex<S>;",
+            "::std::vec![::signalr::auth::Authorize::roles(\"A\")]",
+            "methods.include(one);methods.include(two::<Self>);",
+            "#[cfg(unix)]{::signalr::__private::is_param::<u8>();methods.insert(\"AB\",|invocation,arguments|",
+            "Self::a_b(hub,argument_0,",
+            ".authorize(::signalr::auth::Authorize::policy(\"P\"));",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_and_sound_methods_are_kept() {
+        let text = expanded(
+            quote!(rooms = 7),
+            &quote! {
+                impl Chat {
+                    const X: u8 = 1;
+                    fn sound(&self) {}
+                    fn borrows(&self, text: &str, (a, b): (u8, u8)) {}
+                    fn generic<T>(self) {}
+                    #[authorize(roles = "")]
+                    fn on_connected(&self, a: u8, b: u8) {}
+                }
+            },
+        );
+        assert_eq!(text.matches("::core::compile_error!").count(), 8, "{text}");
+        assert_eq!(text.matches("methods.insert(\"Sound\"").count(), 1);
+        assert_eq!(text.matches("methods.insert").count(), 1);
+    }
+
+    #[test]
+    fn hooks_are_forwarded_and_never_registered() {
+        let text = expanded(
+            TokenStream::new(),
+            &quote! {
+                impl Chat {
+                    fn on_connected(&self) {}
+                    async fn on_disconnected(&self, c: &Caller<Self>, r: Option<&DisconnectReason>) -> HubResult {}
+                }
+            },
+        );
+        assert!(text.contains("letvalue=Self::on_connected(self,);"), "{text}");
+        assert!(
+            text.contains("letvalue=Self::on_disconnected(self,caller,reason).await;"),
+            "{text}"
+        );
+        assert!(!text.contains("methods.insert"));
+    }
+}

@@ -1,0 +1,191 @@
+//! From a function's name to the name on the wire.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::{Attribute, Error, Lit, LitStr, Meta};
+
+use crate::attributes::{is, take};
+use crate::errors::Errors;
+
+/// The names that are taken already. Clients call methods ignoring case.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    taken: Vec<(String, String)>,
+}
+
+impl Names {
+    /// Takes `name`, unless another `what` has it.
+    ///
+    /// Of methods that depend on the build's configuration only one may be there in the end, so they do not count.
+    pub(crate) fn add(&mut self, what: &str, name: &LitStr, attributes: &[Attribute], errors: &mut Errors) {
+        if attributes.iter().any(|attribute| is(attribute, "cfg")) {
+            return;
+        }
+        let (key, text) = (fold(&name.value()), name.value());
+        match self.taken.iter().find(|(taken, _)| *taken == key) {
+            Some((_, first)) => {
+                let message = format!("{what} `{text}` is already defined as `{first}` (names are case-insensitive)");
+                errors.push(Error::new(name.span(), message));
+            }
+            None => self.taken.push((key, text)),
+        }
+    }
+}
+
+/// The name of `function` on the wire. Takes `#[hub(name = "..")]` off.
+pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> LitStr {
+    let mut given: Option<LitStr> = None;
+    for attribute in take(attributes, "hub") {
+        // `#[hub]` alone, or C#'s `[HubMethodName("Toast")]`.
+        if !matches!(&attribute.meta, Meta::List(list) if syn::parse2::<Lit>(list.tokens.clone()).is_err()) {
+            errors.at(&attribute, EXPECTED);
+            continue;
+        }
+        let parsed = attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("name") {
+                return Err(meta.error(EXPECTED));
+            }
+            let name: LitStr = meta.value()?.parse()?;
+            if name.value().is_empty() {
+                return Err(Error::new(name.span(), "the name of a method cannot be empty"));
+            }
+            if given.replace(name).is_some() {
+                return Err(meta.error("a method has one name"));
+            }
+            Ok(())
+        });
+        match parsed {
+            Ok(()) if given.is_some() => {}
+            Ok(()) => errors.at(&attribute, EXPECTED),
+            Err(error) => errors.push(error),
+        }
+    }
+    given.unwrap_or_else(|| {
+        let name = pascal_case(&function.unraw().to_string());
+        if name.is_empty() {
+            errors.at(
+                function,
+                "there is no name in this: give one with `#[hub(name = \"..\")]`",
+            );
+        }
+        LitStr::new(&name, function.span())
+    })
+}
+
+const EXPECTED: &str = "expected `#[hub(name = \"..\")]`";
+
+/// `subscribe_to_ward` becomes `SubscribeToWard`: each first letter is made upper case, the underscores go, and nothing
+/// else changes.
+fn pascal_case(snake: &str) -> String {
+    let mut name = String::with_capacity(snake.len());
+    for word in snake.split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+/// Upper case by one-to-one mappings only, as the server looks names up.
+fn fold(name: &str) -> String {
+    let upper = |letter: char| {
+        let mut upper = letter.to_uppercase();
+        match (upper.next(), upper.next()) {
+            (Some(one), None) => one,
+            _ => letter,
+        }
+    };
+    name.chars().map(upper).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::format_ident;
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn name_of(function: &Ident, mut attributes: Vec<Attribute>) -> Result<String, Vec<String>> {
+        let mut errors = Errors::default();
+        let name = wire_name(function, &mut attributes, &mut errors);
+        assert!(
+            attributes.iter().all(|attribute| !is(attribute, "hub")),
+            "all are taken off"
+        );
+        if errors.is_empty() {
+            Ok(name.value())
+        } else {
+            Err(errors.messages())
+        }
+    }
+
+    #[test]
+    fn words_start_with_capitals() {
+        let cases = [
+            ("subscribe_to_ward", "SubscribeToWard"),
+            ("ping", "Ping"),
+            ("upload_ecg", "UploadEcg"),
+            ("count_async", "CountAsync"),
+            ("_leading__double_", "LeadingDouble"),
+            ("ward_7b", "Ward7b"),
+            ("getECG", "GetECG"),
+            ("über_größe", "ÜberGröße"),
+        ];
+        for (function, name) in cases {
+            assert_eq!(pascal_case(function), name);
+        }
+    }
+
+    #[test]
+    fn raw_identifiers_lose_their_prefix() {
+        assert_eq!(name_of(&format_ident!("r#type"), vec![]), Ok("Type".to_owned()));
+    }
+
+    #[test]
+    fn given_name_wins() {
+        let given = vec![parse_quote!(#[doc = "x"]), parse_quote!(#[hub(name = "GetECG")])];
+        assert_eq!(name_of(&format_ident!("ecg"), given), Ok("GetECG".to_owned()));
+        let given = vec![parse_quote!(#[signalr::hub(name = "a b")])];
+        assert_eq!(name_of(&format_ident!("ecg"), given), Ok("a b".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let function = format_ident!("ecg");
+        let cases: [(Attribute, &str); 7] = [
+            (parse_quote!(#[hub]), EXPECTED),
+            (parse_quote!(#[hub("A")]), EXPECTED),
+            (parse_quote!(#[hub()]), EXPECTED),
+            (parse_quote!(#[hub(client = X)]), EXPECTED),
+            (parse_quote!(#[hub(name = 7)]), "expected string literal"),
+            (parse_quote!(#[hub(name = "")]), "the name of a method cannot be empty"),
+            (parse_quote!(#[hub(name = "A", name = "B")]), "a method has one name"),
+        ];
+        for (attribute, message) in cases {
+            assert_eq!(name_of(&function, vec![attribute]), Err(vec![message.to_owned()]));
+        }
+        assert!(name_of(&format_ident!("__"), vec![]).is_err());
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_clash() {
+        let mut names = Names::default();
+        let mut add = |name: &str, attributes: &[Attribute]| {
+            let mut errors = Errors::default();
+            names.add(
+                "hub method",
+                &LitStr::new(name, proc_macro2::Span::call_site()),
+                attributes,
+                &mut errors,
+            );
+            errors.messages()
+        };
+        assert!(add("SendMessage", &[]).is_empty());
+        assert!(add("SendMessages", &[]).is_empty());
+        let clash = "hub method `sendmessage` is already defined as `SendMessage` (names are case-insensitive)";
+        assert_eq!(add("sendmessage", &[]), [clash]);
+        assert!(add("SENDMESSAGE", &[parse_quote!(#[cfg(windows)])]).is_empty());
+        assert!(add("GROẞ", &[]).is_empty(), "ẞ and ß are two letters");
+        assert!(add("groß", &[]).is_empty());
+    }
+}

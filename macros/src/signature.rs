@@ -1,0 +1,271 @@
+//! What the signature of a method may look like.
+
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, FnArg, GenericParam, Ident, Lifetime, Pat, Receiver, ReturnType, Signature, Type, TypeGroup,
+    TypeImplTrait, TypeParamBound, TypeParen, TypePath, TypeReference, TypeTraitObject,
+};
+
+use crate::attributes::is;
+use crate::errors::Errors;
+
+/// A parameter after `&self`.
+pub(crate) enum Parameter<'a> {
+    /// By reference: the caller. The type that is referred to.
+    Caller(&'a Type),
+    /// By value: from the wire.
+    Wire(&'a Type),
+}
+
+/// The parameters of a hub method after `&self`.
+pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> Vec<Parameter<'a>> {
+    let mut inputs = signature.inputs.iter();
+    match inputs.next() {
+        Some(FnArg::Receiver(receiver)) => shared_receiver(receiver, errors),
+        _ => errors.at(
+            &signature.ident,
+            "a hub method takes `&self`; a function without it belongs into an impl block without `#[hub]`",
+        ),
+    }
+    let mut parameters = Vec::new();
+    let mut from_wire = 0;
+    for input in inputs {
+        // A second receiver is for the compiler to refuse.
+        let FnArg::Typed(input) = input else { continue };
+        refuse_conditions(&input.attrs, errors);
+        if !matches!(&*input.pat, Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none())
+            && !matches!(*input.pat, Pat::Wild(_))
+        {
+            errors.at(
+                &input.pat,
+                "a parameter of a hub method is a plain name; take it apart inside",
+            );
+        }
+        if let Type::Reference(reference) = bare(&input.ty) {
+            caller(reference, errors);
+            parameters.push(Parameter::Caller(&reference.elem));
+            continue;
+        }
+        from_wire += 1;
+        if from_wire == MOST_PARAMETERS + 1 {
+            errors.at(
+                input,
+                format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"),
+            );
+        }
+        Owned { errors }.visit_type(&input.ty);
+        parameters.push(Parameter::Wire(&input.ty));
+    }
+    parameters
+}
+
+/// The type inside what `macro_rules!` or somebody puts around it.
+fn bare(mut ty: &Type) -> &Type {
+    while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = ty {
+        ty = elem;
+    }
+    ty
+}
+
+/// How many arguments a call can carry.
+pub(crate) const MOST_PARAMETERS: usize = 12;
+
+/// Whatever else stands before the name.
+pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
+    for parameter in &signature.generics.params {
+        if !matches!(parameter, GenericParam::Lifetime(_)) {
+            errors.at(
+                parameter,
+                format!("{what} cannot be generic: it is called by its name alone"),
+            );
+        }
+    }
+    if let Some(token) = &signature.unsafety {
+        errors.at(
+            token,
+            format!("{what} cannot be unsafe: it is called by anybody, with anything"),
+        );
+    }
+    if let Some(abi) = &signature.abi {
+        errors.at(abi, format!("{what} is a Rust function"));
+    }
+}
+
+/// `&self`, and nothing else.
+fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
+    if receiver.reference.is_none() || receiver.colon_token.is_some() {
+        errors.at(
+            receiver,
+            "a hub method takes `&self`: one hub is shared by all of its connections",
+        );
+    } else if receiver.mutability.is_some() {
+        errors.at(
+            receiver,
+            "a hub method takes `&self`: one hub is shared by all of its connections; what changes stands behind a lock, \
+             or differs by connection in `items`",
+        );
+    }
+}
+
+pub(crate) fn refuse_conditions(attributes: &[Attribute], errors: &mut Errors) {
+    for attribute in attributes
+        .iter()
+        .filter(|attribute| is(attribute, "cfg") || is(attribute, "cfg_attr"))
+    {
+        errors.at(
+            attribute,
+            "a parameter is always there: put the condition on the method",
+        );
+    }
+}
+
+/// References that are surely not the caller. Whether another one is, the compiler finds out by its type.
+fn caller(reference: &TypeReference, errors: &mut Errors) {
+    if reference.mutability.is_some() {
+        errors.at(
+            reference,
+            "by reference is the caller, `&Caller<Self>`; arguments are taken by value",
+        );
+        return;
+    }
+    let owned = match &*reference.elem {
+        Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
+        Type::Slice(_) => "Vec<..>".to_owned(),
+        Type::Path(path) => match path.path.get_ident() {
+            Some(ident) if OWNED.iter().any(|owned| ident == owned) => ident.to_string(),
+            _ => return,
+        },
+        _ => return,
+    };
+    errors.at(reference, format!("arguments from the wire are owned: use `{owned}`"));
+}
+
+const OWNED: [&str; 15] = [
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String",
+];
+
+/// Looks for what a type from the wire cannot have in it.
+struct Owned<'a> {
+    errors: &'a mut Errors,
+}
+
+impl<'ast> Visit<'ast> for Owned<'_> {
+    fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+        match &*reference.elem {
+            Type::Path(path) if path.path.is_ident("str") => {
+                self.errors
+                    .at(reference, "arguments from the wire are owned: use `String`");
+            }
+            _ => self.errors.at(
+                reference,
+                "arguments from the wire are owned: nothing in them can be borrowed",
+            ),
+        }
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        if lifetime.ident != "static" {
+            self.errors.at(
+                lifetime,
+                "arguments from the wire are owned: nothing in them can be borrowed",
+            );
+        }
+    }
+
+    fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
+        self.errors
+            .at(choice, "an argument from the wire has one type: name it");
+    }
+
+    fn visit_type_path(&mut self, path: &'ast TypePath) {
+        if last_is(path, "UploadStream") {
+            self.errors.at(path, STREAMS);
+        } else {
+            visit::visit_type_path(self, path);
+        }
+    }
+}
+
+/// What a hub method cannot return.
+pub(crate) fn output(signature: &Signature, errors: &mut Errors) {
+    if let ReturnType::Type(_, output) = &signature.output {
+        Output { errors }.visit_type(output);
+    }
+}
+
+struct Output<'a> {
+    errors: &'a mut Errors,
+}
+
+impl<'ast> Visit<'ast> for Output<'_> {
+    fn visit_type_impl_trait(&mut self, output: &'ast TypeImplTrait) {
+        if names(output.bounds.iter(), "Stream") {
+            self.errors.at(output, STREAMS);
+        } else if names(output.bounds.iter(), "Future") {
+            self.errors.at(output, "a hub method that waits is an `async fn`");
+        }
+    }
+
+    fn visit_type_trait_object(&mut self, output: &'ast TypeTraitObject) {
+        if names(output.bounds.iter(), "Stream") {
+            self.errors.at(output, STREAMS);
+        } else if names(output.bounds.iter(), "Future") {
+            self.errors.at(output, "a hub method that waits is an `async fn`");
+        }
+    }
+}
+
+const STREAMS: &str = "streaming hub methods are not supported yet";
+
+fn names<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
+    bounds.any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
+        _ => false,
+    })
+}
+
+fn last_is(path: &TypePath, name: &str) -> bool {
+    path.path.segments.last().is_some_and(|last| last.ident == name)
+}
+
+/// The parameters of a client's method: names and types.
+pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> Vec<(&'a Ident, &'a Type)> {
+    let mut inputs = signature.inputs.iter();
+    match inputs.next() {
+        Some(FnArg::Receiver(receiver))
+            if receiver.reference.is_some() && receiver.mutability.is_none() && receiver.colon_token.is_none() => {}
+        Some(FnArg::Receiver(receiver)) => errors.at(receiver, "a method of a client contract takes `&self`"),
+        _ => errors.at(&signature.ident, "a method of a client contract takes `&self`"),
+    }
+    let mut parameters = Vec::new();
+    for input in inputs {
+        let FnArg::Typed(input) = input else { continue };
+        refuse_conditions(&input.attrs, errors);
+        if parameters.len() == MOST_PARAMETERS {
+            errors.at(
+                input,
+                format!("a call carries at most {MOST_PARAMETERS} arguments: put some into a struct"),
+            );
+        }
+        OneType { errors }.visit_type(&input.ty);
+        match &*input.pat {
+            Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none() && name.mutability.is_none() => {
+                parameters.push((&name.ident, &*input.ty));
+            }
+            pattern => errors.at(pattern, "a parameter of a client contract is a plain name"),
+        }
+    }
+    parameters
+}
+
+/// Refuses `impl Trait`.
+struct OneType<'a> {
+    errors: &'a mut Errors,
+}
+
+impl<'ast> Visit<'ast> for OneType<'_> {
+    fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
+        self.errors
+            .at(choice, "an argument of a client contract has one type: name it");
+    }
+}

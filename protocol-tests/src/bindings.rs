@@ -1,0 +1,88 @@
+//! What `${name}` stands for.
+
+use std::collections::HashMap;
+
+/// The values that names were bound to so far.
+#[derive(Debug, Default)]
+pub(crate) struct Bindings(HashMap<String, String>);
+
+impl Bindings {
+    /// What a name is bound to.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Binds a name.
+    pub(crate) fn bind(&mut self, name: &str, value: String) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// The text with every bound `${name}` replaced; one that is not bound stays as it is.
+    pub(crate) fn fill(&self, text: &str) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, name, after)) = next_hole(rest) {
+            filled.push_str(before);
+            match self.get(name) {
+                Some(value) => filled.push_str(value),
+                None => filled.push_str(&rest[before.len()..rest.len() - after.len()]),
+            }
+            rest = after;
+        }
+        filled + rest
+    }
+}
+
+/// The name in a text that is a `${name}` and nothing else.
+pub(crate) fn sole_hole(text: &str) -> Option<&str> {
+    match next_hole(text) {
+        Some(("", name, "")) => Some(name),
+        _ => None,
+    }
+}
+
+/// The first `${name}` in a text: what stands before it, its name, and what stands behind it.
+fn next_hole(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("${")?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(name: &str, value: &str) -> Bindings {
+        let mut bindings = Bindings::default();
+        bindings.bind(name, value.to_owned());
+        bindings
+    }
+
+    #[test]
+    fn every_bound_name_is_filled_in() {
+        assert_eq!(bound("a.id", "7").fill("<${a.id}|${a.id}>"), "<7|7>");
+    }
+
+    #[test]
+    fn name_that_is_not_bound_stays() {
+        assert_eq!(bound("a", "7").fill("x ${b} ${a} y"), "x ${b} 7 y");
+    }
+
+    #[test]
+    fn filled_in_text_is_not_filled_again() {
+        assert_eq!(bound("a", "${a}").fill("${a}"), "${a}");
+    }
+
+    #[test]
+    fn unfinished_hole_stays() {
+        assert_eq!(bound("a", "7").fill("{$a ${a"), "{$a ${a");
+    }
+
+    #[test]
+    fn sole_hole_is_the_whole_text() {
+        assert_eq!(sole_hole("${a.id}"), Some("a.id"));
+        assert_eq!(sole_hole("${a}."), None);
+        assert_eq!(sole_hole(" ${a}"), None);
+        assert_eq!(sole_hole("a"), None);
+    }
+}

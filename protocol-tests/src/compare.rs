@@ -1,0 +1,204 @@
+//! Comparing what was seen with what the transcript shows.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::bindings::{Bindings, sole_hole};
+
+/// One way in which a server did otherwise than the transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The place of the event in the transcript, from 0.
+    pub event: usize,
+    /// What differs, where in the event, and how.
+    pub what: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {}", self.event, self.what)
+    }
+}
+
+/// Compares the fields of a sight. A name that stands alone in `expected` and is not bound yet is bound by this.
+///
+/// JSON is compared as values: the order of keys is free, and numbers are equal when their doubles are.
+pub(crate) fn compare(
+    expected: &Map<String, Value>,
+    actual: &Map<String, Value>,
+    bindings: &mut Bindings,
+) -> Vec<String> {
+    let mut comparison = Comparison { bindings, path: String::new(), differences: Vec::new() };
+    comparison.objects(expected, actual);
+    comparison.differences
+}
+
+/// A value as it is shown in a difference.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}
+
+struct Comparison<'a> {
+    bindings: &'a mut Bindings,
+    path: String,
+    differences: Vec<String>,
+}
+
+impl Comparison<'_> {
+    fn values(&mut self, expected: &Value, actual: &Value) {
+        match (expected, actual) {
+            (Value::Object(expected), Value::Object(actual)) => self.objects(expected, actual),
+            (Value::Array(expected), Value::Array(actual)) => self.arrays(expected, actual),
+            (Value::String(expected), _) => self.text(expected, actual),
+            (Value::Number(want), Value::Number(got)) if want.as_f64() == got.as_f64() => {}
+            (Value::Null | Value::Bool(_), _) if expected == actual => {}
+            _ => self.differ(format_args!("want {} got {}", shown(expected), shown(actual))),
+        }
+    }
+
+    fn objects(&mut self, expected: &Map<String, Value>, actual: &Map<String, Value>) {
+        for (key, value) in expected {
+            self.field(key, Some(value), actual.get(key));
+        }
+        for (key, value) in actual.iter().filter(|(key, _)| !expected.contains_key(*key)) {
+            self.field(key, None, Some(value));
+        }
+    }
+
+    fn arrays(&mut self, expected: &[Value], actual: &[Value]) {
+        for index in 0..expected.len().max(actual.len()) {
+            self.field(&index.to_string(), expected.get(index), actual.get(index));
+        }
+    }
+
+    fn field(&mut self, key: &str, expected: Option<&Value>, actual: Option<&Value>) {
+        let above = self.path.len();
+        self.path.push('.');
+        self.path.push_str(key);
+        match (expected, actual) {
+            // `Vary` says how a cache may keep a response, and no hub response may be kept.
+            _ if self.path == ".headers.vary" => {}
+            (Some(expected), Some(actual)) => self.values(expected, actual),
+            (Some(expected), None) => self.differ(format_args!("missing, want {}", shown(expected))),
+            (None, Some(actual)) => self.differ(format_args!("unexpected {}", shown(actual))),
+            (None, None) => {}
+        }
+        self.path.truncate(above);
+    }
+
+    fn text(&mut self, expected: &str, actual: &Value) {
+        if let Some(name) = sole_hole(expected)
+            && self.bindings.get(name).is_none()
+        {
+            match actual {
+                Value::String(value) if !value.is_empty() => self.bindings.bind(name, value.clone()),
+                _ => self.differ(format_args!("want a value for {expected}, got {}", shown(actual))),
+            }
+            return;
+        }
+        let expected = Value::String(self.bindings.fill(expected));
+        if expected != *actual {
+            self.differ(format_args!("want {} got {}", shown(&expected), shown(actual)));
+        }
+    }
+
+    fn differ(&mut self, how: fmt::Arguments<'_>) {
+        self.differences.push(format!("{}: {how}", self.path));
+    }
+}
+
+/// How much of a value a difference shows; enough for any ordinary message.
+const SHOWN_CHARACTERS: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn differences(expected: Value, actual: Value) -> Vec<String> {
+        differences_with(&mut Bindings::default(), expected, actual)
+    }
+
+    fn differences_with(bindings: &mut Bindings, expected: Value, actual: Value) -> Vec<String> {
+        let (Value::Object(expected), Value::Object(actual)) = (expected, actual) else { panic!("objects, please") };
+        compare(&expected, &actual, bindings)
+    }
+
+    #[test]
+    fn equal_values_do_not_differ_in_any_order_of_keys() {
+        let expected = serde_json::from_str(r#"{"a":1,"b":[true,null,"x",{"c":2.5}]}"#).unwrap();
+        let actual = serde_json::from_str(r#"{"b":[true,null,"\u0078",{"c":2.50}],"a":1}"#).unwrap();
+        assert_eq!(differences(expected, actual), [""; 0]);
+    }
+
+    #[test]
+    fn numbers_are_equal_when_their_doubles_are() {
+        let expected = json!({ "whole": 1, "long": 9_223_372_036_854_776_000_u64, "half": 0.5 });
+        let actual = json!({ "whole": 1.0, "long": i64::MAX, "half": 0.25 });
+        assert_eq!(differences(expected, actual), [".half: want 0.5 got 0.25"]);
+    }
+
+    #[test]
+    fn missing_and_unexpected_fields_differ() {
+        let found = differences(json!({ "json": { "result": null } }), json!({ "json": { "error": "x" } }));
+        assert_eq!(found, [".json.result: missing, want null", ".json.error: unexpected \"x\""]);
+    }
+
+    #[test]
+    fn null_differs_from_nothing_and_from_false() {
+        assert_eq!(differences(json!({ "a": null }), json!({})), [".a: missing, want null"]);
+        assert_eq!(differences(json!({ "a": null }), json!({ "a": false })), [".a: want null got false"]);
+    }
+
+    #[test]
+    fn text_differs_from_the_number_it_spells() {
+        assert_eq!(differences(json!({ "a": "1" }), json!({ "a": 1 })), [".a: want \"1\" got 1"]);
+        assert_eq!(differences(json!({ "a": 1 }), json!({ "a": "1" })), [".a: want 1 got \"1\""]);
+    }
+
+    #[test]
+    fn arrays_of_other_lengths_differ() {
+        assert_eq!(differences(json!({ "a": [1, 2] }), json!({ "a": [1] })), [".a.1: missing, want 2"]);
+        assert_eq!(differences(json!({ "a": [1] }), json!({ "a": [1, 2] })), [".a.1: unexpected 2"]);
+        assert_eq!(differences(json!({ "a": [] }), json!({ "a": {} })), [".a: want [] got {}"]);
+    }
+
+    #[test]
+    fn name_is_bound_once_and_holds_ever_after() {
+        let mut bindings = Bindings::default();
+        let bind = differences_with(&mut bindings, json!({ "id": "${a}" }), json!({ "id": "7" }));
+        let same = differences_with(&mut bindings, json!({ "text": "<${a}>" }), json!({ "text": "<7>" }));
+        let other = differences_with(&mut bindings, json!({ "id": "${a}" }), json!({ "id": "8" }));
+        assert_eq!((bind.len(), same.len()), (0, 0));
+        assert_eq!(other, [".id: want \"7\" got \"8\""]);
+    }
+
+    #[test]
+    fn name_is_bound_to_nothing_but_text() {
+        for value in [json!(null), json!(7), json!("")] {
+            let mut bindings = Bindings::default();
+            let found = differences_with(&mut bindings, json!({ "id": "${a}" }), json!({ "id": value }));
+            assert_eq!(found.len(), 1, "{value}");
+            assert_eq!(bindings.get("a"), None);
+        }
+    }
+
+    #[test]
+    fn vary_is_free_as_a_header_only() {
+        assert_eq!(differences(json!({ "headers": {} }), json!({ "headers": { "vary": "Origin" } })), [""; 0]);
+        assert_eq!(differences(json!({}), json!({ "vary": 1 })), [".vary: unexpected 1"]);
+    }
+
+    #[test]
+    fn long_values_are_shown_in_part() {
+        let text = shown(&json!("é".repeat(1000)));
+        assert!(text.ends_with("… (2002 bytes)"), "{text}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Holds a SignalR server to recorded transcripts of ASP.NET Core.
+//!
+//! A transcript in `fixtures/transcripts/AREA/NAME.json` is one exchange: what the [`Player`] does on the wire, and what
+//! it must see there. Nothing here knows the `signalr` crate, so any server can be held to them:
+//!
+//! ```text
+//! cargo run -p protocol-tests -- http://127.0.0.1:5000 '^invoke/'
+//! ```
+
+mod bindings;
+mod compare;
+mod host;
+mod lanes;
+mod msgpack;
+mod pending;
+mod player;
+mod splitter;
+mod token;
+mod transcript;
+mod wire;
+
+pub use compare::Difference;
+pub use host::{Host, HostError};
+pub use lanes::{Outcome, hold};
+pub use pending::{Pending, PendingError, Verdict};
+pub use player::{Patience, Player};
+pub use token::{Algorithm, TokenRequest};
+pub use transcript::{Action, Body, Event, HeaderLines, Kind, Mode, Opening, ReadError, Sight, Transcript};
+pub use wire::{BadAddress, Server};

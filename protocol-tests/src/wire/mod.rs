@@ -1,0 +1,103 @@
+//! Plain connections to a server: HTTP requests, WebSockets and event streams. Nothing here knows what a hub is, but
+//! for the splitting of what arrives into messages.
+
+mod http;
+mod peer;
+mod sse;
+mod websocket;
+
+use std::str::FromStr;
+
+use ::http::Uri;
+use serde_json::{Map, Value, json};
+
+pub(crate) use peer::Peer;
+
+use crate::bindings::Bindings;
+use crate::transcript::Opening;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    authority: String,
+}
+
+/// An address is not `http://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not of the form http://host:port")]
+#[non_exhaustive]
+pub struct BadAddress(String);
+
+impl Server {
+    /// Starts an HTTP request.
+    pub(crate) fn http(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
+        let request = http::request(self, opening, bindings)?;
+        let server = self.clone();
+        Ok(Peer::start(|reports, _orders| http::run(server, request, reports)))
+    }
+
+    /// Starts to open a WebSocket.
+    pub(crate) fn websocket(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
+        let request = websocket::request(self, opening, bindings)?;
+        let server = self.clone();
+        Ok(Peer::start(|reports, orders| websocket::run(server, request, reports, orders)))
+    }
+
+    /// Starts to ask for server-sent events.
+    pub(crate) fn events(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
+        let request = sse::request(self, opening, bindings)?;
+        let server = self.clone();
+        Ok(Peer::start(|reports, _orders| sse::run(server, request, reports)))
+    }
+}
+
+impl FromStr for Server {
+    type Err = BadAddress;
+
+    fn from_str(address: &str) -> Result<Self, Self::Err> {
+        let bad = || BadAddress(address.to_owned());
+        let uri: Uri = address.parse().map_err(|_| bad())?;
+        match (uri.scheme_str(), uri.authority(), uri.path()) {
+            (Some("http"), Some(authority), "/") if authority.port().is_some() => {
+                Ok(Self { authority: authority.to_string() })
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// A transcript asks for a request that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("no such request can be written: {0}")]
+pub(crate) struct BadRequest(#[from] ::http::Error);
+
+/// The fields of an answer that failed before it was whole.
+fn failure(error: &dyn std::error::Error) -> Map<String, Value> {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    fields([("error", json!(text))])
+}
+
+/// A JSON object.
+fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_is_a_host_with_a_port() {
+        assert_eq!("http://127.0.0.1:5000".parse(), Ok(Server { authority: "127.0.0.1:5000".to_owned() }));
+        assert_eq!("http://localhost:5000/".parse(), Ok(Server { authority: "localhost:5000".to_owned() }));
+        for address in ["", "127.0.0.1:5000", "https://a:1", "http://a", "http://a:1/hub"] {
+            assert_eq!(address.parse::<Server>(), Err(BadAddress(address.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Server-sent events.
+
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+
+use super::http::{builder, exchange, kept, refusal};
+use super::peer::{Arrival, Reports};
+use super::{BadRequest, Server, failure, fields};
+use crate::bindings::Bindings;
+use crate::transcript::Opening;
+
+/// The request that asks for events.
+pub(super) fn request(
+    server: &Server,
+    opening: &Opening,
+    bindings: &Bindings,
+) -> Result<Request<Full<Bytes>>, BadRequest> {
+    let mut request = builder(server, opening, bindings);
+    if let Some(headers) = request.headers_mut() {
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
+    }
+    Ok(request.body(Full::default())?)
+}
+
+/// Reports the data of the events until the response ends.
+pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: Reports) {
+    let exchange = match exchange(&server, request).await {
+        Ok(exchange) if exchange.response.status() == StatusCode::OK => exchange,
+        Ok(exchange) => return reports.send(Arrival::Ended(refusal(exchange).await)),
+        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+    };
+    reports.send(Arrival::Opened(fields([
+        ("open", json!(true)),
+        ("status", json!(StatusCode::OK.as_u16())),
+        ("headers", kept(exchange.response.headers())),
+    ])));
+    let mut body = exchange.response.into_body();
+    let mut events = Events::default();
+    let end = loop {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                for data in frame.data_ref().into_iter().flat_map(|data| events.push(data)) {
+                    reports.send(Arrival::Bytes { bytes: data.into(), binary: false });
+                }
+            }
+            Some(Err(error)) => break failure(&error),
+            None => break fields([("ended", json!(true))]),
+        }
+    };
+    reports.send(Arrival::Ended(end));
+    drop(exchange.connection);
+}
+
+/// Cuts a stream of events into the data of each.
+#[derive(Debug, Default)]
+struct Events {
+    /// What came of the line that is not over yet.
+    line: Vec<u8>,
+    /// The data of the event that is not over yet.
+    data: Option<Vec<u8>>,
+}
+
+impl Events {
+    /// The data of each event that this piece ends.
+    fn push(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
+        let mut ended = Vec::new();
+        for &byte in piece {
+            if byte == b'\n' {
+                let line = std::mem::take(&mut self.line);
+                ended.extend(self.line_ended(line.strip_suffix(b"\r").unwrap_or(&line)));
+            } else {
+                self.line.push(byte);
+            }
+        }
+        ended
+    }
+
+    fn line_ended(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        if line.is_empty() {
+            return self.data.take().filter(|data| !data.is_empty());
+        }
+        // Comments, and fields other than data, say nothing to a hub connection.
+        let value = line.strip_prefix(b"data:")?;
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match &mut self.data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(value);
+            }
+            None => self.data = Some(value.to_vec()),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(pieces: &[&str]) -> Vec<String> {
+        let mut events = Events::default();
+        let data = pieces.iter().flat_map(|piece| events.push(piece.as_bytes()));
+        data.map(|data| String::from_utf8(data).unwrap()).collect()
+    }
+
+    #[test]
+    fn event_ends_at_an_empty_line() {
+        assert_eq!(events(&["data: a\r\n\r\ndata:b\n\ndata: c\n"]), ["a", "b"]);
+    }
+
+    #[test]
+    fn event_may_be_spread_over_pieces() {
+        assert_eq!(events(&["da", "ta: a\r", "\n", "\r", "\n"]), ["a"]);
+    }
+
+    #[test]
+    fn lines_of_data_are_joined() {
+        assert_eq!(events(&["data: a\ndata: b\n\n"]), ["a\nb"]);
+    }
+
+    #[test]
+    fn comments_and_other_fields_are_no_data() {
+        assert_eq!(events(&[":\r\n\r\nevent: x\nid: 1\n\ndata:\n\n"]), [""; 0]);
+    }
+}

@@ -1,0 +1,168 @@
+//! WebSockets, with any headers and without compression.
+
+use std::future::pending;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::http::{builder, exchange, kept, refusal};
+use super::peer::{Arrival, Reports};
+use super::{BadRequest, Server, failure, fields};
+use crate::bindings::Bindings;
+use crate::transcript::Opening;
+
+/// The request that asks for the upgrade.
+pub(super) fn request(
+    server: &Server,
+    opening: &Opening,
+    bindings: &Bindings,
+) -> Result<Request<Full<Bytes>>, BadRequest> {
+    let mut request = builder(server, opening, bindings)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, generate_key());
+    if !opening.subprotocols.is_empty() {
+        request = request.header(SEC_WEBSOCKET_PROTOCOL, opening.subprotocols.join(","));
+    }
+    Ok(request.body(Full::default())?)
+}
+
+/// Reports what comes in and sends what is ordered, until the connection is over.
+pub(super) async fn run(
+    server: Server,
+    request: Request<Full<Bytes>>,
+    reports: Reports,
+    orders: UnboundedReceiver<Message>,
+) {
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
+    let mut exchange = match exchange(&server, request).await {
+        Ok(exchange) if exchange.response.status() == StatusCode::SWITCHING_PROTOCOLS => exchange,
+        Ok(exchange) => return reports.send(Arrival::Ended(refusal(exchange).await)),
+        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+    };
+    if let Some(fault) = fault(exchange.response.headers(), key.as_ref()) {
+        return reports.send(Arrival::Ended(fields([("error", json!(fault))])));
+    }
+    let upgraded = match hyper::upgrade::on(&mut exchange.response).await {
+        Ok(upgraded) => TokioIo::new(upgraded),
+        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+    };
+    let opened = Instant::now();
+    reports.send(Arrival::Opened(opening_fields(exchange.response.headers())));
+    let limits = WebSocketConfig::default().max_message_size(Some(LONGEST_MESSAGE)).max_frame_size(Some(LONGEST_MESSAGE));
+    let (sink, stream) = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await.split();
+    // Reading goes on while a write waits: a server may well wait for its own writes before it reads on.
+    let mut end = tokio::select! {
+        end = receive(stream, &reports) => end,
+        () = transmit(sink, orders) => unreachable!("sending never ends by itself"),
+    };
+    if end.contains_key("code") {
+        end.insert("elapsedMs".to_owned(), json!(u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX)));
+    }
+    reports.send(Arrival::Ended(end));
+}
+
+/// What is wrong with a response that switches protocols.
+fn fault(headers: &HeaderMap, key: Option<&HeaderValue>) -> Option<String> {
+    let accept = key.map(|key| derive_accept_key(key.as_bytes()));
+    if headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes) != accept.as_deref().map(str::as_bytes) {
+        return Some("the server accepts another key".to_owned());
+    }
+    let extensions = headers.get(SEC_WEBSOCKET_EXTENSIONS)?;
+    Some(format!("the server turns on an extension: {}", String::from_utf8_lossy(extensions.as_bytes())))
+}
+
+fn opening_fields(headers: &HeaderMap) -> Map<String, Value> {
+    let mut opened = fields([("open", json!(true))]);
+    if let Some(protocol) = headers.get(SEC_WEBSOCKET_PROTOCOL) {
+        opened.insert("subprotocol".to_owned(), json!(String::from_utf8_lossy(protocol.as_bytes())));
+    }
+    opened
+}
+
+/// Reports messages until the TCP connection ends, and returns the fields of that end.
+async fn receive(stream: impl Stream<Item = Result<Message, Error>>, reports: &Reports) -> Map<String, Value> {
+    let mut stream = pin!(stream);
+    let mut close = None;
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => reports.send(Arrival::Bytes { bytes: text.into(), binary: false }),
+            Some(Ok(Message::Binary(bytes))) => reports.send(Arrival::Bytes { bytes, binary: true }),
+            Some(Ok(Message::Close(frame))) => close = Some(frame),
+            Some(Ok(_)) => {}
+            // Once the server has said that it closes, it does not matter how it lets the connection go.
+            Some(Err(_)) | None if close.is_some() => return closed(close.flatten(), NO_STATUS),
+            Some(Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                return closed(None, ABNORMAL_CLOSURE);
+            }
+            Some(Err(error)) => return failure(&error),
+        }
+    }
+}
+
+fn closed(frame: Option<CloseFrame>, without: u16) -> Map<String, Value> {
+    let (code, reason) = frame.map_or((without, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
+    fields([("code", json!(code)), ("reason", json!(reason))])
+}
+
+/// Sends what is ordered. When the connection is over, which the receiving half reports, orders have no effect.
+async fn transmit(sink: impl Sink<Message, Error = Error>, mut orders: UnboundedReceiver<Message>) {
+    let mut sink = pin!(sink);
+    while let Some(message) = orders.recv().await {
+        if sink.send(message).await.is_err() {
+            break;
+        }
+    }
+    pending().await
+}
+
+/// Far beyond what any transcript makes a server send.
+const LONGEST_MESSAGE: usize = 1 << 28;
+
+/// The code for a close frame without one. RFC 6455 § 7.4.1.
+const NO_STATUS: u16 = 1005;
+
+/// The code for an end without a close frame. RFC 6455 § 7.4.1.
+const ABNORMAL_CLOSURE: u16 = 1006;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(extension: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        if let Some(extension) = extension {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(extension));
+        }
+        headers
+    }
+
+    #[test]
+    fn upgrade_must_accept_the_key_and_turn_nothing_on() {
+        // The example of RFC 6455 § 1.3.
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(fault(&headers(None), Some(&key)), None);
+        assert!(fault(&headers(None), Some(&HeaderValue::from_static("another"))).is_some());
+        assert!(fault(&HeaderMap::new(), Some(&key)).is_some());
+        assert!(fault(&headers(Some("permessage-deflate")), Some(&key)).is_some());
+    }
+}

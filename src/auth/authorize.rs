@@ -1,0 +1,246 @@
+//! Rules: which policies a hub or a method asks for.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::policy::{Policy, eq_ignore_case};
+use super::user::User;
+
+/// One demand for authorization on a hub, a route or a method; C#'s `[Authorize]` as data.
+///
+/// Several of them must all be met. Names are looked up when the server is built.
+///
+/// ```
+/// # use signalr::auth::Authorize;
+/// const MEMBERS: Authorize = Authorize::user();
+/// const DOCTORS: Authorize = Authorize::policy("DoctorsOnly");
+/// const STAFF: Authorize = Authorize::roles("Doctor, Nurse");   // one of them
+/// let from_configuration = Authorize::from(String::from("DoctorsOnly"));
+/// assert_eq!(from_configuration, DOCTORS);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorize {
+    policy: Option<Cow<'static, str>>,
+    roles: Option<Cow<'static, str>>,
+}
+
+impl Authorize {
+    /// Asks for an authenticated user: the default policy. C#: `[Authorize]`.
+    pub const fn user() -> Self {
+        Self::new(None, None)
+    }
+
+    /// Asks for a policy by its name. C#: `[Authorize(Policy = "..")]`.
+    pub const fn policy(name: &'static str) -> Self {
+        Self::new(Some(name), None)
+    }
+
+    /// Asks for one of these roles, parted by commas; blanks around them do not count. C#: `[Authorize(Roles = "A, B")]`.
+    pub const fn roles(roles: &'static str) -> Self {
+        Self::new(None, Some(roles))
+    }
+
+    /// Asks for a policy, for one of some roles, for both, or with neither for an authenticated user.
+    pub const fn new(policy: Option<&'static str>, roles: Option<&'static str>) -> Self {
+        const fn borrowed(name: Option<&'static str>) -> Option<Cow<'static, str>> {
+            match name {
+                Some(name) => Some(Cow::Borrowed(name)),
+                None => None,
+            }
+        }
+        Self {
+            policy: borrowed(policy),
+            roles: borrowed(roles),
+        }
+    }
+}
+
+/// The policy of this name.
+impl From<&'static str> for Authorize {
+    fn from(policy: &'static str) -> Self {
+        Self::policy(policy)
+    }
+}
+
+/// The policy of this name.
+impl From<String> for Authorize {
+    fn from(policy: String) -> Self {
+        Self {
+            policy: Some(Cow::Owned(policy)),
+            roles: None,
+        }
+    }
+}
+
+/// Why the policies of a server cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A rule asks for a policy that nobody added.
+    #[error("there is no authorization policy {name:?}")]
+    Unknown {
+        /// The name as the rule has it.
+        name: String,
+    },
+    /// Two policies have one name; the case of names does not count.
+    #[error("there are two authorization policies {name:?}")]
+    Duplicate {
+        /// The name of the second.
+        name: String,
+    },
+    /// A policy asks for one of no roles, of no values or of no policies, so nobody could ever meet it.
+    #[error("nobody can meet the authorization policy {name:?}: it asks for one of nothing")]
+    Impossible {
+        /// The name of the policy, `default` or `fallback`.
+        name: String,
+    },
+    /// A rule asks for roles and names none.
+    #[error("an authorization rule names no role: {roles:?}")]
+    NoRoles {
+        /// The roles as the rule has them.
+        roles: String,
+    },
+}
+
+/// The policies of a server by name. Names ignore case, as ASP.NET's do.
+#[derive(Clone, Debug)]
+pub(crate) struct Policies {
+    named: Vec<(String, Policy)>,
+    default: Policy,
+    fallback: Option<Policy>,
+}
+
+impl Policies {
+    /// Adds a policy; a second one of the same name is an error in [`validate`](Self::validate).
+    pub(crate) fn add(&mut self, name: impl Into<String>, policy: Policy) {
+        self.named.push((name.into(), policy));
+    }
+
+    /// What a rule asks for that names neither policy nor roles: by default an authenticated user.
+    pub(crate) fn set_default(&mut self, policy: Policy) {
+        self.default = policy;
+    }
+
+    /// What endpoints without any rule ask for: by default nothing. It never reaches methods.
+    pub(crate) fn set_fallback(&mut self, policy: Policy) {
+        self.fallback = Some(policy);
+    }
+
+    /// Finds what is wrong with the policies themselves.
+    pub(crate) fn validate(&self) -> Result<(), PolicyError> {
+        for (index, (name, policy)) in self.named.iter().enumerate() {
+            if self.named[..index]
+                .iter()
+                .any(|(earlier, _)| eq_ignore_case(earlier, name))
+            {
+                return Err(PolicyError::Duplicate { name: name.clone() });
+            }
+            possible(name, policy)?;
+        }
+        possible("default", &self.default)?;
+        self.fallback
+            .as_ref()
+            .map_or(Ok(()), |policy| possible("fallback", policy))
+    }
+
+    /// The rules of a method: all of these must be met, and without any the method is open.
+    pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+        let mut policies = Vec::with_capacity(rules.len());
+        for rule in rules {
+            self.add_rule(rule, &mut policies)?;
+        }
+        Ok(Rules(policies.into()))
+    }
+
+    /// The rules of an endpoint: all of these must be met, and without any the fallback policy.
+    pub(crate) fn endpoint_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+        match &self.fallback {
+            Some(fallback) if rules.is_empty() => Ok(Rules([fallback.clone()].into())),
+            _ => self.method_rules(rules),
+        }
+    }
+
+    /// aspnet: AuthorizationPolicy.cs, `CombineAsync`.
+    fn add_rule(&self, rule: &Authorize, policies: &mut Vec<Policy>) -> Result<(), PolicyError> {
+        if let Some(name) = &rule.policy {
+            let found = self.named.iter().find(|(known, _)| eq_ignore_case(known, name));
+            let (_, policy) = found.ok_or_else(|| PolicyError::Unknown {
+                name: name.clone().into_owned(),
+            })?;
+            policies.push(policy.clone());
+        }
+        if let Some(roles) = &rule.roles {
+            let mut names = roles
+                .split(',')
+                .map(str::trim)
+                .filter(|role| !role.is_empty())
+                .peekable();
+            if names.peek().is_none() {
+                return Err(PolicyError::NoRoles {
+                    roles: roles.clone().into_owned(),
+                });
+            }
+            policies.push(Policy::require_any_role(names));
+        }
+        if rule.policy.is_none() && rule.roles.is_none() {
+            policies.push(self.default.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            named: Vec::new(),
+            default: Policy::require_authenticated_user(),
+            fallback: None,
+        }
+    }
+}
+
+fn possible(name: &str, policy: &Policy) -> Result<(), PolicyError> {
+    if policy.is_impossible() {
+        Err(PolicyError::Impossible { name: name.to_owned() })
+    } else {
+        Ok(())
+    }
+}
+
+/// The policies that a hub or a method asks for, all of which must allow a user. Empty rules let everybody pass.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules(Arc<[Policy]>);
+
+impl Rules {
+    /// Whether nothing is asked for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this user may.
+    pub(crate) fn check(&self, user: &User) -> bool {
+        self.0.iter().all(|policy| policy.allows(user))
+    }
+
+    /// What becomes of a request of this user. aspnet: PolicyEvaluator.cs, `AuthorizeAsync`.
+    pub(crate) fn decide(&self, user: &User) -> Decision {
+        if self.check(user) {
+            Decision::Allow
+        } else if user.is_authenticated() {
+            Decision::Forbid
+        } else {
+            Decision::Challenge
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It goes on.
+    Allow,
+    /// 401 with a challenge: who is it?
+    Challenge,
+    /// 403: known, and not allowed.
+    Forbid,
+}

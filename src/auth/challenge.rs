@@ -1,0 +1,108 @@
+//! Why a token was refused, and how a client is told.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use http::HeaderValue;
+
+use super::date::DateText;
+
+/// Why the token of a request was refused.
+///
+/// It matters only when something asks for authorization: elsewhere a request with a bad token is anonymous.
+/// It never holds the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthFailure(pub(super) Reason);
+
+/// The failures that ASP.NET tells apart. Times are seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Not a JWT, too long, or claims of the wrong type.
+    Malformed,
+    /// No key verifies it.
+    KeyNotFound,
+    /// Unsigned, or not signed with the key that it names.
+    InvalidSignature,
+    NoExpiration,
+    InvalidLifetime {
+        not_before: i64,
+        expires: i64,
+    },
+    NotYetValid {
+        not_before: i64,
+    },
+    Expired {
+        expires: i64,
+    },
+    NoAudience,
+    /// For somebody else. ASP.NET prints `(null)` for the audience.
+    InvalidAudience,
+    /// From somebody else; nothing if the issuer was `null`.
+    InvalidIssuer(Option<String>),
+}
+
+impl AuthFailure {
+    /// The sentence for the client, or nothing where ASP.NET has none. aspnet: JwtBearerHandler.cs, `CreateErrorDescription`.
+    pub fn description(&self) -> Option<Cow<'static, str>> {
+        let text = match &self.0 {
+            Reason::Malformed => return None,
+            Reason::KeyNotFound => return Some("The signature key was not found".into()),
+            Reason::InvalidSignature => return Some("The signature is invalid".into()),
+            Reason::NoExpiration => return Some("The token has no expiration".into()),
+            Reason::NoAudience => return Some("The audience 'empty' is invalid".into()),
+            Reason::InvalidAudience => return Some("The audience '(null)' is invalid".into()),
+            Reason::InvalidLifetime { not_before, expires } => {
+                let (not_before, expires) = (DateText(*not_before), DateText(*expires));
+                format!("The token lifetime is invalid; NotBefore: '{not_before}', Expires: '{expires}'")
+            }
+            Reason::NotYetValid { not_before } => format!("The token is not valid before '{}'", DateText(*not_before)),
+            Reason::Expired { expires } => format!("The token expired at '{}'", DateText(*expires)),
+            Reason::InvalidIssuer(issuer) => {
+                format!("The issuer '{}' is invalid", issuer.as_deref().unwrap_or("(null)"))
+            }
+        };
+        Some(text.into())
+    }
+}
+
+impl fmt::Display for AuthFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description().as_deref().unwrap_or("The token is malformed"))
+    }
+}
+
+impl Error for AuthFailure {}
+
+impl From<Reason> for AuthFailure {
+    fn from(reason: Reason) -> Self {
+        Self(reason)
+    }
+}
+
+/// The `WWW-Authenticate` header of a 401. aspnet: JwtBearerHandler.cs, `HandleChallengeAsync`.
+pub(super) fn challenge_header(failure: Option<&AuthFailure>) -> HeaderValue {
+    let Some(failure) = failure else {
+        return HeaderValue::from_static("Bearer");
+    };
+    let description = failure.description().and_then(|text| {
+        let text = quotable(&text);
+        HeaderValue::try_from(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"")).ok()
+    });
+    description.unwrap_or_else(|| HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+/// What may stand between the quotes of an `error_description` (RFC 6750 § 3): no quote, backslash or control character, and ASCII only.
+fn quotable(text: &str) -> String {
+    let allowed = |c: char| {
+        if matches!(c, ' '..='~' if c != '"' && c != '\\') {
+            c
+        } else {
+            '?'
+        }
+    };
+    text.chars().take(LONGEST_DESCRIPTION).map(allowed).collect()
+}
+
+/// The fixed texts take at most 103 characters; the rest is room for an issuer, which the client chose.
+const LONGEST_DESCRIPTION: usize = 400;

@@ -1,0 +1,125 @@
+//! From the payload of a token to claims.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::claim_types;
+use super::date;
+use super::json::{self, Kind};
+use super::user::Claim;
+
+/// The claims of a token as they stand there, with those read that decide whether it is valid.
+pub(super) struct Payload<'a> {
+    members: Vec<(String, &'a RawValue)>,
+    /// In seconds since 1970, as `not_before` is.
+    pub(super) expires: Option<i64>,
+    pub(super) not_before: Option<i64>,
+    pub(super) issuer: Issuer,
+    pub(super) audiences: Vec<String>,
+}
+
+/// What `iss` says.
+#[derive(Default)]
+pub(super) enum Issuer {
+    #[default]
+    Missing,
+    Null,
+    Named(String),
+}
+
+impl<'a> Payload<'a> {
+    /// Reads the claims; nothing if they are no object, or if one of the registered claims is of the wrong type.
+    ///
+    /// Of claims with one name the last counts, in the place of the first; all of them must be well-formed.
+    pub(super) fn parse(json: &'a [u8]) -> Option<Self> {
+        let mut payload = Self {
+            members: Vec::new(),
+            expires: None,
+            not_before: None,
+            issuer: Issuer::Missing,
+            audiences: Vec::new(),
+        };
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (name, value) in json::members(json)? {
+            payload.read(&name, value)?;
+            match places.get(&name) {
+                Some(&place) => payload.members[place].1 = value,
+                None => {
+                    places.insert(name.clone(), payload.members.len());
+                    payload.members.push((name, value));
+                }
+            }
+        }
+        Some(payload)
+    }
+
+    /// The claims, under the names of .NET if `mapped`; nothing if one is no text that could be read.
+    pub(super) fn claims(&self, mapped: bool) -> Option<Vec<Claim>> {
+        let mut claims = Vec::with_capacity(self.members.len());
+        for (name, value) in &self.members {
+            let long = mapped.then(|| claim_types::long_name(name)).flatten();
+            let claim_type: Arc<str> = long.unwrap_or(name).into();
+            match (name.as_str(), json::kind(value)) {
+                ("aud", _) => {
+                    claims.extend(
+                        self.audiences
+                            .iter()
+                            .map(|audience| Claim::new(claim_type.clone(), &**audience)),
+                    );
+                }
+                ("exp" | "nbf" | "iat", _) => claims.push(Claim::new(claim_type, json::integer(value)?.to_string())),
+                (_, Kind::Array) => {
+                    for element in json::elements(value)? {
+                        claims.push(Claim::new(claim_type.clone(), text(element)?));
+                    }
+                }
+                _ => claims.push(Claim::new(claim_type, text(value)?)),
+            }
+        }
+        Some(claims)
+    }
+
+    /// Takes note of a claim that has a meaning; nothing if it is of the wrong type.
+    fn read(&mut self, name: &str, value: &RawValue) -> Option<()> {
+        match (name, json::kind(value)) {
+            ("exp", _) => self.expires = Some(time(value)?),
+            ("nbf", _) => self.not_before = Some(time(value)?),
+            ("iat", _) => {
+                json::integer(value)?;
+            }
+            ("iss", Kind::Null) => self.issuer = Issuer::Null,
+            ("iss", _) => self.issuer = Issuer::Named(json::string(value)?),
+            ("aud", Kind::Null) => self.audiences = Vec::new(),
+            ("aud", Kind::String) => self.audiences = vec![json::string(value)?],
+            ("aud", _) => {
+                let named = |element: &&RawValue| json::kind(element) != Kind::Null;
+                self.audiences = json::elements(value)?
+                    .into_iter()
+                    .filter(named)
+                    .map(json::string)
+                    .collect::<Option<_>>()?;
+            }
+            ("sub", Kind::Bool | Kind::Array | Kind::Object) => return None,
+            ("jti" | "azp", kind) if !matches!(kind, Kind::String | Kind::Null) => return None,
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// One value as the text of a claim: strings as they are, numbers in .NET's invariant spelling, what is nested as its JSON.
+fn text(value: &RawValue) -> Option<Box<str>> {
+    Some(match json::kind(value) {
+        Kind::String => json::string(value)?.into(),
+        Kind::Null => "".into(),
+        Kind::Number => json::number_text(value.get()).into(),
+        Kind::Bool | Kind::Array | Kind::Object => value.get().into(),
+    })
+}
+
+/// IdentityModel: EpochTime.cs, which knows no time before 1970 and none after 9999.
+fn time(value: &RawValue) -> Option<i64> {
+    Some(json::integer(value)?.clamp(0, date::LATEST))
+}

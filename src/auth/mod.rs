@@ -1,0 +1,47 @@
+//! Who is calling, and what they may do.
+//!
+//! [`JwtBearer`] reads the bearer token of a request and turns it into a [`User`]. A [`Policy`] says which users pass, an
+//! [`Authorize`] rule asks for one. Texts, order of checks and names of claims are those of ASP.NET Core's `AddJwtBearer`,
+//! so that a client or a proxy sees no difference.
+//!
+//! Nothing here knows hubs or connections, and nothing prints a token.
+
+mod authorize;
+pub use authorize::{Authorize, PolicyError};
+pub(crate) use authorize::{Decision, Policies, Rules};
+
+mod challenge;
+pub use challenge::AuthFailure;
+
+pub mod claim_types;
+
+mod claims;
+
+mod date;
+
+mod json;
+
+mod jwt;
+pub use jwt::{AuthConfigError, Authentication, JwtBearer};
+
+mod key;
+pub use key::{KeyError, SigningKey};
+
+mod policy;
+pub use policy::Policy;
+
+mod redact;
+pub(crate) use redact::strip_access_token;
+pub use redact::{RedactedUri, redact_query};
+
+mod request;
+pub(crate) use request::AuthRequest;
+pub use request::QueryToken;
+
+mod token;
+
+mod user;
+pub use user::{Claim, Claims, User, UserBuilder};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What users must be or have.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::user::User;
+
+/// A condition on users; ASP.NET's `AuthorizationPolicy`.
+///
+/// A policy holds when all its requirements do. It never holds for an anonymous user, unless it says
+/// [`anonymous_ok`](Self::anonymous_ok): an assertion written for known users must not let strangers in by accident.
+///
+/// ```
+/// # use signalr::auth::{Policy, User};
+/// let policy = Policy::require_any_role(["Doctor", "Nurse"])
+///     .and(Policy::require_claim("department", ["icu", "er"]))
+///     .and(Policy::require(|user| !user.is_in_role("Suspended")));
+/// assert!(policy.allows(&User::builder().role("Nurse").claim("department", "er").build()));
+/// assert!(!policy.allows(&User::anonymous()));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a policy does nothing until something asks for it"]
+pub struct Policy {
+    requirements: Vec<Requirement>,
+    anonymous_ok: bool,
+}
+
+#[derive(Clone)]
+enum Requirement {
+    AnyRole(Vec<String>),
+    Claim {
+        claim_type: String,
+        values: Option<Vec<String>>,
+    },
+    UserName(String),
+    Assertion(Arc<dyn Fn(&User) -> bool + Send + Sync>),
+    AnyOf(Vec<Policy>),
+}
+
+impl Policy {
+    /// Any authenticated user. C#: `RequireAuthenticatedUser`.
+    pub fn require_authenticated_user() -> Self {
+        Self {
+            requirements: Vec::new(),
+            anonymous_ok: false,
+        }
+    }
+
+    /// Users in this role; case counts. C#: `RequireRole`.
+    pub fn require_role(role: impl Into<String>) -> Self {
+        Self::require_any_role([role])
+    }
+
+    /// Users in at least one of these roles. C#: `RequireRole` with several.
+    ///
+    /// Without any role it holds for nobody, and building the server reports it.
+    pub fn require_any_role<R: Into<String>>(roles: impl IntoIterator<Item = R>) -> Self {
+        Self::of(Requirement::AnyRole(roles.into_iter().map(Into::into).collect()))
+    }
+
+    /// Users with a claim of this type, of whatever value. C#: `RequireClaim` without values.
+    ///
+    /// The case of the type does not count.
+    pub fn has_claim(claim_type: impl Into<String>) -> Self {
+        Self::of(Requirement::Claim {
+            claim_type: claim_type.into(),
+            values: None,
+        })
+    }
+
+    /// Users with a claim of this type and one of these values. C#: `RequireClaim`.
+    ///
+    /// The case of the type does not count, that of the values does. Without any value it holds for nobody, and
+    /// building the server reports it; C# takes that for [`has_claim`](Self::has_claim), which opens the door when a
+    /// list from the configuration is empty.
+    pub fn require_claim<V: Into<String>>(claim_type: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        let values = Some(values.into_iter().map(Into::into).collect());
+        Self::of(Requirement::Claim {
+            claim_type: claim_type.into(),
+            values,
+        })
+    }
+
+    /// The user of this name; case counts. C#: `RequireUserName`.
+    pub fn require_user_name(name: impl Into<String>) -> Self {
+        Self::of(Requirement::UserName(name.into()))
+    }
+
+    /// Users of whom this is true. C#: `RequireAssertion`.
+    pub fn require(assertion: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
+        Self::of(Requirement::Assertion(Arc::new(assertion)))
+    }
+
+    /// Users whom at least one of these policies allows.
+    ///
+    /// Without any policy it holds for nobody, and building the server reports it.
+    pub fn any_of(policies: impl IntoIterator<Item = Self>) -> Self {
+        // Whether strangers may pass is for each of the policies to say.
+        Self::of(Requirement::AnyOf(policies.into_iter().collect())).anonymous_ok()
+    }
+
+    /// Users whom both policies allow.
+    pub fn and(mut self, other: Self) -> Self {
+        self.requirements.extend(other.requirements);
+        self.anonymous_ok &= other.anonymous_ok;
+        self
+    }
+
+    /// Lets anonymous users pass too, if they meet the requirements, as every policy of ASP.NET does.
+    pub fn anonymous_ok(mut self) -> Self {
+        self.anonymous_ok = true;
+        self
+    }
+
+    /// Whether this user meets the policy.
+    pub fn allows(&self, user: &User) -> bool {
+        (self.anonymous_ok || user.is_authenticated())
+            && self.requirements.iter().all(|requirement| requirement.is_met_by(user))
+    }
+
+    /// Whether the policy has a requirement that nobody can meet.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.requirements.iter().any(Requirement::is_impossible)
+    }
+
+    fn of(requirement: Requirement) -> Self {
+        Self {
+            requirements: vec![requirement],
+            anonymous_ok: false,
+        }
+    }
+}
+
+impl Requirement {
+    fn is_met_by(&self, user: &User) -> bool {
+        match self {
+            Self::AnyRole(roles) => roles.iter().any(|role| user.is_in_role(role)),
+            // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
+            Self::Claim { claim_type, values } => user
+                .all_claims()
+                .filter(|claim| eq_ignore_case(claim.claim_type(), claim_type))
+                .any(|claim| {
+                    values
+                        .as_ref()
+                        .is_none_or(|values| values.iter().any(|value| value == claim.value()))
+                }),
+            Self::UserName(name) => user.name() == Some(name),
+            Self::Assertion(assertion) => assertion(user),
+            Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows(user)),
+        }
+    }
+
+    fn is_impossible(&self) -> bool {
+        match self {
+            Self::AnyRole(roles) => roles.is_empty(),
+            Self::Claim { values, .. } => values.as_ref().is_some_and(Vec::is_empty),
+            Self::AnyOf(policies) => policies.is_empty() || policies.iter().any(Policy::is_impossible),
+            Self::UserName(_) | Self::Assertion(_) => false,
+        }
+    }
+}
+
+impl fmt::Debug for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AnyRole(roles) => f.debug_tuple("AnyRole").field(roles).finish(),
+            Self::Claim {
+                claim_type,
+                values: None,
+            } => f.debug_tuple("HasClaim").field(claim_type).finish(),
+            Self::Claim {
+                claim_type,
+                values: Some(values),
+            } => f.debug_tuple("Claim").field(claim_type).field(values).finish(),
+            Self::UserName(name) => f.debug_tuple("UserName").field(name).finish(),
+            Self::Assertion(_) => f.write_str("Assertion"),
+            Self::AnyOf(policies) => f.debug_tuple("AnyOf").field(policies).finish(),
+        }
+    }
+}
+
+/// Equal as `StringComparison.OrdinalIgnoreCase` has it: character by character, by upper-case letters that are one character.
+pub(super) fn eq_ignore_case(a: &str, b: &str) -> bool {
+    fn upper(c: char) -> char {
+        let mut upper = c.to_uppercase();
+        match (upper.next(), upper.next()) {
+            (Some(one), None) => one,
+            _ => c,
+        }
+    }
+    a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
+}

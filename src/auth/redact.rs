@@ -1,0 +1,111 @@
+//! URLs without the secrets that stand in them.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+/// Prints a URI with `***` in place of access tokens and connection tokens.
+///
+/// Whoever holds a connection token can act as that connection, so `id` is as secret as `access_token`.
+///
+/// ```
+/// # use signalr::auth::RedactedUri;
+/// let uri = "/hubs/clinical?id=kX2v&access%5Ftoken=eyJhbGci&x=1".parse()?;
+/// assert_eq!(RedactedUri::new(&uri).to_string(), "/hubs/clinical?id=***&access%5Ftoken=***&x=1");
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct RedactedUri<'a>(&'a Uri);
+
+impl<'a> RedactedUri<'a> {
+    /// Wraps a URI for printing.
+    pub fn new(uri: &'a Uri) -> Self {
+        Self(uri)
+    }
+}
+
+impl fmt::Display for RedactedUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(scheme) = self.0.scheme() {
+            write!(f, "{scheme}://")?;
+        }
+        if let Some(authority) = self.0.authority() {
+            // Before an `@` would stand a password.
+            let host = authority.as_str();
+            f.write_str(host.rsplit_once('@').map_or(host, |(_, host)| host))?;
+        }
+        f.write_str(self.0.path())?;
+        match self.0.query() {
+            Some(query) => write!(f, "?{}", redact_query(query)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prints what `Display` does.
+impl fmt::Debug for RedactedUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Prints a query string with `***` in place of the values of `access_token` and `id`, however their names are encoded.
+pub fn redact_query(query: &str) -> impl fmt::Display + fmt::Debug + Copy {
+    RedactedQuery(query)
+}
+
+#[derive(Clone, Copy)]
+struct RedactedQuery<'a>(&'a str);
+
+impl fmt::Display for RedactedQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, pair) in self.0.split('&').enumerate() {
+            if index > 0 {
+                f.write_char('&')?;
+            }
+            match pair.split_once('=') {
+                Some((name, _)) if is_access_token(name) || decode_query(name).eq_ignore_ascii_case("id") => {
+                    write!(f, "{name}=***")?;
+                }
+                _ => f.write_str(pair)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedactedQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A query string without its `access_token`; nothing if nothing is left.
+pub(crate) fn strip_access_token(query: &str) -> Option<Cow<'_, str>> {
+    let is_token = |pair: &str| is_access_token(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if !query.split('&').any(is_token) {
+        return (!query.is_empty()).then_some(Cow::Borrowed(query));
+    }
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")))
+}
+
+/// Whether the name of a parameter, as it came, is `access_token`.
+pub(super) fn is_access_token(name: &str) -> bool {
+    decode_query(name).eq_ignore_ascii_case("access_token")
+}
+
+/// A name or value of a query string: `+` is a blank, `%` begins a byte in hexadecimal.
+pub(super) fn decode_query(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        Cow::Owned(
+            percent_decode_str(&text.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned(),
+        )
+    } else {
+        percent_decode_str(text).decode_utf8_lossy()
+    }
+}

@@ -1,0 +1,529 @@
+//! Which tokens are refused, and in which words. All of it was seen on ASP.NET Core 10.
+
+use super::*;
+use crate::auth::{AuthConfigError, SigningKey};
+
+const MALFORMED: &str = r#"Bearer error="invalid_token""#;
+const KEY_NOT_FOUND: &str = "The signature key was not found";
+const INVALID_SIGNATURE: &str = "The signature is invalid";
+
+fn described(description: &str) -> String {
+    format!(r#"Bearer error="invalid_token", error_description="{description}""#)
+}
+
+#[track_caller]
+fn assert_answer(token: &str, expected: &str) {
+    let jwt = bearer();
+    let expected = if expected == "ok" || expected.starts_with("Bearer") {
+        expected.into()
+    } else {
+        described(expected)
+    };
+    assert_eq!(answer(&jwt, &authenticate(&jwt, token)), expected, "{token}");
+}
+
+fn forged(header: &str, payload: &str) -> String {
+    signed(
+        header,
+        payload,
+        Algorithm::HS256,
+        &EncodingKey::from_secret(OTHER_SECRET.as_bytes()),
+    )
+}
+
+fn with_header(header: &str) -> String {
+    signed(
+        header,
+        &payload(""),
+        Algorithm::HS256,
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+    )
+}
+
+#[test]
+fn a_good_token_is_accepted() {
+    assert_answer(&token(&payload("")), "ok");
+}
+
+#[test]
+fn lifetime_has_five_minutes_of_grace() {
+    for (changes, expected) in [
+        (&[("exp", "1799999701")][..], "ok"),
+        (&[("exp", "1799999700")], "The token expired at '01/15/2027 07:55:00'"),
+        (&[("exp", "1799999699")], "The token expired at '01/15/2027 07:54:59'"),
+        (&[("nbf", "1800000300")], "ok"),
+        (
+            &[("nbf", "1800000301")],
+            "The token is not valid before '01/15/2027 08:05:01'",
+        ),
+        (&[("exp", "0")], "The token expired at '01/01/1970 00:00:00'"),
+        (&[("exp", "-5")], "The token expired at '01/01/1970 00:00:00'"),
+        (&[("exp", "")], "The token has no expiration"),
+        (&[("nbf", "-5")], "ok"),
+        (&[("nbf", "1800000100"), ("exp", "1800000100")], "ok"),
+        (
+            &[("nbf", "1800000200"), ("exp", "1800000100")],
+            "The token lifetime is invalid; NotBefore: '01/15/2027 08:03:20', Expires: '01/15/2027 08:01:40'",
+        ),
+        (
+            &[("nbf", "99999999999999")],
+            "The token lifetime is invalid; NotBefore: '12/31/9999 23:59:59', Expires: '01/15/2027 09:00:00'",
+        ),
+    ] {
+        assert_answer(&token(&payload_with(changes)), expected);
+    }
+}
+
+#[test]
+fn lifetime_counts_fractions_of_the_present() {
+    let at = |nanos: i64| bearer().clock(move || UNIX_EPOCH + Duration::from_nanos(nanos.unsigned_abs()));
+    let expired = token(&payload_with(&[("exp", "1800000000")]));
+    let end = 1_800_000_300_000_000_000;
+    assert_eq!(answer(&at(end), &authenticate(&at(end), &expired)), "ok");
+    assert_ne!(answer(&at(end + 1), &authenticate(&at(end + 1), &expired)), "ok");
+
+    let future = token(&payload_with(&[("nbf", "1800000000")]));
+    let begin = 1_799_999_700_000_000_000;
+    assert_eq!(answer(&at(begin), &authenticate(&at(begin), &future)), "ok");
+    assert_ne!(answer(&at(begin - 1), &authenticate(&at(begin - 1), &future)), "ok");
+}
+
+#[test]
+fn clock_skew_and_expiration_are_options() {
+    let expires = NOW + 10;
+    let late = |skew| bearer().clock_skew(skew).clock(move || now() + Duration::from_secs(11));
+    let short = token(&payload_with(&[("exp", &expires.to_string())]));
+    assert_eq!(
+        answer(
+            &late(Duration::from_secs(2)),
+            &authenticate(&late(Duration::from_secs(2)), &short)
+        ),
+        "ok"
+    );
+    assert_ne!(
+        answer(&late(Duration::ZERO), &authenticate(&late(Duration::ZERO), &short)),
+        "ok"
+    );
+    assert_eq!(
+        answer(&late(Duration::MAX), &authenticate(&late(Duration::MAX), &short)),
+        "ok"
+    );
+
+    let jwt = bearer().require_expiration(false);
+    assert_eq!(user(&jwt, &token(&payload_with(&[("exp", "")]))).expires_at(), None);
+}
+
+#[test]
+fn the_clock_may_stand_anywhere() {
+    for clock in [
+        UNIX_EPOCH,
+        UNIX_EPOCH - Duration::from_secs(1),
+        UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 60),
+    ] {
+        let jwt = bearer().clock(move || clock).clock_skew(Duration::MAX);
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload("")))), "ok");
+    }
+}
+
+#[test]
+fn registered_times_are_numbers_or_texts_of_numbers() {
+    let next = (NOW + 99).to_string();
+    for good in [
+        &next,
+        &format!("\"{next}\""),
+        &format!("\" {next}\""),
+        &format!("{next}.5"),
+        &format!("\"{next}.5\""),
+    ] {
+        assert_answer(&token(&payload_with(&[("exp", good)])), "ok");
+    }
+    for good in [
+        "1e11",
+        "\"1e11\"",
+        "9223372036854775807",
+        "253402300799",
+        "253402300800",
+    ] {
+        assert_answer(&token(&payload_with(&[("exp", good)])), "ok");
+    }
+    for bad in [
+        "true",
+        "\"x\"",
+        "\"\"",
+        "null",
+        "[1]",
+        "{}",
+        "99999999999999999999",
+        "9223372036854775808",
+        "\"NaN\"",
+        "1e400",
+    ] {
+        for claim in ["exp", "nbf", "iat"] {
+            assert_answer(&token(&payload_with(&[(claim, bad)])), MALFORMED);
+        }
+    }
+    for good in ["1.5", "\"5\"", "-5", "99999999999999"] {
+        assert_answer(&token(&payload_with(&[("iat", good)])), "ok");
+    }
+}
+
+#[test]
+fn audiences_are_compared_exactly_but_for_a_slash() {
+    for (audience, expected) in [
+        (r#""signalr-tests/""#, "ok"),
+        (r#"["x","signalr-tests"]"#, "ok"),
+        (r#"["x","signalr-tests/"]"#, "ok"),
+        (r#"[null,"signalr-tests"]"#, "ok"),
+        (r#""other""#, "The audience '(null)' is invalid"),
+        (r#""SIGNALR-TESTS""#, "The audience '(null)' is invalid"),
+        (r#""signalr-tests//""#, "The audience '(null)' is invalid"),
+        (r#"["a","b"]"#, "The audience '(null)' is invalid"),
+        (r#""""#, "The audience '(null)' is invalid"),
+        (r#"[""]"#, "The audience '(null)' is invalid"),
+        ("", "The audience 'empty' is invalid"),
+        ("[]", "The audience 'empty' is invalid"),
+        ("[null]", "The audience 'empty' is invalid"),
+        ("null", "The audience 'empty' is invalid"),
+        ("5", MALFORMED),
+        ("true", MALFORMED),
+        ("{}", MALFORMED),
+        (r#"["signalr-tests",5]"#, MALFORMED),
+        (r#"[["signalr-tests"]]"#, MALFORMED),
+    ] {
+        assert_answer(&token(&payload_with(&[("aud", audience)])), expected);
+    }
+    let slashed = bearer().audience("https://api.test/");
+    assert_eq!(
+        answer(
+            &slashed,
+            &authenticate(&slashed, &token(&payload_with(&[("aud", "\"https://api.test\"")])))
+        ),
+        "ok"
+    );
+}
+
+#[test]
+fn issuers_are_compared_exactly() {
+    for (issuer, expected) in [
+        (r#""https://other.test""#, "The issuer 'https://other.test' is invalid"),
+        (
+            r#""HTTPS://issuer.test""#,
+            "The issuer 'HTTPS://issuer.test' is invalid",
+        ),
+        (
+            r#""https://issuer.test/""#,
+            "The issuer 'https://issuer.test/' is invalid",
+        ),
+        (r#""""#, "The issuer '' is invalid"),
+        ("", "The issuer '' is invalid"),
+        ("null", "The issuer '(null)' is invalid"),
+        ("5", MALFORMED),
+        ("true", MALFORMED),
+        ("[]", MALFORMED),
+        ("{}", MALFORMED),
+        (r#"["https://issuer.test"]"#, MALFORMED),
+    ] {
+        assert_answer(&token(&payload_with(&[("iss", issuer)])), expected);
+    }
+}
+
+#[test]
+fn an_issuer_cannot_break_the_header() {
+    assert_answer(
+        &token(&payload_with(&[("iss", r#""a\"b\\c\r\nSet-Cookie: x=\u0001ü\u007f""#)])),
+        "The issuer 'a?b?c??Set-Cookie: x=???' is invalid",
+    );
+    let long = format!("\"{}\"", "x".repeat(5000));
+    let jwt = bearer();
+    let answer = answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("iss", &long)]))));
+    assert!(answer.len() < 500 && answer.ends_with('"'), "{answer}");
+}
+
+#[test]
+fn several_issuers_and_audiences_may_be_valid_and_any_by_choice() {
+    let several = bearer().issuers(["i2", "i3"]).audiences(["a2", "a3"]);
+    let other = token(&payload_with(&[("iss", "\"i3\""), ("aud", "\"a2\"")]));
+    assert_eq!(answer(&several, &authenticate(&several, &other)), "ok");
+    let any = bearer().allow_any_issuer().allow_any_audience();
+    for payload in [
+        payload_with(&[("iss", "\"x\""), ("aud", "\"y\"")]),
+        payload_with(&[("iss", ""), ("aud", "")]),
+    ] {
+        assert_eq!(answer(&any, &authenticate(&any, &token(&payload))), "ok");
+    }
+}
+
+#[test]
+fn sub_jti_and_azp_have_their_types() {
+    for bad in ["true", "[]", "{\"a\":1}", "[\"a\"]"] {
+        for claim in ["sub", "jti", "azp"] {
+            assert_answer(&token(&payload_with(&[(claim, bad)])), MALFORMED);
+        }
+        assert_answer(&token(&payload_with(&[("name", bad)])), "ok");
+    }
+    for number in ["5", "1.5"] {
+        assert_answer(&token(&payload_with(&[("sub", number)])), "ok");
+        assert_answer(&token(&payload_with(&[("jti", number)])), MALFORMED);
+        assert_answer(&token(&payload_with(&[("azp", number)])), MALFORMED);
+    }
+    for claim in ["sub", "jti", "azp"] {
+        assert_answer(&token(&payload_with(&[(claim, "null")])), "ok");
+    }
+}
+
+#[test]
+fn of_two_claims_the_last_counts_and_both_must_be_well_formed() {
+    let good = NOW + 99;
+    assert_answer(
+        &token(&payload("\"exp\":5")),
+        "The token expired at '01/01/1970 00:00:05'",
+    );
+    assert_answer(&token(&payload("\"aud\":\"x\"")), "The audience '(null)' is invalid");
+    assert_answer(&token(&payload_with(&[("exp", "5"), ("exp", &good.to_string())])), "ok");
+    assert_answer(
+        &token(&payload_with(&[("exp", "true"), ("exp", &good.to_string())])),
+        MALFORMED,
+    );
+}
+
+#[test]
+fn checks_come_in_the_order_of_dotnet() {
+    let all_wrong = [("exp", "5"), ("aud", "\"x\""), ("iss", "\"y\"")];
+    assert_answer(&forged("{\"alg\":\"HS256\"}", &payload_with(&all_wrong)), KEY_NOT_FOUND);
+    assert_answer(
+        &token(&payload_with(&all_wrong)),
+        "The token expired at '01/01/1970 00:00:05'",
+    );
+    assert_answer(
+        &token(&payload_with(&all_wrong[1..])),
+        "The audience '(null)' is invalid",
+    );
+    assert_answer(&token(&payload_with(&all_wrong[2..])), "The issuer 'y' is invalid");
+    assert_answer(
+        &forged("{\"alg\":\"HS256\"}", &payload_with(&[("exp", "true")])),
+        MALFORMED,
+    );
+    assert_answer(
+        &forged("{\"alg\":\"HS256\"}", &payload_with(&[("aud", "5")])),
+        MALFORMED,
+    );
+}
+
+#[test]
+fn a_bad_token_of_an_unknown_key_is_refused_for_what_is_wrong_with_it() {
+    let unknown = r#"{"alg":"HS256","kid":"zz"}"#;
+    for (changes, expected) in [
+        (&[][..], KEY_NOT_FOUND),
+        (&[("exp", "5")], "The token expired at '01/01/1970 00:00:05'"),
+        (&[("exp", "")], "The token expired at '01/01/0001 00:00:00'"),
+        (&[("aud", "\"x\""), ("iss", "\"y\"")], "The issuer 'y' is invalid"),
+        (&[("aud", "\"x\"")], "The audience '(null)' is invalid"),
+        (
+            &[("nbf", "99999999999")],
+            "The token lifetime is invalid; NotBefore: '11/16/5138 09:46:39', Expires: '01/15/2027 09:00:00'",
+        ),
+    ] {
+        assert_answer(&forged(unknown, &payload_with(changes)), expected);
+    }
+    assert_answer(&with_header(unknown), "ok");
+    assert_answer(
+        &forged(r#"{"alg":"HS256","kid":""}"#, &payload_with(&[("exp", "5")])),
+        KEY_NOT_FOUND,
+    );
+    assert_answer(
+        &forged(r#"{"alg":"HS256","x5t":"zz"}"#, &payload_with(&[("exp", "5")])),
+        KEY_NOT_FOUND,
+    );
+    assert_answer(
+        &forged(r#"{"alg":"RS256","kid":"zz"}"#, &payload_with(&[("exp", "5")])),
+        "The token expired at '01/01/1970 00:00:05'",
+    );
+}
+
+#[test]
+fn unsigned_tokens_and_foreign_algorithms_are_refused() {
+    let good = token(&payload(""));
+    let unsigned = |header: &str| {
+        let mut token = with_header(header);
+        token.truncate(token.rfind('.').unwrap() + 1);
+        token
+    };
+    for header in [
+        r#"{"alg":"none"}"#,
+        r#"{"alg":"HS256"}"#,
+        "{}",
+        r#"{"alg":"HS256","kid":"zz"}"#,
+    ] {
+        assert_answer(&unsigned(header), INVALID_SIGNATURE);
+    }
+    for algorithm in [
+        "none", "hs256", "HS256 ", "", "RS256", "ES256", "PS512", "EdDSA", "HS384", "HS512", "XX",
+    ] {
+        assert_answer(&with_header(&format!(r#"{{"alg":"{algorithm}"}}"#)), KEY_NOT_FOUND);
+    }
+    assert_answer(&with_header("{}"), KEY_NOT_FOUND);
+    assert_answer(&with_header(r#"{"alg":null}"#), KEY_NOT_FOUND);
+    for damaged in [
+        format!("{good}x"),
+        format!("{good}!!!"),
+        good[..good.rfind('.').unwrap() + 2].to_owned(),
+    ] {
+        assert_answer(&damaged, KEY_NOT_FOUND);
+    }
+    assert_answer(&format!("{good}="), "ok");
+    assert_answer(
+        &token(&payload_with(&[("exp", "5")])),
+        "The token expired at '01/01/1970 00:00:05'",
+    );
+}
+
+#[test]
+fn header_values_have_their_types_and_extensions_are_refused() {
+    for name in ["alg", "kid", "typ", "x5t", "cty", "zip"] {
+        for bad in ["true", "5", "[]", "{}"] {
+            assert_answer(&with_header(&format!(r#"{{"typ":"JWT",{name:?}:{bad}}}"#)), MALFORMED);
+        }
+    }
+    for (name, value) in [
+        ("kid", "null"),
+        ("typ", "\"x\""),
+        ("cty", "null"),
+        ("zip", "\"x\""),
+        ("enc", "5"),
+        ("jku", "\"https://x\""),
+    ] {
+        assert_answer(&with_header(&format!(r#"{{"alg":"HS256",{name:?}:{value}}}"#)), "ok");
+    }
+    // ASP.NET takes no notice of `crit`; RFC 7515 says to refuse the token.
+    assert_answer(&with_header(r#"{"alg":"HS256","crit":["exp"],"exp":1}"#), MALFORMED);
+    assert_answer(&with_header(r#"{"alg":"none","alg":"HS256"}"#), "ok");
+}
+
+#[test]
+fn what_is_no_token_has_no_description() {
+    let good = token(&payload(""));
+    for text in ["nonsense", "a.b.c", "..", "...", ".", "a.b", "é.é.é", "\u{0}"] {
+        assert_answer_raw(text);
+    }
+    for text in [
+        format!("\"{good}\""),
+        format!("x{good}"),
+        format!("{good}.x.y"),
+        format!("{good}.x"),
+        "x".repeat(300_000),
+    ] {
+        assert_answer_raw(&text);
+    }
+    for header in [
+        "x",
+        "[]",
+        "null",
+        "\"\"",
+        "{\"alg\":\"HS256\"",
+        "{\"alg\":\"HS256\"/*x*/}",
+        "\u{feff}{\"alg\":\"HS256\"}",
+        "",
+    ] {
+        assert_answer(&with_header(header), MALFORMED);
+    }
+    for payload in [
+        "[]",
+        "null",
+        "5",
+        "{\"\\ud800\":1}",
+        "{\"a\":01}",
+        "{\"a\":1,}",
+        "{,}",
+        "{} {}",
+    ] {
+        assert_answer(&token(payload), MALFORMED);
+    }
+    assert_answer(&token(""), "The token has no expiration");
+    assert_answer(&token("{}"), "The token has no expiration");
+    assert_answer(&token(&payload("\"a\":\"\\ud800\"")), MALFORMED);
+    assert_answer(&token(&payload("\"a\":[\"\\ud800\"]")), MALFORMED);
+}
+
+/// Asks for texts that could not stand in a header, too.
+#[track_caller]
+fn assert_answer_raw(text: &str) {
+    let jwt = bearer();
+    let headers = HeaderMap::new();
+    let query = format!(
+        "access_token={}",
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+    );
+    let request = AuthRequest {
+        path: "/x",
+        query: Some(&query),
+        headers: &headers,
+        is_upgrade_or_sse: true,
+    };
+    assert_eq!(answer(&jwt, &jwt.authenticate(&request)), MALFORMED, "{text}");
+}
+
+#[test]
+fn nesting_and_length_have_limits() {
+    let nested = |depth: usize| format!("\"a\":{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert_answer(&token(&payload(&nested(63))), "ok");
+    assert_answer(&token(&payload(&nested(64))), MALFORMED);
+    assert_answer(&with_header(&format!("{{\"alg\":\"HS256\",{}}}", nested(63))), "ok");
+    assert_answer(
+        &with_header(&format!("{{\"alg\":\"HS256\",{}}}", nested(64))),
+        MALFORMED,
+    );
+    assert_answer(
+        &token(&payload(&format!("\"a\":\"{}\\\"{}\"", "[".repeat(99), "[".repeat(99)))),
+        "ok",
+    );
+
+    let long = token(&payload(&format!("\"a\":\"{}\"", "x".repeat(20_000))));
+    assert_answer(&long, MALFORMED);
+    let jwt = bearer().max_token_bytes(long.len());
+    assert_eq!(answer(&jwt, &authenticate(&jwt, &long)), "ok");
+    let jwt = bearer().max_token_bytes(long.len() - 1);
+    assert_eq!(answer(&jwt, &authenticate(&jwt, &long)), MALFORMED);
+}
+
+#[test]
+fn details_can_be_left_out() {
+    let jwt = bearer().include_error_details(false);
+    assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), "Bearer");
+    assert_eq!(
+        answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))),
+        "Bearer"
+    );
+}
+
+#[test]
+fn options_that_accept_nothing_or_everything_are_reported() {
+    assert_eq!(bearer().validate(), Ok(()));
+    assert_eq!(
+        JwtBearer::hmac(SECRET).audience("a").validate(),
+        Err(AuthConfigError::NoIssuer)
+    );
+    assert_eq!(
+        JwtBearer::hmac(SECRET).issuer("").audience("a").validate(),
+        Err(AuthConfigError::NoIssuer)
+    );
+    assert_eq!(
+        JwtBearer::hmac(SECRET).issuer("i").validate(),
+        Err(AuthConfigError::NoAudience)
+    );
+    assert_eq!(
+        JwtBearer::hmac(SECRET).issuer("i").audience(" ").validate(),
+        Err(AuthConfigError::NoAudience)
+    );
+    assert_eq!(
+        JwtBearer::hmac(SECRET)
+            .allow_any_issuer()
+            .allow_any_audience()
+            .validate(),
+        Ok(())
+    );
+    assert_eq!(
+        bearer().key(SigningKey::hmac(&SECRET[..31])).validate(),
+        Err(AuthConfigError::ShortSecret)
+    );
+    assert_eq!(bearer().key(SigningKey::hmac(&SECRET[..32])).validate(), Ok(()));
+}

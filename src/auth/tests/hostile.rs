@@ -1,0 +1,99 @@
+//! Whatever a stranger sends: no panic, and no way in.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// JSON of some shape, or nearly.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        "[0-9eE+.-]{1,30}",
+        "\\PC{0,12}".prop_map(|text| format!("{text:?}")),
+        "\\PC{0,6}",
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        let name = prop_oneof![
+            prop::sample::select(vec![
+                "exp", "nbf", "iat", "iss", "aud", "sub", "jti", "alg", "kid", "crit", "role"
+            ])
+            .prop_map(String::from),
+            "[a-z]{0,4}",
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec((name, inner), 0..6).prop_map(|members| {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("{name:?}:{value}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+fn encoded(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+fn refused(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
+    let request = AuthRequest {
+        path: "/hubs/x",
+        query,
+        headers,
+        is_upgrade_or_sse: true,
+    };
+    let authentication = jwt.authenticate(&request);
+    assert!(!matches!(authentication, Authentication::Authenticated(_)));
+    assert!(jwt.challenge(authentication.failure()).to_str().is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_texts_are_no_tokens(header in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,200}") {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = http::HeaderValue::from_bytes(&[b"Bearer ".as_slice(), &header].concat()) {
+            headers.insert(AUTHORIZATION, value);
+        }
+        refused(&bearer(), Some(&query), &headers);
+        refused(&bearer(), Some(&format!("access_token={query}")), &HeaderMap::new());
+    }
+
+    #[test]
+    fn arbitrary_headers_and_payloads_do_not_pass_unsigned(header in json(), payload in json(), signature in prop::collection::vec(any::<u8>(), 0..80)) {
+        let token = format!("{}.{}.{}", encoded(&header), encoded(&payload), URL_SAFE_NO_PAD.encode(signature));
+        refused(&bearer(), Some(&format!("access_token={token}")), &HeaderMap::new());
+    }
+
+    #[test]
+    fn signed_rubbish_does_not_panic(members in json(), header in json()) {
+        let any = bearer().allow_any_issuer().allow_any_audience().require_expiration(false);
+        let _ = authenticate(&any, &token(&members));
+        let _ = authenticate(&any, &token(&payload(&format!("\"a\":{members}"))));
+        let _ = authenticate(&any, &signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes())));
+    }
+
+    #[test]
+    fn any_changed_byte_spoils_a_token(at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
+        let good = token(&payload(r#""sub":"u""#));
+        let mut changed = good.clone().into_bytes();
+        let at = at.index(changed.len());
+        prop_assume!(changed[at] != byte);
+        changed[at] = byte;
+        refused(&bearer(), None, &headers(&[&format!("Bearer {}", String::from_utf8(changed).unwrap())]));
+    }
+
+    #[test]
+    fn redaction_leaves_no_token(before in "[a-z=&%]{0,20}", token in "[A-Z]{8}", after in "[a-z=&%]{0,20}") {
+        let query = format!("{before}&access_token={token}&{after}");
+        prop_assert!(!super::super::redact_query(&query).to_string().contains(&token));
+        let rest = super::super::strip_access_token(&query);
+        prop_assert!(!rest.unwrap_or_default().contains(&token));
+    }
+}

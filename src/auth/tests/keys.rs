@@ -1,0 +1,174 @@
+//! Which key verifies what.
+
+use super::pems::*;
+use super::*;
+use crate::auth::{KeyError, SigningKey};
+
+const ALL: [Algorithm; 11] = [
+    Algorithm::HS256,
+    Algorithm::HS384,
+    Algorithm::HS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+];
+
+/// A good token of this algorithm, with HMAC keys of 64 bytes.
+fn token_by(algorithm: Algorithm, header: &str) -> String {
+    let key = match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(&[7; 64]),
+        Algorithm::ES256 => EncodingKey::from_ec_pem(P256_PRIVATE.as_bytes()).unwrap(),
+        Algorithm::ES384 => EncodingKey::from_ec_pem(P384_PRIVATE.as_bytes()).unwrap(),
+        _ => EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap(),
+    };
+    signed(header, &payload(""), algorithm, &key)
+}
+
+fn header_of(algorithm: Algorithm) -> String {
+    format!(r#"{{"alg":"{algorithm:?}"}}"#)
+}
+
+fn verifier(key: SigningKey) -> JwtBearer {
+    JwtBearer::with_key(key)
+        .issuer("https://issuer.test")
+        .audience("signalr-tests")
+        .clock(now)
+}
+
+#[test]
+fn the_kind_of_key_decides_which_algorithms_it_takes() {
+    let keys = [
+        (SigningKey::hmac([7; 64]), &ALL[..3]),
+        (SigningKey::rsa_pem(RSA_PUBLIC).unwrap(), &ALL[3..9]),
+        (SigningKey::rsa_pem(RSA_PUBLIC_PKCS1).unwrap(), &ALL[3..9]),
+        (SigningKey::ec_pem(P256_PUBLIC).unwrap(), &ALL[9..10]),
+        (SigningKey::ec_pem(P384_PUBLIC).unwrap(), &ALL[10..]),
+    ];
+    for (key, accepted) in keys {
+        let jwt = verifier(key);
+        for algorithm in ALL {
+            let answer = answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm))));
+            assert_eq!(answer == "ok", accepted.contains(&algorithm), "{algorithm:?} {jwt:?}");
+        }
+    }
+}
+
+#[test]
+fn short_secrets_take_short_hashes_only() {
+    for (length, accepted) in [(31, 0), (32, 1), (47, 1), (48, 2), (63, 2), (64, 3)] {
+        let secret = vec![9; length];
+        let jwt = verifier(SigningKey::hmac(&secret));
+        for (index, algorithm) in ALL[..3].iter().enumerate() {
+            let token = signed(
+                &header_of(*algorithm),
+                &payload(""),
+                *algorithm,
+                &EncodingKey::from_secret(&secret),
+            );
+            let answer = answer(&jwt, &authenticate(&jwt, &token));
+            if index < accepted {
+                assert_eq!(answer, "ok");
+            } else {
+                assert!(
+                    answer.contains("The signature key was not found"),
+                    "{length} {algorithm:?} {answer}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_public_key_is_no_secret() {
+    let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
+    for secret in [
+        RSA_PUBLIC.as_bytes(),
+        RSA_PUBLIC_PKCS1.as_bytes(),
+        RSA_PUBLIC.trim().as_bytes(),
+    ] {
+        let token = signed(
+            &header_of(Algorithm::HS256),
+            &payload(""),
+            Algorithm::HS256,
+            &EncodingKey::from_secret(secret),
+        );
+        assert!(authenticate(&jwt, &token).failure().is_some());
+    }
+}
+
+#[test]
+fn any_of_several_keys_verifies() {
+    let jwt = verifier(SigningKey::hmac([7; 64]))
+        .key(SigningKey::rsa_pem(RSA_PUBLIC).unwrap())
+        .key(SigningKey::ec_pem(P256_PUBLIC).unwrap())
+        .key(SigningKey::ec_pem(P384_PUBLIC).unwrap());
+    for algorithm in ALL {
+        assert_eq!(
+            answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))),
+            "ok"
+        );
+        let unknown = format!(r#"{{"alg":"{algorithm:?}","kid":"unknown"}}"#);
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &unknown))), "ok");
+    }
+}
+
+#[test]
+fn kid_picks_the_key_alone() {
+    let jwt = verifier(SigningKey::hmac([7; 64]).with_kid("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
+    let by = |kid: &str, secret: u8| {
+        let header = format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
+        let token = signed(
+            &header,
+            &payload(""),
+            Algorithm::HS256,
+            &EncodingKey::from_secret(&[secret; 64]),
+        );
+        answer(&jwt, &authenticate(&jwt, &token))
+    };
+    assert_eq!(by("old", 7), "ok");
+    assert_eq!(by("new", 8), "ok");
+    assert!(by("new", 7).contains("The signature is invalid"));
+    assert!(by("NEW", 9).contains("The signature key was not found"));
+    assert_eq!(by("NEW", 8), "ok");
+}
+
+#[test]
+fn unfit_keys_are_errors() {
+    assert_eq!(
+        SigningKey::rsa_pem(RSA_1024_PUBLIC).unwrap_err(),
+        KeyError::TooSmall { bits: 1024 }
+    );
+    assert_eq!(SigningKey::ec_pem(K256_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
+    assert_eq!(SigningKey::ec_pem(P521_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
+    for text in ["", "nonsense", P256_PUBLIC, RSA_PRIVATE, &RSA_PUBLIC[..100]] {
+        assert!(
+            matches!(SigningKey::rsa_pem(text), Err(KeyError::Unreadable { .. })),
+            "{text}"
+        );
+        assert!(JwtBearer::rsa_pem(text).is_err());
+    }
+    for text in ["", "nonsense", RSA_PUBLIC, P256_PRIVATE] {
+        assert!(
+            matches!(SigningKey::ec_pem(text), Err(KeyError::Unreadable { .. })),
+            "{text}"
+        );
+        assert!(JwtBearer::ec_pem(text).is_err());
+    }
+}
+
+#[test]
+fn keys_are_not_printed() {
+    let jwt = bearer().key(SigningKey::rsa_pem(RSA_PUBLIC).unwrap().with_kid("k1"));
+    let printed = format!("{jwt:?} {jwt:#?}");
+    assert!(
+        !printed.contains(SECRET) && printed.contains("k1") && printed.contains("HS256"),
+        "{printed}"
+    );
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    assert!(!printed.contains(&bytes[1..40]), "{printed}");
+}

@@ -1,0 +1,230 @@
+//! Who is allowed what.
+
+use super::*;
+use crate::auth::{Authorize, Decision, Policies, Policy, PolicyError, Rules};
+
+fn doctor() -> User {
+    User::builder()
+        .id("dr-1")
+        .name("Dr One")
+        .role("Doctor")
+        .claim("Department", "icu")
+        .build()
+}
+
+fn policies() -> Policies {
+    let mut policies = Policies::default();
+    policies.add("DoctorsOnly", Policy::require_role("Doctor"));
+    policies.add("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]));
+    policies.add("SameDepartment", Policy::require_claim("department", ["icu", "er"]));
+    policies.add("Anyone", Policy::require(|_| true).anonymous_ok());
+    policies
+}
+
+#[test]
+fn each_requirement_has_its_meaning() {
+    for (policy, allowed) in [
+        (Policy::require_authenticated_user(), true),
+        (Policy::require_role("Doctor"), true),
+        (Policy::require_role("doctor"), false),
+        (Policy::require_any_role(["Nurse", "Doctor"]), true),
+        (Policy::require_any_role(["Nurse", "Admin"]), false),
+        (Policy::has_claim("department"), true),
+        (Policy::has_claim("DEPARTMENT"), true),
+        (Policy::has_claim("ward"), false),
+        (Policy::require_claim("department", ["er", "icu"]), true),
+        (Policy::require_claim("department", ["ICU"]), false),
+        (Policy::require_claim("ward", ["icu"]), false),
+        (Policy::require_user_name("Dr One"), true),
+        (Policy::require_user_name("dr one"), false),
+        (Policy::require(|user| user.id() == Some("dr-1")), true),
+        (Policy::require(|_| false), false),
+        (
+            Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("department")]),
+            true,
+        ),
+        (
+            Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("ward")]),
+            false,
+        ),
+        (
+            Policy::require_role("Doctor").and(Policy::has_claim("department")),
+            true,
+        ),
+        (Policy::require_role("Doctor").and(Policy::has_claim("ward")), false),
+        (
+            Policy::require_role("Admin").and(Policy::has_claim("department")),
+            false,
+        ),
+    ] {
+        assert_eq!(policy.allows(&doctor()), allowed, "{policy:?}");
+        assert!(!policy.allows(&User::anonymous()), "{policy:?}");
+    }
+}
+
+#[test]
+fn strangers_pass_only_where_a_policy_says_so() {
+    let anyone = || Policy::require(|_| true).anonymous_ok();
+    let known = || Policy::require(|_| true);
+    for (policy, allowed) in [
+        (known(), false),
+        (anyone(), true),
+        (anyone().and(known()), false),
+        (known().and(anyone()), false),
+        (anyone().and(anyone()), true),
+        (known().and(anyone()).anonymous_ok(), true),
+        (Policy::any_of([known(), anyone()]), true),
+        (Policy::any_of([known(), known()]), false),
+        (Policy::any_of([anyone()]).and(known()), false),
+        (Policy::require_role("Doctor").anonymous_ok(), false),
+    ] {
+        assert_eq!(policy.allows(&User::anonymous()), allowed, "{policy:?}");
+    }
+}
+
+#[test]
+fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
+    let both = User::builder().role("Admin").role("Doctor").build();
+    let stranger = User::anonymous();
+    let policies = policies();
+    for (rules, doctor_may, both_may, stranger_may) in [
+        (&[][..], true, true, true),
+        (&[Authorize::user()], true, true, false),
+        (&[Authorize::policy("DoctorsOnly")], true, true, false),
+        (&[Authorize::policy("doctorsonly")], true, true, false),
+        (&[Authorize::policy("SameDepartment")], true, false, false),
+        (&[Authorize::roles("Admin,Doctor")], true, true, false),
+        (&[Authorize::roles(" , Admin ,, Doctor ")], true, true, false),
+        (
+            &[Authorize::roles("Admin"), Authorize::roles("Doctor")],
+            false,
+            true,
+            false,
+        ),
+        (
+            &[Authorize::new(Some("DoctorsOnly"), Some("Admin"))],
+            false,
+            true,
+            false,
+        ),
+        (&[Authorize::new(None, None)], true, true, false),
+        (&[Authorize::policy("Anyone")], true, true, true),
+        (&[Authorize::policy("Anyone"), Authorize::user()], true, true, false),
+    ] {
+        let resolved = policies.method_rules(rules).unwrap();
+        let allowed = (
+            resolved.check(&doctor()),
+            resolved.check(&both),
+            resolved.check(&stranger),
+        );
+        assert_eq!(allowed, (doctor_may, both_may, stranger_may), "{rules:?}");
+        assert_eq!(resolved.is_open(), rules.is_empty());
+    }
+}
+
+#[test]
+fn strangers_are_challenged_and_users_forbidden() {
+    let rules = policies().endpoint_rules(&[Authorize::roles("Admin")]).unwrap();
+    assert_eq!(rules.decide(&User::anonymous()), Decision::Challenge);
+    assert_eq!(rules.decide(&doctor()), Decision::Forbid);
+    assert_eq!(rules.decide(&User::builder().role("Admin").build()), Decision::Allow);
+    assert_eq!(Rules::default().decide(&User::anonymous()), Decision::Allow);
+}
+
+#[test]
+fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_without_rules() {
+    let mut policies = policies();
+    policies.set_default(Policy::require_role("Admin"));
+    policies.set_fallback(Policy::require_authenticated_user());
+    let rules = |rules: &[Authorize]| policies.endpoint_rules(rules).unwrap();
+    assert_eq!(rules(&[Authorize::user()]).decide(&doctor()), Decision::Forbid);
+    assert_eq!(
+        rules(&[Authorize::policy("DoctorsOnly")]).decide(&doctor()),
+        Decision::Allow
+    );
+    assert_eq!(rules(&[]).decide(&User::anonymous()), Decision::Challenge);
+    assert_eq!(rules(&[]).decide(&doctor()), Decision::Allow);
+    assert!(policies.method_rules(&[]).unwrap().is_open());
+}
+
+#[test]
+fn bad_rules_and_policies_are_errors() {
+    let resolve = |rule: Authorize| policies().method_rules(&[Authorize::user(), rule]).unwrap_err();
+    assert_eq!(
+        resolve(Authorize::policy("Nobody")),
+        PolicyError::Unknown { name: "Nobody".into() }
+    );
+    assert_eq!(resolve("".into()), PolicyError::Unknown { name: String::new() });
+    assert_eq!(
+        resolve(String::from("No").into()),
+        PolicyError::Unknown { name: "No".into() }
+    );
+    for roles in ["", " ", ",", " , "] {
+        assert_eq!(
+            resolve(Authorize::roles(roles)),
+            PolicyError::NoRoles { roles: roles.into() }
+        );
+    }
+
+    assert_eq!(policies().validate(), Ok(()));
+    let with = |name: &str, policy: Policy| {
+        let mut policies = policies();
+        policies.add(name, policy);
+        policies.validate()
+    };
+    let duplicate = Err(PolicyError::Duplicate {
+        name: "doctorsONLY".into(),
+    });
+    assert_eq!(with("doctorsONLY", Policy::require_role("x")), duplicate);
+    let impossible = Err(PolicyError::Impossible { name: "x".into() });
+    let none: [String; 0] = [];
+    assert_eq!(with("x", Policy::require_any_role(none.clone())), impossible);
+    assert_eq!(with("x", Policy::require_claim("c", none)), impossible);
+    assert_eq!(with("x", Policy::any_of([])), impossible);
+    assert_eq!(
+        with("x", Policy::require_role("a").and(Policy::any_of([Policy::any_of([])]))),
+        impossible
+    );
+    let mut fallback = policies();
+    fallback.set_fallback(Policy::any_of([]));
+    assert_eq!(
+        fallback.validate(),
+        Err(PolicyError::Impossible {
+            name: "fallback".into()
+        })
+    );
+}
+
+#[test]
+fn impossible_policies_let_nobody_pass() {
+    let none: [String; 0] = [];
+    for policy in [
+        Policy::require_any_role(none.clone()),
+        Policy::require_claim("Department", none),
+        Policy::any_of([]),
+    ] {
+        assert!(
+            !policy.allows(&doctor()) && !policy.allows(&User::anonymous()),
+            "{policy:?}"
+        );
+    }
+}
+
+#[test]
+fn names_of_claims_and_policies_ignore_the_case_of_every_letter() {
+    let user = User::builder().claim("straße-ÄÖ", "x").build();
+    assert!(Policy::has_claim("STRAßE-äö").allows(&user));
+    assert!(!Policy::has_claim("STRASSE-äö").allows(&user));
+    assert!(!Policy::has_claim("straße-Ä").allows(&user));
+}
+
+#[test]
+fn rules_can_be_constants_and_policies_shared() {
+    const RULES: &[Authorize] = &[Authorize::user(), Authorize::new(Some("P"), Some("A, B"))];
+    assert_eq!(RULES[0], Authorize::user());
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Policy>();
+    shared::<User>();
+    shared::<JwtBearer>();
+    shared::<Rules>();
+}

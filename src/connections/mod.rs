@@ -1,0 +1,51 @@
+//! HTTP ⇄ bytes: negotiate, the transports, and which connection a request belongs to. Knows no hub and no message.
+//!
+//! A new connection goes up through [`Accept`], as a [`Connection`]: bytes in, bytes out, and who is at the other end.
+
+mod body;
+mod endpoint;
+mod id;
+mod incoming;
+mod negotiate;
+mod query;
+mod request;
+mod table;
+mod websocket;
+
+pub use body::Body;
+pub(crate) use endpoint::{Endpoint, Exchange, TransportOptions, is_stream};
+pub use id::ConnectionId;
+pub(crate) use incoming::{End, Incoming, Read};
+pub use negotiate::{TransportType, Transports};
+pub use request::RequestInfo;
+pub(crate) use table::{Entry, Table, Watched};
+
+use std::sync::Arc;
+
+use crate::auth::User;
+use crate::future::BoxFuture;
+use crate::outbound::Outbound;
+
+/// One open connection, as a transport hands it upward.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) transport: TransportType,
+    pub(crate) user: User,
+    pub(crate) request: Arc<RequestInfo>,
+    pub(crate) incoming: Incoming,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// What takes new connections: the one way upward from this module.
+pub(crate) trait Accept: Send + Sync {
+    /// Serves the connection to its end.
+    fn accept(&self, connection: Connection) -> BoxFuture<'static, Served>;
+}
+
+/// What is left of a connection that was served to its end.
+pub(crate) struct Served {
+    pub(crate) incoming: Incoming,
+    /// The end itself failed (`on_disconnected` did): WebSockets close with 1011.
+    pub(crate) faulted: bool,
+}

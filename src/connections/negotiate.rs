@@ -1,0 +1,380 @@
+//! Negotiate: what a client asks for in its query, and what it is answered (`TransportProtocols.md § POST
+//! endpoint-base/negotiate`).
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+use bytes::Bytes;
+
+use super::id::{ConnectionId, ConnectionToken};
+use super::query;
+
+/// The newest negotiate version there is; version 1 brought the secret token beside the id.
+const NEWEST_VERSION: i32 = 1;
+
+/// What carries a connection (C#: `HttpTransportType`, one of them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportType {
+    /// A WebSocket: text and binary, both ways.
+    WebSockets,
+    /// Server-sent events, and a `POST` for every message of the client: text only.
+    ServerSentEvents,
+    /// A request that waits for each answer, and a `POST` for every message of the client: text and binary.
+    LongPolling,
+}
+
+impl TransportType {
+    /// In the order in which clients are to try them.
+    const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+
+    /// The name on the wire: `WebSockets`, `ServerSentEvents` or `LongPolling`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSockets => "WebSockets",
+            Self::ServerSentEvents => "ServerSentEvents",
+            Self::LongPolling => "LongPolling",
+        }
+    }
+
+    /// Its entry in `availableTransports`.
+    fn offer(self) -> &'static str {
+        match self {
+            Self::WebSockets => r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]}"#,
+            Self::ServerSentEvents => r#"{"transport":"ServerSentEvents","transferFormats":["Text"]}"#,
+            Self::LongPolling => r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}"#,
+        }
+    }
+}
+
+impl fmt::Display for TransportType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The transports that clients may use (C#: `HttpTransportType`, its flags).
+///
+/// All by default.
+///
+/// ```
+/// use signalr::{TransportType, Transports};
+///
+/// let streaming = Transports::WEB_SOCKETS | Transports::SERVER_SENT_EVENTS;
+/// assert!(streaming.contains(TransportType::WebSockets));
+/// assert!(!streaming.contains(TransportType::LongPolling));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Transports(u8);
+
+impl Transports {
+    /// WebSockets (C#: `HttpTransportType.WebSockets`).
+    pub const WEB_SOCKETS: Self = Self::only(TransportType::WebSockets);
+    /// Server-sent events (C#: `HttpTransportType.ServerSentEvents`).
+    pub const SERVER_SENT_EVENTS: Self = Self::only(TransportType::ServerSentEvents);
+    /// Long polling (C#: `HttpTransportType.LongPolling`).
+    pub const LONG_POLLING: Self = Self::only(TransportType::LongPolling);
+
+    /// Every transport (C#: `HttpTransports.All`).
+    pub const fn all() -> Self {
+        Self(Self::WEB_SOCKETS.0 | Self::SERVER_SENT_EVENTS.0 | Self::LONG_POLLING.0)
+    }
+
+    /// No transport: clients find nothing to connect with (C#: `HttpTransportType.None`).
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
+    /// Whether `transport` is among them.
+    pub const fn contains(self, transport: TransportType) -> bool {
+        self.0 & Self::only(transport).0 != 0
+    }
+
+    const fn only(transport: TransportType) -> Self {
+        Self(1 << transport as u8)
+    }
+
+    fn iter(self) -> impl Iterator<Item = TransportType> {
+        TransportType::ALL.into_iter().filter(move |transport| self.contains(*transport))
+    }
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+impl From<TransportType> for Transports {
+    fn from(transport: TransportType) -> Self {
+        Self::only(transport)
+    }
+}
+
+impl BitOr for Transports {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Transports {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
+impl fmt::Debug for Transports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// What an endpoint has to offer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) transports: Transports,
+    /// Clients with an older version are refused (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`).
+    pub(crate) minimum_version: i32,
+    pub(crate) allow_stateful_reconnects: bool,
+}
+
+/// What a negotiate came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Negotiation {
+    /// The text for the client; the status is 200 all the same.
+    Refused(String),
+    Accepted {
+        version: i32,
+        stateful_reconnect: bool,
+    },
+}
+
+/// `aspnet: HttpConnectionDispatcher.ProcessNegotiate`.
+pub(crate) fn negotiate(query: Option<&str>, offer: &Offer) -> Negotiation {
+    let version = match query::value(query, "negotiateVersion") {
+        None => 0,
+        Some(text) => match parse_integer(&text) {
+            Some(version) => version,
+            None => return Negotiation::Refused(NOT_AN_INTEGER.to_owned()),
+        },
+    };
+    if version < offer.minimum_version {
+        let text = format!("The client requested version '{version}', but the server does not support this version.");
+        return Negotiation::Refused(text);
+    }
+    let asked = || query::value(query, "useStatefulReconnect").is_some_and(|text| parse_boolean(&text));
+    Negotiation::Accepted {
+        version: version.min(NEWEST_VERSION),
+        stateful_reconnect: offer.allow_stateful_reconnects && asked(),
+    }
+}
+
+const NOT_AN_INTEGER: &str = "The client requested a non-integer protocol version.";
+
+impl Negotiation {
+    /// The body of the answer, its members in the order of `aspnet: NegotiateProtocol.WriteResponse`; the connection's
+    /// names go with an accepted negotiation.
+    pub(crate) fn response_body(&self, ids: Option<(ConnectionId, ConnectionToken)>, transports: Transports) -> Bytes {
+        match self {
+            // The texts above have nothing to escape.
+            Self::Refused(text) => format!(r#"{{"error":"{text}"}}"#).into(),
+            Self::Accepted { version, stateful_reconnect } => {
+                accepted_body(*version, *stateful_reconnect, ids, transports).into()
+            }
+        }
+    }
+}
+
+fn accepted_body(
+    version: i32,
+    stateful_reconnect: bool,
+    ids: Option<(ConnectionId, ConnectionToken)>,
+    transports: Transports,
+) -> String {
+    let mut body = String::with_capacity(LONGEST_BODY);
+    // Never `false`: the JavaScript client takes the member itself for a yes.
+    body.push_str(if stateful_reconnect { r#"{"useStatefulReconnect":true,"# } else { "{" });
+    body.push_str(r#""negotiateVersion":"#);
+    body.push_str(&version.to_string());
+    if let Some((id, token)) = ids {
+        body.push_str(r#","connectionId":""#);
+        body.push_str(id.as_str());
+        if version > 0 {
+            body.push_str(r#"","connectionToken":""#);
+            body.push_str(token.as_str());
+        }
+        body.push('"');
+    }
+    body.push_str(r#","availableTransports":["#);
+    for (index, transport) in transports.iter().enumerate() {
+        body.push_str(if index > 0 { "," } else { "" });
+        body.push_str(transport.offer());
+    }
+    body.push_str("]}");
+    body
+}
+
+/// Room for an answer with every member.
+const LONGEST_BODY: usize = 352;
+
+/// C#: `int.TryParse` in its default style: white space around, a sign, leading zeros, and NULs at the end.
+fn parse_integer(text: &str) -> Option<i32> {
+    let text = text.trim_end_matches('\0').trim_matches(is_white_space);
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    // Rust's own parser takes the rest as C# does.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// What C# counts as white space around numbers.
+fn is_white_space(character: char) -> bool {
+    matches!(character, '\t'..='\r' | ' ')
+}
+
+/// C#: `bool.TryParse`, and no where it fails.
+fn parse_boolean(text: &str) -> bool {
+    text.trim_matches(|character: char| character.is_whitespace() || character == '\0').eq_ignore_ascii_case("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: Offer =
+        Offer { transports: Transports::all(), minimum_version: 0, allow_stateful_reconnects: true };
+
+    fn version(query: &str) -> Result<i32, String> {
+        match negotiate(Some(query), &OFFER) {
+            Negotiation::Accepted { version, .. } => Ok(version),
+            Negotiation::Refused(text) => Err(text),
+        }
+    }
+
+    fn unsupported(version: i32) -> String {
+        format!("The client requested version '{version}', but the server does not support this version.")
+    }
+
+    #[test]
+    fn no_version_is_version_0() {
+        assert_eq!(negotiate(None, &OFFER), Negotiation::Accepted { version: 0, stateful_reconnect: false });
+        assert_eq!(version(""), Ok(0));
+        assert_eq!(version("id=1"), Ok(0));
+    }
+
+    /// Every one was asked of an ASP.NET Core server.
+    #[test]
+    fn versions_are_integers_as_csharp_reads_them() {
+        for text in [
+            "1", "%201", "1%20", "%091%0a", "%0b%0c%0d1", "1%00", "1%00%00", "1%20%00", "+1", "%2B1", "0001",
+            "00000000000000000000000000001", "%201%20", "2147483647", "2",
+        ] {
+            assert_eq!(version(&format!("negotiateVersion={text}")), Ok(1), "{text}");
+        }
+        for text in [
+            "", "abc", "%00", "1%00%20", "%001", "-", "%2B", "--1", "%2B-1", "-%201", "1e0", "1,0", "1.0", "1_0", "0x1",
+            "2147483648", "-2147483649", "%C2%A01", "%E2%88%921", "%D9%A1", "1%C2%A0", "(1)", "%2500", "1%85",
+            "1%C2%85", "%1c1",
+        ] {
+            assert_eq!(version(&format!("negotiateVersion={text}")), Err(NOT_AN_INTEGER.to_owned()), "{text}");
+        }
+        assert_eq!(version("negotiateVersion=-0"), Ok(0));
+        assert_eq!(version("negotiateVersion=-1"), Err(unsupported(-1)));
+        assert_eq!(version("negotiateVersion=-2147483648"), Err(unsupported(i32::MIN)));
+    }
+
+    #[test]
+    fn a_version_given_twice_is_no_integer() {
+        assert_eq!(version("negotiateVersion=1&negotiateVersion=1"), Err(NOT_AN_INTEGER.to_owned()));
+        assert_eq!(version("negotiateVersion=&negotiateVersion=1"), Ok(1));
+        assert_eq!(version("negotiateVersion"), Err(NOT_AN_INTEGER.to_owned()));
+    }
+
+    #[test]
+    fn versions_below_the_minimum_are_refused() {
+        let offer = Offer { minimum_version: 1, ..OFFER };
+        assert_eq!(negotiate(None, &offer), Negotiation::Refused(unsupported(0)));
+        assert_eq!(negotiate(Some("negotiateVersion=0"), &offer), Negotiation::Refused(unsupported(0)));
+        assert_eq!(negotiate(Some("negotiateVersion=x"), &offer), Negotiation::Refused(NOT_AN_INTEGER.to_owned()));
+        let accepted = Negotiation::Accepted { version: 1, stateful_reconnect: false };
+        assert_eq!(negotiate(Some("NEGOTIATEVERSION=1"), &offer), accepted);
+        assert_eq!(negotiate(Some("negotiateVersion=2"), &offer), accepted);
+    }
+
+    /// Every one was asked of an ASP.NET Core server.
+    #[test]
+    fn stateful_reconnect_is_asked_for_by_a_boolean() {
+        let asked = |query: &str| negotiate(Some(query), &OFFER);
+        for text in ["true", "TRUE", "True", "%20true", "true%00", "%00true", "%00%20true%20%00", "%C2%A0true", "true%0a"] {
+            let accepted = Negotiation::Accepted { version: 0, stateful_reconnect: true };
+            assert_eq!(asked(&format!("useStatefulReconnect={text}")), accepted, "{text}");
+        }
+        for text in ["", "false", "1", "yes", "on", "tr+ue", "%E2%80%8Btrue", "true&useStatefulReconnect=true"] {
+            let accepted = Negotiation::Accepted { version: 0, stateful_reconnect: false };
+            assert_eq!(asked(&format!("useStatefulReconnect={text}")), accepted, "{text}");
+        }
+    }
+
+    #[test]
+    fn stateful_reconnect_is_not_given_where_it_is_not_allowed() {
+        let offer = Offer { allow_stateful_reconnects: false, ..OFFER };
+        let query = Some("negotiateVersion=1&useStatefulReconnect=true");
+        assert_eq!(negotiate(query, &offer), Negotiation::Accepted { version: 1, stateful_reconnect: false });
+    }
+
+    fn ids() -> (ConnectionId, ConnectionToken) {
+        let id = ConnectionId::parse("VVFRvt0ECUK3X4sFtAmKFQ").unwrap();
+        (id, ConnectionToken::parse("qBsGMbWi8elnvICBi1l2Ug").unwrap())
+    }
+
+    #[test]
+    fn the_body_is_that_of_aspnet_byte_for_byte() {
+        let body = Negotiation::Accepted { version: 1, stateful_reconnect: true };
+        let body = body.response_body(Some(ids()), Transports::all());
+        let expected = concat!(
+            r#"{"useStatefulReconnect":true,"negotiateVersion":1,"connectionId":"VVFRvt0ECUK3X4sFtAmKFQ","#,
+            r#""connectionToken":"qBsGMbWi8elnvICBi1l2Ug","availableTransports":["#,
+            r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]},"#,
+            r#"{"transport":"ServerSentEvents","transferFormats":["Text"]},"#,
+            r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
+        );
+        assert_eq!(body, expected);
+        assert!(body.len() <= LONGEST_BODY, "{}", body.len());
+    }
+
+    #[test]
+    fn version_0_has_no_token() {
+        let body = Negotiation::Accepted { version: 0, stateful_reconnect: false };
+        let expected = concat!(
+            r#"{"negotiateVersion":0,"connectionId":"VVFRvt0ECUK3X4sFtAmKFQ","availableTransports":["#,
+            r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
+        );
+        assert_eq!(body.response_body(Some(ids()), Transports::LONG_POLLING), expected);
+        assert_eq!(
+            body.response_body(None, Transports::none()),
+            r#"{"negotiateVersion":0,"availableTransports":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_one_member() {
+        let body = |query| negotiate(Some(query), &OFFER).response_body(None, Transports::all());
+        let expected = r#"{"error":"The client requested a non-integer protocol version."}"#;
+        assert_eq!(body("negotiateVersion=\"}"), expected);
+        let expected =
+            r#"{"error":"The client requested version '-5', but the server does not support this version."}"#;
+        assert_eq!(body("negotiateVersion=-5"), expected);
+    }
+
+    #[test]
+    fn transports_are_a_set() {
+        let mut some = Transports::WEB_SOCKETS | TransportType::LongPolling.into();
+        assert!(some.contains(TransportType::WebSockets) && some.contains(TransportType::LongPolling));
+        assert!(!some.contains(TransportType::ServerSentEvents));
+        assert_eq!(format!("{some:?}"), "{WebSockets, LongPolling}");
+        some |= Transports::SERVER_SENT_EVENTS;
+        assert_eq!(some, Transports::all());
+        assert_eq!(Transports::default(), Transports::all());
+        assert_eq!(format!("{:>12}|", TransportType::LongPolling), " LongPolling|");
+    }
+}

@@ -1,0 +1,188 @@
+//! Query strings as ASP.NET reads them.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// The value of a parameter (C#: `Request.Query[key].ToString()`): keys ignore case, `+` is a space, and the values of
+/// a parameter that is given several times are joined with `,`, empty ones left out.
+///
+/// `None` if it is not there at all; without a `=` its value is empty.
+pub(crate) fn value<'q>(query: Option<&'q str>, key: &str) -> Option<Cow<'q, str>> {
+    let pairs = query?.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    join(pairs.filter(|(name, _)| same_name(&decode(name), key)).map(|(_, value)| decode(value)))
+}
+
+/// The values of one name as one text (`aspnet: StringValues.ToString`).
+pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option<Cow<'v, str>> {
+    values.into_iter().reduce(|joined, value| match (joined.is_empty(), value.is_empty()) {
+        (true, _) => value,
+        (false, true) => joined,
+        (false, false) => joined + "," + value,
+    })
+}
+
+/// Whether two names differ at most in case (C#: `StringComparer.OrdinalIgnoreCase`).
+pub(super) fn same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.chars().map(upper).eq(b.chars().map(upper))
+}
+
+/// Letters whose upper case is one letter of their own kind; .NET leaves the others (`ß`, `ſ`) alone.
+fn upper(character: char) -> char {
+    let mut upper = character.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) if upper.is_ascii() == character.is_ascii() => upper,
+        _ => character,
+    }
+}
+
+/// Resolves percent-encoding; what is no escape, and escapes of what is no UTF-8, stay as they are
+/// (C#: `Uri.UnescapeDataString`).
+pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    percent_decode_str(text).decode_utf8().unwrap_or_else(|_| Cow::Owned(unescape_valid(text)))
+}
+
+/// Escapes make no characters together with what stands unescaped beside them, so each run of escapes is for itself.
+fn unescape_valid(text: &str) -> String {
+    let mut unescaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(ESCAPE * escapes(rest));
+        let bytes: Vec<u8> = percent_decode_str(run).collect();
+        let mut at = 0;
+        for chunk in bytes.utf8_chunks() {
+            let invalid = at + chunk.valid().len();
+            at = invalid + chunk.invalid().len();
+            unescaped.push_str(chunk.valid());
+            unescaped.push_str(&run[ESCAPE * invalid..ESCAPE * at]);
+        }
+        // At least one byte, for it is no escape; a `%` may be it.
+        let next = after.bytes().skip(1).position(|byte| byte == b'%').map_or(after.len(), |at| at + 1);
+        unescaped.push_str(&after[..next]);
+        rest = &after[next..];
+    }
+    unescaped
+}
+
+/// `%41`.
+const ESCAPE: usize = 3;
+
+/// How many escapes `text` begins with.
+fn escapes(text: &str) -> usize {
+    let triples = text.as_bytes().as_chunks::<ESCAPE>().0;
+    triples.iter().take_while(|[percent, high, low]| *percent == b'%' && is_hex(*high) && is_hex(*low)).count()
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('+') {
+        return unescape(text);
+    }
+    Cow::Owned(unescape(&text.replace('+', " ")).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn x(query: &str) -> Option<String> {
+        value(Some(query), "x").map(Cow::into_owned)
+    }
+
+    /// Every pair was asked of an ASP.NET Core server.
+    #[test]
+    fn values_are_read_as_aspnet_reads_them() {
+        for (query, expected) in [
+            ("x=1", "1"),
+            ("x=1&x=2", "1,2"),
+            ("x=&x=2", "2"),
+            ("x=1&x=", "1"),
+            ("x=&x=", ""),
+            ("x=1&x=&x=3", "1,3"),
+            ("x", ""),
+            ("x&x=2", "2"),
+            ("X=1", "1"),
+            ("x=a=b", "a=b"),
+            ("&&x=1&", "1"),
+            ("x=+a+b+", " a b "),
+            ("x=%2B", "+"),
+            ("x=%41%4", "A%4"),
+            ("x=%zz", "%zz"),
+            ("x=%", "%"),
+            ("x=%ff", "%ff"),
+            ("x=a%ffb%41", "a%ffbA"),
+            ("x=%e2%82%ac", "€"),
+            ("x=%e2%82", "%e2%82"),
+            ("x=%e2%82%41", "%e2%82A"),
+            ("x=%41%ff", "A%ff"),
+            ("x=%C3%A9%ff%C3", "é%ff%C3"),
+            ("x=%F0%9F%98%80%F0", "😀%F0"),
+            ("%78=1", "1"),
+            ("x=%00", "\0"),
+            ("x=%25%34%31", "%41"),
+            ("x=%ed%a0%80", "%ed%a0%80"),
+            ("x=%c0%af", "%c0%af"),
+            ("x=%ff%e2%82%ac", "%ff€"),
+            ("x=%e2%e2%82%ac", "%e2€"),
+            ("x=%e2%82%ac%2", "€%2"),
+            ("x=%ff%2", "%ff%2"),
+            ("x=%ff%%41", "%ff%A"),
+            ("x=1;y=2", "1;y=2"),
+            ("x=%26%3d", "&="),
+        ] {
+            assert_eq!(x(query).as_deref(), Some(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        for query in ["", "&", "x%20=1", "?x=1", "y=x", "=1", "xx=1"] {
+            assert_eq!(x(query), None, "{query}");
+        }
+        assert_eq!(value(None, "x"), None);
+        assert_eq!(value(Some("&=1"), "").as_deref(), Some("1"));
+        assert_eq!(value(Some("&"), ""), None);
+    }
+
+    #[test]
+    fn names_ignore_case_letter_by_letter() {
+        for (query, key) in [("x+y=1", "X y"), ("%C3%89=1", "é"), ("x+=1", "x "), ("%CF%83=1", "Σ")] {
+            assert_eq!(value(Some(query), key).as_deref(), Some("1"), "{query}");
+        }
+        for (query, key) in [("%C5%BF=1", "s"), ("%E2%84%AA=1", "k"), ("%C3%9F=1", "SS"), ("%C3%89=1", "e")] {
+            assert_eq!(value(Some(query), key), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_plain_value_is_borrowed() {
+        assert!(matches!(value(Some("a=b&id=abc"), "id"), Some(Cow::Borrowed("abc"))));
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_comes_back(text in ".{0,20}") {
+            let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(x(&format!("x={escaped}")), Some(text));
+        }
+
+        #[test]
+        fn nothing_is_lost_of_what_is_no_escape(text in "[%a-f0-9é€😀]{0,20}") {
+            let valid = unescape_valid(&text);
+            if let Ok(decoded) = percent_decode_str(&text).decode_utf8() {
+                prop_assert_eq!(valid, decoded);
+            } else {
+                prop_assert!(valid.contains('%'));
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! All connections of a server by their secret token, and the sweep that visits them every second.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::id::{ConnectionId, ConnectionToken};
+use super::negotiate::TransportType;
+use crate::outbound::{Flushers, Outbound};
+use crate::tasks::Tasks;
+
+/// How often all connections are visited (`aspnet: HttpConnectionManager`, one second).
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// More shards than cores, so that negotiates seldom meet.
+const SHARDS: usize = 16;
+
+/// What the sweep and a shutdown ask of an open connection; its session implements it.
+pub(crate) trait Watched: Send + Sync {
+    /// Called every second: time for keep-alive and for noticing silence.
+    fn beat(&self, now: Instant);
+    /// The server goes away.
+    fn shutdown(&self);
+}
+
+/// Every connection of a server, from its negotiate to its end, and the tasks they share.
+pub(crate) struct Table {
+    shards: [Mutex<HashMap<ConnectionToken, Arc<Entry>>>; SHARDS],
+    hasher: RandomState,
+    disconnect_timeout: Duration,
+    flushers: Flushers,
+    started: Once,
+    refusing: AtomicBool,
+    tasks: Tasks,
+}
+
+/// A connection as the transports see it.
+pub(crate) struct Entry {
+    pub(crate) id: ConnectionId,
+    pub(super) token: ConnectionToken,
+    /// Which endpoint gave it; at another path the token is unknown.
+    pub(super) endpoint: usize,
+    pub(super) send_timeout: Duration,
+    pub(super) outbound: Arc<Outbound>,
+    state: Mutex<State>,
+    watched: OnceLock<Weak<dyn Watched>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Waiting { since: Instant },
+    Bound(TransportType),
+}
+
+impl Table {
+    pub(crate) fn new(disconnect_timeout: Duration, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            disconnect_timeout,
+            flushers: Flushers::new(),
+            started: Once::new(),
+            refusing: AtomicBool::new(false),
+            tasks,
+        })
+    }
+
+    /// A new connection that waits for its transport.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        endpoint: usize,
+        id: ConnectionId,
+        token: ConnectionToken,
+        limits: (usize, Duration),
+    ) -> Arc<Entry> {
+        self.start();
+        let entry = Arc::new(Entry {
+            id,
+            token,
+            endpoint,
+            send_timeout: limits.1,
+            outbound: Outbound::new(limits.0, self.flushers.next()),
+            state: Mutex::new(State::Waiting { since: Instant::now() }),
+            watched: OnceLock::new(),
+        });
+        lock(self.shard(&token)).insert(token, Arc::clone(&entry));
+        entry
+    }
+
+    pub(super) fn find(&self, endpoint: usize, token: &str) -> Option<Arc<Entry>> {
+        let token = ConnectionToken::parse(token)?;
+        let entry = lock(self.shard(&token)).get(&token).cloned()?;
+        (entry.endpoint == endpoint).then_some(entry)
+    }
+
+    pub(super) fn release(&self, entry: &Entry) {
+        lock(self.shard(&entry.token)).remove(&entry.token);
+    }
+
+    /// How many connections there are, negotiated ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Runs a connection to its end, or to that of the server.
+    pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(connection);
+    }
+
+    /// Whether the server is shutting down and takes nobody new.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
+    /// Takes nobody new, tells every connection to end, and waits until all have, or until `grace` is over; who is left
+    /// then is cut.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        self.refusing.store(true, Ordering::Release);
+        for entry in self.entries() {
+            match entry.watched() {
+                Some(watched) => watched.shutdown(),
+                None => entry.outbound.break_off(),
+            }
+        }
+        self.tasks.finish(grace).await;
+    }
+
+    fn start(self: &Arc<Self>) {
+        self.started.call_once(|| {
+            self.flushers.start(self.tasks.stop());
+            tokio::spawn(sweep(Arc::downgrade(self), self.tasks.stop().clone()));
+        });
+    }
+
+    fn shard(&self, token: &ConnectionToken) -> &Mutex<HashMap<ConnectionToken, Arc<Entry>>> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        let hash = self.hasher.hash_one(token) as usize;
+        &self.shards[hash % SHARDS]
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Arc<Entry>> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
+    }
+
+    fn visit(&self, now: Instant) {
+        for entry in self.entries() {
+            entry.visit(now);
+        }
+        for shard in &self.shards {
+            lock(shard).retain(|_, entry| !entry.is_overdue(now, self.disconnect_timeout));
+        }
+    }
+}
+
+async fn sweep(table: Weak<Table>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(table) = table.upgrade() else { return };
+        table.visit(Instant::now());
+    }
+}
+
+impl Entry {
+    /// Lets the sweep see the session of this connection.
+    pub(crate) fn watch(&self, watched: Weak<dyn Watched>) {
+        // Set once: a connection has one session.
+        let _ = self.watched.set(watched);
+    }
+
+    /// Binds the connection to a transport, which stays its only one; `Err` is the one it has already.
+    pub(super) fn bind(&self, transport: TransportType) -> Result<(), TransportType> {
+        let mut state = lock(&self.state);
+        match *state {
+            State::Waiting { .. } => {
+                *state = State::Bound(transport);
+                Ok(())
+            }
+            State::Bound(bound) => Err(bound),
+        }
+    }
+
+    pub(super) fn transport(&self) -> Option<TransportType> {
+        match *lock(&self.state) {
+            State::Waiting { .. } => None,
+            State::Bound(transport) => Some(transport),
+        }
+    }
+
+    fn watched(&self) -> Option<Arc<dyn Watched>> {
+        self.watched.get().and_then(Weak::upgrade)
+    }
+
+    fn visit(&self, now: Instant) {
+        if !self.send_timeout.is_zero() && self.outbound.stalled_for(now) > self.send_timeout {
+            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
+            self.outbound.break_off();
+        }
+        if let Some(watched) = self.watched() {
+            watched.beat(now);
+        }
+    }
+
+    fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
+        matches!(*lock(&self.state), State::Waiting { since } if now.saturating_duration_since(since) > timeout)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("connections", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).field("state", &*lock(&self.state)).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! Checks text that comes in pieces.
+
+/// The text of one message, as far as it came. Forgets all but the beginning of a character.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text {
+    cut: [u8; 3],
+    cut_len: u8,
+}
+
+impl Text {
+    /// Whether the text is still valid UTF-8 with this piece, which may end within a character.
+    pub(super) fn push(&mut self, mut piece: &[u8]) -> bool {
+        while self.cut_len > 0 {
+            let Some((byte, rest)) = piece.split_first() else { return true };
+            let cut_len = usize::from(self.cut_len);
+            let mut character = [0; 4];
+            character[..cut_len].copy_from_slice(&self.cut[..cut_len]);
+            character[cut_len] = *byte;
+            if !self.check(&character[..=cut_len]) {
+                return false;
+            }
+            piece = rest;
+        }
+        self.check(piece)
+    }
+
+    /// Whether the text may end here.
+    pub(super) fn is_whole(self) -> bool {
+        self.cut_len == 0
+    }
+
+    /// Keeps the character that `piece` ends within: less than four bytes, or it would be whole or invalid.
+    fn check(&mut self, piece: &[u8]) -> bool {
+        let cut = match std::str::from_utf8(piece) {
+            Ok(_) => &[],
+            Err(error) if error.error_len().is_none() => &piece[error.valid_up_to()..],
+            Err(_) => return false,
+        };
+        self.cut[..cut.len()].copy_from_slice(cut);
+        self.cut_len = u8::try_from(cut.len()).unwrap_or_default();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Whether the pieces, one after the other, are taken, and whether they may end there.
+    fn read(pieces: &[&[u8]]) -> (bool, bool) {
+        let mut text = Text::default();
+        (pieces.iter().all(|piece| text.push(piece)), text.is_whole())
+    }
+
+    #[test]
+    fn characters_may_be_cut_anywhere() {
+        let text = "aé€😀\u{d7ff}\u{e000}\u{10ffff}z".as_bytes();
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let pieces = [&text[..first], &text[first..second], &text[second..]];
+                assert_eq!(read(&pieces), (true, true), "{first} {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(read(&bytes), (true, true));
+    }
+
+    #[test]
+    fn a_cut_character_is_no_end() {
+        for cut in ["\u{e9}", "€", "😀"].map(str::as_bytes) {
+            for length in 1..cut.len() {
+                assert_eq!(read(&[&cut[..length]]), (true, false));
+                assert_eq!(read(&[&cut[..length], b"a"]).0, false);
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_encoding_is_taken() {
+        let bad: [&[u8]; 8] =
+            [b"\xff", b"\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf5", b"a\xc3("];
+        for bytes in bad {
+            for at in 0..=bytes.len() {
+                assert!(!read(&[&bytes[..at], &bytes[at..]]).0, "{bytes:x?} {at}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_judged_as_the_whole(
+            pieces in prop::collection::vec(
+                prop::collection::vec(prop::sample::select(b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed".as_slice()), 0..5),
+                0..5,
+            )
+        ) {
+            let whole = pieces.concat();
+            let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            let (is_valid, is_whole) = read(&pieces);
+            match std::str::from_utf8(&whole) {
+                Ok(_) => prop_assert_eq!((is_valid, is_whole), (true, true)),
+                Err(error) => {
+                    prop_assert_eq!(is_valid, error.error_len().is_none());
+                    prop_assert!(!(is_valid && is_whole));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Which requests ask for a WebSocket.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{Method, Version};
+
+/// Bytes under the base64 of a key (RFC 6455 § 4.1).
+const KEY: usize = 16;
+
+/// Letters of that, with padding.
+const KEY_LETTERS: usize = 24;
+
+/// C#'s decoder looks at no bits beyond the last byte.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// Whether this is a valid WebSocket request; an invalid one is a poll like any other `GET`
+/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`). HTTP/1.0 will do, HTTP/2 has another way.
+pub(crate) fn is_websocket_request(request: &Parts) -> bool {
+    let headers = &request.headers;
+    request.method == Method::GET
+        && request.version <= Version::HTTP_11
+        && items(headers, SEC_WEBSOCKET_VERSION).any(|version| unquote(version) == "13")
+        && items(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
+        && items(headers, UPGRADE).any(|protocol| unquote(protocol).eq_ignore_ascii_case("websocket"))
+        && has_key(headers)
+        && !has_body(headers)
+}
+
+/// The items of a comma-separated header, over all its lines.
+fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
+fn unquote(item: &str) -> &str {
+    item.strip_prefix('"').and_then(|item| item.strip_suffix('"')).unwrap_or(item)
+}
+
+fn has_key(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(SEC_WEBSOCKET_KEY).iter().filter(|line| !line.is_empty());
+    // Two would be joined with a comma, which is no base64.
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let mut letters = [0; KEY_LETTERS];
+    let mut length = 0;
+    // White space may stand anywhere between (`Convert.TryFromBase64String`).
+    for letter in line.as_bytes().iter().filter(|byte| !byte.is_ascii_whitespace()) {
+        let Some(place) = letters.get_mut(length) else { return false };
+        *place = *letter;
+        length += 1;
+    }
+    BASE64.decode_slice(&letters[..length], &mut [0; KEY_LETTERS]) == Ok(KEY)
+}
+
+/// Kestrel upgrades no request with a body.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_long = |length: &HeaderValue| length.as_bytes().iter().any(|digit| *digit != b'0');
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(is_long)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const VALID: [(&str, &str); 4] = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let request = headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    /// A valid request, but for the lines of one header.
+    fn with(name: &str, lines: &[&str]) -> bool {
+        let others = VALID.into_iter().filter(|(other, _)| *other != name);
+        let headers: Vec<_> = others.chain(lines.iter().map(|line| (name, *line))).collect();
+        is_websocket_request(&parts(&headers))
+    }
+
+    #[test]
+    fn a_get_over_http_1_with_all_headers_is_one() {
+        assert!(is_websocket_request(&parts(&VALID)));
+        let mut request = parts(&VALID);
+        request.version = Version::HTTP_10;
+        assert!(is_websocket_request(&request));
+        request.version = Version::HTTP_2;
+        assert!(!is_websocket_request(&request));
+        let mut request = parts(&VALID);
+        request.method = Method::POST;
+        assert!(!is_websocket_request(&request));
+    }
+
+    /// This and the next were asked of an ASP.NET Core server.
+    #[test]
+    fn each_header_may_be_a_list() {
+        for version in ["13", "8, 13", "13,8", ",13", "\"13\""] {
+            assert!(with("sec-websocket-version", &[version]), "{version}");
+        }
+        assert!(with("sec-websocket-version", &["8", "13"]));
+        for option in ["upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade,close"] {
+            assert!(with("connection", &[option]), "{option}");
+        }
+        assert!(with("connection", &["keep-alive", "Upgrade"]));
+        for protocol in ["WebSocket", "h2c, websocket", "websocket, h2c", "\"websocket\""] {
+            assert!(with("upgrade", &[protocol]), "{protocol}");
+        }
+        assert!(with("upgrade", &["h2c", "websocket"]));
+    }
+
+    #[test]
+    fn a_header_that_is_wrong_or_missing_makes_it_none() {
+        for (name, _) in VALID {
+            assert!(!with(name, &[]), "{name}");
+            assert!(!with(name, &[""]), "{name}");
+        }
+        for version in ["013", "12", "14", "1", "130"] {
+            assert!(!with("sec-websocket-version", &[version]), "{version}");
+        }
+        for option in ["keep-alive", "upgrade2", "\"Upgrade\""] {
+            assert!(!with("connection", &[option]), "{option}");
+        }
+        for protocol in ["h2c", "websocket/13", "web socket"] {
+            assert!(!with("upgrade", &[protocol]), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_base64_of_16_bytes() {
+        for key in [
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            "AAAAAAAAAAAAAAAAAAAAA/==",
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhl IHNhbXBsZSBub25jZQ==",
+            "dGhl\tIHNhbXBsZSBub25jZQ==",
+            "AAAAAAAAAAAAAAAAAAAAAA= =",
+        ] {
+            assert!(with("sec-websocket-key", &[key]), "{key}");
+            assert!(with("sec-websocket-key", &["", key]), "{key}");
+            assert!(!with("sec-websocket-key", &[key, key]), "{key}");
+        }
+        for key in [
+            "short",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ===",
+            "dGhlIHNhbXBsZSBub25jZ-==",
+            "AAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAA=",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(!with("sec-websocket-key", &[key]), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_request_with_a_body_is_none() {
+        for (name, value) in [("content-length", "3"), ("transfer-encoding", "chunked")] {
+            assert!(!with(name, &[value]), "{name}");
+        }
+        for length in ["0", "00"] {
+            assert!(with("content-length", &[length]), "{length}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads what a WebSocket carries, into one buffer a thread.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::decoder::{Decoder, Event};
+use super::super::incoming::{End, Read, Take};
+use crate::outbound::{Frame, Outbound};
+
+/// Read at once at most; idle connections hold none of it.
+const BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The receiving half of a WebSocket.
+pub(crate) struct Reader {
+    source: Source,
+    /// What hyper had read beyond the request.
+    early: Vec<u8>,
+    decoder: Decoder,
+    outbound: Arc<Outbound>,
+    ended: Option<End>,
+}
+
+pub(super) enum Source {
+    Tcp(OwnedReadHalf),
+    Other(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl Reader {
+    pub(super) fn new(source: Source, early: Vec<u8>, outbound: Arc<Outbound>) -> Self {
+        Self { source, early, decoder: Decoder::default(), outbound, ended: None }
+    }
+
+    /// Reads once; control frames are answered here.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
+        if let Some(end) = self.ended {
+            return Poll::Ready(Read::End(end));
+        }
+        if !self.early.is_empty() {
+            let mut early = std::mem::take(&mut self.early);
+            return Poll::Ready(self.decode(cx, &mut early, take));
+        }
+        let mut buffer = SPARE.take();
+        buffer.resize(BUFFER, 0);
+        let read = self.poll_source(cx, &mut buffer, take);
+        SPARE.set(buffer);
+        read
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], take: Take<'_>) -> Poll<Read> {
+        let mut space = ReadBuf::new(buffer);
+        let read = match &mut self.source {
+            Source::Tcp(socket) => Pin::new(socket).poll_read(cx, &mut space),
+            Source::Other(io) => Pin::new(io).poll_read(cx, &mut space),
+        };
+        Poll::Ready(match ready!(read) {
+            Ok(()) if !space.filled().is_empty() => self.decode(cx, space.filled_mut(), take),
+            Ok(()) | Err(_) => self.end(End::Lost),
+        })
+    }
+
+    fn decode(&mut self, cx: &mut Context<'_>, mut input: &mut [u8], take: Take<'_>) -> Read {
+        loop {
+            match self.decoder.next(&mut input) {
+                Ok(None) => return Read::Data,
+                Ok(Some(Event::Data(bytes))) => take(cx, bytes),
+                Ok(Some(Event::Ping(payload))) => self.outbound.control(Frame::control(payload.pong())),
+                Ok(Some(Event::Pong)) => {}
+                // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
+                Ok(Some(Event::Close(_))) => {
+                    self.outbound.finish(close(NORMAL));
+                    return self.end(End::Closed);
+                }
+                Err(code) => {
+                    self.outbound.finish(close(code.into()));
+                    return self.end(End::Broken);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) -> Read {
+        self.ended = Some(end);
+        Read::End(end)
+    }
+}
+
+/// The close codes that a server of hubs sends (RFC 6455 § 7.4.1).
+pub(super) const NORMAL: u16 = 1000;
+pub(super) const INTERNAL_ERROR: u16 = 1011;
+
+/// A Close frame without a reason.
+pub(super) fn close(code: u16) -> Frame {
+    let [high, low] = code.to_be_bytes();
+    Frame::control(vec![0x88, 2, high, low])
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! The life of one WebSocket: upgrade, serve, say goodbye.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::upgrade::Upgraded;
+use hyper_tungstenite::HyperWebsocket;
+use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
+use super::super::endpoint::{Endpoint, Exchange};
+use super::super::incoming::{Incoming, Read};
+use super::super::negotiate::TransportType;
+use super::super::table::Entry;
+use super::super::{Body, Connection, RequestInfo};
+use crate::outbound::Outbound;
+
+/// Answers the upgrade and serves the connection in a task of its own.
+pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+    let info = Arc::new(RequestInfo::new(&exchange.parts, exchange.query.as_deref(), exchange.peer_addr));
+    let mut request = Request::from_parts(exchange.parts, ());
+    // The socket is taken out of this wrapper at once, so it needs no buffers.
+    let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
+    match hyper_tungstenite::upgrade(&mut request, Some(config)) {
+        Ok((response, websocket)) => {
+            let connection = serve(Arc::clone(endpoint), Arc::clone(&entry), websocket, exchange.user, info);
+            endpoint.table.spawn(connection);
+            response.map(|_| Body::default())
+        }
+        Err(error) => {
+            tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
+            endpoint.table.release(&entry);
+            let mut response = Response::new(Body::default());
+            *response.status_mut() = http::StatusCode::BAD_REQUEST;
+            response
+        }
+    }
+}
+
+async fn serve(
+    endpoint: Arc<Endpoint>,
+    entry: Arc<Entry>,
+    websocket: HyperWebsocket,
+    user: crate::auth::User,
+    request: Arc<RequestInfo>,
+) {
+    let _release = Release { endpoint: &endpoint, entry: &entry };
+    let outbound = Arc::clone(&entry.outbound);
+    let upgraded = match websocket.await {
+        Ok(stream) => stream.into_inner().into_inner(),
+        Err(error) => {
+            tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
+            return;
+        }
+    };
+    let connection = Connection {
+        id: entry.id,
+        transport: TransportType::WebSockets,
+        user,
+        request,
+        incoming: Incoming::new(attach(upgraded, &outbound)),
+        outbound: Arc::clone(&outbound),
+        entry: Arc::clone(&entry),
+    };
+    let mut served = endpoint.accept.accept(connection).await;
+    outbound.finish(close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
+    let goodbye = async {
+        poll_fn(|cx| outbound.poll_drained(cx)).await;
+        // The client's own Close frame; anything else it still sends is not heard.
+        while let Read::Data = poll_fn(|cx| served.incoming.poll_read(cx, &mut |_, _| {})).await {}
+    };
+    // Whether it came or the time is up, the socket closes now.
+    let _ = tokio::time::timeout(endpoint.options.close_timeout, goodbye).await;
+    outbound.break_off();
+}
+
+/// Takes the connection off the table however its task ends.
+struct Release<'a> {
+    endpoint: &'a Endpoint,
+    entry: &'a Entry,
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.entry.outbound.break_off();
+        self.endpoint.table.release(self.entry);
+    }
+}
+
+/// Splits the upgraded connection: its TCP socket where there is one, so that broadcasts write to it directly; else
+/// whatever it is.
+fn attach(upgraded: Upgraded, outbound: &Arc<Outbound>) -> Reader {
+    match into_tcp(upgraded) {
+        Ok((socket, early)) => {
+            // Merging is done here, so the kernel need not wait for more.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
+            }
+            let (reader, writer) = socket.into_split();
+            outbound.attach_tcp(writer);
+            Reader::new(Source::Tcp(reader), early, Arc::clone(outbound))
+        }
+        Err(upgraded) => {
+            let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
+            outbound.attach(Box::new(writer));
+            Reader::new(Source::Other(Box::new(reader)), Vec::new(), Arc::clone(outbound))
+        }
+    }
+}
+
+/// The socket under a connection of `hyper` itself or of `hyper-util`'s `auto` builder (and so of axum), with the bytes
+/// that were read too far. They are copied: as they come they would keep hyper's 8 KiB read buffer alive.
+fn into_tcp(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf.to_vec())),
+        Err(upgraded) => upgraded,
+    };
+    let parts = hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
+    Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+}

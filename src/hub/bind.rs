@@ -1,0 +1,92 @@
+//! From a raw list of arguments to the parameters of a hub method, in one pass.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+
+use crate::protocol::{RawArguments, ReadError};
+
+/// One parameter of a hub method: any owned type with `serde::Deserialize`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a hub method parameter",
+    label = "not a hub method parameter",
+    note = "a parameter is the caller (`&Caller<Self>`) or an owned type with `serde::Deserialize`"
+)]
+pub trait Param: Sized + Send + 'static {
+    #[doc(hidden)]
+    fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + Send + 'static> Param for T {
+    fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error> {
+        arguments.next_element()
+    }
+}
+
+/// The parameters of a hub method: a tuple of up to twelve [`Param`]s.
+pub trait Params: Sized + Send + 'static {
+    /// How many arguments the client sends.
+    #[doc(hidden)]
+    const COUNT: usize;
+
+    #[doc(hidden)]
+    fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
+}
+
+macro_rules! tuples {
+    ($($count:literal: $($name:ident)*;)*) => {$(
+        impl<$($name: Param),*> Params for ($($name,)*) {
+            const COUNT: usize = $count;
+
+            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            fn take<'de, Access: SeqAccess<'de>>(arguments: &mut Access) -> Result<Option<Self>, Access::Error> {
+                $(let Some($name) = $name::take(arguments)? else { return Ok(None) };)*
+                Ok(Some(($($name,)*)))
+            }
+        }
+    )*};
+}
+
+impl Params for () {
+    const COUNT: usize = 0;
+
+    fn take<'de, A: SeqAccess<'de>>(_: &mut A) -> Result<Option<Self>, A::Error> {
+        Ok(Some(()))
+    }
+}
+
+tuples! {
+    1: A;
+    2: A B;
+    3: A B C;
+    4: A B C D;
+    5: A B C D E;
+    6: A B C D E F;
+    7: A B C D E F G;
+    8: A B C D E F G H;
+    9: A B C D E F G H I;
+    10: A B C D E F G H I J;
+    11: A B C D E F G H I J K;
+    12: A B C D E F G H I J K L;
+}
+
+/// Binds `arguments` to `P`, or says in ASP.NET's words what does not fit.
+pub(crate) fn bind<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
+    arguments.bind_with(P::COUNT, || Tuple(PhantomData))
+}
+
+struct Tuple<P>(PhantomData<P>);
+
+impl<'de, P: Params> Visitor<'de> for Tuple<P> {
+    type Value = P;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} arguments", P::COUNT)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut arguments: A) -> Result<P, A::Error> {
+        P::take(&mut arguments)?.ok_or_else(|| A::Error::invalid_length(0, &self))
+    }
+}

@@ -1,0 +1,108 @@
+//! Selecting clients.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::context::Shared;
+use super::proxy::{HubClient, Many, Proxy, Single};
+use crate::connections::ConnectionId;
+use crate::lifetime::Audience;
+
+/// Selects who gets a message (C#: `IHubClients<T>`).
+///
+/// Ids of connections and users and names of groups are compared as they are, upper and lower case apart. Sending to
+/// somebody who is not there does nothing.
+pub struct Clients<C> {
+    shared: Arc<Shared>,
+    /// The connection that is calling, if one is.
+    caller: Option<ConnectionId>,
+    _client: PhantomData<fn() -> C>,
+}
+
+impl<C: HubClient> Clients<C> {
+    pub(super) fn new(shared: Arc<Shared>, caller: Option<ConnectionId>) -> Self {
+        Self { shared, caller, _client: PhantomData }
+    }
+
+    /// Every connection of the hub.
+    pub fn all(&self) -> C::Proxy<Many> {
+        self.many(Audience::All)
+    }
+
+    /// Every connection but these; unknown ids are ignored.
+    pub fn all_except(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
+        self.many(Audience::AllExcept(connections(ids)))
+    }
+
+    /// One connection.
+    pub fn client(&self, id: impl AsRef<str>) -> C::Proxy<Single> {
+        self.single(ConnectionId::parse(id.as_ref()))
+    }
+
+    /// These connections, each once.
+    pub fn clients(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
+        self.many(Audience::Connections(connections(ids)))
+    }
+
+    /// The members of a group.
+    pub fn group(&self, name: impl AsRef<str>) -> C::Proxy<Many> {
+        self.many(Audience::Group(name.as_ref().into()))
+    }
+
+    /// The members of a group, but for these connections.
+    pub fn group_except(
+        &self,
+        name: impl AsRef<str>,
+        ids: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> C::Proxy<Many> {
+        self.many(Audience::GroupExcept(name.as_ref().into(), connections(ids)))
+    }
+
+    /// The members of several groups. Who is in two of them gets the message twice, as in ASP.NET.
+    pub fn groups(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
+        self.many(Audience::Groups(texts(names)))
+    }
+
+    /// All connections of a user.
+    pub fn user(&self, id: impl AsRef<str>) -> C::Proxy<Many> {
+        self.many(Audience::User(id.as_ref().into()))
+    }
+
+    /// All connections of several users, each once.
+    pub fn users(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
+        self.many(Audience::Users(texts(ids)))
+    }
+
+    /// Every connection but the one that is calling; from outside a call, every connection.
+    pub(super) fn others(&self) -> C::Proxy<Many> {
+        self.many(Audience::AllExcept(self.caller.into_iter().collect()))
+    }
+
+    pub(super) fn others_in_group(&self, name: &str) -> C::Proxy<Many> {
+        self.many(Audience::GroupExcept(name.into(), self.caller.into_iter().collect()))
+    }
+
+    pub(super) fn single(&self, id: Option<ConnectionId>) -> C::Proxy<Single> {
+        Proxy::new(Arc::clone(&self.shared), Audience::Connection(id)).into()
+    }
+
+    fn many(&self, audience: Audience) -> C::Proxy<Many> {
+        Proxy::new(Arc::clone(&self.shared), audience).into()
+    }
+}
+
+/// Ids that no connection can have are left out.
+fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<ConnectionId> {
+    ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
+}
+
+fn texts(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Box<str>> {
+    texts.into_iter().map(|text| text.as_ref().into()).collect()
+}
+
+impl<C> fmt::Debug for Clients<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! A hub seen from outside its methods.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+use super::Hub;
+use super::clients::Clients;
+use crate::connections::ConnectionId;
+use crate::lifetime::{Audience, ConnectionHandle, Registry};
+use crate::protocol::{Arguments, Naming, WriteError};
+
+/// Sends to a hub's clients from anywhere (C#: `IHubContext<THub>`).
+///
+/// A cheap clone, from [`SignalR::context`](crate::SignalR::context) or, before there is one, from
+/// [`Builder::context`](crate::Builder::context). There is one for a hub *type*, wherever it is mapped.
+pub struct HubContext<H> {
+    shared: Arc<Shared>,
+    _hub: PhantomData<fn() -> H>,
+}
+
+/// What all values of one hub type have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    /// Known once the server is built.
+    pub(crate) naming: OnceLock<Naming>,
+}
+
+/// A message could not be sent to anybody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// An argument has no form on the wire.
+    #[error("the arguments cannot be encoded")]
+    Encode(#[source] WriteError),
+    /// The server is not built yet, so nobody can be connected to it.
+    #[error("sent before the server was built")]
+    NotBuilt,
+}
+
+impl<H: Hub> HubContext<H> {
+    /// Selects who gets a message.
+    pub fn clients(&self) -> Clients<H::Client> {
+        Clients::new(Arc::clone(&self.shared), None)
+    }
+}
+
+impl<H> HubContext<H> {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, _hub: PhantomData }
+    }
+
+    /// Who is in which group.
+    pub fn groups(&self) -> Groups {
+        Groups { shared: Arc::clone(&self.shared) }
+    }
+
+    /// How many connections the hub has on this server.
+    pub fn connection_count(&self) -> usize {
+        self.shared.registry.len()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    pub(crate) async fn send<A: Arguments + ?Sized>(
+        &self,
+        audience: &Audience,
+        method: &str,
+        arguments: &A,
+    ) -> Result<(), SendError> {
+        let naming = *self.naming.get().ok_or(SendError::NotBuilt)?;
+        self.registry.send(audience, naming, method, arguments).await.map_err(SendError::Encode)
+    }
+}
+
+/// Puts connections into groups and takes them out (C#: `IGroupManager`).
+///
+/// A group is there as long as somebody is in it. Membership ends with the connection; a client that reconnects has a new
+/// one and joins again.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    shared: Arc<Shared>,
+}
+
+impl Groups {
+    /// Adds a connection to a group. Nothing happens if it is gone or in it already.
+    ///
+    /// # Errors
+    ///
+    /// None on a single server.
+    ///
+    /// # Cancel safety
+    ///
+    /// Either it was added or not.
+    pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
+        if let Some(connection) = self.find(connection_id.as_ref()) {
+            self.shared.registry.join(&connection, group.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Takes a connection out of a group. Nothing happens if it is not in it.
+    ///
+    /// # Errors
+    ///
+    /// None on a single server.
+    ///
+    /// # Cancel safety
+    ///
+    /// Either it was removed or not.
+    pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
+        if let Some(connection) = self.find(connection_id.as_ref()) {
+            self.shared.registry.leave(&connection, group.as_ref());
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<ConnectionHandle>> {
+        self.shared.registry.get(&ConnectionId::parse(id)?)
+    }
+}
+
+impl<H> Clone for HubContext<H> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+}
+
+impl<H> fmt::Debug for HubContext<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubContext").field("connections", &self.connection_count()).finish_non_exhaustive()
+    }
+}

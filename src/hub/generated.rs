@@ -1,0 +1,105 @@
+//! For the code that `#[hub]` writes; not for people.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::bind::{Param, Params, bind};
+use super::caller::Caller;
+use super::error::HubResult;
+use super::methods::{Invocation, Reply};
+pub use crate::future::BoxFuture;
+pub use crate::protocol::{RawArguments, ReadError};
+
+/// Binds the arguments of a call.
+pub fn open<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
+    bind(arguments)
+}
+
+/// Points the compiler at the type of a parameter.
+pub fn is_param<P: Param>() {}
+
+/// What a parameter by reference may be.
+#[diagnostic::on_unimplemented(
+    message = "`&{Self}` cannot be a hub method parameter",
+    label = "not the caller",
+    note = "by reference is the caller, `&Caller<Self>`; arguments from the wire are owned"
+)]
+pub trait IsCaller<H> {
+    /// The caller under its own type.
+    fn of(caller: &Caller<H>) -> &Self;
+}
+
+impl<H> IsCaller<H> for Caller<H> {
+    fn of(caller: &Self) -> &Self {
+        caller
+    }
+}
+
+/// The caller, for a parameter of the type `&C`.
+pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
+    C::of(caller)
+}
+
+/// Boxes the future of a call.
+pub fn call(
+    future: impl Future<Output = HubResult<Reply>> + Send + 'static,
+) -> Result<BoxFuture<'static, HubResult<Reply>>, ReadError> {
+    Ok(Box::pin(future))
+}
+
+/// The hub and the caller of a call.
+pub fn parts<H>(invocation: &Invocation<H>) -> (&Arc<H>, &Caller<H>) {
+    (&invocation.hub, &invocation.caller)
+}
+
+/// Encodes what a method returned, if the client waits for it.
+pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) -> HubResult<Reply> {
+    let Some(id) = &invocation.id else { return Ok(Reply(None)) };
+    let mut message = Vec::with_capacity(64);
+    invocation.caller.connection.protocol.write_result(&mut message, id, value)?;
+    Ok(Reply(Some(message)))
+}
+
+/// `T` or `Result<T, E>`, told apart by type: `(&mut Outcome(Some(value))).settle()?`.
+///
+/// Every `Result` goes one way, whatever its error: one that does not convert into `HubError` must not compile, instead of
+/// being sent as a value.
+#[derive(Debug)]
+pub struct Outcome<T>(pub Option<T>);
+
+/// The return value is a result.
+pub trait ViaResult {
+    /// Of what.
+    type Value;
+    /// Or what.
+    type Error;
+    /// Takes it out.
+    fn settle(&mut self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<T, E> ViaResult for Outcome<Result<T, E>> {
+    type Value = T;
+    type Error = E;
+
+    fn settle(&mut self) -> Result<T, E> {
+        self.0.take().expect("settled once")
+    }
+}
+
+/// The return value is what it is.
+pub trait ViaValue {
+    /// That.
+    type Value;
+    /// Takes it out.
+    fn settle(&mut self) -> Result<Self::Value, Infallible>;
+}
+
+impl<T> ViaValue for &mut Outcome<T> {
+    type Value = T;
+
+    fn settle(&mut self) -> Result<T, Infallible> {
+        Ok(self.0.take().expect("settled once"))
+    }
+}

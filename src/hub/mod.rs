@@ -1,0 +1,90 @@
+//! What a hub is and what it may do: methods by name, the caller, the clients, errors.
+
+mod bind;
+mod caller;
+mod clients;
+mod context;
+mod core;
+mod error;
+#[doc(hidden)]
+pub mod generated;
+mod methods;
+mod proxy;
+
+pub use bind::{Param, Params};
+pub use caller::Caller;
+pub use clients::Clients;
+pub use context::{Groups, HubContext, SendError};
+pub(crate) use context::Shared;
+pub(crate) use core::{HubCore, UserId};
+pub use error::{DisconnectReason, Expose, HubError, HubResult};
+pub(crate) use methods::{Kind, MethodTable, TableError};
+pub use methods::{Invocation, MethodOptions, Methods, Reply};
+pub use proxy::{AnyClient, HubClient, Many, Proxy, Single};
+
+use crate::auth::Authorize;
+
+/// A hub: what clients may call, and what happens when they come and go (C#: `Hub<T>`).
+///
+/// Usually written by [`#[hub]`](macro@crate::hub). By hand, [`methods`](Self::methods) lists the methods:
+///
+/// ```
+/// use std::sync::Arc;
+/// use signalr::{AnyClient, Caller, Hub, Methods};
+///
+/// struct Chat {
+///     room: String,
+/// }
+///
+/// impl Hub for Chat {
+///     type Client = AnyClient;
+///     type Items = ();
+///
+///     fn methods(methods: &mut Methods<Self>) {
+///         methods.method("SendMessage", |hub: Arc<Chat>, caller: Caller<Chat>, (text,): (String,)| async move {
+///             caller.clients().group(&hub.room).send("ReceiveMessage", (text,)).await?;
+///             Ok(())
+///         });
+///     }
+/// }
+/// ```
+///
+/// There is one value of a hub, shared by all of its connections; C# makes one a call. What differs by connection belongs
+/// into [`Items`](Self::Items), what differs by call into the arguments.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a hub",
+    note = "put `#[hub]` on an impl block of it, or implement `signalr::Hub`"
+)]
+pub trait Hub: Send + Sync + Sized + 'static {
+    /// What the clients offer to the server: a contract made by [`#[hub_client]`](macro@crate::hub_client), or
+    /// [`AnyClient`] to call them by name only.
+    type Client: HubClient;
+
+    /// What the hub remembers of each connection, from its handshake to its end (C#: `Context.Items`).
+    type Items: Default + Send + Sync + 'static;
+
+    /// Lists the methods that clients may call.
+    fn methods(methods: &mut Methods<Self>);
+
+    /// Who may connect: `[Authorize]` on the class. All rules must hold.
+    fn authorize() -> Vec<Authorize> {
+        Vec::new()
+    }
+
+    /// A client has connected. Nothing it sent is read until this is done; an error ends the connection.
+    fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
+        let _ = caller;
+        async { Ok(()) }
+    }
+
+    /// A connection has ended, in whatever way; called once for each that [`on_connected`](Self::on_connected) let in.
+    /// `reason` is there when it did not go well. The connection is still in its groups, but hears nothing any more.
+    fn on_disconnected(
+        &self,
+        caller: &Caller<Self>,
+        reason: Option<&DisconnectReason>,
+    ) -> impl Future<Output = HubResult> + Send {
+        let _ = (caller, reason);
+        async { Ok(()) }
+    }
+}

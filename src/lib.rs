@@ -1,0 +1,27 @@
+//! A SignalR server: hubs that unmodified `@microsoft/signalr` clients connect to, as they would to ASP.NET Core.
+
+mod connections;
+mod future;
+mod hub;
+mod lifetime;
+mod options;
+mod outbound;
+mod service;
+mod session;
+mod tasks;
+
+pub mod auth;
+pub mod protocol;
+
+pub use connections::{Body, ConnectionId, RequestInfo, TransportType, Transports};
+pub use hub::{
+    AnyClient, Caller, Clients, DisconnectReason, Expose, Groups, Hub, HubClient, HubContext, HubError, HubResult,
+    Invocation, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
+};
+pub use protocol::{Arguments, Binary, Format, Naming};
+pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR};
+#[doc(inline)]
+pub use signalr_macros::{authorize, hub, hub_client};
+
+#[doc(hidden)]
+pub use hub::generated as __private;

@@ -1,0 +1,142 @@
+//! The shared half of a connection: what others may do to it.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+use super::registry::lock;
+use crate::auth::User;
+use crate::connections::{ConnectionId, RequestInfo, TransportType};
+use crate::outbound::Outbound;
+use crate::protocol::HubProtocol;
+
+/// One connection of a hub, as its registry, its callers and other connections hold it.
+pub(crate) struct ConnectionHandle {
+    pub(crate) id: ConnectionId,
+    pub(crate) user: User,
+    pub(crate) user_id: Option<Box<str>>,
+    pub(crate) protocol: HubProtocol,
+    pub(crate) transport: TransportType,
+    pub(crate) request: Arc<RequestInfo>,
+    pub(crate) outbound: Arc<Outbound>,
+    /// The hub's own items of this connection; `Caller::items` knows their type.
+    pub(crate) items: Arc<dyn Any + Send + Sync>,
+    pub(super) groups: Mutex<Groups>,
+    flags: AtomicU8,
+    aborted: OnceLock<CancellationToken>,
+}
+
+/// The groups that a connection is in: the way back, so that leaving costs as much as was joined.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub(super) names: HashSet<Box<str>>,
+    /// The connection has ended; it joins nothing any more.
+    pub(super) closed: bool,
+}
+
+/// What happened to a connection from outside its own task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// Something arrived since the sweep last looked.
+    pub(crate) const RECEIVED: Self = Self(1);
+    /// The client has pinged once, so its silence counts.
+    pub(crate) const PINGED: Self = Self(1 << 1);
+    /// Nothing is read just now, so silence does not count.
+    pub(crate) const PAUSED: Self = Self(1 << 2);
+    /// The hub gave the connection up.
+    pub(crate) const ABORTED: Self = Self(1 << 3);
+    /// The client was silent too long.
+    pub(crate) const TIMED_OUT: Self = Self(1 << 4);
+    /// The server goes away.
+    pub(crate) const SHUTDOWN: Self = Self(1 << 5);
+
+    pub(crate) fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
+impl ConnectionHandle {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a connection, put together in one place")]
+    pub(crate) fn new(
+        id: ConnectionId,
+        user: User,
+        user_id: Option<Box<str>>,
+        protocol: HubProtocol,
+        transport: TransportType,
+        request: Arc<RequestInfo>,
+        outbound: Arc<Outbound>,
+        items: Arc<dyn Any + Send + Sync>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            user,
+            user_id,
+            protocol,
+            transport,
+            request,
+            outbound,
+            items,
+            groups: Mutex::default(),
+            flags: AtomicU8::new(0),
+            aborted: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn flags(&self) -> Flags {
+        Flags(self.flags.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set(&self, flag: Flags) {
+        // A plain load first: on the hot path the flag is set already and the line stays shared.
+        if !self.flags().has(flag) {
+            self.flags.fetch_or(flag.0, Ordering::AcqRel);
+        }
+    }
+
+    /// Clears `flag` and says whether it was set.
+    pub(crate) fn take(&self, flag: Flags) -> bool {
+        self.flags().has(flag) && Flags(self.flags.fetch_and(!flag.0, Ordering::AcqRel)).has(flag)
+    }
+
+    /// Sets `flag` and wakes the connection's task to see it.
+    pub(crate) fn signal(&self, flag: Flags) {
+        self.set(flag);
+        self.outbound.wake_owner();
+    }
+
+    /// Ends the connection from the server's side (C#: `Context.Abort`): messages after this are dropped.
+    pub(crate) fn abort(&self) {
+        self.set(Flags::ABORTED);
+        self.outbound.abort();
+        self.cancel();
+    }
+
+    /// The connection is over, whatever the reason: [`aborted`](Self::aborted) is ready from now on.
+    pub(crate) fn cancel(&self) {
+        self.aborted.get_or_init(CancellationToken::new).cancel();
+    }
+
+    /// Ready when the connection is aborted or has ended.
+    pub(crate) async fn aborted(&self) {
+        self.aborted.get_or_init(CancellationToken::new).cancelled().await;
+    }
+
+    /// Whether it is in `group`.
+    #[cfg(test)]
+    pub(crate) fn is_in(&self, group: &str) -> bool {
+        lock(&self.groups).names.contains(group)
+    }
+}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = lock(&self.groups).names.len();
+        f.debug_struct("ConnectionHandle").field("id", &self.id).field("groups", &groups).finish_non_exhaustive()
+    }
+}

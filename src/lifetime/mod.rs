@@ -1,0 +1,10 @@
+//! The connections of a hub type as others see them: who is there, who is in which group, and how a message reaches them.
+
+mod audience;
+mod handle;
+mod registry;
+mod send;
+
+pub(crate) use audience::Audience;
+pub(crate) use handle::{ConnectionHandle, Flags};
+pub(crate) use registry::Registry;

@@ -1,0 +1,174 @@
+//! Connections, groups and users of a hub type, in shards.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::audience::Audience;
+use super::handle::ConnectionHandle;
+use crate::connections::ConnectionId;
+use crate::protocol::Format;
+
+/// More shards than cores, so that joins seldom meet.
+const SHARDS: usize = 16;
+
+type Members = HashMap<ConnectionId, Arc<ConnectionHandle>>;
+type ByName = HashMap<Box<str>, Members>;
+
+/// The connections of one hub type, wherever it is mapped.
+///
+/// Under its locks connections are found and frames are queued; nothing waits, encodes or runs a hub's code there.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    hasher: RandomState,
+    connections: [RwLock<Members>; SHARDS],
+    groups: [RwLock<ByName>; SHARDS],
+    users: [RwLock<ByName>; SHARDS],
+    /// How many connections speak each format, so that a broadcast encodes only what somebody reads.
+    formats: [AtomicUsize; Format::ALL.len()],
+}
+
+impl Registry {
+    pub(crate) fn add(&self, connection: &Arc<ConnectionHandle>) {
+        self.count(connection).fetch_add(1, Ordering::AcqRel);
+        if let Some(user) = &connection.user_id {
+            write(self.shard(&self.users, user)).entry(user.clone()).or_default().insert(connection.id, connection.clone());
+        }
+        write(self.shard(&self.connections, &connection.id)).insert(connection.id, Arc::clone(connection));
+    }
+
+    /// Forgets the connection, its groups included.
+    pub(crate) fn remove(&self, connection: &ConnectionHandle) {
+        let mut groups = lock(&connection.groups);
+        groups.closed = true;
+        let names = std::mem::take(&mut groups.names);
+        drop(groups);
+        for name in names {
+            remove_member(&mut write(self.shard(&self.groups, &name)), &name, connection.id);
+        }
+        if let Some(user) = &connection.user_id {
+            remove_member(&mut write(self.shard(&self.users, user)), user, connection.id);
+        }
+        if write(self.shard(&self.connections, &connection.id)).remove(&connection.id).is_some() {
+            self.count(connection).fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn get(&self, id: &ConnectionId) -> Option<Arc<ConnectionHandle>> {
+        read(self.shard(&self.connections, id)).get(id).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// Adds a connection to a group; one that is gone joins nothing (`aspnet: DefaultHubLifetimeManager.AddToGroupAsync`).
+    pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) {
+        let mut groups = lock(&connection.groups);
+        if groups.closed || groups.names.contains(group) {
+            return;
+        }
+        groups.names.insert(group.into());
+        // Under the lock of the connection's own set, so that its end finds all or nothing of this.
+        let mut shard = write(self.shard(&self.groups, group));
+        shard.entry(group.into()).or_default().insert(connection.id, Arc::clone(connection));
+    }
+
+    pub(crate) fn leave(&self, connection: &ConnectionHandle, group: &str) {
+        let mut groups = lock(&connection.groups);
+        if groups.names.remove(group) {
+            remove_member(&mut write(self.shard(&self.groups, group)), group, connection.id);
+        }
+    }
+
+    /// Visits every connection of `audience`, under the locks of its shards.
+    pub(crate) fn each(&self, audience: &Audience, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
+        let one = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
+            if let Some(connection) = read(self.shard(&self.connections, id)).get(id) {
+                visit(connection);
+            }
+        };
+        match audience {
+            Audience::All => self.each_but(&[], visit),
+            Audience::AllExcept(but) => self.each_but(but, visit),
+            Audience::Connection(id) => id.iter().for_each(|id| one(id, &mut visit)),
+            Audience::Connections(ids) => distinct(ids).for_each(|id| one(id, &mut visit)),
+            Audience::Group(name) => self.each_named(&self.groups, name, &[], &mut visit),
+            Audience::GroupExcept(name, but) => self.each_named(&self.groups, name, but, &mut visit),
+            Audience::Groups(names) => {
+                names.iter().for_each(|name| self.each_named(&self.groups, name, &[], &mut visit));
+            }
+            Audience::User(id) => self.each_named(&self.users, id, &[], &mut visit),
+            Audience::Users(ids) => {
+                distinct(ids).for_each(|id| self.each_named(&self.users, id, &[], &mut visit));
+            }
+        }
+    }
+
+    /// The formats that some connection speaks now.
+    pub(crate) fn formats(&self) -> impl Iterator<Item = Format> {
+        Format::ALL.iter().zip(&self.formats).filter(|(_, count)| count.load(Ordering::Acquire) > 0).map(|(f, _)| *f)
+    }
+
+    fn each_but(&self, but: &[ConnectionId], mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
+        for shard in &self.connections {
+            read(shard).values().filter(|connection| !but.contains(&connection.id)).for_each(&mut visit);
+        }
+    }
+
+    fn each_named(
+        &self,
+        shards: &[RwLock<ByName>; SHARDS],
+        name: &str,
+        but: &[ConnectionId],
+        visit: &mut dyn FnMut(&Arc<ConnectionHandle>),
+    ) {
+        if let Some(members) = read(self.shard(shards, name)).get(name) {
+            members.values().filter(|connection| !but.contains(&connection.id)).for_each(visit);
+        }
+    }
+
+    fn count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
+        &self.formats[index_of(connection.protocol.format())]
+    }
+
+    fn shard<'a, T, K: Hash + ?Sized>(&self, shards: &'a [RwLock<T>; SHARDS], key: &K) -> &'a RwLock<T> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        let hash = self.hasher.hash_one(key) as usize;
+        &shards[hash % SHARDS]
+    }
+}
+
+/// The place of a format in an array with one element for each.
+pub(super) fn index_of(format: Format) -> usize {
+    Format::ALL.iter().position(|one| *one == format).expect("every format is among all formats")
+}
+
+/// Each element once. Lists that a hub writes down are short, so they are searched and not hashed.
+fn distinct<T: PartialEq>(all: &[T]) -> impl Iterator<Item = &T> {
+    all.iter().enumerate().filter(|(n, one)| !all[..*n].contains(one)).map(|(_, one)| one)
+}
+
+/// A group or a user is there as long as it has members.
+fn remove_member(names: &mut ByName, name: &str, id: ConnectionId) {
+    if let Entry::Occupied(mut members) = names.entry(name.into()) {
+        members.get_mut().remove(&id);
+        if members.get().is_empty() {
+            members.remove();
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(shard: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(shard: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}

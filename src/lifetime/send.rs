@@ -1,0 +1,68 @@
+//! One broadcast out: encoded once per format, shared by every queue.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::audience::Audience;
+use super::handle::ConnectionHandle;
+use super::registry::{Registry, index_of};
+use crate::future::BoxFuture;
+use crate::outbound::{Frame, HEADROOM};
+use crate::protocol::{Arguments, Format, HubProtocol, Naming, WriteError};
+
+impl Registry {
+    /// Sends an invocation without an answer to everyone in `audience`. Complete when every receiver has taken it or
+    /// has been given up: receivers with room are served at once, then those without are waited for together.
+    pub(crate) async fn send<A: Arguments + ?Sized>(
+        &self,
+        audience: &Audience,
+        naming: Naming,
+        target: &str,
+        arguments: &A,
+    ) -> Result<(), WriteError> {
+        let encode = |format| encode(HubProtocol::new(format, naming), target, arguments);
+        let mut frames: [Option<Frame>; Format::ALL.len()] = Default::default();
+        for format in self.formats() {
+            frames[index_of(format)] = Some(encode(format)?);
+        }
+        let mut late: Vec<Arc<ConnectionHandle>> = Vec::new();
+        self.each(audience, |connection| match &frames[index_of(connection.protocol.format())] {
+            Some(frame) if connection.outbound.try_push(frame) => {}
+            _ => late.push(Arc::clone(connection)),
+        });
+        if late.is_empty() {
+            return Ok(());
+        }
+        let mut waiting: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(late.len());
+        for connection in &late {
+            let format = connection.protocol.format();
+            let slot = &mut frames[index_of(format)];
+            let frame = match slot {
+                Some(frame) => frame.clone(),
+                // The first connection of its format, come since we looked.
+                None => slot.insert(encode(format)?).clone(),
+            };
+            waiting.push(Box::pin(async move { connection.outbound.push(&frame).await }));
+        }
+        all(waiting).await;
+        Ok(())
+    }
+}
+
+fn encode<A: Arguments + ?Sized>(protocol: HubProtocol, target: &str, arguments: &A) -> Result<Frame, WriteError> {
+    let mut buffer = Vec::with_capacity(128);
+    buffer.resize(HEADROOM, 0);
+    protocol.write_invocation(&mut buffer, None, target, arguments)?;
+    Ok(Frame::message(buffer, protocol.format().is_binary()))
+}
+
+/// Runs them side by side until each is done.
+async fn all(mut futures: Vec<BoxFuture<'_, ()>>) {
+    poll_fn(|cx| {
+        futures.retain_mut(|future| Pin::new(future).poll(cx).is_pending());
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

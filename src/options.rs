@@ -1,0 +1,18 @@
+//! What a hub lets its clients do, resolved: ASP.NET's defaults with their reasons stand at the builder's methods.
+
+use std::time::Duration;
+
+use crate::protocol::{Format, Naming};
+
+/// The options of a hub (C#: `HubOptions`).
+#[derive(Clone, Debug)]
+pub(crate) struct HubOptions {
+    pub(crate) enable_detailed_errors: bool,
+    pub(crate) maximum_receive_message_size: Option<usize>,
+    pub(crate) maximum_parallel_invocations_per_client: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) keep_alive_interval: Duration,
+    pub(crate) client_timeout_interval: Duration,
+    pub(crate) supported_protocols: Vec<Format>,
+    pub(crate) naming: Naming,
+}

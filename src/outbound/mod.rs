@@ -1,0 +1,19 @@
+//! What waits to be sent to one connection, and who writes it.
+//!
+//! Every transport takes its bytes from an [`Outbound`]: a queue bounded in bytes, of complete hub messages. Messages that
+//! wait together leave in one write. A broadcast puts the same shared bytes into every queue ([`Frame`]).
+//!
+//! Two may write to one TCP socket, both under the queue's lock: the connection's own task at the end of each batch it
+//! has read, and its [`Flusher`] for what others sent meanwhile. Everything else is written by the task that owns it.
+
+mod flusher;
+mod frame;
+mod queue;
+mod scratch;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use flusher::{Flusher, Flushers};
+pub(crate) use frame::{Frame, HEADROOM};
+pub(crate) use queue::Outbound;
+pub(crate) use scratch::with_scratch;

@@ -1,0 +1,558 @@
+//! The queue of one connection: bounded in bytes, written in batches.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::Instant;
+
+use super::frame::write_header;
+use super::{Flusher, Frame, HEADROOM, scratch};
+
+/// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
+const SLICES: usize = 64;
+
+/// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
+const MERGED: usize = 512;
+
+/// What waits to be sent to one connection.
+///
+/// Whoever sends finds room or is told that there is none; it is never buffered beyond the limit and the message that
+/// crosses it. The connection's task *owns* the queue: it alone waits for the socket to take more.
+pub(crate) struct Outbound {
+    state: Mutex<State>,
+    flusher: Arc<Flusher>,
+    /// Bytes that may wait before senders must (ASP.NET: `TransportMaxBufferSize`); 0 is no limit.
+    limit: usize,
+}
+
+struct State {
+    frames: VecDeque<Frame>,
+    /// Messages being gathered into one more frame, behind [`HEADROOM`]; empty when there are none.
+    tail: Vec<u8>,
+    /// Bytes of the first frame that are written already.
+    written: usize,
+    /// Bytes that wait, headers of the tail left out.
+    bytes: usize,
+    binary: bool,
+    phase: Phase,
+    sink: Sink,
+    /// The owner is at work and will write at the end of it.
+    busy: bool,
+    /// On the flusher's list.
+    scheduled: bool,
+    /// The socket took no more; the owner waits for it.
+    blocked: bool,
+    /// An owned writer may hold bytes back until it is flushed.
+    unflushed: bool,
+    /// Since when a write is under way, and how much of it is left.
+    stalled: Option<(Instant, usize)>,
+    owner: Option<Waker>,
+    room: Vec<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    Open,
+    /// The hub gave the connection up: its messages are dropped, but for the last words.
+    Aborted,
+    /// Nothing more is taken; what waits is still written.
+    Finished,
+    /// Nothing can be written any more.
+    Broken,
+}
+
+enum Sink {
+    Detached,
+    /// Written by whoever holds the lock.
+    Tcp(OwnedWriteHalf),
+    /// Written by the owner alone, as only a task can wait on it.
+    Owned(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
+impl Outbound {
+    pub(crate) fn new(limit: usize, flusher: Arc<Flusher>) -> Arc<Self> {
+        let state = State {
+            frames: VecDeque::new(),
+            tail: Vec::new(),
+            written: 0,
+            bytes: 0,
+            binary: false,
+            phase: Phase::Open,
+            sink: Sink::Detached,
+            busy: false,
+            scheduled: false,
+            blocked: false,
+            unflushed: false,
+            stalled: None,
+            owner: None,
+            room: Vec::new(),
+        };
+        Arc::new(Self { state: Mutex::new(state), flusher, limit })
+    }
+
+    /// From now on bytes go to this TCP socket.
+    pub(crate) fn attach_tcp(&self, socket: OwnedWriteHalf) {
+        self.lock().sink = Sink::Tcp(socket);
+    }
+
+    /// From now on bytes go to this writer, by way of the owner.
+    pub(crate) fn attach(&self, writer: Box<dyn AsyncWrite + Send + Unpin>) {
+        self.lock().sink = Sink::Owned(writer);
+    }
+
+    /// Messages written here, not pushed as [`Frame`]s, leave as binary WebSocket messages from now on.
+    pub(crate) fn set_binary(&self) {
+        self.lock().binary = true;
+    }
+
+    /// Queues a complete message of the connection itself and says whether the queue is full now. It is taken even then:
+    /// who answers calls takes no further one until there is room.
+    pub(crate) fn write(self: &Arc<Self>, message: &[u8]) -> bool {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return false;
+        }
+        state.append(message);
+        let full = self.is_over(state.bytes);
+        self.arrange_write(state);
+        full
+    }
+
+    /// Queues a shared message, or says `false` when there is no room. Messages to a connection that has ended are
+    /// taken and dropped.
+    pub(crate) fn try_push(self: &Arc<Self>, frame: &Frame) -> bool {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            if self.is_over(state.bytes) {
+                return false;
+            }
+            state.push(frame);
+            self.arrange_write(state);
+        }
+        true
+    }
+
+    /// Queues a shared message as soon as there is room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was queued.
+    pub(crate) async fn push(self: &Arc<Self>, frame: &Frame) {
+        while !self.try_push(frame) {
+            poll_fn(|cx| self.poll_room(cx)).await;
+        }
+    }
+
+    /// Ready when senders need not wait.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open || !self.is_over(state.bytes) {
+            return Poll::Ready(());
+        }
+        if !state.room.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.room.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.phase == Phase::Open && self.is_over(state.bytes)
+    }
+
+    /// The owner sets to work: others leave the writing to it until [`end`](Self::end). `false` if the transport is gone.
+    pub(crate) fn begin(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        state.busy = true;
+        state.set_owner(cx);
+        state.phase != Phase::Broken
+    }
+
+    /// Writes what the owner has gathered so far, and goes on.
+    pub(crate) fn checkpoint(&self, cx: &mut Context<'_>) {
+        let mut state = self.lock();
+        if !state.is_empty() {
+            self.write_out(&mut state, Some(cx));
+        }
+    }
+
+    /// The owner is done for now: writes everything, or waits for the socket with the task of `cx`.
+    pub(crate) fn end(&self, cx: &mut Context<'_>) {
+        let mut state = self.lock();
+        state.busy = false;
+        self.write_out(&mut state, Some(cx));
+    }
+
+    /// Drives `future` in the owner's task, and the writing beside it.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`.
+    pub(crate) async fn drive<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            let mut state = self.lock();
+            state.set_owner(cx);
+            self.write_out(&mut state, Some(cx));
+            polled
+        })
+        .await
+    }
+
+    /// Ready when everything is written, or nothing can be any more. For the owner.
+    pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        state.set_owner(cx);
+        self.write_out(&mut state, Some(cx));
+        if state.is_empty() && !state.unflushed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Writes what the socket takes now; called by the flusher.
+    pub(super) fn flush(&self) {
+        let mut state = self.lock();
+        state.scheduled = false;
+        if !state.busy && !state.blocked {
+            self.write_out(&mut state, None);
+        }
+    }
+
+    /// Drops all further messages but [`last_words`](Self::last_words). Wakes the owner.
+    pub(crate) fn abort(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Aborted;
+        }
+        self.wake_all(state);
+    }
+
+    /// Queues the hub's Close message, after which nothing but the end of the transport follows.
+    pub(crate) fn last_words(self: &Arc<Self>, message: &[u8]) {
+        let mut state = self.lock();
+        if state.phase <= Phase::Aborted {
+            state.append(message);
+            state.phase = Phase::Aborted;
+            self.arrange_write(state);
+        }
+    }
+
+    /// Queues the transport's own goodbye; from here on nothing is taken.
+    pub(crate) fn finish(self: &Arc<Self>, goodbye: Frame) {
+        let mut state = self.lock();
+        if state.phase <= Phase::Aborted {
+            state.seal();
+            state.bytes += goodbye.wire().len();
+            state.frames.push_back(goodbye);
+            state.phase = Phase::Finished;
+            self.arrange_write(state);
+        }
+    }
+
+    /// Queues a control frame, which is no message and counts even when there is no room. A peer that never reads
+    /// cannot grow the queue by it: only so many wait.
+    pub(crate) fn control(self: &Arc<Self>, frame: Frame) {
+        let mut state = self.lock();
+        if state.phase <= Phase::Aborted && !self.is_over(state.bytes) {
+            state.seal();
+            state.bytes += frame.wire().len();
+            state.frames.push_back(frame);
+            self.arrange_write(state);
+        }
+    }
+
+    /// Gives the transport up: what waits is dropped.
+    pub(crate) fn break_off(&self) {
+        let mut state = self.lock();
+        state.break_off();
+        self.wake_all(state);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.lock().phase == Phase::Broken
+    }
+
+    /// Whether nothing but what is queued will be written.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.lock().phase >= Phase::Finished
+    }
+
+    /// How long one write has been under way.
+    pub(crate) fn stalled_for(&self, now: Instant) -> Duration {
+        self.lock().stalled.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))
+    }
+
+    /// Wakes the connection's own task.
+    pub(crate) fn wake_owner(&self) {
+        let owner = self.lock().owner.clone();
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    fn is_over(&self, bytes: usize) -> bool {
+        self.limit > 0 && bytes >= self.limit
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that what was queued gets written: by the owner if it is at work or waits for the socket, else by
+    /// the flusher.
+    fn arrange_write(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.busy || state.scheduled || state.blocked {
+            return;
+        }
+        if matches!(state.sink, Sink::Tcp(_)) {
+            state.scheduled = true;
+            drop(state);
+            self.flusher.schedule(Arc::clone(self));
+        } else if let Some(owner) = state.owner.clone() {
+            drop(state);
+            owner.wake();
+        }
+    }
+
+    fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+        let (owner, room) = (state.owner.clone(), mem::take(&mut state.room));
+        drop(state);
+        for waker in room.into_iter().chain(owner) {
+            waker.wake();
+        }
+    }
+
+    /// Writes until nothing is left or the socket takes no more. With a context the socket's readiness is waited for.
+    fn write_out(&self, state: &mut State, mut cx: Option<&mut Context<'_>>) {
+        while !state.is_empty() {
+            if state.blocked {
+                let Some(cx) = cx.as_deref_mut() else { return };
+                if !state.poll_writable(cx) {
+                    break;
+                }
+            }
+            match state.write_once(cx.as_deref_mut()) {
+                Ok(true) => {}
+                Ok(false) => {
+                    state.blocked = true;
+                    if cx.is_none() {
+                        if let Some(owner) = &state.owner {
+                            owner.wake_by_ref();
+                        }
+                        break;
+                    }
+                    if !matches!(state.sink, Sink::Tcp(_)) {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    state.break_off();
+                    if let Some(owner) = &state.owner {
+                        owner.wake_by_ref();
+                    }
+                }
+            }
+        }
+        if state.unflushed && state.is_empty()
+            && let Some(cx) = cx
+        {
+            state.poll_flush(cx);
+        }
+        state.mark_stall();
+        if !state.room.is_empty() && (state.phase != Phase::Open || state.bytes <= self.limit / 2) {
+            for waker in mem::take(&mut state.room) {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.tail.is_empty()
+    }
+
+    fn set_owner(&mut self, cx: &Context<'_>) {
+        if !self.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker())) {
+            self.owner = Some(cx.waker().clone());
+        }
+    }
+
+    fn append(&mut self, message: &[u8]) {
+        if self.tail.is_empty() {
+            self.tail = scratch::take();
+            self.tail.resize(HEADROOM, 0);
+        }
+        self.tail.extend_from_slice(message);
+        self.bytes += message.len();
+    }
+
+    fn push(&mut self, frame: &Frame) {
+        let payload = frame.payload();
+        if !self.tail.is_empty() && payload.len() <= MERGED {
+            return self.append(payload);
+        }
+        self.seal();
+        self.bytes += frame.wire().len();
+        self.frames.push_back(frame.clone());
+    }
+
+    /// Makes a frame of the gathered messages.
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = mem::take(&mut self.tail);
+            self.bytes -= tail.len() - HEADROOM;
+            let frame = Frame::message(tail, self.binary);
+            self.bytes += frame.wire().len();
+            self.frames.push_back(frame);
+        }
+    }
+
+    /// One system call. `false`: the sink takes no more now.
+    fn write_once(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<bool> {
+        if self.frames.is_empty() {
+            return self.write_tail(cx);
+        }
+        self.seal();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut skip = self.written;
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(&frame.wire()[mem::take(&mut skip)..]);
+            count += 1;
+        }
+        match self.sink.write(cx, &slices[..count])? {
+            None => Ok(false),
+            Some(written) => {
+                self.advance(written);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Writes the gathered messages straight from their buffer, which serves again.
+    fn write_tail(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<bool> {
+        let start = write_header(&mut self.tail, self.binary);
+        let total = self.tail.len() - start;
+        match self.sink.write(cx, &[IoSlice::new(&self.tail[start..])])? {
+            Some(written) if written == total => {
+                self.bytes = 0;
+                self.unflushed = matches!(self.sink, Sink::Owned(_));
+                self.settle_stall(written);
+                scratch::give(mem::take(&mut self.tail));
+                Ok(true)
+            }
+            written => {
+                self.seal();
+                self.advance(written.unwrap_or(0));
+                Ok(written.is_some())
+            }
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.bytes -= written;
+        self.unflushed = matches!(self.sink, Sink::Owned(_));
+        self.settle_stall(written);
+        let mut left = self.written + written;
+        while let Some(first) = self.frames.front() {
+            let length = first.wire().len();
+            if left < length {
+                break;
+            }
+            left -= length;
+            self.frames.pop_front();
+        }
+        self.written = left;
+        if self.frames.is_empty() && self.frames.capacity() > 0 {
+            self.frames = VecDeque::new();
+        }
+    }
+
+    /// Whether the socket takes more; if not, the task of `cx` is woken when it does.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Sink::Tcp(socket) = &self.sink
+            && socket.as_ref().poll_write_ready(cx).is_pending()
+        {
+            return false;
+        }
+        self.blocked = false;
+        true
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        let Sink::Owned(writer) = &mut self.sink else { return };
+        match Pin::new(writer).poll_flush(cx) {
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(_)) => self.break_off(),
+            Poll::Pending => {}
+        }
+    }
+
+    fn settle_stall(&mut self, written: usize) {
+        if let Some((_, left)) = &mut self.stalled {
+            *left = left.saturating_sub(written);
+            if *left == 0 {
+                self.stalled = None;
+            }
+        }
+    }
+
+    fn mark_stall(&mut self) {
+        if self.is_empty() {
+            self.stalled = None;
+        } else if self.stalled.is_none() {
+            self.stalled = Some((Instant::now(), self.bytes));
+        }
+    }
+
+    fn break_off(&mut self) {
+        self.phase = Phase::Broken;
+        self.frames = VecDeque::new();
+        self.tail = Vec::new();
+        self.bytes = 0;
+        self.written = 0;
+        self.blocked = false;
+        self.unflushed = false;
+        self.stalled = None;
+        self.sink = Sink::Detached;
+    }
+}
+
+impl Sink {
+    /// Writes what is taken now; `None` when that is nothing.
+    fn write(&mut self, cx: Option<&mut Context<'_>>, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let written = match (self, cx) {
+            (Self::Tcp(socket), _) => match slices {
+                [one] => socket.try_write(one),
+                many => socket.try_write_vectored(many),
+            },
+            (Self::Owned(writer), Some(cx)) => match Pin::new(writer).poll_write_vectored(cx, slices) {
+                Poll::Ready(written) => written,
+                Poll::Pending => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        match written {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => Ok(Some(written)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Outbound").field("bytes", &state.bytes).field("phase", &state.phase).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Flushers, Frame, HEADROOM, Outbound};
+
+fn frame(payload: &[u8]) -> Frame {
+    let mut buffer = vec![0; HEADROOM];
+    buffer.extend_from_slice(payload);
+    Frame::message(buffer, false)
+}
+
+/// A writer that takes what it is told to and counts how often it is asked.
+#[derive(Clone, Default)]
+struct Sink(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    taken: Mutex<Vec<u8>>,
+    writes: AtomicUsize,
+    room: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Sink {
+    fn with_room(room: usize) -> Self {
+        let sink = Self::default();
+        sink.0.room.store(room, Ordering::SeqCst);
+        sink
+    }
+
+    fn make_room(&self, room: usize) {
+        self.0.room.fetch_add(room, Ordering::SeqCst);
+        if let Some(waker) = self.0.waker.lock().unwrap().take() {
+            waker.wake();
+        }
+    }
+
+    fn taken(&self) -> Vec<u8> {
+        self.0.taken.lock().unwrap().clone()
+    }
+
+    fn writes(&self) -> usize {
+        self.0.writes.load(Ordering::SeqCst)
+    }
+}
+
+impl AsyncWrite for Sink {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, all: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let room = self.0.room.load(Ordering::SeqCst);
+        if room == 0 {
+            *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let bytes: Vec<u8> = all.iter().flat_map(|slice| slice.iter().copied()).take(room).collect();
+        self.0.writes.fetch_add(1, Ordering::SeqCst);
+        self.0.room.fetch_sub(bytes.len(), Ordering::SeqCst);
+        self.0.taken.lock().unwrap().extend_from_slice(&bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn outbound(limit: usize, sink: &Sink) -> Arc<Outbound> {
+    let outbound = Outbound::new(limit, Flushers::new().next());
+    outbound.attach(Box::new(sink.clone()));
+    outbound
+}
+
+async fn drained(outbound: &Outbound) {
+    poll_fn(|cx| outbound.poll_drained(cx)).await;
+}
+
+#[test]
+fn headers_have_the_length_of_their_kind() {
+    for (length, header) in [(0, 2), (125, 2), (126, 4), (0xffff, 4), (0x1_0000, 10)] {
+        let frame = frame(&vec![b'x'; length]);
+        assert_eq!(frame.wire().len(), header + length);
+        assert_eq!(frame.payload().len(), length);
+        assert_eq!(frame.wire()[0], 0x81);
+    }
+    let mut buffer = vec![0; HEADROOM];
+    buffer.extend_from_slice(&[7; 300]);
+    let binary = Frame::message(buffer, true);
+    assert_eq!(binary.wire()[..4], [0x82, 126, 1, 44]);
+    assert_eq!(Frame::control(vec![0x88, 0]).payload(), b"");
+}
+
+#[tokio::test]
+async fn what_waits_together_leaves_in_one_write() {
+    let sink = Sink::with_room(usize::MAX / 2);
+    let outbound = outbound(0, &sink);
+    for _ in 0..16 {
+        outbound.write(b"answer");
+    }
+    for _ in 0..16 {
+        outbound.try_push(&frame(&[b'b'; 1000]));
+    }
+    drained(&outbound).await;
+    assert_eq!(sink.writes(), 1);
+    assert_eq!(sink.taken().len(), 2 + 16 * 6 + 16 * 1004);
+}
+
+#[tokio::test]
+async fn small_messages_join_those_that_wait() {
+    let sink = Sink::with_room(1000);
+    let outbound = outbound(0, &sink);
+    outbound.write(b"one");
+    outbound.try_push(&frame(b"two"));
+    outbound.write(b"three");
+    drained(&outbound).await;
+    assert_eq!(sink.taken(), b"\x81\x0bonetwothree");
+}
+
+#[tokio::test]
+async fn order_is_kept_through_short_writes() {
+    let sink = Sink::with_room(1);
+    let outbound = outbound(0, &sink);
+    let mut expected = Vec::new();
+    for n in 0..20u8 {
+        let payload = vec![n; 700 + usize::from(n)];
+        outbound.try_push(&frame(&payload));
+        expected.extend_from_slice(frame(&payload).wire());
+        outbound.write(&[n]);
+        expected.extend_from_slice(frame(&[n]).wire());
+    }
+    let writer = tokio::spawn({
+        let outbound = Arc::clone(&outbound);
+        async move { drained(&outbound).await }
+    });
+    while !writer.is_finished() {
+        sink.make_room(13);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sink.taken(), expected);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_then_lets_waiters_in() {
+    let sink = Sink::with_room(0);
+    let outbound = outbound(100, &sink);
+    assert!(outbound.try_push(&frame(&[1; 98])));
+    assert!(!outbound.try_push(&frame(b"more")), "100 bytes wait");
+    assert!(outbound.is_full());
+    assert!(outbound.write(b"an answer"), "taken, but the queue is full");
+    let waiter = tokio::spawn({
+        let outbound = Arc::clone(&outbound);
+        async move { outbound.push(&frame(b"late")).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiter.is_finished());
+    sink.make_room(1000);
+    drained(&outbound).await;
+    waiter.await.unwrap();
+    drained(&outbound).await;
+    assert!(sink.taken().ends_with(b"\x81\x04late"));
+}
+
+#[tokio::test]
+async fn an_aborted_queue_takes_the_last_words_alone() {
+    let sink = Sink::with_room(1000);
+    let outbound = outbound(0, &sink);
+    outbound.write(b"before");
+    outbound.abort();
+    outbound.write(b"dropped");
+    assert!(outbound.try_push(&frame(b"dropped")), "taken and dropped");
+    outbound.last_words(b"bye");
+    outbound.finish(Frame::control(vec![0x88, 2, 3, 232]));
+    outbound.last_words(b"never");
+    drained(&outbound).await;
+    assert_eq!(sink.taken(), b"\x81\x09beforebye\x88\x02\x03\xe8");
+    assert!(outbound.is_finished());
+}
+
+#[tokio::test]
+async fn a_broken_queue_wakes_who_waits_for_room() {
+    let outbound = outbound(10, &Sink::with_room(0));
+    outbound.write(&[0; 20]);
+    let waiter = tokio::spawn({
+        let outbound = Arc::clone(&outbound);
+        async move { outbound.push(&frame(b"x")).await }
+    });
+    tokio::task::yield_now().await;
+    outbound.break_off();
+    waiter.await.unwrap();
+    assert!(outbound.is_broken());
+    drained(&outbound).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_write_is_timed_until_it_is_done() {
+    let sink = Sink::with_room(0);
+    let outbound = outbound(0, &sink);
+    outbound.write(&[0; 100]);
+    let waker = Waker::noop();
+    let _ = outbound.poll_drained(&mut Context::from_waker(waker));
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(outbound.stalled_for(Instant::now()), Duration::from_secs(3));
+    sink.make_room(50);
+    let _ = outbound.poll_drained(&mut Context::from_waker(waker));
+    assert_eq!(outbound.stalled_for(Instant::now()), Duration::from_secs(3), "half of it is still due");
+    sink.make_room(500);
+    drained(&outbound).await;
+    assert_eq!(outbound.stalled_for(Instant::now()), Duration::ZERO);
+}
+
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (listener.accept().await.unwrap().0, client)
+}
+
+#[tokio::test]
+async fn the_flusher_writes_what_others_push() {
+    let (server, mut client) = sockets().await;
+    let (flushers, stop) = (Flushers::new(), CancellationToken::new());
+    flushers.start(&stop);
+    let outbound = Outbound::new(0, flushers.next());
+    outbound.attach_tcp(server.into_split().1);
+    outbound.try_push(&frame(b"pushed"));
+    let mut got = [0; 8];
+    client.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"\x81\x06pushed");
+}
+
+#[tokio::test]
+async fn a_slow_socket_is_waited_for_by_the_owner() {
+    let (server, mut client) = sockets().await;
+    let (flushers, stop) = (Flushers::new(), CancellationToken::new());
+    flushers.start(&stop);
+    let outbound = Outbound::new(0, flushers.next());
+    let (_reader, writer) = server.into_split();
+    outbound.attach_tcp(writer);
+    let payload = vec![b'z'; 300_000];
+    for _ in 0..40 {
+        outbound.try_push(&frame(&payload));
+    }
+    let owner = tokio::spawn({
+        let outbound = Arc::clone(&outbound);
+        async move { drained(&outbound).await }
+    });
+    let mut received = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    while received < 40 * (payload.len() + 10) {
+        received += client.read(&mut buffer).await.unwrap();
+    }
+    owner.await.unwrap();
+    assert_eq!(received, 40 * (payload.len() + 10));
+}

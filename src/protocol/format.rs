@@ -1,0 +1,254 @@
+//! The two formats, and how values are written in them.
+
+use std::fmt;
+use std::ops::Deref;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+use super::error::{ProtocolError, ReadError};
+use super::json;
+use super::message::HubMessage;
+#[cfg(feature = "messagepack")]
+use super::messagepack;
+use super::raw::{Position, Raw, Role};
+
+/// The format of a connection's messages, agreed on in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// `json`: text; each message is ended by the record separator 0x1E.
+    Json,
+    /// `messagepack`: binary; each message follows its length.
+    #[cfg(feature = "messagepack")]
+    MessagePack,
+}
+
+impl Format {
+    /// Every format there is, in the order in which ASP.NET Core registers them.
+    pub const ALL: &'static [Self] = &[
+        Self::Json,
+        #[cfg(feature = "messagepack")]
+        Self::MessagePack,
+    ];
+
+    /// The name in the handshake.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => "messagepack",
+        }
+    }
+
+    /// Finds a format by its name; case does not matter (`aspnet: DefaultHubProtocolResolver.cs`).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether messages are bytes, which not every transport can carry, and not text.
+    pub fn is_binary(self) -> bool {
+        match self {
+            Self::Json => false,
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => true,
+        }
+    }
+}
+
+/// How the names of struct fields and the variants of enums are spelled on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Naming {
+    /// As serde has them.
+    #[default]
+    Serde,
+    /// As ASP.NET Core has them: fields in camel case in JSON, where any case is read, and in Pascal case in
+    /// MessagePack; enums without data are their number in JSON and their name in MessagePack.
+    DotNet,
+}
+
+/// A format together with the spelling of names: all that reading and writing messages depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HubProtocol {
+    format: Format,
+    naming: Naming,
+}
+
+impl HubProtocol {
+    /// Puts a format and a spelling together.
+    pub const fn new(format: Format, naming: Naming) -> Self {
+        Self { format, naming }
+    }
+
+    /// The format.
+    pub const fn format(self) -> Format {
+        self.format
+    }
+
+    /// The spelling of names.
+    pub const fn naming(self) -> Naming {
+        self.naming
+    }
+}
+
+/// Reading.
+impl HubProtocol {
+    /// Parses one message; `frame` is the message without its framing.
+    ///
+    /// `knows_method` tells whether the hub has a method: some faults end the connection only where the method exists,
+    /// others only where it does not. `Ok(None)` is a message of an unknown type, which is to be skipped: later
+    /// versions of the protocol may have more of them.
+    ///
+    /// # Errors
+    ///
+    /// The message is broken, and the connection is to be closed.
+    pub fn parse<'a>(
+        self,
+        frame: &'a [u8],
+        knows_method: impl Fn(&str) -> bool,
+    ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
+        match self.format {
+            Format::Json => json::parse(self, frame, &knows_method),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::parse(self, frame, &knows_method),
+        }
+    }
+
+    /// Reads a value that stands alone, in its wire form and without framing.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Mismatch`]: it is no `T`.
+    pub fn read_value<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, ReadError> {
+        let whole = match self.format {
+            Format::Json => json::is_whole(bytes),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::is_whole(bytes),
+        };
+        Raw::new(self, Role::Result, bytes, whole).read()
+    }
+
+    /// Reads a value that was found to be whole.
+    pub(super) fn read_whole<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Position> {
+        match self.format {
+            Format::Json => json::read(self.naming, bytes),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::read(self.naming, bytes),
+        }
+    }
+}
+
+/// Bytes: base64 text in JSON and `bin` in MessagePack, as C#'s `byte[]`.
+///
+/// A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
+///
+/// ```
+/// use signalr::Binary;
+/// use signalr::protocol::{Format, HubProtocol, Naming};
+///
+/// let mut out = Vec::new();
+/// let picture = Binary::from(vec![1, 2, 3]);
+/// HubProtocol::new(Format::Json, Naming::Serde).write_value(&mut out, &picture).unwrap();
+/// assert_eq!(out, br#""AQID""#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Binary(pub Bytes);
+
+impl From<Bytes> for Binary {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Binary {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
+}
+
+impl From<Binary> for Bytes {
+    fn from(binary: Binary) -> Self {
+        binary.0
+    }
+}
+
+impl Deref for Binary {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Serialize for Binary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // JSON keeps to texts if it is asked for one; MessagePack hands over whatever there is.
+        deserializer.deserialize_str(BinaryVisitor)
+    }
+}
+
+struct BinaryVisitor;
+
+impl<'de> Visitor<'de> for BinaryVisitor {
+    type Value = Binary;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes, or base64 text")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Binary, E> {
+        Ok(Binary(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Binary, E> {
+        Ok(Binary(bytes.into()))
+    }
+
+    /// .NET takes a list of small numbers in MessagePack, too.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Binary, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = list.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Binary(bytes.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Binary, E> {
+        decode_base64(text).map(|bytes| Binary(bytes.into())).map_err(E::custom)
+    }
+}
+
+/// The base64 that .NET reads: padded, of the standard alphabet, with white space anywhere
+/// (`Convert.FromBase64String`).
+fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    let is_blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+    if text.contains(is_blank) {
+        return STANDARD.decode(text.replace(is_blank, ""));
+    }
+    STANDARD.decode(text)
+}

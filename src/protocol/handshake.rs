@@ -1,0 +1,169 @@
+//! The handshake: the first message of each side, JSON whatever the format (`HubProtocol.md § Overview`).
+
+use std::borrow::Cow;
+
+use super::error::ProtocolError;
+use super::frame::RECORD_SEPARATOR;
+use super::json::write::push_text;
+use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
+use super::raw::Position;
+use super::scan::{Broken, JsonScanner, Next};
+
+/// What a client asks for in its first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandshakeRequest<'a> {
+    /// The name of the format, as the client spells it.
+    pub protocol: Cow<'a, str>,
+    /// The version of the protocol; 2 allows stateful reconnect.
+    pub version: i32,
+}
+
+/// Where to find the first message in what has arrived so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// It is whole. What stands behind it is in the format that it asks for.
+    Whole {
+        /// The message without its framing.
+        message: &'a [u8],
+        /// What came behind it.
+        rest: &'a [u8],
+    },
+    /// Its end has not arrived yet.
+    Partial,
+    /// It is larger than the limit allows.
+    TooLarge,
+}
+
+/// Looks for the end of the first message (`aspnet: HubConnectionContext.HandshakeAsync`).
+///
+/// `limit` is the largest message in bytes, its framing included.
+pub fn find(arrived: &[u8], limit: Option<usize>) -> Progress<'_> {
+    let window = &arrived[..arrived.len().min(limit.unwrap_or(usize::MAX))];
+    match memchr::memchr(RECORD_SEPARATOR, window) {
+        Some(end) => Progress::Whole {
+            message: &arrived[..end],
+            rest: &arrived[end + 1..],
+        },
+        None if window.len() < arrived.len() => Progress::TooLarge,
+        None => Progress::Partial,
+    }
+}
+
+/// Reads a client's request; `message` is the message without its framing.
+///
+/// # Errors
+///
+/// It is no request. What is behind its closing brace does not matter.
+pub fn parse_request(message: &[u8]) -> Result<HandshakeRequest<'_>, ProtocolError> {
+    let (mut protocol, mut version) = (None, None);
+    read(message, |name, scanner| {
+        match name {
+            b"protocol" => protocol = Some(text(scanner, "protocol")?),
+            b"version" => version = integer(scanner, "version")?,
+            _ => scanner.skip(PROPERTY_LEVELS)?,
+        }
+        Ok(())
+    })?;
+    let missing = |name| {
+        let content = String::from_utf8_lossy(message);
+        ProtocolError::invalid_data(format!(
+            "Missing required property '{name}'. Message content: {content}"
+        ))
+    };
+    let protocol = protocol.ok_or_else(|| missing("protocol"))?;
+    let version = version.ok_or_else(|| missing("version"))?;
+    Ok(HandshakeRequest { protocol, version })
+}
+
+/// Reads a server's response; `Some` is the error that it holds.
+///
+/// # Errors
+///
+/// It is no response.
+pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolError> {
+    let mut error = None;
+    read(message, |name, scanner| {
+        match name {
+            b"type" => {
+                return Err(ProtocolError::invalid_data(
+                    "Expected a handshake response from the server.",
+                ));
+            }
+            b"error" => error = Some(text(scanner, "error")?),
+            _ => scanner.skip(PROPERTY_LEVELS)?,
+        }
+        Ok(())
+    })?;
+    Ok(error)
+}
+
+/// Appends a client's request.
+pub fn write_request(out: &mut Vec<u8>, protocol: &str, version: i32) {
+    out.extend_from_slice(b"{\"protocol\":");
+    push(out, protocol);
+    out.extend_from_slice(format!(",\"version\":{version}}}").as_bytes());
+    out.push(RECORD_SEPARATOR);
+}
+
+/// Appends a server's consent.
+pub fn write_success(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{}");
+    out.push(RECORD_SEPARATOR);
+}
+
+/// Appends a server's refusal. An empty one would be consent (`aspnet: HandshakeProtocol.cs`).
+pub fn write_error(out: &mut Vec<u8>, error: &str) {
+    if error.is_empty() {
+        return write_success(out);
+    }
+    out.extend_from_slice(b"{\"error\":");
+    push(out, error);
+    out.extend_from_slice(&[b'}', RECORD_SEPARATOR]);
+}
+
+fn push(out: &mut Vec<u8>, text: &str) {
+    push_text(out, text.as_bytes()).expect("a Vec takes all that is written to it");
+}
+
+/// Reads an object; `property` reads each value.
+fn read<'a>(
+    message: &'a [u8],
+    mut property: impl FnMut(&[u8], &mut JsonScanner<'a>) -> Result<(), ProtocolError>,
+) -> Result<(), ProtocolError> {
+    let mut scanner = JsonScanner::new(message);
+    let mut read = || {
+        expect_object(&mut scanner)?;
+        let mut first = true;
+        while scanner.next(first, b'}')? == Next::Element {
+            first = false;
+            let name = scanner.name()?.bytes()?;
+            property(&name, &mut scanner)?;
+        }
+        Ok(())
+    };
+    let read = read();
+    read.map_err(|error| {
+        if error == Broken.into() {
+            unreadable(&mut scanner)
+        } else {
+            error
+        }
+    })
+}
+
+/// Nobody turns the error of the reader into another one here, as they do for all other messages.
+fn unreadable(scanner: &mut JsonScanner<'_>) -> ProtocolError {
+    let read = scanner.before(scanner.position());
+    let text = match scanner.peek() {
+        None if read.iter().all(u8::is_ascii_whitespace) => {
+            "The input does not contain any JSON tokens. Expected the input to start with a valid JSON token, when isFinalBlock is true.".into()
+        }
+        None => "Expected depth to be zero at the end of the JSON payload. There is an open JSON object or array that should be closed.".into(),
+        Some(byte) if read.is_empty() => format!("'{}' is an invalid start of a value.", char::from(byte)),
+        Some(byte) => format!("'{}' is invalid after a value. Expected either ',', '}}', or ']'.", char::from(byte)),
+    };
+    let at = Position::behind(scanner.before(scanner.position()));
+    ProtocolError::new("JsonReaderException", format!("{text} {at}"))
+}

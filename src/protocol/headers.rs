@@ -1,0 +1,76 @@
+//! The headers of a message, read only where somebody asks for them.
+
+use std::borrow::Cow;
+
+use super::format::Format;
+use super::json;
+#[cfg(feature = "messagepack")]
+use super::messagepack;
+
+/// The headers of a call, such as `traceparent`: pairs of texts, still in their wire form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Headers<'a> {
+    format: Format,
+    /// The whole object or map; empty where there is none. It was checked when the message was parsed.
+    bytes: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn new(format: Format, bytes: &'a [u8]) -> Self {
+        Self { format, bytes }
+    }
+
+    /// The headers in the order in which they were sent.
+    pub fn iter(self) -> HeaderIter<'a> {
+        match self.format {
+            Format::Json => HeaderIter(Inner::Json(json::HeaderReader::new(self.bytes))),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => HeaderIter(Inner::MessagePack(messagepack::HeaderReader::new(self.bytes))),
+        }
+    }
+
+    /// The value of a header; of two with one name the last counts.
+    pub fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        self.iter()
+            .filter(|(key, _)| key == name)
+            .last()
+            .map(|(_, value)| value)
+    }
+
+    /// Whether there are no headers.
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = (Cow<'a, str>, Cow<'a, str>);
+    type IntoIter = HeaderIter<'a>;
+
+    fn into_iter(self) -> HeaderIter<'a> {
+        self.iter()
+    }
+}
+
+/// The headers of a call, one after the other.
+#[derive(Clone, Debug)]
+pub struct HeaderIter<'a>(Inner<'a>);
+
+#[derive(Clone, Debug)]
+enum Inner<'a> {
+    Json(json::HeaderReader<'a>),
+    #[cfg(feature = "messagepack")]
+    MessagePack(messagepack::HeaderReader<'a>),
+}
+
+impl<'a> Iterator for HeaderIter<'a> {
+    type Item = (Cow<'a, str>, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Inner::Json(headers) => headers.next(),
+            #[cfg(feature = "messagepack")]
+            Inner::MessagePack(headers) => headers.next(),
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! `json`: a message is an object, its properties in any order (`aspnet: JsonHubProtocol.cs`).
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use super::error::ProtocolError;
+use super::format::{Format, HubProtocol};
+use super::headers::Headers;
+use super::message::{HubMessage, Invocation};
+use super::raw::{Raw, RawArguments, Rest, Role};
+use super::scan::{Broken, JsonScanner, Next, Token};
+
+mod serializer;
+
+mod value;
+use value::{List, check_list};
+pub(super) use value::{bind, is_whole, list_len, read};
+
+pub(super) mod write;
+
+/// Parses one message.
+pub(super) fn parse<'a>(
+    protocol: HubProtocol,
+    frame: &'a [u8],
+    knows_method: &dyn Fn(&str) -> bool,
+) -> Result<Option<HubMessage<'a>>, ProtocolError> {
+    let mut envelope = Envelope::default();
+    match envelope.read(&mut JsonScanner::new(frame), knows_method) {
+        Ok(()) => envelope.take_message(protocol, knows_method),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| match envelope.check_unread() {
+        Ok(()) => error,
+        // It was passed over unread, and stands before what was found.
+        Err(broken) => broken.into(),
+    })
+}
+
+/// The properties of a message, as far as they were read.
+#[derive(Default)]
+struct Envelope<'a> {
+    kind: Option<i32>,
+    id: Option<Cow<'a, str>>,
+    target: Option<Cow<'a, str>>,
+    arguments: Option<GivenList<'a>>,
+    earlier: Vec<&'a [u8]>,
+    stream_ids: Vec<Cow<'a, str>>,
+    headers: &'a [u8],
+    item: Option<GivenItem<'a>>,
+    result: Option<&'a [u8]>,
+    error: Option<Cow<'a, str>>,
+    allow_reconnect: bool,
+    sequence_id: Option<i64>,
+}
+
+#[derive(Clone, Copy)]
+struct GivenList<'a> {
+    /// What stands before it in the frame.
+    before: &'a [u8],
+    bytes: &'a [u8],
+    /// Whether it is known to be JSON. Where the method is known, binding finds out.
+    checked: bool,
+    /// Whether it came behind the name of a method that the hub has. Only there a trailing comma is forgiven.
+    method_known: bool,
+}
+
+#[derive(Clone, Copy)]
+struct GivenItem<'a> {
+    bytes: &'a [u8],
+    /// Whether it came before the id. Only then it is known to be JSON.
+    first: bool,
+    /// Whether its end was found.
+    whole: bool,
+}
+
+impl<'a> Envelope<'a> {
+    fn read(
+        &mut self,
+        scanner: &mut JsonScanner<'a>,
+        knows_method: &dyn Fn(&str) -> bool,
+    ) -> Result<(), ProtocolError> {
+        expect_object(scanner)?;
+        let mut first = true;
+        while scanner.next(first, b'}')? == Next::Element {
+            first = false;
+            match &*scanner.name()?.bytes()? {
+                b"type" => self.kind = Some(integer(scanner, "type")?.ok_or_else(|| expected("type", "Number"))?),
+                b"invocationId" => self.id = Some(text(scanner, "invocationId")?),
+                b"target" => self.target = Some(text(scanner, "target")?),
+                b"arguments" => self.read_arguments(scanner, knows_method)?,
+                b"streamIds" => self.stream_ids = stream_ids(scanner)?,
+                b"headers" => self.headers = headers(scanner)?,
+                b"item" => {
+                    self.read_item(scanner)?;
+                    if self.item.is_some_and(|item| !item.whole) {
+                        self.kind = Some(STREAM_ITEM);
+                        return Ok(());
+                    }
+                }
+                b"result" => self.result = Some(value(scanner)?),
+                b"error" => self.error = Some(text(scanner, "error")?),
+                b"allowReconnect" => self.allow_reconnect = boolean(scanner, "allowReconnect")?,
+                b"sequenceId" => self.sequence_id = integer(scanner, "sequenceId")?,
+                _ => scanner.skip(PROPERTY_LEVELS)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_arguments(
+        &mut self,
+        scanner: &mut JsonScanner<'a>,
+        knows_method: &dyn Fn(&str) -> bool,
+    ) -> Result<(), ProtocolError> {
+        if scanner.peek() != Some(b'[') {
+            scanner.token()?;
+            return Err(expected("arguments", "Array"));
+        }
+        let start = scanner.position();
+        let target = self.target.as_deref().filter(|target| !target.is_empty());
+        let method_known = target.is_some_and(knows_method);
+        let checked = target.is_some() && !method_known;
+        if checked {
+            scanner.skip(PROPERTY_LEVELS)?;
+        } else {
+            scanner.skip_unchecked(PROPERTY_LEVELS)?;
+        }
+        let given = GivenList {
+            before: scanner.before(start),
+            bytes: scanner.since(start),
+            checked,
+            method_known,
+        };
+        if let Some(earlier) = self.arguments.replace(given) {
+            earlier.check()?;
+            self.earlier.push(earlier.bytes);
+        }
+        Ok(())
+    }
+
+    fn read_item(&mut self, scanner: &mut JsonScanner<'a>) -> Result<(), ProtocolError> {
+        let first = self.id.as_deref().unwrap_or_default().is_empty();
+        // Behind its id an item is read at once, and what is wrong in it ends the stream alone.
+        let unchecked = !first && matches!(self.kind, None | Some(STREAM_ITEM));
+        let container = matches!(scanner.peek(), Some(b'[' | b'{'));
+        let (start, rest) = (scanner.position(), scanner.rest());
+        self.item = Some(if unchecked && container {
+            let whole = scanner.skip_unchecked(PROPERTY_LEVELS).is_ok();
+            let bytes = if whole { scanner.since(start) } else { rest };
+            GivenItem { bytes, first, whole }
+        } else {
+            scanner.skip(PROPERTY_LEVELS)?;
+            GivenItem {
+                bytes: scanner.since(start),
+                first,
+                whole: true,
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes a message of the properties. The order of the checks is that of ASP.NET Core.
+    fn take_message(
+        &mut self,
+        protocol: HubProtocol,
+        knows_method: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
+        let kind = self.kind.ok_or_else(|| missing("type"))?;
+        if !matches!(kind, INVOCATION | STREAM_INVOCATION) {
+            self.check_arguments()?;
+        }
+        if kind != STREAM_ITEM {
+            self.check_item()?;
+        }
+        Ok(Some(match kind {
+            INVOCATION | STREAM_INVOCATION => HubMessage::Invocation(self.take_call(protocol, knows_method)?),
+            STREAM_ITEM => self.take_item(protocol)?,
+            COMPLETION => self.take_completion(protocol)?,
+            CANCEL_INVOCATION => HubMessage::CancelInvocation { id: self.take_id()? },
+            PING => HubMessage::Ping,
+            CLOSE => HubMessage::Close {
+                error: self.error.take(),
+                allow_reconnect: self.allow_reconnect,
+            },
+            ACK => HubMessage::Ack {
+                sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))?,
+            },
+            SEQUENCE => HubMessage::Sequence {
+                sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))?,
+            },
+            _ => return Ok(None),
+        }))
+    }
+
+    fn take_call(
+        &mut self,
+        protocol: HubProtocol,
+        knows_method: &dyn Fn(&str) -> bool,
+    ) -> Result<Invocation<'a>, ProtocolError> {
+        let streaming = self.kind == Some(STREAM_INVOCATION);
+        let target = self.target.take().ok_or_else(|| missing("target"))?;
+        let id = self.id.take().filter(|id| !id.is_empty());
+        let Some(given) = self.arguments else {
+            return Err(match (streaming, &id) {
+                (true, None) => missing("invocationId"),
+                (false, _) if target.is_empty() => missing("target"),
+                _ => missing("arguments"),
+            });
+        };
+        let known = knows_method(&target);
+        if !known {
+            given.check()?;
+        }
+        let GivenList {
+            before,
+            bytes,
+            method_known,
+            ..
+        } = given;
+        let mut arguments = RawArguments {
+            protocol,
+            before,
+            bytes,
+            sound: method_known,
+            rest: None,
+        };
+        // A call of an unknown method fails before this is noticed, and with no id nobody hears of it.
+        let error = (streaming && id.is_none() && known).then(|| missing("invocationId"));
+        if error.is_some() || !self.earlier.is_empty() {
+            arguments.rest = Some(Box::new(Rest {
+                earlier: std::mem::take(&mut self.earlier),
+                error,
+            }));
+        }
+        let stream_ids = std::mem::take(&mut self.stream_ids);
+        let headers = Headers::new(Format::Json, self.headers);
+        Ok(Invocation {
+            id,
+            target,
+            arguments,
+            stream_ids,
+            streaming,
+            headers,
+        })
+    }
+
+    fn take_item(&mut self, protocol: HubProtocol) -> Result<HubMessage<'a>, ProtocolError> {
+        let id = self.id.take().ok_or_else(|| missing("invocationId"))?;
+        match self.item {
+            Some(_) if id.is_empty() => Err(ProtocolError::unknown_stream("")),
+            None if id.is_empty() => Err(missing("invocationId")),
+            None => Err(missing("item")),
+            Some(GivenItem { bytes, first, whole }) => {
+                let item = Raw::new(protocol, Role::Item, bytes, whole);
+                Ok(HubMessage::StreamItem {
+                    id,
+                    item,
+                    item_first: first,
+                })
+            }
+        }
+    }
+
+    fn take_completion(&mut self, protocol: HubProtocol) -> Result<HubMessage<'a>, ProtocolError> {
+        let id = self.take_id()?;
+        let error = self.error.take();
+        let result = self.result.map(|bytes| Raw::new(protocol, Role::Result, bytes, true));
+        if error.is_some() && result.is_some() {
+            return Err(ProtocolError::invalid_data(
+                "The 'error' and 'result' properties are mutually exclusive.",
+            ));
+        }
+        Ok(HubMessage::Completion { id, result, error })
+    }
+
+    fn take_id(&mut self) -> Result<Cow<'a, str>, ProtocolError> {
+        self.id
+            .take()
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| missing("invocationId"))
+    }
+
+    /// Checks what was passed over unread and is not going to be read.
+    fn check_unread(&self) -> Result<(), Broken> {
+        self.check_arguments()?;
+        self.check_item()
+    }
+
+    fn check_arguments(&self) -> Result<(), Broken> {
+        self.arguments.map_or(Ok(()), GivenList::check)
+    }
+
+    fn check_item(&self) -> Result<(), Broken> {
+        match self.item {
+            Some(item) if !item.first && item.whole => JsonScanner::new(item.bytes).skip(PROPERTY_LEVELS),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl GivenList<'_> {
+    fn check(self) -> Result<(), Broken> {
+        if self.checked {
+            return Ok(());
+        }
+        match check_list(self.bytes) {
+            List::Whole { .. } => Ok(()),
+            List::TrailingComma { .. } if self.method_known => Ok(()),
+            _ => Err(Broken),
+        }
+    }
+}
+
+pub(super) fn expect_object(scanner: &mut JsonScanner<'_>) -> Result<(), ProtocolError> {
+    match scanner.token()? {
+        Token::Object => Ok(()),
+        other => {
+            let kind = other.name();
+            Err(ProtocolError::invalid_data(format!(
+                "Unexpected JSON Token Type '{kind}'. Expected a JSON Object."
+            )))
+        }
+    }
+}
+
+pub(super) fn text<'a>(scanner: &mut JsonScanner<'a>, name: &str) -> Result<Cow<'a, str>, ProtocolError> {
+    match scanner.token()? {
+        Token::String(text) => text.decode(),
+        _ => Err(expected(name, "String")),
+    }
+}
+
+fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolError> {
+    match scanner.token()? {
+        Token::True => Ok(true),
+        Token::False => Ok(false),
+        _ => Err(ProtocolError::invalid_data(format!(
+            "Expected '{name}' to be true or false."
+        ))),
+    }
+}
+
+/// Reads a whole number; `None` is null.
+pub(super) fn integer<N: Integer>(scanner: &mut JsonScanner<'_>, name: &str) -> Result<Option<N>, ProtocolError> {
+    match scanner.token()? {
+        Token::Null => Ok(None),
+        Token::Number(digits) => {
+            let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            number.map(Some).ok_or_else(|| {
+                let text = format!(
+                    "Either the JSON value is not in a supported format, or is out of bounds for an {}.",
+                    N::NAME
+                );
+                ProtocolError::new("FormatException", text)
+            })
+        }
+        _ => Err(expected(name, "Number")),
+    }
+}
+
+pub(super) trait Integer: FromStr {
+    const NAME: &'static str;
+}
+
+impl Integer for i32 {
+    const NAME: &'static str = "Int32";
+}
+
+impl Integer for i64 {
+    const NAME: &'static str = "Int64";
+}
+
+fn stream_ids<'a>(scanner: &mut JsonScanner<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {
+    if scanner.token()? != Token::Array {
+        return Err(expected("streamIds", "Array"));
+    }
+    let mut ids = Vec::new();
+    while scanner.next(ids.is_empty(), b']')? == Next::Element {
+        ids.push(match scanner.token()? {
+            Token::String(id) => id.decode()?,
+            Token::Null => return Err(ProtocolError::invalid_data("Null value for 'streamIds' is not valid.")),
+            other => {
+                let kind = match other {
+                    Token::Array => "StartArray",
+                    Token::Object => "StartObject",
+                    other => other.name(),
+                };
+                let text = format!("Cannot get the value of a token type '{kind}' as a string.");
+                return Err(ProtocolError::new("InvalidOperationException", text));
+            }
+        });
+    }
+    Ok(ids)
+}
+
+/// Reads headers to check them, and keeps their bytes.
+fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError> {
+    scanner.peek();
+    let start = scanner.position();
+    if scanner.token()? != Token::Object {
+        return Err(expected("headers", "StartObject"));
+    }
+    let mut headers = HeaderReader {
+        scanner: scanner.clone(),
+        first: true,
+    };
+    while headers.read()?.is_some() {}
+    *scanner = headers.scanner;
+    Ok(scanner.since(start))
+}
+
+/// Steps over a value and keeps its bytes.
+fn value<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], Broken> {
+    scanner.peek();
+    let start = scanner.position();
+    scanner.skip(PROPERTY_LEVELS)?;
+    Ok(scanner.since(start))
+}
+
+fn expected(name: &str, kind: &str) -> ProtocolError {
+    ProtocolError::invalid_data(format!("Expected '{name}' to be of type {kind}."))
+}
+
+fn missing(name: &str) -> ProtocolError {
+    ProtocolError::invalid_data(format!("Missing required property '{name}'."))
+}
+
+/// The headers of a message that was parsed, read once more.
+#[derive(Clone, Debug)]
+pub(super) struct HeaderReader<'a> {
+    scanner: JsonScanner<'a>,
+    first: bool,
+}
+
+impl<'a> HeaderReader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let mut scanner = JsonScanner::new(bytes);
+        let _ = scanner.token();
+        Self { scanner, first: true }
+    }
+
+    fn read(&mut self) -> Result<Option<<Self as Iterator>::Item>, ProtocolError> {
+        if self.scanner.next(self.first, b'}')? == Next::End {
+            return Ok(None);
+        }
+        self.first = false;
+        let name = self.scanner.name()?.decode()?;
+        match self.scanner.token()? {
+            Token::String(value) => Ok(Some((name, value.decode()?))),
+            _ => Err(ProtocolError::invalid_data(format!(
+                "Expected header '{name}' to be of type String."
+            ))),
+        }
+    }
+}
+
+impl<'a> Iterator for HeaderReader<'a> {
+    type Item = (Cow<'a, str>, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // A fault was found when the message was parsed.
+        self.read().ok().flatten()
+    }
+}
+
+/// How deep the value of a property may nest: .NET reads 64 levels, of which the message is the first
+/// (`aspnet: JsonReaderOptions.MaxDepth`).
+pub(super) const PROPERTY_LEVELS: u32 = 63;
+
+/// The types of messages (`aspnet: HubProtocolConstants.cs`).
+const INVOCATION: i32 = 1;
+const STREAM_ITEM: i32 = 2;
+const COMPLETION: i32 = 3;
+const STREAM_INVOCATION: i32 = 4;
+const CANCEL_INVOCATION: i32 = 5;
+const PING: i32 = 6;
+const CLOSE: i32 = 7;
+const ACK: i32 = 8;
+const SEQUENCE: i32 = 9;

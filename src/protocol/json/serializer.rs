@@ -1,0 +1,262 @@
+//! A serializer in front of `serde_json`'s: it refuses numbers that JSON has no word for, and writes texts fast.
+
+use std::fmt::Display;
+use std::io;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::ser::{
+    Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::write::push_text;
+
+/// Writes values as `System.Text.Json` does; the work is that of `serde_json` and [`JsonFormatter`].
+pub(super) struct JsonSerializer<S>(pub(super) S);
+
+/// The innermost part. `serde_json` hands it byte arrays as they are, so that [`JsonSerializer`] can pass texts as such
+/// and have them escaped here, many bytes at a time.
+pub(super) struct JsonFormatter;
+
+impl Formatter for JsonFormatter {
+    fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, text: &[u8]) -> io::Result<()> {
+        push_text(writer, text)
+    }
+
+    fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        write_without_fraction_of_zero(writer, |number| CompactFormatter.write_f32(number, value))
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        write_without_fraction_of_zero(writer, |number| CompactFormatter.write_f64(number, value))
+    }
+}
+
+/// .NET writes `2.0` as `2`.
+fn write_without_fraction_of_zero<W: ?Sized + io::Write>(
+    writer: &mut W,
+    write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = [0; LONGEST_NUMBER];
+    let mut rest = &mut buffer[..];
+    write(&mut rest)?;
+    let unused = rest.len();
+    let number = &buffer[..LONGEST_NUMBER - unused];
+    writer.write_all(number.strip_suffix(b".0").unwrap_or(number))
+}
+
+/// The longest that the shortest form of a number can be is 24.
+const LONGEST_NUMBER: usize = 32;
+
+/// The text of `System.Text.Json` for numbers that are none.
+pub(super) const NOT_FINITE: &str = ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling).";
+
+/// A value inside another one.
+struct Inner<'v, T: ?Sized>(&'v T);
+
+impl<T: Serialize + ?Sized> Serialize for Inner<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(JsonSerializer(serializer))
+    }
+}
+
+macro_rules! forward {
+    ($($method:ident($($name:ident: $kind:ty),*);)*) => {$(
+        fn $method(self, $($name: $kind),*) -> Result<S::Ok, S::Error> {
+            self.0.$method($($name),*)
+        }
+    )*};
+}
+
+macro_rules! forward_compound {
+    ($($method:ident($($name:ident: $kind:ty),*) -> $compound:ident;)*) => {$(
+        fn $method(self, $($name: $kind),*) -> Result<Self::$compound, S::Error> {
+            self.0.$method($($name),*).map(JsonSerializer)
+        }
+    )*};
+}
+
+impl<S: Serializer> Serializer for JsonSerializer<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+    type SerializeSeq = JsonSerializer<S::SerializeSeq>;
+    type SerializeTuple = JsonSerializer<S::SerializeTuple>;
+    type SerializeTupleStruct = JsonSerializer<S::SerializeTupleStruct>;
+    type SerializeTupleVariant = JsonSerializer<S::SerializeTupleVariant>;
+    type SerializeMap = JsonSerializer<S::SerializeMap>;
+    type SerializeStruct = Fields<S::SerializeStruct>;
+    type SerializeStructVariant = JsonSerializer<S::SerializeStructVariant>;
+
+    forward! {
+        serialize_bool(value: bool);
+        serialize_i8(value: i8);
+        serialize_i16(value: i16);
+        serialize_i32(value: i32);
+        serialize_i64(value: i64);
+        serialize_i128(value: i128);
+        serialize_u8(value: u8);
+        serialize_u16(value: u16);
+        serialize_u32(value: u32);
+        serialize_u64(value: u64);
+        serialize_u128(value: u128);
+        serialize_char(value: char);
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(name: &'static str);
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+    }
+
+    forward_compound! {
+        serialize_seq(len: Option<usize>) -> SerializeSeq;
+        serialize_tuple(len: usize) -> SerializeTuple;
+        serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> SerializeMap;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeStructVariant;
+    }
+
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
+        // The values of `serde_json` itself, such as `RawValue`, go by names like this, and are not to be changed.
+        let foreign = !name.starts_with('$');
+        self.0
+            .serialize_struct(name, len)
+            .map(|fields| Fields { fields, foreign })
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            self.0.serialize_f32(value)
+        } else {
+            Err(S::Error::custom(NOT_FINITE))
+        }
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            self.0.serialize_f64(value)
+        } else {
+            Err(S::Error::custom(NOT_FINITE))
+        }
+    }
+
+    fn serialize_str(self, value: &str) -> Result<S::Ok, S::Error> {
+        self.0.serialize_bytes(value.as_bytes())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<S::Ok, S::Error> {
+        self.0.collect_str(&Base64Display::new(value, &STANDARD))
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.0.collect_str(value)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.0.serialize_some(&Inner(value))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
+        self.0.serialize_newtype_struct(name, &Inner(value))
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        self.0.serialize_newtype_variant(name, index, variant, &Inner(value))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.0.is_human_readable()
+    }
+}
+
+macro_rules! elements {
+    ($($compound:ident::$method:ident;)*) => {$(
+        impl<S: $compound> $compound for JsonSerializer<S> {
+            type Ok = S::Ok;
+            type Error = S::Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+                self.0.$method(&Inner(value))
+            }
+
+            fn end(self) -> Result<S::Ok, S::Error> {
+                self.0.end()
+            }
+        }
+    )*};
+}
+
+elements! {
+    SerializeSeq::serialize_element;
+    SerializeTuple::serialize_element;
+    SerializeTupleStruct::serialize_field;
+    SerializeTupleVariant::serialize_field;
+}
+
+impl<S: SerializeMap> SerializeMap for JsonSerializer<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
+        self.0.serialize_key(key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+        self.0.serialize_value(&Inner(value))
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.0.end()
+    }
+}
+
+impl<S: SerializeStructVariant> SerializeStructVariant for JsonSerializer<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
+        self.0.serialize_field(key, &Inner(value))
+    }
+
+    fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {
+        self.0.skip_field(key)
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.0.end()
+    }
+}
+
+/// The fields of a struct.
+pub(super) struct Fields<S> {
+    fields: S,
+    foreign: bool,
+}
+
+impl<S: SerializeStruct> SerializeStruct for Fields<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
+        if self.foreign {
+            self.fields.serialize_field(key, &Inner(value))
+        } else {
+            self.fields.serialize_field(key, value)
+        }
+    }
+
+    fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {
+        self.fields.skip_field(key)
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.fields.end()
+    }
+}

@@ -1,0 +1,192 @@
+//! Reading values.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
+
+use crate::protocol::error::{ProtocolError, ReadError};
+use crate::protocol::format::{Format, Naming};
+use crate::protocol::naming::{self, buffered};
+use crate::protocol::raw::{ListSeed, Position, RawArguments, Tally, wrong_number, wrong_type};
+use crate::protocol::scan::{Broken, JsonScanner, Next, Token};
+
+use super::PROPERTY_LEVELS;
+
+/// Reads a value that nests no deeper than it may.
+pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
+    deserialize(naming, bytes, || Some(PhantomData)).map_err(|error| Position {
+        line: error.line().saturating_sub(1),
+        column: error.column(),
+    })
+}
+
+/// Whether the bytes are a value and nothing else.
+pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
+    let mut scanner = JsonScanner::new(bytes);
+    scanner.skip(PROPERTY_LEVELS).is_ok() && scanner.peek().is_none()
+}
+
+/// The number of elements of a list; 0 where it is broken.
+pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
+    match check_list(bytes) {
+        List::Whole { len } | List::TrailingComma { len } => len,
+        List::Broken => 0,
+    }
+}
+
+/// Binds the arguments of a known method. `visitor` is asked for a second one where .NET's names need a second attempt.
+pub(in crate::protocol) fn bind<V, T>(
+    arguments: &RawArguments<'_>,
+    expected: usize,
+    mut visitor: impl FnMut() -> Option<V>,
+) -> Result<T, ReadError>
+where
+    V: for<'de> Visitor<'de, Value = T>,
+{
+    let tally = Cell::default();
+    let naming = arguments.protocol.naming();
+    let bound = deserialize(naming, arguments.bytes, || {
+        visitor().map(|visitor| ListSeed::new(visitor, &tally))
+    });
+    match bound {
+        Ok(bound) if tally.get().given == expected => Ok(bound),
+        Ok(_) => Err(explain(arguments, expected, tally.get(), true)),
+        Err(_) => Err(explain(arguments, expected, tally.get(), false)),
+    }
+}
+
+/// Says what is wrong with arguments that did not bind. Only here they are checked as JSON on their own.
+#[cold]
+fn explain(arguments: &RawArguments<'_>, expected: usize, tally: Tally, bound: bool) -> ReadError {
+    match check_list(arguments.bytes) {
+        List::Whole { .. } if tally.given != expected && (bound || tally.ended) => {
+            ReadError::Mismatch(wrong_number(tally.given, expected))
+        }
+        List::Whole { .. } => ReadError::Mismatch(wrong_type()),
+        // Everything before the comma was bound: ASP.NET Core takes the comma for the fault of this call alone.
+        List::TrailingComma { len } if arguments.sound && tally.given == len => {
+            ReadError::Mismatch(trailing_comma(arguments))
+        }
+        List::TrailingComma { .. } | List::Broken => ReadError::Malformed(Broken.into()),
+    }
+}
+
+/// Reads a value through a seed. What .NET takes and `serde_json` or derived code refuses needs a second attempt.
+fn deserialize<S, T>(naming: Naming, bytes: &[u8], mut seed: impl FnMut() -> Option<S>) -> serde_json::Result<T>
+where
+    S: for<'de> DeserializeSeed<'de, Value = T>,
+{
+    let once = seed().ok_or_else(|| serde_json::Error::custom("nobody wants this value"))?;
+    match deserialize_once(naming, bytes, once) {
+        Ok(value) => Ok(value),
+        Err(error) => deserialize_again(naming, bytes, seed, error),
+    }
+}
+
+fn deserialize_once<'de, S: DeserializeSeed<'de>>(
+    naming: Naming,
+    bytes: &'de [u8],
+    seed: S,
+) -> serde_json::Result<S::Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = match naming {
+        Naming::Serde => seed.deserialize(&mut deserializer),
+        Naming::DotNet => naming::deserialize(seed, Format::Json, &mut deserializer),
+    }?;
+    deserializer.end().map(|()| value)
+}
+
+#[cold]
+fn deserialize_again<S, T>(
+    naming: Naming,
+    bytes: &[u8],
+    mut seed: impl FnMut() -> Option<S>,
+    mut error: serde_json::Error,
+) -> serde_json::Result<T>
+where
+    S: for<'de> DeserializeSeed<'de, Value = T>,
+{
+    let mut bytes = Cow::Borrowed(bytes);
+    if let Some(without) = without_negative_zeros(&bytes) {
+        bytes = Cow::Owned(without);
+        let Some(again) = seed() else { return Err(error) };
+        match deserialize_once(naming, &bytes, again) {
+            Ok(value) => return Ok(value),
+            Err(other) => error = other,
+        }
+    }
+    if naming == Naming::DotNet && buffered::is_duplicate_field(&error) {
+        let again = seed().ok_or(error)?;
+        return buffered::deserialize(again, Format::Json, &mut serde_json::Deserializer::from_slice(&bytes));
+    }
+    Err(error)
+}
+
+/// What a list of arguments is, checked to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Whole { len: usize },
+    TrailingComma { len: usize },
+    Broken,
+}
+
+pub(super) fn check_list(bytes: &[u8]) -> List {
+    let mut scanner = JsonScanner::new(bytes);
+    if scanner.token() != Ok(Token::Array) {
+        return List::Broken;
+    }
+    let mut len = 0;
+    loop {
+        match scanner.next(len == 0, b']') {
+            Ok(Next::End) => return List::Whole { len },
+            Ok(Next::Element) => {}
+            // Only the end of the list behind a comma fails like this.
+            Err(Broken) if scanner.peek() == Some(b']') => return List::TrailingComma { len },
+            Err(Broken) => return List::Broken,
+        }
+        if scanner.skip(PROPERTY_LEVELS - 1).is_err() {
+            return List::Broken;
+        }
+        len += 1;
+    }
+}
+
+/// The same value with ` 0` for `-0`, which is a whole number to .NET, and a fraction to `serde_json`. `None`: it has
+/// none.
+fn without_negative_zeros(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !memchr::memchr_iter(b'-', bytes).any(|at| is_negative_zero(&bytes[at..])) {
+        return None;
+    }
+    let mut bytes = bytes.to_vec();
+    let (mut at, mut in_text) = (0, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => in_text = !in_text,
+            b'\\' => at += 1,
+            b'-' if !in_text && is_negative_zero(&bytes[at..]) => bytes[at] = b' ',
+            _ => {}
+        }
+        at += 1;
+    }
+    Some(bytes)
+}
+
+/// Whether the number at the start is a zero with a sign and without a fraction.
+fn is_negative_zero(number: &[u8]) -> bool {
+    number.starts_with(b"-0") && !matches!(number.get(2), Some(b'.' | b'e' | b'E' | b'0'..=b'9'))
+}
+
+fn trailing_comma(arguments: &RawArguments<'_>) -> ProtocolError {
+    let mut text = arguments.before.to_vec();
+    text.extend_from_slice(arguments.bytes.strip_suffix(b"]").unwrap_or(arguments.bytes));
+    let at = Position::behind(&text);
+    ProtocolError::new(
+        "JsonReaderException",
+        format!(
+            "The JSON array contains a trailing comma at the end which is not supported in this mode. \
+             Change the reader options. {at}"
+        ),
+    )
+}

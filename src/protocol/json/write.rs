@@ -1,0 +1,211 @@
+//! Writing messages: envelopes by hand, values by serde.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::protocol::arguments::{Arguments, List};
+use crate::protocol::error::{ProtocolError, WriteError};
+use crate::protocol::format::{Format, Naming};
+use crate::protocol::frame::RECORD_SEPARATOR;
+use crate::protocol::naming;
+use crate::protocol::write::Call;
+
+use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};
+
+pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    call: &Call<'_>,
+    arguments: &A,
+) -> Result<(), WriteError> {
+    start(out, call.kind, headers);
+    if let Some(id) = call.id {
+        text(out, b",\"invocationId\":", id);
+    }
+    text(out, b",\"target\":", call.target);
+    out.extend_from_slice(b",\"arguments\":");
+    value(out, naming, &List(arguments))?;
+    if let Some(ids) = call.stream_ids {
+        out.extend_from_slice(b",\"streamIds\":[");
+        for (index, id) in ids.iter().enumerate() {
+            text(out, if index == 0 { b"" } else { b"," }, id);
+        }
+        out.push(b']');
+    }
+    end(out);
+    Ok(())
+}
+
+pub(in crate::protocol) fn item<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    id: &str,
+    item: &T,
+) -> Result<(), WriteError> {
+    start(out, 2, headers);
+    text(out, b",\"invocationId\":", id);
+    out.extend_from_slice(b",\"item\":");
+    value(out, naming, item)?;
+    end(out);
+    Ok(())
+}
+
+pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    id: &str,
+    result: &T,
+) -> Result<(), WriteError> {
+    start(out, 3, headers);
+    text(out, b",\"invocationId\":", id);
+    out.extend_from_slice(b",\"result\":");
+    value(out, naming, result)?;
+    end(out);
+    Ok(())
+}
+
+pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]) {
+    start(out, 3, &[]);
+    text(out, b",\"invocationId\":", id);
+    out.extend_from_slice(b",\"result\":");
+    out.extend_from_slice(result);
+    end(out);
+}
+
+/// An empty error is written as if there were none (`aspnet: JsonHubProtocol.WriteCompletionMessage`).
+pub(in crate::protocol) fn completion(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str, error: Option<&str>) {
+    start(out, 3, headers);
+    text(out, b",\"invocationId\":", id);
+    if let Some(error) = error.filter(|error| !error.is_empty()) {
+        text(out, b",\"error\":", error);
+    }
+    end(out);
+}
+
+pub(in crate::protocol) fn cancel(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str) {
+    start(out, 5, headers);
+    text(out, b",\"invocationId\":", id);
+    end(out);
+}
+
+pub(in crate::protocol) fn ping(out: &mut Vec<u8>) {
+    start(out, 6, &[]);
+    end(out);
+}
+
+pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
+    start(out, 7, &[]);
+    if let Some(error) = error {
+        text(out, b",\"error\":", error);
+    }
+    if allow_reconnect {
+        out.extend_from_slice(b",\"allowReconnect\":true");
+    }
+    end(out);
+}
+
+pub(in crate::protocol) fn sequence(out: &mut Vec<u8>, kind: u8, sequence_id: i64) {
+    start(out, kind, &[]);
+    write!(out, ",\"sequenceId\":{sequence_id}").expect("a Vec takes all that is written to it");
+    end(out);
+}
+
+/// Appends a value alone.
+pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    value: &T,
+) -> Result<(), WriteError> {
+    let mut inner = serde_json::Serializer::with_formatter(out, JsonFormatter);
+    let serializer = JsonSerializer(&mut inner);
+    match naming {
+        Naming::Serde => value.serialize(serializer),
+        Naming::DotNet => naming::serialize(value, Format::Json, serializer),
+    }
+    .map_err(|error| refused(&error))
+}
+
+#[cold]
+fn refused(error: &serde_json::Error) -> WriteError {
+    let text = error.to_string();
+    let kind = if text == NOT_FINITE {
+        "ArgumentException"
+    } else {
+        "JsonException"
+    };
+    WriteError::new(ProtocolError::new(kind, text))
+}
+
+/// The type of a message has one digit.
+fn start(out: &mut Vec<u8>, kind: u8, headers: &[(&str, &str)]) {
+    out.extend_from_slice(b"{\"type\":");
+    out.push(b'0' + kind);
+    if headers.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"headers\":{");
+    for (index, (name, value)) in headers.iter().enumerate() {
+        text(out, if index == 0 { b"" } else { b"," }, name);
+        text(out, b":", value);
+    }
+    out.push(b'}');
+}
+
+fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'}', RECORD_SEPARATOR]);
+}
+
+fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
+    out.extend_from_slice(before);
+    push_text(out, text.as_bytes()).expect("a Vec takes all that is written to it");
+}
+
+/// Writes a text with its quotes; escapes only what JSON has to have escaped.
+pub(in crate::protocol) fn push_text<W: ?Sized + io::Write>(out: &mut W, text: &[u8]) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    let mut rest = text;
+    loop {
+        let (run, behind) = rest.split_at(plain_len(rest));
+        out.write_all(run)?;
+        let Some((&byte, behind)) = behind.split_first() else {
+            return out.write_all(b"\"");
+        };
+        match byte {
+            b'"' => out.write_all(b"\\\"")?,
+            b'\\' => out.write_all(b"\\\\")?,
+            b'\n' => out.write_all(b"\\n")?,
+            b'\r' => out.write_all(b"\\r")?,
+            b'\t' => out.write_all(b"\\t")?,
+            0x08 => out.write_all(b"\\b")?,
+            0x0c => out.write_all(b"\\f")?,
+            control => write!(out, "\\u{control:04X}")?,
+        }
+        rest = behind;
+    }
+}
+
+/// How many bytes from the start need no escape. Looks at eight at a time.
+fn plain_len(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (words, _) = text.as_chunks::<8>();
+    let plain = words
+        .iter()
+        .take_while(|word| {
+            let word = u64::from_le_bytes(**word);
+            let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+            let is = |byte: u64| (word ^ (ONES * byte)).wrapping_sub(ONES) & !(word ^ (ONES * byte));
+            (below_space | is(b'"'.into()) | is(b'\\'.into())) & HIGHS == 0
+        })
+        .count();
+    let start = plain * 8;
+    start
+        + text[start..]
+            .iter()
+            .take_while(|byte| !matches!(byte, 0..=0x1f | b'"' | b'\\'))
+            .count()
+}

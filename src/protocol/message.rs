@@ -1,0 +1,77 @@
+//! Hub messages, borrowed from the frames they came in.
+
+use std::borrow::Cow;
+
+use super::headers::Headers;
+use super::raw::{Raw, RawArguments};
+
+/// One message of the hub protocol (`HubProtocol.md § Overview`).
+///
+/// Texts are borrowed from the frame unless they were written with escapes, and values stay in their wire form.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HubMessage<'a> {
+    /// A call, streaming or not.
+    Invocation(Invocation<'a>),
+    /// An item of a stream.
+    StreamItem {
+        /// The stream: the id of its invocation, or one of the stream ids of an invocation.
+        id: Cow<'a, str>,
+        /// The item.
+        item: Raw<'a>,
+        /// Whether the item came before the id. Then an unknown id is not ignored, but ends the connection, with
+        /// [`unknown_stream`](super::ProtocolError::unknown_stream) (`aspnet: JsonHubProtocol.cs`).
+        item_first: bool,
+    },
+    /// The end of a call or of a stream.
+    Completion {
+        /// The call or the stream.
+        id: Cow<'a, str>,
+        /// The result. `Some` holds null where a null was sent, `None` means that there was none.
+        result: Option<Raw<'a>>,
+        /// Why it failed; never together with a result.
+        error: Option<Cow<'a, str>>,
+    },
+    /// The request to stop a call.
+    CancelInvocation {
+        /// The call.
+        id: Cow<'a, str>,
+    },
+    /// A sign of life.
+    Ping,
+    /// The end of the connection.
+    Close {
+        /// Why, if it did not go well.
+        error: Option<Cow<'a, str>>,
+        /// Whether the client may connect again by itself.
+        allow_reconnect: bool,
+    },
+    /// All messages up to this one have arrived (stateful reconnect).
+    Ack {
+        /// The last message that arrived.
+        sequence_id: i64,
+    },
+    /// The number of the message that comes next (stateful reconnect).
+    Sequence {
+        /// Its number.
+        sequence_id: i64,
+    },
+}
+
+/// A call of a method.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Invocation<'a> {
+    /// The id to answer to; `None`, which stands for an empty one, too, asks for no answer.
+    pub id: Option<Cow<'a, str>>,
+    /// The method, as the caller spells it.
+    pub target: Cow<'a, str>,
+    /// The arguments.
+    pub arguments: RawArguments<'a>,
+    /// The streams that the caller sends beside the arguments.
+    pub stream_ids: Vec<Cow<'a, str>>,
+    /// Whether the caller awaits a stream of results.
+    pub streaming: bool,
+    /// The headers.
+    pub headers: Headers<'a>,
+}

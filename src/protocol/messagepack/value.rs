@@ -1,0 +1,90 @@
+//! Reading values.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use rmp_serde::config::{DefaultConfig, HumanReadableConfig};
+use rmp_serde::decode::{self, Deserializer, ReadRefReader};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
+
+use crate::protocol::error::{ProtocolError, ReadError};
+use crate::protocol::format::{Format, Naming};
+use crate::protocol::naming::{self, buffered};
+use crate::protocol::raw::{ListSeed, Position, RawArguments, wrong_number, wrong_type};
+
+use super::reader::Reader;
+use super::scan::value_len;
+
+/// Reads a value that is whole, so that none of its lengths lies.
+pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
+    deserialize(naming, bytes, || Some(PhantomData)).map_err(|_| Position::default())
+}
+
+/// Whether the bytes are a value and nothing else.
+pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
+    value_len(bytes) == Ok(bytes.len())
+}
+
+/// The number of elements of a list; 0 where it is none.
+pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
+    Reader::new(bytes).array_len().unwrap_or_default()
+}
+
+/// Binds the arguments of a known method; their number is compared before one of them is read. `visitor` is asked for a
+/// second one where .NET's names need a second attempt.
+pub(in crate::protocol) fn bind<V, T>(
+    arguments: &RawArguments<'_>,
+    expected: usize,
+    mut visitor: impl FnMut() -> Option<V>,
+) -> Result<T, ReadError>
+where
+    V: for<'de> Visitor<'de, Value = T>,
+{
+    let given = Reader::new(arguments.bytes)
+        .array_len()
+        .map_err(|_| ReadError::Mismatch(no_list()))?;
+    if given != expected {
+        return Err(ReadError::Mismatch(wrong_number(given, expected)));
+    }
+    if !arguments.sound {
+        return Err(ReadError::Mismatch(wrong_type()));
+    }
+    let tally = Cell::default();
+    let naming = arguments.protocol.naming();
+    deserialize(naming, arguments.bytes, || visitor().map(|v| ListSeed::new(v, &tally)))
+        .map_err(|_| ReadError::Mismatch(wrong_type()))
+}
+
+fn no_list() -> ProtocolError {
+    ProtocolError::invalid_data("Reading array length for 'arguments' failed.")
+}
+
+/// Reads a value through a seed, and through another one where the last of two members has to count.
+fn deserialize<'de, S: DeserializeSeed<'de>>(
+    naming: Naming,
+    bytes: &'de [u8],
+    mut seed: impl FnMut() -> Option<S>,
+) -> Result<S::Value, decode::Error> {
+    let once = seed().ok_or_else(|| decode::Error::custom("nobody wants this value"))?;
+    let mut deserializer = deserializer(bytes);
+    let value = match naming {
+        Naming::Serde => once.deserialize(&mut deserializer),
+        Naming::DotNet => naming::deserialize(once, Format::MessagePack, &mut deserializer),
+    };
+    match value {
+        Err(error) if naming == Naming::DotNet && buffered::is_duplicate_field(&error) => {
+            let again = seed().ok_or(error)?;
+            buffered::deserialize(again, Format::MessagePack, &mut self::deserializer(bytes))
+        }
+        value => value,
+    }
+}
+
+fn deserializer(bytes: &[u8]) -> Deserializer<ReadRefReader<'_, [u8]>, HumanReadableConfig<DefaultConfig>> {
+    let mut deserializer = Deserializer::from_read_ref(bytes).with_human_readable();
+    deserializer.set_max_depth(LEVELS);
+    deserializer
+}
+
+/// How deep values may nest: as in JSON, so that a stack is never in danger.
+const LEVELS: usize = 64;

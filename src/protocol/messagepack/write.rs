@@ -1,0 +1,220 @@
+//! Writing messages: envelopes by hand, values by serde.
+
+use serde::Serialize;
+
+use crate::protocol::arguments::{Arguments, List};
+use crate::protocol::error::{ProtocolError, WriteError};
+use crate::protocol::format::{Format, Naming};
+use crate::protocol::naming;
+use crate::protocol::write::Call;
+
+pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    call: &Call<'_>,
+    arguments: &A,
+) -> Result<(), WriteError> {
+    let frame = start(out, 6, call.kind);
+    map(out, headers);
+    text_or_nil(out, call.id);
+    text(out, call.target);
+    value(out, naming, &List(arguments))?;
+    let ids = call.stream_ids.unwrap_or_default();
+    head(out, ids.len(), [ARRAY, 0x0f], [None, Some(0xdc), Some(0xdd)]);
+    for id in ids {
+        text(out, id);
+    }
+    end(out, frame);
+    Ok(())
+}
+
+pub(in crate::protocol) fn item<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    id: &str,
+    item: &T,
+) -> Result<(), WriteError> {
+    let frame = start(out, 4, 2);
+    map(out, headers);
+    text(out, id);
+    value(out, naming, item)?;
+    end(out, frame);
+    Ok(())
+}
+
+pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    headers: &[(&str, &str)],
+    id: &str,
+    result: &T,
+) -> Result<(), WriteError> {
+    let frame = start(out, 5, 3);
+    map(out, headers);
+    text(out, id);
+    int(out, RESULT);
+    value(out, naming, result)?;
+    end(out, frame);
+    Ok(())
+}
+
+pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]) {
+    let frame = start(out, 5, 3);
+    map(out, &[]);
+    text(out, id);
+    int(out, RESULT);
+    out.extend_from_slice(result);
+    end(out, frame);
+}
+
+pub(in crate::protocol) fn completion(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str, error: Option<&str>) {
+    let frame = start(out, if error.is_some() { 5 } else { 4 }, 3);
+    map(out, headers);
+    text(out, id);
+    match error {
+        Some(error) => {
+            int(out, ERROR);
+            text(out, error);
+        }
+        None => int(out, VOID),
+    }
+    end(out, frame);
+}
+
+pub(in crate::protocol) fn cancel(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str) {
+    let frame = start(out, 3, 5);
+    map(out, headers);
+    text(out, id);
+    end(out, frame);
+}
+
+pub(in crate::protocol) fn ping(out: &mut Vec<u8>) {
+    let frame = start(out, 1, 6);
+    end(out, frame);
+}
+
+/// An empty error is written as none (`aspnet: MessagePackHubProtocolWorker.WriteCloseMessage`).
+pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
+    let frame = start(out, 3, 7);
+    text_or_nil(out, error.filter(|error| !error.is_empty()));
+    out.push(if allow_reconnect { 0xc3 } else { 0xc2 });
+    end(out, frame);
+}
+
+pub(in crate::protocol) fn sequence(out: &mut Vec<u8>, kind: u8, sequence_id: i64) {
+    let frame = start(out, 2, kind);
+    int(out, sequence_id);
+    end(out, frame);
+}
+
+/// Appends a value alone.
+pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    naming: Naming,
+    value: &T,
+) -> Result<(), WriteError> {
+    let mut serializer = rmp_serde::Serializer::new(out).with_struct_map().with_human_readable();
+    match naming {
+        Naming::Serde => value.serialize(&mut serializer),
+        Naming::DotNet => naming::serialize(value, Format::MessagePack, &mut serializer),
+    }
+    .map_err(|error| {
+        WriteError::new(ProtocolError::new(
+            "MessagePackSerializationException",
+            error.to_string(),
+        ))
+    })
+}
+
+/// Begins a message of a few items; returns where its frame starts.
+fn start(out: &mut Vec<u8>, items: u8, kind: u8) -> usize {
+    let frame = out.len();
+    // Most messages need one byte for their length.
+    out.extend_from_slice(&[0, ARRAY | items, kind]);
+    frame
+}
+
+/// Puts the length before a message, least significant bits first (`aspnet: BinaryMessageFormatter.cs`).
+fn end(out: &mut Vec<u8>, frame: usize) {
+    let body = frame + 1;
+    let length = out.len() - body;
+    let mut prefix = [0; 10];
+    let (mut size, mut left) = (0, length);
+    loop {
+        let low = u8::try_from(left & 0x7f).expect("seven bits fit into a byte");
+        left >>= 7;
+        prefix[size] = if left > 0 { low | 0x80 } else { low };
+        size += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    if size > 1 {
+        out.resize(out.len() + size - 1, 0);
+        out.copy_within(body..body + length, frame + size);
+    }
+    out[frame..frame + size].copy_from_slice(&prefix[..size]);
+}
+
+fn map(out: &mut Vec<u8>, entries: &[(&str, &str)]) {
+    head(out, entries.len(), [0x80, 0x0f], [None, Some(0xde), Some(0xdf)]);
+    for (key, value) in entries {
+        text(out, key);
+        text(out, value);
+    }
+}
+
+fn text_or_nil(out: &mut Vec<u8>, value: Option<&str>) {
+    match value {
+        Some(value) => text(out, value),
+        None => out.push(0xc0),
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    head(out, text.len(), [0xa0, 0x1f], [Some(0xd9), Some(0xda), Some(0xdb)]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Writes a length in its shortest form: within the code, or behind the code for one, two or four bytes.
+fn head(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, four]: [Option<u8>; 3]) {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short), _) if short <= longest => out.push(code | short),
+        (Ok(short), _) if one.is_some() => out.extend(one.into_iter().chain([short])),
+        (_, Ok(medium)) => out.extend(two.into_iter().chain(medium.to_be_bytes())),
+        _ => {
+            let long = u32::try_from(length).unwrap_or(u32::MAX);
+            out.extend(four.into_iter().chain(long.to_be_bytes()));
+        }
+    }
+}
+
+/// Writes a whole number in its shortest form.
+fn int(out: &mut Vec<u8>, number: i64) {
+    let bytes = number.to_be_bytes();
+    let (code, width) = match number {
+        -0x20..=0x7f => {
+            out.push(bytes[7]);
+            return;
+        }
+        0x80..=0xff => (0xcc, 1),
+        0x100..=0xffff => (0xcd, 2),
+        0x1_0000..=0xffff_ffff => (0xce, 4),
+        0x1_0000_0000.. => (0xcf, 8),
+        -0x80..=-0x21 => (0xd0, 1),
+        -0x8000..=-0x81 => (0xd1, 2),
+        -0x8000_0000..=-0x8001 => (0xd2, 4),
+        _ => (0xd3, 8),
+    };
+    out.push(code);
+    out.extend_from_slice(&bytes[8 - width..]);
+}
+
+const ARRAY: u8 = 0x90;
+
+/// How a call ended (`HubProtocol.md § Completion Message Encoding`).
+const ERROR: i64 = 1;
+const VOID: i64 = 2;
+const RESULT: i64 = 3;

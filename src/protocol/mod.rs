@@ -1,0 +1,63 @@
+//! The hub protocol: messages, their two formats, framing and the handshake.
+//!
+//! Everything here is pure. Bytes go in, borrowed messages come out; values go in, framed bytes come out. There is no
+//! IO, no task and no hub. A connection needs four things of it, in this order:
+//!
+//! 1. [`handshake`] finds and reads the request that a client sends first, and writes the answer.
+//! 2. A [`Framer`] cuts what arrives into messages and holds them to the size limit.
+//! 3. [`HubProtocol::parse`] reads one message. Arguments, items and results stay in their wire form, as
+//!    [`RawArguments`] and [`Raw`], until somebody knows their type.
+//! 4. The writers of [`HubProtocol`] append whole, framed messages to a buffer.
+//!
+//! ```
+//! use signalr::protocol::{Format, Framer, HubMessage, HubProtocol, Naming};
+//!
+//! let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+//! let mut sent = Vec::new();
+//! protocol.write_invocation(&mut sent, Some("1"), "Add", &(1, 2)).unwrap();
+//!
+//! let mut framer = Framer::new(Format::Json, Some(32 * 1024));
+//! let mut input = &sent[..];
+//! let frame = framer.next(&mut input).unwrap().expect("a whole message");
+//! let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("an invocation") };
+//! assert_eq!(call.target, "Add");
+//! assert_eq!(call.arguments.len(), 2);
+//! ```
+
+mod arguments;
+pub use arguments::Arguments;
+
+mod error;
+pub use error::{ProtocolError, ReadError, WriteError};
+
+mod format;
+pub use format::{Binary, Format, HubProtocol, Naming};
+
+mod frame;
+pub use frame::Framer;
+
+pub mod handshake;
+
+mod headers;
+pub use headers::{HeaderIter, Headers};
+
+mod message;
+pub use message::{HubMessage, Invocation};
+
+mod raw;
+pub use raw::{Raw, RawArguments};
+
+mod type_name;
+pub use type_name::short_type_name;
+
+mod write;
+pub use write::WithHeaders;
+
+mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod naming;
+mod scan;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! Reading twice, for members that come twice.
+//!
+//! To .NET the last of two members counts. Derived code has taken the first when the second comes, and refuses it. So a
+//! value that was refused for this is read once more, into a tree where of all members with one meaning only the last
+//! stays. That costs more than reading it straight, which is why it is the second attempt and not the first.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+use std::mem;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::deserializer::DotNetSeed;
+use super::{Rules, spellings};
+use crate::protocol::Format;
+
+/// Whether a value was refused because a member came twice, so that [`deserialize`] may read it.
+pub(in crate::protocol) fn is_duplicate_field(error: &impl Display) -> bool {
+    // Serde's own sentence (`serde::de::Error::duplicate_field`): an error is known by its text alone. If somebody else
+    // says the same, the value is read a second time in vain.
+    error.to_string().contains("duplicate field `")
+}
+
+/// Reads what `seed` wants with .NET's names, where of two members the last counts; `deserializer` reads `format`.
+///
+/// The whole value is held in memory, some 32 bytes for each number in it; so only for what was refused without. As
+/// deep as the value is, so deep this recurses: the deserializer must limit that, as those of both formats do.
+///
+/// Unlike .NET this does not look at members that do not count, so they may be of a wrong type. Types that read raw
+/// text of the format (`RawValue`), and integers beyond 64 bits, cannot be read so.
+pub(in crate::protocol) fn deserialize<'de, S, D>(
+    seed: S,
+    format: Format,
+    deserializer: D,
+) -> Result<S::Value, D::Error>
+where
+    S: DeserializeSeed<'de>,
+    D: Deserializer<'de>,
+{
+    let rules = Rules::of(format);
+    let human_readable = deserializer.is_human_readable();
+    let tree = Tree::deserialize(deserializer)?;
+    DotNetSeed::new(seed, rules).deserialize(Reader {
+        tree,
+        rules,
+        human_readable,
+        error: PhantomData,
+    })
+}
+
+/// A value of any type, as both formats have them.
+enum Tree<'de> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(Cow<'de, str>),
+    Bytes(Cow<'de, [u8]>),
+    List(Vec<Self>),
+    Map(Vec<(Self, Self)>),
+    /// MessagePack's extensions: a list of the type and the bytes.
+    Extension(Box<Self>),
+}
+
+impl<'de> Deserialize<'de> for Tree<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+macro_rules! leaves {
+    ($($method:ident($value:ident: $type:ty) -> $tree:expr;)*) => {$(
+        fn $method<E: Error>(self, $value: $type) -> Result<Tree<'de>, E> {
+            Ok($tree)
+        }
+    )*};
+}
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree<'de>;
+
+    leaves! {
+        visit_bool(value: bool) -> Tree::Bool(value);
+        visit_u64(value: u64) -> Tree::Unsigned(value);
+        visit_i64(value: i64) -> Tree::Signed(value);
+        visit_f64(value: f64) -> Tree::Float(value);
+        visit_str(value: &str) -> Tree::Text(Cow::Owned(value.to_owned()));
+        visit_borrowed_str(value: &'de str) -> Tree::Text(Cow::Borrowed(value));
+        visit_string(value: String) -> Tree::Text(Cow::Owned(value));
+        visit_bytes(value: &[u8]) -> Tree::Bytes(Cow::Owned(value.to_owned()));
+        visit_borrowed_bytes(value: &'de [u8]) -> Tree::Bytes(Cow::Borrowed(value));
+        visit_byte_buf(value: Vec<u8>) -> Tree::Bytes(Cow::Owned(value));
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
+        Tree::deserialize(deserializer)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
+        Ok(Tree::Extension(Box::new(Tree::deserialize(deserializer)?)))
+    }
+
+    // Both without their size hints, which are what the peer says.
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Tree<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            list.push(element);
+        }
+        Ok(Tree::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree<'de>, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Tree::Map(map))
+    }
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+}
+
+/// Reads a tree as the deserializer of its format would have read what it was made of.
+struct Reader<'de, E> {
+    tree: Tree<'de>,
+    rules: Rules,
+    human_readable: bool,
+    error: PhantomData<E>,
+}
+
+impl<'de, E> Reader<'de, E> {
+    fn of(&self, tree: Tree<'de>, rules: Rules) -> Self {
+        Self {
+            tree,
+            rules,
+            human_readable: self.human_readable,
+            error: self.error,
+        }
+    }
+}
+
+impl<'de, E: Error> IntoDeserializer<'de, E> for Reader<'de, E> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// Keys of maps are texts in JSON: `HashMap<u32, _>` has its numbers in them.
+macro_rules! keys_from_text {
+    ($($method:ident: $type:ty => $visit:ident;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+            match &self.tree {
+                Tree::Text(text) if self.rules.key && self.rules.is_json() => match text.parse::<$type>() {
+                    Ok(value) => visitor.$visit(value),
+                    Err(_) => self.deserialize_any(visitor),
+                },
+                _ => self.deserialize_any(visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
+    type Error = E;
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, E> {
+        match mem::replace(&mut self.tree, Tree::Null) {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(value),
+            Tree::Unsigned(value) => visitor.visit_u64(value),
+            Tree::Signed(value) => visitor.visit_i64(value),
+            Tree::Float(value) => visitor.visit_f64(value),
+            Tree::Text(Cow::Borrowed(value)) => visitor.visit_borrowed_str(value),
+            Tree::Text(Cow::Owned(value)) => visitor.visit_string(value),
+            Tree::Bytes(Cow::Borrowed(value)) => visitor.visit_borrowed_bytes(value),
+            Tree::Bytes(Cow::Owned(value)) => visitor.visit_byte_buf(value),
+            Tree::List(list) => {
+                let rules = self.rules;
+                let mut elements = SeqDeserializer::new(list.into_iter().map(|element| self.of(element, rules)));
+                let value = visitor.visit_seq(&mut elements)?;
+                elements.end()?;
+                Ok(value)
+            }
+            Tree::Map(map) => {
+                let rules = self.rules;
+                let entries = map
+                    .into_iter()
+                    .map(|(key, value)| (self.of(key, rules.for_key()), self.of(value, rules)));
+                let mut entries = MapDeserializer::new(entries);
+                let value = visitor.visit_map(&mut entries)?;
+                entries.end()?;
+                Ok(value)
+            }
+            Tree::Extension(content) => visitor.visit_newtype_struct(self.of(*content, self.rules)),
+        }
+    }
+
+    keys_from_text! {
+        deserialize_bool: bool => visit_bool;
+        deserialize_i8: i8 => visit_i8;
+        deserialize_i16: i16 => visit_i16;
+        deserialize_i32: i32 => visit_i32;
+        deserialize_i64: i64 => visit_i64;
+        deserialize_i128: i128 => visit_i128;
+        deserialize_u8: u8 => visit_u8;
+        deserialize_u16: u16 => visit_u16;
+        deserialize_u32: u32 => visit_u32;
+        deserialize_u64: u64 => visit_u64;
+        deserialize_u128: u128 => visit_u128;
+        deserialize_f32: f32 => visit_f32;
+        deserialize_f64: f64 => visit_f64;
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, E> {
+        if let Tree::Map(map) = &mut self.tree {
+            keep_last(map, spellings::fields(fields, self.rules));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        if matches!(self.tree, Tree::Null) {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {
+        if matches!(self.tree, Tree::Extension(_)) {
+            self.deserialize_any(visitor)
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {
+        // MessagePack has an empty list for it.
+        match &self.tree {
+            Tree::List(list) if list.is_empty() && !self.rules.is_json() => visitor.visit_unit(),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        match self.tree {
+            Tree::Bytes(bytes) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, E> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, E> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.human_readable
+    }
+
+    forward_to_deserialize_any! { char str string bytes byte_buf unit map enum identifier }
+}
+
+/// Drops every entry for which a later one means the same field.
+fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: spellings::Fields) {
+    // No longer than the struct has fields.
+    let mut later = Vec::new();
+    map.reverse();
+    map.retain(|(key, _)| {
+        let Tree::Text(name) = key else { return true };
+        let Some(field) = fields.find(name, 0) else { return true };
+        let last = !later.contains(&field);
+        later.extend(last.then_some(field));
+        last
+    });
+    map.reverse();
+}

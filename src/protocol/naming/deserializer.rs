@@ -1,0 +1,184 @@
+//! Reading with .NET's names.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+
+use super::access::DotNetAccess;
+use super::enums::EnumVisitor;
+use super::fields::StructVisitor;
+use super::{Rules, spellings};
+
+/// Wraps a seed so that what it reads is read with .NET's names.
+pub(super) struct DotNetSeed<S> {
+    seed: S,
+    rules: Rules,
+}
+
+impl<S> DotNetSeed<S> {
+    pub(super) const fn new(seed: S, rules: Rules) -> Self {
+        Self { seed, rules }
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for DotNetSeed<S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.seed.deserialize(DotNetDeserializer::new(deserializer, self.rules))
+    }
+}
+
+pub(super) struct DotNetDeserializer<D> {
+    inner: D,
+    rules: Rules,
+}
+
+impl<D> DotNetDeserializer<D> {
+    pub(super) const fn new(inner: D, rules: Rules) -> Self {
+        Self { inner, rules }
+    }
+}
+
+macro_rules! read {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.$method($($argument,)* DotNetVisitor::new(visitor, self.rules))
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
+    type Error = D::Error;
+
+    read! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_option();
+        deserialize_unit();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_identifier();
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let spelled = spellings::fields(fields, self.rules);
+        self.inner
+            .deserialize_struct(name, fields, StructVisitor::new(visitor, spelled, self.rules))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        // Formats expect serde's own form of an enum if they are told of one, and that has no numbers.
+        self.inner
+            .deserialize_any(EnumVisitor::new(visitor, variants, self.rules))
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_ignored_any(visitor)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+/// Wraps a visitor so that what is inside the value it visits is read with .NET's names.
+pub(super) struct DotNetVisitor<V> {
+    visitor: V,
+    rules: Rules,
+}
+
+impl<V> DotNetVisitor<V> {
+    pub(super) const fn new(visitor: V, rules: Rules) -> Self {
+        Self { visitor, rules }
+    }
+}
+
+/// The methods of a visitor for what has nothing inside that could be renamed.
+macro_rules! visit_plain {
+    () => {
+        $crate::protocol::naming::deserializer::visit_plain! {
+            visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
+            visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64)
+            visit_char(char) visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
+            visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            self.visitor.visit_none()
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            self.visitor.visit_unit()
+        }
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.visitor.expecting(formatter)
+        }
+    };
+    ($($method:ident($type:ty))*) => {$(
+        fn $method<E: Error>(self, value: $type) -> Result<Self::Value, E> {
+            self.visitor.$method(value)
+        }
+    )*};
+}
+pub(super) use visit_plain;
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for DotNetVisitor<V> {
+    type Value = V::Value;
+
+    visit_plain!();
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.visitor
+            .visit_some(DotNetDeserializer::new(deserializer, self.rules))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.visitor
+            .visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_seq(DotNetAccess::new(elements, self.rules))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(DotNetAccess::new(entries, self.rules))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_enum(DotNetAccess::new(variant, self.rules))
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading structs: what stands on the wire becomes what serde calls the field.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::Rules;
+use super::access::DotNetAccess;
+use super::deserializer::{DotNetDeserializer, DotNetSeed, visit_plain};
+use super::spellings::Fields;
+
+/// Visits the map that a struct is.
+pub(super) struct StructVisitor<V> {
+    visitor: V,
+    fields: Fields,
+    rules: Rules,
+}
+
+impl<V> StructVisitor<V> {
+    pub(super) const fn new(visitor: V, fields: Fields, rules: Rules) -> Self {
+        Self { visitor, fields, rules }
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
+    type Value = V::Value;
+
+    visit_plain!();
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.visitor
+            .visit_some(DotNetDeserializer::new(deserializer, self.rules))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.visitor
+            .visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _elements: A) -> Result<V::Value, A::Error> {
+        // Derived code would take a list for its fields in order; .NET would not.
+        Err(A::Error::invalid_type(Unexpected::Seq, &self))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(FieldAccess {
+            inner: entries,
+            fields: self.fields,
+            rules: self.rules,
+            next: 0,
+        })
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_enum(DotNetAccess::new(variant, self.rules))
+    }
+}
+
+struct FieldAccess<A> {
+    inner: A,
+    fields: Fields,
+    rules: Rules,
+    /// The field that comes next if members come in the order of their declaration.
+    next: usize,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for FieldAccess<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let names = FieldNames {
+            fields: self.fields,
+            rules: self.rules,
+            next: &mut self.next,
+        };
+        self.inner.next_key_seed(Named { inner: seed, names })
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.inner.next_value_seed(DotNetSeed::new(seed, self.rules))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+/// Knows what serde calls that which has a name on the wire.
+pub(super) trait Names {
+    fn resolve<E: Error>(self, wire: &str) -> Result<&str, E>;
+}
+
+struct FieldNames<'a> {
+    fields: Fields,
+    rules: Rules,
+    next: &'a mut usize,
+}
+
+impl Names for FieldNames<'_> {
+    fn resolve<E: Error>(self, wire: &str) -> Result<&str, E> {
+        if let Some(found) = self.fields.find(wire, *self.next) {
+            *self.next = found + 1;
+            return Ok(self.fields.name(found));
+        }
+        if wire.is_empty() && !self.rules.is_json() {
+            return Err(E::custom("a member without a name"));
+        }
+        // Who sends serde's name does not mean the field: to .NET `string_prop` is not `StringProp`.
+        Ok(if self.fields.has_name(wire) { NOBODY } else { wire })
+    }
+}
+
+/// No field is called like that.
+const NOBODY: &str = "\0";
+
+/// A seed, a deserializer or a visitor of a name, which is a text and nothing else: never an index.
+pub(super) struct Named<T, N> {
+    pub(super) inner: T,
+    pub(super) names: N,
+}
+
+impl<'de, S: DeserializeSeed<'de>, N: Names> DeserializeSeed<'de> for Named<S, N> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.inner.deserialize(Named {
+            inner: deserializer,
+            names: self.names,
+        })
+    }
+}
+
+impl<'de, D: Deserializer<'de>, N: Names> Deserializer<'de> for Named<D, N> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_identifier(Named {
+            inner: visitor,
+            names: self.names,
+        })
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'de, V: Visitor<'de>, N: Names> Visitor<'de> for Named<V, N> {
+    type Value = V::Value;
+
+    fn visit_str<E: Error>(self, wire: &str) -> Result<V::Value, E> {
+        self.inner.visit_str(self.names.resolve(wire)?)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, wire: &'de str) -> Result<V::Value, E> {
+        self.inner.visit_borrowed_str(self.names.resolve(wire)?)
+    }
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(formatter)
+    }
+}

@@ -1,0 +1,142 @@
+//! Both formats through the wrapper, as the crate uses them.
+
+mod enums;
+mod fields;
+mod round_trip;
+mod serde_types;
+mod twice;
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::buffered::is_duplicate_field;
+use super::{DotNet, DotNetSeed, Rules, buffered};
+use crate::protocol::Format;
+
+const FORMATS: &[Format] = &[
+    Format::Json,
+    #[cfg(feature = "messagepack")]
+    Format::MessagePack,
+];
+
+/// What the tests send: as C# would declare it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Person {
+    name: Option<String>,
+    age: i32,
+    favourite: Colour,
+    home_town: String,
+    tags: Option<Vec<Option<String>>>,
+    friend: Option<Box<Self>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Colour {
+    #[default]
+    Red,
+    Green,
+    Blue,
+}
+
+fn person(name: &str) -> Person {
+    Person {
+        name: Some(name.to_owned()),
+        ..Person::default()
+    }
+}
+
+/// What `value` is on the wire, told as JSON.
+fn written<T: Serialize + ?Sized>(format: Format, value: &T) -> Value {
+    plain(format, &bytes(format, value))
+}
+
+fn bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
+    encode(format, &DotNet::new(value, Rules::of(format)))
+}
+
+/// Without .NET's names.
+fn encode<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
+    match format {
+        Format::Json => serde_json::to_vec(value).unwrap(),
+        #[cfg(feature = "messagepack")]
+        Format::MessagePack => {
+            let mut bytes = Vec::new();
+            let mut serializer = rmp_serde::Serializer::new(&mut bytes)
+                .with_struct_map()
+                .with_human_readable();
+            value.serialize(&mut serializer).unwrap();
+            bytes
+        }
+    }
+}
+
+fn plain(format: Format, bytes: &[u8]) -> Value {
+    decode(format, bytes, PhantomData).unwrap()
+}
+
+/// Reads `value`, which is put on the wire as it stands here.
+fn read<T: DeserializeOwned>(format: Format, value: &Value) -> Result<T, String> {
+    read_bytes(format, &encode(format, value))
+}
+
+fn read_bytes<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+    decode(format, bytes, DotNetSeed::new(PhantomData, Rules::of(format)))
+}
+
+/// Reads with the second attempt too.
+fn read_twice<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+    match read_bytes(format, bytes) {
+        Err(error) if is_duplicate_field(&error) => read_buffered(format, bytes),
+        first => first,
+    }
+}
+
+fn read_buffered<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+    decode(format, bytes, Buffered(PhantomData::<T>, format))
+}
+
+struct Buffered<S>(S, Format);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Buffered<S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        buffered::deserialize(self.0, self.1, deserializer)
+    }
+}
+
+fn decode<'de, S: DeserializeSeed<'de>>(format: Format, bytes: &'de [u8], seed: S) -> Result<S::Value, String> {
+    match format {
+        Format::Json => {
+            let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+            let value = seed.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+            deserializer.end().map_err(|error| error.to_string())?;
+            Ok(value)
+        }
+        #[cfg(feature = "messagepack")]
+        Format::MessagePack => {
+            let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+            // As the crate limits it; by itself rmp-serde goes 1,024 deep.
+            deserializer.set_max_depth(64);
+            seed.deserialize(&mut deserializer).map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// `value` has this form in this format, and is read back from it.
+#[track_caller]
+fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(format: Format, value: &T, wire: &Value) {
+    assert_eq!(&written(format, value), wire, "{format:?}");
+    let bytes = bytes(format, value);
+    assert_eq!(read_bytes::<T>(format, &bytes).as_ref(), Ok(value), "{format:?}");
+    assert_eq!(
+        read_buffered::<T>(format, &bytes).as_ref(),
+        Ok(value),
+        "{format:?}, buffered"
+    );
+}

@@ -1,0 +1,106 @@
+//! Members that come twice.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn the_last_of_two_members_counts() {
+    for (wire, expected) in [
+        (r#"{"name":"first","NAME":"second","nAmE":"third"}"#, person("third")),
+        (
+            r#"{"age":1,"age":2}"#,
+            Person {
+                age: 2,
+                ..Person::default()
+            },
+        ),
+        (
+            r#"{"name":"a","x":1,"x":2,"tags":["y"],"name":"b","tags":[]}"#,
+            Person {
+                tags: Some(vec![]),
+                ..person("b")
+            },
+        ),
+        (
+            r#"{"friend":{"name":"a","age":1},"friend":{"age":2,"AGE":3}}"#,
+            Person {
+                friend: Some(Box::new(Person {
+                    age: 3,
+                    ..Person::default()
+                })),
+                ..Person::default()
+            },
+        ),
+    ] {
+        let first = read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err();
+        assert!(is_duplicate_field(&first), "{first}");
+        assert_eq!(read_twice(Format::Json, wire.as_bytes()), Ok(expected), "{wire}");
+    }
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn the_last_of_two_members_counts_in_messagepack() {
+    let wire = b"\x83\xa4Name\xa1a\xa4name\xa1x\xa4Name\xa1b";
+    assert!(is_duplicate_field(
+        &read_bytes::<Person>(Format::MessagePack, wire).unwrap_err()
+    ));
+    assert_eq!(read_twice(Format::MessagePack, wire), Ok(person("b")));
+}
+
+#[test]
+fn variants_with_fields_take_the_last_too() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Shape {
+        Named { some_field: u8 },
+    }
+    let wire = br#"[{"Named":{"someField":1,"somefield":2}}]"#;
+    assert_eq!(read_twice(Format::Json, wire), Ok(vec![Shape::Named { some_field: 2 }]));
+}
+
+#[test]
+fn other_errors_are_no_duplicates() {
+    for wire in [r#"{"age":"x"}"#, r#"{"name":"duplicate"#, "[]", r#"{"favourite":9}"#] {
+        assert!(
+            !is_duplicate_field(&read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err()),
+            "{wire}"
+        );
+    }
+}
+
+#[test]
+fn the_second_attempt_refuses_what_is_wrong() {
+    for wire in [
+        r#"{"age":1,"age":"x"}"#,
+        r#"{"age":1,"age":1.5}"#,
+        r#"{"age":1,"age":2,}"#,
+        r#"{"age":1,"age":2147483648}"#,
+        r#"{"age":1,"age":2,"favourite":"Red"}"#,
+        r#"{"age":1,"age":2,"tags":[1]}"#,
+    ] {
+        assert!(read_twice::<Person>(Format::Json, wire.as_bytes()).is_err(), "{wire}");
+    }
+}
+
+#[test]
+fn lengths_that_a_peer_claims_are_not_believed() {
+    let deep = "[".repeat(100_000);
+    assert!(read_buffered::<Value>(Format::Json, deep.as_bytes()).is_err());
+    #[cfg(feature = "messagepack")]
+    {
+        assert!(read_buffered::<Vec<u8>>(Format::MessagePack, b"\xdd\xff\xff\xff\xff\x01").is_err());
+        assert!(read_buffered::<Person>(Format::MessagePack, b"\xdf\xff\xff\xff\xff\x01").is_err());
+        let deep = [0x91].repeat(100_000);
+        assert!(read_buffered::<Value>(Format::MessagePack, &deep).is_err());
+    }
+}
+
+#[test]
+fn elements_that_nobody_reads_are_refused() {
+    for &format in FORMATS {
+        let wire = encode(format, &json!([1, 2, 3]));
+        assert!(read_buffered::<(u8, u8)>(format, &wire).is_err());
+        assert_eq!(read_buffered::<(u8, u8, u8)>(format, &wire), Ok((1, 2, 3)));
+    }
+}

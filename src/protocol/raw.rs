@@ -1,0 +1,319 @@
+//! Values that nobody knows the type of yet.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+
+use super::error::{ProtocolError, ReadError};
+use super::format::{Format, HubProtocol};
+use super::json;
+#[cfg(feature = "messagepack")]
+use super::messagepack;
+use super::type_name::full_type_name;
+#[cfg(feature = "messagepack")]
+use super::type_name::short_type_name;
+
+/// A value in its wire form: a slice of the frame that it came in.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Raw<'a> {
+    protocol: HubProtocol,
+    role: Role,
+    bytes: &'a [u8],
+    /// Whether the bytes hold a whole value, as far as it was looked at.
+    whole: bool,
+}
+
+/// What a value is for; some error texts name it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Role {
+    Item,
+    Result,
+}
+
+impl<'a> Raw<'a> {
+    pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], whole: bool) -> Self {
+        Self {
+            protocol,
+            role,
+            bytes,
+            whole,
+        }
+    }
+
+    /// The bytes, as they were sent.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The format and the spelling of the value.
+    pub fn protocol(self) -> HubProtocol {
+        self.protocol
+    }
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Mismatch`]: it is no `T`.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, ReadError> {
+        let value = if self.whole {
+            self.protocol.read_whole(self.bytes)
+        } else {
+            Err(Position::default())
+        };
+        value.map_err(|at| ReadError::Mismatch(self.mismatch::<T>(at)))
+    }
+
+    /// The texts of `System.Text.Json` and of `aspnet: MessagePackHubProtocolWorker.cs`.
+    fn mismatch<T>(self, at: Position) -> ProtocolError {
+        match self.protocol.format() {
+            Format::Json => {
+                let wanted = full_type_name::<T>();
+                let text = format!("The JSON value could not be converted to {wanted}. Path: $ | {at}");
+                ProtocolError::new("JsonException", text)
+            }
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => {
+                let wanted = short_type_name::<T>();
+                let field = match self.role {
+                    Role::Item => "item",
+                    Role::Result => "argument",
+                };
+                ProtocolError::invalid_data(format!(
+                    "Deserializing object of the `{wanted}` type for '{field}' failed."
+                ))
+            }
+        }
+    }
+}
+
+/// Shows the size alone, since values are nobody's business.
+impl fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw({} bytes)", self.bytes.len())
+    }
+}
+
+/// Where a text stopped making sense, in lines and bytes counted from 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Position {
+    /// The position behind a text.
+    pub(super) fn behind(text: &[u8]) -> Self {
+        let line = memchr::memchr_iter(b'\n', text).count();
+        let column = text.len() - memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1);
+        Self { line, column }
+    }
+}
+
+/// As the texts of `System.Text.Json` end.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LineNumber: {} | BytePositionInLine: {}.", self.line, self.column)
+    }
+}
+
+/// The arguments of a call in their wire form.
+#[derive(Clone, PartialEq)]
+pub struct RawArguments<'a> {
+    pub(super) protocol: HubProtocol,
+    /// JSON: what stands before them in the frame. Some texts count bytes from there.
+    pub(super) before: &'a [u8],
+    pub(super) bytes: &'a [u8],
+    /// JSON: the method was known when they were read, where ASP.NET Core forgives a trailing comma.
+    /// MessagePack: they are whole.
+    pub(super) sound: bool,
+    pub(super) rest: Option<Box<Rest<'a>>>,
+}
+
+/// What else decides whether a call can be made; hardly any call has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rest<'a> {
+    /// Lists that were given before the one that counts.
+    pub(super) earlier: Vec<&'a [u8]>,
+    /// What is wrong with the message if the arguments are fine: ASP.NET Core finds it out later than a failure to
+    /// bind.
+    pub(super) error: Option<ProtocolError>,
+}
+
+impl<'a> RawArguments<'a> {
+    /// The bytes of the whole list, as they were sent.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The number of arguments; 0 where the list is broken.
+    pub fn len(&self) -> usize {
+        match self.protocol.format() {
+            Format::Json => json::list_len(self.bytes),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::list_len(self.bytes),
+        }
+    }
+
+    /// Whether there are no arguments.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Binds all arguments in one pass: `visitor.visit_seq` takes `expected` elements, and no more.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Mismatch`]: there are more or fewer arguments, or one does not fit. [`ReadError::Malformed`]: the
+    /// message is broken, in the arguments or behind them.
+    pub fn bind<V, T>(&self, expected: usize, visitor: V) -> Result<T, ReadError>
+    where
+        V: for<'de> Visitor<'de, Value = T>,
+    {
+        let mut visitor = Some(visitor);
+        self.bind_again(expected, || visitor.take())
+    }
+
+    /// The same, but `visitor` may be asked for a second visitor: with [`Naming::DotNet`] of two members of one name
+    /// the last counts, for which the arguments are read once more.
+    ///
+    /// [`Naming::DotNet`]: super::Naming::DotNet
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bind`](Self::bind).
+    pub fn bind_with<V, T>(&self, expected: usize, mut visitor: impl FnMut() -> V) -> Result<T, ReadError>
+    where
+        V: for<'de> Visitor<'de, Value = T>,
+    {
+        self.bind_again(expected, || Some(visitor()))
+    }
+
+    fn bind_again<V, T>(&self, expected: usize, visitor: impl FnMut() -> Option<V>) -> Result<T, ReadError>
+    where
+        V: for<'de> Visitor<'de, Value = T>,
+    {
+        let bound = match self.protocol.format() {
+            Format::Json => json::bind(self, expected, visitor)?,
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::bind(self, expected, visitor)?,
+        };
+        match &self.rest {
+            None => Ok(bound),
+            Some(rest) => rest.check(expected).map(|()| bound),
+        }
+    }
+}
+
+impl fmt::Debug for RawArguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawArguments({} bytes)", self.bytes.len())
+    }
+}
+
+impl Rest<'_> {
+    /// A list that was given before must have bound as well (`aspnet: JsonHubProtocol.cs`). Its number of arguments is
+    /// all that is looked at here.
+    fn check(&self, expected: usize) -> Result<(), ReadError> {
+        for bytes in &self.earlier {
+            let given = json::list_len(bytes);
+            if given != expected {
+                return Err(ReadError::Mismatch(wrong_number(given, expected)));
+            }
+        }
+        self.error
+            .clone()
+            .map_or(Ok(()), |error| Err(ReadError::Malformed(error)))
+    }
+}
+
+pub(super) fn wrong_number(given: usize, expected: usize) -> ProtocolError {
+    ProtocolError::invalid_data(format!(
+        "Invocation provides {given} argument(s) but target expects {expected}."
+    ))
+}
+
+pub(super) fn wrong_type() -> ProtocolError {
+    ProtocolError::invalid_data(
+        "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.",
+    )
+}
+
+/// Binds a list through a visitor, and counts.
+pub(super) struct ListSeed<'t, V> {
+    visitor: V,
+    tally: &'t Cell<Tally>,
+}
+
+/// How far binding came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// The elements that were read.
+    pub(super) given: usize,
+    /// Whether the end of the list was seen.
+    pub(super) ended: bool,
+}
+
+impl<'t, V> ListSeed<'t, V> {
+    pub(super) fn new(visitor: V, tally: &'t Cell<Tally>) -> Self {
+        tally.set(Tally::default());
+        Self { visitor, tally }
+    }
+}
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for ListSeed<'_, V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for ListSeed<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
+        let mut list = Counted {
+            list,
+            tally: self.tally,
+        };
+        let bound = self.visitor.visit_seq(&mut list)?;
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(bound)
+    }
+}
+
+/// A list that counts the elements taken from it.
+struct Counted<'t, A> {
+    list: A,
+    tally: &'t Cell<Tally>,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let Tally { given, ended } = self.tally.get();
+        if ended {
+            return Ok(None);
+        }
+        let element = self.list.next_element_seed(seed)?;
+        self.tally.set(match element {
+            Some(_) => Tally {
+                given: given + 1,
+                ended,
+            },
+            None => Tally { given, ended: true },
+        });
+        Ok(element)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.list.size_hint()
+    }
+}

@@ -1,0 +1,405 @@
+//! Reading JSON without reading its values: tokens, and where values end. Nothing here recurses.
+
+use std::borrow::Cow;
+
+use super::error::ProtocolError;
+
+/// Reads JSON token by token, as `System.Text.Json.Utf8JsonReader` does.
+#[derive(Clone, Debug)]
+pub(super) struct JsonScanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// JSON that is none, or nests too deep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+impl From<Broken> for ProtocolError {
+    fn from(_: Broken) -> Self {
+        Self::invalid_data("Error reading JSON.")
+    }
+}
+
+/// The kind of a token that starts a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    Object,
+    Array,
+    String(Text<'a>),
+    Number(&'a [u8]),
+    True,
+    False,
+    Null,
+}
+
+impl Token<'_> {
+    /// The name that ASP.NET Core's texts have for it (`aspnet: SystemTextJsonExtensions.GetTokenString`).
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Object => "Object",
+            Self::Array => "Array",
+            Self::String(_) => "String",
+            Self::Number(_) => "Number",
+            Self::True => "True",
+            Self::False => "False",
+            Self::Null => "Null",
+        }
+    }
+}
+
+/// What stands at the place of the next element or property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Element,
+    End,
+}
+
+impl<'a> JsonScanner<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes were read.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was read since a position.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        &self.bytes[start..self.at]
+    }
+
+    /// What stands before a position.
+    pub(super) fn before(&self, position: usize) -> &'a [u8] {
+        &self.bytes[..position]
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Steps over white space, and shows the byte behind it.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Steps to the next element of a list or property of an object, or over its end.
+    #[inline]
+    pub(super) fn next(&mut self, first: bool, end: u8) -> Result<Next, Broken> {
+        match self.peek() {
+            Some(byte) if byte == end => {
+                self.at += 1;
+                Ok(Next::End)
+            }
+            Some(b',') if !first => {
+                self.at += 1;
+                match self.peek() {
+                    Some(byte) if byte != end => Ok(Next::Element),
+                    _ => Err(Broken),
+                }
+            }
+            Some(_) if first => Ok(Next::Element),
+            _ => Err(Broken),
+        }
+    }
+
+    /// Reads the name of a property and its colon.
+    #[inline]
+    pub(super) fn name(&mut self) -> Result<Text<'a>, Broken> {
+        if self.peek() != Some(b'"') {
+            return Err(Broken);
+        }
+        let name = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(Broken);
+        }
+        self.at += 1;
+        Ok(name)
+    }
+
+    /// Reads the first token of a value: all of a scalar, the bracket of a list or an object.
+    #[inline]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, Broken> {
+        match self.peek().ok_or(Broken)? {
+            b'"' => self.string().map(Token::String),
+            b'[' => {
+                self.at += 1;
+                Ok(Token::Array)
+            }
+            b'{' => {
+                self.at += 1;
+                Ok(Token::Object)
+            }
+            b't' => self.literal(b"true").map(|()| Token::True),
+            b'f' => self.literal(b"false").map(|()| Token::False),
+            b'n' => self.literal(b"null").map(|()| Token::Null),
+            _ => self.number().map(Token::Number),
+        }
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> Result<(), Broken> {
+        if !self.rest().starts_with(literal) {
+            return Err(Broken);
+        }
+        self.at += literal.len();
+        Ok(())
+    }
+
+    /// Reads a text; it stands at the opening quote.
+    fn string(&mut self) -> Result<Text<'a>, Broken> {
+        self.at += 1;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let run = self.rest();
+            let length = memchr::memchr2(b'"', b'\\', run).ok_or(Broken)?;
+            if run[..length].iter().any(|&byte| byte < b' ') {
+                return Err(Broken);
+            }
+            self.at += length;
+            if run[length] == b'"' {
+                break;
+            }
+            escaped = true;
+            self.at += escape_len(&run[length..])?;
+        }
+        let raw = self.since(start);
+        self.at += 1;
+        Ok(Text { raw, escaped })
+    }
+
+    fn number(&mut self) -> Result<&'a [u8], Broken> {
+        let start = self.at;
+        if self.bytes.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        if self.bytes.get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        match self.bytes.get(self.at) {
+            None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'/') => Ok(self.since(start)),
+            Some(_) => Err(Broken),
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), Broken> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(Broken) } else { Ok(()) }
+    }
+
+    /// Steps over a value and checks all of it; `levels` is how deep it may nest.
+    pub(super) fn skip(&mut self, levels: u32) -> Result<(), Broken> {
+        let token = self.token()?;
+        self.skip_behind(token, levels)
+    }
+
+    /// The same where the first token was read already.
+    pub(super) fn skip_behind(&mut self, token: Token<'a>, levels: u32) -> Result<(), Broken> {
+        // One bit for each open list or object, the innermost lowest; 1 is an object.
+        let (mut open, mut depth) = (0_u64, 0);
+        let mut token = token;
+        loop {
+            let mut first = false;
+            if let Token::Array | Token::Object = token {
+                if depth == levels {
+                    return Err(Broken);
+                }
+                depth += 1;
+                open = open << 1 | u64::from(token == Token::Object);
+                first = true;
+            }
+            loop {
+                if depth == 0 {
+                    return Ok(());
+                }
+                let end = if open & 1 == 1 { b'}' } else { b']' };
+                if self.next(first, end)? == Next::Element {
+                    break;
+                }
+                (open, depth, first) = (open >> 1, depth - 1, false);
+            }
+            if open & 1 == 1 {
+                self.name()?;
+            }
+            token = self.token()?;
+        }
+    }
+
+    /// Steps over a list or an object as fast as it goes, up to where it ends if it is JSON at all. Whoever reads it
+    /// finds out whether it is.
+    pub(super) fn skip_unchecked(&mut self, levels: u32) -> Result<(), Broken> {
+        let (mut open, mut depth) = (0_u64, 0);
+        loop {
+            let byte = *self.bytes.get(self.at).ok_or(Broken)?;
+            match byte {
+                b'"' => {
+                    self.skip_string_unchecked()?;
+                    continue;
+                }
+                b'[' | b'{' => {
+                    if depth == levels {
+                        return Err(Broken);
+                    }
+                    (open, depth) = (open << 1 | u64::from(byte == b'{'), depth + 1);
+                }
+                b']' | b'}' => {
+                    if (open & 1 == 1) != (byte == b'}') {
+                        return Err(Broken);
+                    }
+                    (open, depth) = (open >> 1, depth - 1);
+                    if depth == 0 {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    fn skip_string_unchecked(&mut self) -> Result<(), Broken> {
+        self.at += 1;
+        loop {
+            let run = self.rest();
+            let length = memchr::memchr2(b'"', b'\\', run).ok_or(Broken)?;
+            self.at += length + 1;
+            if run[length] == b'"' {
+                return Ok(());
+            }
+            self.at = self.bytes.len().min(self.at + 1);
+        }
+    }
+}
+
+/// The length of an escape sequence, which stands at its backslash.
+fn escape_len(escape: &[u8]) -> Result<usize, Broken> {
+    match escape.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') if escape.len() >= 6 && escape[2..6].iter().all(u8::is_ascii_hexdigit) => Ok(6),
+        _ => Err(Broken),
+    }
+}
+
+/// A JSON text between its quotes; its escapes are sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Text<'a> {
+    raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// The bytes, with the escapes read. Names are compared as bytes, so they need not be UTF-8.
+    #[inline]
+    pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
+        if self.escaped {
+            self.unescape().map(Cow::Owned)
+        } else {
+            Ok(Cow::Borrowed(self.raw))
+        }
+    }
+
+    /// The text. .NET cannot hold one that is no Unicode, and says so only when it is read.
+    pub(super) fn decode(self) -> Result<Cow<'a, str>, ProtocolError> {
+        if !self.escaped {
+            return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| not_utf8());
+        }
+        String::from_utf8(self.unescape()?)
+            .map(Cow::Owned)
+            .map_err(|_| not_utf8())
+    }
+
+    fn unescape(self) -> Result<Vec<u8>, ProtocolError> {
+        let mut text = Vec::with_capacity(self.raw.len());
+        let mut rest = self.raw;
+        while let Some(start) = memchr::memchr(b'\\', rest) {
+            text.extend_from_slice(&rest[..start]);
+            let (c, length) = unescape(&rest[start..])?;
+            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = &rest[start + length..];
+        }
+        text.extend_from_slice(rest);
+        Ok(text)
+    }
+}
+
+/// The character of the escape sequence at the start of `rest`, and its length.
+fn unescape(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
+    let simple = match rest[1] {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unescape_unicode(rest),
+        other => char::from(other),
+    };
+    Ok((simple, 2))
+}
+
+fn unescape_unicode(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
+    let unit = code_unit(rest);
+    if let Some(c) = char::from_u32(unit) {
+        return Ok((c, 6));
+    }
+    if unit >= 0xdc00 {
+        return Err(invalid_surrogate(unit));
+    }
+    let rest = &rest[6..];
+    if !rest.starts_with(b"\\u") {
+        return Err(ProtocolError::new(
+            "InvalidOperationException",
+            "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
+        ));
+    }
+    let low = code_unit(rest);
+    if !(0xdc00..0xe000).contains(&low) {
+        return Err(invalid_surrogate(low));
+    }
+    let code = 0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00));
+    char::from_u32(code)
+        .map(|c| (c, 12))
+        .ok_or_else(|| invalid_surrogate(low))
+}
+
+/// The four digits of a `\u` sequence.
+fn code_unit(escape: &[u8]) -> u32 {
+    escape[2..6].iter().fold(0, |unit, &digit| {
+        unit << 4 | char::from(digit).to_digit(16).unwrap_or_default()
+    })
+}
+
+fn not_utf8() -> ProtocolError {
+    ProtocolError::new(
+        "InvalidOperationException",
+        "Cannot transcode invalid UTF-8 JSON text to UTF-16 string.",
+    )
+}
+
+fn invalid_surrogate(unit: u32) -> ProtocolError {
+    let text = format!("Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0x{unit:X}'.");
+    ProtocolError::new("InvalidOperationException", text)
+}

@@ -1,0 +1,290 @@
+//! Whatever a peer sends, nothing panics, and no stack or memory is exhausted.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::{Format, HubProtocol, Naming, Parameters, each_format, written};
+use crate::protocol::handshake;
+use crate::protocol::{Binary, HubMessage, ReadError};
+
+/// Parses a message as the connection would, and reads all that it holds.
+fn exercise(protocol: HubProtocol, frame: &[u8]) {
+    for known in [true, false] {
+        match protocol.parse(frame, |_| known) {
+            Ok(Some(HubMessage::Invocation(call))) => {
+                let _: Result<(Value, Binary), ReadError> =
+                    call.arguments.bind_with(2, || Parameters(std::marker::PhantomData));
+                let _: Result<(Vec<Option<i32>>,), ReadError> =
+                    call.arguments.bind(1, Parameters(std::marker::PhantomData));
+                let _ = (call.arguments.len(), call.headers.iter().count());
+            }
+            Ok(Some(HubMessage::StreamItem { item, .. })) => {
+                let _ = (item.read::<Value>(), item.read::<Vec<String>>());
+            }
+            Ok(Some(HubMessage::Completion {
+                result: Some(result), ..
+            })) => {
+                let _ = (result.read::<Value>(), result.read::<f64>());
+            }
+            Ok(_) => {}
+            Err(error) => assert!(!error.message().is_empty()),
+        }
+    }
+}
+
+fn exercise_all(frame: &[u8]) {
+    for &format in Format::ALL {
+        for naming in [Naming::Serde, Naming::DotNet] {
+            exercise(HubProtocol::new(format, naming), frame);
+        }
+    }
+    let _ = (handshake::parse_request(frame), handshake::parse_response(frame));
+}
+
+/// One message of each kind, without framing.
+fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
+    let headers = [("traceparent", "00-1"), ("b\n", "é")];
+    let writer = protocol.with_headers(&headers);
+    let framed = [
+        written(|out| {
+            writer
+                .write_invocation(out, Some("1"), "Echo", &("a\"é", -0.5, [1]), Some(&["u"]))
+                .unwrap()
+        }),
+        written(|out| {
+            writer
+                .write_stream_invocation(out, "2", "Counter", &(None::<i32>, true), None)
+                .unwrap()
+        }),
+        written(|out| writer.write_stream_item(out, "u", &[[1, 2], [3, 4]]).unwrap()),
+        written(|out| writer.write_result(out, "1", &Some(Binary::from(vec![1, 2]))).unwrap()),
+        written(|out| writer.write_error(out, "1", "broken")),
+        written(|out| writer.write_cancel(out, "1")),
+        written(|out| protocol.write_ping(out)),
+        written(|out| protocol.write_close(out, Some("bye"), true)),
+        written(|out| protocol.write_ack(out, 70_000)),
+        written(|out| protocol.write_sequence(out, -5)),
+    ];
+    let unframed = |framed: Vec<u8>| match protocol.format() {
+        Format::Json => framed[..framed.len() - 1].to_vec(),
+        // All but the first of them are short; that one is read with one byte of its length.
+        #[cfg(feature = "messagepack")]
+        Format::MessagePack => framed[1..].to_vec(),
+    };
+    framed.into_iter().map(unframed).collect()
+}
+
+#[test]
+fn messages_cut_short_anywhere_are_survived() {
+    each_format(|protocol| {
+        for message in messages(protocol) {
+            for end in 0..=message.len() {
+                exercise_all(&message[..end]);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_byte_of_a_message_may_be_any_other() {
+    each_format(|protocol| {
+        for mut message in messages(protocol) {
+            for at in 0..message.len() {
+                let original = message[at];
+                for byte in [
+                    0x00, 0x1f, 0x22, 0x2c, 0x30, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x80, 0x9f, 0xc1, 0xdd, 0xdf, 0xff,
+                ] {
+                    message[at] = byte;
+                    exercise(protocol, &message);
+                }
+                message[at] = original;
+            }
+        }
+    });
+}
+
+#[test]
+fn deep_nesting_is_survived_everywhere() {
+    const LEVELS: usize = 100_000;
+    for open in ["[", "{\"a\":", "[{\"a\":["] {
+        let deep = open.repeat(LEVELS);
+        exercise_all(deep.as_bytes());
+        for name in [
+            "arguments",
+            "item",
+            "result",
+            "x",
+            "streamIds",
+            "headers",
+            "type",
+            "target",
+            "error",
+        ] {
+            for before in [
+                "",
+                "\"type\":1,\"target\":\"A\",",
+                "\"type\":2,\"invocationId\":\"1\",",
+                "\"type\":3,\"invocationId\":\"1\",",
+            ] {
+                exercise_all(format!("{{{before}\"{name}\":{deep}").as_bytes());
+                let closed = format!(
+                    "{{{before}\"{name}\":{}{},\"target\":\"A\"}}",
+                    "[".repeat(LEVELS),
+                    "]".repeat(LEVELS)
+                );
+                exercise_all(closed.as_bytes());
+            }
+        }
+    }
+    for code in [&[0x91][..], &[0x81, 0xa0], &[0xdd, 0, 0, 0, 1], &[0x81]] {
+        let deep = code.repeat(LEVELS);
+        for before in [
+            &b""[..],
+            b"\x95\x01\x80\xa11\xa1A",
+            b"\x95\x01\x80\xa11\xa1A\x91",
+            b"\x94\x02\x80\xa11",
+            b"\x95\x03\x80\xa11\x03",
+            b"\x95\x01",
+        ] {
+            exercise_all(&[before, &deep, &[0xc0]].concat());
+        }
+    }
+}
+
+#[test]
+fn lengths_that_lie_are_survived() {
+    for code in [
+        &b"\xdd\xff\xff\xff\xff"[..],
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xc9\xff\xff\xff\xff\x01",
+    ] {
+        for before in [
+            &b""[..],
+            b"\x95\x01",
+            b"\x95\x01\x80",
+            b"\x95\x01\x80\xa11",
+            b"\x95\x01\x80\xa11\xa1A",
+            b"\x95\x01\x80\xa11\xa1A\x91",
+            b"\x96\x01\x80\xa11\xa1A\x90",
+            b"\x94\x02\x80\xa11",
+            b"\x95\x03\x80\xa11\x03",
+        ] {
+            exercise_all(&[before, code].concat());
+        }
+    }
+}
+
+/// JSON, or nearly so: made of the pieces that it is made of.
+fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
+    let piece = proptest::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u",
+        "d800",
+        "\"type\":",
+        "1",
+        "2",
+        "3",
+        "4",
+        "-0",
+        "1e9",
+        "null",
+        "true",
+        "\"target\":\"A\"",
+        "\"arguments\":[",
+        "\"invocationId\":\"1\"",
+        "\"item\":",
+        "\"result\":",
+        "\"headers\":{",
+        "\"streamIds\":[",
+        "\"a\"",
+        " ",
+        "\n",
+        "é",
+        "{\"type\":1,\"target\":\"A\",\"arguments\":[",
+    ]);
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+/// MessagePack, or nearly so.
+fn nearly_messagepack() -> impl Strategy<Value = Vec<u8>> {
+    let piece = proptest::sample::select(vec![
+        &b"\x96\x01\x80\xa11\xa1A\x92"[..],
+        b"\x94\x02\x80\xa11",
+        b"\x95\x03\x80\xa11\x03",
+        b"\x80",
+        b"\x81\xa1a\xa1b",
+        b"\x91",
+        b"\x92",
+        b"\xa1x",
+        b"\xc0",
+        b"\xc2",
+        b"\xc4\x01a",
+        b"\xca\x00\x00\x00\x00",
+        b"\xcd\x01\x00",
+        b"\xd9\x01x",
+        b"\xdc\x00\x01",
+        b"\xd6\xff\x00\x00\x00\x00",
+        b"\xc7\x0c\xff",
+        b"\xdf\x00\x00\x00\x01",
+        b"\xff",
+        b"\x07",
+        b"\xc1",
+    ]);
+    proptest::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(super::cases())]
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        exercise_all(&bytes);
+    }
+
+    #[test]
+    fn what_is_nearly_a_message_is_survived(json in nearly_json(), messagepack in nearly_messagepack()) {
+        exercise_all(&json);
+        exercise_all(&messagepack);
+    }
+
+    #[test]
+    fn messages_with_any_changes_are_survived(
+        which in 0_usize..10,
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), any::<bool>()), 1..4),
+    ) {
+        for &format in Format::ALL {
+            let protocol = HubProtocol::new(format, Naming::DotNet);
+            let mut message = messages(protocol).swap_remove(which);
+            for (at, byte, insert) in &changes {
+                let at = at.index(message.len());
+                if *insert {
+                    message.insert(at, *byte);
+                } else {
+                    message[at] = *byte;
+                }
+            }
+            exercise_all(&message);
+        }
+    }
+
+    /// The parser agrees with `serde_json` on what JSON is.
+    #[test]
+    fn unread_values_are_json_or_the_message_is_broken(json in nearly_json()) {
+        let text = String::from_utf8_lossy(&json);
+        let frame = format!("{{\"type\":6,\"x\":{text}}}");
+        if serde_json::from_str::<serde::de::IgnoredAny>(&frame).is_ok() {
+            prop_assert!(super::JSON.parse(frame.as_bytes(), |_| true).is_ok() || text.contains("\"type\""));
+        }
+        let whole = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        prop_assert_eq!(super::JSON.read_value::<serde::de::IgnoredAny>(text.as_bytes()).is_ok(), whole);
+    }
+}

@@ -1,0 +1,211 @@
+//! Values on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{HubProtocol, JSON, each_format, written};
+use crate::protocol::{Binary, Naming};
+
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    String::from_utf8(written(|out| JSON.write_value(out, value).unwrap())).unwrap()
+}
+
+#[test]
+fn numbers_are_written_as_dotnet_writes_them() {
+    assert_eq!(json(&2.0_f32), "2");
+    assert_eq!(json(&2.0_f64), "2");
+    assert_eq!(json(&-0.0_f64), "-0");
+    assert_eq!(json(&0.1_f32), "0.1");
+    assert_eq!(json(&123.456_789_1), "123.4567891");
+    assert_eq!(json(&[1.5, 100_000.0]), "[1.5,100000]");
+    let read_back: f64 = json(&1e308).parse().unwrap();
+    assert_eq!(read_back, 1e308);
+    assert_eq!(
+        json(&(i64::MIN, u64::MAX)),
+        "[-9223372036854775808,18446744073709551615]"
+    );
+}
+
+#[test]
+fn numbers_that_are_none_cannot_be_written_in_json() {
+    #[derive(Serialize)]
+    struct Point {
+        x: Option<f32>,
+        y: BTreeMap<&'static str, Vec<f64>>,
+    }
+    for naming in [Naming::Serde, Naming::DotNet] {
+        let protocol = HubProtocol::new(super::Format::Json, naming);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut out = b"before".to_vec();
+            let error = protocol.write_result(&mut out, "1", &bad).unwrap_err();
+            assert_eq!(error.type_name(), "ArgumentException");
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(".NET number values such as positive and negative infinity")
+            );
+            let nested = Point {
+                x: None,
+                y: BTreeMap::from([("a", vec![1.0, bad])]),
+            };
+            assert!(protocol.write_invocation(&mut out, None, "A", &(1, nested)).is_err());
+            let point = Point {
+                x: Some(f32::NAN),
+                y: BTreeMap::new(),
+            };
+            assert!(protocol.write_stream_item(&mut out, "1", &point).is_err());
+            assert_eq!(out, b"before");
+        }
+    }
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn numbers_that_are_none_go_through_messagepack() {
+    let nan = written(|out| super::MESSAGEPACK.write_value(out, &f64::NAN).unwrap());
+    assert!(super::MESSAGEPACK.read_value::<f64>(&nan).unwrap().is_nan());
+}
+
+#[test]
+fn texts_are_written_with_the_escapes_they_need_and_no_others() {
+    assert_eq!(
+        json("plain é 😀 <'&+> \u{7f}\u{2028}"),
+        "\"plain é 😀 <'&+> \u{7f}\u{2028}\""
+    );
+    assert_eq!(
+        json("a\"b\\c\n\t\r\u{8}\u{c}\u{0}\u{1f}"),
+        r#""a\"b\\c\n\t\r\b\f\u0000\u001F""#
+    );
+    assert_eq!(json(&BTreeMap::from([("k\"", "v\"")])), r#"{"k\"":"v\""}"#);
+    for length in 0..40 {
+        for at in 0..length {
+            for special in ['"', '\\', '\n', '\u{1f}', ' ', '!', '\u{7f}', 'é', '\u{ffff}'] {
+                let text: String = (0..length)
+                    .map(|index| if index == at { special } else { 'x' })
+                    .collect();
+                assert_eq!(serde_json::from_str::<String>(&json(&text)).unwrap(), text);
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_base64_in_json_and_bin_in_messagepack() {
+    let bytes = Binary::from(vec![1, 2, 255]);
+    assert_eq!(json(&bytes), "\"AQL/\"");
+    assert_eq!(json(&Binary::default()), "\"\"");
+    each_format(|protocol| {
+        let value = written(|out| protocol.write_value(out, &bytes).unwrap());
+        assert_eq!(protocol.read_value(&value), Ok(bytes.clone()));
+    });
+}
+
+#[test]
+fn base64_is_read_as_dotnet_reads_it() {
+    let read = |text: &str| JSON.read_value::<Binary>(text.as_bytes()).ok();
+    let bytes = Some(Binary::from(vec![1, 2, 255, 4]));
+    assert_eq!(read("\"AQL/BA==\""), bytes);
+    assert_eq!(read("\" AQL/\\nBA = =\\t\""), bytes);
+    assert_eq!(read("\"AQL\\u002fBA==\""), bytes);
+    for refused in ["\"AQL/BA\"", "\"AQL_BA==\"", "\"***\"", "[1,2]", "5", "null"] {
+        assert_eq!(read(refused), None, "{refused}");
+    }
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn bytes_are_read_from_lists_of_numbers_in_messagepack_alone() {
+    let read = |bytes: &[u8]| super::MESSAGEPACK.read_value::<Binary>(bytes).ok();
+    let bytes = Some(Binary::from(vec![1, 2, 3]));
+    assert_eq!(
+        written(|out| super::MESSAGEPACK.write_value(out, &bytes).unwrap()),
+        b"\xc4\x03\x01\x02\x03"
+    );
+    assert_eq!(read(b"\xc4\x03\x01\x02\x03"), bytes);
+    assert_eq!(read(b"\xc5\x00\x03\x01\x02\x03"), bytes);
+    assert_eq!(read(b"\x93\x01\x02\x03"), bytes);
+    for refused in [&b"\x93\x01\x02\xcd\x01\x00"[..], b"\x05", b"\xc0", b"\x91\xff"] {
+        assert_eq!(read(refused), None, "{}", refused.escape_ascii());
+    }
+}
+
+#[test]
+fn uuids_are_texts_in_every_format() {
+    let id = Uuid::from_u128(0x3f25_04e0_4f89_11d3_9a0c_0305_e82c_3301);
+    each_format(|protocol| {
+        let as_id = written(|out| protocol.write_value(out, &id).unwrap());
+        let as_text = written(|out| {
+            protocol
+                .write_value(out, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+                .unwrap()
+        });
+        assert_eq!(as_id, as_text);
+        assert_eq!(protocol.read_value(&as_id), Ok(id));
+    });
+}
+
+#[test]
+fn raw_json_is_passed_on_as_it_is() {
+    let raw: Box<RawValue> = JSON.read_value(br#"{"a": [1.0,"x"]}"#).unwrap();
+    assert_eq!(json(&raw), r#"{"a": [1.0,"x"]}"#);
+    assert_eq!(json(&[Some(&raw)]), r#"[{"a": [1.0,"x"]}]"#);
+    let dot_net = HubProtocol::new(super::Format::Json, Naming::DotNet);
+    assert_eq!(
+        written(|out| dot_net.write_value(out, &raw).unwrap()),
+        raw.get().as_bytes()
+    );
+}
+
+#[test]
+fn structs_enums_and_options_keep_the_names_of_serde() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Vitals {
+        heart_rate: Option<u8>,
+        unit: Unit,
+        events: Vec<Event>,
+        nothing: (),
+    }
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Unit;
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Event {
+        None,
+        Fell(i32),
+        Pair(i32, String),
+        Moved { from: String, to: Option<String> },
+    }
+    let vitals = Vitals {
+        heart_rate: None,
+        unit: Unit,
+        events: vec![
+            Event::None,
+            Event::Fell(1),
+            Event::Pair(2, "x".to_owned()),
+            Event::Moved {
+                from: "a".to_owned(),
+                to: Some("b".to_owned()),
+            },
+        ],
+        nothing: (),
+    };
+    each_format(|protocol| {
+        let value = written(|out| protocol.write_value(out, &vitals).unwrap());
+        assert_eq!(protocol.read_value(&value), Ok(vitals.clone()));
+    });
+    let expected = r#"{"heart_rate":null,"unit":null,"events":["None",{"Fell":1},{"Pair":[2,"x"]},{"Moved":{"from":"a","to":"b"}}],"nothing":null}"#;
+    assert_eq!(json(&vitals), expected);
+}
+
+#[test]
+fn a_value_must_stand_alone() {
+    assert_eq!(JSON.read_value(b" 5\n"), Ok(5));
+    for broken in ["5 6", "5,", "", " ", "[1", "\"a"] {
+        assert!(
+            JSON.read_value::<serde_json::Value>(broken.as_bytes()).is_err(),
+            "{broken}"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! `SignalR::builder()`: what is set before the first hub holds for all, what is set after a hub is that hub's.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::{AnyEndpoint, EndpointBuilder, IntoHub};
+use super::error::BuildError;
+use super::http::{PeerAddr, Router};
+use super::settings::Settings;
+use super::{Server, SignalR};
+use crate::auth::{JwtBearer, Policies, Policy, User};
+use crate::connections::Table;
+use crate::hub::{Hub, HubContext, Shared, UserId};
+use crate::tasks::Tasks;
+
+/// Describes a server, from [`SignalR::builder`].
+#[must_use = "call `build`"]
+pub struct Builder {
+    pub(super) settings: Settings,
+    pub(super) endpoints: Vec<Box<dyn AnyEndpoint>>,
+    hubs: HashMap<TypeId, Arc<Shared>>,
+    authentication: Option<JwtBearer>,
+    policies: Policies,
+    user_id: UserId,
+    disconnect_timeout: Duration,
+    peer_addr: PeerAddrOf,
+}
+
+/// Finds the peer's address in what a host left in a request.
+pub(super) type PeerAddrOf = fn(&http::Extensions) -> Option<SocketAddr>;
+
+/// What the hubs of a server share while they are built.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) policies: &'a Policies,
+    pub(super) authenticates: bool,
+    pub(super) user_id: &'a UserId,
+    pub(super) table: &'a Arc<Table>,
+    pub(super) tasks: &'a Tasks,
+}
+
+impl Builder {
+    /// Who clients are: bearer tokens are checked on every request to a hub. Without it everyone is anonymous.
+    pub fn authentication(mut self, bearer: JwtBearer) -> Self {
+        self.authentication = Some(bearer);
+        self
+    }
+
+    /// Names a policy, for rules of hubs and methods to refer to (C#: `AddPolicy`). Names ignore case.
+    pub fn policy(mut self, name: impl Into<String>, policy: Policy) -> Self {
+        self.policies.add(name, policy);
+        self
+    }
+
+    /// Tells the id of a user, by which `clients().user(id)` finds their connections (C#: `IUserIdProvider`). By default
+    /// the first claim of type `nameidentifier`, which is a token's `sub`. Asked once a connection.
+    pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.user_id = UserId(Arc::new(id));
+        self
+    }
+
+    /// How long a connection lives that was negotiated and is not opened; looked at once a second. 15 seconds by default.
+    /// (C#: `ConnectionOptions.DisconnectTimeout`)
+    pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
+        self.disconnect_timeout = timeout;
+        self
+    }
+
+    /// Where the address of a peer stands in a request, for [`RequestInfo::peer_addr`](crate::RequestInfo::peer_addr).
+    /// By default in a [`PeerAddr`], which [`SignalR::serve`] puts there. For axum:
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// use axum::extract::ConnectInfo;
+    ///
+    /// let builder = signalr::SignalR::builder()
+    ///     .peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr));
+    /// ```
+    pub fn peer_addr(mut self, find: fn(&http::Extensions) -> Option<SocketAddr>) -> Self {
+        self.peer_addr = find;
+        self
+    }
+
+    /// Maps a hub to a path (C#: `MapHub<H>(path)`). Paths ignore case. Options that follow are this hub's.
+    pub fn hub<T: IntoHub>(mut self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
+        let shared = self.shared::<T::Hub>();
+        EndpointBuilder::new(self, path.into(), hub.into_hub(), shared)
+    }
+
+    /// Sends to the clients of a hub, before there are any: for the fields of another hub, or for tasks that start
+    /// later. Until the server is built, sends through it are errors.
+    pub fn context<H: Hub>(&mut self) -> HubContext<H> {
+        HubContext::new(self.shared::<H>())
+    }
+
+    /// Checks the description and makes the server of it. Starts nothing yet: its tasks come with the first client.
+    ///
+    /// # Errors
+    ///
+    /// Whatever could only fail later: an unknown policy, two hubs at one path, two methods of one name, rules without
+    /// authentication.
+    pub fn build(self) -> Result<SignalR, BuildError> {
+        if let Some(authentication) = &self.authentication {
+            authentication.validate()?;
+        }
+        self.policies.validate()?;
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(stop.clone());
+        let table = Table::new(self.disconnect_timeout, tasks.clone());
+        let parts = Parts {
+            settings: &self.settings,
+            policies: &self.policies,
+            authenticates: self.authentication.is_some(),
+            user_id: &self.user_id,
+            table: &table,
+            tasks: &tasks,
+        };
+        let mut router = Router::new(self.authentication, self.peer_addr);
+        for (index, endpoint) in self.endpoints.into_iter().enumerate() {
+            router.add(endpoint.build(index, &parts)?)?;
+        }
+        let server = Server {
+            router: Arc::new(router),
+            table,
+            hubs: self.hubs,
+            closing: CancellationToken::new(),
+            _stop: stop.drop_guard(),
+        };
+        Ok(SignalR { server: Arc::new(server) })
+    }
+
+    fn shared<H: Hub>(&mut self) -> Arc<Shared> {
+        Arc::clone(self.hubs.entry(TypeId::of::<H>()).or_default())
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            endpoints: Vec::new(),
+            hubs: HashMap::new(),
+            authentication: None,
+            policies: Policies::default(),
+            user_id: UserId::default(),
+            disconnect_timeout: Duration::from_secs(15),
+            peer_addr: |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("hubs", &self.endpoints.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! What can be wrong with a server before it runs.
+
+use std::borrow::Cow;
+
+use crate::auth;
+
+/// A server was described in a way that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two hubs are mapped to one path; case does not matter.
+    #[error("two hubs at `{0}`")]
+    DuplicatePath(String),
+    /// The path of a hub is not absolute, or has a query.
+    #[error("`{0}` is no path of a hub: it begins with `/` and has neither query nor escapes")]
+    InvalidPath(String),
+    /// A hub has two methods whose names differ in case alone.
+    #[error("hub at `{path}`: method `{method}` is defined twice (names are compared ignoring case)")]
+    DuplicateMethod {
+        /// Where the hub is mapped.
+        path: String,
+        /// The second of them.
+        method: Cow<'static, str>,
+    },
+    /// A rule of a hub or of one of its methods cannot be checked.
+    #[error("hub at `{path}`")]
+    Rule {
+        /// Where the hub is mapped.
+        path: String,
+        /// What is wrong with the rule.
+        #[source]
+        source: auth::PolicyError,
+    },
+    /// A hub asks who the user is, and nothing can tell.
+    #[error("hub at `{0}` wants authorization, but the server has no authentication")]
+    NoAuthentication(String),
+    /// The authentication cannot work.
+    #[error("the authentication is not complete")]
+    Authentication(#[from] auth::AuthConfigError),
+    /// The policies contradict each other, or one asks for nothing that anybody could have.
+    #[error("the policies cannot be used")]
+    Policies(#[from] auth::PolicyError),
+    /// An option has a value that makes no sense.
+    #[error("hub at `{path}`: `{option}` must not be zero")]
+    Zero {
+        /// Where the hub is mapped.
+        path: String,
+        /// Which one.
+        option: &'static str,
+    },
+}

@@ -1,0 +1,175 @@
+//! One request in: which hub it is for, who sends it, and whether they may.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::WWW_AUTHENTICATE;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+
+use super::builder::PeerAddrOf;
+use super::endpoint::BuiltEndpoint;
+use super::error::BuildError;
+use super::routes::canonical;
+use crate::auth::{self, AuthRequest, Authentication, Decision, JwtBearer, Rules};
+use crate::connections::{Body, Endpoint, Exchange, is_stream};
+
+/// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
+///
+/// It is a service of `hyper` and of `tower`, for requests with any body. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Service {
+    router: Arc<Router>,
+}
+
+/// The address of the peer, in the extensions of a request: [`SignalR::serve`](crate::SignalR::serve) puts it there, a
+/// host of your own may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "hosts build it")]
+pub struct PeerAddr(pub SocketAddr);
+
+/// The response that [`Service`] is working on.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture {
+    response: Option<Response<Body>>,
+}
+
+/// The endpoints of a server by their paths.
+pub(super) struct Router {
+    authentication: Option<JwtBearer>,
+    peer_addr: PeerAddrOf,
+    routes: HashMap<String, (Part, usize)>,
+    endpoints: Vec<(Rules, Arc<Endpoint>)>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Negotiate,
+    Execute,
+}
+
+impl Service {
+    pub(super) fn new(router: Arc<Router>) -> Self {
+        Self { router }
+    }
+
+    fn respond<B>(&self, request: Request<B>) -> ResponseFuture {
+        let (parts, _body) = request.into_parts();
+        ResponseFuture { response: Some(self.router.respond(parts)) }
+    }
+}
+
+impl Router {
+    pub(super) fn new(authentication: Option<JwtBearer>, peer_addr: PeerAddrOf) -> Self {
+        Self { authentication, peer_addr, routes: HashMap::new(), endpoints: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
+        let BuiltEndpoint { path, rules, connections } = endpoint;
+        if !path.starts_with('/') || path.contains(['?', '#', '%']) {
+            return Err(BuildError::InvalidPath(path));
+        }
+        let index = self.endpoints.len();
+        self.endpoints.push((rules, connections));
+        let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
+        for (route, part) in [(format!("{base}/negotiate"), Part::Negotiate), (base, Part::Execute)] {
+            if self.routes.insert(route, (part, index)).is_some() {
+                return Err(BuildError::DuplicatePath(path));
+            }
+        }
+        Ok(())
+    }
+
+    fn respond(&self, parts: Parts) -> Response<Body> {
+        let Some((part, index)) = canonical(parts.uri.path()).and_then(|path| self.routes.get(&path)) else {
+            return status(StatusCode::NOT_FOUND);
+        };
+        let (rules, endpoint) = &self.endpoints[*index];
+        let authentication = self.authenticate(&parts);
+        let user = authentication.user();
+        match rules.decide(&user) {
+            Decision::Allow => {}
+            Decision::Challenge => return self.challenge(&authentication),
+            Decision::Forbid => return status(StatusCode::FORBIDDEN),
+        }
+        let exchange = Exchange {
+            query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
+            peer_addr: (self.peer_addr)(&parts.extensions),
+            user,
+            parts,
+        };
+        match part {
+            Part::Negotiate => endpoint.negotiate(&exchange),
+            Part::Execute => endpoint.execute(exchange),
+        }
+    }
+
+    fn authenticate(&self, parts: &Parts) -> Authentication {
+        let Some(bearer) = &self.authentication else { return Authentication::Anonymous };
+        bearer.authenticate(&AuthRequest {
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            is_upgrade_or_sse: is_stream(parts),
+        })
+    }
+
+    /// 401 with the reason, as far as the bearer's options tell it.
+    fn challenge(&self, authentication: &Authentication) -> Response<Body> {
+        let mut response = status(StatusCode::UNAUTHORIZED);
+        if let Some(bearer) = &self.authentication {
+            response.headers_mut().insert(WWW_AUTHENTICATE, bearer.challenge(authentication.failure()));
+        }
+        response
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    response
+}
+
+impl<B> hyper::service::Service<Request<B>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<B>) -> ResponseFuture {
+        self.respond(request)
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.respond(request)
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(self.response.take().expect("polled once")))
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("endpoints", &self.router.endpoints.len()).finish_non_exhaustive()
+    }
+}

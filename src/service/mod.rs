@@ -1,0 +1,112 @@
+//! The outermost layer: the server, its builder, and the HTTP service that a host mounts.
+
+mod builder;
+mod endpoint;
+mod error;
+mod http;
+mod routes;
+mod serve;
+mod settings;
+
+pub use self::http::{PeerAddr, ResponseFuture, Service};
+pub use builder::Builder;
+pub use endpoint::{EndpointBuilder, IntoHub};
+pub use error::BuildError;
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::connections::Table;
+use crate::hub::{Hub, HubContext, Shared};
+use self::http::Router;
+
+/// A server of hubs. A cheap clone; when the last one is gone, so are its tasks.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use signalr::{AnyClient, Hub, Methods, SignalR};
+/// # struct Chat;
+/// # impl Hub for Chat {
+/// #     type Client = AnyClient;
+/// #     type Items = ();
+/// #     fn methods(_: &mut Methods<Self>) {}
+/// # }
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let signalr = SignalR::builder().hub("/chat", Chat).build()?;
+///
+/// // In a server of its own ..
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
+/// tokio::spawn(signalr.clone().serve(listener));
+///
+/// // .. or in that of a framework:
+/// // axum::Router::new().fallback_service(signalr.service())
+///
+/// tokio::signal::ctrl_c().await?;
+/// signalr.shutdown(Duration::from_secs(5)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SignalR {
+    server: Arc<Server>,
+}
+
+struct Server {
+    router: Arc<Router>,
+    table: Arc<Table>,
+    hubs: HashMap<TypeId, Arc<Shared>>,
+    /// Cancelled when a shutdown begins.
+    closing: CancellationToken,
+    /// Ends all tasks with the server.
+    _stop: DropGuard,
+}
+
+impl SignalR {
+    /// Starts describing a server.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The service to mount: for `hyper` and for everything that takes a `tower` service. It answers the paths of the
+    /// hubs, and 404 to all others.
+    ///
+    /// In axum prefer `fallback_service`: it keeps the path as it is, where `nest_service` cuts its prefix off.
+    pub fn service(&self) -> Service {
+        Service::new(Arc::clone(&self.server.router))
+    }
+
+    /// Sends to the clients of a hub from anywhere (C#: `IHubContext<THub>`). There is one for a hub *type*, wherever it
+    /// is mapped; sends to the clients of a type that is not mapped reach nobody.
+    pub fn context<H: Hub>(&self) -> HubContext<H> {
+        HubContext::new(self.server.hubs.get(&TypeId::of::<H>()).cloned().unwrap_or_default())
+    }
+
+    /// How many connections there are on this server, those included that are negotiated and not open yet.
+    pub fn connection_count(&self) -> usize {
+        self.server.table.len()
+    }
+
+    /// Ends all connections: no new ones are taken (503), every client gets a Close message that allows it to reconnect,
+    /// elsewhere or here when the server is back, and running calls go on until they end or `grace` is over.
+    ///
+    /// ASP.NET Core cuts WebSockets without a word.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is complete, no new connections are taken and the others end all the same.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.server.closing.cancel();
+        self.server.table.shutdown(grace).await;
+    }
+}
+
+impl fmt::Debug for SignalR {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignalR").field("connections", &self.connection_count()).finish_non_exhaustive()
+    }
+}

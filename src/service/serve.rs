@@ -1,0 +1,58 @@
+//! A plain hyper server, for those without a framework.
+
+use std::io;
+use std::time::Duration;
+
+use http::Request;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::SignalR;
+use super::http::{PeerAddr, Service};
+
+/// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl SignalR {
+    /// Serves HTTP/1.1 and HTTP/2 in the clear on `listener`, until [`shutdown`](Self::shutdown) begins. Requests carry
+    /// the address of their peer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no new connections are accepted; the others go on.
+    pub async fn serve(self, listener: TcpListener) {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new());
+        let closing = self.server.closing.clone();
+        while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((socket, peer)) => {
+                    let connection = serve_one(builder.clone(), self.service(), socket, PeerAddr(peer));
+                    tokio::spawn(closing.clone().run_until_cancelled_owned(connection));
+                }
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+}
+
+/// Requests on one socket. An upgraded one leaves it behind and goes on by itself.
+async fn serve_one(builder: auto::Builder<TokioExecutor>, service: Service, socket: TcpStream, peer: PeerAddr) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
+    }
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        hyper::service::Service::call(&service, request)
+    });
+    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await {
+        tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(target: "signalr::connection", %error, "accepting a connection failed");
+    tokio::time::sleep(PAUSE).await;
+}

@@ -1,0 +1,119 @@
+//! The options that a server and each of its hubs may set, with ASP.NET's names and defaults.
+
+use std::time::Duration;
+
+use super::builder::Builder;
+use super::endpoint::EndpointBuilder;
+use crate::connections::{TransportOptions, Transports};
+use crate::hub::Hub;
+use crate::options::HubOptions;
+use crate::protocol::{Format, Naming};
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
+        /// Every option, set or not.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct Settings {
+            $($name: Option<$type>,)*
+        }
+
+        impl Settings {
+            /// What holds for a hub: its own settings, else the server's, else the defaults.
+            fn resolve(&self, server: &Self) -> Resolved {
+                let either = |own: &Self| own.clone();
+                let (own, server) = (either(self), either(server));
+                Resolved { $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)* }
+            }
+        }
+
+        struct Resolved {
+            $($name: $type,)*
+        }
+
+        /// Options for all hubs; what a hub sets itself comes first.
+        impl Builder {
+            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $type) -> Self {
+                self.settings.$name = Some(value);
+                self
+            })*
+        }
+
+        /// Options of this hub.
+        impl<H: Hub> EndpointBuilder<H> {
+            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $type) -> Self {
+                self.endpoint.settings.$name = Some(value);
+                self
+            })*
+        }
+    };
+}
+
+settings! {
+    /// Whether clients are told the text of every error, not only of those that are exposed. Off by default: such texts
+    /// can tell more than they should. (C#: `HubOptions.EnableDetailedErrors`)
+    enable_detailed_errors: bool = false;
+    /// The largest message a client may send, in bytes with its framing; `None` is no limit, which lets any client fill
+    /// the memory. 32 KiB by default. (C#: `HubOptions.MaximumReceiveMessageSize`)
+    maximum_receive_message_size: Option<usize> = Some(32 * 1024);
+    /// How many calls of one connection run side by side. 1 by default: calls end in the order in which they came.
+    /// (C#: `HubOptions.MaximumParallelInvocationsPerClient`)
+    maximum_parallel_invocations_per_client: usize = 1;
+    /// How long a client may take for its handshake. 15 seconds by default. (C#: `HubOptions.HandshakeTimeout`)
+    handshake_timeout: Duration = Duration::from_secs(15);
+    /// How often clients are pinged, so that they and every proxy see a living connection; looked at once a second.
+    /// 15 seconds by default: half of what clients wait. (C#: `HubOptions.KeepAliveInterval`)
+    keep_alive_interval: Duration = Duration::from_secs(15);
+    /// How long a client that has pinged once may be silent; looked at once a second. 30 seconds by default: twice what
+    /// clients ping by. (C#: `HubOptions.ClientTimeoutInterval`)
+    client_timeout_interval: Duration = Duration::from_secs(30);
+    /// The formats a client may choose from. All by default. (C#: `HubOptions.SupportedProtocols`)
+    supported_protocols: Vec<Format> = Format::ALL.to_vec();
+    /// How fields of structs and variants of enums are spelled on the wire. As serde has them by default;
+    /// [`Naming::DotNet`] spells them as ASP.NET Core does.
+    naming: Naming = Naming::default();
+    /// The transports that clients are offered. All by default. (C#: `HttpConnectionDispatcherOptions.Transports`)
+    transports: Transports = Transports::all();
+    /// The lowest version of the negotiation that is served: 0, the default, or 1, which refuses clients whose
+    /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+    minimum_protocol_version: i32 = 0;
+    /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by default.
+    /// (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
+    transport_max_buffer_size: usize = 64 * 1024;
+    /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
+    /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
+    transport_send_timeout: Duration = Duration::from_secs(10);
+    /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
+    /// (C#: `WebSocketOptions.CloseTimeout`)
+    web_socket_close_timeout: Duration = Duration::from_secs(5);
+}
+
+impl Settings {
+    /// The options of the hub, those of its transports, or the name of one that must not be zero.
+    pub(super) fn options(&self, server: &Self) -> Result<(HubOptions, TransportOptions), &'static str> {
+        let all = self.resolve(server);
+        if all.maximum_parallel_invocations_per_client == 0 {
+            return Err("maximum_parallel_invocations_per_client");
+        }
+        if all.transport_send_timeout.is_zero() {
+            return Err("transport_send_timeout");
+        }
+        let hub = HubOptions {
+            enable_detailed_errors: all.enable_detailed_errors,
+            maximum_receive_message_size: all.maximum_receive_message_size,
+            maximum_parallel_invocations_per_client: all.maximum_parallel_invocations_per_client,
+            handshake_timeout: all.handshake_timeout,
+            keep_alive_interval: all.keep_alive_interval,
+            client_timeout_interval: all.client_timeout_interval,
+            supported_protocols: all.supported_protocols,
+            naming: all.naming,
+        };
+        let transport = TransportOptions {
+            transports: all.transports,
+            minimum_version: all.minimum_protocol_version,
+            max_buffer_size: all.transport_max_buffer_size,
+            send_timeout: all.transport_send_timeout,
+            close_timeout: all.web_socket_close_timeout,
+        };
+        Ok((hub, transport))
+    }
+}

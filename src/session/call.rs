@@ -1,0 +1,70 @@
+//! One running call.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::future::BoxFuture;
+use crate::hub::{HubError, HubResult, Reply};
+use crate::lifetime::ConnectionHandle;
+use crate::outbound::with_scratch;
+
+/// A call whose arguments are bound.
+pub(super) struct RunningCall {
+    pub(super) connection: Arc<ConnectionHandle>,
+    pub(super) method: Cow<'static, str>,
+    pub(super) id: Option<Box<str>>,
+    pub(super) future: BoxFuture<'static, HubResult<Reply>>,
+    pub(super) detailed_errors: bool,
+}
+
+impl RunningCall {
+    /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        poll_caught(self.future.as_mut(), cx).map(|outcome| self.answer(outcome))
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn finish(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn answer(&self, outcome: HubResult<Reply>) -> bool {
+        match outcome {
+            Ok(Reply(None)) => false,
+            Ok(Reply(Some(message))) => self.connection.outbound.write(&message),
+            Err(error) => {
+                let method = &*self.method;
+                if error.is_exposed() {
+                    tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call refused");
+                } else {
+                    tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call failed");
+                }
+                let base = format!("An unexpected error occurred invoking '{method}' on the server.");
+                fail(&self.connection, self.id.as_deref(), &error.explain(&base, self.detailed_errors))
+            }
+        }
+    }
+}
+
+/// Answers a call with an error, if the client waits for an answer. Says whether the queue is full now.
+pub(super) fn fail(connection: &Arc<ConnectionHandle>, id: Option<&str>, error: &str) -> bool {
+    let Some(id) = id else { return false };
+    with_scratch(|message| {
+        connection.protocol.write_error(message, id, error);
+        connection.outbound.write(message)
+    })
+}
+
+/// Runs a future of the hub; a panic in it is its error, not the end of the connection.
+pub(super) async fn caught<T>(mut future: Pin<Box<impl Future<Output = HubResult<T>> + ?Sized>>) -> HubResult<T> {
+    poll_fn(|cx| poll_caught(future.as_mut(), cx)).await
+}
+
+/// The panic's own message is on standard error already, by the panic hook.
+fn poll_caught<T>(future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>, cx: &mut Context<'_>) -> Poll<HubResult<T>> {
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|_| Poll::Ready(Err(HubError::panicked())))
+}

@@ -1,0 +1,76 @@
+//! Why a connection ends, what its client is told, and what the hub hears: the one table of it.
+
+use std::borrow::Cow;
+
+use crate::hub::{DisconnectReason, HubError};
+use crate::protocol::{HubProtocol, ProtocolError};
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The transport ended in an orderly way, or the peer vanished.
+    InputEnded,
+    /// The client said goodbye, with its error if it had one.
+    ClientClosed(Option<String>),
+    /// The hub gave it up.
+    Aborted,
+    /// The server goes away.
+    Shutdown,
+    /// Nothing came for longer than the client timeout.
+    TimedOut,
+    /// The client broke the protocol.
+    Failed(ProtocolError),
+    /// `on_connected` failed.
+    NotConnected(HubError),
+}
+
+const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+const TIMED_OUT: &str = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.";
+
+impl End {
+    /// The client stopped in the middle of a message.
+    pub(super) fn unfinished_message() -> Self {
+        Self::Failed(ProtocolError::new("InvalidDataException", "Connection terminated while reading a message."))
+    }
+
+    /// The peer broke the transport's own rules.
+    pub(super) fn broken_transport() -> Self {
+        Self::Failed(ProtocolError::new(
+            "WebSocketException",
+            "The remote party closed the WebSocket connection without completing the close handshake.",
+        ))
+    }
+
+    /// What `on_disconnected` is given (`aspnet: HubConnectionHandler.HubOnDisconnectedAsync`).
+    pub(super) fn reason(&self) -> Option<DisconnectReason> {
+        let error = match self {
+            Self::InputEnded | Self::Aborted | Self::Shutdown | Self::NotConnected(_) | Self::ClientClosed(None) => {
+                return None;
+            }
+            Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
+            Self::TimedOut => timed_out(),
+            Self::Failed(error) => error.clone(),
+        };
+        Some(DisconnectReason::new(error))
+    }
+
+    /// Writes the Close message (`aspnet: HubConnectionHandler.SendCloseAsync`).
+    pub(super) fn write_close(&self, protocol: HubProtocol, detailed: bool, out: &mut Vec<u8>) {
+        let (error, allow_reconnect) = match self {
+            Self::InputEnded | Self::Shutdown => (None, true),
+            Self::ClientClosed(_) | Self::Aborted => (None, false),
+            Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
+            Self::Failed(error) => (Some(explain(error, detailed)), true),
+            Self::NotConnected(error) => (Some(error.explain(CLOSED_WITH_ERROR, detailed)), false),
+        };
+        protocol.write_close(out, error.as_deref(), allow_reconnect);
+    }
+}
+
+fn timed_out() -> ProtocolError {
+    ProtocolError::new("OperationCanceledException", Cow::Borrowed(TIMED_OUT))
+}
+
+fn explain(error: &ProtocolError, detailed: bool) -> String {
+    if detailed { format!("{CLOSED_WITH_ERROR} {}: {error}", error.type_name()) } else { CLOSED_WITH_ERROR.to_owned() }
+}

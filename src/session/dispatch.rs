@@ -1,0 +1,188 @@
+//! One message in: which call it is, whether it may be made, and when.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
+
+use super::call::{RunningCall, fail};
+use super::close::End;
+use crate::hub::{Caller, Hub, HubCore, Invocation, Kind};
+use crate::lifetime::{ConnectionHandle, Flags};
+use crate::protocol::{self, HubMessage, ProtocolError, ReadError};
+
+/// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds back
+/// everything behind it (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
+pub(super) struct Dispatcher<'a, H: Hub> {
+    core: &'a Arc<HubCore<H>>,
+    caller: &'a Caller<H>,
+    /// The one call of a connection that runs them one after another; it is driven by the connection's task.
+    running: Option<RunningCall>,
+    /// Calls that run side by side, in tasks of their own.
+    spawned: Arc<AtomicUsize>,
+    waiting: Option<RunningCall>,
+    /// The queue was full after the last answer.
+    full: bool,
+}
+
+impl<'a, H: Hub> Dispatcher<'a, H> {
+    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>) -> Self {
+        Self { core, caller, running: None, spawned: Arc::default(), waiting: None, full: false }
+    }
+
+    /// Goes on with the running call, and with the one that waits for its slot.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(running) = &mut self.running
+            && let std::task::Poll::Ready(full) = running.poll(cx)
+        {
+            self.running = None;
+            self.full |= full;
+        }
+        if self.has_slot()
+            && let Some(call) = self.waiting.take()
+        {
+            self.start(cx, call);
+        }
+        if self.full {
+            self.full = self.connection().outbound.is_full();
+        }
+    }
+
+    /// Whether no further message may be taken now.
+    pub(super) fn is_held(&self) -> bool {
+        self.waiting.is_some() || self.full
+    }
+
+    /// Whether a full queue alone holds messages back.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The call that still runs when the connection ends.
+    pub(super) fn into_running(self) -> Option<RunningCall> {
+        self.running
+    }
+
+    /// Takes one message. `Err` ends the connection.
+    pub(super) fn message(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Result<(), End> {
+        let connection = self.connection();
+        let protocol = connection.protocol;
+        match protocol.parse(frame, |method| self.core.methods.find(method).is_some()).map_err(End::Failed)? {
+            Some(HubMessage::Invocation(invocation)) => self.invoke(cx, &invocation)?,
+            Some(HubMessage::Ping) => connection.set(Flags::PINGED),
+            Some(HubMessage::Close { error, .. }) => return Err(End::ClientClosed(error.map(Cow::into_owned))),
+            Some(HubMessage::StreamItem { id, item_first: true, .. }) => {
+                return Err(End::Failed(ProtocolError::unknown_stream(&id)));
+            }
+            // Items, completions and cancellations of what is not open, acks without stateful reconnect, and messages
+            // of a type that is newer than this server: ignored.
+            Some(_) | None => {}
+        }
+        if connection.flags().has(Flags::ABORTED) { Err(End::Aborted) } else { Ok(()) }
+    }
+
+    /// In ASP.NET's order but for one thing: authorization comes before the arguments are read.
+    fn invoke(&mut self, cx: &mut Context<'_>, call: &protocol::Invocation<'_>) -> Result<(), End> {
+        let target = &*call.target;
+        let Some((method, rules)) = self.core.methods.find(target) else {
+            tracing::debug!(target: "signalr::hub", method = target, connection = %self.connection().id, "unknown method");
+            self.refuse(call, &format!(
+                "Failed to invoke '{target}' due to an error on the server. HubException: Method does not exist."
+            ));
+            return Ok(());
+        };
+        // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
+        let name = if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
+        if !rules.check(self.caller.user()) {
+            tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
+            self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
+            return Ok(());
+        }
+        let id: Option<Box<str>> = call.id.as_deref().map(Into::into);
+        let invocation =
+            Invocation { hub: Arc::clone(&self.core.hub), caller: self.caller.clone(), id: id.clone() };
+        let future = match method.bind(invocation, call.arguments.clone()) {
+            Ok(future) => future,
+            Err(ReadError::Malformed(error)) => return Err(End::Failed(error)),
+            Err(error) => {
+                let error = error.into_inner();
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, %error, "arguments do not fit");
+                let mut text = format!("Failed to invoke '{name}' due to an error on the server.");
+                if self.core.options.enable_detailed_errors {
+                    text = format!("{text} {}: {error}", error.type_name());
+                }
+                self.refuse(call, &text);
+                return Ok(());
+            }
+        };
+        match method.kind {
+            Kind::Call if call.streaming => {
+                self.refuse(call, &format!(
+                    "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
+                ));
+            }
+            Kind::Call if !call.stream_ids.is_empty() => {
+                let sent = call.stream_ids.len();
+                self.refuse(call, &format!(
+                    "An unexpected error occurred invoking '{name}' on the server. HubException: Client sent {sent} stream(s), Hub method expects 0."
+                ));
+            }
+            Kind::Call => {
+                let connection = Arc::clone(self.connection());
+                let detailed_errors = self.core.options.enable_detailed_errors;
+                let call = RunningCall { connection, method: method.name.clone(), id, future, detailed_errors };
+                if self.has_slot() { self.start(cx, call) } else { self.waiting = Some(call) }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first poll happens here: most calls end in it.
+    fn start(&mut self, cx: &mut Context<'_>, mut call: RunningCall) {
+        match call.poll(cx) {
+            std::task::Poll::Ready(full) => self.full |= full,
+            std::task::Poll::Pending if self.slots() == 1 => self.running = Some(call),
+            std::task::Poll::Pending => self.spawn(call),
+        }
+    }
+
+    fn spawn(&self, call: RunningCall) {
+        self.spawned.fetch_add(1, Ordering::AcqRel);
+        let (slot, connection) = (Slot(Arc::clone(&self.spawned)), Arc::clone(self.connection()));
+        self.core.tasks.spawn(async move {
+            call.finish().await;
+            // The slot is given back when the answer has found room.
+            std::future::poll_fn(|cx| connection.outbound.poll_room(cx)).await;
+            drop(slot);
+            connection.outbound.wake_owner();
+        });
+    }
+
+    fn has_slot(&self) -> bool {
+        match self.slots() {
+            1 => self.running.is_none(),
+            slots => self.spawned.load(Ordering::Acquire) < slots,
+        }
+    }
+
+    fn slots(&self) -> usize {
+        self.core.options.maximum_parallel_invocations_per_client
+    }
+
+    fn refuse(&mut self, call: &protocol::Invocation<'_>, error: &str) {
+        self.full |= fail(self.connection(), call.id.as_deref(), error);
+    }
+
+    fn connection(&self) -> &'a Arc<ConnectionHandle> {
+        &self.caller.connection
+    }
+}
+
+/// One of the calls that run side by side.
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

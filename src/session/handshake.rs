@@ -1,0 +1,103 @@
+//! The handshake: which protocol a connection speaks.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::connections::{Incoming, Read, TransportType};
+use crate::options::HubOptions;
+use crate::outbound::{Outbound, with_scratch};
+use crate::protocol::handshake::{self, Progress};
+use crate::protocol::{Format, HubProtocol};
+
+/// The highest version there is: 2, which may resume connections.
+const VERSION: i32 = 2;
+
+const CANCELED: &str = "Handshake was canceled.";
+const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
+
+/// Reads the client's request and answers it. `Some` is the protocol, and what came right behind the request; `None`
+/// ends the connection without a Close message (`aspnet: HubConnectionContext.HandshakeAsync`).
+pub(super) async fn shake(
+    options: &HubOptions,
+    transport: TransportType,
+    incoming: &mut Incoming,
+    outbound: &Arc<Outbound>,
+) -> Option<(HubProtocol, Vec<u8>)> {
+    let mut arrived = Vec::new();
+    let limit = options.maximum_receive_message_size;
+    let request = outbound.drive(poll_fn(|cx| poll_request(cx, incoming, &mut arrived, limit)));
+    let refusal = match tokio::time::timeout(options.handshake_timeout, request).await {
+        Err(_) => CANCELED.to_owned(),
+        Ok(Arrived::Ended) => return None,
+        Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
+            Progress::Whole { message, rest } => match choose(options, transport, message) {
+                Ok(format) => {
+                    if format.is_binary() {
+                        outbound.set_binary();
+                    }
+                    answer(outbound, handshake::write_success);
+                    return Some((HubProtocol::new(format, options.naming), rest.to_vec()));
+                }
+                Err(refusal) => refusal,
+            },
+            _ => CANCELED.to_owned(),
+        },
+    };
+    tracing::debug!(target: "signalr::connection", reason = refusal, "handshake refused");
+    answer(outbound, |out| handshake::write_error(out, &refusal));
+    None
+}
+
+enum Arrived {
+    /// Whole, or more than any may be.
+    Request,
+    /// The connection ended before that.
+    Ended,
+}
+
+fn poll_request(
+    cx: &mut Context<'_>,
+    incoming: &mut Incoming,
+    arrived: &mut Vec<u8>,
+    limit: Option<usize>,
+) -> Poll<Arrived> {
+    loop {
+        let read = ready!(incoming.poll_read(cx, &mut |_, bytes| arrived.extend_from_slice(bytes)));
+        if !matches!(handshake::find(arrived, limit), Progress::Partial) {
+            return Poll::Ready(Arrived::Request);
+        }
+        if let Read::End(_) = read {
+            return Poll::Ready(Arrived::Ended);
+        }
+    }
+}
+
+/// The format that the client asks for, or why it cannot have it.
+fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<Format, String> {
+    let request = handshake::parse_request(message).map_err(|error| match options.enable_detailed_errors {
+        true => format!("{UNEXPECTED} {}: {error}", error.type_name()),
+        false => UNEXPECTED.to_owned(),
+    })?;
+    let name = &*request.protocol;
+    let format = Format::from_name(name)
+        .filter(|format| options.supported_protocols.contains(format))
+        .ok_or_else(|| format!("The protocol '{name}' is not supported."))?;
+    let known = format.name();
+    if request.version > VERSION {
+        return Err(format!("The server does not support version {} of the '{known}' protocol.", request.version));
+    }
+    if format.is_binary() && transport == TransportType::ServerSentEvents {
+        return Err(format!(
+            "Cannot use the '{known}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+        ));
+    }
+    Ok(format)
+}
+
+fn answer(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
+    with_scratch(|message| {
+        write(message);
+        outbound.write(message);
+    });
+}

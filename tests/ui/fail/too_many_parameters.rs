@@ -1,0 +1,22 @@
+#![allow(unused)]
+
+use signalr::{Caller, hub};
+
+struct Chat;
+
+#[hub]
+impl Chat {
+    #[rustfmt::skip]
+    fn twelve(
+        &self, caller: &Caller<Self>,
+        a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8,
+    ) {}
+
+    #[rustfmt::skip]
+    fn thirteen(
+        &self,
+        a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8,
+    ) {}
+}
+
+fn main() {}
