@@ -26,7 +26,10 @@ struct Notices;
 impl Notices {
     async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         let from = caller.request().peer_addr();
-        caller.client().notice(&format!("Welcome, {}.", from.map_or_else(String::new, |from| from.to_string()))).await?;
+        caller
+            .client()
+            .notice(&format!("Welcome, {}.", from.map_or_else(String::new, |from| from.to_string())))
+            .await?;
         Ok(())
     }
 }

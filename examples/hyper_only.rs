@@ -24,7 +24,10 @@ impl Hub for Sums {
 
     fn methods(methods: &mut Methods<Self>) {
         methods.method("Add", add);
-        methods.method("Whoami", |_hub, caller: Caller<Self>, (): ()| async move { Ok(caller.connection_id().to_string()) });
+        methods.method(
+            "Whoami",
+            |_hub, caller: Caller<Self>, (): ()| async move { Ok(caller.connection_id().to_string()) },
+        );
     }
 }
 

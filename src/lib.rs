@@ -5,6 +5,7 @@ mod future;
 mod hub;
 mod lifetime;
 mod options;
+mod origin;
 mod outbound;
 mod service;
 mod session;
@@ -13,11 +14,12 @@ mod tasks;
 pub mod auth;
 pub mod protocol;
 
-pub use connections::{Body, ConnectionId, RequestInfo, TransportType, Transports};
+pub use connections::Body;
 pub use hub::{
     AnyClient, Caller, Clients, DisconnectReason, Expose, Groups, Hub, HubClient, HubContext, HubError, HubResult,
     Invocation, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
 };
+pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{Arguments, Binary, Format, Naming};
 pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR};
 #[doc(inline)]

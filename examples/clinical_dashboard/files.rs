@@ -22,11 +22,7 @@ const CLIENT: File = script("/lib/signalr.min.js", "node_modules/@microsoft/sign
 const FILES: [File; 13] = [
     CLIENT,
     File { path: "/", file: "examples/clinical_dashboard/page/index.html", content_type: HTML },
-    File {
-        path: "/favicon.svg",
-        file: "examples/clinical_dashboard/page/favicon.svg",
-        content_type: "image/svg+xml",
-    },
+    File { path: "/favicon.svg", file: "examples/clinical_dashboard/page/favicon.svg", content_type: "image/svg+xml" },
     style("/style.css", "examples/clinical_dashboard/page/style.css"),
     style("/ward.css", "examples/clinical_dashboard/page/ward.css"),
     style("/panels.css", "examples/clinical_dashboard/page/panels.css"),

@@ -60,7 +60,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let signalr = SignalR::builder()
         .authentication(sessions.bearer())
         // Whom this one refuses never reaches the hub, so the policy itself writes it down.
-        .policy("DoctorsOnly", audit.watch("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor")))
+        .policy(
+            "DoctorsOnly",
+            audit.watch("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor")),
+        )
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
         .hub(
             "/hubs/clinical",
@@ -94,7 +97,8 @@ fn address() -> Result<SocketAddr, Box<dyn Error>> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').replace("localhost", "127.0.0.1"));
+    let authority =
+        url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').replace("localhost", "127.0.0.1"));
     authority
         .and_then(|authority| authority.parse().ok())
         .ok_or_else(|| format!("`{url}` is not of the form http://127.0.0.1:5000").into())

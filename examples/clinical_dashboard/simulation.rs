@@ -18,13 +18,8 @@ const CRISIS: f64 = 16.0;
 const MARGINS: Usual =
     Usual { heart_rate: 20.0, spo2: 4.0, systolic: 15.0, diastolic: 10.0, respiration: 6.0, temperature: 1.0 };
 
-const LIMITS: Limits = Limits {
-    heart_rate: (50, 120),
-    spo2: (92, 100),
-    systolic: (90, 160),
-    respiration: (8, 29),
-    temperature: (35, 39),
-};
+const LIMITS: Limits =
+    Limits { heart_rate: (50, 120), spo2: (92, 100), systolic: (90, 160), respiration: (8, 29), temperature: (35, 39) };
 
 /// What is usual for a patient, or how far something is from that.
 #[derive(Clone, Copy, Debug)]
@@ -199,11 +194,39 @@ impl Monitor {
 fn alarms(vitals: &Vitals) -> Vec<Alarm> {
     let Vitals { heart_rate, spo2, systolic, diastolic, respiration, temperature, .. } = *vitals;
     let signs = [
-        (Sign::HeartRate, "Heart rate", f64::from(heart_rate), LIMITS.heart_rate, MARGINS.heart_rate, format!("{heart_rate} /min")),
+        (
+            Sign::HeartRate,
+            "Heart rate",
+            f64::from(heart_rate),
+            LIMITS.heart_rate,
+            MARGINS.heart_rate,
+            format!("{heart_rate} /min"),
+        ),
         (Sign::Spo2, "SpO₂", f64::from(spo2), LIMITS.spo2, MARGINS.spo2, format!("{spo2} %")),
-        (Sign::BloodPressure, "Blood pressure", f64::from(systolic), LIMITS.systolic, MARGINS.systolic, format!("{systolic}/{diastolic}")),
-        (Sign::Respiration, "Breathing", f64::from(respiration), LIMITS.respiration, MARGINS.respiration, format!("{respiration} /min")),
-        (Sign::Temperature, "Temperature", temperature, LIMITS.temperature, MARGINS.temperature, format!("{temperature:.1} °C")),
+        (
+            Sign::BloodPressure,
+            "Blood pressure",
+            f64::from(systolic),
+            LIMITS.systolic,
+            MARGINS.systolic,
+            format!("{systolic}/{diastolic}"),
+        ),
+        (
+            Sign::Respiration,
+            "Breathing",
+            f64::from(respiration),
+            LIMITS.respiration,
+            MARGINS.respiration,
+            format!("{respiration} /min"),
+        ),
+        (
+            Sign::Temperature,
+            "Temperature",
+            temperature,
+            LIMITS.temperature,
+            MARGINS.temperature,
+            format!("{temperature:.1} °C"),
+        ),
     ];
     signs
         .into_iter()

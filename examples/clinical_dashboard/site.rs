@@ -34,6 +34,9 @@ pub(crate) struct Site {
     cuts: Arc<Cuts>,
 }
 
+/// Why there is no better answer, in words for a person.
+struct Problem(StatusCode, &'static str);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Login {
@@ -59,7 +62,7 @@ impl Site {
     }
 
     pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
-        let mut response = self.route(request).await.unwrap_or_else(|refusal| refusal);
+        let mut response = self.route(request).await.unwrap_or_else(|Problem(status, why)| text(status, why));
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SECURITY_POLICY));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -69,7 +72,7 @@ impl Site {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
         let path = request.uri().path();
         if path.starts_with("/hubs/") {
             let answered: Result<_, Infallible> = self.hubs.call(request).await;
@@ -79,11 +82,11 @@ impl Site {
         match (request.method(), path) {
             (&Method::POST, "/login") => {
                 let Login { person, short_lived } = body(request).await?;
-                self.sessions.login(&person, short_lived).map_or_else(refused, |login| json(&login))
+                json(&self.sessions.login(&person, short_lived)?)
             }
             (&Method::POST, "/refresh") => {
                 let Handle { refresh } = body(request).await?;
-                self.sessions.refresh(&refresh).map_or_else(refused, |token| json(&token))
+                json(&self.sessions.refresh(&refresh)?)
             }
             (&Method::POST, "/logout") => {
                 let Handle { refresh } = body(request).await?;
@@ -98,17 +101,27 @@ impl Site {
     }
 
     /// Cuts a connection of the person whose token the request carries.
-    async fn cut(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn cut(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let Some(user_id) = token.and_then(|token| self.sessions.user_id(token)) else {
-            return refused(Refused::Unknown);
+            return Err(Refused::Unknown.into());
         };
         let Cut { connection_id } = body(request).await?;
         if self.cuts.cut(&user_id, &connection_id) {
             tracing::info!(user = user_id, connection = connection_id, "cut");
             Ok(text(StatusCode::NO_CONTENT, ""))
         } else {
-            Ok(text(StatusCode::NOT_FOUND, "You have no such connection."))
+            Err(Problem(StatusCode::NOT_FOUND, "You have no such connection."))
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self(StatusCode::UNAUTHORIZED, "Sign in, please."),
+            Refused::Busy => Self(StatusCode::SERVICE_UNAVAILABLE, "Too many people are signed in."),
+            Refused::Broken => Self(StatusCode::INTERNAL_SERVER_ERROR, "Signing in does not work."),
         }
     }
 }
@@ -129,28 +142,20 @@ async fn file(path: &str) -> Response<Body> {
     }
 }
 
-/// The body of a request, or the answer to one that cannot be read.
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
+/// The body of a request, from JSON.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Problem> {
     let body = Limited::new(request.into_body(), LARGEST_BODY).collect().await;
-    let bytes = body.map_err(|_| text(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large or broke off."))?;
+    let bytes = body.map_err(|_| Problem(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large or broke off."))?;
     serde_json::from_slice(&bytes.to_bytes())
-        .map_err(|_| text(StatusCode::BAD_REQUEST, "The request is not of the form that is asked for."))
+        .map_err(|_| Problem(StatusCode::BAD_REQUEST, "The request is not of the form that is asked for."))
 }
 
-fn json(value: &impl Serialize) -> Result<Response<Body>, Response<Body>> {
+fn json(value: &impl Serialize) -> Result<Response<Body>, Problem> {
     let bytes = serde_json::to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
-        text(StatusCode::INTERNAL_SERVER_ERROR, "")
+        Problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be written.")
     })?;
     Ok(with_type(Response::new(Bytes::from(bytes).into()), "application/json"))
-}
-
-fn refused(refused: Refused) -> Result<Response<Body>, Response<Body>> {
-    Err(match refused {
-        Refused::Unknown => text(StatusCode::UNAUTHORIZED, "Sign in, please."),
-        Refused::Busy => text(StatusCode::SERVICE_UNAVAILABLE, "Too many people are signed in."),
-        Refused::Broken => text(StatusCode::INTERNAL_SERVER_ERROR, "Signing in does not work."),
-    })
 }
 
 fn not_allowed(allowed: &'static str) -> Response<Body> {

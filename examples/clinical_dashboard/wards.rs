@@ -151,7 +151,8 @@ impl Wards {
 
     /// Orders a drug for a patient; `None` if there is no such patient.
     pub(crate) fn order(&self, patient_id: Uuid, drug: &str, by: &str) -> Option<Order> {
-        let (ward, patient_name) = self.wards.iter().find_map(|ward| Some((ward.id, ward.patient_name(patient_id)?)))?;
+        let (ward, patient_name) =
+            self.wards.iter().find_map(|ward| Some((ward.id, ward.patient_name(patient_id)?)))?;
         let number = self.last_order.fetch_add(1, Ordering::Relaxed) + 1;
         Some(Order { number, ward, patient: patient_id, patient_name, drug: drug.to_owned(), by: by.to_owned() })
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::common::{self, Items};
 
 /// Every method needs an authenticated user, some of them more.
-pub struct AuthorizedHub;
+pub(crate) struct AuthorizedHub;
 
 #[hub(items = Items, include = common::methods)]
 #[authorize]
@@ -53,7 +53,7 @@ impl AuthorizedHub {
 }
 
 /// Open to all, but for two of its methods.
-pub struct MixedHub;
+pub(crate) struct MixedHub;
 
 #[hub(items = Items, include = common::methods)]
 impl MixedHub {
@@ -69,12 +69,12 @@ impl MixedHub {
 }
 
 /// Its path wants a policy.
-pub struct PolicyHub;
+pub(crate) struct PolicyHub;
 
 #[hub(items = Items, include = common::methods)]
 impl PolicyHub {}
 
-pub struct ExpiringHub;
+pub(crate) struct ExpiringHub;
 
 #[hub(items = Items, include = common::methods)]
 #[authorize]

@@ -2,7 +2,7 @@
 
 use signalr::{Caller, HubResult, hub};
 
-pub struct BenchHub;
+pub(crate) struct BenchHub;
 
 #[hub]
 impl BenchHub {

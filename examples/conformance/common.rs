@@ -9,10 +9,10 @@ use signalr::{Binary, Caller, Hub, HubError, HubResult, Methods};
 use uuid::Uuid;
 
 /// A bag of items, as C#'s `Context.Items` is one.
-pub type Items = Mutex<HashMap<String, Option<String>>>;
+pub(crate) type Items = Mutex<HashMap<String, Option<String>>>;
 
 /// Lists all of them.
-pub fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
+pub(crate) fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     values(methods);
     errors(methods);
     order(methods);
@@ -69,7 +69,7 @@ fn errors<H: Hub>(methods: &mut Methods<H>) {
 }
 
 /// C#'s `throw new InvalidOperationException("secret detail")`.
-pub fn secret() -> HubError {
+pub(crate) fn secret() -> HubError {
     HubError::internal("secret detail").with_type_name("InvalidOperationException")
 }
 
@@ -147,7 +147,7 @@ fn selectors<H: Hub>(methods: &mut Methods<H>) {
     to! {
         "ToAllExcept", |caller, ids: Vec<String>| caller.clients().all_except(ids);
         "ToGroup", |caller, group: Option<String>| caller.clients().group(not_null(group, "groupName")?);
-        "ToGroups", |caller, groups: Vec<String>| caller.clients().groups(groups);
+        "ToGroups", |caller, groups: Vec<Option<String>>| caller.clients().groups(groups.into_iter().map(Option::unwrap_or_default));
         "ToGroupExcept", |caller, group: String, ids: Vec<String>| caller.clients().group_except(group, ids);
         "ToOthersInGroup", |caller, group: String| caller.others_in_group(group);
         "ToClient", |caller, id: Option<String>| caller.clients().client(not_null(id, "connectionId")?);
@@ -199,8 +199,18 @@ fn context<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     methods.method("GetItem", |_, caller: Caller<H>, (key,): (String,)| async move {
         Ok(caller.items().lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().flatten())
     });
+    methods.method("WithToken", |_, _, (text, NoToken): (String, NoToken)| async move { Ok(text) });
     methods.method("AbortMe", |_, caller: Caller<H>, (): ()| async move {
         caller.abort();
         Ok(())
     });
+}
+
+/// C#'s `CancellationToken` as an argument: counted, and sent by nobody.
+struct NoToken;
+
+impl<'de> serde::Deserialize<'de> for NoToken {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("a CancellationToken has no form on the wire"))
+    }
 }

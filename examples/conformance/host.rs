@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::plain::ConformanceHub;
 
 /// The URLs to listen on.
-pub fn urls() -> Result<Vec<String>, Box<dyn Error>> {
+pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
     let mut urls = "http://127.0.0.1:5000".to_owned();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -25,7 +25,7 @@ pub fn urls() -> Result<Vec<String>, Box<dyn Error>> {
 }
 
 /// Serves until Ctrl-C, or until standard error is told why not.
-pub async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn Error>> {
     let app = app(&signalr);
     for url in urls {
         let address = url.strip_prefix("http://").ok_or("only http:// URLs are served")?;

@@ -5,7 +5,7 @@ use signalr::{Caller, DisconnectReason, HubError, HubResult, hub};
 use super::common::{self, Items, secret};
 
 /// Says to the others when somebody comes and goes.
-pub struct LifecycleHub;
+pub(crate) struct LifecycleHub;
 
 #[hub(items = Items, include = common::methods)]
 impl LifecycleHub {
@@ -22,7 +22,7 @@ impl LifecycleHub {
     }
 }
 
-pub struct ThrowOnConnectHub;
+pub(crate) struct ThrowOnConnectHub;
 
 #[hub(items = Items, include = common::methods)]
 impl ThrowOnConnectHub {
@@ -31,7 +31,7 @@ impl ThrowOnConnectHub {
     }
 }
 
-pub struct ThrowHubOnConnectHub;
+pub(crate) struct ThrowHubOnConnectHub;
 
 #[hub(items = Items, include = common::methods)]
 impl ThrowHubOnConnectHub {
@@ -40,7 +40,7 @@ impl ThrowHubOnConnectHub {
     }
 }
 
-pub struct AbortOnConnectHub;
+pub(crate) struct AbortOnConnectHub;
 
 #[hub(items = Items, include = common::methods)]
 impl AbortOnConnectHub {

@@ -6,7 +6,7 @@ use super::common::{self, Items};
 
 macro_rules! hubs {
     ($($name:ident),* $(,)?) => {$(
-        pub struct $name;
+        pub(crate) struct $name;
 
         impl Hub for $name {
             type Client = AnyClient;

@@ -48,10 +48,7 @@ impl Authorize {
                 None => None,
             }
         }
-        Self {
-            policy: borrowed(policy),
-            roles: borrowed(roles),
-        }
+        Self { policy: borrowed(policy), roles: borrowed(roles) }
     }
 }
 
@@ -65,10 +62,7 @@ impl From<&'static str> for Authorize {
 /// The policy of this name.
 impl From<String> for Authorize {
     fn from(policy: String) -> Self {
-        Self {
-            policy: Some(Cow::Owned(policy)),
-            roles: None,
-        }
+        Self { policy: Some(Cow::Owned(policy)), roles: None }
     }
 }
 
@@ -129,18 +123,13 @@ impl Policies {
     /// Finds what is wrong with the policies themselves.
     pub(crate) fn validate(&self) -> Result<(), PolicyError> {
         for (index, (name, policy)) in self.named.iter().enumerate() {
-            if self.named[..index]
-                .iter()
-                .any(|(earlier, _)| eq_ignore_case(earlier, name))
-            {
+            if self.named[..index].iter().any(|(earlier, _)| eq_ignore_case(earlier, name)) {
                 return Err(PolicyError::Duplicate { name: name.clone() });
             }
             possible(name, policy)?;
         }
         possible("default", &self.default)?;
-        self.fallback
-            .as_ref()
-            .map_or(Ok(()), |policy| possible("fallback", policy))
+        self.fallback.as_ref().map_or(Ok(()), |policy| possible("fallback", policy))
     }
 
     /// The rules of a method: all of these must be met, and without any the method is open.
@@ -164,21 +153,13 @@ impl Policies {
     fn add_rule(&self, rule: &Authorize, policies: &mut Vec<Policy>) -> Result<(), PolicyError> {
         if let Some(name) = &rule.policy {
             let found = self.named.iter().find(|(known, _)| eq_ignore_case(known, name));
-            let (_, policy) = found.ok_or_else(|| PolicyError::Unknown {
-                name: name.clone().into_owned(),
-            })?;
+            let (_, policy) = found.ok_or_else(|| PolicyError::Unknown { name: name.clone().into_owned() })?;
             policies.push(policy.clone());
         }
         if let Some(roles) = &rule.roles {
-            let mut names = roles
-                .split(',')
-                .map(str::trim)
-                .filter(|role| !role.is_empty())
-                .peekable();
+            let mut names = roles.split(',').map(str::trim).filter(|role| !role.is_empty()).peekable();
             if names.peek().is_none() {
-                return Err(PolicyError::NoRoles {
-                    roles: roles.clone().into_owned(),
-                });
+                return Err(PolicyError::NoRoles { roles: roles.clone().into_owned() });
             }
             policies.push(Policy::require_any_role(names));
         }
@@ -191,20 +172,12 @@ impl Policies {
 
 impl Default for Policies {
     fn default() -> Self {
-        Self {
-            named: Vec::new(),
-            default: Policy::require_authenticated_user(),
-            fallback: None,
-        }
+        Self { named: Vec::new(), default: Policy::require_authenticated_user(), fallback: None }
     }
 }
 
 fn possible(name: &str, policy: &Policy) -> Result<(), PolicyError> {
-    if policy.is_impossible() {
-        Err(PolicyError::Impossible { name: name.to_owned() })
-    } else {
-        Ok(())
-    }
+    if policy.is_impossible() { Err(PolicyError::Impossible { name: name.to_owned() }) } else { Ok(()) }
 }
 
 /// The policies that a hub or a method asks for, all of which must allow a user. Empty rules let everybody pass.

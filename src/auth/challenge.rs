@@ -95,11 +95,7 @@ pub(super) fn challenge_header(failure: Option<&AuthFailure>) -> HeaderValue {
 /// What may stand between the quotes of an `error_description` (RFC 6750 § 3): no quote, backslash or control character, and ASCII only.
 fn quotable(text: &str) -> String {
     let allowed = |c: char| {
-        if matches!(c, ' '..='~' if c != '"' && c != '\\') {
-            c
-        } else {
-            '?'
-        }
+        if matches!(c, ' '..='~' if c != '"' && c != '\\') { c } else { '?' }
     };
     text.chars().take(LONGEST_DESCRIPTION).map(allowed).collect()
 }

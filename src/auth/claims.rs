@@ -63,11 +63,7 @@ impl<'a> Payload<'a> {
             let claim_type: Arc<str> = long.unwrap_or(name).into();
             match (name.as_str(), json::kind(value)) {
                 ("aud", _) => {
-                    claims.extend(
-                        self.audiences
-                            .iter()
-                            .map(|audience| Claim::new(claim_type.clone(), &**audience)),
-                    );
+                    claims.extend(self.audiences.iter().map(|audience| Claim::new(claim_type.clone(), &**audience)));
                 }
                 ("exp" | "nbf" | "iat", _) => claims.push(Claim::new(claim_type, json::integer(value)?.to_string())),
                 (_, Kind::Array) => {
@@ -95,11 +91,8 @@ impl<'a> Payload<'a> {
             ("aud", Kind::String) => self.audiences = vec![json::string(value)?],
             ("aud", _) => {
                 let named = |element: &&RawValue| json::kind(element) != Kind::Null;
-                self.audiences = json::elements(value)?
-                    .into_iter()
-                    .filter(named)
-                    .map(json::string)
-                    .collect::<Option<_>>()?;
+                self.audiences =
+                    json::elements(value)?.into_iter().filter(named).map(json::string).collect::<Option<_>>()?;
             }
             ("sub", Kind::Bool | Kind::Array | Kind::Object) => return None,
             ("jti" | "azp", kind) if !matches!(kind, Kind::String | Kind::Null) => return None,

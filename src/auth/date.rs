@@ -24,12 +24,7 @@ impl fmt::Display for DateText {
 fn civil(mut days: i64) -> (i64, usize, i64) {
     let mut year = 1;
     // The last day of a leap cycle belongs to its last part, which is a day longer than the others.
-    for (length, years, parts) in [
-        (146_097, 400, i64::MAX),
-        (36_524, 100, 4),
-        (1_461, 4, i64::MAX),
-        (365, 1, 4),
-    ] {
+    for (length, years, parts) in [(146_097, 400, i64::MAX), (36_524, 100, 4), (1_461, 4, i64::MAX), (365, 1, 4)] {
         let whole = (days / length).min(parts - 1);
         days -= whole * length;
         year += whole * years;

@@ -83,10 +83,7 @@ pub(super) fn integer(value: &RawValue) -> Option<i64> {
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
         // The bounds are powers of two, which f64 holds exactly; NaN is in no range.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the range was checked, and the fraction is to go"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the range was checked, and the fraction is to go")]
         (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
     })
 }

@@ -253,10 +253,8 @@ impl JwtBearer {
         self.check_issuer(&payload)?;
 
         let claims = payload.claims(self.map_inbound_claims).ok_or(Reason::Malformed)?;
-        let user = User::builder()
-            .name_claim(self.name_claim.clone())
-            .role_claim(self.role_claim.clone())
-            .with_claims(claims);
+        let user =
+            User::builder().name_claim(self.name_claim.clone()).role_claim(self.role_claim.clone()).with_claims(claims);
         let expires_at = payload.expires.and_then(time);
         Ok(match expires_at {
             Some(at) => user.expires_at(at).build(),
@@ -273,17 +271,10 @@ impl JwtBearer {
             let signature = token.signature.as_ref();
             signature.is_some_and(|signature| key.verifies(&token.algorithm, token.signed, signature))
         };
-        let named = token
-            .kid
-            .as_deref()
-            .and_then(|kid| self.keys.iter().find(|key| key.kid() == Some(kid)));
+        let named = token.kid.as_deref().and_then(|kid| self.keys.iter().find(|key| key.kid() == Some(kid)));
         match named {
             Some(key) => {
-                return if verifies(key) {
-                    Ok(())
-                } else {
-                    Err(Reason::InvalidSignature)
-                };
+                return if verifies(key) { Ok(()) } else { Err(Reason::InvalidSignature) };
             }
             None if self.keys.iter().any(verifies) => return Ok(()),
             None => {}

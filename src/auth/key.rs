@@ -25,11 +25,7 @@ impl SigningKey {
             48..64 => &[Algorithm::HS256, Algorithm::HS384],
             64.. => &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
         };
-        Self {
-            kid: None,
-            key: DecodingKey::from_secret(secret),
-            algorithms,
-        }
+        Self { kid: None, key: DecodingKey::from_secret(secret), algorithms }
     }
 
     /// The issuer's public RSA key of 2048 to 4096 bits in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), for RS256, RS384, RS512, PS256,
@@ -44,15 +40,9 @@ impl SigningKey {
         let der = key.try_get_as_bytes().map_err(|error| KeyError::unreadable(&error))?;
         let (modulus, _) = components(der).map_err(|error| KeyError::unreadable(&error))?;
         if modulus.len() < SMALLEST_RSA_MODULUS {
-            return Err(KeyError::TooSmall {
-                bits: modulus.len() * 8,
-            });
+            return Err(KeyError::TooSmall { bits: modulus.len() * 8 });
         }
-        Ok(Self {
-            kid: None,
-            key,
-            algorithms: RSA,
-        })
+        Ok(Self { kid: None, key, algorithms: RSA })
     }
 
     /// The issuer's public key on P-256 or P-384 in PEM (`PUBLIC KEY`), for ES256 or ES384.
@@ -70,11 +60,7 @@ impl SigningKey {
         } else {
             return Err(KeyError::UnsupportedCurve);
         };
-        Ok(Self {
-            kid: None,
-            key,
-            algorithms,
-        })
+        Ok(Self { kid: None, key, algorithms })
     }
 
     /// Names the key, as `kid` in a token's header does. A token with that name is verified by this key alone.
@@ -137,20 +123,12 @@ pub enum KeyError {
 
 impl KeyError {
     fn unreadable(error: &jsonwebtoken::errors::Error) -> Self {
-        Self::Unreadable {
-            reason: error.to_string(),
-        }
+        Self::Unreadable { reason: error.to_string() }
     }
 }
 
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
+const RSA: &[Algorithm] =
+    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
 /// 2048 bits, in bytes.
 const SMALLEST_RSA_MODULUS: usize = 256;

@@ -28,10 +28,7 @@ pub struct Policy {
 #[derive(Clone)]
 enum Requirement {
     AnyRole(Vec<String>),
-    Claim {
-        claim_type: String,
-        values: Option<Vec<String>>,
-    },
+    Claim { claim_type: String, values: Option<Vec<String>> },
     UserName(String),
     Assertion(Arc<dyn Fn(&User) -> bool + Send + Sync>),
     AnyOf(Vec<Policy>),
@@ -40,10 +37,7 @@ enum Requirement {
 impl Policy {
     /// Any authenticated user. C#: `RequireAuthenticatedUser`.
     pub fn require_authenticated_user() -> Self {
-        Self {
-            requirements: Vec::new(),
-            anonymous_ok: false,
-        }
+        Self { requirements: Vec::new(), anonymous_ok: false }
     }
 
     /// Users in this role; case counts. C#: `RequireRole`.
@@ -62,10 +56,7 @@ impl Policy {
     ///
     /// The case of the type does not count.
     pub fn has_claim(claim_type: impl Into<String>) -> Self {
-        Self::of(Requirement::Claim {
-            claim_type: claim_type.into(),
-            values: None,
-        })
+        Self::of(Requirement::Claim { claim_type: claim_type.into(), values: None })
     }
 
     /// Users with a claim of this type and one of these values. C#: `RequireClaim`.
@@ -75,10 +66,7 @@ impl Policy {
     /// list from the configuration is empty.
     pub fn require_claim<V: Into<String>>(claim_type: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
         let values = Some(values.into_iter().map(Into::into).collect());
-        Self::of(Requirement::Claim {
-            claim_type: claim_type.into(),
-            values,
-        })
+        Self::of(Requirement::Claim { claim_type: claim_type.into(), values })
     }
 
     /// The user of this name; case counts. C#: `RequireUserName`.
@@ -124,10 +112,7 @@ impl Policy {
     }
 
     fn of(requirement: Requirement) -> Self {
-        Self {
-            requirements: vec![requirement],
-            anonymous_ok: false,
-        }
+        Self { requirements: vec![requirement], anonymous_ok: false }
     }
 }
 
@@ -139,11 +124,7 @@ impl Requirement {
             Self::Claim { claim_type, values } => user
                 .all_claims()
                 .filter(|claim| eq_ignore_case(claim.claim_type(), claim_type))
-                .any(|claim| {
-                    values
-                        .as_ref()
-                        .is_none_or(|values| values.iter().any(|value| value == claim.value()))
-                }),
+                .any(|claim| values.as_ref().is_none_or(|values| values.iter().any(|value| value == claim.value()))),
             Self::UserName(name) => user.name() == Some(name),
             Self::Assertion(assertion) => assertion(user),
             Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows(user)),
@@ -164,14 +145,10 @@ impl fmt::Debug for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AnyRole(roles) => f.debug_tuple("AnyRole").field(roles).finish(),
-            Self::Claim {
-                claim_type,
-                values: None,
-            } => f.debug_tuple("HasClaim").field(claim_type).finish(),
-            Self::Claim {
-                claim_type,
-                values: Some(values),
-            } => f.debug_tuple("Claim").field(claim_type).field(values).finish(),
+            Self::Claim { claim_type, values: None } => f.debug_tuple("HasClaim").field(claim_type).finish(),
+            Self::Claim { claim_type, values: Some(values) } => {
+                f.debug_tuple("Claim").field(claim_type).field(values).finish()
+            }
             Self::UserName(name) => f.debug_tuple("UserName").field(name).finish(),
             Self::Assertion(_) => f.write_str("Assertion"),
             Self::AnyOf(policies) => f.debug_tuple("AnyOf").field(policies).finish(),

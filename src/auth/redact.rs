@@ -100,11 +100,7 @@ pub(super) fn is_access_token(name: &str) -> bool {
 /// A name or value of a query string: `+` is a blank, `%` begins a byte in hexadecimal.
 pub(super) fn decode_query(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
-        Cow::Owned(
-            percent_decode_str(&text.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned(),
-        )
+        Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned())
     } else {
         percent_decode_str(text).decode_utf8_lossy()
     }

@@ -59,39 +59,20 @@ impl<'a> AuthRequest<'a> {
     /// The token of the request. One in the query comes before one in the header, as in the usual C# code, or after it.
     pub(super) fn token(&self, query_token: &QueryToken, header_first: bool) -> Option<Cow<'a, str>> {
         let query = || {
-            if query_token.allows(self) {
-                self.query_token()
-            } else {
-                None
-            }
+            if query_token.allows(self) { self.query_token() } else { None }
         };
-        if header_first {
-            self.header_token().or_else(query)
-        } else {
-            query().or_else(|| self.header_token())
-        }
+        if header_first { self.header_token().or_else(query) } else { query().or_else(|| self.header_token()) }
     }
 
     /// Values of one name are joined with commas, so that two tokens make none; empty ones do not count.
     fn query_token(&self) -> Option<Cow<'a, str>> {
-        let pairs = self
-            .query?
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        join(
-            pairs
-                .filter(|(name, _)| is_access_token(name))
-                .map(|(_, value)| decode_query(value)),
-        )
+        let pairs = self.query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        join(pairs.filter(|(name, _)| is_access_token(name)).map(|(_, value)| decode_query(value)))
     }
 
     /// aspnet: JwtBearerHandler.cs, `HandleAuthenticateAsync`.
     fn header_token(&self) -> Option<Cow<'a, str>> {
-        let lines = self
-            .headers
-            .get_all(AUTHORIZATION)
-            .iter()
-            .map(|line| String::from_utf8_lossy(line.as_bytes()));
+        let lines = self.headers.get_all(AUTHORIZATION).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         match join(lines)? {
             Cow::Borrowed(line) => bearer(line).map(Cow::Borrowed),
             Cow::Owned(line) => bearer(&line).map(|token| Cow::Owned(token.to_owned())),
@@ -125,9 +106,7 @@ fn starts_with_segments(path: &str, prefix: &str) -> bool {
         return true;
     }
     let mut rest = path.split('/');
-    prefix
-        .split('/')
-        .all(|segment| rest.next().is_some_and(|found| eq_ignore_case(found, segment)))
+    prefix.split('/').all(|segment| rest.next().is_some_and(|found| eq_ignore_case(found, segment)))
 }
 
 /// With the blank after it, which must be one: a tab does not end the scheme.

@@ -49,11 +49,7 @@ impl<'a> Token<'a> {
                 "alg" | "kid" | "typ" | "cty" | "x5t" | "zip" => {}
                 _ => continue,
             }
-            let text = if json::kind(value) == Kind::Null {
-                None
-            } else {
-                Some(json::string(value)?)
-            };
+            let text = if json::kind(value) == Kind::Null { None } else { Some(json::string(value)?) };
             match name.as_str() {
                 "alg" => self.algorithm = text.unwrap_or_default(),
                 "kid" => self.kid = text.filter(|kid| !kid.is_empty()),

@@ -45,12 +45,7 @@ impl User {
         T: Into<Arc<str>>,
         V: Into<Box<str>>,
     {
-        claims
-            .into_iter()
-            .fold(Self::builder(), |user, (claim_type, value)| {
-                user.claim(claim_type, value)
-            })
-            .build()
+        claims.into_iter().fold(Self::builder(), |user, (claim_type, value)| user.claim(claim_type, value)).build()
     }
 
     /// Builds an authenticated user claim by claim.
@@ -77,26 +72,17 @@ impl User {
 
     /// The value of the first claim of this type, in the token's order. C#: `FindFirst`.
     pub fn claim(&self, claim_type: &str) -> Option<&str> {
-        self.all_claims()
-            .find(|claim| &*claim.claim_type == claim_type)
-            .map(Claim::value)
+        self.all_claims().find(|claim| &*claim.claim_type == claim_type).map(Claim::value)
     }
 
     /// The values of all claims of this type, in the token's order. C#: `FindAll`.
     pub fn claims<'a>(&'a self, claim_type: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.all_claims()
-            .filter(move |claim| &*claim.claim_type == claim_type)
-            .map(Claim::value)
+        self.all_claims().filter(move |claim| &*claim.claim_type == claim_type).map(Claim::value)
     }
 
     /// All claims, in the token's order. C#: `Claims`.
     pub fn all_claims(&self) -> Claims<'_> {
-        Claims(
-            self.identity
-                .as_ref()
-                .map_or(&[][..], |identity| &identity.claims)
-                .iter(),
-        )
+        Claims(self.identity.as_ref().map_or(&[][..], |identity| &identity.claims).iter())
     }
 
     /// Whether there is a claim of this type with this very value. C#: `HasClaim`.
@@ -111,11 +97,7 @@ impl User {
 
     /// The user's roles: the claims of the role type, by default a token's `role` and `roles`.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.claims(
-            self.identity
-                .as_ref()
-                .map_or(claim_types::ROLE, |identity| &identity.role_claim),
-        )
+        self.claims(self.identity.as_ref().map_or(claim_types::ROLE, |identity| &identity.role_claim))
     }
 
     /// When the proof of this identity ends, without any clock skew; nothing if it never does. C#: `ExpiresUtc`.
@@ -192,20 +174,8 @@ impl UserBuilder {
 
     /// The finished user, who is authenticated even without any claim.
     pub fn build(self) -> User {
-        let Self {
-            claims,
-            name_claim,
-            role_claim,
-            expires_at,
-        } = self;
-        User {
-            identity: Some(Arc::new(Identity {
-                claims,
-                name_claim,
-                role_claim,
-                expires_at,
-            })),
-        }
+        let Self { claims, name_claim, role_claim, expires_at } = self;
+        User { identity: Some(Arc::new(Identity { claims, name_claim, role_claim, expires_at })) }
     }
 
     /// Adds claims that were made before.
@@ -229,9 +199,7 @@ impl Default for UserBuilder {
 /// Prints how many claims there are, never the claims.
 impl fmt::Debug for UserBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserBuilder")
-            .field("claims", &self.claims.len())
-            .finish_non_exhaustive()
+        f.debug_struct("UserBuilder").field("claims", &self.claims.len()).finish_non_exhaustive()
     }
 }
 
@@ -245,10 +213,7 @@ pub struct Claim {
 impl Claim {
     /// A claim of this type with this value.
     pub fn new(claim_type: impl Into<Arc<str>>, value: impl Into<Box<str>>) -> Self {
-        Self {
-            claim_type: claim_type.into(),
-            value: value.into(),
-        }
+        Self { claim_type: claim_type.into(), value: value.into() }
     }
 
     /// What is said; see [`claim_types`] for the usual ones. C#: `Type`.
@@ -265,9 +230,7 @@ impl Claim {
 /// Prints the type alone: values are private.
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim")
-            .field("claim_type", &self.claim_type)
-            .finish_non_exhaustive()
+        f.debug_struct("Claim").field("claim_type", &self.claim_type).finish_non_exhaustive()
     }
 }
 

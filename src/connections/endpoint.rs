@@ -9,11 +9,12 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::id::{ConnectionId, ConnectionToken};
-use super::negotiate::{Negotiation, Offer, TransportType, Transports, negotiate};
+use crate::origin::{ConnectionId, ConnectionToken};
+use super::negotiate::{Negotiation, Offer, negotiate};
 use super::table::{Entry, Table};
-use super::{Accept, Body, query, websocket};
+use super::{Accept, Body, websocket};
 use crate::auth::User;
+use crate::origin::{TransportType, Transports, query};
 
 /// What an endpoint lets its transports do.
 #[derive(Clone, Debug)]

@@ -4,26 +4,21 @@
 
 mod body;
 mod endpoint;
-mod id;
 mod incoming;
 mod negotiate;
-mod query;
-mod request;
 mod table;
 mod websocket;
 
 pub use body::Body;
 pub(crate) use endpoint::{Endpoint, Exchange, TransportOptions, is_stream};
-pub use id::ConnectionId;
 pub(crate) use incoming::{End, Incoming, Read};
-pub use negotiate::{TransportType, Transports};
-pub use request::RequestInfo;
 pub(crate) use table::{Entry, Table, Watched};
 
 use std::sync::Arc;
 
 use crate::auth::User;
 use crate::future::BoxFuture;
+use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
 /// One open connection, as a transport hands it upward.

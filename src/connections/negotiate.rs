@@ -1,135 +1,12 @@
 //! Negotiate: what a client asks for in its query, and what it is answered (`TransportProtocols.md § POST
 //! endpoint-base/negotiate`).
 
-use std::fmt;
-use std::ops::{BitOr, BitOrAssign};
-
 use bytes::Bytes;
 
-use super::id::{ConnectionId, ConnectionToken};
-use super::query;
+use crate::origin::{ConnectionId, ConnectionToken, TransportType, Transports, query};
 
 /// The newest negotiate version there is; version 1 brought the secret token beside the id.
 const NEWEST_VERSION: i32 = 1;
-
-/// What carries a connection (C#: `HttpTransportType`, one of them).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TransportType {
-    /// A WebSocket: text and binary, both ways.
-    WebSockets,
-    /// Server-sent events, and a `POST` for every message of the client: text only.
-    ServerSentEvents,
-    /// A request that waits for each answer, and a `POST` for every message of the client: text and binary.
-    LongPolling,
-}
-
-impl TransportType {
-    /// In the order in which clients are to try them.
-    const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
-
-    /// The name on the wire: `WebSockets`, `ServerSentEvents` or `LongPolling`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WebSockets => "WebSockets",
-            Self::ServerSentEvents => "ServerSentEvents",
-            Self::LongPolling => "LongPolling",
-        }
-    }
-
-    /// Its entry in `availableTransports`.
-    fn offer(self) -> &'static str {
-        match self {
-            Self::WebSockets => r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]}"#,
-            Self::ServerSentEvents => r#"{"transport":"ServerSentEvents","transferFormats":["Text"]}"#,
-            Self::LongPolling => r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}"#,
-        }
-    }
-}
-
-impl fmt::Display for TransportType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The transports that clients may use (C#: `HttpTransportType`, its flags).
-///
-/// All by default.
-///
-/// ```
-/// use signalr::{TransportType, Transports};
-///
-/// let streaming = Transports::WEB_SOCKETS | Transports::SERVER_SENT_EVENTS;
-/// assert!(streaming.contains(TransportType::WebSockets));
-/// assert!(!streaming.contains(TransportType::LongPolling));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Transports(u8);
-
-impl Transports {
-    /// WebSockets (C#: `HttpTransportType.WebSockets`).
-    pub const WEB_SOCKETS: Self = Self::only(TransportType::WebSockets);
-    /// Server-sent events (C#: `HttpTransportType.ServerSentEvents`).
-    pub const SERVER_SENT_EVENTS: Self = Self::only(TransportType::ServerSentEvents);
-    /// Long polling (C#: `HttpTransportType.LongPolling`).
-    pub const LONG_POLLING: Self = Self::only(TransportType::LongPolling);
-
-    /// Every transport (C#: `HttpTransports.All`).
-    pub const fn all() -> Self {
-        Self(Self::WEB_SOCKETS.0 | Self::SERVER_SENT_EVENTS.0 | Self::LONG_POLLING.0)
-    }
-
-    /// No transport: clients find nothing to connect with (C#: `HttpTransportType.None`).
-    pub const fn none() -> Self {
-        Self(0)
-    }
-
-    /// Whether `transport` is among them.
-    pub const fn contains(self, transport: TransportType) -> bool {
-        self.0 & Self::only(transport).0 != 0
-    }
-
-    const fn only(transport: TransportType) -> Self {
-        Self(1 << transport as u8)
-    }
-
-    fn iter(self) -> impl Iterator<Item = TransportType> {
-        TransportType::ALL.into_iter().filter(move |transport| self.contains(*transport))
-    }
-}
-
-impl Default for Transports {
-    fn default() -> Self {
-        Self::all()
-    }
-}
-
-impl From<TransportType> for Transports {
-    fn from(transport: TransportType) -> Self {
-        Self::only(transport)
-    }
-}
-
-impl BitOr for Transports {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for Transports {
-    fn bitor_assign(&mut self, other: Self) {
-        *self = *self | other;
-    }
-}
-
-impl fmt::Debug for Transports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
 
 /// What an endpoint has to offer.
 #[derive(Clone, Copy, Debug)]
@@ -210,7 +87,7 @@ fn accepted_body(
     body.push_str(r#","availableTransports":["#);
     for (index, transport) in transports.iter().enumerate() {
         body.push_str(if index > 0 { "," } else { "" });
-        body.push_str(transport.offer());
+        body.push_str(offer(transport));
     }
     body.push_str("]}");
     body
@@ -235,6 +112,15 @@ fn is_white_space(character: char) -> bool {
 /// C#: `bool.TryParse`, and no where it fails.
 fn parse_boolean(text: &str) -> bool {
     text.trim_matches(|character: char| character.is_whitespace() || character == '\0').eq_ignore_ascii_case("true")
+}
+
+/// Its entry in `availableTransports`.
+fn offer(transport: TransportType) -> &'static str {
+    match transport {
+        TransportType::WebSockets => r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]}"#,
+        TransportType::ServerSentEvents => r#"{"transport":"ServerSentEvents","transferFormats":["Text"]}"#,
+        TransportType::LongPolling => r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}"#,
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::id::{ConnectionId, ConnectionToken};
-use super::negotiate::TransportType;
+use crate::origin::{ConnectionId, ConnectionToken};
+use crate::origin::TransportType;
 use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
 

@@ -8,7 +8,7 @@ use super::clients::Clients;
 use super::context::{Groups, HubContext, SendError};
 use super::proxy::{HubClient, Many, Single};
 use crate::auth::User;
-use crate::connections::{ConnectionId, RequestInfo, TransportType};
+use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::lifetime::ConnectionHandle;
 
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::context::Shared;
 use super::proxy::{HubClient, Many, Proxy, Single};
-use crate::connections::ConnectionId;
+use crate::origin::ConnectionId;
 use crate::lifetime::Audience;
 
 /// Selects who gets a message (C#: `IHubClients<T>`).
@@ -59,7 +59,8 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::GroupExcept(name.as_ref().into(), connections(ids)))
     }
 
-    /// The members of several groups. Who is in two of them gets the message twice, as in ASP.NET.
+    /// The members of several groups. Who is in two of them gets the message twice, and an empty name is an error of the
+    /// send, as in ASP.NET.
     pub fn groups(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
         self.many(Audience::Groups(texts(names)))
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Hub;
 use super::clients::Clients;
-use crate::connections::ConnectionId;
+use crate::origin::ConnectionId;
 use crate::lifetime::{Audience, ConnectionHandle, Registry};
 use crate::protocol::{Arguments, Naming, WriteError};
 
@@ -34,6 +34,9 @@ pub enum SendError {
     /// An argument has no form on the wire.
     #[error("the arguments cannot be encoded")]
     Encode(#[source] WriteError),
+    /// One of several groups has no name, as in ASP.NET; a single group may be called so.
+    #[error("Cannot send to an empty group name.")]
+    EmptyGroupName,
     /// The server is not built yet, so nobody can be connected to it.
     #[error("sent before the server was built")]
     NotBuilt,
@@ -73,6 +76,11 @@ impl Shared {
         method: &str,
         arguments: &A,
     ) -> Result<(), SendError> {
+        if let Audience::Groups(names) = audience
+            && names.iter().any(|name| name.is_empty())
+        {
+            return Err(SendError::EmptyGroupName);
+        }
         let naming = *self.naming.get().ok_or(SendError::NotBuilt)?;
         self.registry.send(audience, naming, method, arguments).await.map_err(SendError::Encode)
     }

@@ -1,6 +1,6 @@
 //! Whom a message is for.
 
-use crate::connections::ConnectionId;
+use crate::origin::ConnectionId;
 
 /// A selection of connections (C#: the properties and methods of `IHubClients`).
 #[derive(Clone, Debug)]

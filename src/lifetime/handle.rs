@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::lock;
 use crate::auth::User;
-use crate::connections::{ConnectionId, RequestInfo, TransportType};
+use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
 use crate::protocol::HubProtocol;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
-use crate::connections::ConnectionId;
+use crate::origin::ConnectionId;
 use crate::protocol::Format;
 
 /// More shards than cores, so that joins seldom meet.

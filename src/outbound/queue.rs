@@ -276,15 +276,6 @@ impl Outbound {
         self.wake_all(state);
     }
 
-    pub(crate) fn is_broken(&self) -> bool {
-        self.lock().phase == Phase::Broken
-    }
-
-    /// Whether nothing but what is queued will be written.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.lock().phase >= Phase::Finished
-    }
-
     /// How long one write has been under way.
     pub(crate) fn stalled_for(&self, now: Instant) -> Duration {
         self.lock().stalled.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))

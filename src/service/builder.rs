@@ -58,6 +58,19 @@ impl Builder {
         self
     }
 
+    /// What a rule asks for that names neither policy nor roles; an authenticated user by default (C#: `DefaultPolicy`).
+    pub fn default_policy(mut self, policy: Policy) -> Self {
+        self.policies.set_default(policy);
+        self
+    }
+
+    /// What hubs without any rule of their own ask for: nothing by default. It does not reach methods. (C#:
+    /// `FallbackPolicy`)
+    pub fn fallback_policy(mut self, policy: Policy) -> Self {
+        self.policies.set_fallback(policy);
+        self
+    }
+
     /// Tells the id of a user, by which `clients().user(id)` finds their connections (C#: `IUserIdProvider`). By default
     /// the first claim of type `nameidentifier`, which is a token's `sub`. Asked once a connection.
     pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::builder::Builder;
 use super::endpoint::EndpointBuilder;
-use crate::connections::{TransportOptions, Transports};
+use crate::connections::TransportOptions;
+use crate::origin::Transports;
 use crate::hub::Hub;
 use crate::options::HubOptions;
 use crate::protocol::{Format, Naming};

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::connections::{Incoming, Read, TransportType};
+use crate::connections::{Incoming, Read};
+use crate::origin::TransportType;
 use crate::options::HubOptions;
 use crate::outbound::{Outbound, with_scratch};
 use crate::protocol::handshake::{self, Progress};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connections::{TransportType, Watched};
+use crate::connections::Watched;
+use crate::origin::TransportType;
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::options::HubOptions;
 use crate::outbound::{Frame, HEADROOM};

@@ -4,6 +4,9 @@ import { SessionEnded } from './session.js';
 
 const { HubConnectionBuilder, HubConnectionState, LogLevel } = window.signalR;
 
+/** The waits before each attempt to reconnect, in milliseconds. Then it is given up. */
+const RETRIES = [0, 2000, 10000, 30000];
+
 /** What the server puts before the text of an error that it lets the client read. */
 const HUB_EXCEPTION = /^.*? HubException: /;
 
@@ -12,16 +15,23 @@ export class Link {
   wards = new Set();
   #connection;
   #report;
+  /** The last attempt failed, perhaps for its token: the next one gets a new token. */
+  #inDoubt = false;
 
   /**
-   * `accessToken` gives the token of each new connection. `handlers` are what the server calls. `report` is told of
+   * `accessToken(fresh)` gives the token of each new connection, an unused one if `fresh`. `handlers` are what the server calls. `report` is told of
    * `state(text, connectionId)`, `event(kind, text)`, `refused(what, why)`, `left(ward)` and `sessionEnded()`.
    */
   constructor({ accessToken, handlers, report }) {
     this.#report = report;
     this.#connection = new HubConnectionBuilder()
       .withUrl('/hubs/clinical', { accessTokenFactory: () => this.#token(accessToken) })
-      .withAutomaticReconnect([0, 2000, 10000, 30000])
+      .withAutomaticReconnect({
+        nextRetryDelayInMilliseconds: ({ previousRetryCount }) => {
+          this.#inDoubt = previousRetryCount > 0;
+          return RETRIES[previousRetryCount] ?? null;
+        },
+      })
       // At its usual level the client logs the URLs it opens, and with them the token.
       .configureLogging(LogLevel.Warning)
       .build();
@@ -37,6 +47,7 @@ export class Link {
       await this.#rejoin();
     });
     this.#connection.onclose((error) => {
+      this.#inDoubt = true;
       report.state('Disconnected');
       report.event(error ? 'bad' : 'plain', error ? `Connection closed: ${error.message}` : 'Connection closed');
     });
@@ -95,8 +106,10 @@ export class Link {
 
   /** Called by the client for each negotiation and each WebSocket: when connecting, and when reconnecting. */
   async #token(accessToken) {
+    const fresh = this.#inDoubt;
+    this.#inDoubt = false;
     try {
-      return await accessToken();
+      return await accessToken(fresh);
     } catch (error) {
       if (error instanceof SessionEnded) this.#report.sessionEnded(error);
       throw error;

@@ -20,10 +20,10 @@ export async function signIn(person, shortLived) {
   return who;
 }
 
-/** The access token for the next request; a fresh one if the current is about to expire. */
-export async function accessToken() {
+/** The access token for the next request; a new one if `fresh`, or if the current one is about to expire. */
+export async function accessToken(fresh = false) {
   if (!session) throw new SessionEnded();
-  if (isExpiringSoon(session)) {
+  if (fresh || isExpiringSoon(session)) {
     // Whoever else asks meanwhile waits for the same answer.
     session.refreshing ??= refreshToken(session);
     await session.refreshing;

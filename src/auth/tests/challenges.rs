@@ -1,7 +1,6 @@
 //! Which tokens are refused, and in which words. All of it was seen on ASP.NET Core 10.
 
 use super::*;
-use crate::auth::{AuthConfigError, SigningKey};
 
 const MALFORMED: &str = r#"Bearer error="invalid_token""#;
 const KEY_NOT_FOUND: &str = "The signature key was not found";
@@ -14,30 +13,17 @@ fn described(description: &str) -> String {
 #[track_caller]
 fn assert_answer(token: &str, expected: &str) {
     let jwt = bearer();
-    let expected = if expected == "ok" || expected.starts_with("Bearer") {
-        expected.into()
-    } else {
-        described(expected)
-    };
+    let expected =
+        if expected == "ok" || expected.starts_with("Bearer") { expected.into() } else { described(expected) };
     assert_eq!(answer(&jwt, &authenticate(&jwt, token)), expected, "{token}");
 }
 
 fn forged(header: &str, payload: &str) -> String {
-    signed(
-        header,
-        payload,
-        Algorithm::HS256,
-        &EncodingKey::from_secret(OTHER_SECRET.as_bytes()),
-    )
+    signed(header, payload, Algorithm::HS256, &EncodingKey::from_secret(OTHER_SECRET.as_bytes()))
 }
 
 fn with_header(header: &str) -> String {
-    signed(
-        header,
-        &payload(""),
-        Algorithm::HS256,
-        &EncodingKey::from_secret(SECRET.as_bytes()),
-    )
+    signed(header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()))
 }
 
 #[test]
@@ -52,10 +38,7 @@ fn lifetime_has_five_minutes_of_grace() {
         (&[("exp", "1799999700")], "The token expired at '01/15/2027 07:55:00'"),
         (&[("exp", "1799999699")], "The token expired at '01/15/2027 07:54:59'"),
         (&[("nbf", "1800000300")], "ok"),
-        (
-            &[("nbf", "1800000301")],
-            "The token is not valid before '01/15/2027 08:05:01'",
-        ),
+        (&[("nbf", "1800000301")], "The token is not valid before '01/15/2027 08:05:01'"),
         (&[("exp", "0")], "The token expired at '01/01/1970 00:00:00'"),
         (&[("exp", "-5")], "The token expired at '01/01/1970 00:00:00'"),
         (&[("exp", "")], "The token has no expiration"),
@@ -89,61 +72,13 @@ fn lifetime_counts_fractions_of_the_present() {
 }
 
 #[test]
-fn clock_skew_and_expiration_are_options() {
-    let expires = NOW + 10;
-    let late = |skew| bearer().clock_skew(skew).clock(move || now() + Duration::from_secs(11));
-    let short = token(&payload_with(&[("exp", &expires.to_string())]));
-    assert_eq!(
-        answer(
-            &late(Duration::from_secs(2)),
-            &authenticate(&late(Duration::from_secs(2)), &short)
-        ),
-        "ok"
-    );
-    assert_ne!(
-        answer(&late(Duration::ZERO), &authenticate(&late(Duration::ZERO), &short)),
-        "ok"
-    );
-    assert_eq!(
-        answer(&late(Duration::MAX), &authenticate(&late(Duration::MAX), &short)),
-        "ok"
-    );
-
-    let jwt = bearer().require_expiration(false);
-    assert_eq!(user(&jwt, &token(&payload_with(&[("exp", "")]))).expires_at(), None);
-}
-
-#[test]
-fn the_clock_may_stand_anywhere() {
-    for clock in [
-        UNIX_EPOCH,
-        UNIX_EPOCH - Duration::from_secs(1),
-        UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 60),
-    ] {
-        let jwt = bearer().clock(move || clock).clock_skew(Duration::MAX);
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload("")))), "ok");
-    }
-}
-
-#[test]
 fn registered_times_are_numbers_or_texts_of_numbers() {
     let next = (NOW + 99).to_string();
-    for good in [
-        &next,
-        &format!("\"{next}\""),
-        &format!("\" {next}\""),
-        &format!("{next}.5"),
-        &format!("\"{next}.5\""),
-    ] {
+    for good in [&next, &format!("\"{next}\""), &format!("\" {next}\""), &format!("{next}.5"), &format!("\"{next}.5\"")]
+    {
         assert_answer(&token(&payload_with(&[("exp", good)])), "ok");
     }
-    for good in [
-        "1e11",
-        "\"1e11\"",
-        "9223372036854775807",
-        "253402300799",
-        "253402300800",
-    ] {
+    for good in ["1e11", "\"1e11\"", "9223372036854775807", "253402300799", "253402300800"] {
         assert_answer(&token(&payload_with(&[("exp", good)])), "ok");
     }
     for bad in [
@@ -194,10 +129,7 @@ fn audiences_are_compared_exactly_but_for_a_slash() {
     }
     let slashed = bearer().audience("https://api.test/");
     assert_eq!(
-        answer(
-            &slashed,
-            &authenticate(&slashed, &token(&payload_with(&[("aud", "\"https://api.test\"")])))
-        ),
+        answer(&slashed, &authenticate(&slashed, &token(&payload_with(&[("aud", "\"https://api.test\"")])))),
         "ok"
     );
 }
@@ -206,14 +138,8 @@ fn audiences_are_compared_exactly_but_for_a_slash() {
 fn issuers_are_compared_exactly() {
     for (issuer, expected) in [
         (r#""https://other.test""#, "The issuer 'https://other.test' is invalid"),
-        (
-            r#""HTTPS://issuer.test""#,
-            "The issuer 'HTTPS://issuer.test' is invalid",
-        ),
-        (
-            r#""https://issuer.test/""#,
-            "The issuer 'https://issuer.test/' is invalid",
-        ),
+        (r#""HTTPS://issuer.test""#, "The issuer 'HTTPS://issuer.test' is invalid"),
+        (r#""https://issuer.test/""#, "The issuer 'https://issuer.test/' is invalid"),
         (r#""""#, "The issuer '' is invalid"),
         ("", "The issuer '' is invalid"),
         ("null", "The issuer '(null)' is invalid"),
@@ -240,20 +166,6 @@ fn an_issuer_cannot_break_the_header() {
 }
 
 #[test]
-fn several_issuers_and_audiences_may_be_valid_and_any_by_choice() {
-    let several = bearer().issuers(["i2", "i3"]).audiences(["a2", "a3"]);
-    let other = token(&payload_with(&[("iss", "\"i3\""), ("aud", "\"a2\"")]));
-    assert_eq!(answer(&several, &authenticate(&several, &other)), "ok");
-    let any = bearer().allow_any_issuer().allow_any_audience();
-    for payload in [
-        payload_with(&[("iss", "\"x\""), ("aud", "\"y\"")]),
-        payload_with(&[("iss", ""), ("aud", "")]),
-    ] {
-        assert_eq!(answer(&any, &authenticate(&any, &token(&payload))), "ok");
-    }
-}
-
-#[test]
 fn sub_jti_and_azp_have_their_types() {
     for bad in ["true", "[]", "{\"a\":1}", "[\"a\"]"] {
         for claim in ["sub", "jti", "azp"] {
@@ -274,39 +186,21 @@ fn sub_jti_and_azp_have_their_types() {
 #[test]
 fn of_two_claims_the_last_counts_and_both_must_be_well_formed() {
     let good = NOW + 99;
-    assert_answer(
-        &token(&payload("\"exp\":5")),
-        "The token expired at '01/01/1970 00:00:05'",
-    );
+    assert_answer(&token(&payload("\"exp\":5")), "The token expired at '01/01/1970 00:00:05'");
     assert_answer(&token(&payload("\"aud\":\"x\"")), "The audience '(null)' is invalid");
     assert_answer(&token(&payload_with(&[("exp", "5"), ("exp", &good.to_string())])), "ok");
-    assert_answer(
-        &token(&payload_with(&[("exp", "true"), ("exp", &good.to_string())])),
-        MALFORMED,
-    );
+    assert_answer(&token(&payload_with(&[("exp", "true"), ("exp", &good.to_string())])), MALFORMED);
 }
 
 #[test]
 fn checks_come_in_the_order_of_dotnet() {
     let all_wrong = [("exp", "5"), ("aud", "\"x\""), ("iss", "\"y\"")];
     assert_answer(&forged("{\"alg\":\"HS256\"}", &payload_with(&all_wrong)), KEY_NOT_FOUND);
-    assert_answer(
-        &token(&payload_with(&all_wrong)),
-        "The token expired at '01/01/1970 00:00:05'",
-    );
-    assert_answer(
-        &token(&payload_with(&all_wrong[1..])),
-        "The audience '(null)' is invalid",
-    );
+    assert_answer(&token(&payload_with(&all_wrong)), "The token expired at '01/01/1970 00:00:05'");
+    assert_answer(&token(&payload_with(&all_wrong[1..])), "The audience '(null)' is invalid");
     assert_answer(&token(&payload_with(&all_wrong[2..])), "The issuer 'y' is invalid");
-    assert_answer(
-        &forged("{\"alg\":\"HS256\"}", &payload_with(&[("exp", "true")])),
-        MALFORMED,
-    );
-    assert_answer(
-        &forged("{\"alg\":\"HS256\"}", &payload_with(&[("aud", "5")])),
-        MALFORMED,
-    );
+    assert_answer(&forged("{\"alg\":\"HS256\"}", &payload_with(&[("exp", "true")])), MALFORMED);
+    assert_answer(&forged("{\"alg\":\"HS256\"}", &payload_with(&[("aud", "5")])), MALFORMED);
 }
 
 #[test]
@@ -326,14 +220,8 @@ fn a_bad_token_of_an_unknown_key_is_refused_for_what_is_wrong_with_it() {
         assert_answer(&forged(unknown, &payload_with(changes)), expected);
     }
     assert_answer(&with_header(unknown), "ok");
-    assert_answer(
-        &forged(r#"{"alg":"HS256","kid":""}"#, &payload_with(&[("exp", "5")])),
-        KEY_NOT_FOUND,
-    );
-    assert_answer(
-        &forged(r#"{"alg":"HS256","x5t":"zz"}"#, &payload_with(&[("exp", "5")])),
-        KEY_NOT_FOUND,
-    );
+    assert_answer(&forged(r#"{"alg":"HS256","kid":""}"#, &payload_with(&[("exp", "5")])), KEY_NOT_FOUND);
+    assert_answer(&forged(r#"{"alg":"HS256","x5t":"zz"}"#, &payload_with(&[("exp", "5")])), KEY_NOT_FOUND);
     assert_answer(
         &forged(r#"{"alg":"RS256","kid":"zz"}"#, &payload_with(&[("exp", "5")])),
         "The token expired at '01/01/1970 00:00:05'",
@@ -348,33 +236,19 @@ fn unsigned_tokens_and_foreign_algorithms_are_refused() {
         token.truncate(token.rfind('.').unwrap() + 1);
         token
     };
-    for header in [
-        r#"{"alg":"none"}"#,
-        r#"{"alg":"HS256"}"#,
-        "{}",
-        r#"{"alg":"HS256","kid":"zz"}"#,
-    ] {
+    for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, "{}", r#"{"alg":"HS256","kid":"zz"}"#] {
         assert_answer(&unsigned(header), INVALID_SIGNATURE);
     }
-    for algorithm in [
-        "none", "hs256", "HS256 ", "", "RS256", "ES256", "PS512", "EdDSA", "HS384", "HS512", "XX",
-    ] {
+    for algorithm in ["none", "hs256", "HS256 ", "", "RS256", "ES256", "PS512", "EdDSA", "HS384", "HS512", "XX"] {
         assert_answer(&with_header(&format!(r#"{{"alg":"{algorithm}"}}"#)), KEY_NOT_FOUND);
     }
     assert_answer(&with_header("{}"), KEY_NOT_FOUND);
     assert_answer(&with_header(r#"{"alg":null}"#), KEY_NOT_FOUND);
-    for damaged in [
-        format!("{good}x"),
-        format!("{good}!!!"),
-        good[..good.rfind('.').unwrap() + 2].to_owned(),
-    ] {
+    for damaged in [format!("{good}x"), format!("{good}!!!"), good[..good.rfind('.').unwrap() + 2].to_owned()] {
         assert_answer(&damaged, KEY_NOT_FOUND);
     }
     assert_answer(&format!("{good}="), "ok");
-    assert_answer(
-        &token(&payload_with(&[("exp", "5")])),
-        "The token expired at '01/01/1970 00:00:05'",
-    );
+    assert_answer(&token(&payload_with(&[("exp", "5")])), "The token expired at '01/01/1970 00:00:05'");
 }
 
 #[test]
@@ -384,14 +258,9 @@ fn header_values_have_their_types_and_extensions_are_refused() {
             assert_answer(&with_header(&format!(r#"{{"typ":"JWT",{name:?}:{bad}}}"#)), MALFORMED);
         }
     }
-    for (name, value) in [
-        ("kid", "null"),
-        ("typ", "\"x\""),
-        ("cty", "null"),
-        ("zip", "\"x\""),
-        ("enc", "5"),
-        ("jku", "\"https://x\""),
-    ] {
+    for (name, value) in
+        [("kid", "null"), ("typ", "\"x\""), ("cty", "null"), ("zip", "\"x\""), ("enc", "5"), ("jku", "\"https://x\"")]
+    {
         assert_answer(&with_header(&format!(r#"{{"alg":"HS256",{name:?}:{value}}}"#)), "ok");
     }
     // ASP.NET takes no notice of `crit`; RFC 7515 says to refuse the token.
@@ -405,37 +274,17 @@ fn what_is_no_token_has_no_description() {
     for text in ["nonsense", "a.b.c", "..", "...", ".", "a.b", "é.é.é", "\u{0}"] {
         assert_answer_raw(text);
     }
-    for text in [
-        format!("\"{good}\""),
-        format!("x{good}"),
-        format!("{good}.x.y"),
-        format!("{good}.x"),
-        "x".repeat(300_000),
-    ] {
+    for text in
+        [format!("\"{good}\""), format!("x{good}"), format!("{good}.x.y"), format!("{good}.x"), "x".repeat(300_000)]
+    {
         assert_answer_raw(&text);
     }
-    for header in [
-        "x",
-        "[]",
-        "null",
-        "\"\"",
-        "{\"alg\":\"HS256\"",
-        "{\"alg\":\"HS256\"/*x*/}",
-        "\u{feff}{\"alg\":\"HS256\"}",
-        "",
-    ] {
+    for header in
+        ["x", "[]", "null", "\"\"", "{\"alg\":\"HS256\"", "{\"alg\":\"HS256\"/*x*/}", "\u{feff}{\"alg\":\"HS256\"}", ""]
+    {
         assert_answer(&with_header(header), MALFORMED);
     }
-    for payload in [
-        "[]",
-        "null",
-        "5",
-        "{\"\\ud800\":1}",
-        "{\"a\":01}",
-        "{\"a\":1,}",
-        "{,}",
-        "{} {}",
-    ] {
+    for payload in ["[]", "null", "5", "{\"\\ud800\":1}", "{\"a\":01}", "{\"a\":1,}", "{,}", "{} {}"] {
         assert_answer(&token(payload), MALFORMED);
     }
     assert_answer(&token(""), "The token has no expiration");
@@ -449,16 +298,9 @@ fn what_is_no_token_has_no_description() {
 fn assert_answer_raw(text: &str) {
     let jwt = bearer();
     let headers = HeaderMap::new();
-    let query = format!(
-        "access_token={}",
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-    );
-    let request = AuthRequest {
-        path: "/x",
-        query: Some(&query),
-        headers: &headers,
-        is_upgrade_or_sse: true,
-    };
+    let query =
+        format!("access_token={}", percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC));
+    let request = AuthRequest { path: "/x", query: Some(&query), headers: &headers, is_upgrade_or_sse: true };
     assert_eq!(answer(&jwt, &jwt.authenticate(&request)), MALFORMED, "{text}");
 }
 
@@ -468,14 +310,8 @@ fn nesting_and_length_have_limits() {
     assert_answer(&token(&payload(&nested(63))), "ok");
     assert_answer(&token(&payload(&nested(64))), MALFORMED);
     assert_answer(&with_header(&format!("{{\"alg\":\"HS256\",{}}}", nested(63))), "ok");
-    assert_answer(
-        &with_header(&format!("{{\"alg\":\"HS256\",{}}}", nested(64))),
-        MALFORMED,
-    );
-    assert_answer(
-        &token(&payload(&format!("\"a\":\"{}\\\"{}\"", "[".repeat(99), "[".repeat(99)))),
-        "ok",
-    );
+    assert_answer(&with_header(&format!("{{\"alg\":\"HS256\",{}}}", nested(64))), MALFORMED);
+    assert_answer(&token(&payload(&format!("\"a\":\"{}\\\"{}\"", "[".repeat(99), "[".repeat(99)))), "ok");
 
     let long = token(&payload(&format!("\"a\":\"{}\"", "x".repeat(20_000))));
     assert_answer(&long, MALFORMED);
@@ -483,47 +319,4 @@ fn nesting_and_length_have_limits() {
     assert_eq!(answer(&jwt, &authenticate(&jwt, &long)), "ok");
     let jwt = bearer().max_token_bytes(long.len() - 1);
     assert_eq!(answer(&jwt, &authenticate(&jwt, &long)), MALFORMED);
-}
-
-#[test]
-fn details_can_be_left_out() {
-    let jwt = bearer().include_error_details(false);
-    assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), "Bearer");
-    assert_eq!(
-        answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))),
-        "Bearer"
-    );
-}
-
-#[test]
-fn options_that_accept_nothing_or_everything_are_reported() {
-    assert_eq!(bearer().validate(), Ok(()));
-    assert_eq!(
-        JwtBearer::hmac(SECRET).audience("a").validate(),
-        Err(AuthConfigError::NoIssuer)
-    );
-    assert_eq!(
-        JwtBearer::hmac(SECRET).issuer("").audience("a").validate(),
-        Err(AuthConfigError::NoIssuer)
-    );
-    assert_eq!(
-        JwtBearer::hmac(SECRET).issuer("i").validate(),
-        Err(AuthConfigError::NoAudience)
-    );
-    assert_eq!(
-        JwtBearer::hmac(SECRET).issuer("i").audience(" ").validate(),
-        Err(AuthConfigError::NoAudience)
-    );
-    assert_eq!(
-        JwtBearer::hmac(SECRET)
-            .allow_any_issuer()
-            .allow_any_audience()
-            .validate(),
-        Ok(())
-    );
-    assert_eq!(
-        bearer().key(SigningKey::hmac(&SECRET[..31])).validate(),
-        Err(AuthConfigError::ShortSecret)
-    );
-    assert_eq!(bearer().key(SigningKey::hmac(&SECRET[..32])).validate(), Ok(()));
 }

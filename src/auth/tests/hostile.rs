@@ -17,19 +17,14 @@ fn json() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
         let name = prop_oneof![
-            prop::sample::select(vec![
-                "exp", "nbf", "iat", "iss", "aud", "sub", "jti", "alg", "kid", "crit", "role"
-            ])
-            .prop_map(String::from),
+            prop::sample::select(vec!["exp", "nbf", "iat", "iss", "aud", "sub", "jti", "alg", "kid", "crit", "role"])
+                .prop_map(String::from),
             "[a-z]{0,4}",
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::vec((name, inner), 0..6).prop_map(|members| {
-                let members: Vec<_> = members
-                    .iter()
-                    .map(|(name, value)| format!("{name:?}:{value}"))
-                    .collect();
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]
@@ -41,12 +36,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn refused(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
-    let request = AuthRequest {
-        path: "/hubs/x",
-        query,
-        headers,
-        is_upgrade_or_sse: true,
-    };
+    let request = AuthRequest { path: "/hubs/x", query, headers, is_upgrade_or_sse: true };
     let authentication = jwt.authenticate(&request);
     assert!(!matches!(authentication, Authentication::Authenticated(_)));
     assert!(jwt.challenge(authentication.failure()).to_str().is_ok());
@@ -82,7 +72,7 @@ proptest! {
     #[test]
     fn any_changed_byte_spoils_a_token(at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
         let good = token(&payload(r#""sub":"u""#));
-        let mut changed = good.clone().into_bytes();
+        let mut changed = good.into_bytes();
         let at = at.index(changed.len());
         prop_assume!(changed[at] != byte);
         changed[at] = byte;

@@ -34,10 +34,7 @@ fn header_of(algorithm: Algorithm) -> String {
 }
 
 fn verifier(key: SigningKey) -> JwtBearer {
-    JwtBearer::with_key(key)
-        .issuer("https://issuer.test")
-        .audience("signalr-tests")
-        .clock(now)
+    JwtBearer::with_key(key).issuer("https://issuer.test").audience("signalr-tests").clock(now)
 }
 
 #[test]
@@ -64,20 +61,12 @@ fn short_secrets_take_short_hashes_only() {
         let secret = vec![9; length];
         let jwt = verifier(SigningKey::hmac(&secret));
         for (index, algorithm) in ALL[..3].iter().enumerate() {
-            let token = signed(
-                &header_of(*algorithm),
-                &payload(""),
-                *algorithm,
-                &EncodingKey::from_secret(&secret),
-            );
+            let token = signed(&header_of(*algorithm), &payload(""), *algorithm, &EncodingKey::from_secret(&secret));
             let answer = answer(&jwt, &authenticate(&jwt, &token));
             if index < accepted {
                 assert_eq!(answer, "ok");
             } else {
-                assert!(
-                    answer.contains("The signature key was not found"),
-                    "{length} {algorithm:?} {answer}"
-                );
+                assert!(answer.contains("The signature key was not found"), "{length} {algorithm:?} {answer}");
             }
         }
     }
@@ -86,17 +75,9 @@ fn short_secrets_take_short_hashes_only() {
 #[test]
 fn a_public_key_is_no_secret() {
     let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
-    for secret in [
-        RSA_PUBLIC.as_bytes(),
-        RSA_PUBLIC_PKCS1.as_bytes(),
-        RSA_PUBLIC.trim().as_bytes(),
-    ] {
-        let token = signed(
-            &header_of(Algorithm::HS256),
-            &payload(""),
-            Algorithm::HS256,
-            &EncodingKey::from_secret(secret),
-        );
+    for secret in [RSA_PUBLIC.as_bytes(), RSA_PUBLIC_PKCS1.as_bytes(), RSA_PUBLIC.trim().as_bytes()] {
+        let token =
+            signed(&header_of(Algorithm::HS256), &payload(""), Algorithm::HS256, &EncodingKey::from_secret(secret));
         assert!(authenticate(&jwt, &token).failure().is_some());
     }
 }
@@ -108,10 +89,7 @@ fn any_of_several_keys_verifies() {
         .key(SigningKey::ec_pem(P256_PUBLIC).unwrap())
         .key(SigningKey::ec_pem(P384_PUBLIC).unwrap());
     for algorithm in ALL {
-        assert_eq!(
-            answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))),
-            "ok"
-        );
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))), "ok");
         let unknown = format!(r#"{{"alg":"{algorithm:?}","kid":"unknown"}}"#);
         assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &unknown))), "ok");
     }
@@ -122,12 +100,7 @@ fn kid_picks_the_key_alone() {
     let jwt = verifier(SigningKey::hmac([7; 64]).with_kid("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
     let by = |kid: &str, secret: u8| {
         let header = format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
-        let token = signed(
-            &header,
-            &payload(""),
-            Algorithm::HS256,
-            &EncodingKey::from_secret(&[secret; 64]),
-        );
+        let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&[secret; 64]));
         answer(&jwt, &authenticate(&jwt, &token))
     };
     assert_eq!(by("old", 7), "ok");
@@ -139,24 +112,15 @@ fn kid_picks_the_key_alone() {
 
 #[test]
 fn unfit_keys_are_errors() {
-    assert_eq!(
-        SigningKey::rsa_pem(RSA_1024_PUBLIC).unwrap_err(),
-        KeyError::TooSmall { bits: 1024 }
-    );
+    assert_eq!(SigningKey::rsa_pem(RSA_1024_PUBLIC).unwrap_err(), KeyError::TooSmall { bits: 1024 });
     assert_eq!(SigningKey::ec_pem(K256_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
     assert_eq!(SigningKey::ec_pem(P521_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
     for text in ["", "nonsense", P256_PUBLIC, RSA_PRIVATE, &RSA_PUBLIC[..100]] {
-        assert!(
-            matches!(SigningKey::rsa_pem(text), Err(KeyError::Unreadable { .. })),
-            "{text}"
-        );
+        assert!(matches!(SigningKey::rsa_pem(text), Err(KeyError::Unreadable { .. })), "{text}");
         assert!(JwtBearer::rsa_pem(text).is_err());
     }
     for text in ["", "nonsense", RSA_PUBLIC, P256_PRIVATE] {
-        assert!(
-            matches!(SigningKey::ec_pem(text), Err(KeyError::Unreadable { .. })),
-            "{text}"
-        );
+        assert!(matches!(SigningKey::ec_pem(text), Err(KeyError::Unreadable { .. })), "{text}");
         assert!(JwtBearer::ec_pem(text).is_err());
     }
 }
@@ -165,10 +129,7 @@ fn unfit_keys_are_errors() {
 fn keys_are_not_printed() {
     let jwt = bearer().key(SigningKey::rsa_pem(RSA_PUBLIC).unwrap().with_kid("k1"));
     let printed = format!("{jwt:?} {jwt:#?}");
-    assert!(
-        !printed.contains(SECRET) && printed.contains("k1") && printed.contains("HS256"),
-        "{printed}"
-    );
+    assert!(!printed.contains(SECRET) && printed.contains("k1") && printed.contains("HS256"), "{printed}");
     let bytes = format!("{:?}", SECRET.as_bytes());
     assert!(!printed.contains(&bytes[1..40]), "{printed}");
 }

@@ -4,6 +4,7 @@ mod challenges;
 mod claims;
 mod hostile;
 mod keys;
+mod options;
 mod pems;
 mod query;
 mod rules;
@@ -29,10 +30,7 @@ const OTHER_SECRET: &str = "another-32-byte-or-longer-key-000000000000000000";
 const NOW: i64 = 1_800_000_000;
 
 fn bearer() -> JwtBearer {
-    JwtBearer::hmac(SECRET)
-        .issuer("https://issuer.test")
-        .audience("signalr-tests")
-        .clock(now)
+    JwtBearer::hmac(SECRET).issuer("https://issuer.test").audience("signalr-tests").clock(now)
 }
 
 fn now() -> SystemTime {
@@ -49,26 +47,15 @@ fn payload(more: &str) -> String {
 /// The payload of a good token where these claims stand instead; an empty text leaves a claim out.
 fn payload_with(changes: &[(&str, &str)]) -> String {
     let expires = (NOW + 3600).to_string();
-    let good = [
-        ("iss", r#""https://issuer.test""#),
-        ("aud", r#""signalr-tests""#),
-        ("exp", expires.as_str()),
-    ];
-    let kept = good
-        .iter()
-        .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    let good = [("iss", r#""https://issuer.test""#), ("aud", r#""signalr-tests""#), ("exp", expires.as_str())];
+    let kept = good.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
     let members = kept.chain(changes).filter(|(_, value)| !value.is_empty());
     let members: Vec<String> = members.map(|(name, value)| format!("{name:?}:{value}")).collect();
     format!("{{{}}}", members.join(","))
 }
 
 fn token(payload: &str) -> String {
-    signed(
-        r#"{"alg":"HS256","typ":"JWT"}"#,
-        payload,
-        Algorithm::HS256,
-        &EncodingKey::from_secret(SECRET.as_bytes()),
-    )
+    signed(r#"{"alg":"HS256","typ":"JWT"}"#, payload, Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()))
 }
 
 fn signed(header: &str, payload: &str, algorithm: Algorithm, key: &EncodingKey) -> String {
@@ -79,21 +66,13 @@ fn signed(header: &str, payload: &str, algorithm: Algorithm, key: &EncodingKey) 
 }
 
 fn headers(lines: &[&str]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|line| (AUTHORIZATION, line.parse().unwrap()))
-        .collect()
+    lines.iter().map(|line| (AUTHORIZATION, line.parse().unwrap())).collect()
 }
 
 /// A request that carries a token in its header.
 fn authenticate(jwt: &JwtBearer, token: &str) -> Authentication {
     let headers = headers(&[&format!("Bearer {token}")]);
-    let request = AuthRequest {
-        path: "/hubs/clinical",
-        query: None,
-        headers: &headers,
-        is_upgrade_or_sse: false,
-    };
+    let request = AuthRequest { path: "/hubs/clinical", query: None, headers: &headers, is_upgrade_or_sse: false };
     jwt.authenticate(&request)
 }
 

@@ -6,12 +6,7 @@ use crate::auth::{QueryToken, RedactedUri, redact_query, strip_access_token};
 /// Who is found: nobody, a refused token or a user's id.
 fn found(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
     let headers = headers(lines);
-    let request = AuthRequest {
-        path,
-        query: Some(query),
-        headers: &headers,
-        is_upgrade_or_sse: upgrade,
-    };
+    let request = AuthRequest { path, query: Some(query), headers: &headers, is_upgrade_or_sse: upgrade };
     match jwt.authenticate(&request) {
         Authentication::Anonymous => "nobody".into(),
         Authentication::Failed(_) => "refused".into(),
@@ -31,7 +26,7 @@ fn the_header_carries_a_token_after_its_scheme() {
         (&[format!("bearer {t}")], "u"),
         (&[format!("BEARER   {t}  ")], "u"),
         (&[String::new(), format!("Bearer {t}")], "u"),
-        (&[t.clone()], "nobody"),
+        (&[t.to_string()], "nobody"),
         (&[format!("Bearer{t}")], "nobody"),
         (&[format!("Bearer\t{t}")], "nobody"),
         (&[format!("Token {t}")], "nobody"),
@@ -88,10 +83,9 @@ fn the_query_comes_before_the_header_or_after_it() {
     let query = format!("access_token={}", token_of("query"));
     let header = format!("Bearer {}", token_of("header"));
     let bad = "access_token=bad";
-    for (jwt, both, bad_query, bad_header) in [
-        (bearer(), "query", "refused", "query"),
-        (bearer().header_before_query(true), "header", "header", "refused"),
-    ] {
+    for (jwt, both, bad_query, bad_header) in
+        [(bearer(), "query", "refused", "query"), (bearer().header_before_query(true), "header", "header", "refused")]
+    {
         assert_eq!(found(&jwt, "/", &query, &[&header], false), both);
         assert_eq!(found(&jwt, "/", bad, &[&header], false), bad_query);
         assert_eq!(found(&jwt, "/", &query, &["Bearer bad"], false), bad_header);
@@ -132,16 +126,7 @@ fn where_the_query_counts_is_an_option() {
 #[test]
 fn a_header_counts_wherever_the_query_does_not() {
     let header = format!("Bearer {}", token_of("header"));
-    assert_eq!(
-        found(
-            &bearer().query_token(QueryToken::Never),
-            "/x",
-            "access_token=bad",
-            &[&header],
-            true
-        ),
-        "header"
-    );
+    assert_eq!(found(&bearer().query_token(QueryToken::Never), "/x", "access_token=bad", &[&header], true), "header");
 }
 
 #[test]

@@ -4,12 +4,7 @@ use super::*;
 use crate::auth::{Authorize, Decision, Policies, Policy, PolicyError, Rules};
 
 fn doctor() -> User {
-    User::builder()
-        .id("dr-1")
-        .name("Dr One")
-        .role("Doctor")
-        .claim("Department", "icu")
-        .build()
+    User::builder().id("dr-1").name("Dr One").role("Doctor").claim("Department", "icu").build()
 }
 
 fn policies() -> Policies {
@@ -39,23 +34,11 @@ fn each_requirement_has_its_meaning() {
         (Policy::require_user_name("dr one"), false),
         (Policy::require(|user| user.id() == Some("dr-1")), true),
         (Policy::require(|_| false), false),
-        (
-            Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("department")]),
-            true,
-        ),
-        (
-            Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("ward")]),
-            false,
-        ),
-        (
-            Policy::require_role("Doctor").and(Policy::has_claim("department")),
-            true,
-        ),
+        (Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("department")]), true),
+        (Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("ward")]), false),
+        (Policy::require_role("Doctor").and(Policy::has_claim("department")), true),
         (Policy::require_role("Doctor").and(Policy::has_claim("ward")), false),
-        (
-            Policy::require_role("Admin").and(Policy::has_claim("department")),
-            false,
-        ),
+        (Policy::require_role("Admin").and(Policy::has_claim("department")), false),
     ] {
         assert_eq!(policy.allows(&doctor()), allowed, "{policy:?}");
         assert!(!policy.allows(&User::anonymous()), "{policy:?}");
@@ -95,28 +78,14 @@ fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
         (&[Authorize::policy("SameDepartment")], true, false, false),
         (&[Authorize::roles("Admin,Doctor")], true, true, false),
         (&[Authorize::roles(" , Admin ,, Doctor ")], true, true, false),
-        (
-            &[Authorize::roles("Admin"), Authorize::roles("Doctor")],
-            false,
-            true,
-            false,
-        ),
-        (
-            &[Authorize::new(Some("DoctorsOnly"), Some("Admin"))],
-            false,
-            true,
-            false,
-        ),
+        (&[Authorize::roles("Admin"), Authorize::roles("Doctor")], false, true, false),
+        (&[Authorize::new(Some("DoctorsOnly"), Some("Admin"))], false, true, false),
         (&[Authorize::new(None, None)], true, true, false),
         (&[Authorize::policy("Anyone")], true, true, true),
         (&[Authorize::policy("Anyone"), Authorize::user()], true, true, false),
     ] {
         let resolved = policies.method_rules(rules).unwrap();
-        let allowed = (
-            resolved.check(&doctor()),
-            resolved.check(&both),
-            resolved.check(&stranger),
-        );
+        let allowed = (resolved.check(&doctor()), resolved.check(&both), resolved.check(&stranger));
         assert_eq!(allowed, (doctor_may, both_may, stranger_may), "{rules:?}");
         assert_eq!(resolved.is_open(), rules.is_empty());
     }
@@ -138,10 +107,7 @@ fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_
     policies.set_fallback(Policy::require_authenticated_user());
     let rules = |rules: &[Authorize]| policies.endpoint_rules(rules).unwrap();
     assert_eq!(rules(&[Authorize::user()]).decide(&doctor()), Decision::Forbid);
-    assert_eq!(
-        rules(&[Authorize::policy("DoctorsOnly")]).decide(&doctor()),
-        Decision::Allow
-    );
+    assert_eq!(rules(&[Authorize::policy("DoctorsOnly")]).decide(&doctor()), Decision::Allow);
     assert_eq!(rules(&[]).decide(&User::anonymous()), Decision::Challenge);
     assert_eq!(rules(&[]).decide(&doctor()), Decision::Allow);
     assert!(policies.method_rules(&[]).unwrap().is_open());
@@ -150,20 +116,11 @@ fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_
 #[test]
 fn bad_rules_and_policies_are_errors() {
     let resolve = |rule: Authorize| policies().method_rules(&[Authorize::user(), rule]).unwrap_err();
-    assert_eq!(
-        resolve(Authorize::policy("Nobody")),
-        PolicyError::Unknown { name: "Nobody".into() }
-    );
+    assert_eq!(resolve(Authorize::policy("Nobody")), PolicyError::Unknown { name: "Nobody".into() });
     assert_eq!(resolve("".into()), PolicyError::Unknown { name: String::new() });
-    assert_eq!(
-        resolve(String::from("No").into()),
-        PolicyError::Unknown { name: "No".into() }
-    );
+    assert_eq!(resolve(String::from("No").into()), PolicyError::Unknown { name: "No".into() });
     for roles in ["", " ", ",", " , "] {
-        assert_eq!(
-            resolve(Authorize::roles(roles)),
-            PolicyError::NoRoles { roles: roles.into() }
-        );
+        assert_eq!(resolve(Authorize::roles(roles)), PolicyError::NoRoles { roles: roles.into() });
     }
 
     assert_eq!(policies().validate(), Ok(()));
@@ -172,41 +129,26 @@ fn bad_rules_and_policies_are_errors() {
         policies.add(name, policy);
         policies.validate()
     };
-    let duplicate = Err(PolicyError::Duplicate {
-        name: "doctorsONLY".into(),
-    });
+    let duplicate = Err(PolicyError::Duplicate { name: "doctorsONLY".into() });
     assert_eq!(with("doctorsONLY", Policy::require_role("x")), duplicate);
     let impossible = Err(PolicyError::Impossible { name: "x".into() });
     let none: [String; 0] = [];
     assert_eq!(with("x", Policy::require_any_role(none.clone())), impossible);
     assert_eq!(with("x", Policy::require_claim("c", none)), impossible);
     assert_eq!(with("x", Policy::any_of([])), impossible);
-    assert_eq!(
-        with("x", Policy::require_role("a").and(Policy::any_of([Policy::any_of([])]))),
-        impossible
-    );
+    assert_eq!(with("x", Policy::require_role("a").and(Policy::any_of([Policy::any_of([])]))), impossible);
     let mut fallback = policies();
     fallback.set_fallback(Policy::any_of([]));
-    assert_eq!(
-        fallback.validate(),
-        Err(PolicyError::Impossible {
-            name: "fallback".into()
-        })
-    );
+    assert_eq!(fallback.validate(), Err(PolicyError::Impossible { name: "fallback".into() }));
 }
 
 #[test]
 fn impossible_policies_let_nobody_pass() {
     let none: [String; 0] = [];
-    for policy in [
-        Policy::require_any_role(none.clone()),
-        Policy::require_claim("Department", none),
-        Policy::any_of([]),
-    ] {
-        assert!(
-            !policy.allows(&doctor()) && !policy.allows(&User::anonymous()),
-            "{policy:?}"
-        );
+    for policy in
+        [Policy::require_any_role(none.clone()), Policy::require_claim("Department", none), Policy::any_of([])]
+    {
+        assert!(!policy.allows(&doctor()) && !policy.allows(&User::anonymous()), "{policy:?}");
     }
 }
 

@@ -22,10 +22,7 @@ fn every_request_of_the_transcripts_gets_its_answer() {
         challenges += seen.1;
     }
     // So that a change of the format cannot silence this test.
-    assert!(
-        files >= 55 && answers >= 150 && challenges >= 50,
-        "{files} {answers} {challenges}"
-    );
+    assert!(files >= 55 && answers >= 150 && challenges >= 50, "{files} {answers} {challenges}");
 }
 
 /// How many answers were compared, and how many of them were challenges.
@@ -34,7 +31,7 @@ fn replay(transcript: &Value) -> (usize, usize) {
     let (mut tokens, mut requests) = (HashMap::new(), HashMap::new());
     let (mut answers, mut challenges) = (0, 0);
     for event in transcript["events"].as_array().unwrap() {
-        let name = event["as"].as_str().or(event["of"].as_str()).unwrap_or_default();
+        let name = event["as"].as_str().or_else(|| event["of"].as_str()).unwrap_or_default();
         match (event["do"].as_str(), event["see"].as_str()) {
             (Some("token"), _) => {
                 tokens.insert(name, mint(event));
@@ -46,7 +43,7 @@ fn replay(transcript: &Value) -> (usize, usize) {
                 let Some(answer) = requests.remove(name) else { continue };
                 let status = event["status"]
                     .as_u64()
-                    .or(event["refused"].as_u64())
+                    .or_else(|| event["refused"].as_u64())
                     .filter(|status| matches!(status, 401 | 403));
                 let challenge = event["headers"]["www-authenticate"].as_str().map(str::to_owned);
                 answers += 1;
@@ -63,9 +60,7 @@ fn replay(transcript: &Value) -> (usize, usize) {
 fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Option<u64>, Option<String>) {
     let filled = |text: &Value| {
         let text = text.as_str().unwrap().to_owned();
-        tokens
-            .iter()
-            .fold(text, |text, (name, token)| text.replace(&format!("${{{name}}}"), token))
+        tokens.iter().fold(text, |text, (name, token)| text.replace(&format!("${{{name}}}"), token))
     };
     let lines: Vec<String> = match &event["headers"]["authorization"] {
         Value::Null => Vec::new(),
@@ -74,15 +69,8 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
     };
     let headers = headers(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let uri = filled(&event["path"]);
-    let (path, query) = uri
-        .split_once('?')
-        .map_or((&*uri, None), |(path, query)| (path, Some(query)));
-    let authentication = jwt.authenticate(&AuthRequest {
-        path,
-        query,
-        headers: &headers,
-        is_upgrade_or_sse: false,
-    });
+    let (path, query) = uri.split_once('?').map_or((&*uri, None), |(path, query)| (path, Some(query)));
+    let authentication = jwt.authenticate(&AuthRequest { path, query, headers: &headers, is_upgrade_or_sse: false });
     match rules(path, event["method"].as_str()).decide(&authentication.user()) {
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),
@@ -112,10 +100,7 @@ fn rules(path: &str, method: Option<&str>) -> Rules {
 fn mint(event: &Value) -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let mut claims = event["claims"].as_object().cloned().unwrap_or_default();
-    for (name, option, default) in [
-        ("iss", "issuer", "https://issuer.test"),
-        ("aud", "audience", "signalr-tests"),
-    ] {
+    for (name, option, default) in [("iss", "issuer", "https://issuer.test"), ("aud", "audience", "signalr-tests")] {
         match event.get(option) {
             Some(Value::Null) => {}
             Some(value) => _ = claims.insert(name.into(), value.clone()),
@@ -125,10 +110,7 @@ fn mint(event: &Value) -> String {
     match event.get("expiresIn") {
         Some(Value::Null) => {}
         seconds => {
-            _ = claims.insert(
-                "exp".into(),
-                (now + seconds.map_or(3600, |seconds| seconds.as_i64().unwrap())).into(),
-            )
+            _ = claims.insert("exp".into(), (now + seconds.map_or(3600, |seconds| seconds.as_i64().unwrap())).into())
         }
     }
     if let Some(seconds) = event.get("notBefore") {
@@ -137,24 +119,13 @@ fn mint(event: &Value) -> String {
     let algorithm = event["alg"].as_str().unwrap_or("HS256");
     let key = EncodingKey::from_secret(event["key"].as_str().unwrap_or(SECRET).as_bytes());
     let header = format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#);
-    let token = signed(
-        &header,
-        &Value::from(claims).to_string(),
-        algorithm.parse().unwrap_or(Algorithm::HS256),
-        &key,
-    );
-    if algorithm == "none" {
-        token[..=token.rfind('.').unwrap()].into()
-    } else {
-        token
-    }
+    let token = signed(&header, &Value::from(claims).to_string(), algorithm.parse().unwrap_or(Algorithm::HS256), &key);
+    if algorithm == "none" { token[..=token.rfind('.').unwrap()].into() } else { token }
 }
 
 /// Dates as the transcripts have them.
 fn masked(challenge: &str) -> String {
     let is_date = |part: &str| part.len() == 19 && part.chars().all(|c| matches!(c, '0'..='9' | '/' | ':' | ' '));
-    let parts = challenge
-        .split('\'')
-        .map(|part| if is_date(part) { "MM/DD/YYYY hh:mm:ss" } else { part });
+    let parts = challenge.split('\'').map(|part| if is_date(part) { "MM/DD/YYYY hh:mm:ss" } else { part });
     parts.collect::<Vec<_>>().join("'")
 }

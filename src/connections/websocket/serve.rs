@@ -13,9 +13,10 @@ use tokio::net::TcpStream;
 use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use super::super::endpoint::{Endpoint, Exchange};
 use super::super::incoming::{Incoming, Read};
-use super::super::negotiate::TransportType;
 use super::super::table::Entry;
-use super::super::{Body, Connection, RequestInfo};
+use super::super::{Body, Connection};
+use crate::auth::User;
+use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
 /// Answers the upgrade and serves the connection in a task of its own.
@@ -44,7 +45,7 @@ async fn serve(
     endpoint: Arc<Endpoint>,
     entry: Arc<Entry>,
     websocket: HyperWebsocket,
-    user: crate::auth::User,
+    user: User,
     request: Arc<RequestInfo>,
 ) {
     let _release = Release { endpoint: &endpoint, entry: &entry };

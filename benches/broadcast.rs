@@ -1,0 +1,188 @@
+//! What does the whole way over a socket cost? Broadcasts to many WebSockets, calls there and back, and new connections,
+//! all on the loopback interface, with the clients in the same process.
+//!
+//! `cargo bench --bench broadcast`; `-- broadcast` runs a part, `-- --quick` takes less time and says less. For figures of
+//! a server alone, load it from another machine.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use futures_util::{SinkExt, StreamExt};
+use signalr::protocol::{Format, Framer, HubProtocol, Naming, handshake};
+use signalr::{HubContext, SignalR, hub};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+/// How many connections a broadcast goes to.
+const RECEIVERS: [u32; 3] = [1, 100, 1000];
+
+/// How many calls are sent at once where they are not awaited one by one.
+const BURST: usize = 100;
+
+/// Longer than any run: pings would be counted as messages.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Bench;
+
+#[hub]
+impl Bench {
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let runtime = Runtime::new().expect("the system has threads to give");
+    let (addr, hub) = runtime.block_on(serve());
+    broadcast(&mut criterion, &runtime, addr, &hub);
+    echo(&mut criterion, &runtime, addr);
+    connect(&mut criterion, &runtime, addr);
+    criterion.final_summary();
+}
+
+async fn serve() -> (SocketAddr, HubContext<Bench>) {
+    let signalr = SignalR::builder().keep_alive_interval(NEVER).hub("/bench", Bench).build().expect("one hub");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    let hub = signalr.context();
+    tokio::spawn(signalr.serve(listener));
+    (addr, hub)
+}
+
+/// One `send` to all, until the last client has it. Half of the clients speak each format.
+fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub: &HubContext<Bench>) {
+    let mut group = criterion.benchmark_group("broadcast");
+    for receivers in RECEIVERS {
+        let received = Arc::new(Semaphore::new(0));
+        let clients: Vec<_> = runtime.block_on(async {
+            let mut clients = Vec::new();
+            for format in Format::ALL.iter().cycle().copied().take(receivers as usize) {
+                let client = Client::connect(addr, format).await;
+                clients.push(tokio::spawn(client.count(Arc::clone(&received))));
+            }
+            clients
+        });
+        group.throughput(Throughput::Elements(receivers.into()));
+        group.bench_function(BenchmarkId::from_parameter(receivers), |bencher| {
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    hub.clients().all().send("Tick", ("a short text", 42)).await.expect("it can be encoded");
+                    received.acquire_many(receivers).await.expect("it is never closed").forget();
+                });
+            });
+        });
+        runtime.block_on(async {
+            for client in clients {
+                client.abort();
+                // Its socket is gone when its task is.
+                let _ = client.await;
+            }
+            while hub.connection_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+    group.finish();
+}
+
+/// Calls there and back on one connection: one at a time, and many at once.
+fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
+    let mut group = criterion.benchmark_group("echo");
+    for (format, calls) in Format::ALL.iter().flat_map(|format| [(*format, 1), (*format, BURST)]) {
+        let mut client = runtime.block_on(Client::connect(addr, format));
+        let mut messages = Vec::new();
+        for _ in 0..calls {
+            client.protocol.write_invocation(&mut messages, Some("1"), "Echo", &("a short text",)).expect("a text");
+        }
+        group.throughput(Throughput::Elements(calls as u64));
+        group.bench_function(BenchmarkId::new(format.name(), calls), |bencher| {
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    client.send(&messages).await;
+                    let mut answers = 0;
+                    while answers < calls {
+                        answers += client.receive().await.expect("the server goes on");
+                    }
+                });
+            });
+        });
+    }
+    group.finish();
+}
+
+/// TCP, upgrade and handshake, without negotiation.
+fn connect(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
+    criterion.bench_function("connect", |bencher| {
+        bencher.iter(|| runtime.block_on(Client::connect(addr, Format::Json)));
+    });
+}
+
+/// The least that a client needs.
+struct Client {
+    socket: WebSocketStream<TcpStream>,
+    protocol: HubProtocol,
+    framer: Framer,
+}
+
+impl Client {
+    /// Connects, and waits until the server has said yes.
+    async fn connect(addr: SocketAddr, format: Format) -> Self {
+        let stream = TcpStream::connect(addr).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a TCP socket");
+        // Reset at its end instead of waiting there: a run makes more connections than there are ports.
+        stream.set_zero_linger().expect("a TCP socket");
+        // As it comes, a client of 128 KiB would be measured, a thousand times.
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let url = format!("ws://{addr}/bench");
+        let (socket, _) =
+            client_async_with_config(url, stream, Some(config)).await.expect("the server takes WebSockets");
+        let protocol = HubProtocol::new(format, Naming::Serde);
+        let mut client = Self { socket, protocol, framer: Framer::new(Format::Json, None) };
+        let mut request = Vec::new();
+        handshake::write_request(&mut request, format.name(), 1);
+        let request = String::from_utf8(request).expect("handshakes are text");
+        client.socket.send(Message::text(request)).await.expect("the server reads");
+        assert_eq!(client.receive().await, Some(1), "one answer to the handshake");
+        client.framer = Framer::new(format, None);
+        client
+    }
+
+    async fn send(&mut self, messages: &[u8]) {
+        let message = if self.protocol.format().is_binary() {
+            Message::binary(messages.to_vec())
+        } else {
+            Message::text(str::from_utf8(messages).expect("JSON is text"))
+        };
+        self.socket.send(message).await.expect("the server reads");
+    }
+
+    /// How many hub messages the next WebSocket message completes.
+    async fn receive(&mut self) -> Option<usize> {
+        let message = self.socket.next().await?.ok()?;
+        let bytes = message.into_data();
+        let mut input = &bytes[..];
+        let mut count = 0;
+        while self.framer.next(&mut input).ok()?.is_some() {
+            count += 1;
+        }
+        Some(count)
+    }
+
+    /// Adds a permit for every hub message.
+    async fn count(mut self, received: Arc<Semaphore>) {
+        while let Some(count) = self.receive().await {
+            received.add_permits(count);
+        }
+    }
+}
