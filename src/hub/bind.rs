@@ -73,6 +73,9 @@ tuples! {
 }
 
 /// Binds `arguments` to `P`, or says in ASP.NET's words what does not fit.
+///
+/// Never inlined: the code for one list of types is much, and hubs have many methods with the same.
+#[inline(never)]
 pub(crate) fn bind<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
     arguments.bind_with(P::COUNT, || Tuple(PhantomData))
 }

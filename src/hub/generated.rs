@@ -10,6 +10,7 @@ use super::caller::Caller;
 use super::error::HubResult;
 use super::methods::{Invocation, Reply};
 pub use crate::future::BoxFuture;
+use crate::protocol::HubProtocol;
 pub use crate::protocol::{RawArguments, ReadError};
 
 /// Binds the arguments of a call.
@@ -56,9 +57,17 @@ pub fn parts<H>(invocation: &Invocation<H>) -> (&Arc<H>, &Caller<H>) {
 
 /// Encodes what a method returned, if the client waits for it.
 pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) -> HubResult<Reply> {
-    let Some(id) = &invocation.id else { return Ok(Reply(None)) };
+    match &invocation.id {
+        Some(id) => encode(invocation.caller.connection.protocol, id, value),
+        None => Ok(Reply(None)),
+    }
+}
+
+/// Never inlined, so that there is one copy for a type of value and not one for a method.
+#[inline(never)]
+fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
     let mut message = Vec::with_capacity(64);
-    invocation.caller.connection.protocol.write_result(&mut message, id, value)?;
+    protocol.write_result(&mut message, id, value)?;
     Ok(Reply(Some(message)))
 }
 
