@@ -1,40 +1,142 @@
 //! The tasks of a server, and their end.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Owns every task that serves connections, so that a shutdown can wait for them and cut who is left.
-#[derive(Clone, Debug)]
+///
+/// The tasks themselves know nothing of it: nothing is polled beside them.
+#[derive(Clone)]
 pub(crate) struct Tasks {
-    tracker: TaskTracker,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    running: Mutex<HashMap<u64, AbortHandle>>,
+    next: AtomicU64,
+    none_left: Notify,
     stop: CancellationToken,
 }
 
 impl Tasks {
-    /// `stop` ends all of them.
+    /// `stop` is for the tasks of the server itself, which are not among these.
     pub(crate) fn new(stop: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), stop }
+        let inner = Inner { running: Mutex::default(), next: AtomicU64::new(0), none_left: Notify::new(), stop };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.tracker.spawn(async move {
-            stop.run_until_cancelled_owned(task).await;
+        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let leave = Leave { inner: Arc::clone(&self.inner), id };
+        // Under the lock, so that a task that ends at once finds itself on the list.
+        let mut running = self.inner.running();
+        let handle = tokio::spawn(async move {
+            let _leave = leave;
+            task.await;
         });
+        running.insert(id, handle.abort_handle());
     }
 
     pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.stop
+        &self.inner.stop
     }
 
     /// Waits until all have ended, at most for `grace`; then ends who is left.
     pub(crate) async fn finish(&self, grace: Duration) {
-        self.tracker.close();
         // Whether they ended by themselves or not, nobody is left after this.
-        let _ = tokio::time::timeout(grace, self.tracker.wait()).await;
-        self.stop.cancel();
-        self.tracker.wait().await;
+        let _ = tokio::time::timeout(grace, self.inner.ended()).await;
+        self.inner.stop.cancel();
+        self.abort();
+        self.inner.ended().await;
+    }
+
+    /// Ends all of them.
+    pub(crate) fn abort(&self) {
+        let running: Vec<_> = self.inner.running().values().cloned().collect();
+        for task in running {
+            task.abort();
+        }
+    }
+}
+
+impl Inner {
+    async fn ended(&self) {
+        loop {
+            let none_left = self.none_left.notified();
+            if self.running().is_empty() {
+                return;
+            }
+            none_left.await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a task off the list, however it ends.
+struct Leave {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let mut running = self.inner.running();
+        running.remove(&self.id);
+        if running.is_empty() {
+            self.inner.none_left.notify_waiters();
+        }
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").field("running", &self.inner.running().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_ends_in_time_is_waited_for_and_the_others_are_cut() {
+        let tasks = Tasks::new(CancellationToken::new());
+        let (done, cut) = (Arc::new(()), Arc::new(()));
+        let held = Arc::clone(&done);
+        tasks.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(held);
+        });
+        let held = Arc::clone(&cut);
+        tasks.spawn(async move {
+            pending::<()>().await;
+            drop(held);
+        });
+        let started = tokio::time::Instant::now();
+        tasks.finish(Duration::from_secs(5)).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+        assert_eq!((Arc::strong_count(&done), Arc::strong_count(&cut)), (1, 1));
+        assert!(tasks.stop().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_tasks_the_end_comes_at_once() {
+        let tasks = Tasks::new(CancellationToken::new());
+        tasks.spawn(async {});
+        let started = tokio::time::Instant::now();
+        tasks.finish(Duration::from_secs(5)).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

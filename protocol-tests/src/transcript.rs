@@ -273,7 +273,7 @@ impl Opening {
 
 impl<'a> Body<'a> {
     pub(crate) fn of(text: Option<&'a str>, bytes: Option<&'a [u8]>) -> Option<Self> {
-        text.map(Body::Text).or(bytes.map(Body::Bytes))
+        text.map(Body::Text).or_else(|| bytes.map(Body::Bytes))
     }
 }
 
@@ -289,7 +289,7 @@ impl HeaderLines {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
-    let read = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let read = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>();
     read().map_err(|error| ReadError::Io(folder.to_owned(), error))
 }
 

@@ -105,8 +105,8 @@ impl Endpoint {
             }
         };
         match self.bind(&entry, TransportType::WebSockets) {
-            Ok(()) => websocket::open(self, exchange, entry),
-            Err(refusal) => refusal,
+            Ok(()) => websocket::open(self, exchange, &entry),
+            Err(refusal) => refusal.into(),
         }
     }
 
@@ -114,13 +114,13 @@ impl Endpoint {
     fn open_http(&self, exchange: &Exchange, transport: TransportType) -> Response<Body> {
         let entry = match self.lookup(exchange) {
             Ok(entry) => entry,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.into(),
         };
         if !self.options.transports.contains(transport) {
-            return not_offered(transport);
+            return not_offered(transport).into();
         }
         match entry.transport() {
-            Some(bound) if bound != transport => plain(StatusCode::BAD_REQUEST, CHANGED_TRANSPORT),
+            Some(bound) if bound != transport => CHANGED_TRANSPORT.into(),
             _ => not_there_yet(),
         }
     }
@@ -131,32 +131,32 @@ impl Endpoint {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
             }
             Ok(_) => not_there_yet(),
-            Err(refusal) => refusal,
+            Err(refusal) => refusal.into(),
         }
     }
 
     fn terminate(&self, exchange: &Exchange) -> Response<Body> {
         match self.lookup(exchange) {
             Ok(_) => plain(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint."),
-            Err(refusal) => refusal,
+            Err(refusal) => refusal.into(),
         }
     }
 
-    fn lookup(&self, exchange: &Exchange) -> Result<Arc<Entry>, Response<Body>> {
+    fn lookup(&self, exchange: &Exchange) -> Result<Arc<Entry>, Refusal> {
         let Some(token) = query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty()) else {
-            return Err(plain(StatusCode::BAD_REQUEST, "Connection ID required"));
+            return Err(Refusal(StatusCode::BAD_REQUEST, "Connection ID required"));
         };
-        self.table.find(self.index, &token).ok_or_else(|| plain(StatusCode::NOT_FOUND, UNKNOWN_ID))
+        self.table.find(self.index, &token).ok_or(Refusal(StatusCode::NOT_FOUND, UNKNOWN_ID))
     }
 
     /// `aspnet: HttpConnectionDispatcher.EnsureConnectionState`.
-    fn bind(&self, entry: &Entry, transport: TransportType) -> Result<(), Response<Body>> {
+    fn bind(&self, entry: &Entry, transport: TransportType) -> Result<(), Refusal> {
         if !self.options.transports.contains(transport) {
             return Err(not_offered(transport));
         }
         entry.bind(transport).map_err(|bound| match bound == transport {
-            true => plain(StatusCode::CONFLICT, ""),
-            false => plain(StatusCode::BAD_REQUEST, CHANGED_TRANSPORT),
+            true => Refusal(StatusCode::CONFLICT, ""),
+            false => CHANGED_TRANSPORT,
         })
     }
 
@@ -165,8 +165,18 @@ impl Endpoint {
     }
 }
 
+/// Why a request gets no further, as plain text.
+#[derive(Clone, Copy, Debug)]
+struct Refusal(StatusCode, &'static str);
+
+impl From<Refusal> for Response<Body> {
+    fn from(Refusal(status, text): Refusal) -> Self {
+        plain(status, text)
+    }
+}
+
 const UNKNOWN_ID: &str = "No Connection with that ID";
-const CHANGED_TRANSPORT: &str = "Cannot change transports mid-connection";
+const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
 /// Whether a request opens a WebSocket or a stream of events, where browsers cannot set a header.
 pub(crate) fn is_stream(parts: &Parts) -> bool {
@@ -197,15 +207,13 @@ fn json(body: Bytes) -> Response<Body> {
     response
 }
 
-fn not_offered(transport: TransportType) -> Response<Body> {
-    plain(
-        StatusCode::NOT_FOUND,
-        match transport {
-            TransportType::WebSockets => "WebSockets transport not supported by this end point type",
-            TransportType::ServerSentEvents => "ServerSentEvents transport not supported by this end point type",
-            TransportType::LongPolling => "LongPolling transport not supported by this end point type",
-        },
-    )
+fn not_offered(transport: TransportType) -> Refusal {
+    let text = match transport {
+        TransportType::WebSockets => "WebSockets transport not supported by this end point type",
+        TransportType::ServerSentEvents => "ServerSentEvents transport not supported by this end point type",
+        TransportType::LongPolling => "LongPolling transport not supported by this end point type",
+    };
+    Refusal(StatusCode::NOT_FOUND, text)
 }
 
 fn not_there_yet() -> Response<Body> {

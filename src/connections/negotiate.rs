@@ -127,8 +127,7 @@ fn offer(transport: TransportType) -> &'static str {
 mod tests {
     use super::*;
 
-    const OFFER: Offer =
-        Offer { transports: Transports::all(), minimum_version: 0, allow_stateful_reconnects: true };
+    const OFFER: Offer = Offer { transports: Transports::all(), minimum_version: 0, allow_stateful_reconnects: true };
 
     fn version(query: &str) -> Result<i32, String> {
         match negotiate(Some(query), &OFFER) {
@@ -152,15 +151,51 @@ mod tests {
     #[test]
     fn versions_are_integers_as_csharp_reads_them() {
         for text in [
-            "1", "%201", "1%20", "%091%0a", "%0b%0c%0d1", "1%00", "1%00%00", "1%20%00", "+1", "%2B1", "0001",
-            "00000000000000000000000000001", "%201%20", "2147483647", "2",
+            "1",
+            "%201",
+            "1%20",
+            "%091%0a",
+            "%0b%0c%0d1",
+            "1%00",
+            "1%00%00",
+            "1%20%00",
+            "+1",
+            "%2B1",
+            "0001",
+            "00000000000000000000000000001",
+            "%201%20",
+            "2147483647",
+            "2",
         ] {
             assert_eq!(version(&format!("negotiateVersion={text}")), Ok(1), "{text}");
         }
         for text in [
-            "", "abc", "%00", "1%00%20", "%001", "-", "%2B", "--1", "%2B-1", "-%201", "1e0", "1,0", "1.0", "1_0", "0x1",
-            "2147483648", "-2147483649", "%C2%A01", "%E2%88%921", "%D9%A1", "1%C2%A0", "(1)", "%2500", "1%85",
-            "1%C2%85", "%1c1",
+            "",
+            "abc",
+            "%00",
+            "1%00%20",
+            "%001",
+            "-",
+            "%2B",
+            "--1",
+            "%2B-1",
+            "-%201",
+            "1e0",
+            "1,0",
+            "1.0",
+            "1_0",
+            "0x1",
+            "2147483648",
+            "-2147483649",
+            "%C2%A01",
+            "%E2%88%921",
+            "%D9%A1",
+            "1%C2%A0",
+            "(1)",
+            "%2500",
+            "1%85",
+            "1%C2%85",
+            "%1c1",
         ] {
             assert_eq!(version(&format!("negotiateVersion={text}")), Err(NOT_AN_INTEGER.to_owned()), "{text}");
         }
@@ -191,7 +226,9 @@ mod tests {
     #[test]
     fn stateful_reconnect_is_asked_for_by_a_boolean() {
         let asked = |query: &str| negotiate(Some(query), &OFFER);
-        for text in ["true", "TRUE", "True", "%20true", "true%00", "%00true", "%00%20true%20%00", "%C2%A0true", "true%0a"] {
+        for text in
+            ["true", "TRUE", "True", "%20true", "true%00", "%00true", "%00%20true%20%00", "%C2%A0true", "true%0a"]
+        {
             let accepted = Negotiation::Accepted { version: 0, stateful_reconnect: true };
             assert_eq!(asked(&format!("useStatefulReconnect={text}")), accepted, "{text}");
         }
@@ -236,10 +273,7 @@ mod tests {
             r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
         );
         assert_eq!(body.response_body(Some(ids()), Transports::LONG_POLLING), expected);
-        assert_eq!(
-            body.response_body(None, Transports::none()),
-            r#"{"negotiateVersion":0,"availableTransports":[]}"#
-        );
+        assert_eq!(body.response_body(None, Transports::none()), r#"{"negotiateVersion":0,"availableTransports":[]}"#);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 use crate::origin::{ConnectionId, ConnectionToken};
 use crate::origin::TransportType;
@@ -134,7 +133,7 @@ impl Table {
     fn start(self: &Arc<Self>) {
         self.started.call_once(|| {
             self.flushers.start(self.tasks.stop());
-            tokio::spawn(sweep(Arc::downgrade(self), self.tasks.stop().clone()));
+            tokio::spawn(sweep(Arc::downgrade(self), self.tasks.clone()));
         });
     }
 
@@ -158,13 +157,15 @@ impl Table {
     }
 }
 
-async fn sweep(table: Weak<Table>, stop: CancellationToken) {
+/// Runs until the server is gone, and takes the connections along then.
+async fn sweep(table: Weak<Table>, tasks: Tasks) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let Some(table) = table.upgrade() else { return };
+    while tasks.stop().run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(table) = table.upgrade() else { break };
         table.visit(Instant::now());
     }
+    tasks.abort();
 }
 
 impl Entry {

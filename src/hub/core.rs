@@ -22,9 +22,15 @@ pub(crate) struct HubCore<H> {
 
 /// Tells the id of a user (C#: `IUserIdProvider`).
 #[derive(Clone)]
-pub(crate) struct UserId(pub(crate) Arc<dyn Fn(&User) -> Option<String> + Send + Sync>);
+pub(crate) struct UserId(Arc<TellUserId>);
+
+type TellUserId = dyn Fn(&User) -> Option<String> + Send + Sync;
 
 impl UserId {
+    pub(crate) fn new(tell: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
     pub(crate) fn of(&self, user: &User) -> Option<Box<str>> {
         (self.0)(user).map(Into::into)
     }
@@ -33,7 +39,7 @@ impl UserId {
 impl Default for UserId {
     /// The first claim of type `nameidentifier` (`aspnet: DefaultUserIdProvider`).
     fn default() -> Self {
-        Self(Arc::new(|user| user.id().map(str::to_owned)))
+        Self::new(|user| user.id().map(str::to_owned))
     }
 }
 

@@ -18,7 +18,7 @@ pub use context::{Groups, HubContext, SendError};
 pub(crate) use context::Shared;
 pub(crate) use core::{HubCore, UserId};
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
-pub(crate) use methods::{Kind, MethodTable, TableError};
+pub(crate) use methods::{Kind, Method, MethodTable, TableError};
 pub use methods::{Invocation, MethodOptions, Methods, Reply};
 pub use proxy::{AnyClient, HubClient, Many, Proxy, Single};
 

@@ -126,12 +126,6 @@ impl ConnectionHandle {
     pub(crate) async fn aborted(&self) {
         self.aborted.get_or_init(CancellationToken::new).cancelled().await;
     }
-
-    /// Whether it is in `group`.
-    #[cfg(test)]
-    pub(crate) fn is_in(&self, group: &str) -> bool {
-        lock(&self.groups).names.contains(group)
-    }
 }
 
 impl fmt::Debug for ConnectionHandle {

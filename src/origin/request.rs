@@ -128,7 +128,7 @@ fn cookie<'l>(line: Cow<'l, str>, name: &str) -> Option<Cow<'l, str>> {
 
 fn cookie_value<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let pairs = line.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(other, _)| query::same_name(other.trim(), name)).map(|(_, value)| value.trim()).last()
+    pairs.filter(|(other, _)| query::same_name(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
 }
 
 /// Names only: values and queries may be secret.
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn cookies_are_found_in_any_line() {
-        let info = info(&[("cookie", b"a=1; B=x%20y+z;c"), ("cookie", b"a=2;e==;f=\"q\""), ("cookie", b" d = \xff ")], None);
+        let info =
+            info(&[("cookie", b"a=1; B=x%20y+z;c"), ("cookie", b"a=2;e==;f=\"q\""), ("cookie", b" d = \xff ")], None);
         assert_eq!(info.cookie("a").as_deref(), Some("2"));
         assert_eq!(info.cookie("b").as_deref(), Some("x y+z"));
         assert_eq!(info.cookie("c"), None);

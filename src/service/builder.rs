@@ -74,7 +74,7 @@ impl Builder {
     /// Tells the id of a user, by which `clients().user(id)` finds their connections (C#: `IUserIdProvider`). By default
     /// the first claim of type `nameidentifier`, which is a token's `sub`. Asked once a connection.
     pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.user_id = UserId(Arc::new(id));
+        self.user_id = UserId::new(id);
         self
     }
 

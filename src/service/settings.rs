@@ -21,8 +21,7 @@ macro_rules! settings {
         impl Settings {
             /// What holds for a hub: its own settings, else the server's, else the defaults.
             fn resolve(&self, server: &Self) -> Resolved {
-                let either = |own: &Self| own.clone();
-                let (own, server) = (either(self), either(server));
+                let (own, server) = (self.clone(), server.clone());
                 Resolved { $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)* }
             }
         }
@@ -33,7 +32,7 @@ macro_rules! settings {
 
         /// Options for all hubs; what a hub sets itself comes first.
         impl Builder {
-            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $type) -> Self {
+            $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.settings.$name = Some(value);
                 self
             })*
@@ -41,7 +40,7 @@ macro_rules! settings {
 
         /// Options of this hub.
         impl<H: Hub> EndpointBuilder<H> {
-            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $type) -> Self {
+            $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.endpoint.settings.$name = Some(value);
                 self
             })*

@@ -1,13 +1,15 @@
 //! One message in: which call it is, whether it may be made, and when.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
 
 use super::call::{RunningCall, fail};
 use super::close::End;
-use crate::hub::{Caller, Hub, HubCore, Invocation, Kind};
+use crate::auth::Rules;
+use crate::hub::{Caller, Hub, HubCore, Invocation, Kind, Method};
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::protocol::{self, HubMessage, ProtocolError, ReadError};
 
@@ -67,8 +69,19 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     pub(super) fn message(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Result<(), End> {
         let connection = self.connection();
         let protocol = connection.protocol;
-        match protocol.parse(frame, |method| self.core.methods.find(method).is_some()).map_err(End::Failed)? {
-            Some(HubMessage::Invocation(invocation)) => self.invoke(cx, &invocation)?,
+        // What parsing has to look up is, but for odd messages, what is called then.
+        let found = Cell::new(None);
+        let find = |name: &str| {
+            if found.get().is_none_or(|(method, _): &(Method<H>, Rules)| method.name != name) {
+                found.set(self.core.methods.find(name));
+            }
+            found.get()
+        };
+        match protocol.parse(frame, |name| find(name).is_some()).map_err(End::Failed)? {
+            Some(HubMessage::Invocation(invocation)) => {
+                let method = find(&invocation.target);
+                self.invoke(cx, &invocation, method)?;
+            },
             Some(HubMessage::Ping) => connection.set(Flags::PINGED),
             Some(HubMessage::Close { error, .. }) => return Err(End::ClientClosed(error.map(Cow::into_owned))),
             Some(HubMessage::StreamItem { id, item_first: true, .. }) => {
@@ -82,9 +95,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     }
 
     /// In ASP.NET's order but for one thing: authorization comes before the arguments are read.
-    fn invoke(&mut self, cx: &mut Context<'_>, call: &protocol::Invocation<'_>) -> Result<(), End> {
+    fn invoke(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: &protocol::Invocation<'_>,
+        found: Option<&(Method<H>, Rules)>,
+    ) -> Result<(), End> {
         let target = &*call.target;
-        let Some((method, rules)) = self.core.methods.find(target) else {
+        let Some((method, rules)) = found else {
             tracing::debug!(target: "signalr::hub", method = target, connection = %self.connection().id, "unknown method");
             self.refuse(call, &format!(
                 "Failed to invoke '{target}' due to an error on the server. HubException: Method does not exist."

@@ -59,7 +59,7 @@ pub(super) fn request(
     if let Some(headers) = request.headers_mut() {
         let length = match &body {
             Some(body) => Some(body.len()),
-            None if opening.method == Method::GET => None,
+            None if opening.method == Method::GET.as_str() => None,
             None => Some(0),
         };
         if let Some(length) = length {

@@ -24,6 +24,7 @@ pub(crate) struct Peer {
     next: Option<Message>,
     opened: Option<Map<String, Value>>,
     ended: Option<Map<String, Value>>,
+    is_websocket: bool,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -56,20 +57,28 @@ impl Peer {
     {
         let (reports, arrivals) = unbounded_channel();
         let (orders, to_send) = unbounded_channel();
+        let run = run(Reports(reports), to_send);
         Self {
             arrivals,
+            // Only a WebSocket keeps the end that takes orders.
+            is_websocket: !orders.is_closed(),
             orders,
             splitter: Splitter::new(Mode::Json),
             next: None,
             opened: None,
             ended: None,
-            _task: AbortOnDropHandle::new(tokio::spawn(run(Reports(reports), to_send))),
+            _task: AbortOnDropHandle::new(tokio::spawn(run)),
         }
     }
 
     /// Splits what has not been seen yet in another way.
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.splitter.set_mode(mode);
+    }
+
+    /// Whether messages can be sent on it.
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.is_websocket
     }
 
     /// Sends a WebSocket message, unless the connection is over.

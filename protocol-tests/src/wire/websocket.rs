@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::http::{builder, exchange, kept, refusal};
+use super::http::{builder, exchange, refusal};
 use super::peer::{Arrival, Reports};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;

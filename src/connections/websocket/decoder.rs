@@ -100,6 +100,9 @@ impl Decoder {
 
     /// Takes a header, or the part of it that is there: `false` then.
     fn begin_frame(&mut self, input: &mut &mut [u8]) -> Result<bool, CloseCode> {
+        if input.is_empty() {
+            return Ok(false);
+        }
         let kept = self.partial.len();
         let parsed = if kept == 0 {
             parse(input)?

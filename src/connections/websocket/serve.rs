@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response};
 use hyper::upgrade::Upgraded;
 use hyper_tungstenite::HyperWebsocket;
@@ -20,24 +21,33 @@ use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
 /// Answers the upgrade and serves the connection in a task of its own.
-pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
     let info = Arc::new(RequestInfo::new(&exchange.parts, exchange.query.as_deref(), exchange.peer_addr));
     let mut request = Request::from_parts(exchange.parts, ());
+    settle_lists(request.headers_mut());
     // The socket is taken out of this wrapper at once, so it needs no buffers.
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            let connection = serve(Arc::clone(endpoint), Arc::clone(&entry), websocket, exchange.user, info);
+            let connection = serve(Arc::clone(endpoint), Arc::clone(entry), websocket, exchange.user, info);
             endpoint.table.spawn(connection);
             response.map(|_| Body::default())
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
-            endpoint.table.release(&entry);
+            endpoint.table.release(entry);
             let mut response = Response::new(Body::default());
             *response.status_mut() = http::StatusCode::BAD_REQUEST;
             response
         }
+    }
+}
+
+/// The request is checked by ASP.NET's rules already, which read lists; the upgrade looks at first lines alone.
+fn settle_lists(headers: &mut HeaderMap) {
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if let Some(key) = headers.get_all(SEC_WEBSOCKET_KEY).iter().find(|key| !key.is_empty()).cloned() {
+        headers.insert(SEC_WEBSOCKET_KEY, key);
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
         for cut in ["\u{e9}", "€", "😀"].map(str::as_bytes) {
             for length in 1..cut.len() {
                 assert_eq!(read(&[&cut[..length]]), (true, false));
-                assert_eq!(read(&[&cut[..length], b"a"]).0, false);
+                assert!(!read(&[&cut[..length], b"a"]).0);
             }
         }
     }
