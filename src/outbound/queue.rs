@@ -276,6 +276,11 @@ impl Outbound {
         self.wake_all(state);
     }
 
+    /// Whether the transport is gone.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.lock().phase == Phase::Broken
+    }
+
     /// How long one write has been under way.
     pub(crate) fn stalled_for(&self, now: Instant) -> Duration {
         self.lock().stalled.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))

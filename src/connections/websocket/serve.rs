@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response};
@@ -78,11 +79,16 @@ async fn serve(
     };
     let mut served = endpoint.accept.accept(connection).await;
     outbound.finish(close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
-    let goodbye = async {
-        poll_fn(|cx| outbound.poll_drained(cx)).await;
-        // The client's own Close frame; anything else it still sends is not heard.
-        while let Read::Data = poll_fn(|cx| served.incoming.poll_read(cx, &mut |_, _| {})).await {}
-    };
+    let goodbye = poll_fn(|cx| {
+        ready!(outbound.poll_drained(cx));
+        // The client's own Close frame; anything else it still sends is not heard. A client that was cut sends none.
+        while !outbound.is_broken() {
+            if let Read::End(_) = ready!(served.incoming.poll_read(cx, &mut |_, _| {})) {
+                break;
+            }
+        }
+        Poll::Ready(())
+    });
     // Whether it came or the time is up, the socket closes now.
     let _ = tokio::time::timeout(endpoint.options.close_timeout, goodbye).await;
     outbound.break_off();
