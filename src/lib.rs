@@ -1,4 +1,4 @@
-//! A SignalR server: hubs that unmodified `@microsoft/signalr` clients connect to, as they would to ASP.NET Core.
+#![doc = include_str!("../README.md")]
 
 mod connections;
 mod future;

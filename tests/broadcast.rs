@@ -1,6 +1,7 @@
 //! What reaches many connections at once: encoded once for each format, in order, and held up by nobody.
 
 #![cfg(feature = "messagepack")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[expect(dead_code, reason = "each suite needs a part of it")]
 mod support;
@@ -101,7 +102,13 @@ async fn every_connection_gets_broadcasts_in_the_order_of_their_sends() {
     let padding = "x".repeat(200);
     for n in 0..COUNT {
         // Some are merged with others, some are frames of their own, and some fill the queue.
-        let padding = if n % 50 == 0 { padding.repeat(100) } else if n % 3 == 0 { String::new() } else { padding.clone() };
+        let padding = if n % 50 == 0 {
+            padding.repeat(100)
+        } else if n % 3 == 0 {
+            String::new()
+        } else {
+            padding.clone()
+        };
         within(board.clients().all().send("Posted", (n, padding))).await.unwrap();
     }
     for reader in readers {

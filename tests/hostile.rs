@@ -1,6 +1,7 @@
 //! Input that no client sends: each ends as it does in ASP.NET, and the server goes on.
 
 #![cfg(feature = "messagepack")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[expect(dead_code, reason = "each suite needs a part of it")]
 mod support;
@@ -90,7 +91,8 @@ async fn malformed_json_ends_in_the_close_message_of_aspnet() {
 async fn malformed_messagepack_ends_in_the_close_message_of_aspnet() {
     const TOO_LONG_TO_FRAME: &str = "FormatException: Messages over 2GB in size are not supported.";
     const END: &str = "EndOfStreamException: Attempted to read past the end of the stream.";
-    let unexpected = |code: &str| format!("MessagePackSerializationException: Unexpected msgpack code {code} encountered.");
+    let unexpected =
+        |code: &str| format!("MessagePackSerializationException: Unexpected msgpack code {code} encountered.");
     let (nil, unused) = (unexpected("192 (nil)"), unexpected("193 ((never used))"));
     let cases = [
         (vec![0xff; 10], TOO_LONG_TO_FRAME),
@@ -176,7 +178,11 @@ async fn a_frame_without_an_end_carries_calls_until_one_is_too_large() {
         assert_eq!(client.next().await, Some(answer.clone()));
         call.extend_from_within(..);
         call.extend([0xff; LIMIT + 1].map(|byte| if format.is_binary() { byte & 0x03 | 0x80 } else { b' ' }));
-        let end = if format.is_binary() { "FormatException: Messages over 2GB in size are not supported." } else { TOO_LARGE };
+        let end = if format.is_binary() {
+            "FormatException: Messages over 2GB in size are not supported."
+        } else {
+            TOO_LARGE
+        };
         within(client.socket().write_all(&call)).await.unwrap();
         for _ in 0..2 {
             assert_eq!(client.next().await, Some(answer.clone()));

@@ -3,6 +3,8 @@
 //! Clients are plain sockets of the standard library, which have nothing there, so all of it is the server's. It stands
 //! alone, since the allocator counts for the whole process.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -32,11 +34,7 @@ impl Idle {
 #[test]
 fn an_idle_websocket_holds_less_than_4_kib() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let signalr = SignalR::builder()
-        .keep_alive_interval(Duration::from_secs(3600))
-        .hub("/idle", Idle)
-        .build()
-        .unwrap();
+    let signalr = SignalR::builder().keep_alive_interval(Duration::from_secs(3600)).hub("/idle", Idle).build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let addr = listener.local_addr().unwrap();
     runtime.spawn(signalr.clone().serve(listener));
@@ -55,7 +53,11 @@ fn an_idle_websocket_holds_less_than_4_kib() {
     let used = live_bytes() - before;
     assert_eq!(signalr.connection_count(), CONNECTIONS + 1);
 
-    println!("bytes a connection: {} after the handshake, {} after a call", connected / CONNECTIONS, used / CONNECTIONS);
+    println!(
+        "bytes a connection: {} after the handshake, {} after a call",
+        connected / CONNECTIONS,
+        used / CONNECTIONS
+    );
     assert!(connected < LIMIT * CONNECTIONS, "{connected} bytes after the handshake");
     assert!(used < LIMIT * CONNECTIONS, "{used} bytes after a call");
     runtime.block_on(signalr.shutdown(Duration::ZERO));

@@ -130,7 +130,8 @@ fn groups<H: Hub>(methods: &mut Methods<H>) {
 /// What .NET throws for a null that it does not take.
 fn not_null(value: Option<String>, parameter: &str) -> HubResult<String> {
     value.ok_or_else(|| {
-        HubError::internal(format!("Value cannot be null. (Parameter '{parameter}')")).with_type_name("ArgumentNullException")
+        HubError::internal(format!("Value cannot be null. (Parameter '{parameter}')"))
+            .with_type_name("ArgumentNullException")
     })
 }
 
@@ -172,19 +173,21 @@ fn selectors<H: Hub>(methods: &mut Methods<H>) {
 /// What a hub knows of its caller.
 fn context<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     methods.method("ConnectionId", |_, caller: Caller<H>, (): ()| async move { Ok(caller.connection_id()) });
-    methods.method("UserIdentifier", |_, caller: Caller<H>, (): ()| async move {
-        Ok(caller.user_id().map(str::to_owned))
-    });
-    methods.method("IsAuthenticated", |_, caller: Caller<H>, (): ()| async move {
-        Ok(caller.user().is_authenticated())
-    });
-    methods.method("UserName", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user().name().map(str::to_owned)) });
+    methods.method(
+        "UserIdentifier",
+        |_, caller: Caller<H>, (): ()| async move { Ok(caller.user_id().map(str::to_owned)) },
+    );
+    methods
+        .method("IsAuthenticated", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user().is_authenticated()) });
+    methods
+        .method("UserName", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user().name().map(str::to_owned)) });
     methods.method("Claims", |_, caller: Caller<H>, (kind,): (String,)| async move {
         Ok(caller.user().claims(&kind).map(str::to_owned).collect::<Vec<_>>())
     });
-    methods.method("InRole", |_, caller: Caller<H>, (role,): (String,)| async move {
-        Ok(caller.user().is_in_role(&role))
-    });
+    methods.method(
+        "InRole",
+        |_, caller: Caller<H>, (role,): (String,)| async move { Ok(caller.user().is_in_role(&role)) },
+    );
     methods.method("Header", |_, caller: Caller<H>, (name,): (String,)| async move {
         Ok(caller.request().header(&name).unwrap_or_default().into_owned())
     });

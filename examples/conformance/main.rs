@@ -29,7 +29,10 @@ const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let urls = host::urls()?;
     let signalr = server()?;
     host::run(&urls, signalr).await

@@ -14,9 +14,5 @@ pub(crate) fn take(attributes: &mut Vec<Attribute>, name: &str) -> Vec<Attribute
 
 /// The conditions under which the item is there at all.
 pub(crate) fn conditions(attributes: &[Attribute]) -> Vec<Attribute> {
-    attributes
-        .iter()
-        .filter(|attribute| is(attribute, "cfg"))
-        .cloned()
-        .collect()
+    attributes.iter().filter(|attribute| is(attribute, "cfg")).cloned().collect()
 }

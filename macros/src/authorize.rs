@@ -11,11 +11,7 @@ use crate::errors::Errors;
 /// Takes the rules off, each as an expression of the type `Authorize`.
 pub(crate) fn rules(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<TokenStream> {
     let taken = take(attributes, "authorize");
-    taken
-        .iter()
-        .filter_map(|attribute| errors.keep(rule(attribute)))
-        .flatten()
-        .collect()
+    taken.iter().filter_map(|attribute| errors.keep(rule(attribute))).flatten().collect()
 }
 
 /// One rule for a policy and one for the roles, since both must hold; `#[authorize]` alone asks for any user.
@@ -111,16 +107,8 @@ mod tests {
     fn read(attribute: Attribute) -> std::result::Result<Vec<String>, Vec<String>> {
         let mut errors = Errors::default();
         let rules = rules(&mut vec![attribute], &mut errors);
-        let text = |rule: &TokenStream| {
-            rule.to_string()
-                .replace(' ', "")
-                .replace("::signalr::auth::Authorize::", "")
-        };
-        if errors.is_empty() {
-            Ok(rules.iter().map(text).collect())
-        } else {
-            Err(errors.messages())
-        }
+        let text = |rule: &TokenStream| rule.to_string().replace(' ', "").replace("::signalr::auth::Authorize::", "");
+        if errors.is_empty() { Ok(rules.iter().map(text).collect()) } else { Err(errors.messages()) }
     }
 
     #[test]
@@ -128,15 +116,9 @@ mod tests {
         let cases: [(Attribute, &[&str]); 5] = [
             (parse_quote!(#[authorize]), &["user()"]),
             (parse_quote!(#[authorize()]), &["user()"]),
-            (
-                parse_quote!(#[signalr::authorize(policy = "Staff")]),
-                &[r#"policy("Staff")"#],
-            ),
+            (parse_quote!(#[signalr::authorize(policy = "Staff")]), &[r#"policy("Staff")"#]),
             (parse_quote!(#[authorize(roles = "A,B")]), &[r#"roles("A,B")"#]),
-            (
-                parse_quote!(#[authorize(roles = "A", policy = "P")]),
-                &[r#"policy("P")"#, r#"roles("A")"#],
-            ),
+            (parse_quote!(#[authorize(roles = "A", policy = "P")]), &[r#"policy("P")"#, r#"roles("A")"#]),
         ];
         for (attribute, rules) in cases {
             assert_eq!(read(attribute), Ok(rules.iter().map(ToString::to_string).collect()));
@@ -146,19 +128,10 @@ mod tests {
     #[test]
     fn rules_that_say_nothing_are_refused() {
         let cases: [(Attribute, &str); 7] = [
-            (
-                parse_quote!(#[authorize(roles = "")]),
-                "there is no role in this list: nobody could ever pass",
-            ),
-            (
-                parse_quote!(#[authorize(roles = " , ")]),
-                "there is no role in this list: nobody could ever pass",
-            ),
+            (parse_quote!(#[authorize(roles = "")]), "there is no role in this list: nobody could ever pass"),
+            (parse_quote!(#[authorize(roles = " , ")]), "there is no role in this list: nobody could ever pass"),
             (parse_quote!(#[authorize(policy = " ")]), "the policy has no name"),
-            (
-                parse_quote!(#[authorize("Staff")]),
-                "which policy is named: `#[authorize(policy = \"Staff\")]`",
-            ),
+            (parse_quote!(#[authorize("Staff")]), "which policy is named: `#[authorize(policy = \"Staff\")]`"),
             (parse_quote!(#[authorize(role = "A")]), EXPECTED),
             (parse_quote!(#[authorize = "A"]), EXPECTED),
             (

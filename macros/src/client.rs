@@ -43,10 +43,7 @@ fn check(contract: &ItemTrait, errors: &mut Errors) {
         errors.at(bounds, "a client contract has no bounds");
     }
     if !contract.supertraits.is_empty() {
-        errors.at(
-            &contract.supertraits,
-            "a client contract stands alone: list all methods in one",
-        );
+        errors.at(&contract.supertraits, "a client contract stands alone: list all methods in one");
     }
     if let Some(token) = &contract.unsafety {
         errors.at(token, "a client contract is never unsafe");
@@ -119,10 +116,7 @@ fn send(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
         problems.at(body, "a client contract has no bodies: they are in the client");
     }
     if let ReturnType::Type(_, output) = &method.sig.output {
-        problems.at(
-            output,
-            "client results are not supported yet: a method without a return type sends",
-        );
+        problems.at(output, "client results are not supported yet: a method without a return type sends");
     }
     let (parameters, types): (Vec<_>, Vec<_>) = contract_parameters(&method.sig, &mut problems).into_iter().unzip();
     let valid = problems.is_empty();
@@ -222,11 +216,7 @@ mod tests {
             }
         });
         assert_eq!(text.matches("Whattheclients").count(), 0);
-        assert_eq!(
-            text.matches("#[doc=r\"Said.\"]").count() + text.matches("#[doc=\"Said.\"]").count(),
-            1,
-            "{text}"
-        );
+        assert_eq!(text.matches("#[doc=r\"Said.\"]").count() + text.matches("#[doc=\"Said.\"]").count(), 1, "{text}");
         assert_eq!(text.matches("#[doc=\"Calls`").count(), 1);
         assert!(text.contains("#[doc=\"Calls`C`.\"]"), "{text}");
     }

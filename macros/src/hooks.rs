@@ -68,29 +68,18 @@ impl Hook {
 
     fn function(self, method: &ImplItemFn) -> TokenStream {
         let (name, here) = (&method.sig.ident, place(&method.sig.ident));
-        let names = self
-            .names()
-            .iter()
-            .map(|name| format_ident!("{name}", span = here))
-            .collect::<Vec<_>>();
+        let names = self.names().iter().map(|name| format_ident!("{name}", span = here)).collect::<Vec<_>>();
         let types = match self {
             Self::Connected => vec![quote!(&::signalr::Caller<Self>)],
-            Self::Disconnected => vec![
-                quote!(&::signalr::Caller<Self>),
-                quote!(::core::option::Option<&::signalr::DisconnectReason>),
-            ],
+            Self::Disconnected => {
+                vec![quote!(&::signalr::Caller<Self>), quote!(::core::option::Option<&::signalr::DisconnectReason>)]
+            }
         };
         // Problems with the type of a parameter are shown there.
-        let given = method
-            .sig
-            .inputs
-            .iter()
-            .skip(1)
-            .zip(self.names())
-            .map(|(input, name)| match input {
-                FnArg::Typed(input) => format_ident!("{name}", span = place(&*input.ty)),
-                FnArg::Receiver(_) => format_ident!("{name}", span = here),
-            });
+        let given = method.sig.inputs.iter().skip(1).zip(self.names()).map(|(input, name)| match input {
+            FnArg::Typed(input) => format_ident!("{name}", span = place(&*input.ty)),
+            FnArg::Receiver(_) => format_ident!("{name}", span = here),
+        });
         let ignored = names.iter().skip(method.sig.inputs.len() - 1);
         let wait = method.sig.asyncness.map(|_| quote_spanned!(here=> .await));
         let settled = settle(&method.sig.output, here);

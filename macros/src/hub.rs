@@ -75,11 +75,7 @@ impl Options {
 /// Takes our attributes off the block and returns the implementation of `Hub`.
 fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
     let rules = authorize::rules(&mut block.attrs, errors);
-    authorize::refuse_anonymous(
-        &mut block.attrs,
-        "has no effect: a hub without `#[authorize]` is open to all",
-        errors,
-    );
+    authorize::refuse_anonymous(&mut block.attrs, "has no effect: a hub without `#[authorize]` is open to all", errors);
     for attribute in take(&mut block.attrs, "hub") {
         errors.at(attribute, "an impl block is one hub: write one `#[hub(..)]`");
     }
@@ -90,10 +86,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
                 Some(hook) => hooks.push(hook.forward(method, errors)),
                 None => registrations.push(register(method, &mut names, errors)),
             },
-            other => errors.at(
-                other,
-                "a `#[hub]` block holds methods; put the rest into an impl block without it",
-            ),
+            other => errors.at(other, "a `#[hub]` block holds methods; put the rest into an impl block without it"),
         }
     }
 
@@ -101,14 +94,8 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     let conditions = conditions(&block.attrs);
     let (generics, _, bounds) = block.generics.split_for_impl();
     let hub = &block.self_ty;
-    let client = options
-        .client
-        .as_ref()
-        .map_or_else(|| quote!(::signalr::AnyClient), |client| quote!(#client));
-    let items = options
-        .items
-        .as_ref()
-        .map_or_else(|| quote!(()), |items| quote!(#items));
+    let client = options.client.as_ref().map_or_else(|| quote!(::signalr::AnyClient), |client| quote!(#client));
+    let items = options.items.as_ref().map_or_else(|| quote!(()), |items| quote!(#items));
     let include = &options.include;
     quote_spanned! {here=>
         #(#conditions)*
@@ -239,10 +226,7 @@ mod tests {
             },
         );
         assert!(text.contains("letvalue=Self::on_connected(self,);"), "{text}");
-        assert!(
-            text.contains("letvalue=Self::on_disconnected(self,caller,reason).await;"),
-            "{text}"
-        );
+        assert!(text.contains("letvalue=Self::on_disconnected(self,caller,reason).await;"), "{text}");
         assert!(!text.contains("methods.insert"));
     }
 }

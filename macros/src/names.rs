@@ -63,10 +63,7 @@ pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, error
     given.unwrap_or_else(|| {
         let name = pascal_case(&function.unraw().to_string());
         if name.is_empty() {
-            errors.at(
-                function,
-                "there is no name in this: give one with `#[hub(name = \"..\")]`",
-            );
+            errors.at(function, "there is no name in this: give one with `#[hub(name = \"..\")]`");
         }
         LitStr::new(&name, function.span())
     })
@@ -108,15 +105,8 @@ mod tests {
     fn name_of(function: &Ident, mut attributes: Vec<Attribute>) -> Result<String, Vec<String>> {
         let mut errors = Errors::default();
         let name = wire_name(function, &mut attributes, &mut errors);
-        assert!(
-            attributes.iter().all(|attribute| !is(attribute, "hub")),
-            "all are taken off"
-        );
-        if errors.is_empty() {
-            Ok(name.value())
-        } else {
-            Err(errors.messages())
-        }
+        assert!(attributes.iter().all(|attribute| !is(attribute, "hub")), "all are taken off");
+        if errors.is_empty() { Ok(name.value()) } else { Err(errors.messages()) }
     }
 
     #[test]
@@ -172,12 +162,7 @@ mod tests {
         let mut names = Names::default();
         let mut add = |name: &str, attributes: &[Attribute]| {
             let mut errors = Errors::default();
-            names.add(
-                "hub method",
-                &LitStr::new(name, proc_macro2::Span::call_site()),
-                attributes,
-                &mut errors,
-            );
+            names.add("hub method", &LitStr::new(name, proc_macro2::Span::call_site()), attributes, &mut errors);
             errors.messages()
         };
         assert!(add("SendMessage", &[]).is_empty());

@@ -36,10 +36,7 @@ pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> V
         if !matches!(&*input.pat, Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none())
             && !matches!(*input.pat, Pat::Wild(_))
         {
-            errors.at(
-                &input.pat,
-                "a parameter of a hub method is a plain name; take it apart inside",
-            );
+            errors.at(&input.pat, "a parameter of a hub method is a plain name; take it apart inside");
         }
         if let Type::Reference(reference) = bare(&input.ty) {
             caller(reference, errors);
@@ -48,10 +45,7 @@ pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> V
         }
         from_wire += 1;
         if from_wire == MOST_PARAMETERS + 1 {
-            errors.at(
-                input,
-                format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"),
-            );
+            errors.at(input, format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"));
         }
         Owned { errors }.visit_type(&input.ty);
         parameters.push(Parameter::Wire(&input.ty));
@@ -74,17 +68,11 @@ pub(crate) const MOST_PARAMETERS: usize = 12;
 pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
     for parameter in &signature.generics.params {
         if !matches!(parameter, GenericParam::Lifetime(_)) {
-            errors.at(
-                parameter,
-                format!("{what} cannot be generic: it is called by its name alone"),
-            );
+            errors.at(parameter, format!("{what} cannot be generic: it is called by its name alone"));
         }
     }
     if let Some(token) = &signature.unsafety {
-        errors.at(
-            token,
-            format!("{what} cannot be unsafe: it is called by anybody, with anything"),
-        );
+        errors.at(token, format!("{what} cannot be unsafe: it is called by anybody, with anything"));
     }
     if let Some(abi) = &signature.abi {
         errors.at(abi, format!("{what} is a Rust function"));
@@ -94,10 +82,7 @@ pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors)
 /// `&self`, and nothing else.
 fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
     if receiver.reference.is_none() || receiver.colon_token.is_some() {
-        errors.at(
-            receiver,
-            "a hub method takes `&self`: one hub is shared by all of its connections",
-        );
+        errors.at(receiver, "a hub method takes `&self`: one hub is shared by all of its connections");
     } else if receiver.mutability.is_some() {
         errors.at(
             receiver,
@@ -108,24 +93,15 @@ fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
 }
 
 pub(crate) fn refuse_conditions(attributes: &[Attribute], errors: &mut Errors) {
-    for attribute in attributes
-        .iter()
-        .filter(|attribute| is(attribute, "cfg") || is(attribute, "cfg_attr"))
-    {
-        errors.at(
-            attribute,
-            "a parameter is always there: put the condition on the method",
-        );
+    for attribute in attributes.iter().filter(|attribute| is(attribute, "cfg") || is(attribute, "cfg_attr")) {
+        errors.at(attribute, "a parameter is always there: put the condition on the method");
     }
 }
 
 /// References that are surely not the caller. Whether another one is, the compiler finds out by its type.
 fn caller(reference: &TypeReference, errors: &mut Errors) {
     if reference.mutability.is_some() {
-        errors.at(
-            reference,
-            "by reference is the caller, `&Caller<Self>`; arguments are taken by value",
-        );
+        errors.at(reference, "by reference is the caller, `&Caller<Self>`; arguments are taken by value");
         return;
     }
     let owned = match &*reference.elem {
@@ -140,9 +116,8 @@ fn caller(reference: &TypeReference, errors: &mut Errors) {
     errors.at(reference, format!("arguments from the wire are owned: use `{owned}`"));
 }
 
-const OWNED: [&str; 15] = [
-    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String",
-];
+const OWNED: [&str; 15] =
+    ["bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String"];
 
 /// Looks for what a type from the wire cannot have in it.
 struct Owned<'a> {
@@ -153,28 +128,20 @@ impl<'ast> Visit<'ast> for Owned<'_> {
     fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
         match &*reference.elem {
             Type::Path(path) if path.path.is_ident("str") => {
-                self.errors
-                    .at(reference, "arguments from the wire are owned: use `String`");
+                self.errors.at(reference, "arguments from the wire are owned: use `String`");
             }
-            _ => self.errors.at(
-                reference,
-                "arguments from the wire are owned: nothing in them can be borrowed",
-            ),
+            _ => self.errors.at(reference, "arguments from the wire are owned: nothing in them can be borrowed"),
         }
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
         if lifetime.ident != "static" {
-            self.errors.at(
-                lifetime,
-                "arguments from the wire are owned: nothing in them can be borrowed",
-            );
+            self.errors.at(lifetime, "arguments from the wire are owned: nothing in them can be borrowed");
         }
     }
 
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
-        self.errors
-            .at(choice, "an argument from the wire has one type: name it");
+        self.errors.at(choice, "an argument from the wire has one type: name it");
     }
 
     fn visit_type_path(&mut self, path: &'ast TypePath) {
@@ -242,10 +209,7 @@ pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Err
         let FnArg::Typed(input) = input else { continue };
         refuse_conditions(&input.attrs, errors);
         if parameters.len() == MOST_PARAMETERS {
-            errors.at(
-                input,
-                format!("a call carries at most {MOST_PARAMETERS} arguments: put some into a struct"),
-            );
+            errors.at(input, format!("a call carries at most {MOST_PARAMETERS} arguments: put some into a struct"));
         }
         OneType { errors }.visit_type(&input.ty);
         match &*input.pat {
@@ -265,7 +229,6 @@ struct OneType<'a> {
 
 impl<'ast> Visit<'ast> for OneType<'_> {
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
-        self.errors
-            .at(choice, "an argument of a client contract has one type: name it");
+        self.errors.at(choice, "an argument of a client contract has one type: name it");
     }
 }

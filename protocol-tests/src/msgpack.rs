@@ -54,7 +54,10 @@ impl<'a> Reader<'a> {
             Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => {
                 let entries = self.length(marker)?;
                 let depth = depth.checked_sub(1)?;
-                (0..entries).map(|_| Some((self.key(depth)?, self.value(depth)?))).collect::<Option<Map<_, _>>>()?.into()
+                (0..entries)
+                    .map(|_| Some((self.key(depth)?, self.value(depth)?)))
+                    .collect::<Option<Map<_, _>>>()?
+                    .into()
             }
             Marker::FixExt1
             | Marker::FixExt2
@@ -149,7 +152,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_one_value_are_none() {
-        for bytes in [&b""[..], b"\xc1", b"\x92\x01", b"\x01\x02", b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff\x00"] {
+        for bytes in [&b""[..], b"\xc1", b"\x92\x01", b"\x01\x02", b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff\x00"]
+        {
             assert_eq!(to_json(bytes), None, "{bytes:?}");
         }
     }

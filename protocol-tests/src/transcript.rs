@@ -18,7 +18,7 @@ use crate::token::TokenRequest;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Transcript {
-    /// The version of the format; only [`FORMAT`] is read.
+    /// The version of the format; only 1 is read.
     pub format: u32,
     /// `area/name`, as the file is called.
     pub name: String,

@@ -29,7 +29,8 @@ async fn server_does_what_the_transcripts_show() {
         match pending.judge(outcome) {
             Verdict::Passed => passed += 1,
             Verdict::Failed => {
-                let first: Vec<_> = outcome.differences.iter().take(6).map(|difference| format!("\n    {difference}")).collect();
+                let first: Vec<_> =
+                    outcome.differences.iter().take(6).map(|difference| format!("\n    {difference}")).collect();
                 wrong.push(format!("{} differs:{}", outcome.name, first.concat()));
             }
             Verdict::PassesNow => wrong.push(format!("{} passes now, take it off the list", outcome.name)),

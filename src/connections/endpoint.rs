@@ -9,11 +9,11 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use crate::origin::{ConnectionId, ConnectionToken};
 use super::negotiate::{Negotiation, Offer, negotiate};
 use super::table::{Entry, Table};
 use super::{Accept, Body, websocket};
 use crate::auth::User;
+use crate::origin::{ConnectionId, ConnectionToken};
 use crate::origin::{TransportType, Transports, query};
 
 /// What an endpoint lets its transports do.

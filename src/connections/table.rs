@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::origin::{ConnectionId, ConnectionToken};
 use crate::origin::TransportType;
+use crate::origin::{ConnectionId, ConnectionToken};
 use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
 
@@ -126,6 +126,10 @@ impl Table {
                 Some(watched) => watched.shutdown(),
                 None => entry.outbound.break_off(),
             }
+        }
+        // Who has only negotiated has no task that would take it off the table.
+        for shard in &self.shards {
+            lock(shard).retain(|_, entry| entry.transport().is_some());
         }
         self.tasks.finish(grace).await;
     }

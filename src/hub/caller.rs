@@ -8,8 +8,8 @@ use super::clients::Clients;
 use super::context::{Groups, HubContext, SendError};
 use super::proxy::{HubClient, Many, Single};
 use crate::auth::User;
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::lifetime::ConnectionHandle;
+use crate::origin::{ConnectionId, RequestInfo, TransportType};
 
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
 /// call.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::context::Shared;
 use super::proxy::{HubClient, Many, Proxy, Single};
-use crate::origin::ConnectionId;
 use crate::lifetime::Audience;
+use crate::origin::ConnectionId;
 
 /// Selects who gets a message (C#: `IHubClients<T>`).
 ///

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::Hub;
 use super::clients::Clients;
-use crate::origin::ConnectionId;
 use crate::lifetime::{Audience, ConnectionHandle, Registry};
+use crate::origin::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
 
 /// Sends to a hub's clients from anywhere (C#: `IHubContext<THub>`).

@@ -14,12 +14,12 @@ mod proxy;
 pub use bind::{Param, Params};
 pub use caller::Caller;
 pub use clients::Clients;
-pub use context::{Groups, HubContext, SendError};
 pub(crate) use context::Shared;
+pub use context::{Groups, HubContext, SendError};
 pub(crate) use core::{HubCore, UserId};
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
-pub(crate) use methods::{Kind, Method, MethodTable, TableError};
 pub use methods::{Invocation, MethodOptions, Methods, Reply};
+pub(crate) use methods::{Kind, Method, MethodTable, TableError};
 pub use proxy::{AnyClient, HubClient, Many, Proxy, Single};
 
 use crate::auth::Authorize;

@@ -34,7 +34,10 @@ impl Registry {
     pub(crate) fn add(&self, connection: &Arc<ConnectionHandle>) {
         self.count(connection).fetch_add(1, Ordering::AcqRel);
         if let Some(user) = &connection.user_id {
-            write(self.shard(&self.users, user)).entry(user.clone()).or_default().insert(connection.id, connection.clone());
+            write(self.shard(&self.users, user))
+                .entry(user.clone())
+                .or_default()
+                .insert(connection.id, connection.clone());
         }
         write(self.shard(&self.connections, &connection.id)).insert(connection.id, Arc::clone(connection));
     }

@@ -10,6 +10,7 @@ mod flusher;
 mod frame;
 mod queue;
 mod scratch;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -17,10 +17,7 @@ pub struct ProtocolError {
 impl ProtocolError {
     /// Creates an error from the short name of a .NET exception and its text.
     pub fn new(type_name: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            type_name,
-            message: message.into(),
-        }
+        Self { type_name, message: message.into() }
     }
 
     /// An `InvalidDataException`, which is what most faults are.
@@ -30,10 +27,7 @@ impl ProtocolError {
 
     /// A stream item for a stream that nobody opened (`aspnet: StreamTracker.cs`).
     pub fn unknown_stream(id: &str) -> Self {
-        Self::new(
-            "KeyNotFoundException",
-            format!("No stream with id '{id}' could be found."),
-        )
+        Self::new("KeyNotFoundException", format!("No stream with id '{id}' could be found."))
     }
 
     /// The short name of the .NET exception, such as `InvalidDataException`.

@@ -46,10 +46,7 @@ impl Format {
 
     /// Finds a format by its name; case does not matter (`aspnet: DefaultHubProtocolResolver.cs`).
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|format| format.name().eq_ignore_ascii_case(name))
+        Self::ALL.iter().copied().find(|format| format.name().eq_ignore_ascii_case(name))
     }
 
     /// Whether messages are bytes, which not every transport can carry, and not text.

@@ -19,12 +19,7 @@ pub struct Framer {
 impl Framer {
     /// Creates a framer; `limit` is the largest message in bytes, its framing included.
     pub fn new(format: Format, limit: Option<usize>) -> Self {
-        Self {
-            format,
-            limit,
-            pending: Vec::new(),
-            handed_out: false,
-        }
+        Self { format, limit, pending: Vec::new(), handed_out: false }
     }
 
     /// Takes from `input` what the next message needs, and yields the message without its framing.
@@ -99,13 +94,7 @@ impl Framer {
     #[cfg(feature = "messagepack")]
     fn length(&self, input: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
         let mut length = 0;
-        for (index, &byte) in self
-            .pending
-            .iter()
-            .chain(input)
-            .take(self.room() + self.pending.len())
-            .enumerate()
-        {
+        for (index, &byte) in self.pending.iter().chain(input).take(self.room() + self.pending.len()).enumerate() {
             length |= usize::from(byte & 0x7f) << (7 * index);
             let last = index + 1 == LONGEST_PREFIX;
             if last && byte > 0x07 {
@@ -120,9 +109,7 @@ impl Framer {
 
     /// How many more bytes of the current message there may be.
     fn room(&self) -> usize {
-        self.limit.map_or(usize::MAX - self.pending.len(), |limit| {
-            limit.saturating_sub(self.pending.len())
-        })
+        self.limit.map_or(usize::MAX - self.pending.len(), |limit| limit.saturating_sub(self.pending.len()))
     }
 
     /// Keeps the input of an unfinished message, unless it exceeds the limit.

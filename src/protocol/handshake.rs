@@ -42,10 +42,7 @@ pub enum Progress<'a> {
 pub fn find(arrived: &[u8], limit: Option<usize>) -> Progress<'_> {
     let window = &arrived[..arrived.len().min(limit.unwrap_or(usize::MAX))];
     match memchr::memchr(RECORD_SEPARATOR, window) {
-        Some(end) => Progress::Whole {
-            message: &arrived[..end],
-            rest: &arrived[end + 1..],
-        },
+        Some(end) => Progress::Whole { message: &arrived[..end], rest: &arrived[end + 1..] },
         None if window.len() < arrived.len() => Progress::TooLarge,
         None => Progress::Partial,
     }
@@ -68,9 +65,7 @@ pub fn parse_request(message: &[u8]) -> Result<HandshakeRequest<'_>, ProtocolErr
     })?;
     let missing = |name| {
         let content = String::from_utf8_lossy(message);
-        ProtocolError::invalid_data(format!(
-            "Missing required property '{name}'. Message content: {content}"
-        ))
+        ProtocolError::invalid_data(format!("Missing required property '{name}'. Message content: {content}"))
     };
     let protocol = protocol.ok_or_else(|| missing("protocol"))?;
     let version = version.ok_or_else(|| missing("version"))?;
@@ -87,9 +82,7 @@ pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolEr
     read(message, |name, scanner| {
         match name {
             b"type" => {
-                return Err(ProtocolError::invalid_data(
-                    "Expected a handshake response from the server.",
-                ));
+                return Err(ProtocolError::invalid_data("Expected a handshake response from the server."));
             }
             b"error" => error = Some(text(scanner, "error")?),
             _ => scanner.skip(PROPERTY_LEVELS)?,
@@ -144,13 +137,7 @@ fn read<'a>(
         Ok(())
     };
     let read = read();
-    read.map_err(|error| {
-        if error == Broken.into() {
-            unreadable(&mut scanner)
-        } else {
-            error
-        }
-    })
+    read.map_err(|error| if error == Broken.into() { unreadable(&mut scanner) } else { error })
 }
 
 /// Nobody turns the error of the reader into another one here, as they do for all other messages.

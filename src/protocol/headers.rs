@@ -31,10 +31,7 @@ impl<'a> Headers<'a> {
 
     /// The value of a header; of two with one name the last counts.
     pub fn get(self, name: &str) -> Option<Cow<'a, str>> {
-        self.iter()
-            .filter(|(key, _)| key == name)
-            .last()
-            .map(|(_, value)| value)
+        self.iter().filter(|(key, _)| key == name).last().map(|(_, value)| value)
     }
 
     /// Whether there are no headers.

@@ -33,12 +33,7 @@ pub(super) enum Role {
 
 impl<'a> Raw<'a> {
     pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], whole: bool) -> Self {
-        Self {
-            protocol,
-            role,
-            bytes,
-            whole,
-        }
+        Self { protocol, role, bytes, whole }
     }
 
     /// The bytes, as they were sent.
@@ -57,11 +52,7 @@ impl<'a> Raw<'a> {
     ///
     /// [`ReadError::Mismatch`]: it is no `T`.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, ReadError> {
-        let value = if self.whole {
-            self.protocol.read_whole(self.bytes)
-        } else {
-            Err(Position::default())
-        };
+        let value = if self.whole { self.protocol.read_whole(self.bytes) } else { Err(Position::default()) };
         value.map_err(|at| ReadError::Mismatch(self.mismatch::<T>(at)))
     }
 
@@ -222,16 +213,12 @@ impl Rest<'_> {
                 return Err(ReadError::Mismatch(wrong_number(given, expected)));
             }
         }
-        self.error
-            .clone()
-            .map_or(Ok(()), |error| Err(ReadError::Malformed(error)))
+        self.error.clone().map_or(Ok(()), |error| Err(ReadError::Malformed(error)))
     }
 }
 
 pub(super) fn wrong_number(given: usize, expected: usize) -> ProtocolError {
-    ProtocolError::invalid_data(format!(
-        "Invocation provides {given} argument(s) but target expects {expected}."
-    ))
+    ProtocolError::invalid_data(format!("Invocation provides {given} argument(s) but target expects {expected}."))
 }
 
 pub(super) fn wrong_type() -> ProtocolError {
@@ -278,10 +265,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListSeed<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        let mut list = Counted {
-            list,
-            tally: self.tally,
-        };
+        let mut list = Counted { list, tally: self.tally };
         let bound = self.visitor.visit_seq(&mut list)?;
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(bound)
@@ -304,10 +288,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
         }
         let element = self.list.next_element_seed(seed)?;
         self.tally.set(match element {
-            Some(_) => Tally {
-                given: given + 1,
-                ended,
-            },
+            Some(_) => Tally { given: given + 1, ended },
             None => Tally { given, ended: true },
         });
         Ok(element)

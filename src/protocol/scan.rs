@@ -315,11 +315,7 @@ impl<'a> Text<'a> {
     /// The bytes, with the escapes read. Names are compared as bytes, so they need not be UTF-8.
     #[inline]
     pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
-        if self.escaped {
-            self.unescape().map(Cow::Owned)
-        } else {
-            Ok(Cow::Borrowed(self.raw))
-        }
+        if self.escaped { self.unescape().map(Cow::Owned) } else { Ok(Cow::Borrowed(self.raw)) }
     }
 
     /// The text. .NET cannot hold one that is no Unicode, and says so only when it is read.
@@ -327,9 +323,7 @@ impl<'a> Text<'a> {
         if !self.escaped {
             return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| not_utf8());
         }
-        String::from_utf8(self.unescape()?)
-            .map(Cow::Owned)
-            .map_err(|_| not_utf8())
+        String::from_utf8(self.unescape()?).map(Cow::Owned).map_err(|_| not_utf8())
     }
 
     fn unescape(self) -> Result<Vec<u8>, ProtocolError> {
@@ -380,23 +374,16 @@ fn unescape_unicode(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
         return Err(invalid_surrogate(low));
     }
     let code = 0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00));
-    char::from_u32(code)
-        .map(|c| (c, 12))
-        .ok_or_else(|| invalid_surrogate(low))
+    char::from_u32(code).map(|c| (c, 12)).ok_or_else(|| invalid_surrogate(low))
 }
 
 /// The four digits of a `\u` sequence.
 fn code_unit(escape: &[u8]) -> u32 {
-    escape[2..6].iter().fold(0, |unit, &digit| {
-        unit << 4 | char::from(digit).to_digit(16).unwrap_or_default()
-    })
+    escape[2..6].iter().fold(0, |unit, &digit| unit << 4 | char::from(digit).to_digit(16).unwrap_or_default())
 }
 
 fn not_utf8() -> ProtocolError {
-    ProtocolError::new(
-        "InvalidOperationException",
-        "Cannot transcode invalid UTF-8 JSON text to UTF-16 string.",
-    )
+    ProtocolError::new("InvalidOperationException", "Cannot transcode invalid UTF-8 JSON text to UTF-16 string.")
 }
 
 fn invalid_surrogate(unit: u32) -> ProtocolError {

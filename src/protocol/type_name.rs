@@ -7,9 +7,7 @@ use std::borrow::Cow;
 /// `String`; for a type of one's own, its name without the path.
 pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
     let name = type_name::<T>();
-    let (base, parameters) = name
-        .split_once('<')
-        .map_or((name, None), |(base, parameters)| (base, Some(parameters)));
+    let (base, parameters) = name.split_once('<').map_or((name, None), |(base, parameters)| (base, Some(parameters)));
     let short = match base {
         "bool" => "Boolean",
         "char" => "Char",

@@ -34,8 +34,7 @@ impl HubProtocol {
         target: &str,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        self.with_headers(&[])
-            .write_invocation(out, id, target, arguments, None)
+        self.with_headers(&[]).write_invocation(out, id, target, arguments, None)
     }
 
     /// Appends a call that awaits a stream of results.
@@ -50,8 +49,7 @@ impl HubProtocol {
         target: &str,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        self.with_headers(&[])
-            .write_stream_invocation(out, id, target, arguments, None)
+        self.with_headers(&[]).write_stream_invocation(out, id, target, arguments, None)
     }
 
     /// Appends an item of a stream.
@@ -133,10 +131,7 @@ impl HubProtocol {
 
     /// The same writers with headers on each message.
     pub fn with_headers<'h>(self, headers: &'h [(&'h str, &'h str)]) -> WithHeaders<'h> {
-        WithHeaders {
-            protocol: self,
-            headers,
-        }
+        WithHeaders { protocol: self, headers }
     }
 }
 
@@ -161,12 +156,7 @@ impl WithHeaders<'_> {
         arguments: &A,
         stream_ids: Option<&[&str]>,
     ) -> Result<(), WriteError> {
-        let call = Call {
-            kind: 1,
-            id: id.filter(|id| !id.is_empty()),
-            target,
-            stream_ids,
-        };
+        let call = Call { kind: 1, id: id.filter(|id| !id.is_empty()), target, stream_ids };
         self.write_call(out, &call, arguments)
     }
 
@@ -183,16 +173,7 @@ impl WithHeaders<'_> {
         arguments: &A,
         stream_ids: Option<&[&str]>,
     ) -> Result<(), WriteError> {
-        self.write_call(
-            out,
-            &Call {
-                kind: 4,
-                id: Some(id),
-                target,
-                stream_ids,
-            },
-            arguments,
-        )
+        self.write_call(out, &Call { kind: 4, id: Some(id), target, stream_ids }, arguments)
     }
 
     fn write_call<A: Arguments + ?Sized>(
@@ -202,10 +183,7 @@ impl WithHeaders<'_> {
         arguments: &A,
     ) -> Result<(), WriteError> {
         undone_on_error(out, |out| {
-            by_format!(
-                self.protocol,
-                call(out, self.protocol.naming(), self.headers, call, arguments)
-            )
+            by_format!(self.protocol, call(out, self.protocol.naming(), self.headers, call, arguments))
         })
     }
 
@@ -220,9 +198,7 @@ impl WithHeaders<'_> {
         id: &str,
         item: &T,
     ) -> Result<(), WriteError> {
-        undone_on_error(out, |out| {
-            by_format!(self.protocol, item(out, self.protocol.naming(), self.headers, id, item))
-        })
+        undone_on_error(out, |out| by_format!(self.protocol, item(out, self.protocol.naming(), self.headers, id, item)))
     }
 
     /// Appends the result of a call.
@@ -237,10 +213,7 @@ impl WithHeaders<'_> {
         result: &T,
     ) -> Result<(), WriteError> {
         undone_on_error(out, |out| {
-            by_format!(
-                self.protocol,
-                result(out, self.protocol.naming(), self.headers, id, result)
-            )
+            by_format!(self.protocol, result(out, self.protocol.naming(), self.headers, id, result))
         })
     }
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::SignalR;
 use super::builder::{Builder, Parts};
 use super::error::BuildError;
 use super::settings::Settings;
-use super::SignalR;
 use crate::auth::{Authorize, Rules};
 use crate::connections::{Accept, Connection, Endpoint, Served};
 use crate::future::BoxFuture;

@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::http::Router;
 use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared};
-use self::http::Router;
 
 /// A server of hubs. A cheap clone; when the last one is gone, so are its tasks.
 ///

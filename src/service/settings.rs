@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::builder::Builder;
 use super::endpoint::EndpointBuilder;
 use crate::connections::TransportOptions;
-use crate::origin::Transports;
 use crate::hub::Hub;
 use crate::options::HubOptions;
+use crate::origin::Transports;
 use crate::protocol::{Format, Naming};
 
 macro_rules! settings {

@@ -65,6 +65,9 @@ pub(super) async fn caught<T>(mut future: Pin<Box<impl Future<Output = HubResult
 }
 
 /// The panic's own message is on standard error already, by the panic hook.
-fn poll_caught<T>(future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>, cx: &mut Context<'_>) -> Poll<HubResult<T>> {
+fn poll_caught<T>(
+    future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>,
+    cx: &mut Context<'_>,
+) -> Poll<HubResult<T>> {
     catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|_| Poll::Ready(Err(HubError::panicked())))
 }

@@ -81,7 +81,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             Some(HubMessage::Invocation(invocation)) => {
                 let method = find(&invocation.target);
                 self.invoke(cx, &invocation, method)?;
-            },
+            }
             Some(HubMessage::Ping) => connection.set(Flags::PINGED),
             Some(HubMessage::Close { error, .. }) => return Err(End::ClientClosed(error.map(Cow::into_owned))),
             Some(HubMessage::StreamItem { id, item_first: true, .. }) => {
@@ -104,21 +104,24 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         let target = &*call.target;
         let Some((method, rules)) = found else {
             tracing::debug!(target: "signalr::hub", method = target, connection = %self.connection().id, "unknown method");
-            self.refuse(call, &format!(
-                "Failed to invoke '{target}' due to an error on the server. HubException: Method does not exist."
-            ));
+            self.refuse(
+                call,
+                &format!(
+                    "Failed to invoke '{target}' due to an error on the server. HubException: Method does not exist."
+                ),
+            );
             return Ok(());
         };
         // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
-        let name = if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
+        let name =
+            if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
         if !rules.check(self.caller.user()) {
             tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
             self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
             return Ok(());
         }
         let id: Option<Box<str>> = call.id.as_deref().map(Into::into);
-        let invocation =
-            Invocation { hub: Arc::clone(&self.core.hub), caller: self.caller.clone(), id: id.clone() };
+        let invocation = Invocation { hub: Arc::clone(&self.core.hub), caller: self.caller.clone(), id: id.clone() };
         let future = match method.bind(invocation, call.arguments.clone()) {
             Ok(future) => future,
             Err(ReadError::Malformed(error)) => return Err(End::Failed(error)),
@@ -135,9 +138,12 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         };
         match method.kind {
             Kind::Call if call.streaming => {
-                self.refuse(call, &format!(
-                    "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
-                ));
+                self.refuse(
+                    call,
+                    &format!(
+                        "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
+                    ),
+                );
             }
             Kind::Call if !call.stream_ids.is_empty() => {
                 let sent = call.stream_ids.len();

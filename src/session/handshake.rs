@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::connections::{Incoming, Read};
-use crate::origin::TransportType;
 use crate::options::HubOptions;
+use crate::origin::TransportType;
 use crate::outbound::{Outbound, with_scratch};
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{Format, HubProtocol};
@@ -27,7 +27,11 @@ pub(super) async fn shake(
 ) -> Option<(HubProtocol, Vec<u8>)> {
     let mut arrived = Vec::new();
     let limit = options.maximum_receive_message_size;
-    let request = outbound.drive(poll_fn(|cx| poll_request(cx, incoming, &mut arrived, limit)));
+    let request = outbound.drive(poll_fn(|cx| match outbound.is_broken() {
+        // The server goes away, or the client reads nothing.
+        true => Poll::Ready(Arrived::Ended),
+        false => poll_request(cx, incoming, &mut arrived, limit),
+    }));
     let refusal = match tokio::time::timeout(options.handshake_timeout, request).await {
         Err(_) => CANCELED.to_owned(),
         Ok(Arrived::Ended) => return None,

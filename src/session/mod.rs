@@ -7,12 +7,13 @@ mod handshake;
 mod pulse;
 mod serve;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use crate::connections::{Connection, Served, Watched};
 use crate::hub::{Caller, Hub, HubContext, HubCore};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
 use crate::outbound::with_scratch;
+use crate::protocol::HubProtocol;
 use call::caught;
 use close::End;
 use pulse::Pulse;
@@ -20,28 +21,45 @@ use serve::Session;
 
 /// Serves one connection. Whatever ends it, its end runs once and in order: no more is read, the Close message goes out,
 /// `on_disconnected` runs while the groups are still there, and the registry forgets it.
-pub(crate) async fn run<H: Hub>(core: Arc<HubCore<H>>, connection: Connection) -> Served {
-    let Connection { id, transport, user, request, mut incoming, outbound, entry } = connection;
-    let Some((protocol, early)) = handshake::shake(&core.options, transport, &mut incoming, &outbound).await else {
-        return Served { incoming, faulted: false };
-    };
-    let user_id = core.user_id.of(&user);
-    let items = Arc::new(H::Items::default());
-    let handle = ConnectionHandle::new(id, user, user_id, protocol, transport, request, Arc::clone(&outbound), items);
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, as long as the connection lives"
+)]
+pub(crate) fn run<H: Hub>(
+    core: Arc<HubCore<H>>,
+    mut connection: Connection,
+) -> impl Future<Output = Served> + Send + 'static {
+    async move {
+        let outbound = &connection.outbound;
+        let shaken = handshake::shake(&core.options, connection.transport, &mut connection.incoming, outbound).await;
+        let faulted = match shaken {
+            Some((protocol, early)) => serve_hub(&core, protocol, early, &mut connection).await,
+            None => false,
+        };
+        Served { incoming: connection.incoming, faulted }
+    }
+}
+
+/// What follows a handshake. `true`: the end itself failed.
+async fn serve_hub<H: Hub>(
+    core: &Arc<HubCore<H>>,
+    protocol: HubProtocol,
+    early: Vec<u8>,
+    connection: &mut Connection,
+) -> bool {
+    let outbound = &connection.outbound;
+    let handle = handle_of(core, protocol, connection);
     let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options));
-    let watched: Weak<dyn Watched> = Arc::downgrade(&pulse);
-    entry.watch(watched);
+    connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
     let caller = Caller::new(Arc::clone(&handle), HubContext::new(Arc::clone(&core.shared)));
-    tracing::debug!(target: "signalr::connection", connection = %id, protocol = protocol.format().name(), "connected");
+    tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
     let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
-        Ok(()) => Session::new(&core, &caller, early).serve(&mut incoming).await,
+        Ok(()) => Session::new(core, &caller, early).serve(&mut connection.incoming).await,
         Err(error) => (End::NotConnected(error), None),
     };
 
-    let mut faulted = false;
-    let reason = end.reason();
     with_scratch(|message| {
         end.write_close(protocol, core.options.enable_detailed_errors, message);
         outbound.last_words(message);
@@ -49,20 +67,37 @@ pub(crate) async fn run<H: Hub>(core: Arc<HubCore<H>>, connection: Connection) -
     handle.set(Flags::ABORTED);
     handle.cancel();
     if let Some(running) = running {
-        match &end {
-            End::Shutdown => outbound.drive(running.finish()).await,
-            // It runs to its end, as in ASP.NET: no half-done writes because a client left.
-            _ => core.tasks.spawn(running.finish()),
-        }
+        // It runs to its end, as in ASP.NET: no half-done writes because a client left.
+        core.tasks.spawn(running.finish());
     }
+    let reason = end.reason();
+    let mut faulted = false;
     if let End::NotConnected(error) = &end {
-        tracing::error!(target: "signalr::connection", connection = %id, %error, "on_connected failed");
-    } else if let Err(error) = outbound.drive(caught(Box::pin(core.hub.on_disconnected(&caller, reason.as_ref())))).await {
-        tracing::error!(target: "signalr::connection", connection = %id, %error, "on_disconnected failed");
+        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
+    } else if let Err(error) =
+        outbound.drive(caught(Box::pin(core.hub.on_disconnected(&caller, reason.as_ref())))).await
+    {
+        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_disconnected failed");
         faulted = true;
     }
-    tracing::debug!(target: "signalr::connection", connection = %id, reason = reason.map(tracing::field::display), "disconnected");
-    Served { incoming, faulted }
+    let reason = reason.map(tracing::field::display);
+    tracing::debug!(target: "signalr::connection", connection = %handle.id, reason, "disconnected");
+    faulted
+}
+
+fn handle_of<H: Hub>(core: &HubCore<H>, protocol: HubProtocol, connection: &Connection) -> Arc<ConnectionHandle> {
+    let user = connection.user.clone();
+    let user_id = core.user_id.of(&user);
+    ConnectionHandle::new(
+        connection.id,
+        user,
+        user_id,
+        protocol,
+        connection.transport,
+        Arc::clone(&connection.request),
+        Arc::clone(&connection.outbound),
+        Arc::new(H::Items::default()),
+    )
 }
 
 /// Keeps a connection registered as long as it lives, also when its task is cut.

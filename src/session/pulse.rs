@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::connections::Watched;
-use crate::origin::TransportType;
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::options::HubOptions;
+use crate::origin::TransportType;
 use crate::outbound::{Frame, HEADROOM};
 
 /// How much a tick of the sweep may come early.

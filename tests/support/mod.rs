@@ -114,6 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Makes a WebSocket of `io`, without a handshake of the hub's.
     pub(crate) async fn over(io: S, target: &str, format: Format) -> Self {
         let (ws, _) = within(client_async(format!("ws://test{target}"), io)).await.unwrap();
+        Self::of(ws, format)
+    }
+
+    pub(crate) fn of(ws: WebSocketStream<S>, format: Format) -> Self {
         Self { ws, format, arrived: VecDeque::new() }
     }
 

@@ -243,7 +243,8 @@ mod tests {
         bindings.bind("t", "7".to_owned());
         let request = request(&"http://h:1".parse().unwrap(), &opening.unwrap(), &bindings).unwrap();
         assert_eq!((request.method().as_str(), request.uri().to_string()), ("PUT", "/x?id=7".to_owned()));
-        let lines = |name| request.headers().get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>();
+        let lines =
+            |name| request.headers().get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(lines("authorization"), ["a 7", "b"]);
         assert_eq!(lines("connection"), ["Upgrade"]);
         assert_eq!(lines("content-length"), ["3"]);

@@ -163,11 +163,7 @@ impl Decoder {
     }
 
     /// Takes the payload of a control frame; an event once it is complete.
-    fn take_control<'i>(
-        &mut self,
-        control: Control,
-        input: &mut &'i mut [u8],
-    ) -> Result<Option<Event<'i>>, CloseCode> {
+    fn take_control<'i>(&mut self, control: Control, input: &mut &'i mut [u8]) -> Result<Option<Event<'i>>, CloseCode> {
         let piece = self.take_payload(input);
         if self.remaining > 0 {
             self.keep(piece);

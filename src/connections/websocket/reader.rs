@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::decoder::{Decoder, Event};
 use super::super::incoming::{End, Read, Take};
+use super::decoder::{Decoder, Event};
 use crate::outbound::{Frame, Outbound};
 
 /// Read at once at most; idle connections hold none of it.

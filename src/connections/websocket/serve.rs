@@ -12,11 +12,11 @@ use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use super::super::endpoint::{Endpoint, Exchange};
 use super::super::incoming::{Incoming, Read};
 use super::super::table::Entry;
 use super::super::{Body, Connection};
+use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use crate::auth::User;
 use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;

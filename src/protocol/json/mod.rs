@@ -125,12 +125,7 @@ impl<'a> Envelope<'a> {
         } else {
             scanner.skip_unchecked(PROPERTY_LEVELS)?;
         }
-        let given = GivenList {
-            before: scanner.before(start),
-            bytes: scanner.since(start),
-            checked,
-            method_known,
-        };
+        let given = GivenList { before: scanner.before(start), bytes: scanner.since(start), checked, method_known };
         if let Some(earlier) = self.arguments.replace(given) {
             earlier.check()?;
             self.earlier.push(earlier.bytes);
@@ -150,11 +145,7 @@ impl<'a> Envelope<'a> {
             GivenItem { bytes, first, whole }
         } else {
             scanner.skip(PROPERTY_LEVELS)?;
-            GivenItem {
-                bytes: scanner.since(start),
-                first,
-                whole: true,
-            }
+            GivenItem { bytes: scanner.since(start), first, whole: true }
         });
         Ok(())
     }
@@ -178,16 +169,9 @@ impl<'a> Envelope<'a> {
             COMPLETION => self.take_completion(protocol)?,
             CANCEL_INVOCATION => HubMessage::CancelInvocation { id: self.take_id()? },
             PING => HubMessage::Ping,
-            CLOSE => HubMessage::Close {
-                error: self.error.take(),
-                allow_reconnect: self.allow_reconnect,
-            },
-            ACK => HubMessage::Ack {
-                sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))?,
-            },
-            SEQUENCE => HubMessage::Sequence {
-                sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))?,
-            },
+            CLOSE => HubMessage::Close { error: self.error.take(), allow_reconnect: self.allow_reconnect },
+            ACK => HubMessage::Ack { sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))? },
+            SEQUENCE => HubMessage::Sequence { sequence_id: self.sequence_id.ok_or_else(|| missing("sequenceId"))? },
             _ => return Ok(None),
         }))
     }
@@ -211,37 +195,16 @@ impl<'a> Envelope<'a> {
         if !known {
             given.check()?;
         }
-        let GivenList {
-            before,
-            bytes,
-            method_known,
-            ..
-        } = given;
-        let mut arguments = RawArguments {
-            protocol,
-            before,
-            bytes,
-            sound: method_known,
-            rest: None,
-        };
+        let GivenList { before, bytes, method_known, .. } = given;
+        let mut arguments = RawArguments { protocol, before, bytes, sound: method_known, rest: None };
         // A call of an unknown method fails before this is noticed, and with no id nobody hears of it.
         let error = (streaming && id.is_none() && known).then(|| missing("invocationId"));
         if error.is_some() || !self.earlier.is_empty() {
-            arguments.rest = Some(Box::new(Rest {
-                earlier: std::mem::take(&mut self.earlier),
-                error,
-            }));
+            arguments.rest = Some(Box::new(Rest { earlier: std::mem::take(&mut self.earlier), error }));
         }
         let stream_ids = std::mem::take(&mut self.stream_ids);
         let headers = Headers::new(Format::Json, self.headers);
-        Ok(Invocation {
-            id,
-            target,
-            arguments,
-            stream_ids,
-            streaming,
-            headers,
-        })
+        Ok(Invocation { id, target, arguments, stream_ids, streaming, headers })
     }
 
     fn take_item(&mut self, protocol: HubProtocol) -> Result<HubMessage<'a>, ProtocolError> {
@@ -252,11 +215,7 @@ impl<'a> Envelope<'a> {
             None => Err(missing("item")),
             Some(GivenItem { bytes, first, whole }) => {
                 let item = Raw::new(protocol, Role::Item, bytes, whole);
-                Ok(HubMessage::StreamItem {
-                    id,
-                    item,
-                    item_first: first,
-                })
+                Ok(HubMessage::StreamItem { id, item, item_first: first })
             }
         }
     }
@@ -266,18 +225,13 @@ impl<'a> Envelope<'a> {
         let error = self.error.take();
         let result = self.result.map(|bytes| Raw::new(protocol, Role::Result, bytes, true));
         if error.is_some() && result.is_some() {
-            return Err(ProtocolError::invalid_data(
-                "The 'error' and 'result' properties are mutually exclusive.",
-            ));
+            return Err(ProtocolError::invalid_data("The 'error' and 'result' properties are mutually exclusive."));
         }
         Ok(HubMessage::Completion { id, result, error })
     }
 
     fn take_id(&mut self) -> Result<Cow<'a, str>, ProtocolError> {
-        self.id
-            .take()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| missing("invocationId"))
+        self.id.take().filter(|id| !id.is_empty()).ok_or_else(|| missing("invocationId"))
     }
 
     /// Checks what was passed over unread and is not going to be read.
@@ -316,9 +270,7 @@ pub(super) fn expect_object(scanner: &mut JsonScanner<'_>) -> Result<(), Protoco
         Token::Object => Ok(()),
         other => {
             let kind = other.name();
-            Err(ProtocolError::invalid_data(format!(
-                "Unexpected JSON Token Type '{kind}'. Expected a JSON Object."
-            )))
+            Err(ProtocolError::invalid_data(format!("Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")))
         }
     }
 }
@@ -334,9 +286,7 @@ fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolEr
     match scanner.token()? {
         Token::True => Ok(true),
         Token::False => Ok(false),
-        _ => Err(ProtocolError::invalid_data(format!(
-            "Expected '{name}' to be true or false."
-        ))),
+        _ => Err(ProtocolError::invalid_data(format!("Expected '{name}' to be true or false."))),
     }
 }
 
@@ -400,10 +350,7 @@ fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError>
     if scanner.token()? != Token::Object {
         return Err(expected("headers", "StartObject"));
     }
-    let mut headers = HeaderReader {
-        scanner: scanner.clone(),
-        first: true,
-    };
+    let mut headers = HeaderReader { scanner: scanner.clone(), first: true };
     while headers.read()?.is_some() {}
     *scanner = headers.scanner;
     Ok(scanner.since(start))
@@ -447,9 +394,7 @@ impl<'a> HeaderReader<'a> {
         let name = self.scanner.name()?.decode()?;
         match self.scanner.token()? {
             Token::String(value) => Ok(Some((name, value.decode()?))),
-            _ => Err(ProtocolError::invalid_data(format!(
-                "Expected header '{name}' to be of type String."
-            ))),
+            _ => Err(ProtocolError::invalid_data(format!("Expected header '{name}' to be of type String."))),
         }
     }
 }

@@ -120,25 +120,15 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         // The values of `serde_json` itself, such as `RawValue`, go by names like this, and are not to be changed.
         let foreign = !name.starts_with('$');
-        self.0
-            .serialize_struct(name, len)
-            .map(|fields| Fields { fields, foreign })
+        self.0.serialize_struct(name, len).map(|fields| Fields { fields, foreign })
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
-        if value.is_finite() {
-            self.0.serialize_f32(value)
-        } else {
-            Err(S::Error::custom(NOT_FINITE))
-        }
+        if value.is_finite() { self.0.serialize_f32(value) } else { Err(S::Error::custom(NOT_FINITE)) }
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
-        if value.is_finite() {
-            self.0.serialize_f64(value)
-        } else {
-            Err(S::Error::custom(NOT_FINITE))
-        }
+        if value.is_finite() { self.0.serialize_f64(value) } else { Err(S::Error::custom(NOT_FINITE)) }
     }
 
     fn serialize_str(self, value: &str) -> Result<S::Ok, S::Error> {

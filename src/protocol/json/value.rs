@@ -16,10 +16,8 @@ use super::PROPERTY_LEVELS;
 
 /// Reads a value that nests no deeper than it may.
 pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
-    deserialize(naming, bytes, || Some(PhantomData)).map_err(|error| Position {
-        line: error.line().saturating_sub(1),
-        column: error.column(),
-    })
+    deserialize(naming, bytes, || Some(PhantomData))
+        .map_err(|error| Position { line: error.line().saturating_sub(1), column: error.column() })
 }
 
 /// Whether the bytes are a value and nothing else.
@@ -47,9 +45,7 @@ where
 {
     let tally = Cell::default();
     let naming = arguments.protocol.naming();
-    let bound = deserialize(naming, arguments.bytes, || {
-        visitor().map(|visitor| ListSeed::new(visitor, &tally))
-    });
+    let bound = deserialize(naming, arguments.bytes, || visitor().map(|visitor| ListSeed::new(visitor, &tally)));
     match bound {
         Ok(bound) if tally.get().given == expected => Ok(bound),
         Ok(_) => Err(explain(arguments, expected, tally.get(), true)),

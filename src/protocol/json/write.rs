@@ -132,11 +132,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
 #[cold]
 fn refused(error: &serde_json::Error) -> WriteError {
     let text = error.to_string();
-    let kind = if text == NOT_FINITE {
-        "ArgumentException"
-    } else {
-        "JsonException"
-    };
+    let kind = if text == NOT_FINITE { "ArgumentException" } else { "JsonException" };
     WriteError::new(ProtocolError::new(kind, text))
 }
 
@@ -203,9 +199,5 @@ fn plain_len(text: &[u8]) -> usize {
         })
         .count();
     let start = plain * 8;
-    start
-        + text[start..]
-            .iter()
-            .take_while(|byte| !matches!(byte, 0..=0x1f | b'"' | b'\\'))
-            .count()
+    start + text[start..].iter().take_while(|byte| !matches!(byte, 0..=0x1f | b'"' | b'\\')).count()
 }

@@ -35,28 +35,18 @@ pub(super) fn parse<'a>(
             let (_, id) = headers_and_id(&mut reader, "StreamItem")?;
             let (bytes, whole) = reader.value_or_rest();
             let item = Raw::new(protocol, Role::Item, bytes, whole);
-            HubMessage::StreamItem {
-                id,
-                item,
-                item_first: false,
-            }
+            HubMessage::StreamItem { id, item, item_first: false }
         }
         3 => completion(protocol, &mut reader)?,
-        5 => HubMessage::CancelInvocation {
-            id: headers_and_id(&mut reader, "CancelInvocation")?.1,
-        },
+        5 => HubMessage::CancelInvocation { id: headers_and_id(&mut reader, "CancelInvocation")?.1 },
         6 => HubMessage::Ping,
         7 => {
             let error = text(&mut reader, "error")?;
             let allow_reconnect = items > 2 && boolean(&mut reader, "allowReconnect")?;
             HubMessage::Close { error, allow_reconnect }
         }
-        8 => HubMessage::Ack {
-            sequence_id: int64(&mut reader, "sequenceId")?,
-        },
-        9 => HubMessage::Sequence {
-            sequence_id: int64(&mut reader, "sequenceId")?,
-        },
+        8 => HubMessage::Ack { sequence_id: int64(&mut reader, "sequenceId")? },
+        9 => HubMessage::Sequence { sequence_id: int64(&mut reader, "sequenceId")? },
         _ => return Ok(None),
     }))
 }
@@ -79,34 +69,16 @@ fn call<'a>(
         .ok_or_else(|| null_or_empty(&format!("target for {kind} message")))?;
     let known = knows_method(&target);
     let (bytes, sound) = reader.value_or_rest();
-    let mut arguments = RawArguments {
-        protocol,
-        before: &[],
-        bytes,
-        sound,
-        rest: None,
-    };
+    let mut arguments = RawArguments { protocol, before: &[], bytes, sound, rest: None };
     let mut ids = Vec::new();
     // What follows arguments that do not bind is not read, so that a fault there is found only where they do.
     if items > 5 && sound && known {
         match stream_ids(reader) {
             Ok(given) => ids = given,
-            Err(error) => {
-                arguments.rest = Some(Box::new(Rest {
-                    earlier: Vec::new(),
-                    error: Some(error),
-                }))
-            }
+            Err(error) => arguments.rest = Some(Box::new(Rest { earlier: Vec::new(), error: Some(error) })),
         }
     }
-    Ok(Invocation {
-        id,
-        target,
-        arguments,
-        stream_ids: ids,
-        streaming,
-        headers,
-    })
+    Ok(Invocation { id, target, arguments, stream_ids: ids, streaming, headers })
 }
 
 fn completion<'a>(protocol: HubProtocol, reader: &mut Reader<'a>) -> Result<HubMessage<'a>, ProtocolError> {
@@ -122,9 +94,7 @@ fn completion<'a>(protocol: HubProtocol, reader: &mut Reader<'a>) -> Result<HubM
 
 fn headers_and_id<'a>(reader: &mut Reader<'a>, kind: &str) -> Result<(Headers<'a>, Cow<'a, str>), ProtocolError> {
     let headers = headers(reader)?;
-    let id = text(reader, "invocationId")?
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| no_id(kind))?;
+    let id = text(reader, "invocationId")?.filter(|id| !id.is_empty()).ok_or_else(|| no_id(kind))?;
     Ok((headers, id))
 }
 
@@ -134,18 +104,10 @@ fn headers<'a>(reader: &mut Reader<'a>) -> Result<Headers<'a>, ProtocolError> {
     let count = reader.map_len().map_err(|_| failed("map length for 'headers'"))?;
     let mut seen = HashSet::new();
     for index in 0..count {
-        let key = reader
-            .text()
-            .map_err(|_| failed(&format!("'headers[{index}].Key' as String")))?;
-        let key = key
-            .filter(|key| !key.is_empty())
-            .ok_or_else(|| null_or_empty("key in header"))?;
-        let value = reader
-            .text()
-            .map_err(|_| failed(&format!("'headers[{index}].Value' as String")))?;
-        value
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| null_or_empty("value in header"))?;
+        let key = reader.text().map_err(|_| failed(&format!("'headers[{index}].Key' as String")))?;
+        let key = key.filter(|key| !key.is_empty()).ok_or_else(|| null_or_empty("key in header"))?;
+        let value = reader.text().map_err(|_| failed(&format!("'headers[{index}].Value' as String")))?;
+        value.filter(|value| !value.is_empty()).ok_or_else(|| null_or_empty("value in header"))?;
         if count > 1
             && let Some(key) = seen.replace(key)
         {
@@ -153,10 +115,7 @@ fn headers<'a>(reader: &mut Reader<'a>) -> Result<Headers<'a>, ProtocolError> {
             return Err(ProtocolError::new("ArgumentException", text));
         }
     }
-    Ok(Headers::new(
-        Format::MessagePack,
-        &whole[..whole.len() - reader.rest().len()],
-    ))
+    Ok(Headers::new(Format::MessagePack, &whole[..whole.len() - reader.rest().len()]))
 }
 
 fn stream_ids<'a>(reader: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {

@@ -28,11 +28,7 @@ impl<'a> Reader<'a> {
             0xdd => self.size(4)?,
             code => return Err(Fault::Code(code)),
         };
-        if count > self.rest.len() {
-            Err(Fault::End)
-        } else {
-            Ok(count)
-        }
+        if count > self.rest.len() { Err(Fault::End) } else { Ok(count) }
     }
 
     /// Reads the head of a map. There must be two bytes for each of its entries.
@@ -43,11 +39,7 @@ impl<'a> Reader<'a> {
             0xdf => self.size(4)?,
             code => return Err(Fault::Code(code)),
         };
-        if count.saturating_mul(2) > self.rest.len() {
-            Err(Fault::End)
-        } else {
-            Ok(count)
-        }
+        if count.saturating_mul(2) > self.rest.len() { Err(Fault::End) } else { Ok(count) }
     }
 
     /// Reads a text or nil. What is no UTF-8 becomes U+FFFD, as in .NET.
@@ -116,10 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unsigned(&mut self, width: usize) -> Result<u64, Fault> {
-        Ok(self
-            .take(width)?
-            .iter()
-            .fold(0, |number, &digit| number << 8 | u64::from(digit)))
+        Ok(self.take(width)?.iter().fold(0, |number, &digit| number << 8 | u64::from(digit)))
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {

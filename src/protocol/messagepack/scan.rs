@@ -37,9 +37,7 @@ pub(super) fn value_len(bytes: &[u8]) -> Result<usize, Fault> {
         at += 1;
         let number = |width: usize| {
             let digits = bytes.get(at..at + width).ok_or(Fault::End)?;
-            Ok(digits
-                .iter()
-                .fold(0, |number: usize, &digit| number << 8 | usize::from(digit)))
+            Ok(digits.iter().fold(0, |number: usize, &digit| number << 8 | usize::from(digit)))
         };
         let low = usize::from(code & 0x0f);
         let (skip, values) = match code {

@@ -40,9 +40,7 @@ pub(in crate::protocol) fn bind<V, T>(
 where
     V: for<'de> Visitor<'de, Value = T>,
 {
-    let given = Reader::new(arguments.bytes)
-        .array_len()
-        .map_err(|_| ReadError::Mismatch(no_list()))?;
+    let given = Reader::new(arguments.bytes).array_len().map_err(|_| ReadError::Mismatch(no_list()))?;
     if given != expected {
         return Err(ReadError::Mismatch(wrong_number(given, expected)));
     }

@@ -120,12 +120,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
         Naming::Serde => value.serialize(&mut serializer),
         Naming::DotNet => naming::serialize(value, Format::MessagePack, &mut serializer),
     }
-    .map_err(|error| {
-        WriteError::new(ProtocolError::new(
-            "MessagePackSerializationException",
-            error.to_string(),
-        ))
-    })
+    .map_err(|error| WriteError::new(ProtocolError::new("MessagePackSerializationException", error.to_string())))
 }
 
 /// Begins a message of a few items; returns where its frame starts.

@@ -77,7 +77,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for DotNetAccess<A> {
         visitor: V,
     ) -> Result<V::Value, A::Error> {
         let spelled = spellings::fields(fields, self.rules);
-        self.inner
-            .struct_variant(fields, StructVisitor::new(visitor, spelled, self.rules))
+        self.inner.struct_variant(fields, StructVisitor::new(visitor, spelled, self.rules))
     }
 }

@@ -43,12 +43,7 @@ where
     let rules = Rules::of(format);
     let human_readable = deserializer.is_human_readable();
     let tree = Tree::deserialize(deserializer)?;
-    DotNetSeed::new(seed, rules).deserialize(Reader {
-        tree,
-        rules,
-        human_readable,
-        error: PhantomData,
-    })
+    DotNetSeed::new(seed, rules).deserialize(Reader { tree, rules, human_readable, error: PhantomData })
 }
 
 /// A value of any type, as both formats have them.
@@ -147,12 +142,7 @@ struct Reader<'de, E> {
 
 impl<'de, E> Reader<'de, E> {
     fn of(&self, tree: Tree<'de>, rules: Rules) -> Self {
-        Self {
-            tree,
-            rules,
-            human_readable: self.human_readable,
-            error: self.error,
-        }
+        Self { tree, rules, human_readable: self.human_readable, error: self.error }
     }
 }
 
@@ -202,9 +192,8 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
             }
             Tree::Map(map) => {
                 let rules = self.rules;
-                let entries = map
-                    .into_iter()
-                    .map(|(key, value)| (self.of(key, rules.for_key()), self.of(value, rules)));
+                let entries =
+                    map.into_iter().map(|(key, value)| (self.of(key, rules.for_key()), self.of(value, rules)));
                 let mut entries = MapDeserializer::new(entries);
                 let value = visitor.visit_map(&mut entries)?;
                 entries.end()?;
@@ -243,11 +232,7 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        if matches!(self.tree, Tree::Null) {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if matches!(self.tree, Tree::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {

@@ -21,11 +21,7 @@ pub(super) fn pascal(name: &str) -> Cow<'_, str> {
     for word in words.split('_') {
         let mut letters = word.chars();
         let first = letters.next();
-        spelled.extend(if spelled.ends_with('_') {
-            first
-        } else {
-            first.map(upper)
-        });
+        spelled.extend(if spelled.ends_with('_') { first } else { first.map(upper) });
         spelled.push_str(letters.as_str());
     }
     Cow::Owned(spelled)
@@ -109,15 +105,7 @@ mod tests {
 
     #[test]
     fn names_that_csharp_cannot_have_are_known() {
-        for name in [
-            "",
-            "$type",
-            "odata.id",
-            "@id",
-            "kebab-case",
-            "two words",
-            "$serde_json::private::RawValue",
-        ] {
+        for name in ["", "$type", "odata.id", "@id", "kebab-case", "two words", "$serde_json::private::RawValue"] {
             assert!(!is_csharp(name), "{name}");
         }
         for name in ["a", "_", "string_prop", "Größe2"] {

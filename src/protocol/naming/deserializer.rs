@@ -89,8 +89,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         let spelled = spellings::fields(fields, self.rules);
-        self.inner
-            .deserialize_struct(name, fields, StructVisitor::new(visitor, spelled, self.rules))
+        self.inner.deserialize_struct(name, fields, StructVisitor::new(visitor, spelled, self.rules))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -100,8 +99,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         // Formats expect serde's own form of an enum if they are told of one, and that has no numbers.
-        self.inner
-            .deserialize_any(EnumVisitor::new(visitor, variants, self.rules))
+        self.inner.deserialize_any(EnumVisitor::new(visitor, variants, self.rules))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -161,13 +159,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for DotNetVisitor<V> {
     visit_plain!();
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor
-            .visit_some(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_some(DotNetDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor
-            .visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<V::Value, A::Error> {

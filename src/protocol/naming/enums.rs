@@ -21,11 +21,7 @@ pub(super) struct EnumVisitor<V> {
 
 impl<V> EnumVisitor<V> {
     pub(super) const fn new(visitor: V, variants: &'static [&'static str], rules: Rules) -> Self {
-        Self {
-            visitor,
-            variants,
-            rules,
-        }
+        Self { visitor, variants, rules }
     }
 
     /// The variant that a text means (`aspnet: Enum.Parse`): by name, exactly if possible, or by its index in digits.
@@ -73,10 +69,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for EnumVisitor<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_enum(DataVariant {
-            entries,
-            rules: self.rules,
-        })
+        self.visitor.visit_enum(DataVariant { entries, rules: self.rules })
     }
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,10 +91,7 @@ struct UnitVariant<'a, E> {
 
 impl<'a, E> UnitVariant<'a, E> {
     const fn new(variant: Variant<'a>) -> Self {
-        Self {
-            variant,
-            error: PhantomData,
-        }
+        Self { variant, error: PhantomData }
     }
 }
 
@@ -149,10 +139,7 @@ impl<'de, A: MapAccess<'de>> EnumAccess<'de> for DataVariant<A> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<(S::Value, Self), A::Error> {
-        let variant = self.entries.next_key_seed(Named {
-            inner: seed,
-            names: AsWritten,
-        })?;
+        let variant = self.entries.next_key_seed(Named { inner: seed, names: AsWritten })?;
         let variant = variant.ok_or_else(|| A::Error::invalid_length(0, &"a map with one entry"))?;
         Ok((variant, self))
     }
@@ -171,11 +158,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.entries.next_value_seed(Content {
-            shape: Shape::Tuple(len),
-            visitor,
-            rules: self.rules,
-        })
+        self.entries.next_value_seed(Content { shape: Shape::Tuple(len), visitor, rules: self.rules })
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -183,11 +166,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.entries.next_value_seed(Content {
-            shape: Shape::Struct(fields),
-            visitor,
-            rules: self.rules,
-        })
+        self.entries.next_value_seed(Content { shape: Shape::Struct(fields), visitor, rules: self.rules })
     }
 }
 

@@ -29,13 +29,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
     visit_plain!();
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor
-            .visit_some(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_some(DotNetDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor
-            .visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _elements: A) -> Result<V::Value, A::Error> {
@@ -44,12 +42,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(FieldAccess {
-            inner: entries,
-            fields: self.fields,
-            rules: self.rules,
-            next: 0,
-        })
+        self.visitor.visit_map(FieldAccess { inner: entries, fields: self.fields, rules: self.rules, next: 0 })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
@@ -69,11 +62,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for FieldAccess<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let names = FieldNames {
-            fields: self.fields,
-            rules: self.rules,
-            next: &mut self.next,
-        };
+        let names = FieldNames { fields: self.fields, rules: self.rules, next: &mut self.next };
         self.inner.next_key_seed(Named { inner: seed, names })
     }
 
@@ -124,10 +113,7 @@ impl<'de, S: DeserializeSeed<'de>, N: Names> DeserializeSeed<'de> for Named<S, N
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Named {
-            inner: deserializer,
-            names: self.names,
-        })
+        self.inner.deserialize(Named { inner: deserializer, names: self.names })
     }
 }
 
@@ -135,10 +121,7 @@ impl<'de, D: Deserializer<'de>, N: Names> Deserializer<'de> for Named<D, N> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_identifier(Named {
-            inner: visitor,
-            names: self.names,
-        })
+        self.inner.deserialize_identifier(Named { inner: visitor, names: self.names })
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {

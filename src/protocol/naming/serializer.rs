@@ -23,10 +23,7 @@ impl<'a, T: ?Sized> DotNet<'a, T> {
 
 impl<T: Serialize + ?Sized> Serialize for DotNet<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(DotNetSerializer {
-            inner: serializer,
-            rules: self.rules,
-        })
+        self.value.serialize(DotNetSerializer { inner: serializer, rules: self.rules })
     }
 }
 
@@ -109,8 +106,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         name: &'static str,
         value: &T,
     ) -> Result<Self::Ok, Self::Error> {
-        self.inner
-            .serialize_newtype_struct(name, &DotNet::new(value, self.rules))
+        self.inner.serialize_newtype_struct(name, &DotNet::new(value, self.rules))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -120,8 +116,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<Self::Ok, Self::Error> {
-        self.inner
-            .serialize_newtype_variant(name, index, variant, &DotNet::new(value, self.rules))
+        self.inner.serialize_newtype_variant(name, index, variant, &DotNet::new(value, self.rules))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, Self::Error> {
@@ -143,10 +138,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, Self::Error> {
-        Self::compound(
-            self.rules,
-            self.inner.serialize_tuple_variant(name, index, variant, len),
-        )
+        Self::compound(self.rules, self.inner.serialize_tuple_variant(name, index, variant, len))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, Self::Error> {
@@ -164,10 +156,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, Self::Error> {
-        Self::compound(
-            self.rules,
-            self.inner.serialize_struct_variant(name, index, variant, len),
-        )
+        Self::compound(self.rules, self.inner.serialize_struct_variant(name, index, variant, len))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -251,8 +240,7 @@ impl<C: SerializeMap> SerializeMap for DotNetCompound<C> {
         key: &K,
         value: &V,
     ) -> Result<(), Self::Error> {
-        self.inner
-            .serialize_entry(&DotNet::new(key, self.rules.for_key()), &DotNet::new(value, self.rules))
+        self.inner.serialize_entry(&DotNet::new(key, self.rules.for_key()), &DotNet::new(value, self.rules))
     }
 
     fn end(self) -> Result<Self::Ok, Self::Error> {

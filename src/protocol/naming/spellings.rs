@@ -17,11 +17,7 @@ use super::{Rules, case};
 /// The name on the wire of the field that serde calls `name`.
 pub(super) fn field(name: &'static str, rules: Rules) -> &'static str {
     let spelling = cached(&BY_NAME, (name.as_ptr().addr(), name.len()), || spelling(name));
-    if rules.is_json() {
-        spelling.camel
-    } else {
-        spelling.pascal
-    }
+    if rules.is_json() { spelling.camel } else { spelling.pascal }
 }
 
 /// The names on the wire of the fields of a struct.
@@ -29,14 +25,7 @@ pub(super) fn fields(names: &'static [&'static str], rules: Rules) -> Fields {
     let fields = cached(&BY_FIELDS, (names.as_ptr().addr(), names.len()), || {
         let mut all = FIELDS.lock().unwrap_or_else(PoisonError::into_inner);
         *all.entry(names).or_insert_with(|| {
-            names
-                .iter()
-                .map(|name| Field {
-                    name,
-                    spelling: spelling(name),
-                })
-                .collect::<Vec<_>>()
-                .leak()
+            names.iter().map(|name| Field { name, spelling: spelling(name) }).collect::<Vec<_>>().leak()
         })
     });
     Fields { fields, rules }
@@ -55,11 +44,7 @@ impl Fields {
     /// The exact spelling comes before one that differs in case.
     pub(super) fn find(self, wire: &str, likely: usize) -> Option<usize> {
         let spelled = |field: &Field| {
-            if self.rules.is_json() {
-                field.spelling.camel
-            } else {
-                field.spelling.pascal
-            }
+            if self.rules.is_json() { field.spelling.camel } else { field.spelling.pascal }
         };
         if self.fields.get(likely).is_some_and(|field| spelled(field) == wire) {
             return Some(likely);
@@ -68,9 +53,7 @@ impl Fields {
         if exact.is_some() || !self.rules.is_json() {
             return exact;
         }
-        self.fields
-            .iter()
-            .position(|field| case::eq_ignore_case(spelled(field), wire))
+        self.fields.iter().position(|field| case::eq_ignore_case(spelled(field), wire))
     }
 
     /// What serde calls the field at `index`.
@@ -100,26 +83,16 @@ fn spelling(name: &'static str) -> Spelling {
     let mut all = SPELLINGS.lock().unwrap_or_else(PoisonError::into_inner);
     *all.entry(name).or_insert_with(|| {
         if !case::is_csharp(name) {
-            return Spelling {
-                camel: name,
-                pascal: name,
-            };
+            return Spelling { camel: name, pascal: name };
         }
         let pascal = kept(case::pascal(name), name);
-        Spelling {
-            camel: kept(case::camel(pascal), pascal),
-            pascal,
-        }
+        Spelling { camel: kept(case::camel(pascal), pascal), pascal }
     })
 }
 
 /// `spelled` for ever; `original` if it says the same.
 fn kept(spelled: Cow<'_, str>, original: &'static str) -> &'static str {
-    if spelled == original {
-        original
-    } else {
-        spelled.into_owned().leak()
-    }
+    if spelled == original { original } else { spelled.into_owned().leak() }
 }
 
 type ByAddress<V> = RefCell<HashMap<(usize, usize), V, BuildHasherDefault<AddressHasher>>>;

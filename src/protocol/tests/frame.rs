@@ -39,10 +39,7 @@ fn cutting_the_input_anywhere_changes_nothing() {
             assert!(framer.is_empty());
         }
         let bytes = input.chunks(1);
-        assert_eq!(
-            frames(&mut Framer::new(protocol.format(), Some(input.len())), bytes),
-            Ok(whole)
-        );
+        assert_eq!(frames(&mut Framer::new(protocol.format(), Some(input.len())), bytes), Ok(whole));
     });
 }
 
@@ -72,10 +69,7 @@ fn what_exceeds_the_limit_is_refused_as_soon_as_it_is_there() {
         let mut framer = Framer::new(protocol.format(), Some(100));
         assert_eq!(framer.next(&mut &message[..100]), Ok(None));
         assert!(!framer.is_empty());
-        assert_eq!(
-            framer.next(&mut &message[100..101]).unwrap_err().type_name(),
-            "InvalidDataException"
-        );
+        assert_eq!(framer.next(&mut &message[100..101]).unwrap_err().type_name(), "InvalidDataException");
     });
 }
 
@@ -117,22 +111,12 @@ fn what_was_kept_can_be_dropped() {
 #[cfg(feature = "messagepack")]
 #[test]
 fn lengths_of_up_to_five_bytes_may_be_longer_than_needed() {
-    for prefix in [
-        &b"\x02"[..],
-        b"\x82\x00",
-        b"\x82\x80\x00",
-        b"\x82\x80\x80\x00",
-        b"\x82\x80\x80\x80\x00",
-    ] {
+    for prefix in [&b"\x02"[..], b"\x82\x00", b"\x82\x80\x00", b"\x82\x80\x80\x00", b"\x82\x80\x80\x80\x00"] {
         let framed = [prefix, b"\x91\x06"].concat();
         for cut in 0..=framed.len() {
             let (start, end) = framed.split_at(cut);
             let mut framer = Framer::new(Format::MessagePack, Some(framed.len()));
-            assert_eq!(
-                frames(&mut framer, [start, end]),
-                Ok(vec![b"\x91\x06".to_vec()]),
-                "cut at {cut}"
-            );
+            assert_eq!(frames(&mut framer, [start, end]), Ok(vec![b"\x91\x06".to_vec()]), "cut at {cut}");
         }
     }
 }

@@ -6,9 +6,7 @@ use crate::protocol::handshake::{self, Progress, find, parse_request};
 #[test]
 fn what_stands_behind_the_request_is_kept() {
     let arrived = b"{\"protocol\":\"json\",\"version\":1}\x1e{\"type\":6}\x1e";
-    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else {
-        panic!("not whole")
-    };
+    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else { panic!("not whole") };
     assert_eq!(parse_request(message).unwrap().protocol, "json");
     assert_eq!(rest, b"{\"type\":6}\x1e");
 }
@@ -18,10 +16,7 @@ fn a_request_must_end_within_the_limit() {
     let request = written(|out| handshake::write_request(out, "json", 1));
     assert!(matches!(find(&request, Some(request.len())), Progress::Whole { .. }));
     assert_eq!(find(&request, Some(request.len() - 1)), Progress::TooLarge);
-    assert_eq!(
-        find(&request[..request.len() - 1], Some(request.len() - 1)),
-        Progress::Partial
-    );
+    assert_eq!(find(&request[..request.len() - 1], Some(request.len() - 1)), Progress::Partial);
 }
 
 #[test]
@@ -48,10 +43,7 @@ fn broken_requests_are_told_apart() {
         format!("{}: {error}", error.type_name())
     };
     for (message, expected) in [
-        (
-            "hello",
-            "JsonReaderException: 'h' is an invalid start of a value. LineNumber: 0 | BytePositionInLine: 0.",
-        ),
+        ("hello", "JsonReaderException: 'h' is an invalid start of a value. LineNumber: 0 | BytePositionInLine: 0."),
         (
             "",
             "JsonReaderException: The input does not contain any JSON tokens. Expected the input to start with a valid JSON token, when isFinalBlock is true. LineNumber: 0 | BytePositionInLine: 0.",
@@ -80,9 +72,6 @@ fn broken_requests_are_told_apart() {
         assert_eq!(broken(message.as_bytes()), expected, "{message}");
     }
     for end in 0..30 {
-        assert!(
-            parse_request(&b"{\"protocol\":\"json\",\"version\":1}"[..end]).is_err(),
-            "{end}"
-        );
+        assert!(parse_request(&b"{\"protocol\":\"json\",\"version\":1}"[..end]).is_err(), "{end}");
     }
 }

@@ -21,9 +21,7 @@ fn exercise(protocol: HubProtocol, frame: &[u8]) {
             Ok(Some(HubMessage::StreamItem { item, .. })) => {
                 let _ = (item.read::<Value>(), item.read::<Vec<String>>());
             }
-            Ok(Some(HubMessage::Completion {
-                result: Some(result), ..
-            })) => {
+            Ok(Some(HubMessage::Completion { result: Some(result), .. })) => {
                 let _ = (result.read::<Value>(), result.read::<f64>());
             }
             Ok(_) => {}
@@ -46,16 +44,8 @@ fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
     let headers = [("traceparent", "00-1"), ("b\n", "é")];
     let writer = protocol.with_headers(&headers);
     let framed = [
-        written(|out| {
-            writer
-                .write_invocation(out, Some("1"), "Echo", &("a\"é", -0.5, [1]), Some(&["u"]))
-                .unwrap()
-        }),
-        written(|out| {
-            writer
-                .write_stream_invocation(out, "2", "Counter", &(None::<i32>, true), None)
-                .unwrap()
-        }),
+        written(|out| writer.write_invocation(out, Some("1"), "Echo", &("a\"é", -0.5, [1]), Some(&["u"])).unwrap()),
+        written(|out| writer.write_stream_invocation(out, "2", "Counter", &(None::<i32>, true), None).unwrap()),
         written(|out| writer.write_stream_item(out, "u", &[[1, 2], [3, 4]]).unwrap()),
         written(|out| writer.write_result(out, "1", &Some(Binary::from(vec![1, 2]))).unwrap()),
         written(|out| writer.write_error(out, "1", "broken")),
@@ -91,9 +81,9 @@ fn every_byte_of_a_message_may_be_any_other() {
         for mut message in messages(protocol) {
             for at in 0..message.len() {
                 let original = message[at];
-                for byte in [
-                    0x00, 0x1f, 0x22, 0x2c, 0x30, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x80, 0x9f, 0xc1, 0xdd, 0xdf, 0xff,
-                ] {
+                for byte in
+                    [0x00, 0x1f, 0x22, 0x2c, 0x30, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x80, 0x9f, 0xc1, 0xdd, 0xdf, 0xff]
+                {
                     message[at] = byte;
                     exercise(protocol, &message);
                 }
@@ -109,17 +99,7 @@ fn deep_nesting_is_survived_everywhere() {
     for open in ["[", "{\"a\":", "[{\"a\":["] {
         let deep = open.repeat(LEVELS);
         exercise_all(deep.as_bytes());
-        for name in [
-            "arguments",
-            "item",
-            "result",
-            "x",
-            "streamIds",
-            "headers",
-            "type",
-            "target",
-            "error",
-        ] {
+        for name in ["arguments", "item", "result", "x", "streamIds", "headers", "type", "target", "error"] {
             for before in [
                 "",
                 "\"type\":1,\"target\":\"A\",",
@@ -127,11 +107,8 @@ fn deep_nesting_is_survived_everywhere() {
                 "\"type\":3,\"invocationId\":\"1\",",
             ] {
                 exercise_all(format!("{{{before}\"{name}\":{deep}").as_bytes());
-                let closed = format!(
-                    "{{{before}\"{name}\":{}{},\"target\":\"A\"}}",
-                    "[".repeat(LEVELS),
-                    "]".repeat(LEVELS)
-                );
+                let closed =
+                    format!("{{{before}\"{name}\":{}{},\"target\":\"A\"}}", "[".repeat(LEVELS), "]".repeat(LEVELS));
                 exercise_all(closed.as_bytes());
             }
         }

@@ -35,18 +35,12 @@ fn broken_messages_have_the_texts_of_aspnet() {
         ("{\"type\":1.0}", format!("{format} Int32.")),
         ("{\"type\":99999999999}", format!("{format} Int32.")),
         ("{\"type\":8,\"sequenceId\":1.5}", format!("{format} Int64.")),
-        (
-            "{\"type\":null}",
-            "InvalidDataException: Expected 'type' to be of type Number.".to_owned(),
-        ),
+        ("{\"type\":null}", "InvalidDataException: Expected 'type' to be of type Number.".to_owned()),
         (
             "{\"type\":9,\"sequenceId\":null}",
             "InvalidDataException: Missing required property 'sequenceId'.".to_owned(),
         ),
-        (
-            "{\"type\":7,\"error\":null}",
-            "InvalidDataException: Expected 'error' to be of type String.".to_owned(),
-        ),
+        ("{\"type\":7,\"error\":null}", "InvalidDataException: Expected 'error' to be of type String.".to_owned()),
         (
             "{\"type\":7,\"allowReconnect\":1}",
             "InvalidDataException: Expected 'allowReconnect' to be true or false.".to_owned(),
@@ -55,10 +49,7 @@ fn broken_messages_have_the_texts_of_aspnet() {
             "{\"type\":5,\"invocationId\":\"\"}",
             "InvalidDataException: Missing required property 'invocationId'.".to_owned(),
         ),
-        (
-            "{\"type\":1,\"target\":\"\"}",
-            "InvalidDataException: Missing required property 'target'.".to_owned(),
-        ),
+        ("{\"type\":1,\"target\":\"\"}", "InvalidDataException: Missing required property 'target'.".to_owned()),
         (
             "{\"type\":1,\"target\":\"A\",\"arguments\":null}",
             "InvalidDataException: Expected 'arguments' to be of type Array.".to_owned(),
@@ -91,14 +82,8 @@ fn broken_messages_have_the_texts_of_aspnet() {
 fn texts_that_are_no_unicode_end_the_connection_where_they_are_read() {
     let kind = "InvalidOperationException";
     for (frame, expected) in [
-        (
-            &b"{\"type\":1,\"target\":\"Ec\xffho\"}"[..],
-            "Cannot transcode invalid UTF-8 JSON text to UTF-16 string.",
-        ),
-        (
-            br#"{"target":"\ud800"}"#,
-            "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
-        ),
+        (&b"{\"type\":1,\"target\":\"Ec\xffho\"}"[..], "Cannot transcode invalid UTF-8 JSON text to UTF-16 string."),
+        (br#"{"target":"\ud800"}"#, "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."),
         (
             br#"{"invocationId":"\ud800x"}"#,
             "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
@@ -111,27 +96,16 @@ fn texts_that_are_no_unicode_end_the_connection_where_they_are_read() {
             br#"{"target":"\udc00"}"#,
             "Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0xDC00'.",
         ),
-        (
-            br#"{"\ud800ype":1}"#,
-            "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
-        ),
+        (br#"{"\ud800ype":1}"#, "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."),
         (
             br#"{"headers":{"\ud800":"1"}}"#,
             "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
         ),
     ] {
-        assert_eq!(
-            fatal(JSON, frame, true),
-            format!("{kind}: {expected}"),
-            "{}",
-            frame.escape_ascii()
-        );
+        assert_eq!(fatal(JSON, frame, true), format!("{kind}: {expected}"), "{}", frame.escape_ascii());
     }
     // A name that is no UTF-8 is just unknown, and so is a value that nobody reads.
-    assert!(
-        JSON.parse(b"{\"t\xffype\":1,\"x\":\"\xff\\ud800\",\"type\":6}", |_| true)
-            .is_ok()
-    );
+    assert!(JSON.parse(b"{\"t\xffype\":1,\"x\":\"\xff\\ud800\",\"type\":6}", |_| true).is_ok());
 }
 
 #[test]
@@ -139,26 +113,11 @@ fn stream_ids_are_a_list_of_texts() {
     let with = |ids: &str| format!(r#"{{"type":1,"target":"Sum","arguments":[],"streamIds":{ids}}}"#);
     assert_eq!(call(JSON, with(r#"["a","\u0062"]"#).as_bytes()).stream_ids, ["a", "b"]);
     for (ids, expected) in [
-        (
-            "null",
-            "InvalidDataException: Expected 'streamIds' to be of type Array.",
-        ),
-        (
-            "[null]",
-            "InvalidDataException: Null value for 'streamIds' is not valid.",
-        ),
-        (
-            "[1]",
-            "InvalidOperationException: Cannot get the value of a token type 'Number' as a string.",
-        ),
-        (
-            "[[\"u\"]]",
-            "InvalidOperationException: Cannot get the value of a token type 'StartArray' as a string.",
-        ),
-        (
-            "[{}]",
-            "InvalidOperationException: Cannot get the value of a token type 'StartObject' as a string.",
-        ),
+        ("null", "InvalidDataException: Expected 'streamIds' to be of type Array."),
+        ("[null]", "InvalidDataException: Null value for 'streamIds' is not valid."),
+        ("[1]", "InvalidOperationException: Cannot get the value of a token type 'Number' as a string."),
+        ("[[\"u\"]]", "InvalidOperationException: Cannot get the value of a token type 'StartArray' as a string."),
+        ("[{}]", "InvalidOperationException: Cannot get the value of a token type 'StartObject' as a string."),
         ("[\"a\",]", BROKEN),
     ] {
         assert_eq!(fatal(JSON, with(ids).as_bytes(), false), expected, "{ids}");
@@ -167,34 +126,14 @@ fn stream_ids_are_a_list_of_texts() {
 
 #[test]
 fn arguments_are_whole_numbers_or_not() {
-    for (arguments, expected) in [
-        ("[2147483646,1]", i32::MAX),
-        ("[-0,0]", 0),
-        ("[ 1 ,\t2\n]", 3),
-        ("[5,-0]", 5),
-    ] {
+    for (arguments, expected) in [("[2147483646,1]", i32::MAX), ("[-0,0]", 0), ("[ 1 ,\t2\n]", 3), ("[5,-0]", 5)] {
         assert_eq!(sum(&add(arguments)), Ok(expected), "{arguments}");
     }
-    for arguments in [
-        "[1.0,1]",
-        "[1e2,1]",
-        "[2147483648,0]",
-        "[\"1\",1]",
-        "[true,1]",
-        "[null,1]",
-        "[[1],1]",
-        "[1,{}]",
-    ] {
-        assert_eq!(
-            sum(&add(arguments)),
-            Err(mismatch("InvalidDataException", WRONG_TYPE)),
-            "{arguments}"
-        );
+    for arguments in ["[1.0,1]", "[1e2,1]", "[2147483648,0]", "[\"1\",1]", "[true,1]", "[null,1]", "[[1],1]", "[1,{}]"]
+    {
+        assert_eq!(sum(&add(arguments)), Err(mismatch("InvalidDataException", WRONG_TYPE)), "{arguments}");
     }
-    assert_eq!(
-        bind(&call(JSON, add("[\"-0\",-0]").as_bytes()).arguments, 2),
-        Ok(("-0".to_owned(), 0))
-    );
+    assert_eq!(bind(&call(JSON, add("[\"-0\",-0]").as_bytes()).arguments, 2), Ok(("-0".to_owned(), 0)));
 }
 
 #[test]
@@ -208,11 +147,7 @@ fn a_type_that_is_wrong_is_reported_before_a_number_that_is() {
         ("[\"x\"]", WRONG_TYPE.to_owned()),
         ("[1,\"x\",3]", WRONG_TYPE.to_owned()),
     ] {
-        assert_eq!(
-            sum(&add(arguments)),
-            Err(mismatch("InvalidDataException", &expected)),
-            "{arguments}"
-        );
+        assert_eq!(sum(&add(arguments)), Err(mismatch("InvalidDataException", &expected)), "{arguments}");
     }
 }
 
@@ -220,10 +155,7 @@ fn a_type_that_is_wrong_is_reported_before_a_number_that_is() {
 fn a_trailing_comma_fails_the_call_alone_where_all_before_it_fits() {
     let forgiven = |at| {
         let text = "The JSON array contains a trailing comma at the end which is not supported in this mode. Change the reader options.";
-        Err(mismatch(
-            "JsonReaderException",
-            &format!("{text} LineNumber: 0 | BytePositionInLine: {at}."),
-        ))
+        Err(mismatch("JsonReaderException", &format!("{text} LineNumber: 0 | BytePositionInLine: {at}.")))
     };
     let broken = Err(malformed("InvalidDataException", "Error reading JSON."));
     assert_eq!(sum(&add("[1,2,]")), forgiven(61));
@@ -238,21 +170,9 @@ fn a_trailing_comma_fails_the_call_alone_where_all_before_it_fits() {
 
 #[test]
 fn arguments_that_are_no_json_end_the_connection() {
-    for arguments in [
-        "[1 2]",
-        "[NaN,1]",
-        "[1,2/**/]",
-        "[1,tru]",
-        "[01,1]",
-        "[\"a\tb\",1]",
-        "[1,{\"a\"}]",
-    ] {
+    for arguments in ["[1 2]", "[NaN,1]", "[1,2/**/]", "[1,tru]", "[01,1]", "[\"a\tb\",1]", "[1,{\"a\"}]"] {
         let frame = add(arguments);
-        assert_eq!(
-            sum(&frame),
-            Err(malformed("InvalidDataException", "Error reading JSON.")),
-            "{arguments}"
-        );
+        assert_eq!(sum(&frame), Err(malformed("InvalidDataException", "Error reading JSON.")), "{arguments}");
         assert_eq!(fatal(JSON, frame.as_bytes(), false), BROKEN, "{arguments}");
     }
     for arguments in ["[1,2", "[\"a", "[", "[[}]", "[1}"] {
@@ -282,22 +202,9 @@ fn of_properties_given_twice_the_last_counts_but_a_failure_to_bind_stays() {
     assert_eq!(sum(frame), Ok(7));
     let provides = "Invocation provides 1 argument(s) but target expects 2.";
     let twice = |lists: &str| sum(&format!(r#"{{"type":1,"target":"Add",{lists}}}"#));
-    assert_eq!(
-        twice(r#""arguments":["x"],"arguments":[1,2]"#),
-        Err(mismatch("InvalidDataException", provides))
-    );
-    assert_eq!(
-        twice(r#""arguments":[1,2],"arguments":[1]"#),
-        Err(mismatch("InvalidDataException", provides))
-    );
-    assert_eq!(
-        fatal(
-            JSON,
-            br#"{"type":1,"target":"Add","arguments":[NaN],"arguments":[1,2]}"#,
-            true
-        ),
-        BROKEN
-    );
+    assert_eq!(twice(r#""arguments":["x"],"arguments":[1,2]"#), Err(mismatch("InvalidDataException", provides)));
+    assert_eq!(twice(r#""arguments":[1,2],"arguments":[1]"#), Err(mismatch("InvalidDataException", provides)));
+    assert_eq!(fatal(JSON, br#"{"type":1,"target":"Add","arguments":[NaN],"arguments":[1,2]}"#, true), BROKEN);
 }
 
 #[test]
@@ -315,10 +222,7 @@ fn a_stream_without_an_id_ends_the_connection_only_if_it_could_be_called() {
     let unknown = JSON.parse(frame, |_| false).unwrap();
     assert!(matches!(unknown, Some(HubMessage::Invocation(call)) if call.id.is_none() && call.streaming));
     let known = call(JSON, frame).arguments;
-    assert_eq!(
-        bind::<(i32,)>(&known, 1),
-        Err(malformed("InvalidDataException", missing))
-    );
+    assert_eq!(bind::<(i32,)>(&known, 1), Err(malformed("InvalidDataException", missing)));
     assert!(matches!(bind::<(String,)>(&known, 1), Err(ReadError::Mismatch(_))));
     let without = br#"{"type":4,"target":"Counter"}"#;
     assert_eq!(fatal(JSON, without, false), format!("InvalidDataException: {missing}"));
@@ -327,20 +231,13 @@ fn a_stream_without_an_id_ends_the_connection_only_if_it_could_be_called() {
 #[test]
 fn what_follows_the_message_does_not_matter() {
     for frame in ["{\"type\":6}trash", "{\"type\":6} ,", "\n {\"type\":6}\n"] {
-        assert_eq!(
-            JSON.parse(frame.as_bytes(), |_| true),
-            Ok(Some(HubMessage::Ping)),
-            "{frame}"
-        );
+        assert_eq!(JSON.parse(frame.as_bytes(), |_| true), Ok(Some(HubMessage::Ping)), "{frame}");
     }
 }
 
 #[test]
 fn messages_of_an_unknown_type_are_passed_over() {
-    assert_eq!(
-        JSON.parse(br#"{"type":99,"arguments":[],"item":[1]}"#, |_| true),
-        Ok(None)
-    );
+    assert_eq!(JSON.parse(br#"{"type":99,"arguments":[],"item":[1]}"#, |_| true), Ok(None));
     assert_eq!(JSON.parse(br#"{"type":-1}"#, |_| true), Ok(None));
 }
 
@@ -361,13 +258,7 @@ fn what_is_wrong_with_an_item_behind_its_id_ends_the_stream_alone() {
     assert_eq!(item(br#"{"type":2,"invocationId":"u","item":"x"}"#), (wrong, false));
     for broken in ["[}", "[1 2]", "{\"a\":}", "[1"] {
         let frame = format!(r#"{{"type":2,"invocationId":"u","item":{broken}"#);
-        assert!(
-            matches!(
-                item(format!("{frame}}}").as_bytes()),
-                (Err(ReadError::Mismatch(_)), false)
-            ),
-            "{broken}"
-        );
+        assert!(matches!(item(format!("{frame}}}").as_bytes()), (Err(ReadError::Mismatch(_)), false)), "{broken}");
         let first = format!(r#"{{"type":2,"item":{broken},"invocationId":"u"}}"#);
         assert_eq!(fatal(JSON, first.as_bytes(), true), BROKEN, "{broken}");
         let other = format!(r#"{{"type":3,"invocationId":"u","item":{broken}}}"#);
@@ -415,11 +306,7 @@ fn headers_are_read_on_demand() {
     assert_eq!(headers.get("traceparent").as_deref(), Some("00-1"));
     assert_eq!(headers.get("a").as_deref(), Some("c\n"));
     assert_eq!((headers.get("A"), headers.iter().count()), (None, 4));
-    assert!(
-        call(JSON, br#"{"type":1,"target":"A","arguments":[]}"#)
-            .headers
-            .is_empty()
-    );
+    assert!(call(JSON, br#"{"type":1,"target":"A","arguments":[]}"#).headers.is_empty());
 }
 
 #[test]
@@ -427,13 +314,7 @@ fn nothing_is_copied_that_has_no_escapes() {
     let frame = br#"{"type":1,"invocationId":"1","target":"Add","arguments":[1,2],"streamIds":["u"]}"#;
     let call = call(JSON, frame);
     let borrowed = |text: &std::borrow::Cow<'_, str>| matches!(text, std::borrow::Cow::Borrowed(_));
-    assert!(
-        call.id
-            .iter()
-            .chain([&call.target])
-            .chain(&call.stream_ids)
-            .all(borrowed)
-    );
+    assert!(call.id.iter().chain([&call.target]).chain(&call.stream_ids).all(borrowed));
 }
 
 #[test]
@@ -446,14 +327,5 @@ fn with_names_of_dotnet_the_last_of_two_members_counts() {
     let protocol = HubProtocol::new(crate::protocol::Format::Json, Naming::DotNet);
     let frame = br#"{"type":1,"target":"A","arguments":[{"fullName":"a","AGE":-0,"FULLNAME":"b"},[1]]}"#;
     let bound = bind::<(Person, Vec<i32>)>(&call(protocol, frame).arguments, 2);
-    assert_eq!(
-        bound,
-        Ok((
-            Person {
-                full_name: "b".to_owned(),
-                age: 0
-            },
-            vec![1]
-        ))
-    );
+    assert_eq!(bound, Ok((Person { full_name: "b".to_owned(), age: 0 }, vec![1])));
 }

@@ -26,32 +26,20 @@ fn broken_messages_have_the_texts_of_aspnet() {
         (b"\x01", code("1 (positive fixint)")),
         (b"\x90", reading("'messageType' as Int32")),
         (b"\x91\xc0", reading("'messageType' as Int32")),
-        (
-            b"\x91\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
-            reading("'messageType' as Int32"),
-        ),
+        (b"\x91\xcf\xff\xff\xff\xff\xff\xff\xff\xff", reading("'messageType' as Int32")),
         (b"\x96\x01\x80", end.to_owned()),
         (b"\x91\x01", reading("map length for 'headers'")),
         (b"\x94\x03\x80\xa11\x03", end.to_owned()),
         (b"\x95\x03\x80\xa11\x03\xc1", code("193 ((never used))")),
         (b"\x91\x07", reading("'error' as String")),
         (b"\x93\x07\xc0\xc0", reading("'allowReconnect' as Boolean")),
-        (
-            b"\x94\x03\x80\xa1x\x04",
-            "InvalidDataException: Invalid invocation result kind.".to_owned(),
-        ),
+        (b"\x94\x03\x80\xa1x\x04", "InvalidDataException: Invalid invocation result kind.".to_owned()),
         (
             b"\x96\x01\x82\xa1a\xa1b\xa1a\xa1c\xa11\xa1A\x90\x90",
             "ArgumentException: An item with the same key has already been added. Key: a".to_owned(),
         ),
-        (
-            b"\x96\x01\x81\xa1a\xc0\xa11\xa1A\x90\x90",
-            "InvalidDataException: Null or empty value in header.".to_owned(),
-        ),
-        (
-            b"\x96\x01\x81\xa0\xa1a\xa11\xa1A\x90\x90",
-            "InvalidDataException: Null or empty key in header.".to_owned(),
-        ),
+        (b"\x96\x01\x81\xa1a\xc0\xa11\xa1A\x90\x90", "InvalidDataException: Null or empty value in header.".to_owned()),
+        (b"\x96\x01\x81\xa0\xa1a\xa11\xa1A\x90\x90", "InvalidDataException: Null or empty key in header.".to_owned()),
     ] {
         assert_eq!(fatal(MESSAGEPACK, frame, true), expected, "{}", frame.escape_ascii());
     }
@@ -60,45 +48,24 @@ fn broken_messages_have_the_texts_of_aspnet() {
 #[test]
 fn faults_behind_arguments_that_do_not_bind_are_not_found() {
     let behind = b"\x91\x05";
-    let malformed = malformed(
-        "MessagePackSerializationException",
-        "Unexpected msgpack code 5 (positive fixint) encountered.",
-    );
+    let malformed =
+        malformed("MessagePackSerializationException", "Unexpected msgpack code 5 (positive fixint) encountered.");
     assert_eq!(sum(&add(b"\x92\x01\x02", behind)), Err(malformed));
-    assert_eq!(
-        sum(&add(b"\x92\x01\xa1x", behind)),
-        Err(mismatch("InvalidDataException", WRONG_TYPE))
-    );
+    assert_eq!(sum(&add(b"\x92\x01\xa1x", behind)), Err(mismatch("InvalidDataException", WRONG_TYPE)));
     let provides = "Invocation provides 1 argument(s) but target expects 2.";
-    assert_eq!(
-        sum(&add(b"\x91\x01", behind)),
-        Err(mismatch("InvalidDataException", provides))
-    );
+    assert_eq!(sum(&add(b"\x91\x01", behind)), Err(mismatch("InvalidDataException", provides)));
     let no_list = mismatch("InvalidDataException", "Reading array length for 'arguments' failed.");
     assert_eq!(sum(&add(b"\x2a", behind)), Err(no_list.clone()));
     assert_eq!(sum(&add(b"\x92\x01", b"")), Err(no_list));
     let unknown = add(b"\x92\x01\x02", behind);
-    assert!(matches!(
-        MESSAGEPACK.parse(&unknown, |_| false),
-        Ok(Some(HubMessage::Invocation(_)))
-    ));
+    assert!(matches!(MESSAGEPACK.parse(&unknown, |_| false), Ok(Some(HubMessage::Invocation(_)))));
 }
 
 #[test]
 fn arguments_that_are_cut_short_do_not_bind() {
-    for arguments in [
-        &b"\x92\x01\xa5x"[..],
-        b"\x92\x01\xdd\xff\xff\xff\xff",
-        b"\x92\x01\xc1",
-        b"\x92\x01\xcd\x00",
-    ] {
+    for arguments in [&b"\x92\x01\xa5x"[..], b"\x92\x01\xdd\xff\xff\xff\xff", b"\x92\x01\xc1", b"\x92\x01\xcd\x00"] {
         let bound = sum(&add(arguments, b""));
-        assert_eq!(
-            bound,
-            Err(mismatch("InvalidDataException", WRONG_TYPE)),
-            "{}",
-            arguments.escape_ascii()
-        );
+        assert_eq!(bound, Err(mismatch("InvalidDataException", WRONG_TYPE)), "{}", arguments.escape_ascii());
     }
 }
 
@@ -108,10 +75,7 @@ fn whole_numbers_may_have_any_width() {
         (&b"\x92\xcc\xff\xcd\xff\xff"[..], 65_790),
         (b"\x92\xce\x00\x00\x00\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x02", 3),
         (b"\x92\xd0\xff\xd1\xff\x00", -257),
-        (
-            b"\x92\xd2\x80\x00\x00\x00\xd3\x00\x00\x00\x00\x00\x00\x00\x01",
-            -2_147_483_647,
-        ),
+        (b"\x92\xd2\x80\x00\x00\x00\xd3\x00\x00\x00\x00\x00\x00\x00\x01", -2_147_483_647),
         (b"\x92\xff\xe0", -33),
     ] {
         assert_eq!(sum(&add(arguments, b"\x90")), Ok(expected));
@@ -126,12 +90,7 @@ fn whole_numbers_may_have_any_width() {
         b"\xd4\x01\x00",
     ] {
         let bound = sum(&add(&[b"\x92\x01", number].concat(), b""));
-        assert_eq!(
-            bound,
-            Err(mismatch("InvalidDataException", WRONG_TYPE)),
-            "{}",
-            number.escape_ascii()
-        );
+        assert_eq!(bound, Err(mismatch("InvalidDataException", WRONG_TYPE)), "{}", number.escape_ascii());
     }
 }
 
@@ -156,22 +115,13 @@ fn the_envelope_may_be_written_wide() {
     let frame = b"\x95\x01\x80\xa11\xa3Add\x92\x01\x02\xc1\xc1";
     assert_eq!(sum(frame), Ok(3));
     let close = MESSAGEPACK.parse(b"\x92\xce\x00\x00\x00\x07\xc0", |_| true);
-    assert_eq!(
-        close,
-        Ok(Some(HubMessage::Close {
-            error: None,
-            allow_reconnect: false
-        }))
-    );
+    assert_eq!(close, Ok(Some(HubMessage::Close { error: None, allow_reconnect: false })));
 }
 
 #[test]
 fn messages_of_an_unknown_type_are_passed_over() {
     assert_eq!(MESSAGEPACK.parse(b"\x91\x63", |_| true), Ok(None));
-    assert_eq!(
-        MESSAGEPACK.parse(b"\x91\xd3\xff\xff\xff\xff\xff\xff\xff\xff", |_| true),
-        Ok(None)
-    );
+    assert_eq!(MESSAGEPACK.parse(b"\x91\xd3\xff\xff\xff\xff\xff\xff\xff\xff", |_| true), Ok(None));
 }
 
 #[test]
@@ -189,10 +139,7 @@ fn an_item_that_is_missing_or_wrong_ends_the_stream_alone() {
         panic!("no completion")
     };
     let text = "Deserializing object of the `String` type for 'argument' failed.";
-    assert_eq!(
-        result.unwrap().read::<String>(),
-        Err(mismatch("InvalidDataException", text))
-    );
+    assert_eq!(result.unwrap().read::<String>(), Err(mismatch("InvalidDataException", text)));
 }
 
 #[test]
@@ -205,13 +152,7 @@ fn texts_that_are_no_utf8_are_mended_in_the_envelope() {
 fn headers_are_read_on_demand() {
     let frame = b"\x96\x01\x82\xa1a\xa1b\xa1c\xa1d\xa11\xa1A\x90\x90";
     let headers = call(MESSAGEPACK, frame).headers;
-    assert_eq!(
-        headers
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>(),
-        ["a=b", "c=d"]
-    );
+    assert_eq!(headers.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(), ["a=b", "c=d"]);
     assert_eq!(headers.get("c").as_deref(), Some("d"));
 }
 

@@ -24,11 +24,7 @@ const MESSAGEPACK: HubProtocol = HubProtocol::new(Format::MessagePack, Naming::S
 
 /// How often a property is tried.
 fn cases() -> proptest::test_runner::Config {
-    proptest::test_runner::Config {
-        cases: 256,
-        failure_persistence: None,
-        ..Default::default()
-    }
+    proptest::test_runner::Config { cases: 256, failure_persistence: None, ..Default::default() }
 }
 
 /// Runs a test in every format.

@@ -9,12 +9,7 @@ fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>
     let mut input = framed;
     let mut framer = Framer::new(protocol.format(), Some(framed.len()));
     let frame = framer.next(&mut input).unwrap().expect("a whole message");
-    test(
-        protocol
-            .parse(frame, |_| true)
-            .unwrap()
-            .expect("a message of a known type"),
-    );
+    test(protocol.parse(frame, |_| true).unwrap().expect("a message of a known type"));
     assert!(input.is_empty());
 }
 
@@ -32,50 +27,22 @@ fn messages_without_values_come_back() {
         for (error, allow_reconnect) in [(None, false), (None, true), (Some("x\ny"), false), (Some("é"), true)] {
             came_back(
                 written(|out| protocol.write_close(out, error, allow_reconnect)),
-                HubMessage::Close {
-                    error: error.map(Into::into),
-                    allow_reconnect,
-                },
+                HubMessage::Close { error: error.map(Into::into), allow_reconnect },
             );
         }
         came_back(
             written(|out| protocol.write_completion(out, "1")),
-            HubMessage::Completion {
-                id: "1".into(),
-                result: None,
-                error: None,
-            },
+            HubMessage::Completion { id: "1".into(), result: None, error: None },
         );
         came_back(
             written(|out| protocol.write_error(out, "1", "no")),
-            HubMessage::Completion {
-                id: "1".into(),
-                result: None,
-                error: Some("no".into()),
-            },
+            HubMessage::Completion { id: "1".into(), result: None, error: Some("no".into()) },
         );
-        let numbers = [
-            0,
-            1,
-            127,
-            128,
-            255,
-            256,
-            65_535,
-            65_536,
-            i64::from(u32::MAX),
-            i64::from(u32::MAX) + 1,
-            i64::MAX,
-        ];
+        let numbers =
+            [0, 1, 127, 128, 255, 256, 65_535, 65_536, i64::from(u32::MAX), i64::from(u32::MAX) + 1, i64::MAX];
         for sequence_id in numbers.into_iter().chain(numbers.map(|number| -number - 1)) {
-            came_back(
-                written(|out| protocol.write_ack(out, sequence_id)),
-                HubMessage::Ack { sequence_id },
-            );
-            came_back(
-                written(|out| protocol.write_sequence(out, sequence_id)),
-                HubMessage::Sequence { sequence_id },
-            );
+            came_back(written(|out| protocol.write_ack(out, sequence_id)), HubMessage::Ack { sequence_id });
+            came_back(written(|out| protocol.write_sequence(out, sequence_id)), HubMessage::Sequence { sequence_id });
         }
     });
 }
@@ -83,18 +50,11 @@ fn messages_without_values_come_back() {
 #[test]
 fn messages_larger_than_a_byte_can_count_come_back() {
     each_format(|protocol| {
-        for length in [
-            0, 31, 32, 100, 127, 128, 255, 256, 16_383, 16_384, 65_535, 65_536, 2_097_152,
-        ] {
+        for length in [0, 31, 32, 100, 127, 128, 255, 256, 16_383, 16_384, 65_535, 65_536, 2_097_152] {
             let text = "x".repeat(length);
             let framed = written(|out| protocol.write_result(out, "1", &text).unwrap());
             parsed(protocol, &framed, |message| {
-                let HubMessage::Completion {
-                    result: Some(result), ..
-                } = message
-                else {
-                    panic!("no result")
-                };
+                let HubMessage::Completion { result: Some(result), .. } = message else { panic!("no result") };
                 assert_eq!(result.read(), Ok(text.clone()));
             });
             if length > 0 {
@@ -114,15 +74,10 @@ fn many_headers_and_streams_come_back() {
             let headers: Vec<_> = names.iter().map(|name| (&**name, "v")).collect();
             let ids: Vec<_> = names.iter().map(|name| &**name).collect();
             let framed = written(|out| {
-                protocol
-                    .with_headers(&headers)
-                    .write_stream_invocation(out, "1", "A", &(), Some(&ids))
-                    .unwrap();
+                protocol.with_headers(&headers).write_stream_invocation(out, "1", "A", &(), Some(&ids)).unwrap();
             });
             parsed(protocol, &framed, |message| {
-                let HubMessage::Invocation(call) = message else {
-                    panic!("no call")
-                };
+                let HubMessage::Invocation(call) = message else { panic!("no call") };
                 assert!(call.streaming);
                 assert_eq!(call.stream_ids, ids);
                 assert_eq!(call.headers.iter().count(), count);
@@ -136,9 +91,7 @@ fn no_arguments_are_an_empty_list() {
     each_format(|protocol| {
         let framed = written(|out| protocol.write_invocation(out, None, "A", &()).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else {
-                panic!("no call")
-            };
+            let HubMessage::Invocation(call) = message else { panic!("no call") };
             assert_eq!((call.id, call.arguments.len()), (None, 0));
             assert!(call.arguments.is_empty());
             assert_eq!(bind(&call.arguments, 0), Ok(()));
@@ -214,15 +167,9 @@ proptest! {
 #[test]
 fn streaming_calls_come_back() {
     each_format(|protocol| {
-        let framed = written(|out| {
-            protocol
-                .write_stream_invocation(out, "1", "Counter", &(1, "a"))
-                .unwrap()
-        });
+        let framed = written(|out| protocol.write_stream_invocation(out, "1", "Counter", &(1, "a")).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else {
-                panic!("no call")
-            };
+            let HubMessage::Invocation(call) = message else { panic!("no call") };
             assert!(call.streaming);
             assert_eq!(bind(&call.arguments, 2), Ok((1, "a".to_owned())));
         });

@@ -23,10 +23,7 @@ fn numbers_are_written_as_dotnet_writes_them() {
     assert_eq!(json(&[1.5, 100_000.0]), "[1.5,100000]");
     let read_back: f64 = json(&1e308).parse().unwrap();
     assert_eq!(read_back, 1e308);
-    assert_eq!(
-        json(&(i64::MIN, u64::MAX)),
-        "[-9223372036854775808,18446744073709551615]"
-    );
+    assert_eq!(json(&(i64::MIN, u64::MAX)), "[-9223372036854775808,18446744073709551615]");
 }
 
 #[test]
@@ -42,20 +39,10 @@ fn numbers_that_are_none_cannot_be_written_in_json() {
             let mut out = b"before".to_vec();
             let error = protocol.write_result(&mut out, "1", &bad).unwrap_err();
             assert_eq!(error.type_name(), "ArgumentException");
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(".NET number values such as positive and negative infinity")
-            );
-            let nested = Point {
-                x: None,
-                y: BTreeMap::from([("a", vec![1.0, bad])]),
-            };
+            assert!(error.to_string().starts_with(".NET number values such as positive and negative infinity"));
+            let nested = Point { x: None, y: BTreeMap::from([("a", vec![1.0, bad])]) };
             assert!(protocol.write_invocation(&mut out, None, "A", &(1, nested)).is_err());
-            let point = Point {
-                x: Some(f32::NAN),
-                y: BTreeMap::new(),
-            };
+            let point = Point { x: Some(f32::NAN), y: BTreeMap::new() };
             assert!(protocol.write_stream_item(&mut out, "1", &point).is_err());
             assert_eq!(out, b"before");
         }
@@ -71,21 +58,13 @@ fn numbers_that_are_none_go_through_messagepack() {
 
 #[test]
 fn texts_are_written_with_the_escapes_they_need_and_no_others() {
-    assert_eq!(
-        json("plain é 😀 <'&+> \u{7f}\u{2028}"),
-        "\"plain é 😀 <'&+> \u{7f}\u{2028}\""
-    );
-    assert_eq!(
-        json("a\"b\\c\n\t\r\u{8}\u{c}\u{0}\u{1f}"),
-        r#""a\"b\\c\n\t\r\b\f\u0000\u001F""#
-    );
+    assert_eq!(json("plain é 😀 <'&+> \u{7f}\u{2028}"), "\"plain é 😀 <'&+> \u{7f}\u{2028}\"");
+    assert_eq!(json("a\"b\\c\n\t\r\u{8}\u{c}\u{0}\u{1f}"), r#""a\"b\\c\n\t\r\b\f\u0000\u001F""#);
     assert_eq!(json(&BTreeMap::from([("k\"", "v\"")])), r#"{"k\"":"v\""}"#);
     for length in 0..40 {
         for at in 0..length {
             for special in ['"', '\\', '\n', '\u{1f}', ' ', '!', '\u{7f}', 'é', '\u{ffff}'] {
-                let text: String = (0..length)
-                    .map(|index| if index == at { special } else { 'x' })
-                    .collect();
+                let text: String = (0..length).map(|index| if index == at { special } else { 'x' }).collect();
                 assert_eq!(serde_json::from_str::<String>(&json(&text)).unwrap(), text);
             }
         }
@@ -120,10 +99,7 @@ fn base64_is_read_as_dotnet_reads_it() {
 fn bytes_are_read_from_lists_of_numbers_in_messagepack_alone() {
     let read = |bytes: &[u8]| super::MESSAGEPACK.read_value::<Binary>(bytes).ok();
     let bytes = Some(Binary::from(vec![1, 2, 3]));
-    assert_eq!(
-        written(|out| super::MESSAGEPACK.write_value(out, &bytes).unwrap()),
-        b"\xc4\x03\x01\x02\x03"
-    );
+    assert_eq!(written(|out| super::MESSAGEPACK.write_value(out, &bytes).unwrap()), b"\xc4\x03\x01\x02\x03");
     assert_eq!(read(b"\xc4\x03\x01\x02\x03"), bytes);
     assert_eq!(read(b"\xc5\x00\x03\x01\x02\x03"), bytes);
     assert_eq!(read(b"\x93\x01\x02\x03"), bytes);
@@ -137,11 +113,7 @@ fn uuids_are_texts_in_every_format() {
     let id = Uuid::from_u128(0x3f25_04e0_4f89_11d3_9a0c_0305_e82c_3301);
     each_format(|protocol| {
         let as_id = written(|out| protocol.write_value(out, &id).unwrap());
-        let as_text = written(|out| {
-            protocol
-                .write_value(out, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-                .unwrap()
-        });
+        let as_text = written(|out| protocol.write_value(out, "3f2504e0-4f89-11d3-9a0c-0305e82c3301").unwrap());
         assert_eq!(as_id, as_text);
         assert_eq!(protocol.read_value(&as_id), Ok(id));
     });
@@ -153,10 +125,7 @@ fn raw_json_is_passed_on_as_it_is() {
     assert_eq!(json(&raw), r#"{"a": [1.0,"x"]}"#);
     assert_eq!(json(&[Some(&raw)]), r#"[{"a": [1.0,"x"]}]"#);
     let dot_net = HubProtocol::new(super::Format::Json, Naming::DotNet);
-    assert_eq!(
-        written(|out| dot_net.write_value(out, &raw).unwrap()),
-        raw.get().as_bytes()
-    );
+    assert_eq!(written(|out| dot_net.write_value(out, &raw).unwrap()), raw.get().as_bytes());
 }
 
 #[test]
@@ -184,10 +153,7 @@ fn structs_enums_and_options_keep_the_names_of_serde() {
             Event::None,
             Event::Fell(1),
             Event::Pair(2, "x".to_owned()),
-            Event::Moved {
-                from: "a".to_owned(),
-                to: Some("b".to_owned()),
-            },
+            Event::Moved { from: "a".to_owned(), to: Some("b".to_owned()) },
         ],
         nothing: (),
     };
@@ -203,9 +169,6 @@ fn structs_enums_and_options_keep_the_names_of_serde() {
 fn a_value_must_stand_alone() {
     assert_eq!(JSON.read_value(b" 5\n"), Ok(5));
     for broken in ["5 6", "5,", "", " ", "[1", "\"a"] {
-        assert!(
-            JSON.read_value::<serde_json::Value>(broken.as_bytes()).is_err(),
-            "{broken}"
-        );
+        assert!(JSON.read_value::<serde_json::Value>(broken.as_bytes()).is_err(), "{broken}");
     }
 }

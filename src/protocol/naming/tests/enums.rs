@@ -25,26 +25,11 @@ fn variants_are_numbers_in_json() {
 #[test]
 fn variants_are_nothing_but_numbers_in_json() {
     // What .NET refuses, and numbers that no variant has.
-    for wire in [
-        "\"Green\"",
-        "\"1\"",
-        "\" 1\"",
-        "1.0",
-        "1.5",
-        "1e0",
-        "2147483648",
-        "null",
-        "true",
-        "[1]",
-        "{}",
-        "-1",
-        "3",
-    ] {
+    for wire in
+        ["\"Green\"", "\"1\"", "\" 1\"", "1.0", "1.5", "1e0", "2147483648", "null", "true", "[1]", "{}", "-1", "3"]
+    {
         assert!(read_bytes::<Colour>(Format::Json, wire.as_bytes()).is_err(), "{wire}");
-        assert!(
-            read_buffered::<Colour>(Format::Json, wire.as_bytes()).is_err(),
-            "{wire}, buffered"
-        );
+        assert!(read_buffered::<Colour>(Format::Json, wire.as_bytes()).is_err(), "{wire}, buffered");
     }
     assert!(read::<Colour>(Format::Json, &json!({ "Green": null })).is_err());
 }
@@ -53,22 +38,8 @@ fn variants_are_nothing_but_numbers_in_json() {
 #[test]
 fn variants_are_texts_in_messagepack() {
     there_and_back(Format::MessagePack, &Colour::Blue, &json!("Blue"));
-    there_and_back(
-        Format::MessagePack,
-        &vec![Some(Colour::Red), None],
-        &json!(["Red", null]),
-    );
-    for text in [
-        "Green",
-        " Green",
-        "Green ",
-        "\tGreen\n",
-        "\u{a0}Green",
-        "1",
-        " 1 ",
-        "+1",
-        "01",
-    ] {
+    there_and_back(Format::MessagePack, &vec![Some(Colour::Red), None], &json!(["Red", null]));
+    for text in ["Green", " Green", "Green ", "\tGreen\n", "\u{a0}Green", "1", " 1 ", "+1", "01"] {
         assert_eq!(read(Format::MessagePack, &json!(text)), Ok(Colour::Green), "{text:?}");
     }
 }
@@ -86,51 +57,24 @@ fn variants_are_nothing_but_texts_in_messagepack() {
         json!("-1"),
         json!("2147483648"),
     ];
-    let refused = refused.into_iter().chain([
-        json!("٣"),
-        json!("1,Red"),
-        json!(1),
-        json!(1.0),
-        json!(null),
-        json!(true),
-    ]);
-    for wire in refused.chain([
-        json!(["Blue"]),
-        json!({ "Blue": null }),
-        json!({ "2": null }),
-        json!({}),
-    ]) {
+    let refused =
+        refused.into_iter().chain([json!("٣"), json!("1,Red"), json!(1), json!(1.0), json!(null), json!(true)]);
+    for wire in refused.chain([json!(["Blue"]), json!({ "Blue": null }), json!({ "2": null }), json!({})]) {
         assert!(read::<Colour>(Format::MessagePack, &wire).is_err(), "{wire}");
-        assert!(
-            read_buffered::<Colour>(Format::MessagePack, &encode(Format::MessagePack, &wire)).is_err(),
-            "{wire}"
-        );
+        assert!(read_buffered::<Colour>(Format::MessagePack, &encode(Format::MessagePack, &wire)).is_err(), "{wire}");
     }
 }
 
 #[test]
 fn variants_with_data_are_maps() {
     for &format in FORMATS {
-        let (green, of_colour) = if format == Format::Json {
-            (json!(1), "ofColour")
-        } else {
-            (json!("Green"), "OfColour")
-        };
-        let nothing = if format == Format::Json {
-            json!(0)
-        } else {
-            json!("Nothing")
-        };
+        let (green, of_colour) =
+            if format == Format::Json { (json!(1), "ofColour") } else { (json!("Green"), "OfColour") };
+        let nothing = if format == Format::Json { json!(0) } else { json!("Nothing") };
         there_and_back(format, &Mixed::Nothing, &nothing);
         there_and_back(format, &Mixed::Number(-7), &json!({ "Number": -7 }));
         there_and_back(format, &Mixed::Pair(1, Colour::Green), &json!({ "Pair": [1, green] }));
-        there_and_back(
-            format,
-            &Mixed::Fields {
-                of_colour: Colour::Green,
-            },
-            &json!({ "Fields": { of_colour: green } }),
-        );
+        there_and_back(format, &Mixed::Fields { of_colour: Colour::Green }, &json!({ "Fields": { of_colour: green } }));
     }
 }
 
@@ -150,16 +94,10 @@ fn variants_with_data_are_maps_of_one_known_entry() {
             json!(["Number", 1]),
         ] {
             assert!(read::<Mixed>(format, &wire).is_err(), "{format:?} {wire}");
-            assert!(
-                read_buffered::<Mixed>(format, &encode(format, &wire)).is_err(),
-                "{format:?} {wire}, buffered"
-            );
+            assert!(read_buffered::<Mixed>(format, &encode(format, &wire)).is_err(), "{format:?} {wire}, buffered");
         }
     }
-    assert!(
-        read::<Mixed>(Format::Json, &json!(1)).is_err(),
-        "a variant with data by its number alone"
-    );
+    assert!(read::<Mixed>(Format::Json, &json!(1)).is_err(), "a variant with data by its number alone");
 }
 
 #[cfg(feature = "messagepack")]

@@ -23,14 +23,7 @@ struct Names {
 
 #[test]
 fn fields_have_the_names_of_their_format() {
-    let names = Names {
-        string_prop: 1,
-        id: 2,
-        url: 3,
-        camel: 4,
-        literal: 5,
-        r#type: 6,
-    };
+    let names = Names { string_prop: 1, id: 2, url: 3, camel: 4, literal: 5, r#type: 6 };
     let json = json!({ "stringProp": 1, "id": 2, "urlValue": 3, "camelCase": 4, "$type": 5, "type": 6 });
     there_and_back(Format::Json, &names, &json);
     #[cfg(feature = "messagepack")]
@@ -44,10 +37,7 @@ fn fields_have_the_names_of_their_format() {
 #[test]
 fn fields_keep_their_order() {
     let text = String::from_utf8(bytes(Format::Json, &person("Ann"))).unwrap();
-    assert_eq!(
-        text,
-        r#"{"name":"Ann","age":0,"favourite":0,"homeTown":"","tags":null,"friend":null}"#
-    );
+    assert_eq!(text, r#"{"name":"Ann","age":0,"favourite":0,"homeTown":"","tags":null,"friend":null}"#);
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -97,10 +87,7 @@ fn everywhere() -> Everywhere {
         in_variants: vec![
             Shape::One(inner(12)),
             Shape::Two(13, inner(14)),
-            Shape::Named {
-                first_leaf: inner(15),
-                second: None,
-            },
+            Shape::Named { first_leaf: inner(15), second: None },
         ],
         in_result: Err(inner(16)),
     }
@@ -158,13 +145,7 @@ fn json_is_read_in_any_case() {
     let friend: Person = read(Format::Json, &json!({ "FRIEND": { "friend": { "AGE": 4 } } })).unwrap();
     assert_eq!(friend.friend.unwrap().friend.unwrap().age, 4);
     let named: Shape = read(Format::Json, &json!({ "Named": { "FIRSTLEAF": { "AB": 1 } } })).unwrap();
-    assert_eq!(
-        named,
-        Shape::Named {
-            first_leaf: Inner { a_b: 1 },
-            second: None
-        }
-    );
+    assert_eq!(named, Shape::Named { first_leaf: Inner { a_b: 1 }, second: None });
 }
 
 #[test]
@@ -176,11 +157,8 @@ fn escaped_names_are_read() {
 #[cfg(feature = "messagepack")]
 #[test]
 fn messagepack_is_read_in_the_exact_case() {
-    let read: Person = read(
-        Format::MessagePack,
-        &json!({ "Name": "Ann", "name": "x", "NAME": "y", "homeTown": "z" }),
-    )
-    .unwrap();
+    let read: Person =
+        read(Format::MessagePack, &json!({ "Name": "Ann", "name": "x", "NAME": "y", "homeTown": "z" })).unwrap();
     assert_eq!(read, person("Ann"));
 }
 
@@ -219,19 +197,9 @@ fn a_member_without_a_name_is_unknown_in_json() {
 #[test]
 fn names_in_messagepack_are_texts_with_letters() {
     // {"": 1}, {1: 1}, {0: "x"}, {bin "Name": "a"}, {nil: "a"}, {true: 1}, {["Name"]: 1}
-    for wire in [
-        "81a001",
-        "810101",
-        "8100a178",
-        "81c4044e616d65a161",
-        "81c0a161",
-        "81c301",
-        "8191a44e616d6501",
-    ] {
-        let bytes: Vec<u8> = (0..wire.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&wire[at..at + 2], 16).unwrap())
-            .collect();
+    for wire in ["81a001", "810101", "8100a178", "81c4044e616d65a161", "81c0a161", "81c301", "8191a44e616d6501"] {
+        let bytes: Vec<u8> =
+            (0..wire.len()).step_by(2).map(|at| u8::from_str_radix(&wire[at..at + 2], 16).unwrap()).collect();
         assert!(read_bytes::<Person>(Format::MessagePack, &bytes).is_err(), "{wire}");
     }
 }
@@ -253,10 +221,7 @@ fn names_that_differ_only_in_case_are_told_apart() {
         home_town: u8,
         hometown: u8,
     }
-    let close = Close {
-        home_town: 1,
-        hometown: 2,
-    };
+    let close = Close { home_town: 1, hometown: 2 };
     there_and_back(Format::Json, &close, &json!({ "homeTown": 1, "hometown": 2 }));
     assert_eq!(read(Format::Json, &json!({ "hometown": 2, "homeTown": 1 })), Ok(close));
 }
@@ -268,14 +233,8 @@ fn aliases_are_names_too() {
         #[serde(alias = "old_name")]
         new_name: u8,
     }
-    assert_eq!(
-        read(Format::Json, &json!({ "OLDNAME": 1 })),
-        Ok(Aliased { new_name: 1 })
-    );
-    assert_eq!(
-        read(Format::Json, &json!({ "newname": 1 })),
-        Ok(Aliased { new_name: 1 })
-    );
+    assert_eq!(read(Format::Json, &json!({ "OLDNAME": 1 })), Ok(Aliased { new_name: 1 }));
+    assert_eq!(read(Format::Json, &json!({ "newname": 1 })), Ok(Aliased { new_name: 1 }));
 }
 
 #[test]
@@ -288,29 +247,11 @@ fn skipped_fields_are_left_out() {
         some_times: Option<u8>,
     }
     let name = |format| {
-        if format == Format::Json {
-            "someTimes"
-        } else {
-            "SomeTimes"
-        }
+        if format == Format::Json { "someTimes" } else { "SomeTimes" }
     };
     for &format in FORMATS {
-        there_and_back(
-            format,
-            &Skipping {
-                never_sent: 0,
-                some_times: None,
-            },
-            &json!({}),
-        );
-        there_and_back(
-            format,
-            &Skipping {
-                never_sent: 0,
-                some_times: Some(1),
-            },
-            &json!({ name(format): 1 }),
-        );
+        there_and_back(format, &Skipping { never_sent: 0, some_times: None }, &json!({}));
+        there_and_back(format, &Skipping { never_sent: 0, some_times: Some(1) }, &json!({ name(format): 1 }));
     }
 }
 
@@ -328,15 +269,7 @@ fn many_fields_come_in_any_order() {
         r#"{"FIELDTWO":2,"x":[],"fieldThree":3,"y":{},"FieldOne":1}"#,
     ] {
         let many = read_bytes(Format::Json, wire.as_bytes());
-        assert_eq!(
-            many,
-            Ok(Many {
-                field_one: 1,
-                field_two: 2,
-                field_three: 3
-            }),
-            "{wire}"
-        );
+        assert_eq!(many, Ok(Many { field_one: 1, field_two: 2, field_three: 3 }), "{wire}");
     }
 }
 
@@ -344,9 +277,7 @@ fn many_fields_come_in_any_order() {
 fn a_name_is_spelled_once_for_all_threads() {
     let rules = Rules::of(Format::Json);
     let here = spellings::field("spelled_once_only", rules);
-    let there = std::thread::spawn(move || spellings::field("spelled_once_only", rules))
-        .join()
-        .unwrap();
+    let there = std::thread::spawn(move || spellings::field("spelled_once_only", rules)).join().unwrap();
     assert_eq!(here, "spelledOnceOnly");
     assert!(std::ptr::eq(here, there));
     // Another literal with the same text has the same spelling, wherever it lies.

@@ -44,10 +44,7 @@ enum Colour {
 }
 
 fn person(name: &str) -> Person {
-    Person {
-        name: Some(name.to_owned()),
-        ..Person::default()
-    }
+    Person { name: Some(name.to_owned()), ..Person::default() }
 }
 
 /// What `value` is on the wire, told as JSON.
@@ -66,9 +63,7 @@ fn encode<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
         #[cfg(feature = "messagepack")]
         Format::MessagePack => {
             let mut bytes = Vec::new();
-            let mut serializer = rmp_serde::Serializer::new(&mut bytes)
-                .with_struct_map()
-                .with_human_readable();
+            let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
             value.serialize(&mut serializer).unwrap();
             bytes
         }
@@ -134,9 +129,5 @@ fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(format: F
     assert_eq!(&written(format, value), wire, "{format:?}");
     let bytes = bytes(format, value);
     assert_eq!(read_bytes::<T>(format, &bytes).as_ref(), Ok(value), "{format:?}");
-    assert_eq!(
-        read_buffered::<T>(format, &bytes).as_ref(),
-        Ok(value),
-        "{format:?}, buffered"
-    );
+    assert_eq!(read_buffered::<T>(format, &bytes).as_ref(), Ok(value), "{format:?}, buffered");
 }

@@ -35,18 +35,12 @@ enum Branch {
     Leaf,
     Wrapped(Box<Tree>),
     Several(u8, Vec<Named<char>>),
-    Fields {
-        left_side: Option<Box<Tree>>,
-        right_side: Named<String>,
-    },
+    Fields { left_side: Option<Box<Tree>>, right_side: Named<String> },
 }
 
 /// Keys that look like fields, and any others.
 fn key() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "(some_text|someText|SomeText|type|Type|URLValue|urlValue|the_value|left_side|)",
-        "\\PC{0,8}"
-    ]
+    prop_oneof!["(some_text|someText|SomeText|type|Type|URLValue|urlValue|the_value|left_side|)", "\\PC{0,8}"]
 }
 
 fn colour() -> impl Strategy<Value = Colour> {
@@ -54,17 +48,9 @@ fn colour() -> impl Strategy<Value = Colour> {
 }
 
 fn leaf() -> impl Strategy<Value = Tree> {
-    let maps = (
-        btree_map(colour(), any::<u8>(), 0..3),
-        btree_map(key(), any::<Option<bool>>(), 0..3),
-    );
+    let maps = (btree_map(colour(), any::<u8>(), 0..3), btree_map(key(), any::<Option<bool>>(), 0..3));
     // Whole numbers, for which texts are exact in every parser.
-    let pair = (
-        any::<i32>(),
-        any::<i32>().prop_map(|value| Named {
-            the_value: f64::from(value),
-        }),
-    );
+    let pair = (any::<i32>(), any::<i32>().prop_map(|value| Named { the_value: f64::from(value) }));
     (any::<String>(), any::<Option<i64>>(), colour(), maps, pair).prop_map(
         |(some_text, url, colour, (by_colour, by_number), a_pair)| Tree {
             some_text,
@@ -85,15 +71,10 @@ fn branch(tree: impl Strategy<Value = Tree> + Clone) -> impl Strategy<Value = Br
     prop_oneof![
         Just(Branch::Leaf),
         tree.clone().prop_map(|tree| Branch::Wrapped(Box::new(tree))),
-        (
-            any::<u8>(),
-            vec(any::<char>().prop_map(|the_value| Named { the_value }), 0..3)
-        )
+        (any::<u8>(), vec(any::<char>().prop_map(|the_value| Named { the_value }), 0..3))
             .prop_map(|(count, named)| Branch::Several(count, named)),
-        (option::of(tree.prop_map(Box::new)), any::<String>()).prop_map(|(left_side, the_value)| Branch::Fields {
-            left_side,
-            right_side: Named { the_value }
-        }),
+        (option::of(tree.prop_map(Box::new)), any::<String>())
+            .prop_map(|(left_side, the_value)| Branch::Fields { left_side, right_side: Named { the_value } }),
     ]
 }
 
@@ -117,11 +98,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 /// Every word of `name` that begins with a letter, in the case that `cases` says, letter by letter.
 fn in_cases(name: &str, cases: &[bool]) -> String {
     let spell = |(letter, upper): (char, &bool)| {
-        if *upper {
-            letter.to_ascii_uppercase()
-        } else {
-            letter.to_ascii_lowercase()
-        }
+        if *upper { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
     };
     name.chars().zip(cases.iter().cycle()).map(spell).collect()
 }

@@ -14,15 +14,9 @@ use crate::protocol::naming::deserializer::DotNetVisitor;
 
 #[test]
 fn keys_of_maps_stay() {
-    let map: BTreeMap<String, i32> = ["a_b", "AB", "ab", "", "Name", "$x", "URL"]
-        .map(|key| (key.to_owned(), 1))
-        .into();
+    let map: BTreeMap<String, i32> = ["a_b", "AB", "ab", "", "Name", "$x", "URL"].map(|key| (key.to_owned(), 1)).into();
     for &format in FORMATS {
-        there_and_back(
-            format,
-            &map,
-            &json!({ "a_b": 1, "AB": 1, "ab": 1, "": 1, "Name": 1, "$x": 1, "URL": 1 }),
-        );
+        there_and_back(format, &map, &json!({ "a_b": 1, "AB": 1, "ab": 1, "": 1, "Name": 1, "$x": 1, "URL": 1 }));
     }
     there_and_back(Format::Json, &HashMap::from([(7_u32, true)]), &json!({ "7": true }));
     there_and_back(Format::Json, &HashMap::from([(-7_i8, 'c')]), &json!({ "-7": "c" }));
@@ -41,10 +35,7 @@ fn flattened_fields_keep_their_names() {
     struct More {
         flat_field: u8,
     }
-    let outer = Outer {
-        own_field: 1,
-        more: More { flat_field: 2 },
-    };
+    let outer = Outer { own_field: 1, more: More { flat_field: 2 } };
     for &format in FORMATS {
         there_and_back(format, &outer, &json!({ "own_field": 1, "flat_field": 2 }));
     }
@@ -68,23 +59,11 @@ fn adjacent_tags_are_variants() {
     }
     let something = Adjacent::Something(Something { some_field: 1 });
     there_and_back(Format::Json, &Adjacent::Nothing, &json!({ "what": 0 }));
-    there_and_back(
-        Format::Json,
-        &something,
-        &json!({ "what": 1, "withData": { "someField": 1 } }),
-    );
+    there_and_back(Format::Json, &something, &json!({ "what": 1, "withData": { "someField": 1 } }));
     let inline = Adjacent::Inline { some_field: 1 };
-    there_and_back(
-        Format::Json,
-        &inline,
-        &json!({ "what": 2, "withData": { "someField": 1 } }),
-    );
+    there_and_back(Format::Json, &inline, &json!({ "what": 2, "withData": { "someField": 1 } }));
     #[cfg(feature = "messagepack")]
-    there_and_back(
-        Format::MessagePack,
-        &something,
-        &json!({ "What": "Something", "WithData": { "SomeField": 1 } }),
-    );
+    there_and_back(Format::MessagePack, &something, &json!({ "What": "Something", "WithData": { "SomeField": 1 } }));
 }
 
 #[test]
@@ -103,11 +82,7 @@ fn buffered_enums_need_names_of_json() {
     }
     there_and_back(Format::Json, &Internal::Nothing, &json!({ "$type": "Nothing" }));
     let something = Internal::Something { some_field: 1 };
-    there_and_back(
-        Format::Json,
-        &something,
-        &json!({ "$type": "Something", "someField": 1 }),
-    );
+    there_and_back(Format::Json, &something, &json!({ "$type": "Something", "someField": 1 }));
     for &format in FORMATS {
         there_and_back(format, &Untagged::Numbers(vec![1]), &json!([1]));
         there_and_back(format, &Untagged::Text("1".to_owned()), &json!("1"));
@@ -118,34 +93,15 @@ fn buffered_enums_need_names_of_json() {
 fn types_of_the_standard_library_pass() {
     for &format in FORMATS {
         let own = |text: &str| {
-            if format == Format::Json {
-                text.to_lowercase()
-            } else {
-                text.to_owned()
-            }
+            if format == Format::Json { text.to_lowercase() } else { text.to_owned() }
         };
-        there_and_back(
-            format,
-            &Duration::new(1, 2),
-            &json!({ own("Secs"): 1, own("Nanos"): 2 }),
-        );
+        there_and_back(format, &Duration::new(1, 2), &json!({ own("Secs"): 1, own("Nanos"): 2 }));
         there_and_back(format, &(1_u64..2), &json!({ own("Start"): 1, own("End"): 2 }));
         there_and_back(format, &"127.0.0.1".parse::<IpAddr>().unwrap(), &json!("127.0.0.1"));
-        there_and_back(
-            format,
-            &uuid::Uuid::from_u128(1),
-            &json!("00000000-0000-0000-0000-000000000001"),
-        );
+        there_and_back(format, &uuid::Uuid::from_u128(1), &json!("00000000-0000-0000-0000-000000000001"));
         there_and_back(format, &(), &json!(null));
-        there_and_back(
-            format,
-            &(u64::MAX, i64::MIN, 0.5, false, 'x'),
-            &json!([u64::MAX, i64::MIN, 0.5, false, "x"]),
-        );
-        assert_eq!(
-            read_bytes(format, &bytes(format, &i128::from(i64::MIN))),
-            Ok(i128::from(i64::MIN))
-        );
+        there_and_back(format, &(u64::MAX, i64::MIN, 0.5, false, 'x'), &json!([u64::MAX, i64::MIN, 0.5, false, "x"]));
+        assert_eq!(read_bytes(format, &bytes(format, &i128::from(i64::MIN))), Ok(i128::from(i64::MIN)));
     }
     let huge = u128::MAX;
     assert_eq!(read_bytes(Format::Json, &bytes(Format::Json, &huge)), Ok(huge));
@@ -207,12 +163,8 @@ fn visitors_see_wrapped_elements() {
             formatter.write_str("arguments")
         }
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let person = list
-                .next_element()?
-                .ok_or_else(|| de::Error::invalid_length(0, &self))?;
-            let colour = list
-                .next_element()?
-                .ok_or_else(|| de::Error::invalid_length(1, &self))?;
+            let person = list.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+            let colour = list.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
             let None = list.next_element::<IgnoredAny>()? else {
                 return Err(de::Error::invalid_length(3, &self));
             };
@@ -220,17 +172,14 @@ fn visitors_see_wrapped_elements() {
         }
     }
     let mut json = serde_json::Deserializer::from_str(r#"[{"NAME":"Ann"},2]"#);
-    let arguments = json
-        .deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::Json)))
-        .unwrap();
+    let arguments = json.deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::Json))).unwrap();
     assert_eq!(arguments, (person("Ann"), Colour::Blue));
     #[cfg(feature = "messagepack")]
     {
         let wire = encode(Format::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
         let mut messagepack = rmp_serde::Deserializer::from_read_ref(&wire);
-        let arguments = messagepack
-            .deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::MessagePack)))
-            .unwrap();
+        let arguments =
+            messagepack.deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::MessagePack))).unwrap();
         assert_eq!(arguments, (person("Ann"), Colour::Blue));
     }
 }
@@ -278,18 +227,12 @@ mod messagepack {
 
     #[test]
     fn bytes_and_extensions_pass() {
-        let holder = Holder {
-            time_stamp: Extension((-1, Bytes(vec![0, 0, 0, 1]))),
-            some_bytes: Bytes(vec![255]),
-            at_last: 1,
-        };
+        let holder =
+            Holder { time_stamp: Extension((-1, Bytes(vec![0, 0, 0, 1]))), some_bytes: Bytes(vec![255]), at_last: 1 };
         let wire = bytes(Format::MessagePack, &holder);
         let expected = b"\x83\xa9TimeStamp\xd6\xff\0\0\0\x01\xa9SomeBytes\xc4\x01\xff\xa6AtLast\x01";
         assert_eq!(wire, expected);
         assert_eq!(read_bytes::<Holder>(Format::MessagePack, &wire).as_ref(), Ok(&holder));
-        assert_eq!(
-            read_buffered::<Holder>(Format::MessagePack, &wire).as_ref(),
-            Ok(&holder)
-        );
+        assert_eq!(read_buffered::<Holder>(Format::MessagePack, &wire).as_ref(), Ok(&holder));
     }
 }

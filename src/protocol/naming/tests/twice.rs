@@ -8,29 +8,11 @@ use super::*;
 fn the_last_of_two_members_counts() {
     for (wire, expected) in [
         (r#"{"name":"first","NAME":"second","nAmE":"third"}"#, person("third")),
-        (
-            r#"{"age":1,"age":2}"#,
-            Person {
-                age: 2,
-                ..Person::default()
-            },
-        ),
-        (
-            r#"{"name":"a","x":1,"x":2,"tags":["y"],"name":"b","tags":[]}"#,
-            Person {
-                tags: Some(vec![]),
-                ..person("b")
-            },
-        ),
+        (r#"{"age":1,"age":2}"#, Person { age: 2, ..Person::default() }),
+        (r#"{"name":"a","x":1,"x":2,"tags":["y"],"name":"b","tags":[]}"#, Person { tags: Some(vec![]), ..person("b") }),
         (
             r#"{"friend":{"name":"a","age":1},"friend":{"age":2,"AGE":3}}"#,
-            Person {
-                friend: Some(Box::new(Person {
-                    age: 3,
-                    ..Person::default()
-                })),
-                ..Person::default()
-            },
+            Person { friend: Some(Box::new(Person { age: 3, ..Person::default() })), ..Person::default() },
         ),
     ] {
         let first = read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err();
@@ -43,9 +25,7 @@ fn the_last_of_two_members_counts() {
 #[test]
 fn the_last_of_two_members_counts_in_messagepack() {
     let wire = b"\x83\xa4Name\xa1a\xa4name\xa1x\xa4Name\xa1b";
-    assert!(is_duplicate_field(
-        &read_bytes::<Person>(Format::MessagePack, wire).unwrap_err()
-    ));
+    assert!(is_duplicate_field(&read_bytes::<Person>(Format::MessagePack, wire).unwrap_err()));
     assert_eq!(read_twice(Format::MessagePack, wire), Ok(person("b")));
 }
 
@@ -62,10 +42,7 @@ fn variants_with_fields_take_the_last_too() {
 #[test]
 fn other_errors_are_no_duplicates() {
     for wire in [r#"{"age":"x"}"#, r#"{"name":"duplicate"#, "[]", r#"{"favourite":9}"#] {
-        assert!(
-            !is_duplicate_field(&read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err()),
-            "{wire}"
-        );
+        assert!(!is_duplicate_field(&read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err()), "{wire}");
     }
 }
 

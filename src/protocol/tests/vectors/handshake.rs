@@ -22,37 +22,25 @@ fn handshake_requests_are_read_as_in_aspnet() {
     }
     for vector in list(&vectors["handshake"]["request_invalid"]) {
         let error = handshake::parse_request(&message(vector)).unwrap_err();
-        assert_eq!(
-            (error.type_name(), error.message()),
-            ("InvalidDataException", text(&vector["error"]))
-        );
+        assert_eq!((error.type_name(), error.message()), ("InvalidDataException", text(&vector["error"])));
     }
     for input in list(&vectors["handshake"]["request_incomplete"]) {
         assert_eq!(handshake::find(text(input).as_bytes(), None), Progress::Partial);
     }
     for vector in list(&vectors["handshake"]["response_valid"]) {
         let message = message(vector);
-        assert_eq!(
-            handshake::parse_response(&message).unwrap().as_deref(),
-            vector["error"].as_str()
-        );
+        assert_eq!(handshake::parse_response(&message).unwrap().as_deref(), vector["error"].as_str());
     }
     for vector in list(&vectors["handshake"]["response_invalid"]) {
         let error = handshake::parse_response(&message(vector)).unwrap_err();
-        assert_eq!(
-            (error.type_name(), error.message()),
-            ("InvalidDataException", text(&vector["error"]))
-        );
+        assert_eq!((error.type_name(), error.message()), ("InvalidDataException", text(&vector["error"])));
     }
 }
 
 #[test]
 fn handshake_responses_are_those_of_aspnet() {
     let responses = &vectors()["handshake"]["server_responses"];
-    assert_eq!(
-        written(handshake::write_success),
-        text(&responses["success"]).as_bytes()
-    );
+    assert_eq!(written(handshake::write_success), text(&responses["success"]).as_bytes());
     for framed in responses["errors"].as_object().unwrap().values() {
         let framed = text(framed).as_bytes();
         let message = &framed[..framed.len() - 1];

@@ -26,11 +26,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
             };
             let (name, json) = (text(&vector["name"]), text(&vector["json"]));
             let framed = write(protocol, &vector["message"]);
-            assert_eq!(
-                String::from_utf8(unframed(Format::Json, &framed)).unwrap(),
-                json,
-                "{name}"
-            );
+            assert_eq!(String::from_utf8(unframed(Format::Json, &framed)).unwrap(), json, "{name}");
             assert_parses(protocol, json.as_bytes(), &vector["message"], name);
             count += 1;
         }
@@ -42,12 +38,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
 fn json_properties_may_come_in_any_order() {
     for vector in list(&vectors()["json"]["parse_only_out_of_order"]) {
         let protocol = HubProtocol::new(Format::Json, Naming::DotNet);
-        assert_parses(
-            protocol,
-            text(&vector["json"]).as_bytes(),
-            &vector["message"],
-            text(&vector["name"]),
-        );
+        assert_parses(protocol, text(&vector["json"]).as_bytes(), &vector["message"], text(&vector["name"]));
     }
 }
 
@@ -58,11 +49,7 @@ fn invalid_json_ends_the_connection_with_the_texts_of_aspnet() {
         for case in list(&vectors["json"][key]["cases"]) {
             let input = text(&case["input"]);
             let error = JSON.parse(input.as_bytes(), |_| true).unwrap_err();
-            assert_eq!(
-                ("InvalidDataException", error.message()),
-                (error.type_name(), text(&case["error"])),
-                "{input}"
-            );
+            assert_eq!(("InvalidDataException", error.message()), (error.type_name(), text(&case["error"])), "{input}");
         }
     }
 }
@@ -87,10 +74,7 @@ fn json_vectors_of_single_cases_hold() {
     }
     for case in list(&json["invalid_nesting_while_binding"]["cases"]) {
         let error = JSON.parse(text(&case["input"]).as_bytes(), |_| true).unwrap_err();
-        assert_eq!(
-            (error.type_name(), error.message()),
-            ("InvalidDataException", text(&case["error"]))
-        );
+        assert_eq!((error.type_name(), error.message()), ("InvalidDataException", text(&case["error"])));
     }
     for input in list(&json["datetime_argument_keeps_utc"]) {
         let call = call(JSON, text(input).as_bytes());
@@ -102,15 +86,9 @@ fn json_vectors_of_single_cases_hold() {
         };
         assert_eq!(result.unwrap().read(), Ok("2007-03-01T13:00:00Z".to_owned()));
     }
-    let bound = call(
-        JSON,
-        text(&json["binding_error_reads_to_end_of_arguments"]["input"]).as_bytes(),
-    );
+    let bound = call(JSON, text(&json["binding_error_reads_to_end_of_arguments"]["input"]).as_bytes());
     assert_eq!(bound.target, "foo");
-    assert_eq!(
-        bind::<(String,)>(&bound.arguments, 1),
-        Err(mismatch("InvalidDataException", WRONG_TYPE))
-    );
+    assert_eq!(bind::<(String,)>(&bound.arguments, 1), Err(mismatch("InvalidDataException", WRONG_TYPE)));
     let empty = call(JSON, text(&json["empty_stream_ids"]["input"]).as_bytes());
     assert!(empty.stream_ids.is_empty());
 }
@@ -120,9 +98,7 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
     let vectors = vectors();
     let protocol = HubProtocol::new(Format::Json, Naming::DotNet);
     let frame = text(&vectors["json"]["case_insensitive_payload_properties"]["input"]).as_bytes();
-    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else {
-        panic!("no item")
-    };
+    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else { panic!("no item") };
     let read: CustomObject<String> = item.read().unwrap();
     let expected = CustomObject {
         string_prop: "test".to_owned(),
@@ -133,17 +109,9 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
         byte_arr_prop: Binary::from(vec![2, 4, 6]),
     };
     assert_eq!(read, expected);
-    let defaults = CustomObject {
-        double_prop: 1.1,
-        int_prop: 0,
-        date_time_prop: "0001-01-01T00:00:00".to_owned(),
-        ..expected
-    };
-    let framed = written(|out| {
-        protocol
-            .write_invocation(out, Some("123"), "Target", &(defaults,))
-            .unwrap()
-    });
+    let defaults =
+        CustomObject { double_prop: 1.1, int_prop: 0, date_time_prop: "0001-01-01T00:00:00".to_owned(), ..expected };
+    let framed = written(|out| protocol.write_invocation(out, Some("123"), "Target", &(defaults,)).unwrap());
     let json = text(&vectors["json"]["default_values_written"]["json"]);
     assert_eq!(String::from_utf8(unframed(Format::Json, &framed)).unwrap(), json);
 }
@@ -156,9 +124,7 @@ fn client_results_are_relayed_as_they_come() {
         let frame = text(&vector["input"]).as_bytes();
         match text(&vector["resultType"]) {
             "int" => {
-                let expected = vector["result"]
-                    .as_i64()
-                    .map(|result| Ok(i32::try_from(result).unwrap()));
+                let expected = vector["result"].as_i64().map(|result| Ok(i32::try_from(result).unwrap()));
                 assert_eq!(relayed::<i32>(json, frame), expected, "{vector}");
             }
             _ => {

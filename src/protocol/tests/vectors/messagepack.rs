@@ -55,10 +55,7 @@ fn objects_are_read_back() {
     let wrong_type = bytes(&vectors["messagepack"]["wrong_type_client_result"]);
     assert!(relayed::<i32>(DOT_NET, &wrong_type).unwrap().is_err());
     let read_only = &vectors["messagepack"]["read_only_list_result"];
-    assert_eq!(
-        unframed(Format::MessagePack, &write(DOT_NET, &read_only["message"])),
-        bytes(read_only)
-    );
+    assert_eq!(unframed(Format::MessagePack, &write(DOT_NET, &read_only["message"])), bytes(read_only));
 }
 
 #[test]
@@ -67,10 +64,7 @@ fn items_behind_those_of_the_protocol_are_ignored() {
     let extra = &vectors["messagepack"]["parse_with_extra_items"];
     assert_parses(DOT_NET, &bytes(extra), &extra["expect"], "parse_with_extra_items");
     for vector in list(&vectors["messagepack"]["spec_examples"]) {
-        assert!(
-            matches!(DOT_NET.parse(&bytes(vector), |_| true), Ok(Some(_))),
-            "{vector}"
-        );
+        assert!(matches!(DOT_NET.parse(&bytes(vector), |_| true), Ok(Some(_))), "{vector}");
     }
 }
 
@@ -86,11 +80,7 @@ fn invalid_messages_end_the_connection_with_the_texts_of_aspnet() {
             },
             other => other.unwrap_err(),
         };
-        assert_eq!(
-            (error.type_name(), error.message()),
-            ("InvalidDataException", text(&case["error"])),
-            "{case}"
-        );
+        assert_eq!((error.type_name(), error.message()), ("InvalidDataException", text(&case["error"])), "{case}");
     }
 }
 
@@ -114,15 +104,10 @@ fn lengths_are_read_and_written_as_in_aspnet() {
         (_, utf8) => text(utf8).as_bytes().to_vec(),
     };
     for vector in list(&framing["binary_parse"]) {
-        assert_eq!(
-            unframed(Format::MessagePack, &unhex(text(&vector["framed_hex"]))),
-            payload(vector)
-        );
+        assert_eq!(unframed(Format::MessagePack, &unhex(text(&vector["framed_hex"]))), payload(vector));
     }
     for framed in list(&framing["binary_over_2gb"]["cases"]) {
-        let error = Framer::new(Format::MessagePack, None)
-            .next(&mut &*unhex(text(framed)))
-            .unwrap_err();
+        let error = Framer::new(Format::MessagePack, None).next(&mut &*unhex(text(framed))).unwrap_err();
         assert_eq!(error.type_name(), text(&framing["binary_over_2gb"]["exception"]));
         assert_eq!(error.message(), text(&framing["binary_over_2gb"]["error"]));
     }

@@ -29,10 +29,7 @@ fn text(value: &Value) -> &str {
 }
 
 fn unhex(hex: &str) -> Vec<u8> {
-    hex.as_bytes()
-        .chunks(2)
-        .map(|digits| u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap())
-        .collect()
+    hex.as_bytes().chunks(2).map(|digits| u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap()).collect()
 }
 
 /// What the vectors call `CustomObject`.
@@ -105,33 +102,23 @@ fn write(protocol: HubProtocol, message: &Value) -> Vec<u8> {
     let writer = protocol.with_headers(&headers);
     let id = message["invocationId"].as_str();
     let needed = id.unwrap_or_default();
-    let ids: Option<Vec<_>> = message["streamIds"]
-        .as_array()
-        .map(|ids| ids.iter().map(text).collect());
+    let ids: Option<Vec<_>> = message["streamIds"].as_array().map(|ids| ids.iter().map(text).collect());
     let sequence_id = message["sequenceId"].as_i64();
     let target = message["target"].as_str().unwrap_or_default();
     let format = protocol.format();
     written(|out| match text(&message["type"]) {
         "Invocation" => {
             let arguments = described(&message["arguments"], format);
-            writer
-                .write_invocation(out, id, target, &arguments, ids.as_deref())
-                .unwrap();
+            writer.write_invocation(out, id, target, &arguments, ids.as_deref()).unwrap();
         }
         "StreamInvocation" => {
             let arguments = described(&message["arguments"], format);
-            writer
-                .write_stream_invocation(out, needed, target, &arguments, ids.as_deref())
-                .unwrap();
+            writer.write_stream_invocation(out, needed, target, &arguments, ids.as_deref()).unwrap();
         }
-        "StreamItem" => writer
-            .write_stream_item(out, needed, &Described(&message["item"], format))
-            .unwrap(),
+        "StreamItem" => writer.write_stream_item(out, needed, &Described(&message["item"], format)).unwrap(),
         "Completion" => match (message["error"].as_str(), message["hasResult"].as_bool()) {
             (Some(error), _) => writer.write_error(out, needed, error),
-            (None, Some(true)) => writer
-                .write_result(out, needed, &Described(&message["result"], format))
-                .unwrap(),
+            (None, Some(true)) => writer.write_result(out, needed, &Described(&message["result"], format)).unwrap(),
             (None, _) => writer.write_completion(out, needed),
         },
         "CancelInvocation" => writer.write_cancel(out, needed),
@@ -173,15 +160,7 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
     let result = |value| Described(value, format);
     match protocol.parse(frame, |_| true).unwrap().unwrap() {
         HubMessage::Invocation(call) => {
-            assert_eq!(
-                if call.streaming {
-                    "StreamInvocation"
-                } else {
-                    "Invocation"
-                },
-                expected["type"],
-                "{name}"
-            );
+            assert_eq!(if call.streaming { "StreamInvocation" } else { "Invocation" }, expected["type"], "{name}");
             assert_eq!(call.id.as_deref(), expected_id, "{name}");
             assert_eq!(call.target, text(&expected["target"]), "{name}");
             let arguments = described(&expected["arguments"], format);
@@ -191,32 +170,17 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
             assert_eq!(call.stream_ids, ids.iter().map(text).collect::<Vec<_>>(), "{name}");
             let headers: Vec<_> = call.headers.iter().collect();
             let expected = expected["headers"].as_object();
-            let expected = expected.map(|all| {
-                all.iter()
-                    .map(|(key, value)| (key.into(), text(value).into()))
-                    .collect()
-            });
+            let expected =
+                expected.map(|all| all.iter().map(|(key, value)| (key.into(), text(value).into())).collect());
             let expected: Vec<(Cow<'_, str>, Cow<'_, str>)> = expected.unwrap_or_default();
             assert_eq!(headers, expected, "{name}");
         }
         HubMessage::StreamItem { id, item, .. } => {
-            assert_eq!(
-                ("StreamItem", Some(&*id)),
-                (text(&expected["type"]), expected_id),
-                "{name}"
-            );
+            assert_eq!(("StreamItem", Some(&*id)), (text(&expected["type"]), expected_id), "{name}");
             assert_value(protocol, item.as_bytes(), &result(&expected["item"]), name);
         }
-        HubMessage::Completion {
-            id,
-            result: given,
-            error,
-        } => {
-            assert_eq!(
-                ("Completion", Some(&*id)),
-                (text(&expected["type"]), expected_id),
-                "{name}"
-            );
+        HubMessage::Completion { id, result: given, error } => {
+            assert_eq!(("Completion", Some(&*id)), (text(&expected["type"]), expected_id), "{name}");
             assert_eq!(error.as_deref(), expected["error"].as_str(), "{name}");
             assert_eq!(given.is_some(), expected["hasResult"].as_bool().unwrap(), "{name}");
             if let Some(given) = given {
@@ -224,11 +188,7 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
             }
         }
         HubMessage::CancelInvocation { id } => {
-            assert_eq!(
-                ("CancelInvocation", Some(&*id)),
-                (text(&expected["type"]), expected_id),
-                "{name}"
-            );
+            assert_eq!(("CancelInvocation", Some(&*id)), (text(&expected["type"]), expected_id), "{name}");
         }
         HubMessage::Ping => assert_eq!(expected["type"], "Ping", "{name}"),
         HubMessage::Close { error, allow_reconnect } => {
@@ -245,11 +205,7 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
         }
         HubMessage::Sequence { sequence_id } => {
             let expected_id = expected["sequenceId"].as_i64();
-            assert_eq!(
-                ("Sequence", Some(sequence_id)),
-                (text(&expected["type"]), expected_id),
-                "{name}"
-            );
+            assert_eq!(("Sequence", Some(sequence_id)), (text(&expected["type"]), expected_id), "{name}");
         }
     }
 }
@@ -257,20 +213,10 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
 /// Parses a result, writes it as it came, and parses it again.
 fn relayed<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Option<Result<T, ReadError>> {
     let parse = |frame: &[u8]| {
-        let Ok(Some(HubMessage::Completion {
-            id,
-            result,
-            error: None,
-        })) = protocol.parse(frame, |_| false)
-        else {
+        let Ok(Some(HubMessage::Completion { id, result, error: None })) = protocol.parse(frame, |_| false) else {
             panic!("{} is no result", frame.escape_ascii());
         };
-        result.map(|result| {
-            (
-                written(|out| protocol.write_raw_result(out, &id, result.as_bytes())),
-                result.read::<T>(),
-            )
-        })
+        result.map(|result| (written(|out| protocol.write_raw_result(out, &id, result.as_bytes())), result.read::<T>()))
     };
     let (framed, _) = parse(frame)?;
     parse(&unframed(protocol.format(), &framed)).map(|(_, result)| result)
