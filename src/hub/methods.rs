@@ -46,7 +46,7 @@ pub struct Invocation<H> {
     pub(crate) hub: Arc<H>,
     pub(crate) caller: Caller<H>,
     /// `None`: the client awaits no answer.
-    pub(crate) id: Option<Box<str>>,
+    pub(crate) id: Option<Arc<str>>,
 }
 
 /// What a call came to, encoded for the caller already.

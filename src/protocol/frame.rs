@@ -114,6 +114,9 @@ impl Framer {
 
     /// Keeps the input of an unfinished message, unless it exceeds the limit.
     fn keep_all<'b>(&mut self, input: &mut &[u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
         if let Some(limit) = self.limit
             && input.len() > self.room()
         {

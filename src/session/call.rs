@@ -16,7 +16,7 @@ use crate::outbound::with_scratch;
 pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
-    pub(super) id: Option<Box<str>>,
+    pub(super) id: Option<Arc<str>>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
 }

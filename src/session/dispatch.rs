@@ -120,7 +120,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
             return Ok(());
         }
-        let id: Option<Box<str>> = call.id.as_deref().map(Into::into);
+        let id: Option<Arc<str>> = call.id.as_deref().map(Into::into);
         let invocation = Invocation { hub: Arc::clone(&self.core.hub), caller: self.caller.clone(), id: id.clone() };
         let future = match method.bind(invocation, call.arguments.clone()) {
             Ok(future) => future,

@@ -104,6 +104,9 @@ impl Decoder {
             return Ok(false);
         }
         let kept = self.partial.len();
+        if kept == 0 && self.begin_usual_frame(input) {
+            return Ok(true);
+        }
         let parsed = if kept == 0 {
             parse(input)?
         } else {
@@ -124,6 +127,29 @@ impl Decoder {
         self.mask = header.mask.ok_or(CloseCode::Protocol)?;
         self.remaining = length;
         Ok(true)
+    }
+
+    /// The header that almost every frame has: of a whole text or binary message, up to 64 KiB, all there. `false` leaves
+    /// it to the parser.
+    fn begin_usual_frame(&mut self, input: &mut &mut [u8]) -> bool {
+        let message = match input.first() {
+            Some(0x81) => Message::Text,
+            Some(0x82) => Message::Binary,
+            _ => return false,
+        };
+        let (length, size) = match **input {
+            [_, short @ 0x80..=0xfd, _, _, _, _, ..] => (u64::from(short & 0x7f), 2),
+            [_, 0xfe, high, low, _, _, _, _, ..] => (u64::from(u16::from_be_bytes([high, low])), 4),
+            _ => return false,
+        };
+        if self.message != Message::None {
+            return false;
+        }
+        let end = size + self.mask.len();
+        self.mask.copy_from_slice(&input[size..end]);
+        *input = &mut mem::take(input)[end..];
+        (self.message, self.frame, self.remaining) = (message, Frame::Data { is_final: true }, length);
+        true
     }
 
     /// The rules for headers (RFC 6455 § 5.2, 5.4, 5.5).
