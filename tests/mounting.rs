@@ -105,6 +105,21 @@ async fn it_is_a_service_of_hyper() {
 }
 
 #[tokio::test]
+async fn a_service_goes_on_without_the_handle_it_came_from() {
+    let service = server().service();
+    let addr = listen(move |socket| {
+        let service = service.clone();
+        async move { drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades().await) }
+    })
+    .await;
+    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    client.echo("hello").await;
+    // The sweep comes by once a second; a server that is gone would be noticed by it.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    client.echo("still here").await;
+}
+
+#[tokio::test]
 async fn it_is_a_service_of_hyper_util() {
     let signalr = server();
     let host = signalr.clone();

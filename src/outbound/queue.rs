@@ -15,6 +15,9 @@ use tokio::time::Instant;
 use super::state::{Phase, Sink, State};
 use super::{Flusher, Frame};
 
+/// Where so many bytes wait already, the peer reads too slowly to be sent answers to its pings.
+const CONTROL_ROOM: usize = 16 * 1024;
+
 /// What waits to be sent to one connection.
 ///
 /// Whoever sends finds room or is told that there is none; it is never buffered beyond the limit and the message that
@@ -189,11 +192,11 @@ impl Outbound {
         }
     }
 
-    /// Queues a control frame, which is no message and counts even when there is no room. A peer that never reads
-    /// cannot grow the queue by it: only so many wait.
+    /// Queues a control frame, which is no message. A peer that never reads cannot grow the queue by its pings: where
+    /// enough waits, they go unanswered.
     pub(crate) fn control(self: &Arc<Self>, frame: Frame) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted && !self.is_over(state.bytes) {
+        if state.phase <= Phase::Aborted && state.bytes < CONTROL_ROOM {
             state.seal();
             state.bytes += frame.wire().len();
             state.frames.push_back(frame);

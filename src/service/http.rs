@@ -12,6 +12,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 
+use super::Server;
 use super::builder::PeerAddrOf;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
@@ -24,7 +25,8 @@ use crate::connections::{Body, Endpoint, Exchange, is_stream};
 /// It is a service of `hyper` and of `tower`, for requests with any body. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Service {
-    router: Arc<Router>,
+    /// All of it: a service that outlives its `SignalR` goes on.
+    server: Arc<Server>,
 }
 
 /// The address of the peer, in the extensions of a request: [`SignalR::serve`](crate::SignalR::serve) puts it there, a
@@ -55,13 +57,13 @@ enum Part {
 }
 
 impl Service {
-    pub(super) fn new(router: Arc<Router>) -> Self {
-        Self { router }
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { server }
     }
 
     fn respond<B>(&self, request: Request<B>) -> ResponseFuture {
         let (parts, _body) = request.into_parts();
-        ResponseFuture { response: Some(self.router.respond(parts)) }
+        ResponseFuture { response: Some(self.server.router.respond(parts)) }
     }
 }
 
@@ -170,6 +172,6 @@ impl Future for ResponseFuture {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("endpoints", &self.router.endpoints.len()).finish_non_exhaustive()
+        f.debug_struct("Service").field("endpoints", &self.server.router.endpoints.len()).finish_non_exhaustive()
     }
 }

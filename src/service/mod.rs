@@ -25,7 +25,7 @@ use self::http::Router;
 use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared};
 
-/// A server of hubs. A cheap clone; when the last one is gone, so are its tasks.
+/// A server of hubs. A cheap clone; when the last one is gone, and the last [`Service`] of it, so are its connections.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -57,7 +57,7 @@ pub struct SignalR {
 }
 
 struct Server {
-    router: Arc<Router>,
+    router: Router,
     table: Arc<Table>,
     hubs: HashMap<TypeId, Arc<Shared>>,
     /// Cancelled when a shutdown begins.
@@ -77,7 +77,7 @@ impl SignalR {
     ///
     /// In axum prefer `fallback_service`: it keeps the path as it is, where `nest_service` cuts its prefix off.
     pub fn service(&self) -> Service {
-        Service::new(Arc::clone(&self.server.router))
+        Service::new(Arc::clone(&self.server))
     }
 
     /// Sends to the clients of a hub from anywhere (C#: `IHubContext<THub>`). There is one for a hub *type*, wherever it
