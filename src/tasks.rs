@@ -19,10 +19,17 @@ pub(crate) struct Tasks {
 }
 
 struct Inner {
-    running: Mutex<HashMap<u64, AbortHandle>>,
+    running: Mutex<Running>,
     next: AtomicU64,
     none_left: Notify,
     stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Running {
+    tasks: HashMap<u64, AbortHandle>,
+    /// They were aborted; who comes now is not started any more.
+    closed: bool,
 }
 
 impl Tasks {
@@ -37,11 +44,16 @@ impl Tasks {
         let leave = Leave { inner: Arc::clone(&self.inner), id };
         // Under the lock, so that a task that ends at once finds itself on the list.
         let mut running = self.inner.running();
+        if running.closed {
+            // Dropping it runs its guards, which look for themselves on the list.
+            drop(running);
+            return drop((task, leave));
+        }
         let handle = tokio::spawn(async move {
             let _leave = leave;
             task.await;
         });
-        running.insert(id, handle.abort_handle());
+        running.tasks.insert(id, handle.abort_handle());
     }
 
     pub(crate) fn stop(&self) -> &CancellationToken {
@@ -57,10 +69,13 @@ impl Tasks {
         self.inner.ended().await;
     }
 
-    /// Ends all of them.
+    /// Ends all of them, and lets nobody in any more.
     pub(crate) fn abort(&self) {
-        let running: Vec<_> = self.inner.running().values().cloned().collect();
-        for task in running {
+        let mut running = self.inner.running();
+        running.closed = true;
+        let tasks: Vec<_> = running.tasks.values().cloned().collect();
+        drop(running);
+        for task in tasks {
             task.abort();
         }
     }
@@ -70,14 +85,14 @@ impl Inner {
     async fn ended(&self) {
         loop {
             let none_left = self.none_left.notified();
-            if self.running().is_empty() {
+            if self.running().tasks.is_empty() {
                 return;
             }
             none_left.await;
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,8 +106,8 @@ struct Leave {
 impl Drop for Leave {
     fn drop(&mut self) {
         let mut running = self.inner.running();
-        running.remove(&self.id);
-        if running.is_empty() {
+        running.tasks.remove(&self.id);
+        if running.tasks.is_empty() {
             self.inner.none_left.notify_waiters();
         }
     }
@@ -100,7 +115,7 @@ impl Drop for Leave {
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks").field("running", &self.inner.running().len()).finish_non_exhaustive()
+        f.debug_struct("Tasks").field("running", &self.inner.running().tasks.len()).finish_non_exhaustive()
     }
 }
 
@@ -129,6 +144,20 @@ mod tests {
         assert_eq!(started.elapsed(), Duration::from_secs(5));
         assert_eq!((Arc::strong_count(&done), Arc::strong_count(&cut)), (1, 1));
         assert!(tasks.stop().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn nobody_starts_behind_the_end() {
+        let tasks = Tasks::new(CancellationToken::new());
+        tasks.finish(Duration::ZERO).await;
+        let late = Arc::new(());
+        let held = Arc::clone(&late);
+        tasks.spawn(async move {
+            pending::<()>().await;
+            drop(held);
+        });
+        assert_eq!(Arc::strong_count(&late), 1);
+        tasks.finish(Duration::ZERO).await;
     }
 
     #[tokio::test(start_paused = true)]

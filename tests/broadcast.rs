@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use signalr::{Format, HubContext, SignalR, hub};
+use signalr::{Caller, Format, HubContext, SignalR, hub};
 use support::{Client, serve, until, within};
 use tokio::net::TcpSocket;
 
@@ -24,6 +24,10 @@ struct Board;
 impl Board {
     async fn echo(&self, text: String) -> String {
         text
+    }
+
+    fn id(&self, caller: &Caller<Self>) -> String {
+        caller.connection_id().to_string()
     }
 }
 
@@ -79,6 +83,44 @@ async fn a_broadcast_is_encoded_once_for_each_format_in_use() {
         join_all(clients.into_iter().map(Client::close)).await;
         until(|| signalr.connection_count() == 0).await;
     }
+}
+
+#[tokio::test]
+async fn a_send_is_encoded_for_the_formats_of_its_receivers_alone() {
+    let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
+    let addr = serve(&signalr).await;
+    let board: HubContext<Board> = signalr.context();
+    let mut clients = connect(addr, &board, Format::ALL.iter().copied()).await;
+    // Everybody says who they are; the others are told of it by nobody.
+    let ids = join_all(clients.iter_mut().map(async |client| {
+        client.call(Some("1"), "Id", &[]).await;
+        client.next().await.unwrap()["result"].as_str().unwrap().to_owned()
+    }))
+    .await;
+    board.groups().add(&ids[1], "of one").await.unwrap();
+    for (proxy, expected) in [
+        (board.clients().group("empty"), 0),
+        (board.clients().group("of one"), 1),
+        (board.clients().all_except(&ids[..1]), 1),
+        (board.clients().clients(&ids), 2),
+    ] {
+        let counted = Counted::default();
+        within(proxy.send("Posted", (counted.clone(),))).await.unwrap();
+        assert_eq!(counted.count(), expected, "{proxy:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_format_cannot_say_reaches_those_of_the_other() {
+    let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
+    let addr = serve(&signalr).await;
+    let board: HubContext<Board> = signalr.context();
+    let mut clients = connect(addr, &board, [Format::Json, Format::MessagePack]).await;
+    within(board.clients().all().send("Posted", (f64::NAN,))).await.unwrap_err();
+    within(board.clients().all().send("Posted", ("then",))).await.unwrap();
+    assert_eq!(clients[0].next().await.unwrap()["arguments"], json!(["then"]));
+    assert_eq!(clients[1].next().await.unwrap()["target"], "Posted");
+    assert_eq!(clients[1].next().await.unwrap()["arguments"], json!(["then"]));
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ pub(crate) struct Entry {
     pub(super) outbound: Arc<Outbound>,
     state: Mutex<State>,
     watched: OnceLock<Weak<dyn Watched>>,
+    /// The server goes away.
+    going: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +89,13 @@ impl Table {
             outbound: Outbound::new(limits.0, self.flushers.next()),
             state: Mutex::new(State::Waiting { since: Instant::now() }),
             watched: OnceLock::new(),
+            going: AtomicBool::new(false),
         });
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
+        // Either a shutdown finds it on the table, or it finds the shutdown.
+        if self.is_refusing() {
+            entry.leave();
+        }
         entry
     }
 
@@ -114,18 +121,15 @@ impl Table {
 
     /// Whether the server is shutting down and takes nobody new.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.refusing.load(Ordering::Acquire)
+        self.refusing.load(Ordering::SeqCst)
     }
 
     /// Takes nobody new, tells every connection to end, and waits until all have, or until `grace` is over; who is left
     /// then is cut.
     pub(crate) async fn shutdown(&self, grace: Duration) {
-        self.refusing.store(true, Ordering::Release);
+        self.refusing.store(true, Ordering::SeqCst);
         for entry in self.entries() {
-            match entry.watched() {
-                Some(watched) => watched.shutdown(),
-                None => entry.outbound.break_off(),
-            }
+            entry.leave();
         }
         // Who has only negotiated has no task that would take it off the table.
         for shard in &self.shards {
@@ -177,6 +181,23 @@ impl Entry {
     pub(crate) fn watch(&self, watched: Weak<dyn Watched>) {
         // Set once: a connection has one session.
         let _ = self.watched.set(watched);
+        if self.is_going() {
+            self.leave();
+        }
+    }
+
+    /// Tells the connection that the server goes away; its session ends it, or its handshake.
+    fn leave(&self) {
+        self.going.store(true, Ordering::SeqCst);
+        match self.watched() {
+            Some(watched) => watched.shutdown(),
+            None => self.outbound.wake_owner(),
+        }
+    }
+
+    /// Whether it is to end before it has begun.
+    pub(crate) fn is_going(&self) -> bool {
+        self.going.load(Ordering::SeqCst)
     }
 
     /// Binds the connection to a transport, which stays its only one; `Err` is the one it has already.

@@ -110,9 +110,15 @@ impl Registry {
         }
     }
 
-    /// The formats that some connection speaks now.
-    pub(crate) fn formats(&self) -> impl Iterator<Item = Format> {
-        Format::ALL.iter().zip(&self.formats).filter(|(_, count)| count.load(Ordering::Acquire) > 0).map(|(f, _)| *f)
+    /// The formats that somebody in `audience` speaks now.
+    pub(crate) fn formats_of(&self, audience: &Audience) -> impl Iterator<Item = Format> {
+        let mut spoken = [false; Format::ALL.len()];
+        if let Audience::All = audience {
+            spoken = std::array::from_fn(|at| self.formats[at].load(Ordering::Acquire) > 0);
+        } else {
+            self.each(audience, |connection| spoken[index_of(connection.protocol.format())] = true);
+        }
+        Format::ALL.iter().zip(spoken).filter(|(_, spoken)| *spoken).map(|(format, _)| *format)
     }
 
     fn each_but(&self, but: &[ConnectionId], mut visit: impl FnMut(&Arc<ConnectionHandle>)) {

@@ -14,7 +14,8 @@ use crate::protocol::{Arguments, Format, HubProtocol, Naming, WriteError};
 
 impl Registry {
     /// Sends an invocation without an answer to everyone in `audience`. Complete when every receiver has taken it or
-    /// has been given up: receivers with room are served at once, then those without are waited for together.
+    /// has been given up: receivers with room are served at once, then those without are waited for together. Where the
+    /// arguments have no form in one format, those who speak the other get them all the same.
     pub(crate) async fn send<A: Arguments + ?Sized>(
         &self,
         audience: &Audience,
@@ -23,31 +24,29 @@ impl Registry {
         arguments: &A,
     ) -> Result<(), WriteError> {
         let encode = |format| encode(HubProtocol::new(format, naming), target, arguments);
-        let mut frames: [Option<Frame>; Format::ALL.len()] = Default::default();
-        for format in self.formats() {
-            frames[index_of(format)] = Some(encode(format)?);
+        let mut frames: [Option<Result<Frame, WriteError>>; Format::ALL.len()] = Default::default();
+        for format in self.formats_of(audience) {
+            frames[index_of(format)] = Some(encode(format));
         }
         let mut late: Vec<Arc<ConnectionHandle>> = Vec::new();
         self.each(audience, |connection| match &frames[index_of(connection.protocol.format())] {
-            Some(frame) if connection.outbound.try_push(frame) => {}
+            Some(Err(_)) => {}
+            Some(Ok(frame)) if connection.outbound.try_push(frame) => {}
             _ => late.push(Arc::clone(connection)),
         });
-        if late.is_empty() {
-            return Ok(());
-        }
         let mut waiting: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(late.len());
         for connection in &late {
             let format = connection.protocol.format();
-            let slot = &mut frames[index_of(format)];
-            let frame = match slot {
-                Some(frame) => frame.clone(),
-                // The first connection of its format, come since we looked.
-                None => slot.insert(encode(format)?).clone(),
-            };
-            waiting.push(Box::pin(async move { connection.outbound.push(&frame).await }));
+            // Not encoded yet for the first connection of its format, come since we looked.
+            if let Ok(frame) = frames[index_of(format)].get_or_insert_with(|| encode(format)) {
+                let frame = frame.clone();
+                waiting.push(Box::pin(async move { connection.outbound.push(&frame).await }));
+            }
         }
-        all(waiting).await;
-        Ok(())
+        if !waiting.is_empty() {
+            all(waiting).await;
+        }
+        frames.into_iter().flatten().try_for_each(|frame| frame.map(drop))
     }
 }
 

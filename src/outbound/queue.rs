@@ -135,10 +135,10 @@ impl Outbound {
     pub(crate) async fn drive<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
+            // Before it is polled, so that a wake-up meanwhile is not lost.
+            self.lock().set_owner(cx);
             let polled = future.as_mut().poll(cx);
-            let mut state = self.lock();
-            state.set_owner(cx);
-            self.write_out(&mut state, Some(cx));
+            self.write_out(&mut self.lock(), Some(cx));
             polled
         })
         .await

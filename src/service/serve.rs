@@ -1,6 +1,8 @@
 //! A plain hyper server, for those without a framework.
 
+use std::future::pending;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -8,9 +10,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::SignalR;
 use super::http::{PeerAddr, Service};
+
+/// A socket that has sent no request by then is closed; hyper's own limit for later ones over HTTP/1.1 is the same.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
+
+/// How often peers of HTTP/2 are asked whether they are still there (Kestrel asks nobody unless told to).
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +34,7 @@ impl SignalR {
     pub async fn serve(self, listener: TcpListener) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new());
+        builder.http2().timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE);
         let closing = self.server.closing.clone();
         while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
             match accepted {
@@ -43,12 +53,27 @@ async fn serve_one(builder: auto::Builder<TokioExecutor>, service: Service, sock
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
     }
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        asks.notify_one();
         request.extensions_mut().insert(peer);
         hyper::service::Service::call(&service, request)
     });
-    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await {
-        tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
+    tokio::select! {
+        served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service) => {
+            if let Err(error) = served {
+                tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
+            }
+        }
+        () = silence(&asked) => tracing::debug!(target: "signalr::connection", "a socket sent no request"),
+    }
+}
+
+/// Ready when the first request is overdue, and never once it has come.
+async fn silence(asked: &Notify) {
+    if tokio::time::timeout(FIRST_REQUEST, asked.notified()).await.is_ok() {
+        pending().await
     }
 }
 

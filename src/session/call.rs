@@ -64,10 +64,15 @@ pub(super) async fn caught<T>(mut future: Pin<Box<impl Future<Output = HubResult
     poll_fn(|cx| poll_caught(future.as_mut(), cx)).await
 }
 
+/// Runs code of the hub's user, which may panic.
+pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, HubError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| HubError::panicked())
+}
+
 /// The panic's own message is on standard error already, by the panic hook.
 fn poll_caught<T>(
     future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>,
     cx: &mut Context<'_>,
 ) -> Poll<HubResult<T>> {
-    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|_| Poll::Ready(Err(HubError::panicked())))
+    guarded(|| future.poll(cx)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
 }

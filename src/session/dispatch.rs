@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
 
-use super::call::{RunningCall, fail};
+use super::call::{RunningCall, fail, guarded};
 use super::close::End;
 use crate::auth::Rules;
 use crate::hub::{Caller, Hub, HubCore, Invocation, Kind, Method};
@@ -103,7 +103,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     ) -> Result<(), End> {
         let target = &*call.target;
         let Some((method, rules)) = found else {
-            tracing::debug!(target: "signalr::hub", method = target, connection = %self.connection().id, "unknown method");
+            tracing::debug!(target: "signalr::hub", method = shortened(target), connection = %self.connection().id, "unknown method");
             self.refuse(
                 call,
                 &format!(
@@ -115,17 +115,23 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
         let name =
             if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
-        if !rules.check(self.caller.user()) {
-            tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
-            self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
-            return Ok(());
-        }
         let id: Option<Arc<str>> = call.id.as_deref().map(Into::into);
-        let invocation = Invocation { hub: Arc::clone(&self.core.hub), caller: self.caller.clone(), id: id.clone() };
-        let future = match method.bind(invocation, call.arguments.clone()) {
-            Ok(future) => future,
-            Err(ReadError::Malformed(error)) => return Err(End::Failed(error)),
-            Err(error) => {
+        // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
+        let bound = guarded(|| {
+            rules.check(self.caller.user()).then(|| {
+                let hub = Arc::clone(&self.core.hub);
+                method.bind(Invocation { hub, caller: self.caller.clone(), id: id.clone() }, call.arguments.clone())
+            })
+        });
+        let future = match bound {
+            Ok(Some(Ok(future))) => future,
+            Ok(None) => {
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
+                self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
+                return Ok(());
+            }
+            Ok(Some(Err(ReadError::Malformed(error)))) => return Err(End::Failed(error)),
+            Ok(Some(Err(error))) => {
                 let error = error.into_inner();
                 tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, %error, "arguments do not fit");
                 let mut text = format!("Failed to invoke '{name}' due to an error on the server.");
@@ -133,6 +139,12 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                     text = format!("{text} {}: {error}", error.type_name());
                 }
                 self.refuse(call, &text);
+                return Ok(());
+            }
+            Err(panicked) => {
+                tracing::error!(target: "signalr::hub", method = name, connection = %self.connection().id, error = %panicked, "call failed");
+                let base = format!("An unexpected error occurred invoking '{name}' on the server.");
+                self.refuse(call, &panicked.explain(&base, self.core.options.enable_detailed_errors));
                 return Ok(());
             }
         };
@@ -209,4 +221,11 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// So many characters of a peer's text go to a log.
+const LOGGED: usize = 100;
+
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(LOGGED).map_or(text, |(end, _)| &text[..end])
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::connections::{Incoming, Read};
+use crate::connections::{Connection, Incoming, Read};
 use crate::options::HubOptions;
 use crate::origin::TransportType;
 use crate::outbound::{Outbound, with_scratch};
@@ -19,24 +19,23 @@ const UNEXPECTED: &str = "An unexpected error occurred during connection handsha
 
 /// Reads the client's request and answers it. `Some` is the protocol, and what came right behind the request; `None`
 /// ends the connection without a Close message (`aspnet: HubConnectionContext.HandshakeAsync`).
-pub(super) async fn shake(
-    options: &HubOptions,
-    transport: TransportType,
-    incoming: &mut Incoming,
-    outbound: &Arc<Outbound>,
-) -> Option<(HubProtocol, Vec<u8>)> {
+pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> Option<(HubProtocol, Vec<u8>)> {
+    let Connection { transport, incoming, outbound, entry, .. } = connection;
     let mut arrived = Vec::new();
     let limit = options.maximum_receive_message_size;
-    let request = outbound.drive(poll_fn(|cx| match outbound.is_broken() {
-        // The server goes away, or the client reads nothing.
-        true => Poll::Ready(Arrived::Ended),
-        false => poll_request(cx, incoming, &mut arrived, limit),
+    let request = outbound.drive(poll_fn(|cx| {
+        if entry.is_going() {
+            // Nobody to say goodbye to yet.
+            outbound.break_off();
+        }
+        let over = outbound.is_broken();
+        if over { Poll::Ready(Arrived::Ended) } else { poll_request(cx, incoming, &mut arrived, limit) }
     }));
     let refusal = match tokio::time::timeout(options.handshake_timeout, request).await {
         Err(_) => CANCELED.to_owned(),
         Ok(Arrived::Ended) => return None,
         Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
-            Progress::Whole { message, rest } => match choose(options, transport, message) {
+            Progress::Whole { message, rest } => match choose(options, *transport, message) {
                 Ok(format) => {
                     if format.is_binary() {
                         outbound.set_binary();

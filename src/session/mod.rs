@@ -30,9 +30,7 @@ pub(crate) fn run<H: Hub>(
     mut connection: Connection,
 ) -> impl Future<Output = Served> + Send + 'static {
     async move {
-        let outbound = &connection.outbound;
-        let shaken = handshake::shake(&core.options, connection.transport, &mut connection.incoming, outbound).await;
-        let faulted = match shaken {
+        let faulted = match handshake::shake(&core.options, &mut connection).await {
             Some((protocol, early)) => serve_hub(&core, protocol, early, &mut connection).await,
             None => false,
         };

@@ -18,8 +18,33 @@ pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     dispatcher: Dispatcher<'a, H>,
     framer: Framer,
-    /// What was read and may not be taken yet; nothing more is read meanwhile.
-    backlog: Vec<u8>,
+    backlog: Backlog,
+    /// The client's end was heard while a call waited.
+    input_ended: bool,
+}
+
+/// What was read and may not be taken yet.
+#[derive(Default)]
+struct Backlog {
+    bytes: Vec<u8>,
+    /// So much of it is taken already.
+    taken: usize,
+}
+
+/// So much is read ahead of a call that waits (ASP.NET: `ApplicationMaxBufferSize`); then the client has to wait, too.
+const READ_AHEAD: usize = 64 * 1024;
+
+impl Backlog {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        if self.taken > READ_AHEAD {
+            self.bytes.drain(..mem::take(&mut self.taken));
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
 }
 
 impl<'a, H: Hub> Session<'a, H> {
@@ -30,7 +55,8 @@ impl<'a, H: Hub> Session<'a, H> {
             connection: &caller.connection,
             dispatcher: Dispatcher::new(core, caller),
             framer: Framer::new(format, core.options.maximum_receive_message_size),
-            backlog: early,
+            backlog: Backlog { bytes: early, taken: 0 },
+            input_ended: false,
         }
     }
 
@@ -61,50 +87,74 @@ impl<'a, H: Hub> Session<'a, H> {
             }
             if self.dispatcher.is_held() {
                 self.connection.set(Flags::PAUSED);
-                return Poll::Pending;
-            }
-            self.connection.take(Flags::PAUSED);
-            if !self.backlog.is_empty() {
-                let backlog = mem::take(&mut self.backlog);
-                if let Err(end) = self.take(cx, &backlog) {
-                    return Poll::Ready(end);
-                }
+                ready!(self.read_ahead(cx, incoming));
                 continue;
             }
-            match self.read(cx, incoming) {
-                Poll::Ready(Ok(())) => self.connection.outbound.checkpoint(cx),
-                Poll::Ready(Err(end)) => return Poll::Ready(end),
-                Poll::Pending => return Poll::Pending,
+            self.connection.take(Flags::PAUSED);
+            let read = match self.backlog.rest() {
+                [] => ready!(self.read(cx, incoming)),
+                _ => self.take_backlog(cx),
+            };
+            if let Err(end) = read {
+                return Poll::Ready(end);
             }
+            self.connection.outbound.checkpoint(cx);
         }
     }
 
     fn read(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<Result<(), End>> {
         let mut taken = Ok(());
-        let read = incoming.poll_read(cx, &mut |cx, bytes| {
+        let read = incoming.poll_read(cx, &mut |cx, mut bytes| {
             if taken.is_ok() {
-                taken = self.take(cx, bytes);
+                taken = self.take(cx, &mut bytes);
+                self.backlog.add(bytes);
             }
         });
         let read = ready!(read);
         self.connection.set(Flags::RECEIVED);
         Poll::Ready(taken.and_then(|()| match read {
             Read::Data => Ok(()),
+            // Read again, and found again, when this is taken.
+            Read::End(_) if self.dispatcher.is_held() || !self.backlog.rest().is_empty() => Ok(()),
             Read::End(Ended::Broken) => Err(End::broken_transport()),
-            Read::End(_) if self.framer.is_empty() && self.backlog.is_empty() => Err(End::InputEnded),
+            Read::End(_) if self.framer.is_empty() => Err(End::InputEnded),
             Read::End(_) => Err(End::unfinished_message()),
         }))
     }
 
-    /// Takes the messages that `input` completes, until one must wait.
-    fn take(&mut self, cx: &mut Context<'_>, mut input: &[u8]) -> Result<(), End> {
+    /// Reads while no message may be taken, so that the transport's own pings and goodbyes are answered at once.
+    fn read_ahead(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<()> {
+        if self.input_ended || self.backlog.rest().len() >= READ_AHEAD {
+            return Poll::Pending;
+        }
+        if let Read::End(_) = ready!(incoming.poll_read(cx, &mut |_, bytes| self.backlog.add(bytes))) {
+            self.input_ended = true;
+            // Whoever runs may stop; what was sent before is done all the same, as in ASP.NET.
+            self.connection.cancel();
+        }
+        Poll::Ready(())
+    }
+
+    fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut backlog = mem::take(&mut self.backlog);
+        let mut rest = backlog.rest();
+        let result = self.take(cx, &mut rest);
+        let left = rest.len();
+        if left > 0 {
+            backlog.taken = backlog.bytes.len() - left;
+            self.backlog = backlog;
+        }
+        result
+    }
+
+    /// Takes the messages that `input` completes, until one must wait: what is behind that one is left in `input`.
+    fn take(&mut self, cx: &mut Context<'_>, input: &mut &[u8]) -> Result<(), End> {
         while !self.dispatcher.is_held() {
-            match self.framer.next(&mut input).map_err(End::Failed)? {
+            match self.framer.next(input).map_err(End::Failed)? {
                 Some(frame) => self.dispatcher.message(cx, frame)?,
-                None => return Ok(()),
+                None => break,
             }
         }
-        self.backlog.extend_from_slice(input);
         Ok(())
     }
 

@@ -30,8 +30,8 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            let connection = serve(Arc::clone(endpoint), Arc::clone(entry), websocket, exchange.user, info);
-            endpoint.table.spawn(connection);
+            let held = Held { endpoint: Arc::clone(endpoint), entry: Arc::clone(entry) };
+            endpoint.table.spawn(serve(held, websocket, exchange.user, info));
             response.map(|_| Body::default())
         }
         Err(error) => {
@@ -52,14 +52,8 @@ fn settle_lists(headers: &mut HeaderMap) {
     }
 }
 
-async fn serve(
-    endpoint: Arc<Endpoint>,
-    entry: Arc<Entry>,
-    websocket: HyperWebsocket,
-    user: User,
-    request: Arc<RequestInfo>,
-) {
-    let _release = Release { endpoint: &endpoint, entry: &entry };
+async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<RequestInfo>) {
+    let Held { endpoint, entry } = &held;
     let outbound = Arc::clone(&entry.outbound);
     let upgraded = match websocket.await {
         Ok(stream) => stream.into_inner().into_inner(),
@@ -75,7 +69,7 @@ async fn serve(
         request,
         incoming: Incoming::new(attach(upgraded, &outbound)),
         outbound: Arc::clone(&outbound),
-        entry: Arc::clone(&entry),
+        entry: Arc::clone(entry),
     };
     let mut served = endpoint.accept.accept(connection).await;
     outbound.finish(close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
@@ -94,16 +88,16 @@ async fn serve(
     outbound.break_off();
 }
 
-/// Takes the connection off the table however its task ends.
-struct Release<'a> {
-    endpoint: &'a Endpoint,
-    entry: &'a Entry,
+/// A connection on the table, which it leaves however its task ends, also when that never starts.
+struct Held {
+    endpoint: Arc<Endpoint>,
+    entry: Arc<Entry>,
 }
 
-impl Drop for Release<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         self.entry.outbound.break_off();
-        self.endpoint.table.release(self.entry);
+        self.endpoint.table.release(&self.entry);
     }
 }
 
