@@ -58,8 +58,11 @@ fn the_table_has_no_cycle() {
 
 #[test]
 fn no_file_is_over_long() {
-    for (file, text) in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
-        assert!(text.lines().count() <= 520, "src/{file} has {} lines", text.lines().count());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["src", "macros", "protocol-tests", "examples", "tests", "benches"] {
+        for (file, text) in sources(&root.join(folder)) {
+            assert!(text.lines().count() <= 500, "{folder}/{file} has {} lines", text.lines().count());
+        }
     }
 }
 

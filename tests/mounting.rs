@@ -7,6 +7,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use hyper::rt::{Read, Write};
@@ -96,6 +97,19 @@ async fn it_serves_by_itself() {
     works_at(&signalr, addr).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_asks_for_nothing_is_closed() {
+    let signalr = server();
+    let addr = serve(&signalr).await;
+    for silence in [&b""[..], b"PRI * H", b"GET / HT"] {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(silence).await.unwrap();
+        let mut rest = Vec::new();
+        // However it ends, it does.
+        let _ = tokio::time::timeout(Duration::from_secs(40), socket.read_to_end(&mut rest)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn it_is_a_service_of_hyper() {
     let signalr = server();
@@ -115,7 +129,7 @@ async fn a_service_goes_on_without_the_handle_it_came_from() {
     let mut client = Client::connect(addr, "/echo", Format::Json).await;
     client.echo("hello").await;
     // The sweep comes by once a second; a server that is gone would be noticed by it.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     client.echo("still here").await;
 }
 

@@ -1,5 +1,6 @@
 //! The sockets: each is served by hyper, and each can be cut from outside.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,10 +15,14 @@ use hyper_util::server::conn::auto;
 use signalr::PeerAddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::cuts::Cuts;
 use crate::site::Site;
+
+/// How long a socket may say nothing before its first request.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +44,10 @@ pub(crate) async fn accept(listener: TcpListener, site: Arc<Site>, cuts: Arc<Cut
 }
 
 async fn serve(socket: Cuttable, peer: SocketAddr, site: Arc<Site>) {
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        asks.notify_one();
         // What the hub sees as `caller.request().peer_addr()`.
         request.extensions_mut().insert(PeerAddr(peer));
         let site = Arc::clone(&site);
@@ -48,8 +56,21 @@ async fn serve(socket: Cuttable, peer: SocketAddr, site: Arc<Site>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // With a timer, a client that never finishes its headers is dropped.
     builder.http1().timer(TokioTimer::new());
-    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await {
-        tracing::debug!(error, "an HTTP connection ended badly");
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PATIENCE);
+    tokio::select! {
+        served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service) => {
+            if let Err(error) = served {
+                tracing::debug!(error, "an HTTP connection ended badly");
+            }
+        }
+        () = silence(&asked) => tracing::debug!("a socket sent no request"),
+    }
+}
+
+/// Ready when the first request is overdue, and never once it has come.
+async fn silence(asked: &Notify) {
+    if tokio::time::timeout(PATIENCE, asked.notified()).await.is_ok() {
+        pending().await
     }
 }
 

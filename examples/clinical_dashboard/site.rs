@@ -74,7 +74,7 @@ impl Site {
 
     async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
         let path = request.uri().path();
-        if path.starts_with("/hubs/") {
+        if path.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("/hubs/")) {
             let answered: Result<_, Infallible> = self.hubs.call(request).await;
             let Ok(response) = answered;
             return Ok(response);

@@ -24,7 +24,7 @@ pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(urls.split(';').map(str::to_owned).collect())
 }
 
-/// Serves until Ctrl-C, or until standard error is told why not.
+/// Serves until Ctrl-C or SIGTERM.
 pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn Error>> {
     let app = app(&signalr);
     for url in urls {
@@ -32,9 +32,14 @@ pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn
         let listener = TcpListener::bind(address.trim_end_matches('/')).await?;
         let line = format!("Now listening on: http://{}\n", listener.local_addr()?);
         std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
-        tokio::spawn(axum::serve(listener, app.clone()).into_future());
+        let serve = axum::serve(listener, app.clone()).into_future();
+        tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "a listener ended");
+            }
+        });
     }
-    tokio::signal::ctrl_c().await?;
+    stopped().await?;
     signalr.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
@@ -48,4 +53,17 @@ fn app(signalr: &SignalR) -> Router {
         .route("/ready", get(|| async { "ready" }))
         .route("/outside/all", post(send_to_all))
         .fallback_service(signalr.service())
+}
+
+async fn stopped() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

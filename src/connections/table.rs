@@ -253,3 +253,53 @@ impl fmt::Debug for Entry {
         f.debug_struct("Entry").field("id", &self.id).field("state", &*lock(&self.state)).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn table() -> Arc<Table> {
+        Table::new(Duration::from_secs(15), Tasks::new(CancellationToken::new()))
+    }
+
+    fn reserve(table: &Arc<Table>) -> Arc<Entry> {
+        table.reserve(0, ConnectionId::random(), ConnectionToken::random(), (0, Duration::from_secs(10)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_nobody_opens_are_forgotten() {
+        let table = table();
+        let opened = reserve(&table);
+        opened.bind(TransportType::WebSockets).unwrap();
+        for _ in 0..1000 {
+            reserve(&table);
+        }
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        assert_eq!(table.len(), 1001);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(table.len(), 1);
+        assert!(table.find(0, opened.token.as_str()).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_at_its_endpoint_alone() {
+        let table = table();
+        let entry = reserve(&table);
+        assert!(table.find(0, entry.token.as_str()).is_some());
+        assert!(table.find(1, entry.token.as_str()).is_none());
+        table.release(&entry);
+        assert!(table.find(0, entry.token.as_str()).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_comes_during_a_shutdown_is_told_to_go() {
+        let table = table();
+        let before = reserve(&table);
+        before.bind(TransportType::WebSockets).unwrap();
+        table.shutdown(Duration::ZERO).await;
+        assert!(before.is_going());
+        assert!(reserve(&table).is_going());
+    }
+}

@@ -19,7 +19,9 @@ type ByName = HashMap<Box<str>, Members>;
 
 /// The connections of one hub type, wherever it is mapped.
 ///
-/// Under its locks connections are found and frames are queued; nothing waits, encodes or runs a hub's code there.
+/// Under its locks connections are found and frames are queued; nothing encodes or runs a hub's code there. A queue may be
+/// locked by who writes it to its socket just then, so a shard may wait as long as that write takes; readers do not
+/// keep each other waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     hasher: RandomState,

@@ -1,4 +1,4 @@
-//! One reusable buffer a thread, so that encoding an answer allocates nothing in the steady state.
+//! One reusable buffer a thread, for what is encoded and written in one go.
 
 use std::cell::Cell;
 

@@ -192,6 +192,19 @@ async fn an_aborted_queue_takes_the_last_words_alone() {
 }
 
 #[tokio::test]
+async fn pongs_are_dropped_where_enough_waits() {
+    let sink = Sink::with_room(0);
+    let outbound = outbound(0, &sink);
+    for _ in 0..100_000 {
+        outbound.control(Frame::control(vec![0x8a; 127]));
+    }
+    sink.make_room(usize::MAX / 2);
+    drained(&outbound).await;
+    let taken = sink.taken().len();
+    assert!((16 * 1024..17 * 1024).contains(&taken), "{taken}");
+}
+
+#[tokio::test]
 async fn a_broken_queue_wakes_who_waits_for_room() {
     let outbound = outbound(10, &Sink::with_room(0));
     outbound.write(&[0; 20]);
