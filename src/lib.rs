@@ -7,6 +7,7 @@ mod lifetime;
 mod options;
 mod origin;
 mod outbound;
+mod scratch;
 mod service;
 mod session;
 mod tasks;

@@ -11,17 +11,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
     ("future", &[]),
     ("options", &["protocol"]),
-    ("outbound", &[]),
+    ("outbound", &["scratch"]),
     ("origin", &[]),
     ("auth", &[]),
     ("protocol", &[]),
+    ("scratch", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
     ("connections", &["auth", "future", "origin", "outbound", "tasks"]),
     ("lifetime", &["auth", "future", "origin", "outbound", "protocol"]),
-    ("hub", &["auth", "future", "lifetime", "options", "origin", "protocol", "tasks"]),
+    ("hub", &["auth", "future", "lifetime", "options", "origin", "protocol", "scratch", "tasks"]),
     // What joins them.
-    ("session", &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol"]),
+    (
+        "session",
+        &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "scratch"],
+    ),
     ("service", &["auth", "connections", "future", "hub", "options", "origin", "protocol", "session", "tasks"]),
 ];
 

@@ -12,6 +12,7 @@ use super::methods::{Invocation, Reply};
 pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
 pub use crate::protocol::{RawArguments, ReadError};
+use crate::scratch;
 
 /// Binds the arguments of a call.
 pub fn open<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
@@ -66,7 +67,7 @@ pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) ->
 /// Never inlined, so that there is one copy for a type of value and not one for a method.
 #[inline(never)]
 fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
-    let mut message = Vec::with_capacity(64);
+    let mut message = scratch::take();
     protocol.write_result(&mut message, id, value)?;
     Ok(Reply(Some(message)))
 }

@@ -9,7 +9,6 @@
 mod flusher;
 mod frame;
 mod queue;
-mod scratch;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,4 +16,3 @@ mod tests;
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::{Frame, HEADROOM};
 pub(crate) use queue::Outbound;
-pub(crate) use scratch::with_scratch;

@@ -11,7 +11,8 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::frame::write_header;
-use super::{Frame, HEADROOM, scratch};
+use super::{Frame, HEADROOM};
+use crate::scratch;
 
 /// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
 const SLICES: usize = 64;

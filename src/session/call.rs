@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use crate::future::BoxFuture;
 use crate::hub::{HubError, HubResult, Reply};
 use crate::lifetime::ConnectionHandle;
-use crate::outbound::with_scratch;
+use crate::scratch::{self, with_scratch};
 
 /// A call whose arguments are bound.
 pub(super) struct RunningCall {
@@ -35,7 +35,11 @@ impl RunningCall {
     fn answer(&self, outcome: HubResult<Reply>) -> bool {
         match outcome {
             Ok(Reply(None)) => false,
-            Ok(Reply(Some(message))) => self.connection.outbound.write(&message),
+            Ok(Reply(Some(message))) => {
+                let full = self.connection.outbound.write(&message);
+                scratch::give(message);
+                full
+            }
             Err(error) => {
                 let method = &*self.method;
                 if error.is_exposed() {

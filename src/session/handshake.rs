@@ -7,9 +7,10 @@ use std::task::{Context, Poll, ready};
 use crate::connections::{Connection, Incoming, Read};
 use crate::options::HubOptions;
 use crate::origin::TransportType;
-use crate::outbound::{Outbound, with_scratch};
+use crate::outbound::Outbound;
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{Format, HubProtocol};
+use crate::scratch::with_scratch;
 
 /// The highest version there is: 2, which may resume connections.
 const VERSION: i32 = 2;

@@ -9,6 +9,7 @@ use crate::protocol::error::{ProtocolError, WriteError};
 use crate::protocol::format::{Format, Naming};
 use crate::protocol::frame::RECORD_SEPARATOR;
 use crate::protocol::naming;
+use crate::protocol::scan::plain_len;
 use crate::protocol::write::Call;
 
 use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};
@@ -182,22 +183,4 @@ pub(in crate::protocol) fn push_text<W: ?Sized + io::Write>(out: &mut W, text: &
         }
         rest = behind;
     }
-}
-
-/// How many bytes from the start need no escape. Looks at eight at a time.
-fn plain_len(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (words, _) = text.as_chunks::<8>();
-    let plain = words
-        .iter()
-        .take_while(|word| {
-            let word = u64::from_le_bytes(**word);
-            let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-            let is = |byte: u64| (word ^ (ONES * byte)).wrapping_sub(ONES) & !(word ^ (ONES * byte));
-            (below_space | is(b'"'.into()) | is(b'\\'.into())) & HIGHS == 0
-        })
-        .count();
-    let start = plain * 8;
-    start + text[start..].iter().take_while(|byte| !matches!(byte, 0..=0x1f | b'"' | b'\\')).count()
 }
