@@ -53,13 +53,13 @@ pub fn call(
 
 /// The hub and the caller of a call.
 pub fn parts<H>(invocation: &Invocation<H>) -> (&Arc<H>, &Caller<H>) {
-    (&invocation.hub, &invocation.caller)
+    (&invocation.parties.hub, &invocation.parties.caller)
 }
 
 /// Encodes what a method returned, if the client waits for it.
 pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) -> HubResult<Reply> {
     match &invocation.id {
-        Some(id) => encode(invocation.caller.connection.protocol, id, value),
+        Some(id) => encode(invocation.parties.caller.connection.protocol, id, value),
         None => Ok(Reply(None)),
     }
 }

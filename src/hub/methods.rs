@@ -1,7 +1,7 @@
 //! Methods by name, and what a call to one is.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -43,10 +43,15 @@ type Bind<H> =
 
 /// One call on its way to its method.
 pub struct Invocation<H> {
-    pub(crate) hub: Arc<H>,
-    pub(crate) caller: Caller<H>,
+    pub(super) parties: Arc<Parties<H>>,
     /// `None`: the client awaits no answer.
-    pub(crate) id: Option<Arc<str>>,
+    pub(super) id: Option<Box<str>>,
+}
+
+/// Both ends of the calls of one connection, which share it.
+pub(super) struct Parties<H> {
+    pub(super) hub: Arc<H>,
+    pub(super) caller: Caller<H>,
 }
 
 /// What a call came to, encoded for the caller already.
@@ -82,7 +87,8 @@ impl<H: Hub> Methods<H> {
             let params = bind::<P>(&arguments)?;
             let method = Arc::clone(&method);
             Ok(Box::pin(async move {
-                let value = method(Arc::clone(&invocation.hub), invocation.caller.clone(), params).await?;
+                let Parties { hub, caller } = &*invocation.parties;
+                let value = method(Arc::clone(hub), caller.clone(), params).await?;
                 generated::reply(&invocation, &value)
             }))
         })
@@ -142,6 +148,18 @@ impl<H> MethodOptions<'_, H> {
     }
 }
 
+impl<H> Invocation<H> {
+    /// What all calls of one connection are made from.
+    pub(crate) fn new(hub: Arc<H>, caller: Caller<H>) -> Self {
+        Self { parties: Arc::new(Parties { hub, caller }), id: None }
+    }
+
+    /// A call of the same connection.
+    pub(crate) fn with_id(&self, id: Option<&str>) -> Self {
+        Self { parties: Arc::clone(&self.parties), id: id.map(Into::into) }
+    }
+}
+
 impl<H> Method<H> {
     pub(crate) fn bind(
         &self,
@@ -156,8 +174,8 @@ impl<H> Method<H> {
 pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
     /// By the exact name, which clients mostly use, and by the folded one.
-    by_name: HashMap<Box<str>, usize>,
-    by_folded: HashMap<Box<str>, usize>,
+    by_name: BTreeMap<Box<str>, usize>,
+    by_folded: BTreeMap<Box<str>, usize>,
     _hub: PhantomData<fn() -> H>,
 }
 
@@ -174,7 +192,7 @@ impl<H, R> MethodTable<H, R> {
         mut resolve: impl FnMut(&Method<H>) -> Result<R, E>,
     ) -> Result<Self, E> {
         let mut table =
-            Self { methods: Vec::new(), by_name: HashMap::new(), by_folded: HashMap::new(), _hub: PhantomData };
+            Self { methods: Vec::new(), by_name: BTreeMap::new(), by_folded: BTreeMap::new(), _hub: PhantomData };
         for method in methods.all {
             let at = table.methods.len();
             if table.by_folded.insert(fold(&method.name), at).is_some() {

@@ -33,6 +33,9 @@ impl Framer {
         if self.handed_out {
             self.clear();
         }
+        if input.is_empty() {
+            return Ok(None);
+        }
         match self.format {
             Format::Json => self.next_text(input),
             #[cfg(feature = "messagepack")]
@@ -114,9 +117,6 @@ impl Framer {
 
     /// Keeps the input of an unfinished message, unless it exceeds the limit.
     fn keep_all<'b>(&mut self, input: &mut &[u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
-        if input.is_empty() {
-            return Ok(None);
-        }
         if let Some(limit) = self.limit
             && input.len() > self.room()
         {

@@ -126,6 +126,35 @@ impl<'a> JsonScanner<'a> {
         Ok(name)
     }
 
+    /// Reads the name of a property that almost every message has and its colon, if they come next, written as clients
+    /// do.
+    #[inline]
+    pub(super) fn usual_name(&mut self) -> Option<&'static [u8]> {
+        let rest = self.rest();
+        // Known at compile time, each is compared in one or two words.
+        let name: &[u8] = if rest.starts_with(b"\"type\":") {
+            b"type"
+        } else if rest.starts_with(b"\"target\":") {
+            b"target"
+        } else if rest.starts_with(b"\"arguments\":") {
+            b"arguments"
+        } else if rest.starts_with(b"\"invocationId\":") {
+            b"invocationId"
+        } else {
+            return None;
+        };
+        self.at += name.len() + 3;
+        Some(name)
+    }
+
+    /// Reads a number of one digit, if one comes next.
+    #[inline]
+    pub(super) fn digit(&mut self) -> Option<u8> {
+        let [digit @ b'0'..=b'9', b',' | b'}', ..] = self.rest() else { return None };
+        self.at += 1;
+        Some(digit - b'0')
+    }
+
     /// Reads the first token of a value: all of a scalar, the bracket of a list or an object.
     #[inline]
     pub(super) fn token(&mut self) -> Result<Token<'a>, Broken> {
@@ -155,7 +184,7 @@ impl<'a> JsonScanner<'a> {
     }
 
     /// Reads a text; it stands at the opening quote.
-    fn string(&mut self) -> Result<Text<'a>, Broken> {
+    pub(super) fn string(&mut self) -> Result<Text<'a>, Broken> {
         self.at += 1;
         let start = self.at;
         let mut escaped = false;
@@ -297,12 +326,42 @@ impl<'a> JsonScanner<'a> {
 
 /// How many bytes from the start are neither controls nor quotes nor backslashes: what a text may hold as it is.
 pub(super) fn plain_len(text: &[u8]) -> usize {
-    // Without a branch for each byte, so that the compiler looks at a chunk at once.
-    let is_special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-    let (chunks, _) = text.as_chunks::<16>();
-    let is_plain = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |special, byte| special | is_special(byte));
-    let start = chunks.iter().take_while(is_plain).count() * 16;
-    start + text[start..].iter().take_while(|byte| !is_special(byte)).count()
+    let mut at = 0;
+    while let Some(word) = text[at..].first_chunk() {
+        let special = special_bytes(*word);
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += word.len();
+        if at == SHORT {
+            let (chunks, _) = text[at..].as_chunks();
+            at += chunks.iter().take_while(|chunk| is_plain(chunk)).count() * CHUNK;
+        }
+    }
+    at + text[at..].iter().take_while(|byte| !is_special(**byte)).count()
+}
+
+/// Names and ids end within so many bytes, which are looked at a word at a time. Longer texts go by chunks.
+const SHORT: usize = 16;
+const CHUNK: usize = 32;
+
+/// Without a branch for each byte, so that the compiler looks at all of them at once.
+fn is_plain(chunk: &[u8; CHUNK]) -> bool {
+    !chunk.iter().fold(false, |special, byte| special | is_special(*byte))
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+/// The lowest bit that is set belongs to the first byte that is special; those behind it may be wrong.
+fn special_bytes(word: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & HIGHS
 }
 
 /// The length of an escape sequence, which stands at its backslash.
@@ -399,4 +458,23 @@ fn not_utf8() -> ProtocolError {
 fn invalid_surrogate(unit: u32) -> ProtocolError {
     let text = format!("Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0x{unit:X}'.");
     ProtocolError::new("InvalidOperationException", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_len;
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        for length in 0..100 {
+            let text = vec![b'\xe9'; length];
+            assert_eq!(plain_len(&text), length);
+            for (at, special) in (0..length).zip([b'"', b'\\', 0, 0x1f].into_iter().cycle()) {
+                let mut text = text.clone();
+                text[at..].fill(b'!');
+                (text[at], text[length - 1]) = (special, b'"');
+                assert_eq!(plain_len(&text), at, "{special} in {length}");
+            }
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::scratch::{self, with_scratch};
 pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
-    pub(super) id: Option<Arc<str>>,
+    pub(super) id: Option<Box<str>>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
 }
@@ -24,15 +24,30 @@ pub(super) struct RunningCall {
 impl RunningCall {
     /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        poll_caught(self.future.as_mut(), cx).map(|outcome| self.answer(outcome))
+        poll_caught(self.future.as_mut(), cx).map(|outcome| {
+            let id = self.id.as_deref();
+            Call { connection: &self.connection, method: &self.method, id, detailed_errors: self.detailed_errors }
+                .answer(outcome)
+        })
     }
 
     /// Runs it to its end.
     pub(super) async fn finish(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
     }
+}
 
-    fn answer(&self, outcome: HubResult<Reply>) -> bool {
+/// What a call needs to be answered. Most calls end in their first poll, and nothing of them has to be kept.
+pub(super) struct Call<'a> {
+    pub(super) connection: &'a Arc<ConnectionHandle>,
+    pub(super) method: &'a str,
+    pub(super) id: Option<&'a str>,
+    pub(super) detailed_errors: bool,
+}
+
+impl Call<'_> {
+    /// Answers the call. Says whether the queue is full now.
+    pub(super) fn answer(&self, outcome: HubResult<Reply>) -> bool {
         match outcome {
             Ok(Reply(None)) => false,
             Ok(Reply(Some(message))) => {
@@ -41,14 +56,14 @@ impl RunningCall {
                 full
             }
             Err(error) => {
-                let method = &*self.method;
+                let method = self.method;
                 if error.is_exposed() {
                     tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call refused");
                 } else {
                     tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call failed");
                 }
                 let base = format!("An unexpected error occurred invoking '{method}' on the server.");
-                fail(&self.connection, self.id.as_deref(), &error.explain(&base, self.detailed_errors))
+                fail(self.connection, self.id, &error.explain(&base, self.detailed_errors))
             }
         }
     }
@@ -74,7 +89,7 @@ pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, HubError> {
 }
 
 /// The panic's own message is on standard error already, by the panic hook.
-fn poll_caught<T>(
+pub(super) fn poll_caught<T>(
     future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>,
     cx: &mut Context<'_>,
 ) -> Poll<HubResult<T>> {

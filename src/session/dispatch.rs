@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 
-use super::call::{RunningCall, fail, guarded};
+use super::call::{Call, RunningCall, fail, guarded, poll_caught};
 use super::close::End;
 use crate::auth::Rules;
 use crate::hub::{Caller, Hub, HubCore, Invocation, Kind, Method};
@@ -18,6 +18,8 @@ use crate::protocol::{self, HubMessage, ProtocolError, ReadError};
 pub(super) struct Dispatcher<'a, H: Hub> {
     core: &'a Arc<HubCore<H>>,
     caller: &'a Caller<H>,
+    /// What every call is made from. It is there from the first one on: connections that never call need none.
+    origin: Option<Invocation<H>>,
     /// The one call of a connection that runs them one after another; it is driven by the connection's task.
     running: Option<RunningCall>,
     /// Calls that run side by side, in tasks of their own.
@@ -29,13 +31,13 @@ pub(super) struct Dispatcher<'a, H: Hub> {
 
 impl<'a, H: Hub> Dispatcher<'a, H> {
     pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>) -> Self {
-        Self { core, caller, running: None, spawned: Arc::default(), waiting: None, full: false }
+        Self { core, caller, origin: None, running: None, spawned: Arc::default(), waiting: None, full: false }
     }
 
     /// Goes on with the running call, and with the one that waits for its slot.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         if let Some(running) = &mut self.running
-            && let std::task::Poll::Ready(full) = running.poll(cx)
+            && let Poll::Ready(full) = running.poll(cx)
         {
             self.running = None;
             self.full |= full;
@@ -115,15 +117,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
         let name =
             if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
-        let id: Option<Arc<str>> = call.id.as_deref().map(Into::into);
+        let origin =
+            self.origin.get_or_insert_with(|| Invocation::new(Arc::clone(&self.core.hub), self.caller.clone()));
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
         let bound = guarded(|| {
-            rules.check(self.caller.user()).then(|| {
-                let hub = Arc::clone(&self.core.hub);
-                method.bind(Invocation { hub, caller: self.caller.clone(), id: id.clone() }, call.arguments.clone())
-            })
+            let allowed = rules.check(self.caller.user());
+            allowed.then(|| method.bind(origin.with_id(call.id.as_deref()), call.arguments.clone()))
         });
-        let future = match bound {
+        let mut future = match bound {
             Ok(Some(Ok(future))) => future,
             Ok(None) => {
                 tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
@@ -164,21 +165,35 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                 ));
             }
             Kind::Call => {
-                let connection = Arc::clone(self.connection());
+                let (connection, id) = (self.connection(), call.id.as_deref());
                 let detailed_errors = self.core.options.enable_detailed_errors;
-                let call = RunningCall { connection, method: method.name.clone(), id, future, detailed_errors };
-                if self.has_slot() { self.start(cx, call) } else { self.waiting = Some(call) }
+                let has_slot = self.has_slot();
+                if has_slot && let Poll::Ready(outcome) = poll_caught(future.as_mut(), cx) {
+                    self.full |= Call { connection, method: &method.name, id, detailed_errors }.answer(outcome);
+                    return Ok(());
+                }
+                let (connection, method, id) = (Arc::clone(connection), method.name.clone(), id.map(Into::into));
+                let call = RunningCall { connection, method, id, future, detailed_errors };
+                if has_slot { self.keep(call) } else { self.waiting = Some(call) }
             }
         }
         Ok(())
     }
 
-    /// The first poll happens here: most calls end in it.
+    /// The first poll of a call that had to wait.
     fn start(&mut self, cx: &mut Context<'_>, mut call: RunningCall) {
         match call.poll(cx) {
-            std::task::Poll::Ready(full) => self.full |= full,
-            std::task::Poll::Pending if self.slots() == 1 => self.running = Some(call),
-            std::task::Poll::Pending => self.spawn(call),
+            Poll::Ready(full) => self.full |= full,
+            Poll::Pending => self.keep(call),
+        }
+    }
+
+    /// Keeps a call that goes on after its first poll.
+    fn keep(&mut self, call: RunningCall) {
+        if self.slots() == 1 {
+            self.running = Some(call);
+        } else {
+            self.spawn(call);
         }
     }
 

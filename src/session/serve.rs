@@ -107,7 +107,9 @@ impl<'a, H: Hub> Session<'a, H> {
         let read = incoming.poll_read(cx, &mut |cx, mut bytes| {
             if taken.is_ok() {
                 taken = self.take(cx, &mut bytes);
-                self.backlog.add(bytes);
+                if !bytes.is_empty() {
+                    self.backlog.add(bytes);
+                }
             }
         });
         let read = ready!(read);

@@ -83,7 +83,11 @@ impl<'a> Envelope<'a> {
         let mut first = true;
         while scanner.next(first, b'}')? == Next::Element {
             first = false;
-            match &*scanner.name()?.bytes()? {
+            let name = match scanner.usual_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => scanner.name()?.bytes()?,
+            };
+            match &*name {
                 b"type" => self.kind = Some(integer(scanner, "type")?.ok_or_else(|| expected("type", "Number"))?),
                 b"invocationId" => self.id = Some(text(scanner, "invocationId")?),
                 b"target" => self.target = Some(text(scanner, "target")?),
@@ -276,10 +280,11 @@ pub(super) fn expect_object(scanner: &mut JsonScanner<'_>) -> Result<(), Protoco
 }
 
 pub(super) fn text<'a>(scanner: &mut JsonScanner<'a>, name: &str) -> Result<Cow<'a, str>, ProtocolError> {
-    match scanner.token()? {
-        Token::String(text) => text.decode(),
-        _ => Err(expected(name, "String")),
+    if scanner.peek() == Some(b'"') {
+        return scanner.string()?.decode();
     }
+    scanner.token()?;
+    Err(expected(name, "String"))
 }
 
 fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolError> {
@@ -292,6 +297,10 @@ fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolEr
 
 /// Reads a whole number; `None` is null.
 pub(super) fn integer<N: Integer>(scanner: &mut JsonScanner<'_>, name: &str) -> Result<Option<N>, ProtocolError> {
+    // The types of messages.
+    if let Some(digit) = scanner.digit() {
+        return Ok(Some(digit.into()));
+    }
     match scanner.token()? {
         Token::Null => Ok(None),
         Token::Number(digits) => {
@@ -308,7 +317,7 @@ pub(super) fn integer<N: Integer>(scanner: &mut JsonScanner<'_>, name: &str) -> 
     }
 }
 
-pub(super) trait Integer: FromStr {
+pub(super) trait Integer: FromStr + From<u8> {
     const NAME: &'static str;
 }
 
