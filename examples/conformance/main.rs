@@ -14,7 +14,7 @@ mod plain;
 use std::error::Error;
 use std::time::Duration;
 
-use signalr::auth::{JwtBearer, Policy, QueryToken};
+use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken};
 use signalr::{SignalR, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
@@ -49,6 +49,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
         .policy("SameDepartment", Policy::require_claim("department", ["icu", "er"]))
         .naming(signalr::Naming::DotNet)
+        .identity_binding(IdentityBinding::WarnOnly)
         .hub("/conformance", ConformanceHub)
         .hub("/detailed", DetailedHub)
         .enable_detailed_errors(true)
@@ -79,5 +80,6 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .hub("/hubs/policy", PolicyHub)
         .require_authorization("SameDepartment")
         .hub("/hubs/expiring", ExpiringHub)
+        .close_on_authentication_expiration(true)
         .build()
 }

@@ -41,7 +41,7 @@ pub use request::QueryToken;
 mod token;
 
 mod user;
-pub use user::{Claim, Claims, User, UserBuilder};
+pub use user::{Claim, Claims, IdentityBinding, User, UserBuilder};
 
 #[cfg(test)]
 mod tests;

@@ -100,10 +100,29 @@ impl User {
         self.claims(self.identity.as_ref().map_or(claim_types::ROLE, |identity| &identity.role_claim))
     }
 
+    /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id from the
+    /// same issuer.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.is_authenticated() == other.is_authenticated()
+            && self.id() == other.id()
+            && self.claim("iss") == other.claim("iss")
+    }
+
     /// When the proof of this identity ends, without any clock skew; nothing if it never does. C#: `ExpiresUtc`.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.identity.as_ref()?.expires_at
     }
+}
+
+/// What happens to a request that names the connection of another user, who is told by token issuer and id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdentityBinding {
+    /// It is refused with 403, and the connection lives on. Whoever learns a connection token can do nothing with it.
+    #[default]
+    Strict,
+    /// It is served and logged, as by ASP.NET Core 10.
+    WarnOnly,
 }
 
 /// Prints the id and how many claims there are, never the claims.

@@ -9,11 +9,14 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
+use super::entry::{Entry, Limits};
+use super::incoming::Incoming;
 use super::negotiate::{Negotiation, Offer, negotiate};
-use super::table::{Entry, Table};
-use super::{Accept, Body, websocket};
-use crate::auth::User;
-use crate::origin::{ConnectionId, ConnectionToken};
+use super::table::Table;
+use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
+use crate::auth::{IdentityBinding, User};
+use crate::future::BoxFuture;
+use crate::origin::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::origin::{TransportType, Transports, query};
 
 /// What an endpoint lets its transports do.
@@ -21,9 +24,10 @@ use crate::origin::{TransportType, Transports, query};
 pub(crate) struct TransportOptions {
     pub(crate) transports: Transports,
     pub(crate) minimum_version: i32,
-    pub(crate) max_buffer_size: usize,
-    pub(crate) send_timeout: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) poll_timeout: Duration,
     pub(crate) close_timeout: Duration,
+    pub(crate) identity_binding: IdentityBinding,
 }
 
 /// One request to an endpoint, authenticated and authorized.
@@ -33,6 +37,12 @@ pub(crate) struct Exchange {
     pub(crate) query: Option<String>,
     pub(crate) user: User,
     pub(crate) peer_addr: Option<SocketAddr>,
+}
+
+/// What becomes of a request: most are answered at once.
+pub(crate) enum Answer {
+    Now(Response<Body>),
+    Later(BoxFuture<'static, Response<Body>>),
 }
 
 /// The HTTP side of one hub path.
@@ -69,7 +79,7 @@ impl Endpoint {
             Negotiation::Accepted { version, .. } => {
                 let id = ConnectionId::random();
                 let token = if *version > 0 { ConnectionToken::random() } else { ConnectionToken::from_id(id) };
-                self.reserve(id, token);
+                self.reserve((id, token), exchange);
                 Some((id, token))
             }
         };
@@ -77,16 +87,20 @@ impl Endpoint {
     }
 
     /// Everything at the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).
-    pub(crate) fn execute(self: &Arc<Self>, exchange: Exchange) -> Response<Body> {
+    pub(crate) fn execute<B>(self: &Arc<Self>, exchange: Exchange, body: B) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
         match exchange.parts.method {
-            Method::GET if accepts_event_stream(&exchange.parts.headers) => {
-                self.open_http(&exchange, TransportType::ServerSentEvents)
+            Method::GET if accepts_event_stream(&exchange.parts.headers) => Answer::Now(self.open_events(exchange)),
+            Method::GET if websocket::is_websocket_request(&exchange.parts) => {
+                Answer::Now(self.open_websocket(exchange))
             }
-            Method::GET if websocket::is_websocket_request(&exchange.parts) => self.open_websocket(exchange),
-            Method::GET => no_cache(self.open_http(&exchange, TransportType::LongPolling)),
-            Method::POST => self.send(&exchange),
-            Method::DELETE => self.terminate(&exchange),
-            _ => plain(StatusCode::METHOD_NOT_ALLOWED, ""),
+            Method::GET => self.poll(exchange),
+            Method::POST => self.send(&exchange, body),
+            Method::DELETE => Answer::Now(self.terminate(&exchange)),
+            _ => Answer::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
 
@@ -94,79 +108,123 @@ impl Endpoint {
         if self.table.is_refusing() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "");
         }
-        let entry = match query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty()) {
-            Some(token) => match self.table.find(self.index, &token) {
-                Some(entry) => entry,
-                None => return untyped(StatusCode::NOT_FOUND, UNKNOWN_ID),
-            },
-            None => {
+        let entry = match self.find(&exchange) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
                 let id = ConnectionId::random();
-                self.reserve(id, ConnectionToken::from_id(id))
+                self.reserve((id, ConnectionToken::from_id(id)), &exchange)
             }
+            // The one text without a type.
+            Err(UNKNOWN_ID) => return untyped(UNKNOWN_ID.0, UNKNOWN_ID.1),
+            Err(refusal) => return refusal.into(),
         };
-        match self.bind(&entry, TransportType::WebSockets) {
+        match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
             Ok(()) => websocket::open(self, exchange, &entry),
             Err(refusal) => refusal.into(),
         }
     }
 
-    /// Server-sent events and long polling: the checks that ASP.NET makes first, then what is not there yet.
-    fn open_http(&self, exchange: &Exchange, transport: TransportType) -> Response<Body> {
-        let entry = match self.lookup(exchange) {
-            Ok(entry) => entry,
-            Err(refusal) => return refusal.into(),
-        };
-        if !self.options.transports.contains(transport) {
-            return not_offered(transport).into();
-        }
-        match entry.transport() {
-            Some(bound) if bound != transport => CHANGED_TRANSPORT.into(),
-            _ => not_there_yet(),
+    fn open_events(self: &Arc<Self>, exchange: Exchange) -> Response<Body> {
+        let opened = self.lookup(&exchange).and_then(|entry| {
+            self.bind(&entry, TransportType::ServerSentEvents, &exchange.user)?;
+            Ok(sse::open(self, exchange, entry))
+        });
+        opened.unwrap_or_else(Into::into)
+    }
+
+    fn poll(self: &Arc<Self>, exchange: Exchange) -> Answer {
+        let found = self.lookup(&exchange).and_then(|entry| {
+            match self.bind(&entry, TransportType::LongPolling, &exchange.user) {
+                Ok(()) | Err(ACTIVE) => Ok(entry),
+                Err(refusal) => Err(refusal),
+            }
+        });
+        match found {
+            Ok(entry) => {
+                let polled = long_polling::poll(Arc::clone(self), exchange, entry);
+                Answer::Later(Box::pin(async move { no_cache(polled.await) }))
+            }
+            Err(refusal) => Answer::Now(no_cache(refusal.into())),
         }
     }
 
-    fn send(&self, exchange: &Exchange) -> Response<Body> {
+    fn send<B>(&self, exchange: &Exchange, body: B) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
         match self.lookup(exchange) {
-            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => {
-                plain(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
-            }
-            Ok(_) => not_there_yet(),
-            Err(refusal) => refusal.into(),
+            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => Answer::Now(plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "POST requests are not allowed for WebSocket connections.",
+            )),
+            Ok(entry) => Answer::Later(Box::pin(send::send(entry, body))),
+            Err(refusal) => Answer::Now(refusal.into()),
         }
     }
 
     fn terminate(&self, exchange: &Exchange) -> Response<Body> {
         match self.lookup(exchange) {
+            Ok(entry) if entry.transport() == Some(TransportType::LongPolling) => {
+                if entry.terminate() {
+                    self.table.release(&entry);
+                }
+                plain(StatusCode::ACCEPTED, "")
+            }
             Ok(_) => plain(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint."),
             Err(refusal) => refusal.into(),
         }
     }
 
     fn lookup(&self, exchange: &Exchange) -> Result<Arc<Entry>, Refusal> {
+        self.find(exchange)?.ok_or(Refusal(StatusCode::BAD_REQUEST, "Connection ID required"))
+    }
+
+    /// The connection that a request names, if it names one.
+    fn find(&self, exchange: &Exchange) -> Result<Option<Arc<Entry>>, Refusal> {
         let Some(token) = query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty()) else {
-            return Err(Refusal(StatusCode::BAD_REQUEST, "Connection ID required"));
+            return Ok(None);
         };
-        self.table.find(self.index, &token).ok_or(Refusal(StatusCode::NOT_FOUND, UNKNOWN_ID))
+        let entry = self.table.find(self.index, &token).ok_or(UNKNOWN_ID)?;
+        if !entry.belongs_to(&exchange.user) {
+            tracing::warn!(target: "signalr::connection", connection = %entry.id, "a request of another user");
+            if self.options.identity_binding == IdentityBinding::Strict {
+                return Err(Refusal(StatusCode::FORBIDDEN, ""));
+            }
+        }
+        Ok(Some(entry))
     }
 
     /// `aspnet: HttpConnectionDispatcher.EnsureConnectionState`.
-    fn bind(&self, entry: &Entry, transport: TransportType) -> Result<(), Refusal> {
+    fn bind(&self, entry: &Entry, transport: TransportType, user: &User) -> Result<(), Refusal> {
         if !self.options.transports.contains(transport) {
             return Err(not_offered(transport));
         }
-        entry.bind(transport).map_err(|bound| match bound == transport {
-            true => Refusal(StatusCode::CONFLICT, ""),
-            false => CHANGED_TRANSPORT,
-        })
+        entry.bind(transport, user).map_err(|bound| if bound == transport { ACTIVE } else { CHANGED_TRANSPORT })
     }
 
-    fn reserve(&self, id: ConnectionId, token: ConnectionToken) -> Arc<Entry> {
-        self.table.reserve(self.index, id, token, (self.options.max_buffer_size, self.options.send_timeout))
+    fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange) -> Arc<Entry> {
+        self.table.reserve(self.index, ids, exchange.user.clone(), self.options.limits)
+    }
+}
+
+impl Exchange {
+    /// A connection that gets its bytes by POST, opened by this request.
+    pub(super) fn into_connection(self, transport: TransportType, entry: &Arc<Entry>) -> Connection {
+        Connection {
+            id: entry.id,
+            transport,
+            request: Arc::new(RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr)),
+            user: self.user,
+            incoming: Incoming::posts(Arc::clone(entry)),
+            outbound: Arc::clone(&entry.outbound),
+            entry: Arc::clone(entry),
+        }
     }
 }
 
 /// Why a request gets no further, as plain text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refusal(StatusCode, &'static str);
 
 impl From<Refusal> for Response<Body> {
@@ -175,7 +233,8 @@ impl From<Refusal> for Response<Body> {
     }
 }
 
-const UNKNOWN_ID: &str = "No Connection with that ID";
+const UNKNOWN_ID: Refusal = Refusal(StatusCode::NOT_FOUND, "No Connection with that ID");
+const ACTIVE: Refusal = Refusal(StatusCode::CONFLICT, "");
 const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
 /// Whether a request opens a WebSocket or a stream of events, where browsers cannot set a header.
@@ -189,7 +248,7 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = untyped(status, text);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
@@ -214,10 +273,6 @@ fn not_offered(transport: TransportType) -> Refusal {
         TransportType::LongPolling => "LongPolling transport not supported by this end point type",
     };
     Refusal(StatusCode::NOT_FOUND, text)
-}
-
-fn not_there_yet() -> Response<Body> {
-    plain(StatusCode::NOT_IMPLEMENTED, "This server carries hubs over WebSockets only.")
 }
 
 /// Every answer to a poll forbids caching.

@@ -1,13 +1,25 @@
 //! The bytes that arrive on a connection, whatever carries them.
 
+use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::entry::Entry;
 use super::websocket::Reader;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    reader: Reader,
+    /// What was sent by POST before the WebSocket was opened.
+    early: Vec<u8>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    WebSocket(Reader),
+    /// The inbox of this connection.
+    Posts(Arc<Entry>),
 }
 
 /// What one [`poll_read`](Incoming::poll_read) came to.
@@ -34,12 +46,33 @@ pub(crate) enum End {
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&mut Context<'_>, &[u8]);
 
 impl Incoming {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(super) fn websocket(reader: Reader, early: Vec<u8>) -> Self {
+        Self { early, source: Source::WebSocket(reader) }
+    }
+
+    pub(super) fn posts(entry: Arc<Entry>) -> Self {
+        Self { early: Vec::new(), source: Source::Posts(entry) }
     }
 
     /// Reads once and hands what there is to `take`, in one or more pieces. Cut anywhere: pieces are no messages.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
-        self.reader.poll_read(cx, take)
+        if !self.early.is_empty() {
+            take(cx, &mem::take(&mut self.early));
+            return Poll::Ready(Read::Data);
+        }
+        match &mut self.source {
+            Source::WebSocket(reader) => reader.poll_read(cx, take),
+            Source::Posts(entry) => entry.inbox().poll_read(cx, take),
+        }
+    }
+
+    /// Reads what the transport itself must not wait for, while the connection takes nothing: the pings and the goodbye of
+    /// a WebSocket are behind what was sent before them, so that is handed to `take`. Of what comes by POST only the end
+    /// is told; the rest waits where it is.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
+        match &self.source {
+            Source::WebSocket(_) => self.poll_read(cx, take),
+            Source::Posts(entry) => entry.inbox().poll_closed(cx).map(|()| Read::End(End::Lost)),
+        }
     }
 }

@@ -4,15 +4,22 @@
 
 mod body;
 mod endpoint;
+mod entry;
+mod held;
+mod inbox;
 mod incoming;
+mod long_polling;
 mod negotiate;
+mod send;
+mod sse;
 mod table;
 mod websocket;
 
 pub use body::Body;
-pub(crate) use endpoint::{Endpoint, Exchange, TransportOptions, is_stream};
+pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, is_stream};
+pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};
-pub(crate) use table::{Entry, Table, Watched};
+pub(crate) use table::Table;
 
 use std::sync::Arc;
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::origin::TransportType;
+use super::entry::{Entry, Found, Limits};
+use crate::auth::User;
 use crate::origin::{ConnectionId, ConnectionToken};
 use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
@@ -20,14 +21,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// More shards than cores, so that negotiates seldom meet.
 const SHARDS: usize = 16;
 
-/// What the sweep and a shutdown ask of an open connection; its session implements it.
-pub(crate) trait Watched: Send + Sync {
-    /// Called every second: time for keep-alive and for noticing silence.
-    fn beat(&self, now: Instant);
-    /// The server goes away.
-    fn shutdown(&self);
-}
-
 /// Every connection of a server, from its negotiate to its end, and the tasks they share.
 pub(crate) struct Table {
     shards: [Mutex<HashMap<ConnectionToken, Arc<Entry>>>; SHARDS],
@@ -37,26 +30,6 @@ pub(crate) struct Table {
     started: Once,
     refusing: AtomicBool,
     tasks: Tasks,
-}
-
-/// A connection as the transports see it.
-pub(crate) struct Entry {
-    pub(crate) id: ConnectionId,
-    pub(super) token: ConnectionToken,
-    /// Which endpoint gave it; at another path the token is unknown.
-    pub(super) endpoint: usize,
-    pub(super) send_timeout: Duration,
-    pub(super) outbound: Arc<Outbound>,
-    state: Mutex<State>,
-    watched: OnceLock<Weak<dyn Watched>>,
-    /// The server goes away.
-    going: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Waiting { since: Instant },
-    Bound(TransportType),
 }
 
 impl Table {
@@ -76,21 +49,13 @@ impl Table {
     pub(super) fn reserve(
         self: &Arc<Self>,
         endpoint: usize,
-        id: ConnectionId,
-        token: ConnectionToken,
-        limits: (usize, Duration),
+        (id, token): (ConnectionId, ConnectionToken),
+        owner: User,
+        limits: Limits,
     ) -> Arc<Entry> {
         self.start();
-        let entry = Arc::new(Entry {
-            id,
-            token,
-            endpoint,
-            send_timeout: limits.1,
-            outbound: Outbound::new(limits.0, self.flushers.next()),
-            state: Mutex::new(State::Waiting { since: Instant::now() }),
-            watched: OnceLock::new(),
-            going: AtomicBool::new(false),
-        });
+        let outbound = Outbound::new(limits.outgoing, self.flushers.next());
+        let entry = Arc::new(Entry::new(endpoint, (id, token), owner, limits, outbound));
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
         // Either a shutdown finds it on the table, or it finds the shutdown.
         if self.is_refusing() {
@@ -107,6 +72,7 @@ impl Table {
 
     pub(super) fn release(&self, entry: &Entry) {
         lock(self.shard(&entry.token)).remove(&entry.token);
+        entry.retire();
     }
 
     /// How many connections there are, negotiated ones included.
@@ -160,7 +126,13 @@ impl Table {
             entry.visit(now);
         }
         for shard in &self.shards {
-            lock(shard).retain(|_, entry| !entry.is_overdue(now, self.disconnect_timeout));
+            lock(shard).retain(|_, entry| {
+                let keep = entry.check(now, self.disconnect_timeout) == Found::Alive;
+                if !keep {
+                    entry.retire();
+                }
+                keep
+            });
         }
     }
 }
@@ -176,68 +148,6 @@ async fn sweep(table: Weak<Table>, tasks: Tasks) {
     tasks.abort();
 }
 
-impl Entry {
-    /// Lets the sweep see the session of this connection.
-    pub(crate) fn watch(&self, watched: Weak<dyn Watched>) {
-        // Set once: a connection has one session.
-        let _ = self.watched.set(watched);
-        if self.is_going() {
-            self.leave();
-        }
-    }
-
-    /// Tells the connection that the server goes away; its session ends it, or its handshake.
-    fn leave(&self) {
-        self.going.store(true, Ordering::SeqCst);
-        match self.watched() {
-            Some(watched) => watched.shutdown(),
-            None => self.outbound.wake_owner(),
-        }
-    }
-
-    /// Whether it is to end before it has begun.
-    pub(crate) fn is_going(&self) -> bool {
-        self.going.load(Ordering::SeqCst)
-    }
-
-    /// Binds the connection to a transport, which stays its only one; `Err` is the one it has already.
-    pub(super) fn bind(&self, transport: TransportType) -> Result<(), TransportType> {
-        let mut state = lock(&self.state);
-        match *state {
-            State::Waiting { .. } => {
-                *state = State::Bound(transport);
-                Ok(())
-            }
-            State::Bound(bound) => Err(bound),
-        }
-    }
-
-    pub(super) fn transport(&self) -> Option<TransportType> {
-        match *lock(&self.state) {
-            State::Waiting { .. } => None,
-            State::Bound(transport) => Some(transport),
-        }
-    }
-
-    fn watched(&self) -> Option<Arc<dyn Watched>> {
-        self.watched.get().and_then(Weak::upgrade)
-    }
-
-    fn visit(&self, now: Instant) {
-        if !self.send_timeout.is_zero() && self.outbound.stalled_for(now) > self.send_timeout {
-            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
-            self.outbound.break_off();
-        }
-        if let Some(watched) = self.watched() {
-            watched.beat(now);
-        }
-    }
-
-    fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
-        matches!(*lock(&self.state), State::Waiting { since } if now.saturating_duration_since(since) > timeout)
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -248,31 +158,27 @@ impl fmt::Debug for Table {
     }
 }
 
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("id", &self.id).field("state", &*lock(&self.state)).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::origin::TransportType;
 
     fn table() -> Arc<Table> {
         Table::new(Duration::from_secs(15), Tasks::new(CancellationToken::new()))
     }
 
     fn reserve(table: &Arc<Table>) -> Arc<Entry> {
-        table.reserve(0, ConnectionId::random(), ConnectionToken::random(), (0, Duration::from_secs(10)))
+        let limits = Limits { outgoing: 0, incoming: 0, send_timeout: Duration::from_secs(10), ends_with_token: false };
+        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), User::anonymous(), limits)
     }
 
     #[tokio::test(start_paused = true)]
     async fn connections_that_nobody_opens_are_forgotten() {
         let table = table();
         let opened = reserve(&table);
-        opened.bind(TransportType::WebSockets).unwrap();
+        opened.bind(TransportType::WebSockets, &User::anonymous()).unwrap();
         for _ in 0..1000 {
             reserve(&table);
         }
@@ -297,7 +203,7 @@ mod tests {
     async fn who_comes_during_a_shutdown_is_told_to_go() {
         let table = table();
         let before = reserve(&table);
-        before.bind(TransportType::WebSockets).unwrap();
+        before.bind(TransportType::WebSockets, &User::anonymous()).unwrap();
         table.shutdown(Duration::ZERO).await;
         assert!(before.is_going());
         assert!(reserve(&table).is_going());

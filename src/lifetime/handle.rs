@@ -53,8 +53,8 @@ impl Flags {
     pub(crate) const ABORTED: Self = Self(1 << 3);
     /// The client was silent too long.
     pub(crate) const TIMED_OUT: Self = Self(1 << 4);
-    /// The server goes away.
-    pub(crate) const SHUTDOWN: Self = Self(1 << 5);
+    /// It is to end, and its client may come back.
+    pub(crate) const LEAVING: Self = Self(1 << 5);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

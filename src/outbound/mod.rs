@@ -4,10 +4,12 @@
 //! wait together leave in one write. A broadcast puts the same shared bytes into every queue ([`Frame`]).
 //!
 //! Two may write to one TCP socket, both under the queue's lock: the connection's own task at the end of each batch it
-//! has read, and its [`Flusher`] for what others sent meanwhile. Everything else is written by the task that owns it.
+//! has read, and its [`Flusher`] for what others sent meanwhile. Any other writer is written to by the task that owns the
+//! queue; responses of HTTP take what waits by themselves.
 
 mod flusher;
 mod frame;
+mod pull;
 mod queue;
 mod state;
 #[cfg(test)]
@@ -15,4 +17,5 @@ mod tests;
 
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::{Frame, HEADROOM};
+pub(crate) use pull::{GivenUp, HandedOver, Taken};
 pub(crate) use queue::Outbound;

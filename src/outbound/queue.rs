@@ -149,7 +149,8 @@ impl Outbound {
         let mut state = self.lock();
         state.set_owner(cx);
         self.write_out(&mut state, Some(cx));
-        if state.is_empty() && !state.unflushed { Poll::Ready(()) } else { Poll::Pending }
+        let under_way = state.unflushed || matches!(&state.sink, Sink::Pulled(pull) if pull.taken > 0);
+        if state.is_empty() && !under_way { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Writes what the socket takes now; called by the flusher.
@@ -233,23 +234,29 @@ impl Outbound {
         self.limit > 0 && bytes >= self.limit
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sees to it that what was queued gets written: by the owner if it is at work or waits for the socket, else by
     /// the flusher.
-    fn arrange_write(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    pub(super) fn arrange_write(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.busy || state.scheduled || state.blocked {
             return;
         }
-        if matches!(state.sink, Sink::Tcp(_)) {
-            state.scheduled = true;
-            drop(state);
-            self.flusher.schedule(Arc::clone(self));
-        } else if let Some(owner) = state.owner.clone() {
-            drop(state);
-            owner.wake();
+        match &mut state.sink {
+            Sink::Tcp(_) => {
+                state.scheduled = true;
+                drop(state);
+                self.flusher.schedule(Arc::clone(self));
+            }
+            Sink::Pulled(_) => state.offer(),
+            Sink::Owned(_) | Sink::Detached => {
+                if let Some(owner) = state.owner.clone() {
+                    drop(state);
+                    owner.wake();
+                }
+            }
         }
     }
 
@@ -261,8 +268,20 @@ impl Outbound {
         }
     }
 
+    /// Lets senders go on that waited for room, if there is enough of it again.
+    pub(super) fn make_room(&self, state: &mut State) {
+        if !state.room.is_empty() && (state.phase != Phase::Open || state.bytes <= self.limit / 2) {
+            for waker in mem::take(&mut state.room) {
+                waker.wake();
+            }
+        }
+    }
+
     /// Writes until nothing is left or the socket takes no more. With a context the socket's readiness is waited for.
     fn write_out(&self, state: &mut State, mut cx: Option<&mut Context<'_>>) {
+        if let Sink::Pulled(_) = state.sink {
+            return state.offer();
+        }
         while !state.is_empty() {
             if state.blocked {
                 let Some(cx) = cx.as_deref_mut() else { return };
@@ -299,11 +318,7 @@ impl Outbound {
             state.poll_flush(cx);
         }
         state.mark_stall();
-        if !state.room.is_empty() && (state.phase != Phase::Open || state.bytes <= self.limit / 2) {
-            for waker in mem::take(&mut state.room) {
-                waker.wake();
-            }
-        }
+        self.make_room(state);
     }
 }
 

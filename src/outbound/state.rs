@@ -11,6 +11,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::frame::write_header;
+use super::pull::Pull;
 use super::{Frame, HEADROOM};
 use crate::scratch;
 
@@ -63,6 +64,8 @@ pub(super) enum Sink {
     Tcp(OwnedWriteHalf),
     /// Written by the owner alone, as only a task can wait on it.
     Owned(Box<dyn AsyncWrite + Send + Unpin>),
+    /// Taken by the bodies of HTTP responses.
+    Pulled(Pull),
 }
 
 impl State {
@@ -206,7 +209,7 @@ impl State {
         }
     }
 
-    fn settle_stall(&mut self, written: usize) {
+    pub(super) fn settle_stall(&mut self, written: usize) {
         if let Some((_, left)) = &mut self.stalled {
             *left = left.saturating_sub(written);
             if *left == 0 {
@@ -232,7 +235,7 @@ impl State {
         self.blocked = false;
         self.unflushed = false;
         self.stalled = None;
-        self.sink = Sink::Detached;
+        self.detach();
     }
 }
 

@@ -138,8 +138,8 @@ impl Builder {
         for (index, endpoint) in self.endpoints.into_iter().enumerate() {
             router.add(endpoint.build(index, &parts)?)?;
         }
-        let server =
-            Server { router, table, hubs: self.hubs, closing: CancellationToken::new(), _stop: stop.drop_guard() };
+        let closing = CancellationToken::new();
+        let server = Server { router, table, hubs: self.hubs, tasks, closing, _stop: stop.drop_guard() };
         Ok(SignalR { server: Arc::new(server) })
     }
 

@@ -18,7 +18,7 @@ use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
 use crate::auth::{self, AuthRequest, Authentication, Decision, JwtBearer, Rules};
-use crate::connections::{Body, Endpoint, Exchange, is_stream};
+use crate::connections::{Answer, Body, Endpoint, Exchange, is_stream};
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
 ///
@@ -36,10 +36,10 @@ pub struct Service {
 pub struct PeerAddr(pub SocketAddr);
 
 /// The response that [`Service`] is working on.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
-    response: Option<Response<Body>>,
+    /// `None` once it was answered.
+    answer: Option<Answer>,
 }
 
 /// The endpoints of a server by their paths.
@@ -61,9 +61,13 @@ impl Service {
         Self { server }
     }
 
-    fn respond<B>(&self, request: Request<B>) -> ResponseFuture {
-        let (parts, _body) = request.into_parts();
-        ResponseFuture { response: Some(self.server.router.respond(parts)) }
+    fn respond<B>(&self, request: Request<B>) -> ResponseFuture
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
+        let (parts, body) = request.into_parts();
+        ResponseFuture { answer: Some(self.server.router.respond(parts, body)) }
     }
 }
 
@@ -88,17 +92,21 @@ impl Router {
         Ok(())
     }
 
-    fn respond(&self, parts: Parts) -> Response<Body> {
+    fn respond<B>(&self, parts: Parts, body: B) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
         let Some((part, index)) = canonical(parts.uri.path()).and_then(|path| self.routes.get(&path)) else {
-            return status(StatusCode::NOT_FOUND);
+            return Answer::Now(status(StatusCode::NOT_FOUND));
         };
         let (rules, endpoint) = &self.endpoints[*index];
         let authentication = self.authenticate(&parts);
         let user = authentication.user();
         match rules.decide(&user) {
             Decision::Allow => {}
-            Decision::Challenge => return self.challenge(&authentication),
-            Decision::Forbid => return status(StatusCode::FORBIDDEN),
+            Decision::Challenge => return Answer::Now(self.challenge(&authentication)),
+            Decision::Forbid => return Answer::Now(status(StatusCode::FORBIDDEN)),
         }
         let exchange = Exchange {
             query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
@@ -107,8 +115,8 @@ impl Router {
             parts,
         };
         match part {
-            Part::Negotiate => endpoint.negotiate(&exchange),
-            Part::Execute => endpoint.execute(exchange),
+            Part::Negotiate => Answer::Now(endpoint.negotiate(&exchange)),
+            Part::Execute => endpoint.execute(exchange, body),
         }
     }
 
@@ -138,7 +146,11 @@ fn status(status: StatusCode) -> Response<Body> {
     response
 }
 
-impl<B> hyper::service::Service<Request<B>> for Service {
+impl<B> hyper::service::Service<Request<B>> for Service
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = ResponseFuture;
@@ -148,7 +160,11 @@ impl<B> hyper::service::Service<Request<B>> for Service {
     }
 }
 
-impl<B> tower_service::Service<Request<B>> for Service {
+impl<B> tower_service::Service<Request<B>> for Service
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = ResponseFuture;
@@ -165,8 +181,24 @@ impl<B> tower_service::Service<Request<B>> for Service {
 impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(self.response.take().expect("polled once")))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match self.answer.take().expect("it is polled to its end once") {
+            Answer::Now(response) => response,
+            Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
+                Poll::Ready(response) => response,
+                Poll::Pending => {
+                    self.answer = Some(Answer::Later(answer));
+                    return Poll::Pending;
+                }
+            },
+        };
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

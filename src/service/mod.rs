@@ -24,6 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::http::Router;
 use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared};
+use crate::tasks::Tasks;
 
 /// A server of hubs. A cheap clone; when the last one is gone, and the last [`Service`] of it, so are its connections.
 ///
@@ -60,6 +61,7 @@ struct Server {
     router: Router,
     table: Arc<Table>,
     hubs: HashMap<TypeId, Arc<Shared>>,
+    tasks: Tasks,
     /// Cancelled when a shutdown begins.
     closing: CancellationToken,
     /// Ends all tasks with the server.

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::SignalR;
 use super::http::{PeerAddr, Service};
@@ -39,8 +41,9 @@ impl SignalR {
         while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((socket, peer)) => {
-                    let connection = serve_one(builder.clone(), self.service(), socket, PeerAddr(peer));
-                    tokio::spawn(closing.clone().run_until_cancelled_owned(connection));
+                    let connection =
+                        serve_one(builder.clone(), self.service(), socket, PeerAddr(peer), closing.clone());
+                    self.server.tasks.spawn(connection);
                 }
                 Err(error) => pause(&error).await,
             }
@@ -48,8 +51,15 @@ impl SignalR {
     }
 }
 
-/// Requests on one socket. An upgraded one leaves it behind and goes on by itself.
-async fn serve_one(builder: auto::Builder<TokioExecutor>, service: Service, socket: TcpStream, peer: PeerAddr) {
+/// Requests on one socket. An upgraded one leaves it behind and goes on by itself. Once `closing` is cancelled the request
+/// under way is the last, as long as that takes.
+async fn serve_one(
+    builder: auto::Builder<TokioExecutor>,
+    service: Service,
+    socket: TcpStream,
+    peer: PeerAddr,
+    closing: CancellationToken,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
     }
@@ -60,13 +70,20 @@ async fn serve_one(builder: auto::Builder<TokioExecutor>, service: Service, sock
         request.extensions_mut().insert(peer);
         hyper::service::Service::call(&service, request)
     });
-    tokio::select! {
-        served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service) => {
-            if let Err(error) = served {
-                tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
-            }
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = silence(&asked) => {
+            tracing::debug!(target: "signalr::connection", "a socket sent no request");
+            return;
         }
-        () = silence(&asked) => tracing::debug!(target: "signalr::connection", "a socket sent no request"),
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::builder::Builder;
 use super::endpoint::EndpointBuilder;
-use crate::connections::TransportOptions;
+use crate::auth::IdentityBinding;
+use crate::connections::{Limits, TransportOptions};
 use crate::hub::Hub;
 use crate::options::HubOptions;
 use crate::origin::Transports;
@@ -76,15 +77,28 @@ settings! {
     /// The lowest version of the negotiation that is served: 0, the default, or 1, which refuses clients whose
     /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
     minimum_protocol_version: i32 = 0;
+    /// Whether a connection ends when the token of its user expires, by the clock and without any skew; looked at once a
+    /// second. Its client may come back, with a new one. Off by default.
+    /// (C#: `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
+    close_on_authentication_expiration: bool = false;
     /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by default.
     /// (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
     transport_max_buffer_size: usize = 64 * 1024;
+    /// How many bytes of a client may wait for the hub before the client has to wait: its WebSocket is not read then, its
+    /// requests are not answered. 0 is no limit. 64 KiB by default.
+    /// (C#: `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
+    application_max_buffer_size: usize = 64 * 1024;
     /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
     /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
     transport_send_timeout: Duration = Duration::from_secs(10);
+    /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds by
+    /// default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
+    long_polling_poll_timeout: Duration = Duration::from_secs(90);
     /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
     /// (C#: `WebSocketOptions.CloseTimeout`)
     web_socket_close_timeout: Duration = Duration::from_secs(5);
+    /// Whether polls, sends and sockets of another user than the one who negotiated are refused. They are by default.
+    identity_binding: IdentityBinding = IdentityBinding::default();
 }
 
 impl Settings {
@@ -110,9 +124,15 @@ impl Settings {
         let transport = TransportOptions {
             transports: all.transports,
             minimum_version: all.minimum_protocol_version,
-            max_buffer_size: all.transport_max_buffer_size,
-            send_timeout: all.transport_send_timeout,
+            limits: Limits {
+                outgoing: all.transport_max_buffer_size,
+                incoming: all.application_max_buffer_size,
+                send_timeout: all.transport_send_timeout,
+                ends_with_token: all.close_on_authentication_expiration,
+            },
+            poll_timeout: all.long_polling_poll_timeout,
             close_timeout: all.web_socket_close_timeout,
+            identity_binding: all.identity_binding,
         };
         Ok((hub, transport))
     }

@@ -14,8 +14,8 @@ pub(super) enum End {
     ClientClosed(Option<String>),
     /// The hub gave it up.
     Aborted,
-    /// The server goes away.
-    Shutdown,
+    /// The server goes away, or the client's token has expired.
+    Leaving,
     /// Nothing came for longer than the client timeout.
     TimedOut,
     /// The client broke the protocol.
@@ -44,7 +44,7 @@ impl End {
     /// What `on_disconnected` is given (`aspnet: HubConnectionHandler.HubOnDisconnectedAsync`).
     pub(super) fn reason(&self) -> Option<DisconnectReason> {
         let error = match self {
-            Self::InputEnded | Self::Aborted | Self::Shutdown | Self::NotConnected(_) | Self::ClientClosed(None) => {
+            Self::InputEnded | Self::Aborted | Self::Leaving | Self::NotConnected(_) | Self::ClientClosed(None) => {
                 return None;
             }
             Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
@@ -57,7 +57,7 @@ impl End {
     /// Writes the Close message (`aspnet: HubConnectionHandler.SendCloseAsync`).
     pub(super) fn write_close(&self, protocol: HubProtocol, detailed: bool, out: &mut Vec<u8>) {
         let (error, allow_reconnect) = match self {
-            Self::InputEnded | Self::Shutdown => (None, true),
+            Self::InputEnded | Self::Leaving => (None, true),
             Self::ClientClosed(_) | Self::Aborted => (None, false),
             Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
             Self::Failed(error) => (Some(explain(error, detailed)), true),

@@ -54,7 +54,10 @@ async fn serve_hub<H: Hub>(
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
     let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
-        Ok(()) => Session::new(core, &caller, early).serve(&mut connection.incoming).await,
+        Ok(()) => {
+            let read_ahead = connection.entry.read_ahead();
+            Session::new(core, &caller, early, read_ahead).serve(&mut connection.incoming).await
+        }
         Err(error) => (End::NotConnected(error), None),
     };
 

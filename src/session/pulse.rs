@@ -70,7 +70,7 @@ impl Watched for Pulse {
         self.client_timeout(&mut times, now);
     }
 
-    fn shutdown(&self) {
-        self.handle.signal(Flags::SHUTDOWN);
+    fn leave(&self) {
+        self.handle.signal(Flags::LEAVING);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Session<'a, H: Hub> {
     dispatcher: Dispatcher<'a, H>,
     framer: Framer,
     backlog: Backlog,
+    /// So much is read ahead of a call that waits (ASP.NET: `ApplicationMaxBufferSize`); then the client has to wait, too.
+    read_ahead: usize,
     /// The client's end was heard while a call waited.
     input_ended: bool,
 }
@@ -31,8 +33,8 @@ struct Backlog {
     taken: usize,
 }
 
-/// So much is read ahead of a call that waits (ASP.NET: `ApplicationMaxBufferSize`); then the client has to wait, too.
-const READ_AHEAD: usize = 64 * 1024;
+/// What was taken already is kept in front of the rest until it is so much.
+const TAKEN: usize = 64 * 1024;
 
 impl Backlog {
     fn rest(&self) -> &[u8] {
@@ -40,7 +42,7 @@ impl Backlog {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        if self.taken > READ_AHEAD {
+        if self.taken > TAKEN {
             self.bytes.drain(..mem::take(&mut self.taken));
         }
         self.bytes.extend_from_slice(bytes);
@@ -49,13 +51,14 @@ impl Backlog {
 
 impl<'a, H: Hub> Session<'a, H> {
     /// `early` came right behind the handshake.
-    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, early: Vec<u8>) -> Self {
+    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, early: Vec<u8>, read_ahead: usize) -> Self {
         let format = caller.connection.protocol.format();
         Self {
             connection: &caller.connection,
             dispatcher: Dispatcher::new(core, caller),
             framer: Framer::new(format, core.options.maximum_receive_message_size),
             backlog: Backlog { bytes: early, taken: 0 },
+            read_ahead,
             input_ended: false,
         }
     }
@@ -126,10 +129,10 @@ impl<'a, H: Hub> Session<'a, H> {
 
     /// Reads while no message may be taken, so that the transport's own pings and goodbyes are answered at once.
     fn read_ahead(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<()> {
-        if self.input_ended || self.backlog.rest().len() >= READ_AHEAD {
+        if self.input_ended || self.backlog.rest().len() >= self.read_ahead {
             return Poll::Pending;
         }
-        if let Read::End(_) = ready!(incoming.poll_read(cx, &mut |_, bytes| self.backlog.add(bytes))) {
+        if let Read::End(_) = ready!(incoming.poll_ahead(cx, &mut |_, bytes| self.backlog.add(bytes))) {
             self.input_ended = true;
             // Whoever runs may stop; what was sent before is done all the same, as in ASP.NET.
             self.connection.cancel();
@@ -165,8 +168,8 @@ impl<'a, H: Hub> Session<'a, H> {
         let flags = self.connection.flags();
         if flags.has(Flags::ABORTED) {
             Some(End::Aborted)
-        } else if flags.has(Flags::SHUTDOWN) {
-            Some(End::Shutdown)
+        } else if flags.has(Flags::LEAVING) {
+            Some(End::Leaving)
         } else if flags.has(Flags::TIMED_OUT) {
             Some(End::TimedOut)
         } else {

@@ -13,8 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::super::endpoint::{Endpoint, Exchange};
+use super::super::entry::Entry;
+use super::super::held::Held;
 use super::super::incoming::{Incoming, Read};
-use super::super::table::Entry;
 use super::super::{Body, Connection};
 use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use crate::auth::User;
@@ -30,7 +31,7 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            let held = Held { endpoint: Arc::clone(endpoint), entry: Arc::clone(entry) };
+            let held = Held::new(endpoint, entry);
             endpoint.table.spawn(serve(held, websocket, exchange.user, info));
             response.map(|_| Body::default())
         }
@@ -53,7 +54,7 @@ fn settle_lists(headers: &mut HeaderMap) {
 }
 
 async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<RequestInfo>) {
-    let Held { endpoint, entry } = &held;
+    let (endpoint, entry) = (held.endpoint(), held.entry());
     let outbound = Arc::clone(&entry.outbound);
     let upgraded = match websocket.await {
         Ok(stream) => stream.into_inner().into_inner(),
@@ -67,7 +68,7 @@ async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<R
         transport: TransportType::WebSockets,
         user,
         request,
-        incoming: Incoming::new(attach(upgraded, &outbound)),
+        incoming: Incoming::websocket(attach(upgraded, &outbound), entry.take_early()),
         outbound: Arc::clone(&outbound),
         entry: Arc::clone(entry),
     };
@@ -86,19 +87,6 @@ async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<R
     // Whether it came or the time is up, the socket closes now.
     let _ = tokio::time::timeout(endpoint.options.close_timeout, goodbye).await;
     outbound.break_off();
-}
-
-/// A connection on the table, which it leaves however its task ends, also when that never starts.
-struct Held {
-    endpoint: Arc<Endpoint>,
-    entry: Arc<Entry>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.entry.outbound.break_off();
-        self.endpoint.table.release(&self.entry);
-    }
 }
 
 /// Splits the upgraded connection: its TCP socket where there is one, so that broadcasts write to it directly; else

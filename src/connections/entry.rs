@@ -1,0 +1,288 @@
+//! A connection as the transports see it, from its negotiate to its end.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::inbox::Inbox;
+use super::incoming::End;
+use super::long_polling::Polls;
+use crate::auth::User;
+use crate::origin::{ConnectionId, ConnectionToken, TransportType};
+use crate::outbound::Outbound;
+
+/// What the sweep and a shutdown ask of an open connection; its session implements it.
+pub(crate) trait Watched: Send + Sync {
+    /// Called every second: time for keep-alive and for noticing silence.
+    fn beat(&self, now: Instant);
+    /// The connection is to end, and its client may come back: the server goes away, or the client's token has expired.
+    fn leave(&self);
+}
+
+/// How much may wait for a connection, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes to the client; 0 is no limit.
+    pub(crate) outgoing: usize,
+    /// Bytes from the client; 0 is no limit.
+    pub(crate) incoming: usize,
+    /// How long one write may take.
+    pub(crate) send_timeout: Duration,
+    /// Whether it ends with the token of its user.
+    pub(crate) ends_with_token: bool,
+}
+
+/// A connection as the transports see it.
+pub(crate) struct Entry {
+    pub(crate) id: ConnectionId,
+    pub(super) token: ConnectionToken,
+    /// Which endpoint gave it; at another path the token is unknown.
+    pub(super) endpoint: usize,
+    pub(super) limits: Limits,
+    pub(super) outbound: Arc<Outbound>,
+    state: Mutex<State>,
+    /// What comes by POST, from the first one on.
+    inbox: OnceLock<Box<Inbox>>,
+    polls: OnceLock<Box<Polls>>,
+    watched: OnceLock<Weak<dyn Watched>>,
+    /// The server goes away.
+    going: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Who negotiated, with the token that is good for longest.
+    owner: User,
+    transport: Option<TransportType>,
+    /// Since when no request serves it; `None` while one does.
+    resting: Option<Instant>,
+    life: Life,
+    /// Nobody is expected to poll any more.
+    given_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Nothing runs yet.
+    Reserved,
+    Running,
+    /// It was served to its end, which polls have still to learn.
+    Ended {
+        faulted: bool,
+    },
+    /// Off the table.
+    Gone,
+}
+
+/// What the sweep finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// In use, or on its way to its end.
+    Alive,
+    /// Unused for too long.
+    Overdue,
+}
+
+impl Entry {
+    pub(super) fn new(
+        endpoint: usize,
+        (id, token): (ConnectionId, ConnectionToken),
+        owner: User,
+        limits: Limits,
+        outbound: Arc<Outbound>,
+    ) -> Self {
+        let resting = Some(Instant::now());
+        let state = State { owner, transport: None, resting, life: Life::Reserved, given_up: false };
+        Self {
+            id,
+            token,
+            endpoint,
+            limits,
+            outbound,
+            state: Mutex::new(state),
+            inbox: OnceLock::new(),
+            polls: OnceLock::new(),
+            watched: OnceLock::new(),
+            going: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets the sweep see the session of this connection.
+    pub(crate) fn watch(&self, watched: Weak<dyn Watched>) {
+        // Set once: a connection has one session.
+        let _ = self.watched.set(watched);
+        if self.is_going() {
+            self.leave();
+        }
+    }
+
+    /// So much may be read from the client beyond what is taken.
+    pub(crate) fn read_ahead(&self) -> usize {
+        if self.limits.incoming == 0 { usize::MAX } else { self.limits.incoming }
+    }
+
+    /// Tells the connection that the server goes away; its session ends it, or its handshake.
+    pub(super) fn leave(&self) {
+        self.going.store(true, Ordering::SeqCst);
+        match self.watched() {
+            Some(watched) => watched.leave(),
+            None => self.outbound.wake_owner(),
+        }
+    }
+
+    /// Whether it is to end before it has begun.
+    pub(crate) fn is_going(&self) -> bool {
+        self.going.load(Ordering::SeqCst)
+    }
+
+    /// Whether `user` is who negotiated this connection.
+    pub(super) fn belongs_to(&self, user: &User) -> bool {
+        self.lock().owner.is_same_as(user)
+    }
+
+    /// Binds the connection to a transport, which stays its only one; `Err` is the one it has already.
+    pub(super) fn bind(&self, transport: TransportType, user: &User) -> Result<(), TransportType> {
+        let mut state = self.lock();
+        if let Some(bound) = state.transport {
+            return Err(bound);
+        }
+        state.transport = Some(transport);
+        state.resting = None;
+        state.owner = user.clone();
+        Ok(())
+    }
+
+    pub(super) fn transport(&self) -> Option<TransportType> {
+        self.lock().transport
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox {
+        self.inbox.get_or_init(|| Box::new(Inbox::new(self.limits.incoming)))
+    }
+
+    /// Takes what was sent by POST before a WebSocket was opened; no more is taken that way.
+    pub(super) fn take_early(&self) -> Vec<u8> {
+        self.inbox.get().map_or_else(Vec::new, |inbox| inbox.drain())
+    }
+
+    pub(super) fn polls(&self) -> &Polls {
+        self.polls.get_or_init(|| Box::new(Polls::new()))
+    }
+
+    /// A poll begins. `true`: it is the first, which sets the connection going.
+    pub(super) fn work(&self, user: &User) -> bool {
+        let mut state = self.lock();
+        state.resting = None;
+        if state.owner.is_same_as(user) && outlasts(user, &state.owner) {
+            state.owner = user.clone();
+        }
+        let first = state.life == Life::Reserved;
+        if first {
+            state.life = Life::Running;
+        }
+        first
+    }
+
+    /// A poll is answered.
+    pub(super) fn rest(&self) {
+        self.lock().resting = Some(Instant::now());
+    }
+
+    /// The connection was served to its end. Says whether polls are still expected.
+    pub(super) fn end(&self, faulted: bool) -> bool {
+        self.inbox().close(End::Closed);
+        let mut state = self.lock();
+        if state.life == Life::Running {
+            state.life = Life::Ended { faulted };
+        }
+        !state.given_up
+    }
+
+    /// The client ends the connection by request. Says whether nothing of it runs any more.
+    pub(super) fn terminate(&self) -> bool {
+        let mut state = self.lock();
+        state.given_up = true;
+        let over = state.life != Life::Running;
+        drop(state);
+        self.inbox().close(End::Closed);
+        over
+    }
+
+    /// It is off the table.
+    pub(super) fn retire(&self) {
+        self.lock().life = Life::Gone;
+        if let Some(inbox) = self.inbox.get() {
+            inbox.close(End::Lost);
+        }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.lock().life == Life::Gone
+    }
+
+    pub(super) fn is_faulted(&self) -> bool {
+        self.lock().life == Life::Ended { faulted: true }
+    }
+
+    /// Time for keep-alive, and for noticing who reads too slowly.
+    pub(super) fn visit(&self, now: Instant) {
+        let limit = self.limits.send_timeout;
+        if !limit.is_zero() && self.outbound.stalled_for(now) > limit {
+            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
+            self.outbound.break_off();
+        }
+        if let Some(watched) = self.watched() {
+            watched.beat(now);
+            if self.limits.ends_with_token && self.token_expired() {
+                watched.leave();
+            }
+        }
+    }
+
+    /// By the clock alone: the skew that let a token in does not keep it.
+    fn token_expired(&self) -> bool {
+        let expires_at = self.lock().owner.expires_at();
+        expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
+    }
+
+    /// Notices who is gone. One that runs is told to end, and leaves the table by itself.
+    pub(super) fn check(&self, now: Instant, timeout: Duration) -> Found {
+        let mut state = self.lock();
+        if state.resting.is_none_or(|since| now.saturating_duration_since(since) <= timeout) {
+            return Found::Alive;
+        }
+        if state.life != Life::Running {
+            return Found::Overdue;
+        }
+        state.given_up = true;
+        drop(state);
+        self.inbox().close(End::Lost);
+        Found::Alive
+    }
+
+    fn watched(&self) -> Option<Arc<dyn Watched>> {
+        self.watched.get().and_then(Weak::upgrade)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the token of `user` is good for longer than that of `other`.
+fn outlasts(user: &User, other: &User) -> bool {
+    match (user.expires_at(), other.expires_at()) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(expires_at), Some(other)) => expires_at > other,
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).field("state", &*self.lock()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! What a connection's task holds: its place on the table.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use super::endpoint::Endpoint;
+use super::entry::Entry;
+
+/// A connection on the table, which it leaves however its task ends, also when that never starts.
+pub(super) struct Held {
+    endpoint: Arc<Endpoint>,
+    entry: Arc<Entry>,
+    at_end: AtEnd,
+}
+
+enum AtEnd {
+    /// It is cut.
+    Cut,
+    /// All of it is written.
+    Leave,
+    /// Polls fetch what is left.
+    Stay,
+}
+
+impl Held {
+    pub(super) fn new(endpoint: &Arc<Endpoint>, entry: &Arc<Entry>) -> Self {
+        Self { endpoint: Arc::clone(endpoint), entry: Arc::clone(entry), at_end: AtEnd::Cut }
+    }
+
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    pub(super) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// The connection was served; its stream ends once everything is written.
+    pub(super) async fn drained(mut self) {
+        self.entry.outbound.close();
+        poll_fn(|cx| self.entry.outbound.poll_drained(cx)).await;
+        self.at_end = AtEnd::Leave;
+    }
+
+    /// The connection was served; further polls are told so, if there are any.
+    pub(super) fn polled(mut self, faulted: bool) {
+        self.entry.outbound.close();
+        let awaited = self.entry.end(faulted) && !self.entry.outbound.is_broken();
+        self.at_end = if awaited { AtEnd::Stay } else { AtEnd::Leave };
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let AtEnd::Cut = self.at_end {
+            self.entry.outbound.break_off();
+        }
+        if !matches!(self.at_end, AtEnd::Stay) {
+            self.endpoint.table.release(&self.entry);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What arrives by POST, on its way to the connection: bounded, and in the order of the requests.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::incoming::{End, Read, Take};
+
+/// The bytes that clients without a WebSocket send, until their connection reads them.
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    /// Requests add their bodies one after another, never mixed.
+    turn: tokio::sync::Mutex<()>,
+    /// So many bytes may wait before a request must (ASP.NET: `ApplicationMaxBufferSize`); 0 is no limit.
+    limit: usize,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    end: Option<End>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// The connection takes nothing any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+impl Inbox {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), turn: tokio::sync::Mutex::default(), limit }
+    }
+
+    /// Waits until all requests before this one have added their bodies.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Adds a part of a body, and waits while too much is unread. For who has the turn.
+    pub(super) async fn push(&self, bytes: &[u8]) -> Result<(), Closed> {
+        {
+            let mut state = self.lock();
+            if state.end.is_some() {
+                return Err(Closed);
+            }
+            state.bytes.extend_from_slice(bytes);
+            wake(&mut state.reader);
+        }
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.end.is_some() {
+                return Poll::Ready(Err(Closed));
+            }
+            if self.limit == 0 || state.bytes.len() < self.limit {
+                return Poll::Ready(Ok(()));
+            }
+            state.writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Nothing is added any more; what waits is still read. The first end counts.
+    pub(super) fn close(&self, end: End) {
+        let mut state = self.lock();
+        state.end.get_or_insert(end);
+        wake(&mut state.reader);
+        wake(&mut state.writer);
+    }
+
+    /// Closes it and takes what waits.
+    pub(super) fn drain(&self) -> Vec<u8> {
+        self.close(End::Closed);
+        mem::take(&mut self.lock().bytes)
+    }
+
+    /// Hands over all that waits.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
+        let mut state = self.lock();
+        if state.bytes.is_empty() {
+            return match state.end {
+                Some(end) => Poll::Ready(Read::End(end)),
+                None => {
+                    state.reader = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            };
+        }
+        let bytes = mem::take(&mut state.bytes);
+        wake(&mut state.writer);
+        drop(state);
+        take(cx, &bytes);
+        Poll::Ready(Read::Data)
+    }
+
+    /// Ready when nothing is added any more.
+    pub(super) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return Poll::Ready(());
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Inbox").field("bytes", &state.bytes.len()).field("end", &state.end).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn read(inbox: &Inbox) -> Option<(Read, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        match inbox.poll_read(&mut cx, &mut |_, piece| bytes.extend_from_slice(piece)) {
+            Poll::Ready(read) => Some((read, bytes)),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn what_waits_is_read_at_once_and_before_the_end() {
+        let inbox = Inbox::new(100);
+        assert!(read(&inbox).is_none());
+        inbox.push(b"ab").now_or_never().unwrap().unwrap();
+        inbox.push(b"c").now_or_never().unwrap().unwrap();
+        inbox.close(End::Closed);
+        inbox.close(End::Lost);
+        assert_eq!(inbox.push(b"late").now_or_never(), Some(Err(Closed)));
+        assert!(matches!(read(&inbox), Some((Read::Data, bytes)) if bytes == b"abc"));
+        assert!(matches!(read(&inbox), Some((Read::End(End::Closed), bytes)) if bytes.is_empty()));
+    }
+
+    #[test]
+    fn a_request_waits_while_too_much_is_unread() {
+        let inbox = Inbox::new(4);
+        assert_eq!(inbox.push(b"abc").now_or_never(), Some(Ok(())));
+        let mut push = Box::pin(inbox.push(b"de"));
+        assert_eq!((&mut push).now_or_never(), None);
+        assert!(matches!(read(&inbox), Some((Read::Data, bytes)) if bytes == b"abcde"));
+        assert_eq!(push.now_or_never(), Some(Ok(())));
+        let mut push = Box::pin(inbox.push(b"fghi"));
+        assert_eq!((&mut push).now_or_never(), None);
+        inbox.close(End::Lost);
+        assert_eq!(push.now_or_never(), Some(Err(Closed)));
+    }
+}

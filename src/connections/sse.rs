@@ -1,0 +1,133 @@
+//! Server-sent events: one response that goes on as long as the connection, its requests come by POST.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, PRAGMA};
+use memchr::memchr;
+
+use super::Body;
+use super::endpoint::{Endpoint, Exchange};
+use super::entry::Entry;
+use super::held::Held;
+use super::incoming::End;
+use crate::origin::TransportType;
+use crate::outbound::{GivenUp, HandedOver, Taken};
+
+/// Answers with the stream and serves the connection in a task of its own.
+pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+    entry.outbound.attach_bodies(true);
+    let held = Held::new(endpoint, &entry);
+    let connection = exchange.into_connection(TransportType::ServerSentEvents, &entry);
+    endpoint.table.spawn(async move {
+        let endpoint = Arc::clone(held.endpoint());
+        endpoint.accept.accept(connection).await;
+        held.drained().await;
+    });
+    let mut response = Response::new(Body::events(entry));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache,no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    // Keeps compression, and with it buffering, away.
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    response
+}
+
+/// The stream of one connection, as the HTTP server reads it.
+#[derive(Debug)]
+pub(super) struct Events {
+    entry: Arc<Entry>,
+    /// The first bytes are out.
+    opened: bool,
+    event: Option<HandedOver>,
+}
+
+/// A comment, which lets browsers see at once that the stream is open.
+const OPENING: &[u8] = b":\r\n";
+
+impl Events {
+    pub(super) fn new(entry: Arc<Entry>) -> Self {
+        Self { entry, opened: false, event: None }
+    }
+
+    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+        if !self.opened {
+            self.opened = true;
+            return Poll::Ready(Some(Ok(Bytes::from_static(OPENING))));
+        }
+        loop {
+            if let Some(event) = &mut self.event {
+                match ready!(event.poll_piece(cx)) {
+                    None => self.event = None,
+                    piece => return Poll::Ready(piece),
+                }
+            }
+            match ready!(self.entry.outbound.poll_take(cx, wrap)) {
+                Taken::Messages(event) => self.event = Some(event),
+                Taken::End => return Poll::Ready(None),
+                Taken::Broken => return Poll::Ready(Some(Err(GivenUp))),
+            }
+        }
+    }
+}
+
+impl Drop for Events {
+    /// The client is gone, or has all it will get.
+    fn drop(&mut self) {
+        self.entry.inbox().close(End::Lost);
+        self.entry.outbound.break_off();
+    }
+}
+
+const DATA: &[u8] = b"data: ";
+const LINE_END: &[u8] = b"\r\n";
+
+/// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
+fn wrap(payload: &mut Vec<u8>) {
+    let mut event = Vec::with_capacity(payload.len() + DATA.len() + 2 * LINE_END.len());
+    let mut rest = &**payload;
+    while let Some(end) = memchr(b'\n', rest) {
+        // The line feed goes, and a carriage return right before it, unless that is all of the line.
+        let line = &rest[..end];
+        write_line(&mut event, line.strip_suffix(b"\r").filter(|line| !line.is_empty()).unwrap_or(line));
+        rest = &rest[end + 1..];
+    }
+    if !payload.is_empty() {
+        write_line(&mut event, rest);
+    }
+    event.extend_from_slice(LINE_END);
+    *payload = event;
+}
+
+fn write_line(event: &mut Vec<u8>, line: &[u8]) {
+    event.extend_from_slice(DATA);
+    event.extend_from_slice(line);
+    event.extend_from_slice(LINE_END);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(payload: &str) -> String {
+        let mut bytes = payload.as_bytes().to_vec();
+        wrap(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// The cases of ASP.NET's own formatter.
+    #[test]
+    fn payload_becomes_lines_of_data() {
+        assert_eq!(event(""), "\r\n");
+        assert_eq!(event("{\"type\":6}\x1e"), "data: {\"type\":6}\x1e\r\n\r\n");
+        assert_eq!(event("Hello\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");
+        assert_eq!(event("Hello\r\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");
+        assert_eq!(event("Hello\n"), "data: Hello\r\ndata: \r\n\r\n");
+        assert_eq!(event("\r\n"), "data: \r\r\ndata: \r\n\r\n");
+        assert_eq!(event("\n"), "data: \r\ndata: \r\n\r\n");
+        assert_eq!(event("a\rb"), "data: a\rb\r\n\r\n");
+    }
+}

@@ -1,0 +1,312 @@
+//! What the bodies of HTTP responses take: streams of events, and answers to polls.
+//!
+//! HTTP servers buffer what a body gives them, so a body gives little at a time, and what it gave stays on the account of
+//! the queue until the server has written it. A client that does not read is noticed by that.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::state::{Phase, Sink, State};
+use super::{HEADROOM, Outbound};
+use crate::scratch;
+
+/// So much of a body is with the HTTP server at once.
+const PIECE: usize = 16 * 1024;
+
+/// The side of a queue from which bodies take.
+#[derive(Default)]
+pub(super) struct Pull {
+    /// The body that takes next.
+    taker: Option<Waker>,
+    /// Bytes that were taken and are not written yet, the share of the HTTP server included.
+    pub(super) taken: usize,
+    /// Bytes that the HTTP server has.
+    handed: usize,
+    /// There is always a body, so what waits is on its way.
+    streaming: bool,
+}
+
+/// What a body takes out of a queue.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// All complete messages that waited.
+    Messages(HandedOver),
+    /// The last ones were taken before.
+    End,
+    /// The connection was given up.
+    Broken,
+}
+
+/// Bytes that were taken, on their way to the HTTP server piece by piece.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    outbound: Arc<Outbound>,
+    rest: Bytes,
+}
+
+impl Outbound {
+    /// From now on bodies take what is sent: one that streams, or one after another.
+    pub(crate) fn attach_bodies(&self, streaming: bool) {
+        self.lock().sink = Sink::Pulled(Pull { streaming, ..Pull::default() });
+    }
+
+    /// Takes all that waits, in the form that `wrap` gives it. One body does so at a time.
+    pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut Vec<u8>)) -> Poll<Taken> {
+        let mut state = self.lock();
+        if state.phase == Phase::Broken {
+            return Poll::Ready(Taken::Broken);
+        }
+        if state.is_empty() {
+            if state.phase == Phase::Finished {
+                return Poll::Ready(Taken::End);
+            }
+            if let Sink::Pulled(pull) = &mut state.sink {
+                pull.taker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let mut bytes = state.take_payload();
+        wrap(&mut bytes);
+        if let Sink::Pulled(pull) = &mut state.sink {
+            pull.taken += bytes.len();
+            state.bytes = pull.taken;
+        }
+        state.mark_under_way();
+        Poll::Ready(Taken::Messages(HandedOver { outbound: Arc::clone(self), rest: bytes.into() }))
+    }
+
+    /// No message follows. What waits can still be taken.
+    pub(crate) fn close(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.phase <= Phase::Aborted {
+            state.phase = Phase::Finished;
+            self.arrange_write(state);
+        }
+    }
+
+    /// Whether `len` more bytes may be handed to the HTTP server; `false` once the connection was given up.
+    fn poll_hand(&self, cx: &Context<'_>, len: usize) -> Poll<bool> {
+        let mut state = self.lock();
+        let Sink::Pulled(pull) = &mut state.sink else { return Poll::Ready(false) };
+        if pull.handed > 0 && pull.handed + len > PIECE {
+            pull.taker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        pull.handed += len;
+        Poll::Ready(true)
+    }
+
+    /// So many taken bytes are written, or will never be.
+    fn settle(&self, handed: usize, dropped: usize) {
+        let mut state = self.lock();
+        let Sink::Pulled(pull) = &mut state.sink else { return };
+        pull.handed -= handed;
+        pull.taken -= handed + dropped;
+        state.bytes -= handed + dropped;
+        state.settle_stall(handed + dropped);
+        state.mark_under_way();
+        self.make_room(&mut state);
+        state.wake_taker();
+        if let Some(owner) = &state.owner
+            && state.phase == Phase::Finished
+        {
+            owner.wake_by_ref();
+        }
+    }
+}
+
+impl State {
+    /// Tells the body that something waits, or that nothing will any more.
+    pub(super) fn offer(&mut self) {
+        if !self.is_empty() || self.phase != Phase::Open {
+            self.mark_under_way();
+            self.wake_taker();
+        }
+    }
+
+    fn wake_taker(&mut self) {
+        if let Sink::Pulled(pull) = &mut self.sink
+            && let Some(taker) = pull.taker.take()
+        {
+            taker.wake();
+        }
+    }
+
+    /// Without their WebSocket headers.
+    fn take_payload(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes + HEADROOM);
+        for frame in mem::take(&mut self.frames) {
+            bytes.extend_from_slice(frame.payload());
+        }
+        if !self.tail.is_empty() {
+            bytes.extend_from_slice(&self.tail[HEADROOM..]);
+            scratch::give(mem::take(&mut self.tail));
+        }
+        bytes
+    }
+
+    /// The time for writing runs while the HTTP server has something, and on a stream while anything waits.
+    fn mark_under_way(&mut self) {
+        let Sink::Pulled(pull) = &self.sink else { return };
+        let under_way = if pull.streaming { self.bytes } else { pull.taken };
+        if self.stalled.is_none() && under_way > 0 {
+            self.stalled = Some((Instant::now(), under_way));
+        }
+    }
+
+    /// Ends a body that waits.
+    pub(super) fn detach(&mut self) {
+        self.wake_taker();
+        self.sink = Sink::Detached;
+    }
+}
+
+impl HandedOver {
+    /// How many bytes are still to come.
+    pub(crate) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
+    pub(crate) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let len = self.rest.len().min(PIECE);
+        self.outbound.poll_hand(cx, len).map(|alive| {
+            let bytes = self.rest.split_to(len);
+            let outbound = Arc::clone(&self.outbound);
+            Some(if alive { Ok(Bytes::from_owner(Piece { bytes, outbound })) } else { Err(GivenUp) })
+        })
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        if !self.rest.is_empty() {
+            self.outbound.settle(0, self.rest.len());
+        }
+    }
+}
+
+/// The connection ended before all of a body was written.
+#[derive(Debug)]
+pub(crate) struct GivenUp;
+
+/// What the HTTP server holds; it lets go when it has written it, or never will.
+struct Piece {
+    bytes: Bytes,
+    outbound: Arc<Outbound>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.outbound.settle(self.bytes.len(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::super::{Flushers, Frame};
+    use super::*;
+
+    fn queue(limit: usize, streaming: bool) -> Arc<Outbound> {
+        let outbound = Outbound::new(limit, Flushers::new().next());
+        outbound.attach_bodies(streaming);
+        outbound
+    }
+
+    fn frame(payload: &[u8]) -> Frame {
+        Frame::message([&[0; HEADROOM], payload].concat(), false)
+    }
+
+    fn take(outbound: &Arc<Outbound>) -> Option<Taken> {
+        match outbound.poll_take(&Context::from_waker(Waker::noop()), |_| {}) {
+            Poll::Ready(taken) => Some(taken),
+            Poll::Pending => None,
+        }
+    }
+
+    fn messages(outbound: &Arc<Outbound>) -> HandedOver {
+        match take(outbound) {
+            Some(Taken::Messages(messages)) => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn piece(messages: &mut HandedOver) -> Option<Option<Result<Bytes, GivenUp>>> {
+        match messages.poll_piece(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(piece) => Some(piece),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_all_that_waits_without_websocket_headers() {
+        let outbound = queue(0, true);
+        assert!(take(&outbound).is_none());
+        outbound.try_push(&frame(b"shared"));
+        outbound.write(b"own");
+        let mut taken = messages(&outbound);
+        assert_eq!(taken.len(), 9);
+        assert_eq!(piece(&mut taken).unwrap().unwrap().unwrap(), "sharedown");
+        assert!(piece(&mut taken).unwrap().is_none());
+        outbound.write(b"last");
+        outbound.close();
+        outbound.write(b"late");
+        assert_eq!(piece(&mut messages(&outbound)).unwrap().unwrap().unwrap(), "last");
+        assert!(matches!(take(&outbound), Some(Taken::End)));
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_counts_until_it_is_written() {
+        let outbound = queue(40_000, false);
+        outbound.write(&[b'x'; 40_000]);
+        let mut taken = messages(&outbound);
+        assert!(outbound.is_full());
+        let first = piece(&mut taken).unwrap().unwrap().unwrap();
+        assert_eq!(first.len(), PIECE);
+        // The server has enough to write.
+        assert!(piece(&mut taken).is_none());
+        drop(first);
+        assert!(!outbound.is_full());
+        let second = piece(&mut taken).unwrap().unwrap().unwrap();
+        outbound.write(&[b'y'; 40_000]);
+        assert!(outbound.is_full());
+        // A client that left drops both.
+        drop((second, taken));
+        drop(messages(&outbound));
+        assert!(!outbound.is_full());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_not_written_is_noticed_and_ends_with_an_error() {
+        for streaming in [true, false] {
+            let outbound = queue(0, streaming);
+            outbound.write(b"waits");
+            tokio::time::advance(Duration::from_secs(5)).await;
+            // Between polls nothing is on its way; to a stream it is.
+            let waited = if streaming { Duration::from_secs(5) } else { Duration::ZERO };
+            assert_eq!(outbound.stalled_for(Instant::now()), waited);
+            let mut taken = messages(&outbound);
+            tokio::time::advance(Duration::from_secs(5)).await;
+            assert_eq!(outbound.stalled_for(Instant::now()), waited + Duration::from_secs(5));
+            outbound.break_off();
+            assert!(piece(&mut taken).unwrap().unwrap().is_err());
+            assert!(matches!(take(&outbound), Some(Taken::Broken)));
+        }
+    }
+}
