@@ -45,7 +45,8 @@ impl Held {
     /// The connection was served; further polls are told so, if there are any.
     pub(super) fn polled(mut self, faulted: bool) {
         self.entry.outbound.close();
-        let awaited = self.entry.end(faulted) && !self.entry.outbound.is_broken();
+        let over = self.entry.is_going() || self.entry.outbound.is_broken();
+        let awaited = self.entry.end(faulted) && !over;
         self.at_end = if awaited { AtEnd::Stay } else { AtEnd::Leave };
     }
 }

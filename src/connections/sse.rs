@@ -78,7 +78,7 @@ impl Drop for Events {
     /// The client is gone, or has all it will get.
     fn drop(&mut self) {
         self.entry.inbox().close(End::Lost);
-        self.entry.outbound.break_off();
+        self.entry.outbound.discard();
     }
 }
 

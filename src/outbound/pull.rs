@@ -88,6 +88,16 @@ impl Outbound {
         }
     }
 
+    /// The stream's body is gone: what is sent from now on reaches nobody. The connection learns it from its input.
+    pub(crate) fn discard(&self) {
+        let mut state = self.lock();
+        if state.phase != Phase::Broken {
+            state.clear();
+            state.sink = Sink::Gone;
+            self.wake_all(state);
+        }
+    }
+
     /// Whether `len` more bytes may be handed to the HTTP server; `false` once the connection was given up.
     fn poll_hand(&self, cx: &Context<'_>, len: usize) -> Poll<bool> {
         let mut state = self.lock();

@@ -251,6 +251,7 @@ impl Outbound {
                 self.flusher.schedule(Arc::clone(self));
             }
             Sink::Pulled(_) => state.offer(),
+            Sink::Gone => state.clear(),
             Sink::Owned(_) | Sink::Detached => {
                 if let Some(owner) = state.owner.clone() {
                     drop(state);
@@ -260,7 +261,7 @@ impl Outbound {
         }
     }
 
-    fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
         let (owner, room) = (state.owner.clone(), mem::take(&mut state.room));
         drop(state);
         for waker in room.into_iter().chain(owner) {
@@ -279,8 +280,10 @@ impl Outbound {
 
     /// Writes until nothing is left or the socket takes no more. With a context the socket's readiness is waited for.
     fn write_out(&self, state: &mut State, mut cx: Option<&mut Context<'_>>) {
-        if let Sink::Pulled(_) = state.sink {
-            return state.offer();
+        match state.sink {
+            Sink::Pulled(_) => return state.offer(),
+            Sink::Gone => state.clear(),
+            _ => {}
         }
         while !state.is_empty() {
             if state.blocked {

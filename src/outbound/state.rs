@@ -66,6 +66,8 @@ pub(super) enum Sink {
     Owned(Box<dyn AsyncWrite + Send + Unpin>),
     /// Taken by the bodies of HTTP responses.
     Pulled(Pull),
+    /// Nobody reads any more: what is sent is dropped.
+    Gone,
 }
 
 impl State {
@@ -228,6 +230,12 @@ impl State {
 
     pub(super) fn break_off(&mut self) {
         self.phase = Phase::Broken;
+        self.clear();
+        self.detach();
+    }
+
+    /// Drops what waits.
+    pub(super) fn clear(&mut self) {
         self.frames = VecDeque::new();
         self.tail = Vec::new();
         self.bytes = 0;
@@ -235,7 +243,6 @@ impl State {
         self.blocked = false;
         self.unflushed = false;
         self.stalled = None;
-        self.detach();
     }
 }
 

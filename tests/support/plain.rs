@@ -1,0 +1,183 @@
+//! A client without a WebSocket: polls or reads events, and sends by POST.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::support::{http, negotiate, within};
+
+/// A connection that gets its messages by HTTP responses.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    addr: SocketAddr,
+    pub(crate) target: String,
+    /// `None`: it polls.
+    pub(crate) events: Option<Events>,
+}
+
+/// An open stream of events.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) socket: TcpStream,
+    arrived: String,
+}
+
+impl Plain {
+    /// Negotiates, opens a stream of events or polls once, and shakes hands.
+    pub(crate) async fn connect(addr: SocketAddr, path: &str, events: bool) -> Self {
+        let target = format!("{path}?id={}", negotiate(addr, path).await);
+        let mut client = Self { addr, events: None, target };
+        if events {
+            client.events = Some(Events::open(addr, &client.target).await);
+        } else {
+            assert_eq!(client.poll().await, (200, String::new()));
+        }
+        client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+        assert_eq!(client.next().await, Some(serde_json::json!({})));
+        client
+    }
+
+    pub(crate) async fn poll(&self) -> (u16, String) {
+        http(self.addr, "GET", &self.target, &[]).await
+    }
+
+    pub(crate) async fn delete(&self) -> (u16, String) {
+        http(self.addr, "DELETE", &self.target, &[]).await
+    }
+
+    pub(crate) async fn post(&self, text: &str) {
+        let socket = self.begin_post(text.as_bytes()).await;
+        assert_eq!(status(socket).await, 200);
+    }
+
+    /// Sends a body, and leaves the answer to be read.
+    pub(crate) async fn begin_post(&self, body: &[u8]) -> TcpStream {
+        let mut socket = within(TcpStream::connect(self.addr)).await.unwrap();
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            self.target,
+            body.len()
+        );
+        within(socket.write_all(&[head.as_bytes(), body].concat())).await.unwrap();
+        socket
+    }
+
+    /// The next hub message that is no ping, of one that comes alone; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            let text = match &mut self.events {
+                Some(events) => events.next().await?,
+                None => match self.poll().await {
+                    (200, text) => text,
+                    (204, _) => return None,
+                    other => panic!("{other:?}"),
+                },
+            };
+            let message = serde_json::from_str(text.strip_suffix('\u{1e}').unwrap()).unwrap();
+            if message != serde_json::json!({ "type": 6 }) {
+                return Some(message);
+            }
+        }
+    }
+}
+
+impl Events {
+    pub(crate) async fn open(addr: SocketAddr, target: &str) -> Self {
+        let mut socket = within(TcpStream::connect(addr)).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n");
+        within(socket.write_all(request.as_bytes())).await.unwrap();
+        let mut events = Self { socket, arrived: String::new() };
+        let head = events.until("\r\n\r\n").await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        // The comment that opens it, a chunk of its own.
+        assert_eq!(events.until("\r\n:\r\n\r\n").await.as_deref(), Some("3"));
+        events
+    }
+
+    /// The data of the next event; `None` once the stream has ended in order.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        let mut event = String::new();
+        loop {
+            let length = self.until("\r\n").await?;
+            let length = usize::from_str_radix(&length, 16).unwrap();
+            if length == 0 {
+                assert!(event.is_empty());
+                return None;
+            }
+            while self.arrived.len() < length + 2 {
+                assert!(self.read().await, "cut within a chunk");
+            }
+            event.push_str(&self.arrived[..length]);
+            self.arrived.drain(..length + 2);
+            if let Some(data) = event.strip_suffix("\r\n\r\n") {
+                return Some(data.strip_prefix("data: ").unwrap().to_owned());
+            }
+        }
+    }
+
+    /// What comes before `end`, which is dropped; `None` if the socket is closed before that.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = self.arrived.find(end) {
+                let before = self.arrived[..at].to_owned();
+                self.arrived.drain(..at + end.len());
+                return Some(before);
+            }
+            if !self.read().await {
+                return None;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        let read = within(self.socket.read(&mut buffer)).await.unwrap_or(0);
+        self.arrived.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        read > 0
+    }
+}
+
+/// The status of the answer that comes on a socket.
+pub(crate) async fn status(mut socket: TcpStream) -> u16 {
+    let mut answer = String::new();
+    within(socket.read_to_string(&mut answer)).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A socket that is kept open for several requests, one after another.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    socket: TcpStream,
+    arrived: Vec<u8>,
+}
+
+impl Answers {
+    pub(crate) fn new(socket: TcpStream) -> Self {
+        Self { socket, arrived: Vec::new() }
+    }
+
+    pub(crate) async fn request(&mut self, text: &str) {
+        within(self.socket.write_all(text.as_bytes())).await.unwrap();
+    }
+
+    /// Status and body of the next answer, which tells its length.
+    pub(crate) async fn next(&mut self) -> (u16, String) {
+        loop {
+            let text = String::from_utf8_lossy(&self.arrived).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+                let length: usize = length.parse().unwrap();
+                if body.len() >= length {
+                    self.arrived.drain(..head.len() + 4 + length);
+                    return (head.split(' ').nth(1).unwrap().parse().unwrap(), body[..length].to_owned());
+                }
+            }
+            let mut buffer = [0; 16 * 1024];
+            let read = within(self.socket.read(&mut buffer)).await.unwrap();
+            assert_ne!(read, 0, "closed without an answer");
+            self.arrived.extend_from_slice(&buffer[..read]);
+        }
+    }
+}
