@@ -22,7 +22,7 @@ pub use hub::{
 };
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{Arguments, Binary, Format, Naming};
-pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR};
+pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats};
 #[doc(inline)]
 pub use signalr_macros::{authorize, hub, hub_client};
 

@@ -56,6 +56,11 @@ impl Tasks {
         running.tasks.insert(id, handle.abort_handle());
     }
 
+    /// How many run.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.running().tasks.len()
+    }
+
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.inner.stop
     }
@@ -115,7 +120,7 @@ impl Drop for Leave {
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks").field("running", &self.inner.running().tasks.len()).finish_non_exhaustive()
+        f.debug_struct("Tasks").field("running", &self.len()).finish_non_exhaustive()
     }
 }
 

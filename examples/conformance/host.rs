@@ -8,6 +8,8 @@ use axum::routing::{get, post};
 use lexopt::ValueExt;
 use signalr::{HubContext, SignalR};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::plain::ConformanceHub;
 
@@ -27,20 +29,21 @@ pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn Error>> {
     let app = app(&signalr);
+    let stopping = CancellationToken::new();
+    let mut listening = JoinSet::new();
     for url in urls {
         let address = url.strip_prefix("http://").ok_or("only http:// URLs are served")?;
         let listener = TcpListener::bind(address.trim_end_matches('/')).await?;
         let line = format!("Now listening on: http://{}\n", listener.local_addr()?);
         std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
-        let serve = axum::serve(listener, app.clone()).into_future();
-        tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "a listener ended");
-            }
-        });
+        let stop = stopping.clone().cancelled_owned();
+        listening.spawn(axum::serve(listener, app.clone()).with_graceful_shutdown(stop).into_future());
     }
     stopped().await?;
+    stopping.cancel();
     signalr.shutdown(Duration::from_secs(5)).await;
+    // What is being answered is answered, polls and streams with their last words.
+    let _ = tokio::time::timeout(Duration::from_secs(1), listening.join_all()).await;
     Ok(())
 }
 
@@ -49,9 +52,11 @@ fn app(signalr: &SignalR) -> Router {
     let send_to_all = move |text: String| async move {
         hub.clients().all().send("Message", (text,)).await.map_err(|error| error.to_string())
     };
+    let stats = signalr.clone();
     Router::new()
         .route("/ready", get(|| async { "ready" }))
         .route("/outside/all", post(send_to_all))
+        .route("/outside/stats", get(move || async move { format!("{:?}", stats.stats()) }))
         .fallback_service(signalr.service())
 }
 

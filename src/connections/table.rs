@@ -80,6 +80,11 @@ impl Table {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
+    /// How many bytes wait for clients and for hubs.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.entries().map(|entry| entry.queued_bytes()).sum()
+    }
+
     /// Runs a connection to its end, or to that of the server.
     pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(connection);

@@ -69,6 +69,11 @@ impl Registry {
         self.connections.iter().map(|shard| read(shard).len()).sum()
     }
 
+    /// How many groups have members.
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.iter().map(|shard| read(shard).len()).sum()
+    }
+
     /// Adds a connection to a group; one that is gone joins nothing (`aspnet: DefaultHubLifetimeManager.AddToGroupAsync`).
     pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) {
         let mut groups = lock(&connection.groups);

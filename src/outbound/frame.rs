@@ -39,6 +39,11 @@ impl Frame {
     pub(crate) fn payload(&self) -> &[u8] {
         &self.bytes[self.payload_at..]
     }
+
+    /// Without it, shared.
+    pub(super) fn into_payload(mut self) -> Bytes {
+        self.bytes.split_off(self.payload_at)
+    }
 }
 
 /// Writes the header of one unfragmented message right in front of its payload and says where it begins.

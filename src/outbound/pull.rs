@@ -3,14 +3,15 @@
 //! HTTP servers buffer what a body gives them, so a body gives little at a time, and what it gave stays on the account of
 //! the queue until the server has written it. A client that does not read is noticed by that.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::state::{Phase, Sink, State};
+use super::state::{MERGED, Phase, Sink, State};
 use super::{HEADROOM, Outbound};
 use crate::scratch;
 
@@ -45,7 +46,8 @@ pub(crate) enum Taken {
 #[derive(Debug)]
 pub(crate) struct HandedOver {
     outbound: Arc<Outbound>,
-    rest: Bytes,
+    rest: VecDeque<Bytes>,
+    len: usize,
 }
 
 impl Outbound {
@@ -55,7 +57,7 @@ impl Outbound {
     }
 
     /// Takes all that waits, in the form that `wrap` gives it. One body does so at a time.
-    pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut Vec<u8>)) -> Poll<Taken> {
+    pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Taken> {
         let mut state = self.lock();
         if state.phase == Phase::Broken {
             return Poll::Ready(Taken::Broken);
@@ -69,14 +71,15 @@ impl Outbound {
             }
             return Poll::Pending;
         }
-        let mut bytes = state.take_payload();
-        wrap(&mut bytes);
+        let mut rest = state.take_payload();
+        wrap(&mut rest);
+        let len = rest.iter().map(Bytes::len).sum();
         if let Sink::Pulled(pull) = &mut state.sink {
-            pull.taken += bytes.len();
+            pull.taken += len;
             state.bytes = pull.taken;
         }
         state.mark_under_way();
-        Poll::Ready(Taken::Messages(HandedOver { outbound: Arc::clone(self), rest: bytes.into() }))
+        Poll::Ready(Taken::Messages(HandedOver { outbound: Arc::clone(self), rest, len }))
     }
 
     /// No message follows. What waits can still be taken.
@@ -146,17 +149,25 @@ impl State {
         }
     }
 
-    /// Without their WebSocket headers.
-    fn take_payload(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes + HEADROOM);
+    /// Without their WebSocket headers. Long messages stay shared with whoever else gets them.
+    fn take_payload(&mut self) -> VecDeque<Bytes> {
+        let mut pieces = VecDeque::new();
+        let mut merged = Vec::new();
         for frame in mem::take(&mut self.frames) {
-            bytes.extend_from_slice(frame.payload());
+            let payload = frame.payload();
+            if payload.len() <= MERGED {
+                merged.extend_from_slice(payload);
+            } else {
+                flush(&mut merged, &mut pieces);
+                pieces.push_back(frame.into_payload());
+            }
         }
         if !self.tail.is_empty() {
-            bytes.extend_from_slice(&self.tail[HEADROOM..]);
+            merged.extend_from_slice(&self.tail[HEADROOM..]);
             scratch::give(mem::take(&mut self.tail));
         }
-        bytes
+        flush(&mut merged, &mut pieces);
+        pieces
     }
 
     /// The time for writing runs while the HTTP server has something, and on a stream while anything waits.
@@ -175,30 +186,38 @@ impl State {
     }
 }
 
+fn flush(merged: &mut Vec<u8>, pieces: &mut VecDeque<Bytes>) {
+    if !merged.is_empty() {
+        pieces.push_back(mem::take(merged).into());
+    }
+}
+
 impl HandedOver {
     /// How many bytes are still to come.
     pub(crate) fn len(&self) -> usize {
-        self.rest.len()
+        self.len
     }
 
     /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
     pub(crate) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
+        let Some(first) = self.rest.front_mut() else { return Poll::Ready(None) };
+        let len = first.len().min(PIECE);
+        if !ready!(self.outbound.poll_hand(cx, len)) {
+            return Poll::Ready(Some(Err(GivenUp)));
         }
-        let len = self.rest.len().min(PIECE);
-        self.outbound.poll_hand(cx, len).map(|alive| {
-            let bytes = self.rest.split_to(len);
-            let outbound = Arc::clone(&self.outbound);
-            Some(if alive { Ok(Bytes::from_owner(Piece { bytes, outbound })) } else { Err(GivenUp) })
-        })
+        let bytes = first.split_to(len);
+        if first.is_empty() {
+            self.rest.pop_front();
+        }
+        self.len -= len;
+        Poll::Ready(Some(Ok(Bytes::from_owner(Piece { bytes, outbound: Arc::clone(&self.outbound) }))))
     }
 }
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        if !self.rest.is_empty() {
-            self.outbound.settle(0, self.rest.len());
+        if self.len > 0 {
+            self.outbound.settle(0, self.len);
         }
     }
 }

@@ -217,6 +217,11 @@ impl Outbound {
         self.lock().phase == Phase::Broken
     }
 
+    /// How many bytes wait, and are under way.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// How long one write has been under way.
     pub(crate) fn stalled_for(&self, now: Instant) -> Duration {
         self.lock().stalled.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))

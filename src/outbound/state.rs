@@ -19,7 +19,7 @@ use crate::scratch;
 const SLICES: usize = 64;
 
 /// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
-const MERGED: usize = 512;
+pub(super) const MERGED: usize = 512;
 
 /// The state of a queue, under its lock.
 pub(super) struct State {

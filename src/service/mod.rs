@@ -7,11 +7,13 @@ mod http;
 mod routes;
 mod serve;
 mod settings;
+mod stats;
 
 pub use self::http::{PeerAddr, ResponseFuture, Service};
 pub use builder::Builder;
 pub use endpoint::{EndpointBuilder, IntoHub};
 pub use error::BuildError;
+pub use stats::Stats;
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -86,6 +88,18 @@ impl SignalR {
     /// is mapped; sends to the clients of a type that is not mapped reach nobody.
     pub fn context<H: Hub>(&self) -> HubContext<H> {
         HubContext::new(self.server.hubs.get(&TypeId::of::<H>()).cloned().unwrap_or_default())
+    }
+
+    /// What the server holds at this moment.
+    pub fn stats(&self) -> Stats {
+        let server = &*self.server;
+        Stats {
+            connections: server.table.len(),
+            hub_connections: server.hubs.values().map(|hub| hub.registry.len()).sum(),
+            groups: server.hubs.values().map(|hub| hub.registry.group_count()).sum(),
+            tasks: server.tasks.len(),
+            queued_bytes: server.table.queued_bytes(),
+        }
     }
 
     /// How many connections there are on this server, those included that are negotiated and not open yet.

@@ -1,0 +1,191 @@
+//! Clients that do not read, and those that never come: what they cost, counted, and that they harm nobody else.
+//!
+//! It stands alone, since the allocator counts for the whole process; its tests take turns for the same reason.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+#[path = "support/plain.rs"]
+#[expect(dead_code, reason = "each suite needs a part of it")]
+mod plain;
+#[expect(dead_code, reason = "each suite needs a part of it")]
+mod support;
+
+use std::alloc::System;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use plain::Plain;
+use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use support::{Client, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Mutex;
+use tower::ServiceExt;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Of each kind of transport.
+const STALLED: usize = 10;
+
+/// What may wait for one client.
+const BUFFER: usize = 64 * 1024;
+
+const MESSAGE: usize = 16 * 1024;
+
+/// Beside the buffer: the message that crosses its end, and the connection itself with its HTTP buffers.
+const BESIDE: usize = 2 * MESSAGE + 16 * 1024;
+
+struct Ward;
+
+#[hub]
+impl Ward {
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_hold_their_buffer_delay_nobody_and_are_ended() {
+    let _turn = TURN.lock().await;
+    for transport in [TransportType::WebSockets, TransportType::ServerSentEvents, TransportType::LongPolling] {
+        let signalr = SignalR::builder()
+            .transport_send_timeout(Duration::from_secs(3))
+            .disconnect_timeout(Duration::from_secs(3))
+            .hub("/ward", Ward)
+            .build()
+            .unwrap();
+        let addr = serve(&signalr).await;
+        let mut other = Client::connect(addr, "/ward", Format::Json).await;
+        let before = live_bytes();
+        let mut stalled = Vec::new();
+        for _ in 0..STALLED {
+            stalled.push(connect(addr, transport).await);
+        }
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sender = tokio::spawn(flood(signalr.context(), Arc::clone(&sent)));
+
+        // The one that reads goes on until all others hold a sender up.
+        let mut received = 0;
+        within(async {
+            while signalr.stats().queued_bytes < STALLED * BUFFER {
+                received += usize::from(other.flooded().await);
+            }
+            // It has got all that was sent, and what is being sent.
+            while received <= sent.load(Ordering::SeqCst) {
+                received += usize::from(other.flooded().await);
+            }
+        })
+        .await;
+        let (held, stats) = (live_bytes() - before, signalr.stats());
+        println!("{transport}: {} bytes a client, {} of them queued", held / STALLED, stats.queued_bytes / STALLED);
+        assert_eq!(stats.hub_connections, STALLED + 1);
+        assert!(stats.queued_bytes <= STALLED * (BUFFER + 2 * MESSAGE), "{transport}: {stats:?}");
+        assert!(held <= STALLED * (BUFFER + BESIDE), "{transport}: {held} bytes");
+        other.call(Some("1"), "Echo", &["at once".into()]).await;
+        while other.next().await.unwrap()["result"] != "at once" {}
+
+        // Then they are given up, and the sender goes on.
+        let sent_before = sent.load(Ordering::SeqCst);
+        within(async {
+            while signalr.stats().hub_connections > 1 || sent.load(Ordering::SeqCst) == sent_before {
+                other.flooded().await;
+            }
+        })
+        .await;
+        sender.abort();
+        drop(stalled);
+        drop(other);
+        signalr.shutdown(Duration::ZERO).await;
+        assert_eq!(signalr.connection_count(), 0);
+    }
+}
+
+/// Serves on sockets for which the kernel keeps little.
+async fn serve(signalr: &SignalR) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(signalr.clone().serve(listener));
+    addr
+}
+
+impl Client {
+    /// Reads what comes within a moment; whether it was of the flood.
+    async fn flooded(&mut self) -> bool {
+        let next = tokio::time::timeout(Duration::from_millis(20), self.next()).await;
+        next.is_ok_and(|message| message.unwrap()["target"] == "Flood")
+    }
+}
+
+/// A client that has shaken hands and does nothing more.
+async fn connect(addr: SocketAddr, transport: TransportType) -> Box<dyn Any> {
+    match transport {
+        TransportType::WebSockets => Box::new(websocket(addr).await),
+        TransportType::ServerSentEvents => Box::new(Plain::connect(addr, "/ward", true).await),
+        _ => Box::new(Plain::connect(addr, "/ward", false).await),
+    }
+}
+
+/// A socket and nothing else: a client would have buffers of its own.
+async fn websocket(addr: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    let request = b"GET /ward HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let hello = b"{\"protocol\":\"json\",\"version\":1}\x1e";
+    let head = [0x81, 0x80 | u8::try_from(hello.len()).unwrap(), 0, 0, 0, 0];
+    socket.write_all(&[&request[..], &head, hello].concat()).await.unwrap();
+    let mut arrived = Vec::new();
+    while !arrived.ends_with(b"{}\x1e") {
+        arrived.push(within(socket.read_u8()).await.unwrap());
+    }
+    socket
+}
+
+/// Sends to everyone, as fast as it may.
+async fn flood(ward: HubContext<Ward>, sent: Arc<AtomicUsize>) {
+    let text = "x".repeat(MESSAGE);
+    loop {
+        ward.clients().all().send("Flood", (&text,)).await.unwrap();
+        sent.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn negotiations_that_nobody_uses_cost_little_and_are_gone_in_time() {
+    const ORPHANS: usize = 100_000;
+    let _turn = TURN.lock().await;
+    let signalr = SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward).build().unwrap();
+    let before = live_bytes();
+    for _ in 0..ORPHANS {
+        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(Body::default()).unwrap();
+        let response = signalr.service().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    let held = live_bytes() - before;
+    println!("{} bytes a negotiation", held / ORPHANS);
+    assert!(held < ORPHANS * 1024, "{held} bytes");
+    let early = signalr.connection_count();
+    assert!(early > ORPHANS / 2, "{early}");
+    // On a clock of the test's own.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(signalr.connection_count(), 0);
+    let left = live_bytes().saturating_sub(before);
+    // The places on the table are kept for the next.
+    assert!(left < ORPHANS * 64, "{left} bytes are left");
+}
+
+fn live_bytes() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
