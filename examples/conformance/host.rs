@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use lexopt::ValueExt;
+use serde_json::{Value, json};
 use signalr::{HubContext, SignalR};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -56,8 +57,20 @@ fn app(signalr: &SignalR) -> Router {
     Router::new()
         .route("/ready", get(|| async { "ready" }))
         .route("/outside/all", post(send_to_all))
-        .route("/outside/stats", get(move || async move { format!("{:?}", stats.stats()) }))
+        .route("/outside/stats", get(move || async move { Json(counted(&stats)) }))
         .fallback_service(signalr.service())
+}
+
+/// What is left of all connections; a server whose clients are gone has nothing.
+fn counted(signalr: &SignalR) -> Value {
+    let stats = signalr.stats();
+    json!({
+        "connections": stats.connections,
+        "hubConnections": stats.hub_connections,
+        "groups": stats.groups,
+        "tasks": stats.tasks,
+        "queuedBytes": stats.queued_bytes,
+    })
 }
 
 async fn stopped() -> std::io::Result<()> {

@@ -15,7 +15,7 @@ use crate::wire::{BadAddress, Server};
 #[derive(Debug)]
 pub struct Host {
     server: Server,
-    _process: Child,
+    process: Child,
 }
 
 /// A host did not start.
@@ -76,7 +76,12 @@ impl Host {
             None
         });
         let address = address.await.ok().flatten().ok_or_else(silent)?;
-        Ok(Self { server: address.parse()?, _process: process })
+        Ok(Self { server: address.parse()?, process })
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id().unwrap_or_default()
     }
 
     /// Where it listens.
@@ -94,9 +99,9 @@ impl Host {
         if let Some(program) = env::var_os("CONFORMANCE") {
             return Ok(program.into());
         }
-        // target/PROFILE/deps/this-test
+        // target/PROFILE/program, or target/PROFILE/deps/test
         let this = env::current_exe().map_err(|_| HostError::Build)?;
-        let profile = this.ancestors().nth(2).ok_or(HostError::Build)?;
+        let profile = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).ok_or(HostError::Build)?;
         let target = profile.parent().ok_or(HostError::Build)?;
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = std::process::Command::new(cargo);

@@ -132,7 +132,7 @@ impl Events {
     }
 
     async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let read = within(self.socket.read(&mut buffer)).await.unwrap_or(0);
         self.arrived.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
         read > 0
@@ -174,7 +174,7 @@ impl Answers {
                     return (head.split(' ').nth(1).unwrap().parse().unwrap(), body[..length].to_owned());
                 }
             }
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = vec![0; 16 * 1024];
             let read = within(self.socket.read(&mut buffer)).await.unwrap();
             assert_ne!(read, 0, "closed without an answer");
             self.arrived.extend_from_slice(&buffer[..read]);

@@ -6,6 +6,7 @@ mod peer;
 mod sse;
 mod websocket;
 
+use std::fmt;
 use std::str::FromStr;
 
 use ::http::Uri;
@@ -48,6 +49,12 @@ impl Server {
         let request = sse::request(self, opening, bindings)?;
         let server = self.clone();
         Ok(Peer::start(|reports, _orders| sse::run(server, request, reports)))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.authority)
     }
 }
 

@@ -1,0 +1,91 @@
+//! Clients that come and go for a while over all transports, in every orderly and disorderly way, and what is left of them
+//! on the server afterwards: `soak [--clients 2000] [--seconds 300]`.
+//!
+//! It starts the conformance host itself; the variable `CONFORMANCE` names another program that has its hubs and
+//! `/outside/stats`.
+
+#![expect(clippy::print_stdout, reason = "the outcome is what this program is for")]
+
+mod client;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use client::{Dice, Server};
+use protocol_tests::Host;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// After so long without a sign of life nothing is left of a client (15 s, looked at once a second, and some patience).
+const GONE: Duration = Duration::from_secs(25);
+
+/// What clients did.
+#[derive(Default)]
+struct Tally {
+    lives: AtomicUsize,
+    failures: AtomicUsize,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let (mut clients, mut seconds) = (2000, 300);
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().and_then(|value| value.parse().ok());
+        match (argument.as_str(), value) {
+            ("--clients", Some(value)) => clients = value,
+            ("--seconds", Some(value)) => seconds = value,
+            _ => return Err("usage: soak [--clients N] [--seconds N]".into()),
+        }
+    }
+    let host = Host::start(&Host::program()?).await?;
+    let server = Server::new(host.server().to_string());
+    let before = (server.stats().await?, resident(host.id())?);
+
+    let tally = Arc::new(Tally::default());
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut tasks = JoinSet::new();
+    for number in 0..clients {
+        tasks.spawn(live(server.clone(), Arc::clone(&tally), Dice::new(number), end));
+    }
+    let mut peak = 0;
+    while Instant::now() < end {
+        sleep(Duration::from_secs(10)).await;
+        peak = peak.max(resident(host.id())?);
+        let (lives, failures) = (tally.lives.load(Ordering::Relaxed), tally.failures.load(Ordering::Relaxed));
+        println!("{lives} lives, {failures} failures, {} KiB, {}", resident(host.id())?, server.stats().await?);
+    }
+    while tasks.join_next().await.is_some() {}
+    sleep(GONE).await;
+    let after = (server.stats().await?, resident(host.id())?);
+    println!("before: {} KiB, {}", before.1, before.0);
+    println!("peak:   {peak} KiB");
+    println!("after:  {} KiB, {}", after.1, after.0);
+    let clean = after.0 == before.0 && tally.failures.load(Ordering::Relaxed) == 0;
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One client after another in the same place.
+async fn live(server: Server, tally: Arc<Tally>, mut dice: Dice, end: Instant) {
+    sleep(dice.up_to(2000)).await;
+    while Instant::now() < end {
+        match client::live(&server, &mut dice).await {
+            Ok(()) => tally.lives.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                println!("a client failed: {error}");
+                tally.failures.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+        sleep(dice.up_to(1000)).await;
+    }
+}
+
+/// The memory of a process that is in use, in KiB.
+fn resident(process: u32) -> std::io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    Ok(line.trim().trim_end_matches(" kB").parse().unwrap_or_default())
+}
