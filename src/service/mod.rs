@@ -30,6 +30,8 @@ use crate::tasks::Tasks;
 
 /// A server of hubs. A cheap clone; when the last one is gone, and the last [`Service`] of it, so are its connections.
 ///
+/// It belongs to the tokio runtime in which its first client comes, and works as long as that does.
+///
 /// ```no_run
 /// # use std::time::Duration;
 /// # use signalr::{AnyClient, Hub, Methods, SignalR};
