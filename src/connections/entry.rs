@@ -193,7 +193,7 @@ impl Entry {
 
     /// The connection was served to its end. Says whether polls are still expected.
     pub(super) fn end(&self, faulted: bool) -> bool {
-        self.inbox().close(End::Closed);
+        self.inbox().discard();
         let mut state = self.lock();
         if state.life == Life::Running {
             state.life = Life::Ended { faulted };

@@ -21,6 +21,8 @@ pub(super) struct Inbox {
 struct State {
     bytes: Vec<u8>,
     end: Option<End>,
+    /// Nobody reads any more: what comes is taken and dropped.
+    unread: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -46,8 +48,10 @@ impl Inbox {
             if state.end.is_some() {
                 return Err(Closed);
             }
-            state.bytes.extend_from_slice(bytes);
-            wake(&mut state.reader);
+            if !state.unread {
+                state.bytes.extend_from_slice(bytes);
+                wake(&mut state.reader);
+            }
         }
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -77,6 +81,14 @@ impl Inbox {
         let mut state = self.lock();
         state.end.get_or_insert(end);
         wake(&mut state.reader);
+        wake(&mut state.writer);
+    }
+
+    /// The connection was served, and polls have still to learn it. Until then ASP.NET takes what is sent, too.
+    pub(super) fn discard(&self) {
+        let mut state = self.lock();
+        state.unread = true;
+        state.bytes = Vec::new();
         wake(&mut state.writer);
     }
 
@@ -159,6 +171,17 @@ mod tests {
         assert_eq!(inbox.push(b"late").now_or_never(), Some(Err(Closed)));
         assert!(matches!(read(&inbox), Some((Read::Data, bytes)) if bytes == b"abc"));
         assert!(matches!(read(&inbox), Some((Read::End(End::Closed), bytes)) if bytes.is_empty()));
+    }
+
+    #[test]
+    fn what_comes_when_nobody_reads_is_dropped() {
+        let inbox = Inbox::new(2);
+        let mut push = Box::pin(inbox.push(b"abc"));
+        assert_eq!((&mut push).now_or_never(), None);
+        inbox.discard();
+        assert_eq!(push.now_or_never(), Some(Ok(())));
+        assert_eq!(inbox.push(b"late").now_or_never(), Some(Ok(())));
+        assert_eq!(inbox.len(), 0);
     }
 
     #[test]
