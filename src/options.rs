@@ -15,4 +15,5 @@ pub(crate) struct HubOptions {
     pub(crate) client_timeout_interval: Duration,
     pub(crate) supported_protocols: Vec<Format>,
     pub(crate) naming: Naming,
+    pub(crate) stateful_reconnect_buffer_size: usize,
 }

@@ -63,6 +63,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .keep_alive_interval(Duration::from_secs(1))
         .client_timeout_interval(Duration::from_secs(2))
         .hub("/stateful", StatefulHub)
+        .allow_stateful_reconnects(true)
         .hub("/websockets-only", WebSocketsOnlyHub)
         .transports(Transports::WEB_SOCKETS)
         .hub("/no-websockets", NoWebSocketsHub)

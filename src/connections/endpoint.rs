@@ -24,6 +24,7 @@ use crate::origin::{TransportType, Transports, query};
 pub(crate) struct TransportOptions {
     pub(crate) transports: Transports,
     pub(crate) minimum_version: i32,
+    pub(crate) allow_stateful_reconnects: bool,
     pub(crate) limits: Limits,
     pub(crate) poll_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -70,16 +71,15 @@ impl Endpoint {
         let offer = Offer {
             transports: self.options.transports,
             minimum_version: self.options.minimum_version,
-            // Taken up together with the replay that it promises.
-            allow_stateful_reconnects: false,
+            allow_stateful_reconnects: self.options.allow_stateful_reconnects,
         };
         let negotiation = negotiate(exchange.query.as_deref(), &offer);
         let ids = match &negotiation {
             Negotiation::Refused(_) => None,
-            Negotiation::Accepted { version, .. } => {
+            Negotiation::Accepted { version, stateful_reconnect } => {
                 let id = ConnectionId::random();
                 let token = if *version > 0 { ConnectionToken::random() } else { ConnectionToken::from_id(id) };
-                self.reserve((id, token), exchange);
+                self.reserve((id, token), exchange, *stateful_reconnect);
                 Some((id, token))
             }
         };
@@ -112,7 +112,7 @@ impl Endpoint {
             Ok(Some(entry)) => entry,
             Ok(None) => {
                 let id = ConnectionId::random();
-                self.reserve((id, ConnectionToken::from_id(id)), &exchange)
+                self.reserve((id, ConnectionToken::from_id(id)), &exchange, false)
             }
             // The one text without a type.
             Err(UNKNOWN_ID) => return untyped(UNKNOWN_ID.0, UNKNOWN_ID.1),
@@ -120,6 +120,7 @@ impl Endpoint {
         };
         match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
             Ok(()) => websocket::open(self, exchange, &entry),
+            Err(_) if entry.can_resume() => websocket::resume(self, exchange, &entry),
             Err(refusal) => refusal.into(),
         }
     }
@@ -203,8 +204,8 @@ impl Endpoint {
         entry.bind(transport, user).map_err(|bound| if bound == transport { ACTIVE } else { CHANGED_TRANSPORT })
     }
 
-    fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange) -> Arc<Entry> {
-        self.table.reserve(self.index, ids, exchange.user.clone(), self.options.limits)
+    fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange, stateful: bool) -> Arc<Entry> {
+        self.table.reserve(self.index, ids, exchange.user.clone(), self.options.limits, stateful)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::inbox::Inbox;
 use super::incoming::End;
 use super::long_polling::Polls;
+use super::websocket::Mailbox;
 use crate::auth::User;
 use crate::origin::{ConnectionId, ConnectionToken, TransportType};
 use crate::outbound::Outbound;
@@ -47,6 +48,8 @@ pub(crate) struct Entry {
     /// What comes by POST, from the first one on.
     inbox: OnceLock<Box<Inbox>>,
     polls: OnceLock<Box<Polls>>,
+    /// Where another WebSocket may be left for this connection, if that was agreed on in the negotiation.
+    mailbox: Option<Arc<Mailbox>>,
     watched: OnceLock<Weak<dyn Watched>>,
     /// The server goes away.
     going: AtomicBool,
@@ -93,6 +96,7 @@ impl Entry {
         owner: User,
         limits: Limits,
         outbound: Arc<Outbound>,
+        stateful: bool,
     ) -> Self {
         let resting = Some(Instant::now());
         let state = State { owner, transport: None, resting, life: Life::Reserved, given_up: false };
@@ -105,6 +109,7 @@ impl Entry {
             state: Mutex::new(state),
             inbox: OnceLock::new(),
             polls: OnceLock::new(),
+            mailbox: stateful.then(Arc::default),
             watched: OnceLock::new(),
             going: AtomicBool::new(false),
         }
@@ -172,13 +177,25 @@ impl Entry {
         self.polls.get_or_init(|| Box::new(Polls::new()))
     }
 
+    pub(super) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.mailbox.as_ref()
+    }
+
+    /// Whether another WebSocket may take over.
+    pub(super) fn can_resume(&self) -> bool {
+        self.mailbox().is_some_and(|mailbox| mailbox.is_open()) && self.outbound.can_resume()
+    }
+
+    /// A WebSocket takes over.
+    pub(super) fn resume(&self, user: &User) {
+        self.lock().renew(user);
+    }
+
     /// A poll begins. `true`: it is the first, which sets the connection going.
     pub(super) fn work(&self, user: &User) -> bool {
         let mut state = self.lock();
         state.resting = None;
-        if state.owner.is_same_as(user) && outlasts(user, &state.owner) {
-            state.owner = user.clone();
-        }
+        state.renew(user);
         let first = state.life == Life::Reserved;
         if first {
             state.life = Life::Running;
@@ -227,8 +244,12 @@ impl Entry {
         self.lock().life == Life::Ended { faulted: true }
     }
 
-    /// Time for keep-alive, and for noticing who reads too slowly.
-    pub(super) fn visit(&self, now: Instant) {
+    /// Time for keep-alive, and for noticing who reads too slowly or does not come back.
+    pub(super) fn visit(&self, now: Instant, disconnect_timeout: Duration) {
+        if self.outbound.away_for(now) > disconnect_timeout {
+            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client did not come back");
+            self.outbound.break_off();
+        }
         let limit = self.limits.send_timeout;
         if !limit.is_zero() && self.outbound.stalled_for(now) > limit {
             tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
@@ -273,6 +294,15 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps the token that is good for longer.
+    fn renew(&mut self, user: &User) {
+        if self.owner.is_same_as(user) && outlasts(user, &self.owner) {
+            self.owner = user.clone();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use super::entry::Entry;
 use super::websocket::Reader;
+use crate::origin::RequestInfo;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
@@ -73,6 +74,30 @@ impl Incoming {
         match &self.source {
             Source::WebSocket(_) => self.poll_read(cx, take),
             Source::Posts(entry) => entry.inbox().poll_closed(cx).map(|()| Read::End(End::Lost)),
+        }
+    }
+
+    /// Lets the connection go on with another socket when it loses its own. `false` if that was not agreed on.
+    pub(crate) fn allow_resume(&mut self, entry: &Entry) -> bool {
+        match &mut self.source {
+            Source::WebSocket(reader) => reader.allow_resume(entry.mailbox()),
+            Source::Posts(_) => false,
+        }
+    }
+
+    /// No other socket is taken any more: the connection has come to its end.
+    pub(crate) fn refuse_resume(&mut self) {
+        if let Source::WebSocket(reader) = &mut self.source {
+            reader.refuse_resume();
+        }
+    }
+
+    /// Goes over to a new socket, if one has come, and says which request brought it. What follows is the beginning of
+    /// a message, whatever came before.
+    pub(crate) fn resume(&mut self, cx: &mut Context<'_>) -> Option<Arc<RequestInfo>> {
+        match &mut self.source {
+            Source::WebSocket(reader) => reader.resume(cx),
+            Source::Posts(_) => None,
         }
     }
 }

@@ -52,10 +52,11 @@ impl Table {
         (id, token): (ConnectionId, ConnectionToken),
         owner: User,
         limits: Limits,
+        stateful: bool,
     ) -> Arc<Entry> {
         self.start();
         let outbound = Outbound::new(limits.outgoing, self.flushers.next());
-        let entry = Arc::new(Entry::new(endpoint, (id, token), owner, limits, outbound));
+        let entry = Arc::new(Entry::new(endpoint, (id, token), owner, limits, outbound, stateful));
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
         // Either a shutdown finds it on the table, or it finds the shutdown.
         if self.is_refusing() {
@@ -128,7 +129,7 @@ impl Table {
 
     fn visit(&self, now: Instant) {
         for entry in self.entries() {
-            entry.visit(now);
+            entry.visit(now, self.disconnect_timeout);
         }
         for shard in &self.shards {
             lock(shard).retain(|_, entry| {
@@ -176,7 +177,7 @@ mod tests {
 
     fn reserve(table: &Arc<Table>) -> Arc<Entry> {
         let limits = Limits { outgoing: 0, incoming: 0, send_timeout: Duration::from_secs(10), ends_with_token: false };
-        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), User::anonymous(), limits)
+        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), User::anonymous(), limits, false)
     }
 
     #[tokio::test(start_paused = true)]

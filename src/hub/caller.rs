@@ -15,6 +15,7 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 /// call.
 pub struct Caller<H> {
     pub(crate) connection: Arc<ConnectionHandle>,
+    request: Arc<RequestInfo>,
     context: HubContext<H>,
 }
 
@@ -47,7 +48,12 @@ impl<H: Hub> Caller<H> {
 
 impl<H> Caller<H> {
     pub(crate) fn new(connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        Self { connection, context }
+        Self { request: connection.request(), connection, context }
+    }
+
+    /// The same, with the newest request of its connection.
+    pub(crate) fn renewed(&self) -> Self {
+        Self::new(Arc::clone(&self.connection), self.context.clone())
     }
 
     /// The id by which others may address this connection; no secret.
@@ -65,9 +71,10 @@ impl<H> Caller<H> {
         self.connection.user_id.as_deref()
     }
 
-    /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token.
+    /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
+    /// begin after a stateful reconnect see the request that resumed it.
     pub fn request(&self) -> &RequestInfo {
-        &self.connection.request
+        &self.request
     }
 
     /// What carries the connection.
@@ -131,7 +138,11 @@ impl<H> Caller<H> {
 
 impl<H> Clone for Caller<H> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.connection), self.context.clone())
+        Self {
+            connection: Arc::clone(&self.connection),
+            request: Arc::clone(&self.request),
+            context: self.context.clone(),
+        }
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct ConnectionHandle {
     pub(crate) user_id: Option<Box<str>>,
     pub(crate) protocol: HubProtocol,
     pub(crate) transport: TransportType,
-    pub(crate) request: Arc<RequestInfo>,
+    /// The newest: a connection may go on with another socket.
+    request: Mutex<Arc<RequestInfo>>,
     pub(crate) outbound: Arc<Outbound>,
     /// The hub's own items of this connection; `Caller::items` knows their type.
     pub(crate) items: Arc<dyn Any + Send + Sync>,
@@ -55,6 +56,8 @@ impl Flags {
     pub(crate) const TIMED_OUT: Self = Self(1 << 4);
     /// It is to end, and its client may come back.
     pub(crate) const LEAVING: Self = Self(1 << 5);
+    /// Senders waited too long for the client to acknowledge what it was sent.
+    pub(crate) const UNACKNOWLEDGED: Self = Self(1 << 6);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -79,13 +82,22 @@ impl ConnectionHandle {
             user_id,
             protocol,
             transport,
-            request,
+            request: Mutex::new(request),
             outbound,
             items,
             groups: Mutex::default(),
             flags: AtomicU8::new(0),
             aborted: OnceLock::new(),
         })
+    }
+
+    /// The newest request that brought a socket.
+    pub(crate) fn request(&self) -> Arc<RequestInfo> {
+        Arc::clone(&lock(&self.request))
+    }
+
+    pub(crate) fn set_request(&self, request: Arc<RequestInfo>) {
+        *lock(&self.request) = request;
     }
 
     pub(crate) fn flags(&self) -> Flags {

@@ -13,7 +13,7 @@ use super::query;
 /// The HTTP request that opened a connection (C#: `Context.GetHttpContext().Request`).
 ///
 /// Access tokens are not in it: neither the `Authorization` header nor `access_token` in the query is kept. With long
-/// polling it is the first poll.
+/// polling it is the first poll, after a stateful reconnect the request of the newest WebSocket.
 pub struct RequestInfo {
     /// Method, path, query and headers, copied once to their exact size: the request itself would keep the read buffer
     /// of its HTTP connection alive. They are taken apart when somebody asks.

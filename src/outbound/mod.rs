@@ -6,11 +6,14 @@
 //! Two may write to one TCP socket, both under the queue's lock: the connection's own task at the end of each batch it
 //! has read, and its [`Flusher`] for what others sent meanwhile. Any other writer is written to by the task that owns the
 //! queue; responses of HTTP take what waits by themselves.
+//!
+//! A connection that may go on with another socket keeps its messages until the client has them (`replay.rs`).
 
 mod flusher;
 mod frame;
 mod pull;
 mod queue;
+mod replay;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -36,12 +36,12 @@ impl Outbound {
 
     /// From now on bytes go to this TCP socket.
     pub(crate) fn attach_tcp(&self, socket: OwnedWriteHalf) {
-        self.lock().sink = Sink::Tcp(socket);
+        self.lock().attach(Sink::Tcp(socket));
     }
 
     /// From now on bytes go to this writer, by way of the owner.
     pub(crate) fn attach(&self, writer: Box<dyn AsyncWrite + Send + Unpin>) {
-        self.lock().sink = Sink::Owned(writer);
+        self.lock().attach(Sink::Owned(writer));
     }
 
     /// Messages written here, not pushed as [`Frame`]s, leave as binary WebSocket messages from now on.
@@ -56,8 +56,8 @@ impl Outbound {
         if state.phase != Phase::Open {
             return false;
         }
-        state.append(message);
-        let full = self.is_over(state.bytes);
+        state.write(message);
+        let full = !self.has_room(&state);
         self.arrange_write(state);
         full
     }
@@ -67,10 +67,10 @@ impl Outbound {
     pub(crate) fn try_push(self: &Arc<Self>, frame: &Frame) -> bool {
         let mut state = self.lock();
         if state.phase == Phase::Open {
-            if self.is_over(state.bytes) {
+            if !self.has_room(&state) {
                 return false;
             }
-            state.push(frame);
+            state.send(frame);
             self.arrange_write(state);
         }
         true
@@ -90,9 +90,10 @@ impl Outbound {
     /// Ready when senders need not wait.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.phase != Phase::Open || !self.is_over(state.bytes) {
+        if state.phase != Phase::Open || self.has_room(&state) {
             return Poll::Ready(());
         }
+        state.mark_waiting();
         if !state.room.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.room.push(cx.waker().clone());
         }
@@ -101,7 +102,7 @@ impl Outbound {
 
     pub(crate) fn is_full(&self) -> bool {
         let state = self.lock();
-        state.phase == Phase::Open && self.is_over(state.bytes)
+        state.phase == Phase::Open && !self.has_room(&state)
     }
 
     /// The owner sets to work: others leave the writing to it until [`end`](Self::end). `false` if the transport is gone.
@@ -175,8 +176,14 @@ impl Outbound {
     pub(crate) fn last_words(self: &Arc<Self>, message: &[u8]) {
         let mut state = self.lock();
         if state.phase <= Phase::Aborted {
-            state.append(message);
             state.phase = Phase::Aborted;
+            if state.is_away() {
+                state.break_off();
+                return self.wake_all(state);
+            }
+            // Nobody resumes what has come to its end.
+            state.replay = None;
+            state.append(message);
             self.arrange_write(state);
         }
     }
@@ -184,7 +191,10 @@ impl Outbound {
     /// Queues the transport's own goodbye; from here on nothing is taken.
     pub(crate) fn finish(self: &Arc<Self>, goodbye: Frame) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted {
+        if state.is_away() {
+            state.break_off();
+            self.wake_all(state);
+        } else if state.phase <= Phase::Aborted {
             state.seal();
             state.bytes += goodbye.wire().len();
             state.frames.push_back(goodbye);
@@ -197,7 +207,7 @@ impl Outbound {
     /// enough waits, they go unanswered.
     pub(crate) fn control(self: &Arc<Self>, frame: Frame) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted && state.bytes < CONTROL_ROOM {
+        if state.phase <= Phase::Aborted && !state.is_away() && state.bytes < CONTROL_ROOM {
             state.seal();
             state.bytes += frame.wire().len();
             state.frames.push_back(frame);
@@ -235,7 +245,11 @@ impl Outbound {
         }
     }
 
-    fn is_over(&self, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, state: &State) -> bool {
+        !self.is_over(state.bytes) && !state.awaits_acknowledgement()
+    }
+
+    pub(super) fn is_over(&self, bytes: usize) -> bool {
         self.limit > 0 && bytes >= self.limit
     }
 
@@ -246,7 +260,7 @@ impl Outbound {
     /// Sees to it that what was queued gets written: by the owner if it is at work or waits for the socket, else by
     /// the flusher.
     pub(super) fn arrange_write(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if state.busy || state.scheduled || state.blocked {
+        if state.busy || state.scheduled || state.blocked || state.is_away() {
             return;
         }
         match &mut state.sink {
@@ -276,7 +290,8 @@ impl Outbound {
 
     /// Lets senders go on that waited for room, if there is enough of it again.
     pub(super) fn make_room(&self, state: &mut State) {
-        if !state.room.is_empty() && (state.phase != Phase::Open || state.bytes <= self.limit / 2) {
+        let relieved = state.bytes <= self.limit / 2 && !state.awaits_acknowledgement();
+        if !state.room.is_empty() && (state.phase != Phase::Open || relieved) {
             for waker in mem::take(&mut state.room) {
                 waker.wake();
             }
@@ -312,7 +327,7 @@ impl Outbound {
                     }
                 }
                 Err(_) => {
-                    state.break_off();
+                    state.fail();
                     if let Some(owner) = &state.owner {
                         owner.wake_by_ref();
                     }

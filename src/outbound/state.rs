@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::frame::write_header;
 use super::pull::Pull;
+use super::replay::Replay;
 use super::{Frame, HEADROOM};
 use crate::scratch;
 
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub(super) stalled: Option<(Instant, usize)>,
     pub(super) owner: Option<Waker>,
     pub(super) room: Vec<Waker>,
+    /// For a connection that may go on with another socket.
+    pub(super) replay: Option<Box<Replay>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -87,6 +90,7 @@ impl State {
             stalled: None,
             owner: None,
             room: Vec::new(),
+            replay: None,
         }
     }
 
@@ -206,7 +210,7 @@ impl State {
         let Sink::Owned(writer) = &mut self.sink else { return };
         match Pin::new(writer).poll_flush(cx) {
             Poll::Ready(Ok(())) => self.unflushed = false,
-            Poll::Ready(Err(_)) => self.break_off(),
+            Poll::Ready(Err(_)) => self.fail(),
             Poll::Pending => {}
         }
     }
@@ -230,6 +234,7 @@ impl State {
 
     pub(super) fn break_off(&mut self) {
         self.phase = Phase::Broken;
+        self.replay = None;
         self.clear();
         self.detach();
     }
@@ -248,7 +253,7 @@ impl State {
 
 impl Sink {
     /// Writes what is taken now; `None` when that is nothing.
-    fn write(&mut self, cx: Option<&mut Context<'_>>, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    pub(super) fn write(&mut self, cx: Option<&mut Context<'_>>, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
         let written = match (self, cx) {
             (Self::Tcp(socket), _) => match slices {
                 [one] => socket.try_write(one),

@@ -48,6 +48,11 @@ impl Framer {
         self.handed_out || self.pending.is_empty()
     }
 
+    /// How many bytes of an unfinished message are kept.
+    pub(crate) fn unfinished(&self) -> usize {
+        if self.handed_out { 0 } else { self.pending.len() }
+    }
+
     /// Forgets the part of a message that is kept.
     pub fn clear(&mut self) {
         self.pending = Vec::new();

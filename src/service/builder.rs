@@ -78,7 +78,8 @@ impl Builder {
         self
     }
 
-    /// How long a connection lives that was negotiated and is not opened; looked at once a second. 15 seconds by default.
+    /// How long a connection lives that was negotiated and is not opened, and one that lost its WebSocket and may go on
+    /// with another; looked at once a second. 15 seconds by default.
     /// (C#: `ConnectionOptions.DisconnectTimeout`)
     pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
         self.disconnect_timeout = timeout;

@@ -94,6 +94,13 @@ settings! {
     /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds by
     /// default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
     long_polling_poll_timeout: Duration = Duration::from_secs(90);
+    /// Whether a client that asks for it may go on with another WebSocket when it loses its own: nothing is lost then, and
+    /// the hub notices nothing. What it was sent is kept for that until it says that it has it. Off by default.
+    /// (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
+    allow_stateful_reconnects: bool = false;
+    /// How many bytes are kept for a client that may go on with another WebSocket, before who sends to it must wait until
+    /// it says that it has them. 100,000 by default. (C#: `HubOptions.StatefulReconnectBufferSize`)
+    stateful_reconnect_buffer_size: usize = 100_000;
     /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
     /// (C#: `WebSocketOptions.CloseTimeout`)
     web_socket_close_timeout: Duration = Duration::from_secs(5);
@@ -120,10 +127,12 @@ impl Settings {
             client_timeout_interval: all.client_timeout_interval,
             supported_protocols: all.supported_protocols,
             naming: all.naming,
+            stateful_reconnect_buffer_size: all.stateful_reconnect_buffer_size,
         };
         let transport = TransportOptions {
             transports: all.transports,
             minimum_version: all.minimum_protocol_version,
+            allow_stateful_reconnects: all.allow_stateful_reconnects,
             limits: Limits {
                 outgoing: all.transport_max_buffer_size,
                 incoming: all.application_max_buffer_size,

@@ -18,6 +18,8 @@ pub(super) enum End {
     Leaving,
     /// Nothing came for longer than the client timeout.
     TimedOut,
+    /// It was sent more than is kept for it, and acknowledged nothing while others waited to send more.
+    Unacknowledged,
     /// The client broke the protocol.
     Failed(ProtocolError),
     /// `on_connected` failed.
@@ -49,6 +51,7 @@ impl End {
             }
             Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
             Self::TimedOut => timed_out(),
+            Self::Unacknowledged => unacknowledged(),
             Self::Failed(error) => error.clone(),
         };
         Some(DisconnectReason::new(error))
@@ -60,6 +63,7 @@ impl End {
             Self::InputEnded | Self::Leaving => (None, true),
             Self::ClientClosed(_) | Self::Aborted => (None, false),
             Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
+            Self::Unacknowledged => (Some(explain(&unacknowledged(), detailed)), true),
             Self::Failed(error) => (Some(explain(error, detailed)), true),
             Self::NotConnected(error) => (Some(error.explain(CLOSED_WITH_ERROR, detailed)), false),
         };
@@ -69,6 +73,10 @@ impl End {
 
 fn timed_out() -> ProtocolError {
     ProtocolError::new("OperationCanceledException", Cow::Borrowed(TIMED_OUT))
+}
+
+fn unacknowledged() -> ProtocolError {
+    ProtocolError::new("OperationCanceledException", "The operation was canceled.")
 }
 
 fn explain(error: &ProtocolError, detailed: bool) -> String {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use super::call::{Call, RunningCall, fail, guarded, poll_caught};
 use super::close::End;
+use super::sequence::Sequence;
 use crate::auth::Rules;
 use crate::hub::{Caller, Hub, HubCore, Invocation, Kind, Method};
 use crate::lifetime::{ConnectionHandle, Flags};
@@ -27,11 +28,27 @@ pub(super) struct Dispatcher<'a, H: Hub> {
     waiting: Option<RunningCall>,
     /// The queue was full after the last answer.
     full: bool,
+    /// For a connection that may go on with another socket.
+    sequence: Option<Arc<Sequence>>,
 }
 
 impl<'a, H: Hub> Dispatcher<'a, H> {
-    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>) -> Self {
-        Self { core, caller, origin: None, running: None, spawned: Arc::default(), waiting: None, full: false }
+    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, sequence: Option<Arc<Sequence>>) -> Self {
+        Self {
+            core,
+            caller,
+            origin: None,
+            running: None,
+            spawned: Arc::default(),
+            waiting: None,
+            full: false,
+            sequence,
+        }
+    }
+
+    /// Calls that come now see the newest request of the connection.
+    pub(super) fn renew(&mut self) {
+        self.origin = Some(Invocation::new(Arc::clone(&self.core.hub), self.caller.renewed()));
     }
 
     /// Goes on with the running call, and with the one that waits for its slot.
@@ -79,7 +96,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             }
             found.get()
         };
-        match protocol.parse(frame, |name| find(name).is_some()).map_err(End::Failed)? {
+        let message = protocol.parse(frame, |name| find(name).is_some()).map_err(End::Failed)?;
+        if let (Some(sequence), Some(message)) = (&self.sequence, &message)
+            && !sequence.receive(message)
+        {
+            tracing::trace!(target: "signalr::hub", connection = %connection.id, "a message came again");
+            return Ok(());
+        }
+        match message {
             Some(HubMessage::Invocation(invocation)) => {
                 let method = find(&invocation.target);
                 self.invoke(cx, &invocation, method)?;
@@ -89,8 +113,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             Some(HubMessage::StreamItem { id, item_first: true, .. }) => {
                 return Err(End::Failed(ProtocolError::unknown_stream(&id)));
             }
-            // Items, completions and cancellations of what is not open, acks without stateful reconnect, and messages
-            // of a type that is newer than this server: ignored.
+            Some(HubMessage::Ack { sequence_id }) => connection.outbound.acknowledge(sequence_id),
+            Some(HubMessage::Sequence { sequence_id }) => {
+                if let Some(sequence) = &self.sequence {
+                    sequence.go_on_at(sequence_id).map_err(End::Failed)?;
+                }
+            }
+            // Items, completions and cancellations of what is not open, and messages of a type that is newer
+            // than this server: ignored.
             Some(_) | None => {}
         }
         if connection.flags().has(Flags::ABORTED) { Err(End::Aborted) } else { Ok(()) }

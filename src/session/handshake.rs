@@ -18,9 +18,18 @@ const VERSION: i32 = 2;
 const CANCELED: &str = "Handshake was canceled.";
 const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
 
-/// Reads the client's request and answers it. `Some` is the protocol, and what came right behind the request; `None`
-/// ends the connection without a Close message (`aspnet: HubConnectionContext.HandshakeAsync`).
-pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> Option<(HubProtocol, Vec<u8>)> {
+/// What was agreed on.
+pub(super) struct Shaken {
+    pub(super) protocol: HubProtocol,
+    /// Whether the client may go on with another socket, if the transport can.
+    pub(super) may_resume: bool,
+    /// What came right behind the request.
+    pub(super) early: Vec<u8>,
+}
+
+/// Reads the client's request and answers it. `None` ends the connection without a Close message
+/// (`aspnet: HubConnectionContext.HandshakeAsync`).
+pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> Option<Shaken> {
     let Connection { transport, incoming, outbound, entry, .. } = connection;
     let mut arrived = Vec::new();
     let limit = options.maximum_receive_message_size;
@@ -37,12 +46,13 @@ pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> 
         Ok(Arrived::Ended) => return None,
         Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
             Progress::Whole { message, rest } => match choose(options, *transport, message) {
-                Ok(format) => {
+                Ok((format, version)) => {
                     if format.is_binary() {
                         outbound.set_binary();
                     }
                     answer(outbound, handshake::write_success);
-                    return Some((HubProtocol::new(format, options.naming), rest.to_vec()));
+                    let protocol = HubProtocol::new(format, options.naming);
+                    return Some(Shaken { protocol, may_resume: version >= VERSION, early: rest.to_vec() });
                 }
                 Err(refusal) => refusal,
             },
@@ -78,8 +88,8 @@ fn poll_request(
     }
 }
 
-/// The format that the client asks for, or why it cannot have it.
-fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<Format, String> {
+/// The format that the client asks for and its version, or why it cannot have it.
+fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<(Format, i32), String> {
     let request = handshake::parse_request(message).map_err(|error| match options.enable_detailed_errors {
         true => format!("{UNEXPECTED} {}: {error}", error.type_name()),
         false => UNEXPECTED.to_owned(),
@@ -97,7 +107,7 @@ fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Res
             "Cannot use the '{known}' protocol on the current transport. The transport does not support 'Binary' transfer format."
         ));
     }
-    Ok(format)
+    Ok((format, request.version))
 }
 
 fn answer(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -1,10 +1,12 @@
 //! One connection of a hub, from its handshake to its end: joins what arrives, the hub, and what is sent.
 
+mod backlog;
 mod call;
 mod close;
 mod dispatch;
 mod handshake;
 mod pulse;
+mod sequence;
 mod serve;
 
 use std::sync::Arc;
@@ -12,11 +14,14 @@ use std::sync::Arc;
 use crate::connections::{Connection, Served, Watched};
 use crate::hub::{Caller, Hub, HubContext, HubCore};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
+use crate::outbound::{Frame, HEADROOM};
 use crate::protocol::HubProtocol;
 use crate::scratch::with_scratch;
 use call::caught;
 use close::End;
+use handshake::Shaken;
 use pulse::Pulse;
+use sequence::Sequence;
 use serve::Session;
 
 /// Serves one connection. Whatever ends it, its end runs once and in order: no more is read, the Close message goes out,
@@ -31,7 +36,7 @@ pub(crate) fn run<H: Hub>(
 ) -> impl Future<Output = Served> + Send + 'static {
     async move {
         let faulted = match handshake::shake(&core.options, &mut connection).await {
-            Some((protocol, early)) => serve_hub(&core, protocol, early, &mut connection).await,
+            Some(shaken) => serve_hub(&core, shaken, &mut connection).await,
             None => false,
         };
         Served { incoming: connection.incoming, faulted }
@@ -39,28 +44,29 @@ pub(crate) fn run<H: Hub>(
 }
 
 /// What follows a handshake. `true`: the end itself failed.
-async fn serve_hub<H: Hub>(
-    core: &Arc<HubCore<H>>,
-    protocol: HubProtocol,
-    early: Vec<u8>,
-    connection: &mut Connection,
-) -> bool {
+async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &mut Connection) -> bool {
+    let Shaken { protocol, may_resume, early } = shaken;
+    let sequence = (may_resume && connection.incoming.allow_resume(&connection.entry)).then(|| {
+        keep_messages(connection, protocol, core.options.stateful_reconnect_buffer_size);
+        Arc::new(Sequence::new())
+    });
     let outbound = &connection.outbound;
     let handle = handle_of(core, protocol, connection);
-    let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options));
+    let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options, sequence.clone()));
     connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
-    let caller = Caller::new(Arc::clone(&handle), HubContext::new(Arc::clone(&core.shared)));
+    let mut caller = Caller::new(Arc::clone(&handle), HubContext::new(Arc::clone(&core.shared)));
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
     let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
-            Session::new(core, &caller, early, read_ahead).serve(&mut connection.incoming).await
+            Session::new(core, &caller, sequence, (early, read_ahead)).serve(&mut connection.incoming).await
         }
         Err(error) => (End::NotConnected(error), None),
     };
 
+    connection.incoming.refuse_resume();
     with_scratch(|message| {
         end.write_close(protocol, core.options.enable_detailed_errors, message);
         outbound.last_words(message);
@@ -72,6 +78,7 @@ async fn serve_hub<H: Hub>(
         core.tasks.spawn(running.finish());
     }
     let reason = end.reason();
+    caller = caller.renewed();
     let mut faulted = false;
     if let End::NotConnected(error) = &end {
         tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
@@ -84,6 +91,15 @@ async fn serve_hub<H: Hub>(
     let reason = reason.map(tracing::field::display);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, reason, "disconnected");
     faulted
+}
+
+/// Messages are kept from now on, for the socket that the client may come back with.
+fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
+    connection.outbound.keep(limit, move |sequence_id| {
+        let mut message = vec![0; HEADROOM];
+        protocol.write_sequence(&mut message, sequence_id);
+        Frame::message(message, protocol.format().is_binary())
+    });
 }
 
 fn handle_of<H: Hub>(core: &HubCore<H>, protocol: HubProtocol, connection: &Connection) -> Arc<ConnectionHandle> {

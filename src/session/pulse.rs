@@ -1,18 +1,26 @@
-//! Keep-alive and client timeout, by the sweep.
+//! Keep-alive, client timeout and acknowledgements, by the sweep.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::sequence::Sequence;
 use crate::connections::Watched;
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::options::HubOptions;
 use crate::origin::TransportType;
 use crate::outbound::{Frame, HEADROOM};
+use crate::protocol::HubProtocol;
 
 /// How much a tick of the sweep may come early.
 const JITTER: Duration = Duration::from_millis(50);
+
+/// What came is acknowledged so often at most (`aspnet: MessageBuffer.cs`).
+const ACKNOWLEDGE: Duration = Duration::from_secs(1);
+
+/// So long senders wait for an acknowledgement (`aspnet: MessageBuffer.cs`, from 10.0.x on).
+const ACKNOWLEDGED_IN: Duration = Duration::from_secs(5);
 
 /// What the sweep does with a connection every second (`aspnet: HubConnectionContext.KeepAliveTick`,
 /// `CheckClientTimeout`).
@@ -22,22 +30,26 @@ pub(super) struct Pulse {
     handle: Arc<ConnectionHandle>,
     keep_alive_interval: Duration,
     client_timeout_interval: Duration,
+    /// For a connection that may go on with another socket.
+    sequence: Option<Arc<Sequence>>,
     times: Mutex<Times>,
 }
 
 struct Times {
     pinged: Instant,
     heard: Instant,
+    acknowledged: Instant,
 }
 
 impl Pulse {
-    pub(super) fn new(handle: Arc<ConnectionHandle>, options: &HubOptions) -> Self {
+    pub(super) fn new(handle: Arc<ConnectionHandle>, options: &HubOptions, sequence: Option<Arc<Sequence>>) -> Self {
         let now = Instant::now();
         Self {
             handle,
             keep_alive_interval: options.keep_alive_interval,
             client_timeout_interval: options.client_timeout_interval,
-            times: Mutex::new(Times { pinged: now, heard: now }),
+            sequence,
+            times: Mutex::new(Times { pinged: now, heard: now, acknowledged: now }),
         }
     }
 
@@ -46,10 +58,30 @@ impl Pulse {
         let due = now.saturating_duration_since(times.pinged) > self.keep_alive_interval;
         if due && self.handle.transport != TransportType::LongPolling {
             times.pinged = now;
-            let mut message = vec![0; HEADROOM];
-            self.handle.protocol.write_ping(&mut message);
-            self.handle.outbound.try_push(&Frame::message(message, self.handle.protocol.format().is_binary()));
+            self.push(HubProtocol::write_ping);
         }
+    }
+
+    /// Acknowledges what came, and gives up a client that acknowledges nothing while others wait for it.
+    fn acknowledge(&self, sequence: &Sequence, times: &mut Times, now: Instant) {
+        if now.saturating_duration_since(times.acknowledged) + JITTER >= ACKNOWLEDGE
+            && let Some(id) = sequence.unacknowledged()
+            && self.push(|protocol, message| protocol.write_ack(message, id))
+        {
+            sequence.acknowledge(id);
+            times.acknowledged = now;
+        }
+        if self.handle.outbound.unacknowledged_for(now) >= ACKNOWLEDGED_IN {
+            self.handle.signal(Flags::UNACKNOWLEDGED);
+        }
+    }
+
+    /// Queues a message that does not count, if there is room.
+    fn push(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
+        let protocol = self.handle.protocol;
+        let mut message = vec![0; HEADROOM];
+        write(protocol, &mut message);
+        self.handle.outbound.try_push_uncounted(&Frame::message(message, protocol.format().is_binary()))
     }
 
     /// Silence counts from the client's first ping, and only while something is read.
@@ -68,6 +100,9 @@ impl Watched for Pulse {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         self.keep_alive(&mut times, now);
         self.client_timeout(&mut times, now);
+        if let Some(sequence) = &self.sequence {
+            self.acknowledge(sequence, &mut times, now);
+        }
     }
 
     fn leave(&self) {

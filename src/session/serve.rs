@@ -5,59 +5,48 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::backlog::{Backlog, Seen};
 use super::call::RunningCall;
 use super::close::End;
 use super::dispatch::Dispatcher;
+use super::sequence::Sequence;
 use crate::connections::{End as Ended, Incoming, Read};
 use crate::hub::{Caller, Hub, HubCore};
 use crate::lifetime::{ConnectionHandle, Flags};
-use crate::protocol::Framer;
+use crate::protocol::{Framer, HubMessage};
 
 /// The private half of a connection: what its task alone touches.
 pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     dispatcher: Dispatcher<'a, H>,
     framer: Framer,
+    /// The largest message in bytes.
+    limit: Option<usize>,
     backlog: Backlog,
+    /// For a connection that may go on with another socket.
+    sequence: Option<Arc<Sequence>>,
     /// So much is read ahead of a call that waits (ASP.NET: `ApplicationMaxBufferSize`); then the client has to wait, too.
     read_ahead: usize,
     /// The client's end was heard while a call waited.
     input_ended: bool,
 }
 
-/// What was read and may not be taken yet.
-#[derive(Default)]
-struct Backlog {
-    bytes: Vec<u8>,
-    /// So much of it is taken already.
-    taken: usize,
-}
-
-/// What was taken already is kept in front of the rest until it is so much.
-const TAKEN: usize = 64 * 1024;
-
-impl Backlog {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        if self.taken > TAKEN {
-            self.bytes.drain(..mem::take(&mut self.taken));
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-}
-
 impl<'a, H: Hub> Session<'a, H> {
     /// `early` came right behind the handshake.
-    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, early: Vec<u8>, read_ahead: usize) -> Self {
-        let format = caller.connection.protocol.format();
+    pub(super) fn new(
+        core: &'a Arc<HubCore<H>>,
+        caller: &'a Caller<H>,
+        sequence: Option<Arc<Sequence>>,
+        (early, read_ahead): (Vec<u8>, usize),
+    ) -> Self {
+        let limit = core.options.maximum_receive_message_size;
         Self {
             connection: &caller.connection,
-            dispatcher: Dispatcher::new(core, caller),
-            framer: Framer::new(format, core.options.maximum_receive_message_size),
-            backlog: Backlog { bytes: early, taken: 0 },
+            dispatcher: Dispatcher::new(core, caller, sequence.clone()),
+            framer: Framer::new(caller.connection.protocol.format(), limit),
+            limit,
+            backlog: Backlog::new(early),
+            sequence,
             read_ahead,
             input_ended: false,
         }
@@ -72,9 +61,24 @@ impl<'a, H: Hub> Session<'a, H> {
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {
         let outbound = &self.connection.outbound;
         let connected = outbound.begin(cx);
+        if connected && self.sequence.is_some() {
+            self.resume(cx, incoming);
+        }
         let end = if connected { self.work(cx, incoming) } else { Poll::Ready(End::InputEnded) };
         outbound.end(cx);
         end
+    }
+
+    /// Goes over to a new socket, if there is one: what comes from it begins with a whole message.
+    fn resume(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) {
+        if let Some(request) = incoming.resume(cx) {
+            tracing::debug!(target: "signalr::connection", connection = %self.connection.id, "resumed");
+            let (format, limit) = (self.connection.protocol.format(), self.limit);
+            self.framer.clear();
+            self.backlog.cut(|| Framer::new(format, limit));
+            self.connection.set_request(request);
+            self.dispatcher.renew();
+        }
     }
 
     fn work(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {
@@ -90,6 +94,9 @@ impl<'a, H: Hub> Session<'a, H> {
             }
             if self.dispatcher.is_held() {
                 self.connection.set(Flags::PAUSED);
+                if self.sequence.is_some() && self.look_ahead() {
+                    continue;
+                }
                 ready!(self.read_ahead(cx, incoming));
                 continue;
             }
@@ -140,15 +147,31 @@ impl<'a, H: Hub> Session<'a, H> {
         Poll::Ready(())
     }
 
+    /// Looks for acknowledgements behind messages that wait, since these may wait for them. Says whether there was one.
+    fn look_ahead(&mut self) -> bool {
+        let (connection, limit) = (self.connection, self.limit);
+        let framer = || Framer::new(connection.protocol.format(), limit);
+        let acknowledged = self.backlog.look_ahead(framer, |frame| match connection.protocol.parse(frame, |_| true) {
+            Ok(Some(HubMessage::Ack { sequence_id })) => {
+                connection.outbound.acknowledge(sequence_id);
+                Seen::Done
+            }
+            Ok(Some(HubMessage::Invocation(_))) => Seen::Call,
+            _ => Seen::Other,
+        });
+        if self.dispatcher.is_full() && self.backlog.has_call() {
+            connection.outbound.mark_waiting();
+        }
+        acknowledged
+    }
+
     fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let mut backlog = mem::take(&mut self.backlog);
         let mut rest = backlog.rest();
         let result = self.take(cx, &mut rest);
         let left = rest.len();
-        if left > 0 {
-            backlog.taken = backlog.bytes.len() - left;
-            self.backlog = backlog;
-        }
+        backlog.keep(left);
+        self.backlog = backlog;
         result
     }
 
@@ -172,6 +195,8 @@ impl<'a, H: Hub> Session<'a, H> {
             Some(End::Leaving)
         } else if flags.has(Flags::TIMED_OUT) {
             Some(End::TimedOut)
+        } else if flags.has(Flags::UNACKNOWLEDGED) {
+            Some(End::Unacknowledged)
         } else {
             None
         }

@@ -11,6 +11,9 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::super::incoming::{End, Read, Take};
 use super::decoder::{Decoder, Event};
+use super::resume::{Mailbox, NewSocket};
+use super::serve::attach;
+use crate::origin::RequestInfo;
 use crate::outbound::{Frame, Outbound};
 
 /// Read at once at most; idle connections hold none of it.
@@ -28,16 +31,51 @@ pub(crate) struct Reader {
     decoder: Decoder,
     outbound: Arc<Outbound>,
     ended: Option<End>,
+    /// Where another socket may be left, if the connection may go on with one.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 pub(super) enum Source {
+    /// It is gone, and another is waited for.
+    None,
     Tcp(OwnedReadHalf),
     Other(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 impl Reader {
-    pub(super) fn new(source: Source, early: Vec<u8>, outbound: Arc<Outbound>) -> Self {
-        Self { source, early, decoder: Decoder::default(), outbound, ended: None }
+    /// `early` is what was read of the socket already.
+    pub(super) fn new((source, early): (Source, Vec<u8>), outbound: Arc<Outbound>) -> Self {
+        Self { source, early, decoder: Decoder::default(), outbound, ended: None, mailbox: None }
+    }
+
+    /// The connection may go on with another socket; `false` if that was not agreed on.
+    pub(crate) fn allow_resume(&mut self, mailbox: Option<&Arc<Mailbox>>) -> bool {
+        if let Some(mailbox) = mailbox {
+            mailbox.open();
+            self.mailbox = Some(Arc::clone(mailbox));
+        }
+        self.mailbox.is_some()
+    }
+
+    /// No other socket is taken any more.
+    pub(crate) fn refuse_resume(&mut self) {
+        if let Some(mailbox) = self.mailbox.take() {
+            mailbox.close();
+        }
+    }
+
+    /// Goes over to a new socket, if one has come, and says which request brought it. What is left of the old one, be
+    /// it half a message, is dropped. For the owner of the queue.
+    pub(crate) fn resume(&mut self, cx: &mut Context<'_>) -> Option<Arc<RequestInfo>> {
+        let NewSocket { io, request } = *self.mailbox.as_ref()?.take()?;
+        if !self.outbound.can_resume() {
+            return None;
+        }
+        self.outbound.dismiss(&close(NORMAL), cx);
+        (self.source, self.early) = attach(io, &self.outbound);
+        self.decoder = Decoder::default();
+        self.ended = None;
+        Some(request)
     }
 
     /// Reads once; control frames are answered here.
@@ -61,11 +99,21 @@ impl Reader {
         let read = match &mut self.source {
             Source::Tcp(socket) => Pin::new(socket).poll_read(cx, &mut space),
             Source::Other(io) => Pin::new(io).poll_read(cx, &mut space),
+            Source::None => return Poll::Pending,
         };
-        Poll::Ready(match ready!(read) {
-            Ok(()) if !space.filled().is_empty() => self.decode(cx, space.filled_mut(), take),
-            Ok(()) | Err(_) => self.end(End::Lost),
-        })
+        match ready!(read) {
+            Ok(()) if !space.filled().is_empty() => Poll::Ready(self.decode(cx, space.filled_mut(), take)),
+            Ok(()) | Err(_) => self.lose(),
+        }
+    }
+
+    /// The socket is gone. Who may go on with another waits for it; the task is woken when it comes.
+    fn lose(&mut self) -> Poll<Read> {
+        if self.mailbox.is_none() || !self.outbound.lose() {
+            return Poll::Ready(self.end(End::Lost));
+        }
+        self.source = Source::None;
+        Poll::Pending
     }
 
     fn decode(&mut self, cx: &mut Context<'_>, mut input: &mut [u8], take: Take<'_>) -> Read {

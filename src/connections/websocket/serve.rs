@@ -24,6 +24,29 @@ use crate::outbound::Outbound;
 
 /// Answers the upgrade and serves the connection in a task of its own.
 pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
+    match upgrade(exchange) {
+        Ok(Upgrade { response, websocket, user, request }) => {
+            let held = Held::new(endpoint, entry);
+            endpoint.table.spawn(serve(held, websocket, user, request));
+            response
+        }
+        Err(response) => {
+            endpoint.table.release(entry);
+            response
+        }
+    }
+}
+
+/// A request that becomes a WebSocket as soon as it is answered.
+pub(super) struct Upgrade {
+    pub(super) response: Response<Body>,
+    pub(super) websocket: HyperWebsocket,
+    pub(super) user: User,
+    pub(super) request: Arc<RequestInfo>,
+}
+
+/// Says what the request is to be answered; an error where it cannot be upgraded.
+pub(super) fn upgrade(exchange: Exchange) -> Result<Upgrade, Response<Body>> {
     let info = Arc::new(RequestInfo::new(&exchange.parts, exchange.query.as_deref(), exchange.peer_addr));
     let mut request = Request::from_parts(exchange.parts, ());
     settle_lists(request.headers_mut());
@@ -31,16 +54,13 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            let held = Held::new(endpoint, entry);
-            endpoint.table.spawn(serve(held, websocket, exchange.user, info));
-            response.map(|_| Body::default())
+            Ok(Upgrade { response: response.map(|_| Body::default()), websocket, user: exchange.user, request: info })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
-            endpoint.table.release(entry);
             let mut response = Response::new(Body::default());
             *response.status_mut() = http::StatusCode::BAD_REQUEST;
-            response
+            Err(response)
         }
     }
 }
@@ -68,7 +88,10 @@ async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<R
         transport: TransportType::WebSockets,
         user,
         request,
-        incoming: Incoming::websocket(attach(upgraded, &outbound), entry.take_early()),
+        incoming: Incoming::websocket(
+            Reader::new(attach(upgraded, &outbound), Arc::clone(&outbound)),
+            entry.take_early(),
+        ),
         outbound: Arc::clone(&outbound),
         entry: Arc::clone(entry),
     };
@@ -91,7 +114,7 @@ async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<R
 
 /// Splits the upgraded connection: its TCP socket where there is one, so that broadcasts write to it directly; else
 /// whatever it is.
-fn attach(upgraded: Upgraded, outbound: &Arc<Outbound>) -> Reader {
+pub(super) fn attach(upgraded: Upgraded, outbound: &Outbound) -> (Source, Vec<u8>) {
     match into_tcp(upgraded) {
         Ok((socket, early)) => {
             // Merging is done here, so the kernel need not wait for more.
@@ -100,12 +123,12 @@ fn attach(upgraded: Upgraded, outbound: &Arc<Outbound>) -> Reader {
             }
             let (reader, writer) = socket.into_split();
             outbound.attach_tcp(writer);
-            Reader::new(Source::Tcp(reader), early, Arc::clone(outbound))
+            (Source::Tcp(reader), early)
         }
         Err(upgraded) => {
             let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
             outbound.attach(Box::new(writer));
-            Reader::new(Source::Other(Box::new(reader)), Vec::new(), Arc::clone(outbound))
+            (Source::Other(Box::new(reader)), Vec::new())
         }
     }
 }

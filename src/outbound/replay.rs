@@ -1,0 +1,227 @@
+//! Messages that a connection keeps until its client has them, and its change from one socket to the next (stateful
+//! reconnect; `HubProtocol.md § Stateful Reconnect`).
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::state::{MERGED, Phase, Sink, State};
+use super::{Frame, HEADROOM, Outbound};
+
+/// What was sent and is not acknowledged (`aspnet: MessageBuffer.cs`). Calls and what belongs to them count, from 1 on;
+/// pings, acknowledgements and the Close message do not, and are not kept.
+pub(super) struct Replay {
+    kept: VecDeque<Frame>,
+    /// Payload of those.
+    bytes: usize,
+    /// The number of the first that is kept; of the next one, where none is.
+    first: i64,
+    /// With more bytes than this, who sends has to wait.
+    limit: usize,
+    /// Since when there is no socket.
+    away: Option<Instant>,
+    /// Since when somebody has to wait.
+    waiting: Option<Instant>,
+    /// Writes the message that says which number comes next.
+    sequence: Box<dyn Fn(i64) -> Frame + Send>,
+}
+
+impl Replay {
+    fn keep(&mut self, frame: Frame) {
+        self.bytes += frame.payload().len();
+        self.kept.push_back(frame);
+    }
+
+    /// What was never sent cannot be acknowledged: numbers of the future free what is there.
+    fn acknowledge(&mut self, sequence_id: i64) {
+        while self.first <= sequence_id
+            && let Some(frame) = self.kept.pop_front()
+        {
+            self.bytes -= frame.payload().len();
+            self.first += 1;
+        }
+        if self.kept.is_empty() {
+            self.kept = VecDeque::new();
+        }
+        if !self.is_full() {
+            self.waiting = None;
+        }
+    }
+
+    /// As in ASP.NET, the message that crosses the limit is taken.
+    fn is_full(&self) -> bool {
+        self.bytes > self.limit
+    }
+}
+
+impl State {
+    /// Takes a message of the connection itself.
+    pub(super) fn write(&mut self, message: &[u8]) {
+        let Some(replay) = &mut self.replay else { return self.append(message) };
+        let mut buffer = Vec::with_capacity(HEADROOM + message.len());
+        buffer.resize(HEADROOM, 0);
+        buffer.extend_from_slice(message);
+        let frame = Frame::message(buffer, self.binary);
+        replay.keep(frame.clone());
+        if replay.away.is_some() {
+            return;
+        }
+        if message.len() <= MERGED { self.append(message) } else { self.push(&frame) }
+    }
+
+    /// Takes a shared message.
+    pub(super) fn send(&mut self, frame: &Frame) {
+        if let Some(replay) = &mut self.replay {
+            replay.keep(frame.clone());
+        }
+        if !self.is_away() {
+            self.push(frame);
+        }
+    }
+
+    /// Whether the client has to acknowledge something before more is sent.
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.is_full())
+    }
+
+    /// Somebody waits for that.
+    pub(super) fn mark_waiting(&mut self) {
+        if let Some(replay) = self.replay.as_mut().filter(|replay| replay.is_full()) {
+            replay.waiting.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Whether there is no socket, and another is waited for.
+    pub(super) fn is_away(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.away.is_some())
+    }
+
+    fn can_resume(&self) -> bool {
+        self.replay.is_some() && self.phase == Phase::Open
+    }
+
+    /// The socket is gone: the connection goes on without one if it may, or is broken.
+    pub(super) fn fail(&mut self) {
+        if !self.lose() {
+            self.break_off();
+        }
+    }
+
+    /// Gives the socket up, and waits for another one. `false` if the connection cannot go on.
+    fn lose(&mut self) -> bool {
+        if !self.can_resume() {
+            return false;
+        }
+        self.clear();
+        self.sink = Sink::Detached;
+        if let Some(replay) = &mut self.replay {
+            replay.away.get_or_insert_with(Instant::now);
+        }
+        true
+    }
+
+    /// Writes to `sink` from now on. Where messages were kept for it, they go first, behind the number of the first one.
+    pub(super) fn attach(&mut self, sink: Sink) {
+        if let Some(replay) = &mut self.replay {
+            replay.away = None;
+            let sequence = (replay.sequence)(replay.first);
+            let frames: VecDeque<_> = std::iter::once(sequence).chain(replay.kept.iter().cloned()).collect();
+            self.clear();
+            self.bytes = frames.iter().map(|frame| frame.wire().len()).sum();
+            self.frames = frames;
+        }
+        self.sink = sink;
+    }
+
+    /// Says goodbye to the old socket, unless that would stand in the middle of a frame.
+    fn dismiss(&mut self, goodbye: &Frame, cx: &mut Context<'_>) {
+        if self.written == 0 {
+            // Whether it arrives or not, this socket is no longer listened to.
+            let _ = self.sink.write(Some(cx), &[IoSlice::new(goodbye.wire())]);
+            self.poll_flush(cx);
+        }
+    }
+}
+
+/// For connections that may go on with another socket.
+impl Outbound {
+    /// From now on messages are kept until they are acknowledged, and senders wait while there are more than `limit`
+    /// bytes of them. `sequence` writes the message that a new socket begins with.
+    pub(crate) fn keep(&self, limit: usize, sequence: impl Fn(i64) -> Frame + Send + 'static) {
+        self.lock().replay = Some(Box::new(Replay {
+            kept: VecDeque::new(),
+            bytes: 0,
+            first: 1,
+            limit,
+            away: None,
+            waiting: None,
+            sequence: Box::new(sequence),
+        }));
+    }
+
+    /// The client has all messages up to this one.
+    pub(crate) fn acknowledge(&self, sequence_id: i64) {
+        let mut state = self.lock();
+        if let Some(replay) = &mut state.replay {
+            replay.acknowledge(sequence_id);
+        }
+        let room = if self.has_room(&state) { mem::take(&mut state.room) } else { Vec::new() };
+        drop(state);
+        room.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// Queues a message that is neither counted nor kept, if there is a socket with room for it; says whether.
+    pub(crate) fn try_push_uncounted(self: &Arc<Self>, frame: &Frame) -> bool {
+        let mut state = self.lock();
+        let taken = state.phase == Phase::Open && !state.is_away() && !self.is_over(state.bytes);
+        if taken {
+            state.push(frame);
+            self.arrange_write(state);
+        }
+        taken
+    }
+
+    /// A call of the client has to wait for its acknowledgement.
+    pub(crate) fn mark_waiting(&self) {
+        self.lock().mark_waiting();
+    }
+
+    /// How long somebody has been waiting for the client to acknowledge what it was sent.
+    pub(crate) fn unacknowledged_for(&self, now: Instant) -> Duration {
+        let since = self.lock().replay.as_ref().and_then(|replay| replay.waiting);
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// How long there has been no socket, while another is waited for.
+    pub(crate) fn away_for(&self, now: Instant) -> Duration {
+        let since = self.lock().replay.as_ref().and_then(|replay| replay.away);
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Whether another socket may take over.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.lock().can_resume()
+    }
+
+    /// The socket is gone. `true`: the connection goes on without one.
+    pub(crate) fn lose(&self) -> bool {
+        let mut state = self.lock();
+        let goes_on = state.lose();
+        let room = if self.has_room(&state) { mem::take(&mut state.room) } else { Vec::new() };
+        drop(state);
+        room.into_iter().for_each(std::task::Waker::wake);
+        goes_on
+    }
+
+    /// Says goodbye to the socket that another takes the place of. For the owner.
+    pub(crate) fn dismiss(&self, goodbye: &Frame, cx: &mut Context<'_>) {
+        let mut state = self.lock();
+        state.dismiss(goodbye, cx);
+        state.lose();
+    }
+}
