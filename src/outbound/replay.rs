@@ -225,3 +225,6 @@ impl Outbound {
         state.lose();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Flushers, Frame, HEADROOM, Outbound};
 
-fn frame(payload: &[u8]) -> Frame {
+pub(super) fn frame(payload: &[u8]) -> Frame {
     let mut buffer = vec![0; HEADROOM];
     buffer.extend_from_slice(payload);
     Frame::message(buffer, false)
@@ -21,7 +21,7 @@ fn frame(payload: &[u8]) -> Frame {
 
 /// A writer that takes what it is told to and counts how often it is asked.
 #[derive(Clone, Default)]
-struct Sink(Arc<Inner>);
+pub(super) struct Sink(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -32,20 +32,20 @@ struct Inner {
 }
 
 impl Sink {
-    fn with_room(room: usize) -> Self {
+    pub(super) fn with_room(room: usize) -> Self {
         let sink = Self::default();
         sink.0.room.store(room, Ordering::SeqCst);
         sink
     }
 
-    fn make_room(&self, room: usize) {
+    pub(super) fn make_room(&self, room: usize) {
         self.0.room.fetch_add(room, Ordering::SeqCst);
         if let Some(waker) = self.0.waker.lock().unwrap().take() {
             waker.wake();
         }
     }
 
-    fn taken(&self) -> Vec<u8> {
+    pub(super) fn taken(&self) -> Vec<u8> {
         self.0.taken.lock().unwrap().clone()
     }
 
@@ -81,13 +81,13 @@ impl AsyncWrite for Sink {
     }
 }
 
-fn outbound(limit: usize, sink: &Sink) -> Arc<Outbound> {
+pub(super) fn outbound(limit: usize, sink: &Sink) -> Arc<Outbound> {
     let outbound = Outbound::new(limit, Flushers::new().next());
     outbound.attach(Box::new(sink.clone()));
     outbound
 }
 
-async fn drained(outbound: &Outbound) {
+pub(super) async fn drained(outbound: &Outbound) {
     poll_fn(|cx| outbound.poll_drained(cx)).await;
 }
 

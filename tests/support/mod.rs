@@ -283,6 +283,7 @@ fn in_json(message: &Value) -> Value {
             }
             close
         }
+        Some(kind @ (8 | 9)) => json!({ "type": kind, "sequenceId": message[1] }),
         _ => json!({ "type": message[0] }),
     }
 }
