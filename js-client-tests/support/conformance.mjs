@@ -65,9 +65,9 @@ class World {
   /**
    * A client that is not started.
    * `token` is a token or an access token factory; `reconnect` the delays of automatic reconnect, or `true` for
-   * the client's own; `via` another server URL, such as a proxy's; `options` what `withUrl` takes besides.
+   * the client's own; `stateful` whether it may go on with another WebSocket; `via` another server URL, such as a proxy's; `options` what `withUrl` takes besides.
    */
-  client = (path, { token, reconnect, via = this.url, options = {} } = {}) => {
+  client = (path, { token, reconnect, stateful, via = this.url, options = {} } = {}) => {
     const builder = new HubConnectionBuilder()
       .withUrl(via + path, {
         transport: this.transport,
@@ -77,6 +77,7 @@ class World {
       .withHubProtocol(new PROTOCOLS[this.protocol]())
       .configureLogging(process.env.CLIENT_LOG ? LogLevel.Debug : LogLevel.None);
     if (reconnect) builder.withAutomaticReconnect(...(reconnect === true ? [] : [reconnect]));
+    if (stateful) builder.withStatefulReconnect();
     const client = new Client(builder.build());
     this.#clients.push(client);
     return client;

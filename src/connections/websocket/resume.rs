@@ -13,7 +13,7 @@ use super::super::Body;
 use super::super::endpoint::{Endpoint, Exchange};
 use super::super::entry::Entry;
 use super::reader::{NORMAL, close};
-use super::serve::{Upgrade, upgrade};
+use super::serve::{Upgrade, bad_request, upgrade};
 use crate::origin::RequestInfo;
 
 /// Where a new socket is left for the task of its connection. Closed until the handshake allows it, and from the end of
@@ -89,10 +89,7 @@ impl Mailbox {
 
 /// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
 pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    let Upgrade { response, websocket, user, request } = match upgrade(exchange) {
-        Ok(upgrade) => upgrade,
-        Err(response) => return response,
-    };
+    let Some(Upgrade { response, websocket, user, request }) = upgrade(exchange) else { return bad_request() };
     entry.resume(&user);
     let entry = Arc::clone(entry);
     endpoint.table.spawn(async move {

@@ -25,14 +25,14 @@ use crate::outbound::Outbound;
 /// Answers the upgrade and serves the connection in a task of its own.
 pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
     match upgrade(exchange) {
-        Ok(Upgrade { response, websocket, user, request }) => {
+        Some(Upgrade { response, websocket, user, request }) => {
             let held = Held::new(endpoint, entry);
             endpoint.table.spawn(serve(held, websocket, user, request));
             response
         }
-        Err(response) => {
+        None => {
             endpoint.table.release(entry);
-            response
+            bad_request()
         }
     }
 }
@@ -45,8 +45,8 @@ pub(super) struct Upgrade {
     pub(super) request: Arc<RequestInfo>,
 }
 
-/// Says what the request is to be answered; an error where it cannot be upgraded.
-pub(super) fn upgrade(exchange: Exchange) -> Result<Upgrade, Response<Body>> {
+/// Says what the request is to be answered; `None` where it cannot be upgraded.
+pub(super) fn upgrade(exchange: Exchange) -> Option<Upgrade> {
     let info = Arc::new(RequestInfo::new(&exchange.parts, exchange.query.as_deref(), exchange.peer_addr));
     let mut request = Request::from_parts(exchange.parts, ());
     settle_lists(request.headers_mut());
@@ -54,15 +54,19 @@ pub(super) fn upgrade(exchange: Exchange) -> Result<Upgrade, Response<Body>> {
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            Ok(Upgrade { response: response.map(|_| Body::default()), websocket, user: exchange.user, request: info })
+            Some(Upgrade { response: response.map(|_| Body::default()), websocket, user: exchange.user, request: info })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
-            let mut response = Response::new(Body::default());
-            *response.status_mut() = http::StatusCode::BAD_REQUEST;
-            Err(response)
+            None
         }
     }
+}
+
+pub(super) fn bad_request() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = http::StatusCode::BAD_REQUEST;
+    response
 }
 
 /// The request is checked by ASP.NET's rules already, which read lists; the upgrade looks at first lines alone.
