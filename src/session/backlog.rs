@@ -96,11 +96,10 @@ impl Backlog {
             return;
         }
         self.look_ahead(framer, |_| Seen::Other);
-        if let Some(ahead) = &mut self.ahead {
+        // What is left is looked at anew.
+        if let Some(ahead) = self.ahead.take() {
             let whole = self.bytes.len() - ahead.framer.unfinished();
             self.bytes.truncate(whole);
-            ahead.framer.clear();
-            ahead.seen = whole;
         }
     }
 }
@@ -162,7 +161,7 @@ mod tests {
         backlog.cut(framer);
         assert_eq!(backlog.rest(), b"one\x1e");
         backlog.add(b"two\x1ethr");
-        assert_eq!(seen(&mut backlog), ["two"]);
+        assert_eq!(seen(&mut backlog), ["one", "two"]);
         backlog.cut(framer);
         backlog.add(b"three\x1e");
         assert_eq!(backlog.rest(), b"one\x1etwo\x1ethree\x1e");
