@@ -46,6 +46,11 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
+    /// Whether the connection may go on with another socket.
+    pub(super) fn may_resume(&self) -> bool {
+        self.sequence.is_some()
+    }
+
     /// Calls that come now see the newest request of the connection.
     pub(super) fn renew(&mut self) {
         self.origin = Some(Invocation::new(Arc::clone(&self.core.hub), self.caller.renewed()));

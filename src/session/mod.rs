@@ -61,7 +61,9 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
-            Session::new(core, &caller, sequence, (early, read_ahead)).serve(&mut connection.incoming).await
+            let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
+            let end = session.serve(&mut connection.incoming).await;
+            (end, session.into_running())
         }
         Err(error) => (End::NotConnected(error), None),
     };

@@ -20,11 +20,7 @@ pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     dispatcher: Dispatcher<'a, H>,
     framer: Framer,
-    /// The largest message in bytes.
-    limit: Option<usize>,
     backlog: Backlog,
-    /// For a connection that may go on with another socket.
-    sequence: Option<Arc<Sequence>>,
     /// So much is read ahead of a call that waits (ASP.NET: `ApplicationMaxBufferSize`); then the client has to wait, too.
     read_ahead: usize,
     /// The client's end was heard while a call waited.
@@ -42,26 +38,30 @@ impl<'a, H: Hub> Session<'a, H> {
         let limit = core.options.maximum_receive_message_size;
         Self {
             connection: &caller.connection,
-            dispatcher: Dispatcher::new(core, caller, sequence.clone()),
+            dispatcher: Dispatcher::new(core, caller, sequence),
             framer: Framer::new(caller.connection.protocol.format(), limit),
-            limit,
             backlog: Backlog::new(early),
-            sequence,
             read_ahead,
             input_ended: false,
         }
     }
 
-    /// Runs until the connection ends; hands back the call that still runs then.
-    pub(super) async fn serve(mut self, incoming: &mut Incoming) -> (End, Option<RunningCall>) {
-        let end = poll_fn(|cx| self.poll(cx, incoming)).await;
-        (end, self.dispatcher.into_running())
+    /// Runs until the connection ends.
+    ///
+    /// By reference: a future that owned the session would hold it twice.
+    pub(super) fn serve(&mut self, incoming: &mut Incoming) -> impl Future<Output = End> {
+        poll_fn(|cx| self.poll(cx, incoming))
+    }
+
+    /// The call that still runs then.
+    pub(super) fn into_running(self) -> Option<RunningCall> {
+        self.dispatcher.into_running()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {
         let outbound = &self.connection.outbound;
         let connected = outbound.begin(cx);
-        if connected && self.sequence.is_some() {
+        if connected && self.dispatcher.may_resume() {
             self.resume(cx, incoming);
         }
         let end = if connected { self.work(cx, incoming) } else { Poll::Ready(End::InputEnded) };
@@ -73,9 +73,8 @@ impl<'a, H: Hub> Session<'a, H> {
     fn resume(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) {
         if let Some(request) = incoming.resume(cx) {
             tracing::debug!(target: "signalr::connection", connection = %self.connection.id, "resumed");
-            let (format, limit) = (self.connection.protocol.format(), self.limit);
             self.framer.clear();
-            self.backlog.cut(|| Framer::new(format, limit));
+            self.backlog.cut(|| self.framer.anew());
             self.connection.set_request(request);
             self.dispatcher.renew();
         }
@@ -94,7 +93,7 @@ impl<'a, H: Hub> Session<'a, H> {
             }
             if self.dispatcher.is_held() {
                 self.connection.set(Flags::PAUSED);
-                if self.sequence.is_some() && self.look_ahead() {
+                if self.dispatcher.may_resume() && self.look_ahead() {
                     continue;
                 }
                 ready!(self.read_ahead(cx, incoming));
@@ -149,8 +148,8 @@ impl<'a, H: Hub> Session<'a, H> {
 
     /// Looks for acknowledgements behind messages that wait, since these may wait for them. Says whether there was one.
     fn look_ahead(&mut self) -> bool {
-        let (connection, limit) = (self.connection, self.limit);
-        let framer = || Framer::new(connection.protocol.format(), limit);
+        let connection = self.connection;
+        let framer = || self.framer.anew();
         let acknowledged = self.backlog.look_ahead(framer, |frame| match connection.protocol.parse(frame, |_| true) {
             Ok(Some(HubMessage::Ack { sequence_id })) => {
                 connection.outbound.acknowledge(sequence_id);

@@ -27,7 +27,7 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     match upgrade(exchange) {
         Some(Upgrade { response, websocket, user, request }) => {
             let held = Held::new(endpoint, entry);
-            endpoint.table.spawn(serve(held, websocket, user, request));
+            endpoint.table.spawn(serve(held, Box::new(websocket), user, request));
             response
         }
         None => {
@@ -77,7 +77,8 @@ fn settle_lists(headers: &mut HeaderMap) {
     }
 }
 
-async fn serve(held: Held, websocket: HyperWebsocket, user: User, request: Arc<RequestInfo>) {
+/// The upgrade is boxed, since it is done with soon and its room would be held as long as the connection lives.
+async fn serve(held: Held, websocket: Box<HyperWebsocket>, user: User, request: Arc<RequestInfo>) {
     let (endpoint, entry) = (held.endpoint(), held.entry());
     let outbound = Arc::clone(&entry.outbound);
     let upgraded = match websocket.await {
