@@ -1,4 +1,4 @@
-//! `SignalR::builder()`: what is set before the first hub holds for all, what is set after a hub is that hub's.
+//! `SignalR::builder()`: what is set before the first path is mapped holds for all, what is set after one is that path's.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint::{AnyEndpoint, EndpointBuilder, IntoHub};
+use super::endpoint::{EndpointBuilder, IntoHub, MappedEndpoint};
 use super::error::BuildError;
 use super::http::{PeerAddr, Router};
 use super::settings::Settings;
+use super::target::HubTarget;
 use super::{Server, SignalR};
 use crate::auth::{JwtBearer, Policies, Policy, User};
 use crate::connections::Table;
@@ -23,7 +24,7 @@ use crate::tasks::Tasks;
 #[must_use = "call `build`"]
 pub struct Builder {
     pub(super) settings: Settings,
-    pub(super) endpoints: Vec<Box<dyn AnyEndpoint>>,
+    pub(super) endpoints: Vec<MappedEndpoint>,
     hubs: HashMap<TypeId, Arc<Shared>>,
     authentication: Option<JwtBearer>,
     policies: Policies,
@@ -35,7 +36,7 @@ pub struct Builder {
 /// Finds the peer's address in what a host left in a request.
 pub(super) type PeerAddrOf = fn(&http::Extensions) -> Option<SocketAddr>;
 
-/// What the hubs of a server share while they are built.
+/// What the endpoints of a server share while they are built.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
     pub(super) policies: &'a Policies,
@@ -46,7 +47,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl Builder {
-    /// Who clients are: bearer tokens are checked on every request to a hub. Without it everyone is anonymous.
+    /// Who clients are: bearer tokens are checked on every request. Without it everyone is anonymous.
     pub fn authentication(mut self, bearer: JwtBearer) -> Self {
         self.authentication = Some(bearer);
         self
@@ -64,7 +65,7 @@ impl Builder {
         self
     }
 
-    /// What hubs without any rule of their own ask for: nothing by default. It does not reach methods. (C#:
+    /// What paths without any rule of their own ask for: nothing by default. It does not reach methods. (C#:
     /// `FallbackPolicy`)
     pub fn fallback_policy(mut self, policy: Policy) -> Self {
         self.policies.set_fallback(policy);
@@ -103,8 +104,8 @@ impl Builder {
 
     /// Maps a hub to a path (C#: `MapHub<H>(path)`). Paths ignore case. Options that follow are this hub's.
     pub fn hub<T: IntoHub>(mut self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
-        let shared = self.shared::<T::Hub>();
-        EndpointBuilder::new(self, path.into(), hub.into_hub(), shared)
+        let target = HubTarget { hub: hub.into_hub(), shared: self.shared::<T::Hub>() };
+        EndpointBuilder::new(self, path.into(), target, T::Hub::authorize())
     }
 
     /// Sends to the clients of a hub, before there are any: for the fields of another hub, or for tasks that start
@@ -117,7 +118,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Whatever could only fail later: an unknown policy, two hubs at one path, two methods of one name, rules without
+    /// Whatever could only fail later: an unknown policy, two endpoints at one path, two methods of one name, rules without
     /// authentication.
     pub fn build(self) -> Result<SignalR, BuildError> {
         if let Some(authentication) = &self.authentication {
@@ -166,6 +167,6 @@ impl Default for Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("hubs", &self.endpoints.len()).finish_non_exhaustive()
+        f.debug_struct("Builder").field("endpoints", &self.endpoints.len()).finish_non_exhaustive()
     }
 }

@@ -1,40 +1,37 @@
-//! A hub on its path: the one place where its type is erased.
+//! A path, and what it is mapped to.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::SignalR;
 use super::builder::{Builder, Parts};
 use super::error::BuildError;
 use super::settings::Settings;
+use super::target::Target;
 use crate::auth::{Authorize, Rules};
-use crate::connections::{Accept, Connection, Endpoint, Served};
-use crate::future::BoxFuture;
-use crate::hub::{Hub, HubContext, HubCore, MethodTable, Methods, Shared, TableError};
-use crate::session;
+use crate::connections::Endpoint;
+use crate::hub::{Hub, HubContext};
 
-/// A hub was just added: what follows is set for it alone.
+/// A path was just mapped: what follows is set for it alone.
+///
+/// `T` is what it was mapped to: the type of a hub.
 #[must_use = "call `build`"]
-pub struct EndpointBuilder<H: Hub> {
+pub struct EndpointBuilder<T> {
     rest: Builder,
-    pub(super) endpoint: HubEndpoint<H>,
+    pub(super) endpoint: MappedEndpoint,
+    mapped: PhantomData<fn() -> T>,
 }
 
-/// A hub and its settings, until the server is built.
-pub(super) struct HubEndpoint<H: Hub> {
+/// A path and its settings, until the server is built.
+pub(super) struct MappedEndpoint {
     path: String,
-    hub: Arc<H>,
-    shared: Arc<Shared>,
+    target: Box<dyn Target>,
     authorize: Vec<Authorize>,
     pub(super) settings: Settings,
 }
 
-/// A hub whose type is forgotten.
-pub(super) trait AnyEndpoint: Send {
-    fn build(self: Box<Self>, index: usize, parts: &Parts<'_>) -> Result<BuiltEndpoint, BuildError>;
-}
-
-/// A hub that can be served.
+/// A path that can be served.
 pub(super) struct BuiltEndpoint {
     pub(super) path: String,
     pub(super) rules: Rules,
@@ -66,13 +63,15 @@ impl<H: Hub> IntoHub for Arc<H> {
     }
 }
 
-impl<H: Hub> EndpointBuilder<H> {
-    pub(super) fn new(rest: Builder, path: String, hub: Arc<H>, shared: Arc<Shared>) -> Self {
+impl<T> EndpointBuilder<T> {
+    /// `authorize` are the target's own rules.
+    pub(super) fn new(rest: Builder, path: String, target: impl Target + 'static, authorize: Vec<Authorize>) -> Self {
         let settings = Settings::default();
-        Self { rest, endpoint: HubEndpoint { path, hub, shared, authorize: H::authorize(), settings } }
+        let endpoint = MappedEndpoint { path, target: Box::new(target), authorize, settings };
+        Self { rest, endpoint, mapped: PhantomData }
     }
 
-    /// Who may connect here, besides the hub's own rules (C#: `RequireAuthorization(policy)`): negotiate and every request
+    /// Who may connect here, besides a hub's own rules (C#: `RequireAuthorization(policy)`): negotiate and every request
     /// of a transport get 401 or 403 otherwise.
     pub fn require_authorization(self, policy: impl Into<String>) -> Self {
         self.authorize(Authorize::from(policy.into()))
@@ -85,12 +84,12 @@ impl<H: Hub> EndpointBuilder<H> {
     }
 
     /// Maps another hub; see [`Builder::hub`].
-    pub fn hub<T: IntoHub>(self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
+    pub fn hub<H: IntoHub>(self, path: impl Into<String>, hub: H) -> EndpointBuilder<H::Hub> {
         self.done().hub(path, hub)
     }
 
     /// Sends to the clients of a hub; see [`Builder::context`].
-    pub fn context<T: Hub>(&mut self) -> HubContext<T> {
+    pub fn context<H: Hub>(&mut self) -> HubContext<H> {
         self.rest.context()
     }
 
@@ -104,76 +103,33 @@ impl<H: Hub> EndpointBuilder<H> {
     }
 
     fn done(mut self) -> Builder {
-        self.rest.endpoints.push(Box::new(self.endpoint));
+        self.rest.endpoints.push(self.endpoint);
         self.rest
     }
 }
 
-impl<H: Hub> AnyEndpoint for HubEndpoint<H> {
-    fn build(self: Box<Self>, index: usize, parts: &Parts<'_>) -> Result<BuiltEndpoint, BuildError> {
-        let path = self.path;
-        let (options, transport) = match self.settings.options(parts.settings) {
+impl MappedEndpoint {
+    /// `index` tells the endpoints of a server apart.
+    pub(super) fn build(self, index: usize, parts: &Parts<'_>) -> Result<BuiltEndpoint, BuildError> {
+        let Self { path, target, authorize, settings } = self;
+        let options = match settings.transport_options(parts.settings) {
             Ok(options) => options,
             Err(option) => return Err(BuildError::Zero { path, option }),
         };
-        let refused = |source| BuildError::Rule { path: path.clone(), source };
-        let rules = parts.policies.endpoint_rules(&self.authorize).map_err(refused)?;
-        let methods = MethodTable::new(Methods::<H>::list(), |method| {
-            tracing::debug!(target: "signalr::hub", hub = path, method = &*method.name, "hub method bound");
-            parts.policies.method_rules(&method.authorize).map_err(|source| BindError::Build(refused(source)))
-        })
-        .map_err(|error| error.at(&path))?;
-        if !parts.authenticates && (!rules.is_open() || methods.iter().any(|method| !method.authorize.is_empty())) {
+        let rules = match parts.policies.endpoint_rules(&authorize) {
+            Ok(rules) => rules,
+            Err(source) => return Err(BuildError::Rule { path, source }),
+        };
+        let target = target.build(&path, &settings, parts)?;
+        if !parts.authenticates && (target.wants_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
-        // The first of a type's endpoints decides; `naming` of one type cannot differ by path, since its messages are
-        // shared by all.
-        let naming = *self.shared.naming.get_or_init(|| options.naming);
-        let core = HubCore {
-            hub: self.hub,
-            methods,
-            options: crate::options::HubOptions { naming, ..options },
-            shared: self.shared,
-            user_id: parts.user_id.clone(),
-            tasks: parts.tasks.clone(),
-        };
-        let accept = Arc::new(Hubs(Arc::new(core)));
-        let connections = Arc::new(Endpoint::new(index, transport, Arc::clone(parts.table), accept));
+        let connections = Arc::new(Endpoint::new(index, options, Arc::clone(parts.table), target.accept));
         Ok(BuiltEndpoint { path, rules, connections })
     }
 }
 
-/// What goes wrong while the methods of a hub are listed.
-enum BindError {
-    Build(BuildError),
-    Table(TableError),
-}
-
-impl From<TableError> for BindError {
-    fn from(error: TableError) -> Self {
-        Self::Table(error)
-    }
-}
-
-impl BindError {
-    fn at(self, path: &str) -> BuildError {
-        match self {
-            Self::Build(error) => error,
-            Self::Table(error) => BuildError::DuplicateMethod { path: path.to_owned(), method: error.name },
-        }
-    }
-}
-
-/// Gives new connections to their hub.
-struct Hubs<H: Hub>(Arc<HubCore<H>>);
-
-impl<H: Hub> Accept for Hubs<H> {
-    fn accept(&self, connection: Connection) -> BoxFuture<'static, Served> {
-        Box::pin(session::run(Arc::clone(&self.0), connection))
-    }
-}
-
-impl<H: Hub> fmt::Debug for EndpointBuilder<H> {
+impl<T> fmt::Debug for EndpointBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointBuilder").field("path", &self.endpoint.path).finish_non_exhaustive()
     }

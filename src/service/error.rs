@@ -8,11 +8,11 @@ use crate::auth;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Two hubs are mapped to one path; case does not matter.
-    #[error("two hubs at `{0}`")]
+    /// Two endpoints are mapped to one path; case does not matter.
+    #[error("two endpoints at `{0}`")]
     DuplicatePath(String),
-    /// The path of a hub is not absolute, or has a query.
-    #[error("`{0}` is no path of a hub: it begins with `/` and has neither query nor escapes")]
+    /// A path is not absolute, or has a query.
+    #[error("`{0}` is no path to map: it begins with `/` and has neither query nor escapes")]
     InvalidPath(String),
     /// A hub has two methods whose names differ in case alone.
     #[error("hub at `{path}`: method `{method}` is defined twice (names are compared ignoring case)")]
@@ -22,17 +22,17 @@ pub enum BuildError {
         /// The second of them.
         method: Cow<'static, str>,
     },
-    /// A rule of a hub or of one of its methods cannot be checked.
-    #[error("hub at `{path}`")]
+    /// A rule of an endpoint, of its hub or of one of its methods cannot be checked.
+    #[error("endpoint at `{path}`")]
     Rule {
-        /// Where the hub is mapped.
+        /// Where it is mapped.
         path: String,
         /// What is wrong with the rule.
         #[source]
         source: auth::PolicyError,
     },
-    /// A hub asks who the user is, and nothing can tell.
-    #[error("hub at `{0}` wants authorization, but the server has no authentication")]
+    /// An endpoint asks who the user is, and nothing can tell.
+    #[error("endpoint at `{0}` wants authorization, but the server has no authentication")]
     NoAuthentication(String),
     /// The authentication cannot work.
     #[error("the authentication is not complete")]
@@ -41,9 +41,9 @@ pub enum BuildError {
     #[error("the policies cannot be used")]
     Policies(#[from] auth::PolicyError),
     /// An option has a value that makes no sense.
-    #[error("hub at `{path}`: `{option}` must not be zero")]
+    #[error("endpoint at `{path}`: `{option}` must not be zero")]
     Zero {
-        /// Where the hub is mapped.
+        /// Where the endpoint is mapped.
         path: String,
         /// Which one.
         option: &'static str,

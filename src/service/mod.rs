@@ -8,6 +8,7 @@ mod routes;
 mod serve;
 mod settings;
 mod stats;
+mod target;
 
 pub use self::http::{PeerAddr, ResponseFuture, Service};
 pub use builder::Builder;

@@ -1,4 +1,4 @@
-//! The options that a server and each of its hubs may set, with ASP.NET's names and defaults.
+//! The options that a server and each of its endpoints may set, with ASP.NET's names and defaults.
 
 use std::time::Duration;
 
@@ -12,37 +12,57 @@ use crate::origin::Transports;
 use crate::protocol::{Format, Naming};
 
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
+    (
+        hubs { $($(#[$hub_doc:meta])* $hub_name:ident: $hub_type:ty = $hub_default:expr;)* }
+        endpoints { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)* }
+    ) => {
         /// Every option, set or not.
         #[derive(Clone, Debug, Default)]
         pub(super) struct Settings {
             $($name: Option<$type>,)*
+            $($hub_name: Option<$hub_type>,)*
         }
 
         impl Settings {
-            /// What holds for a hub: its own settings, else the server's, else the defaults.
+            /// What holds for an endpoint: its own settings, else the server's, else the defaults.
             fn resolve(&self, server: &Self) -> Resolved {
                 let (own, server) = (self.clone(), server.clone());
-                Resolved { $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)* }
+                Resolved {
+                    $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)*
+                    $($hub_name: own.$hub_name.or(server.$hub_name).unwrap_or_else(|| $hub_default),)*
+                }
             }
         }
 
         struct Resolved {
             $($name: $type,)*
+            $($hub_name: $hub_type,)*
         }
 
-        /// Options for all hubs; what a hub sets itself comes first.
+        /// Options for all endpoints; what one sets itself comes first.
         impl Builder {
             $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.settings.$name = Some(value);
+                self
+            })*
+            $($(#[$hub_doc])* pub fn $hub_name(mut self, value: $hub_type) -> Self {
+                self.settings.$hub_name = Some(value);
+                self
+            })*
+        }
+
+        /// Options of this path, whatever it is mapped to.
+        impl<T> EndpointBuilder<T> {
+            $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
+                self.endpoint.settings.$name = Some(value);
                 self
             })*
         }
 
         /// Options of this hub.
         impl<H: Hub> EndpointBuilder<H> {
-            $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
-                self.endpoint.settings.$name = Some(value);
+            $($(#[$hub_doc])* pub fn $hub_name(mut self, value: $hub_type) -> Self {
+                self.endpoint.settings.$hub_name = Some(value);
                 self
             })*
         }
@@ -50,75 +70,77 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Whether clients are told the text of every error, not only of those that are exposed. Off by default: such texts
-    /// can tell more than they should. (C#: `HubOptions.EnableDetailedErrors`)
-    enable_detailed_errors: bool = false;
-    /// The largest message a client may send, in bytes with its framing; `None` is no limit, which lets any client fill
-    /// the memory. 32 KiB by default. (C#: `HubOptions.MaximumReceiveMessageSize`)
-    maximum_receive_message_size: Option<usize> = Some(32 * 1024);
-    /// How many calls of one connection run side by side. 1 by default: calls end in the order in which they came.
-    /// (C#: `HubOptions.MaximumParallelInvocationsPerClient`)
-    maximum_parallel_invocations_per_client: usize = 1;
-    /// How long a client may take for its handshake. 15 seconds by default. (C#: `HubOptions.HandshakeTimeout`)
-    handshake_timeout: Duration = Duration::from_secs(15);
-    /// How often clients are pinged, so that they and every proxy see a living connection; looked at once a second.
-    /// 15 seconds by default: half of what clients wait. (C#: `HubOptions.KeepAliveInterval`)
-    keep_alive_interval: Duration = Duration::from_secs(15);
-    /// How long a client that has pinged once may be silent; looked at once a second. 30 seconds by default: twice what
-    /// clients ping by. (C#: `HubOptions.ClientTimeoutInterval`)
-    client_timeout_interval: Duration = Duration::from_secs(30);
-    /// The formats a client may choose from. All by default. (C#: `HubOptions.SupportedProtocols`)
-    supported_protocols: Vec<Format> = Format::ALL.to_vec();
-    /// How fields of structs and variants of enums are spelled on the wire. As serde has them by default;
-    /// [`Naming::DotNet`] spells them as ASP.NET Core does.
-    naming: Naming = Naming::default();
-    /// The transports that clients are offered. All by default. (C#: `HttpConnectionDispatcherOptions.Transports`)
-    transports: Transports = Transports::all();
-    /// The lowest version of the negotiation that is served: 0, the default, or 1, which refuses clients whose
-    /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
-    minimum_protocol_version: i32 = 0;
-    /// Whether a connection ends when the token of its user expires, by the clock and without any skew; looked at once a
-    /// second. Its client may come back, with a new one. Off by default.
-    /// (C#: `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
-    close_on_authentication_expiration: bool = false;
-    /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by default.
-    /// (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
-    transport_max_buffer_size: usize = 64 * 1024;
-    /// How many bytes of a client may wait for the hub before the client has to wait: its WebSocket is not read then, its
-    /// requests are not answered. 0 is no limit. 64 KiB by default.
-    /// (C#: `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
-    application_max_buffer_size: usize = 64 * 1024;
-    /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
-    /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
-    transport_send_timeout: Duration = Duration::from_secs(10);
-    /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds by
-    /// default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
-    long_polling_poll_timeout: Duration = Duration::from_secs(90);
-    /// Whether a client that asks for it may go on with another WebSocket when it loses its own: nothing is lost then, and
-    /// the hub notices nothing. What it was sent is kept for that until it says that it has it. Off by default.
-    /// (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
-    allow_stateful_reconnects: bool = false;
-    /// How many bytes are kept for a client that may go on with another WebSocket, before who sends to it must wait until
-    /// it says that it has them. 100,000 by default. (C#: `HubOptions.StatefulReconnectBufferSize`)
-    stateful_reconnect_buffer_size: usize = 100_000;
-    /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
-    /// (C#: `WebSocketOptions.CloseTimeout`)
-    web_socket_close_timeout: Duration = Duration::from_secs(5);
-    /// Whether polls, sends and sockets of another user than the one who negotiated are refused. They are by default.
-    identity_binding: IdentityBinding = IdentityBinding::default();
+    hubs {
+        /// Whether clients are told the text of every error, not only of those that are exposed. Off by default: such
+        /// texts can tell more than they should. (C#: `HubOptions.EnableDetailedErrors`)
+        enable_detailed_errors: bool = false;
+        /// The largest message a client may send, in bytes with its framing; `None` is no limit, which lets any client
+        /// fill the memory. 32 KiB by default. (C#: `HubOptions.MaximumReceiveMessageSize`)
+        maximum_receive_message_size: Option<usize> = Some(32 * 1024);
+        /// How many calls of one connection run side by side. 1 by default: calls end in the order in which they came.
+        /// (C#: `HubOptions.MaximumParallelInvocationsPerClient`)
+        maximum_parallel_invocations_per_client: usize = 1;
+        /// How long a client may take for its handshake. 15 seconds by default. (C#: `HubOptions.HandshakeTimeout`)
+        handshake_timeout: Duration = Duration::from_secs(15);
+        /// How often clients are pinged, so that they and every proxy see a living connection; looked at once a second.
+        /// 15 seconds by default: half of what clients wait. (C#: `HubOptions.KeepAliveInterval`)
+        keep_alive_interval: Duration = Duration::from_secs(15);
+        /// How long a client that has pinged once may be silent; looked at once a second. 30 seconds by default: twice
+        /// what clients ping by. (C#: `HubOptions.ClientTimeoutInterval`)
+        client_timeout_interval: Duration = Duration::from_secs(30);
+        /// The formats a client may choose from. All by default. (C#: `HubOptions.SupportedProtocols`)
+        supported_protocols: Vec<Format> = Format::ALL.to_vec();
+        /// How fields of structs and variants of enums are spelled on the wire. As serde has them by default;
+        /// [`Naming::DotNet`] spells them as ASP.NET Core does.
+        naming: Naming = Naming::default();
+        /// How many bytes are kept for a client that may go on with another WebSocket, before who sends to it must wait
+        /// until it says that it has them. 100,000 by default. (C#: `HubOptions.StatefulReconnectBufferSize`)
+        stateful_reconnect_buffer_size: usize = 100_000;
+        /// Whether a client that asks for it may go on with another WebSocket when it loses its own: nothing is lost then,
+        /// and the hub notices nothing. What it was sent is kept for that until it says that it has it. Off by default.
+        /// (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
+        allow_stateful_reconnects: bool = false;
+    }
+    endpoints {
+        /// The transports that clients are offered. All by default. (C#: `HttpConnectionDispatcherOptions.Transports`)
+        transports: Transports = Transports::all();
+        /// The lowest version of the negotiation that is served: 0, the default, or 1, which refuses clients whose
+        /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+        minimum_protocol_version: i32 = 0;
+        /// Whether a connection ends when the token of its user expires, by the clock and without any skew; looked at
+        /// once a second. Its client may come back, with a new one. Off by default. (C#:
+        /// `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
+        close_on_authentication_expiration: bool = false;
+        /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by
+        /// default. (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
+        transport_max_buffer_size: usize = 64 * 1024;
+        /// How many bytes of a client may be unread before the client has to wait: its WebSocket is not read then, its
+        /// requests are not answered. 0 is no limit. 64 KiB by default.
+        /// (C#: `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
+        application_max_buffer_size: usize = 64 * 1024;
+        /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
+        /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
+        transport_send_timeout: Duration = Duration::from_secs(10);
+        /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds
+        /// by default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
+        long_polling_poll_timeout: Duration = Duration::from_secs(90);
+        /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
+        /// (C#: `WebSocketOptions.CloseTimeout`)
+        web_socket_close_timeout: Duration = Duration::from_secs(5);
+        /// Whether polls, sends and sockets of another user than the one who negotiated are refused. They are by
+        /// default.
+        identity_binding: IdentityBinding = IdentityBinding::default();
+    }
 }
 
 impl Settings {
-    /// The options of the hub, those of its transports, or the name of one that must not be zero.
-    pub(super) fn options(&self, server: &Self) -> Result<(HubOptions, TransportOptions), &'static str> {
+    /// The options of a hub, or the name of one that must not be zero.
+    pub(super) fn hub_options(&self, server: &Self) -> Result<HubOptions, &'static str> {
         let all = self.resolve(server);
         if all.maximum_parallel_invocations_per_client == 0 {
             return Err("maximum_parallel_invocations_per_client");
         }
-        if all.transport_send_timeout.is_zero() {
-            return Err("transport_send_timeout");
-        }
-        let hub = HubOptions {
+        Ok(HubOptions {
             enable_detailed_errors: all.enable_detailed_errors,
             maximum_receive_message_size: all.maximum_receive_message_size,
             maximum_parallel_invocations_per_client: all.maximum_parallel_invocations_per_client,
@@ -128,8 +150,16 @@ impl Settings {
             supported_protocols: all.supported_protocols,
             naming: all.naming,
             stateful_reconnect_buffer_size: all.stateful_reconnect_buffer_size,
-        };
-        let transport = TransportOptions {
+        })
+    }
+
+    /// The options of a path, or the name of one that must not be zero.
+    pub(super) fn transport_options(&self, server: &Self) -> Result<TransportOptions, &'static str> {
+        let all = self.resolve(server);
+        if all.transport_send_timeout.is_zero() {
+            return Err("transport_send_timeout");
+        }
+        Ok(TransportOptions {
             transports: all.transports,
             minimum_version: all.minimum_protocol_version,
             allow_stateful_reconnects: all.allow_stateful_reconnects,
@@ -142,7 +172,6 @@ impl Settings {
             poll_timeout: all.long_polling_poll_timeout,
             close_timeout: all.web_socket_close_timeout,
             identity_binding: all.identity_binding,
-        };
-        Ok((hub, transport))
+        })
     }
 }
