@@ -7,6 +7,7 @@ mod lifetime;
 mod options;
 mod origin;
 mod outbound;
+mod raw;
 mod scratch;
 mod service;
 mod session;
@@ -22,6 +23,7 @@ pub use hub::{
 };
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{Arguments, Binary, Format, Naming};
+pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
 pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats};
 #[doc(inline)]
 pub use signalr_macros::{authorize, hub, hub_client};

@@ -21,12 +21,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("connections", &["auth", "future", "origin", "outbound", "tasks"]),
     ("lifetime", &["auth", "future", "origin", "outbound", "protocol"]),
     ("hub", &["auth", "future", "lifetime", "options", "origin", "protocol", "scratch", "tasks"]),
-    // What joins them.
+    // What joins them, and what stands beside it with no hub.
     (
         "session",
         &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "scratch"],
     ),
-    ("service", &["auth", "connections", "future", "hub", "options", "origin", "protocol", "session", "tasks"]),
+    ("raw", &["auth", "connections", "future", "origin", "outbound", "tasks"]),
+    ("service", &["auth", "connections", "future", "hub", "options", "origin", "protocol", "raw", "session", "tasks"]),
 ];
 
 #[test]

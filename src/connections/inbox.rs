@@ -23,8 +23,16 @@ struct State {
     end: Option<End>,
     /// Nobody reads any more: what comes is taken and dropped.
     unread: bool,
+    /// A request has the turn.
+    within_body: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+/// A request that may add its body.
+pub(super) struct Turn<'a> {
+    inbox: &'a Inbox,
+    _guard: tokio::sync::MutexGuard<'a, ()>,
 }
 
 /// The connection takes nothing any more.
@@ -37,8 +45,15 @@ impl Inbox {
     }
 
     /// Waits until all requests before this one have added their bodies.
-    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        let guard = self.turn.lock().await;
+        self.lock().within_body = true;
+        Turn { inbox: self, _guard: guard }
+    }
+
+    /// Whether a request is adding its body; the reader is woken when it has.
+    pub(super) fn is_within_body(&self) -> bool {
+        self.lock().within_body
     }
 
     /// Adds a part of a body, and waits while too much is unread. For who has the turn.
@@ -129,6 +144,14 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.inbox.lock();
+        state.within_body = false;
+        wake(&mut state.reader);
     }
 }
 

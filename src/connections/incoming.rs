@@ -100,4 +100,13 @@ impl Incoming {
             Source::Posts(_) => None,
         }
     }
+
+    /// Whether what was handed over last may end within a character, the rest of which is on its way: in the middle of a
+    /// text message or of a request. The task is woken when a request ends.
+    pub(crate) fn is_within_text(&self) -> bool {
+        match &self.source {
+            Source::WebSocket(reader) => reader.is_within_text(),
+            Source::Posts(entry) => entry.inbox().is_within_body(),
+        }
+    }
 }

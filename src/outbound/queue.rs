@@ -222,6 +222,11 @@ impl Outbound {
         self.wake_all(state);
     }
 
+    /// Whether messages are still taken, not dropped.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().phase == Phase::Open
+    }
+
     /// Whether the transport is gone.
     pub(crate) fn is_broken(&self) -> bool {
         self.lock().phase == Phase::Broken

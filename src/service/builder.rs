@@ -1,7 +1,8 @@
-//! `SignalR::builder()`: what is set before the first path is mapped holds for all, what is set after one is that path's.
+//! `SignalR::builder()`: what is set before the first path holds for all, what is set after a path is that path's.
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::{Server, SignalR};
 use crate::auth::{JwtBearer, Policies, Policy, User};
 use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared, UserId};
+use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
 
 /// Describes a server, from [`SignalR::builder`].
@@ -106,6 +108,37 @@ impl Builder {
     pub fn hub<T: IntoHub>(mut self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
         let target = HubTarget { hub: hub.into_hub(), shared: self.shared::<T::Hub>() };
         EndpointBuilder::new(self, path.into(), target, T::Hub::authorize())
+    }
+
+    /// Maps a handler of raw connections to a path (C#: `MapConnectionHandler<T>(path)`): clients negotiate and connect as
+    /// they do with a hub, and the handler reads and writes bytes of its own meaning. Options that follow are this path's.
+    ///
+    /// The connection lasts as long as the handler runs. When it returns, what it wrote is sent and the transport is
+    /// closed; a WebSocket with 1000 after `Ok`, with 1011 after an error or a panic. When the client leaves or the
+    /// server shuts down, [`RawConnection::read`] ends, and it is for the handler to return.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// use signalr::{RawConnection, SignalR};
+    ///
+    /// async fn count(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ///     let mut total = 0;
+    ///     while let Some(bytes) = connection.read().await {
+    ///         total += bytes.len();
+    ///         connection.write(total.to_string()).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let signalr = SignalR::builder().connections("/count", count).build()?;
+    /// # Ok::<_, signalr::BuildError>(())
+    /// ```
+    pub fn connections<F, R>(self, path: impl Into<String>, handler: F) -> EndpointBuilder<RawConnection>
+    where
+        F: Fn(RawConnection) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        EndpointBuilder::new(self, path.into(), RawHandler::new(handler), Vec::new())
     }
 
     /// Sends to the clients of a hub, before there are any: for the fields of another hub, or for tasks that start

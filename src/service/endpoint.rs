@@ -1,5 +1,6 @@
 //! A path, and what it is mapped to.
 
+use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use super::target::Target;
 use crate::auth::{Authorize, Rules};
 use crate::connections::Endpoint;
 use crate::hub::{Hub, HubContext};
+use crate::raw::RawConnection;
 
 /// A path was just mapped: what follows is set for it alone.
 ///
-/// `T` is what it was mapped to: the type of a hub.
+/// `T` is what it was mapped to: the type of a hub, or [`RawConnection`].
 #[must_use = "call `build`"]
 pub struct EndpointBuilder<T> {
     rest: Builder,
@@ -86,6 +88,15 @@ impl<T> EndpointBuilder<T> {
     /// Maps another hub; see [`Builder::hub`].
     pub fn hub<H: IntoHub>(self, path: impl Into<String>, hub: H) -> EndpointBuilder<H::Hub> {
         self.done().hub(path, hub)
+    }
+
+    /// Maps a handler of raw connections; see [`Builder::connections`].
+    pub fn connections<F, R>(self, path: impl Into<String>, handler: F) -> EndpointBuilder<RawConnection>
+    where
+        F: Fn(RawConnection) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.done().connections(path, handler)
     }
 
     /// Sends to the clients of a hub; see [`Builder::context`].

@@ -29,7 +29,8 @@ use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared};
 use crate::tasks::Tasks;
 
-/// A server of hubs. A cheap clone; when the last one is gone, and the last [`Service`] of it, so are its connections.
+/// A server of hubs, and of connections without one. A cheap clone; when the last one is gone, and the last [`Service`] of
+/// it, so are its connections.
 ///
 /// It belongs to the tokio runtime in which its first client comes, and works as long as that does.
 ///
@@ -111,7 +112,8 @@ impl SignalR {
     }
 
     /// Ends all connections: no new ones are taken (503), every client gets a Close message that allows it to reconnect,
-    /// elsewhere or here when the server is back, and running calls go on until they end or `grace` is over.
+    /// elsewhere or here when the server is back, and running calls go on until they end or `grace` is over. Where there is
+    /// no hub, the reads of a [`RawConnection`](crate::RawConnection) end instead.
     ///
     /// ASP.NET Core cuts WebSockets without a word.
     ///

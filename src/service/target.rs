@@ -1,4 +1,4 @@
-//! What a path is mapped to: the one place where the types of hubs are erased.
+//! What a path is mapped to: the one place where the types of hubs and handlers are erased.
 
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use crate::connections::{Accept, Connection, Served};
 use crate::future::BoxFuture;
 use crate::hub::{Hub, HubCore, MethodTable, Methods, Shared, TableError};
 use crate::options::HubOptions;
+use crate::raw::RawHandler;
 use crate::session;
+use crate::tasks::Tasks;
 
-/// A hub whose type is forgotten.
+/// A hub, or a handler of raw connections, whose type is forgotten.
 pub(super) trait Target: Send {
     /// Makes what the connections of the path are given to.
     fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &Parts<'_>) -> Result<Built, BuildError>;
@@ -83,5 +85,24 @@ struct Hubs<H: Hub>(Arc<HubCore<H>>);
 impl<H: Hub> Accept for Hubs<H> {
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Served> {
         Box::pin(session::run(Arc::clone(&self.0), connection))
+    }
+}
+
+impl Target for RawHandler {
+    fn build(self: Box<Self>, _: &str, _: &Settings, parts: &Parts<'_>) -> Result<Built, BuildError> {
+        let accept = Arc::new(Raw { handler: *self, tasks: parts.tasks.clone() });
+        Ok(Built { accept, wants_authentication: false })
+    }
+}
+
+/// Gives new connections to their handler.
+struct Raw {
+    handler: RawHandler,
+    tasks: Tasks,
+}
+
+impl Accept for Raw {
+    fn accept(&self, connection: Connection) -> BoxFuture<'static, Served> {
+        self.handler.serve(self.tasks.clone(), connection)
     }
 }

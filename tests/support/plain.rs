@@ -21,21 +21,27 @@ pub(crate) struct Plain {
 #[derive(Debug)]
 pub(crate) struct Events {
     pub(crate) socket: TcpStream,
-    arrived: String,
+    arrived: Vec<u8>,
 }
 
 impl Plain {
     /// Negotiates, opens a stream of events or polls once, and shakes hands.
     pub(crate) async fn connect(addr: SocketAddr, path: &str, events: bool) -> Self {
         let target = format!("{path}?id={}", negotiate(addr, path).await);
+        let mut client = Self::open(addr, target, events).await;
+        client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+        assert_eq!(client.next().await, Some(serde_json::json!({})));
+        client
+    }
+
+    /// Opens a stream of events or polls once, without a handshake.
+    pub(crate) async fn open(addr: SocketAddr, target: String, events: bool) -> Self {
         let mut client = Self { addr, events: None, target };
         if events {
             client.events = Some(Events::open(addr, &client.target).await);
         } else {
             assert_eq!(client.poll().await, (200, String::new()));
         }
-        client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
-        assert_eq!(client.next().await, Some(serde_json::json!({})));
         client
     }
 
@@ -67,18 +73,23 @@ impl Plain {
     /// The next hub message that is no ping, of one that comes alone; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
-            let text = match &mut self.events {
-                Some(events) => events.next().await?,
-                None => match self.poll().await {
-                    (200, text) => text,
-                    (204, _) => return None,
-                    other => panic!("{other:?}"),
-                },
-            };
+            let text = self.next_text().await?;
             let message = serde_json::from_str(text.strip_suffix('\u{1e}').unwrap()).unwrap();
             if message != serde_json::json!({ "type": 6 }) {
                 return Some(message);
             }
+        }
+    }
+
+    /// The next event or answer to a poll; `None` at the end.
+    pub(crate) async fn next_text(&mut self) -> Option<String> {
+        match &mut self.events {
+            Some(events) => events.next().await,
+            None => match self.poll().await {
+                (200, text) => Some(text),
+                (204, _) => None,
+                other => panic!("{other:?}"),
+            },
         }
     }
 }
@@ -88,7 +99,7 @@ impl Events {
         let mut socket = within(TcpStream::connect(addr)).await.unwrap();
         let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n");
         within(socket.write_all(request.as_bytes())).await.unwrap();
-        let mut events = Self { socket, arrived: String::new() };
+        let mut events = Self { socket, arrived: Vec::new() };
         let head = events.until("\r\n\r\n").await.unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         // The comment that opens it, a chunk of its own.
@@ -98,7 +109,7 @@ impl Events {
 
     /// The data of the next event; `None` once the stream has ended in order.
     pub(crate) async fn next(&mut self) -> Option<String> {
-        let mut event = String::new();
+        let mut event = Vec::new();
         loop {
             let length = self.until("\r\n").await?;
             let length = usize::from_str_radix(&length, 16).unwrap();
@@ -109,10 +120,11 @@ impl Events {
             while self.arrived.len() < length + 2 {
                 assert!(self.read().await, "cut within a chunk");
             }
-            event.push_str(&self.arrived[..length]);
-            self.arrived.drain(..length + 2);
-            if let Some(data) = event.strip_suffix("\r\n\r\n") {
-                return Some(data.strip_prefix("data: ").unwrap().to_owned());
+            event.extend(self.arrived.drain(..length));
+            self.arrived.drain(..2);
+            if let Some(data) = event.strip_suffix(b"\r\n\r\n") {
+                let data = data.strip_prefix(b"data: ").unwrap();
+                return Some(String::from_utf8(data.to_owned()).unwrap());
             }
         }
     }
@@ -120,10 +132,10 @@ impl Events {
     /// What comes before `end`, which is dropped; `None` if the socket is closed before that.
     async fn until(&mut self, end: &str) -> Option<String> {
         loop {
-            if let Some(at) = self.arrived.find(end) {
-                let before = self.arrived[..at].to_owned();
-                self.arrived.drain(..at + end.len());
-                return Some(before);
+            if let Some(at) = self.arrived.windows(end.len()).position(|window| window == end.as_bytes()) {
+                let before = self.arrived.drain(..at).collect();
+                self.arrived.drain(..end.len());
+                return Some(String::from_utf8(before).unwrap());
             }
             if !self.read().await {
                 return None;
@@ -132,10 +144,7 @@ impl Events {
     }
 
     async fn read(&mut self) -> bool {
-        let mut buffer = vec![0; 16 * 1024];
-        let read = within(self.socket.read(&mut buffer)).await.unwrap_or(0);
-        self.arrived.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
-        read > 0
+        within(self.socket.read_buf(&mut self.arrived)).await.unwrap_or(0) > 0
     }
 }
 

@@ -98,6 +98,11 @@ impl Decoder {
         }
     }
 
+    /// Whether a text message has begun and not ended.
+    pub(crate) fn is_within_text(&self) -> bool {
+        self.message == Message::Text
+    }
+
     /// Takes a header, or the part of it that is there: `false` then.
     fn begin_frame(&mut self, input: &mut &mut [u8]) -> Result<bool, CloseCode> {
         if input.is_empty() {

@@ -94,6 +94,11 @@ impl Reader {
         read
     }
 
+    /// Whether a text message has begun and not ended.
+    pub(crate) fn is_within_text(&self) -> bool {
+        self.decoder.is_within_text()
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], take: Take<'_>) -> Poll<Read> {
         let mut space = ReadBuf::new(buffer);
         let read = match &mut self.source {

@@ -1,0 +1,35 @@
+//! What if there is no hub? Bytes in, bytes out, over every transport that a client may find.
+//!
+//! `cargo run --example raw_echo`, then in the console of a browser:
+//!
+//! ```js
+//! const socket = new WebSocket('ws://127.0.0.1:5000/echo');
+//! socket.onmessage = ({ data }) => console.log(data);
+//! socket.onopen = () => socket.send('Hello!');
+//! ```
+
+use std::error::Error;
+use std::time::Duration;
+
+use signalr::{RawConnection, SignalR};
+use tokio::net::TcpListener;
+
+/// Sends back whatever comes, until the client leaves.
+async fn echo(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some(bytes) = connection.read().await {
+        connection.write(bytes).await?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let signalr = SignalR::builder().connections("/echo", echo).build()?;
+
+    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    tokio::spawn(signalr.clone().serve(listener));
+
+    tokio::signal::ctrl_c().await?;
+    signalr.shutdown(Duration::from_secs(5)).await;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The shared half of a raw connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::error::RawWriteError;
+use super::inbox::{Inbox, RawEnd};
+use crate::auth::User;
+use crate::connections::Watched;
+use crate::origin::{ConnectionId, RequestInfo, TransportType};
+use crate::outbound::{Frame, HEADROOM, Outbound};
+
+/// What the connection's task, its handler and everyone whom that gave a writer share.
+pub(super) struct Handle {
+    pub(super) id: ConnectionId,
+    pub(super) transport: TransportType,
+    pub(super) user: User,
+    pub(super) request: Arc<RequestInfo>,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) inbox: Inbox,
+    binary: AtomicBool,
+    /// Nobody can read or write any more.
+    released: AtomicBool,
+    aborted: CancellationToken,
+}
+
+impl Handle {
+    pub(super) fn new(
+        id: ConnectionId,
+        transport: TransportType,
+        user: User,
+        request: Arc<RequestInfo>,
+        outbound: Arc<Outbound>,
+        read_ahead: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            transport,
+            user,
+            request,
+            outbound,
+            inbox: Inbox::new(read_ahead),
+            binary: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            aborted: CancellationToken::new(),
+        })
+    }
+
+    /// Ends the reading and tells whoever waits for it; unless the end was only asked for, the writing ends as well.
+    /// What was written is still sent.
+    pub(super) fn end(&self, end: RawEnd) {
+        if self.inbox.end(end) {
+            self.aborted.cancel();
+        }
+        if end != RawEnd::Requested && self.outbound.is_open() {
+            self.outbound.abort();
+        }
+    }
+
+    /// Cuts the connection (`aspnet: HttpConnectionContext.Abort`).
+    pub(super) fn abort(&self) {
+        self.end(RawEnd::Aborted);
+        self.outbound.break_off();
+    }
+
+    pub(super) async fn aborted(&self) {
+        self.aborted.cancelled().await;
+    }
+
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Release);
+        self.outbound.wake_owner();
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_binary(&self) {
+        self.binary.store(true, Ordering::Release);
+    }
+
+    pub(super) async fn write(&self, frame: &Frame) -> Result<(), RawWriteError> {
+        // Who finds room again and again lets others run all the same.
+        tokio::task::coop::consume_budget().await;
+        self.outbound.push(frame).await;
+        if self.outbound.is_open() { Ok(()) } else { Err(RawWriteError::Ended) }
+    }
+
+    /// One message of the transport.
+    pub(super) fn frame(&self, bytes: &[u8]) -> Result<Frame, RawWriteError> {
+        // Events carry text alone, whatever the handler says.
+        let binary = self.binary.load(Ordering::Acquire) && self.transport != TransportType::ServerSentEvents;
+        if !binary && std::str::from_utf8(bytes).is_err() {
+            return Err(RawWriteError::NotText);
+        }
+        let mut buffer = Vec::with_capacity(HEADROOM + bytes.len());
+        buffer.resize(HEADROOM, 0);
+        buffer.extend_from_slice(bytes);
+        Ok(Frame::message(buffer, binary))
+    }
+}
+
+impl Watched for Handle {
+    /// Raw connections have neither pings nor timeouts of their own.
+    fn beat(&self, _: Instant) {}
+
+    fn leave(&self) {
+        self.end(RawEnd::Requested);
+    }
+}

@@ -1,0 +1,271 @@
+//! What has arrived on a connection and is not read yet.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+/// Why no more is read from a [`RawConnection`](crate::RawConnection).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RawEnd {
+    /// The client said goodbye in the transport's own way.
+    Closed,
+    /// The client vanished, or read too slowly and was cut.
+    Lost,
+    /// The client broke the rules of the transport.
+    Broken,
+    /// This side ended it: by [`abort`](crate::RawConnection::abort), or as its handler returned.
+    Aborted,
+    /// The connection is to end, for the server goes away or the client's token has expired; the handler returns when
+    /// it has written what it has to. (C#: `ConnectionClosedRequested`)
+    Requested,
+}
+
+/// A pipe from the task that reads the transport to whoever reads the connection, bounded in bytes.
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// So many bytes at the end begin a character, and wait for the rest of it.
+    cut: usize,
+    end: Option<RawEnd>,
+    /// Nobody will ever read: what arrives is dropped.
+    unread: bool,
+    reader: Option<Waker>,
+    filler: Option<Waker>,
+}
+
+impl Inbox {
+    /// `limit` is how much may be unread before no more is filled in.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), limit }
+    }
+
+    /// Takes what there is; `None` when that was all.
+    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.lock();
+        let whole = state.bytes.len() - state.cut;
+        if whole > 0 {
+            let rest = state.bytes.split_off(whole);
+            let bytes = mem::replace(&mut state.bytes, rest);
+            let filler = state.filler.take();
+            drop(state);
+            wake(filler);
+            return Poll::Ready(Some(bytes.into()));
+        }
+        if state.end.is_some() {
+            return Poll::Ready(None);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when more may be filled in. After the end all of it is dropped.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.end.is_some() || state.bytes.len() < self.limit {
+            return Poll::Ready(());
+        }
+        state.filler = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Adds a piece of what arrived; [`filled`](Self::filled) follows the last one.
+    pub(super) fn fill(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        if state.end.is_none() && !state.unread {
+            state.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Lets the reader see what was filled in. Where the rest of a text is on its way, a character that is not whole
+    /// waits for it.
+    pub(super) fn filled(&self, within_text: bool) {
+        let mut state = self.lock();
+        state.cut = if within_text && state.end.is_none() { cut_of(&state.bytes) } else { 0 };
+        let reader = if state.bytes.len() > state.cut { state.reader.take() } else { None };
+        drop(state);
+        wake(reader);
+    }
+
+    /// The reader gets no more than there is. Says whether this is the first reason for it, which counts.
+    pub(super) fn end(&self, end: RawEnd) -> bool {
+        let mut state = self.lock();
+        let first = state.end.is_none();
+        state.end.get_or_insert(end);
+        state.cut = 0;
+        let readers = [state.reader.take(), state.filler.take()];
+        drop(state);
+        readers.into_iter().for_each(wake);
+        first
+    }
+
+    pub(super) fn ended(&self) -> Option<RawEnd> {
+        self.lock().end
+    }
+
+    /// Drops what there is and what still arrives.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.unread = true;
+        state.cut = 0;
+        state.bytes = Vec::new();
+        let filler = state.filler.take();
+        drop(state);
+        wake(filler);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many bytes at the end begin a character and are not all of it.
+fn cut_of(bytes: &[u8]) -> usize {
+    let is_beginning = |length: &usize| {
+        let character = str::from_utf8(&bytes[bytes.len() - length..]);
+        character.is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (1..=bytes.len().min(3)).find(is_beginning).unwrap_or(0)
+}
+
+/// Outside the lock: it may run anybody's code.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    const LIMIT: usize = 1024;
+
+    fn inbox() -> Inbox {
+        Inbox::new(LIMIT)
+    }
+
+    fn take(inbox: &Inbox) -> Poll<Option<Bytes>> {
+        inbox.poll_take(&Context::from_waker(Waker::noop()))
+    }
+
+    fn some(bytes: &'static [u8]) -> Poll<Option<Bytes>> {
+        Poll::Ready(Some(Bytes::from_static(bytes)))
+    }
+
+    #[test]
+    fn what_arrived_is_taken_together_and_the_reader_is_woken_for_it() {
+        let inbox = inbox();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        assert!(inbox.poll_take(&Context::from_waker(&waker)).is_pending());
+        inbox.fill(b"ab");
+        inbox.fill(b"c");
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+        inbox.filled(false);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(take(&inbox), some(b"abc"));
+        assert!(take(&inbox).is_pending());
+    }
+
+    #[test]
+    fn what_arrived_before_the_end_is_still_read() {
+        let inbox = inbox();
+        inbox.fill(b"last");
+        assert!(inbox.end(RawEnd::Closed));
+        assert!(!inbox.end(RawEnd::Lost));
+        inbox.fill(b"too late");
+        inbox.filled(true);
+        assert_eq!(take(&inbox), some(b"last"));
+        assert_eq!(take(&inbox), Poll::Ready(None));
+        assert_eq!(inbox.ended(), Some(RawEnd::Closed));
+    }
+
+    #[test]
+    fn a_character_waits_for_its_rest_while_that_is_on_its_way() {
+        let inbox = inbox();
+        inbox.fill(b"a\xe2\x82");
+        inbox.filled(true);
+        assert_eq!(take(&inbox), some(b"a"));
+        assert!(take(&inbox).is_pending());
+        inbox.fill(b"\xacb\xc3");
+        inbox.filled(true);
+        assert_eq!(take(&inbox), some("€b".as_bytes()));
+        inbox.filled(false);
+        assert_eq!(take(&inbox), some(b"\xc3"));
+        inbox.fill(b"\xf0\x9f\x98");
+        inbox.filled(true);
+        assert!(take(&inbox).is_pending());
+        inbox.end(RawEnd::Lost);
+        assert_eq!(take(&inbox), some(b"\xf0\x9f\x98"));
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_character_is_cut() {
+        for (bytes, cut) in [
+            (&b""[..], 0),
+            (b"a", 0),
+            (b"\xc3", 1),
+            (b"\xc3\xa9", 0),
+            (b"\xe2\x82", 2),
+            ("a€".as_bytes(), 0),
+            (b"a\xf0\x9f\x98", 3),
+            ("😀".as_bytes(), 0),
+            (b"\x82", 0),
+            (b"\x82\x82\x82", 0),
+            (b"\xff", 0),
+            (b"\xe2(", 0),
+        ] {
+            assert_eq!(cut_of(bytes), cut, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_full_inbox_has_room_when_it_is_read() {
+        let inbox = inbox();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let cx = Context::from_waker(&waker);
+        inbox.fill(&[0; LIMIT - 1]);
+        inbox.filled(false);
+        assert!(inbox.poll_room(&cx).is_ready());
+        inbox.fill(&[0; 2]);
+        inbox.filled(false);
+        assert!(inbox.poll_room(&cx).is_pending());
+        assert!(take(&inbox).is_ready());
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(inbox.poll_room(&cx).is_ready());
+    }
+
+    #[test]
+    fn nothing_is_kept_that_nobody_will_read() {
+        let inbox = inbox();
+        inbox.fill(&[0; LIMIT]);
+        inbox.filled(true);
+        inbox.abandon();
+        inbox.fill(&[0; LIMIT]);
+        inbox.filled(true);
+        assert!(inbox.poll_room(&Context::from_waker(Waker::noop())).is_ready());
+        assert!(take(&inbox).is_pending());
+    }
+}

@@ -1,0 +1,172 @@
+//! The task of a raw connection: runs the handler, reads ahead of it, writes behind it.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::connection::RawConnection;
+use super::handle::Handle;
+use super::inbox::RawEnd;
+use crate::connections::{self, Connection, Incoming, Read, Served, Watched};
+use crate::future::BoxFuture;
+use crate::tasks::Tasks;
+
+/// What a path of raw connections is mapped to.
+pub(crate) struct RawHandler {
+    run: Box<dyn Fn(RawConnection) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>,
+}
+
+/// Why a handler failed.
+struct Failure(Box<dyn Error + Send + Sync>);
+
+impl RawHandler {
+    pub(crate) fn new<F, R>(handler: F) -> Self
+    where
+        F: Fn(RawConnection) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let run = move |connection| -> BoxFuture<'static, _> {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move { handler(connection).await.map_err(Failure) })
+        };
+        Self { run: Box::new(run) }
+    }
+
+    /// Serves one connection to its end. `tasks` takes a handler that goes on when its connection is dropped.
+    pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Served> {
+        let Connection { id, transport, user, request, incoming, outbound, entry } = connection;
+        let handle = Handle::new(id, transport, user, request, outbound, entry.read_ahead());
+        let watched: Arc<dyn Watched> = Arc::clone(&handle) as _;
+        entry.watch(Arc::downgrade(&watched));
+        let running = (self.run)(RawConnection::new(&handle));
+        Box::pin(async move {
+            tracing::debug!(target: "signalr::connection", connection = %id, "connected");
+            let ending = Ending(handle);
+            let mut task = ConnectionTask { handle: &ending.0, incoming, input_ended: false, running };
+            let end = poll_fn(|cx| task.poll(cx)).await;
+            let ConnectionTask { incoming, running, .. } = task;
+            let faulted = match end {
+                End::Returned(outcome) => settle(&ending.0, outcome),
+                End::Dropped => {
+                    tasks.spawn(finish(Arc::clone(&ending.0), running));
+                    false
+                }
+            };
+            tracing::debug!(target: "signalr::connection", connection = %id, "disconnected");
+            Served { incoming, faulted }
+        })
+    }
+}
+
+/// The private half of a connection: what its task alone touches.
+struct ConnectionTask<'a> {
+    handle: &'a Handle,
+    incoming: Incoming,
+    input_ended: bool,
+    running: BoxFuture<'static, Result<(), Failure>>,
+}
+
+/// Why the task has done its work.
+enum End {
+    Returned(Result<(), Failure>),
+    /// The handler goes on without its connection.
+    Dropped,
+}
+
+impl ConnectionTask<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let outbound = &self.handle.outbound;
+        if !outbound.begin(cx) {
+            self.handle.end(RawEnd::Lost);
+        }
+        let end = self.work(cx);
+        outbound.end(cx);
+        end
+    }
+
+    fn work(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            // The transport first: a handler that never waits would leave it nothing of the task's budget.
+            self.handle.outbound.checkpoint(cx);
+            let something_came = self.read(cx);
+            if let Poll::Ready(outcome) = poll_caught(&mut self.running, cx) {
+                return Poll::Ready(End::Returned(outcome));
+            }
+            if self.handle.is_released() {
+                return Poll::Ready(End::Dropped);
+            }
+            if !something_came {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads also while the handler does not, so that the transport's own pings and goodbyes are answered at once.
+    /// `false`: nothing can be read now.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let inbox = &self.handle.inbox;
+        if self.input_ended || inbox.poll_room(cx).is_pending() {
+            return false;
+        }
+        let read = self.incoming.poll_read(cx, &mut |_, bytes| inbox.fill(bytes));
+        if let Poll::Ready(Read::End(end)) = read {
+            self.input_ended = true;
+            self.handle.end(end.into());
+        } else {
+            // Also where nothing came: what it waited for may be over.
+            inbox.filled(self.incoming.is_within_text());
+        }
+        read.is_ready()
+    }
+}
+
+impl From<connections::End> for RawEnd {
+    fn from(end: connections::End) -> Self {
+        match end {
+            connections::End::Closed => Self::Closed,
+            connections::End::Lost => Self::Lost,
+            connections::End::Broken => Self::Broken,
+        }
+    }
+}
+
+/// Tells everybody who still holds the connection that it has ended, also when its task is cut.
+struct Ending(Arc<Handle>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(RawEnd::Aborted);
+    }
+}
+
+/// Runs a handler to its end whose connection is gone.
+async fn finish(handle: Arc<Handle>, mut running: BoxFuture<'static, Result<(), Failure>>) {
+    let outcome = poll_fn(|cx| poll_caught(&mut running, cx)).await;
+    settle(&handle, outcome);
+}
+
+/// Logs how a handler ended, and says whether it failed.
+fn settle(handle: &Handle, outcome: Result<(), Failure>) -> bool {
+    let Err(Failure(error)) = outcome else { return false };
+    let (connection, ended) = (handle.id, handle.inbox.ended());
+    let failed = ended.is_none_or(|end| end == RawEnd::Requested);
+    if failed {
+        tracing::error!(target: "signalr::connection", %connection, %error, "the handler failed");
+    } else {
+        // Most likely because of that end.
+        tracing::debug!(target: "signalr::connection", %connection, %error, ?ended, "the handler failed");
+    }
+    failed
+}
+
+/// A panic ends this connection alone; its own message is on standard error already, by the panic hook.
+fn poll_caught(
+    running: &mut BoxFuture<'static, Result<(), Failure>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Failure>> {
+    catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)))
+        .unwrap_or_else(|_| Poll::Ready(Err(Failure("the handler panicked".into()))))
+}
