@@ -16,7 +16,7 @@ mod tasks;
 pub mod auth;
 pub mod protocol;
 
-pub use connections::Body;
+pub use connections::{Body, Redirect};
 pub use hub::{
     AnyClient, Caller, Clients, DisconnectReason, Expose, Groups, Hub, HubClient, HubContext, HubError, HubResult,
     Invocation, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
@@ -24,7 +24,9 @@ pub use hub::{
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{Arguments, Binary, Format, Naming};
 pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
-pub use service::{BuildError, Builder, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats};
+pub use service::{
+    BuildError, Builder, Cors, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats,
+};
 #[doc(inline)]
 pub use signalr_macros::{authorize, hub, hub_client};
 

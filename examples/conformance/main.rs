@@ -15,7 +15,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken};
-use signalr::{SignalR, Transports};
+use signalr::{Cors, SignalR, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
@@ -48,6 +48,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .policy("DoctorsOnly", Policy::require_role("Doctor"))
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
         .policy("SameDepartment", Policy::require_claim("department", ["icu", "er"]))
+        .cors(Cors::origins(["http://app.test"]).allow_any_method())
         .naming(signalr::Naming::DotNet)
         .identity_binding(IdentityBinding::WarnOnly)
         .hub("/conformance", ConformanceHub)

@@ -45,8 +45,8 @@ pub enum Verdict {
 }
 
 /// What a server may lack to be given time.
-const REASONS: [&str; 9] =
-    ["client results", "cors", "expiry", "long polling", "sse", "stateful reconnect", "streams", "uploads", "values"];
+const REASONS: [&str; 8] =
+    ["client results", "expiry", "long polling", "sse", "stateful reconnect", "streams", "uploads", "values"];
 
 impl Pending {
     /// Reads the list. Empty lines and lines that begin with `#` say nothing.

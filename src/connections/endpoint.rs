@@ -12,7 +12,9 @@ use http::{Method, Response, StatusCode};
 use super::entry::{Entry, Limits};
 use super::incoming::Incoming;
 use super::negotiate::{Negotiation, Offer, negotiate};
+use super::redirect::Redirector;
 use super::table::Table;
+use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
 use crate::auth::{IdentityBinding, User};
 use crate::future::BoxFuture;
@@ -29,6 +31,9 @@ pub(crate) struct TransportOptions {
     pub(crate) poll_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) identity_binding: IdentityBinding,
+    pub(crate) allowed_origins: AllowedOrigins,
+    pub(crate) sub_protocol: Option<SubProtocolSelector>,
+    pub(crate) redirector: Option<Redirector>,
 }
 
 /// One request to an endpoint, authenticated and authorized.
@@ -60,6 +65,11 @@ impl Endpoint {
         Self { index, options, table, accept }
     }
 
+    /// Whether no request of this page's gets here: it asks for a WebSocket, at whatever path, and may not have one.
+    pub(crate) fn refuses_origin(&self, request: &Parts) -> bool {
+        self.options.allowed_origins.refuse(request)
+    }
+
     /// `POST {path}/negotiate` (`aspnet: HttpConnectionDispatcher.ExecuteNegotiateAsync`).
     pub(crate) fn negotiate(&self, exchange: &Exchange) -> Response<Body> {
         if exchange.parts.method != Method::POST {
@@ -77,6 +87,9 @@ impl Endpoint {
         let ids = match &negotiation {
             Negotiation::Refused(_) => None,
             Negotiation::Accepted { version, stateful_reconnect } => {
+                if let Some(body) = self.redirect(exchange, *version) {
+                    return json(body);
+                }
                 let id = ConnectionId::random();
                 let token = if *version > 0 { ConnectionToken::random() } else { ConnectionToken::from_id(id) };
                 self.reserve((id, token), exchange, *stateful_reconnect);
@@ -84,6 +97,14 @@ impl Endpoint {
             }
         };
         json(negotiation.response_body(ids, offer.transports))
+    }
+
+    /// The answer that sends the client elsewhere, if the application wants that.
+    fn redirect(&self, exchange: &Exchange, version: i32) -> Option<Bytes> {
+        let redirector = self.options.redirector.as_ref()?;
+        let redirect = redirector.redirect(&exchange.info(), &exchange.user)?;
+        tracing::debug!(target: "signalr::connection", ?redirect, "sent elsewhere");
+        Some(redirect.response_body(version))
     }
 
     /// Everything at the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).
@@ -210,12 +231,17 @@ impl Endpoint {
 }
 
 impl Exchange {
+    /// What applications see of the request.
+    pub(super) fn info(&self) -> RequestInfo {
+        RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr)
+    }
+
     /// A connection that gets its bytes by POST, opened by this request.
     pub(super) fn into_connection(self, transport: TransportType, entry: &Arc<Entry>) -> Connection {
         Connection {
             id: entry.id,
             transport,
-            request: Arc::new(RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr)),
+            request: Arc::new(self.info()),
             user: self.user,
             incoming: Incoming::posts(Arc::clone(entry)),
             outbound: Arc::clone(&entry.outbound),

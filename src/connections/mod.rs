@@ -10,6 +10,7 @@ mod inbox;
 mod incoming;
 mod long_polling;
 mod negotiate;
+mod redirect;
 mod send;
 mod sse;
 mod table;
@@ -19,7 +20,10 @@ pub use body::Body;
 pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, is_stream};
 pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};
+pub use redirect::Redirect;
+pub(crate) use redirect::Redirector;
 pub(crate) use table::Table;
+pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 
 use std::sync::Arc;
 

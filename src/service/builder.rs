@@ -152,7 +152,7 @@ impl Builder {
     /// # Errors
     ///
     /// Whatever could only fail later: an unknown policy, two endpoints at one path, two methods of one name, rules without
-    /// authentication.
+    /// authentication, a CORS policy that browsers refuse.
     pub fn build(self) -> Result<SignalR, BuildError> {
         if let Some(authentication) = &self.authentication {
             authentication.validate()?;
@@ -169,7 +169,7 @@ impl Builder {
             table: &table,
             tasks: &tasks,
         };
-        let mut router = Router::new(self.authentication, self.peer_addr);
+        let mut router = Router::new(self.authentication, self.peer_addr, self.settings.cors()?);
         for (index, endpoint) in self.endpoints.into_iter().enumerate() {
             router.add(endpoint.build(index, &parts)?)?;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::SignalR;
 use super::builder::{Builder, Parts};
+use super::cors::CorsPolicy;
 use super::error::BuildError;
 use super::settings::Settings;
 use super::target::Target;
@@ -37,6 +38,7 @@ pub(super) struct MappedEndpoint {
 pub(super) struct BuiltEndpoint {
     pub(super) path: String,
     pub(super) rules: Rules,
+    pub(super) cors: Option<CorsPolicy>,
     pub(super) connections: Arc<Endpoint>,
 }
 
@@ -123,10 +125,7 @@ impl MappedEndpoint {
     /// `index` tells the endpoints of a server apart.
     pub(super) fn build(self, index: usize, parts: &Parts<'_>) -> Result<BuiltEndpoint, BuildError> {
         let Self { path, target, authorize, settings } = self;
-        let options = match settings.transport_options(parts.settings) {
-            Ok(options) => options,
-            Err(option) => return Err(BuildError::Zero { path, option }),
-        };
+        let (options, cors) = settings.endpoint_options(parts.settings, &path)?;
         let rules = match parts.policies.endpoint_rules(&authorize) {
             Ok(rules) => rules,
             Err(source) => return Err(BuildError::Rule { path, source }),
@@ -136,7 +135,7 @@ impl MappedEndpoint {
             return Err(BuildError::NoAuthentication(path));
         }
         let connections = Arc::new(Endpoint::new(index, options, Arc::clone(parts.table), target.accept));
-        Ok(BuiltEndpoint { path, rules, connections })
+        Ok(BuiltEndpoint { path, rules, cors, connections })
     }
 }
 

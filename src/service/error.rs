@@ -40,6 +40,15 @@ pub enum BuildError {
     /// The policies contradict each other, or one asks for nothing that anybody could have.
     #[error("the policies cannot be used")]
     Policies(#[from] auth::PolicyError),
+    /// A CORS policy lets the pages of any origin use the credentials of their users, which browsers refuse.
+    #[error("a CORS policy cannot allow any origin together with credentials")]
+    AnyOriginWithCredentials,
+    /// No browser could tell this origin.
+    #[error("`{0}` is no origin: it is a scheme, a host and perhaps a port, such as `https://app.test:8443`")]
+    InvalidOrigin(String),
+    /// A CORS policy names what can be neither method nor header.
+    #[error("`{0}` is no name of a method or header")]
+    InvalidCors(String),
     /// An option has a value that makes no sense.
     #[error("endpoint at `{path}`: `{option}` must not be zero")]
     Zero {

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::Server;
 use super::builder::PeerAddrOf;
+use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
@@ -40,6 +42,8 @@ pub struct PeerAddr(pub SocketAddr);
 pub struct ResponseFuture {
     /// `None` once it was answered.
     answer: Option<Answer>,
+    /// What CORS adds to the answer.
+    cors: HeaderMap,
 }
 
 /// The endpoints of a server by their paths.
@@ -47,7 +51,15 @@ pub(super) struct Router {
     authentication: Option<JwtBearer>,
     peer_addr: PeerAddrOf,
     routes: HashMap<String, (Part, usize)>,
-    endpoints: Vec<(Rules, Arc<Endpoint>)>,
+    endpoints: Vec<Route>,
+    /// For requests that are no endpoint's.
+    cors: Option<CorsPolicy>,
+}
+
+struct Route {
+    rules: Rules,
+    cors: Option<CorsPolicy>,
+    endpoint: Arc<Endpoint>,
 }
 
 #[derive(Clone, Copy)]
@@ -67,22 +79,30 @@ impl Service {
         B::Data: Send,
     {
         let (parts, body) = request.into_parts();
-        ResponseFuture { answer: Some(self.server.router.respond(parts, body)) }
+        // Policies, redirects and the like are the application's, and its panics must not reach the host.
+        catch_unwind(AssertUnwindSafe(|| self.server.router.respond(parts, body)))
+            .unwrap_or_else(|_| ResponseFuture::new(Answer::Now(status(StatusCode::INTERNAL_SERVER_ERROR))))
+    }
+}
+
+impl ResponseFuture {
+    fn new(answer: Answer) -> Self {
+        Self { answer: Some(answer), cors: HeaderMap::new() }
     }
 }
 
 impl Router {
-    pub(super) fn new(authentication: Option<JwtBearer>, peer_addr: PeerAddrOf) -> Self {
-        Self { authentication, peer_addr, routes: HashMap::new(), endpoints: Vec::new() }
+    pub(super) fn new(authentication: Option<JwtBearer>, peer_addr: PeerAddrOf, cors: Option<CorsPolicy>) -> Self {
+        Self { authentication, peer_addr, routes: HashMap::new(), endpoints: Vec::new(), cors }
     }
 
     pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
-        let BuiltEndpoint { path, rules, connections } = endpoint;
+        let BuiltEndpoint { path, rules, cors, connections: endpoint } = endpoint;
         if !path.starts_with('/') || path.contains(['?', '#', '%']) {
             return Err(BuildError::InvalidPath(path));
         }
         let index = self.endpoints.len();
-        self.endpoints.push((rules, connections));
+        self.endpoints.push(Route { rules, cors, endpoint });
         let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
         for (route, part) in [(format!("{base}/negotiate"), Part::Negotiate), (base, Part::Execute)] {
             if self.routes.insert(route, (part, index)).is_some() {
@@ -92,21 +112,39 @@ impl Router {
         Ok(())
     }
 
-    fn respond<B>(&self, parts: Parts, body: B) -> Answer
+    fn respond<B>(&self, parts: Parts, body: B) -> ResponseFuture
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        let Some((part, index)) = canonical(parts.uri.path()).and_then(|path| self.routes.get(&path)) else {
-            return Answer::Now(status(StatusCode::NOT_FOUND));
+        let found = canonical(parts.uri.path()).and_then(|path| self.routes.get(&path));
+        let found = found.map(|(part, index)| (*part, &self.endpoints[*index]));
+        let policy = found.map_or(&self.cors, |(_, route)| &route.cors).as_ref();
+        if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
+            return ResponseFuture::new(Answer::Now(preflight));
+        }
+        let cors = policy.map(|policy| policy.headers(&parts.headers)).unwrap_or_default();
+        let answer = match found {
+            Some((part, route)) => self.answer(part, route, parts, body),
+            None => Answer::Now(status(StatusCode::NOT_FOUND)),
         };
-        let (rules, endpoint) = &self.endpoints[*index];
+        ResponseFuture { cors, ..ResponseFuture::new(answer) }
+    }
+
+    fn answer<B>(&self, part: Part, Route { rules, endpoint, .. }: &Route, parts: Parts, body: B) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
         let authentication = self.authenticate(&parts);
         let user = authentication.user();
         match rules.decide(&user) {
             Decision::Allow => {}
             Decision::Challenge => return Answer::Now(self.challenge(&authentication)),
             Decision::Forbid => return Answer::Now(status(StatusCode::FORBIDDEN)),
+        }
+        if endpoint.refuses_origin(&parts) {
+            return Answer::Now(status(StatusCode::FORBIDDEN));
         }
         let exchange = Exchange {
             query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
@@ -182,7 +220,7 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match self.answer.take().expect("it is polled to its end once") {
+        let mut response = match self.answer.take().expect("it is polled to its end once") {
             Answer::Now(response) => response,
             Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
                 Poll::Ready(response) => response,
@@ -192,6 +230,7 @@ impl Future for ResponseFuture {
                 }
             },
         };
+        response.headers_mut().extend(std::mem::take(&mut self.cors));
         Poll::Ready(Ok(response))
     }
 }

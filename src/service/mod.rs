@@ -1,6 +1,7 @@
 //! The outermost layer: the server, its builder, and the HTTP service that a host mounts.
 
 mod builder;
+mod cors;
 mod endpoint;
 mod error;
 mod http;
@@ -12,6 +13,7 @@ mod target;
 
 pub use self::http::{PeerAddr, ResponseFuture, Service};
 pub use builder::Builder;
+pub use cors::Cors;
 pub use endpoint::{EndpointBuilder, IntoHub};
 pub use error::BuildError;
 pub use stats::Stats;

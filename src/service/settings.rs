@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use super::builder::Builder;
+use super::cors::{Cors, CorsPolicy};
 use super::endpoint::EndpointBuilder;
-use crate::auth::IdentityBinding;
-use crate::connections::{Limits, TransportOptions};
+use super::error::BuildError;
+use crate::auth::{IdentityBinding, User};
+use crate::connections::{AllowedOrigins, Limits, Redirect, Redirector, SubProtocolSelector, TransportOptions};
 use crate::hub::Hub;
 use crate::options::HubOptions;
-use crate::origin::Transports;
+use crate::origin::{RequestInfo, Transports};
 use crate::protocol::{Format, Naming};
 
 macro_rules! settings {
     (
         hubs { $($(#[$hub_doc:meta])* $hub_name:ident: $hub_type:ty = $hub_default:expr;)* }
         endpoints { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)* }
+        made { $($(#[$made_doc:meta])* $made:ident($given:ident: $given_type:ty): $made_type:ty = $make:expr;)* }
     ) => {
         /// Every option, set or not.
         #[derive(Clone, Debug, Default)]
         pub(super) struct Settings {
             $($name: Option<$type>,)*
             $($hub_name: Option<$hub_type>,)*
+            $($made: Option<$made_type>,)*
         }
 
         impl Settings {
@@ -30,6 +34,7 @@ macro_rules! settings {
                 Resolved {
                     $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)*
                     $($hub_name: own.$hub_name.or(server.$hub_name).unwrap_or_else(|| $hub_default),)*
+                    $($made: own.$made.or(server.$made),)*
                 }
             }
         }
@@ -37,6 +42,7 @@ macro_rules! settings {
         struct Resolved {
             $($name: $type,)*
             $($hub_name: $hub_type,)*
+            $($made: Option<$made_type>,)*
         }
 
         /// Options for all endpoints; what one sets itself comes first.
@@ -49,12 +55,22 @@ macro_rules! settings {
                 self.settings.$hub_name = Some(value);
                 self
             })*
+
+            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
+                self.settings.$made = Some($make);
+                self
+            })*
         }
 
         /// Options of this path, whatever it is mapped to.
         impl<T> EndpointBuilder<T> {
             $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.endpoint.settings.$name = Some(value);
+                self
+            })*
+
+            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
+                self.endpoint.settings.$made = Some($make);
                 self
             })*
         }
@@ -131,6 +147,42 @@ settings! {
         /// default.
         identity_binding: IdentityBinding = IdentityBinding::default();
     }
+    // Of endpoints, too: off by default, and made of what is given.
+    made {
+        /// Which pages of other origins may read what is answered. None by default. Set for all hubs, it holds for
+        /// requests to no hub, too. (C#: `UseCors`; for one hub `RequireCors`)
+        cors(policy: Cors): Cors = policy;
+        /// The origins whose pages may open WebSockets, such as `https://app.test`; `*` is all. By default all: browsers
+        /// ask for no CORS here, so a page anywhere may connect, and cookies come along. Requests from other pages get
+        /// 403, those without an `Origin`, which come from no browser, pass. (C#: `WebSocketOptions.AllowedOrigins`)
+        allowed_origins(origins: impl IntoIterator<Item = impl Into<String>>): AllowedOrigins =
+            AllowedOrigins::new(origins);
+        /// Chooses the sub-protocol of a WebSocket from those that its client asks for, which may be none; it need not
+        /// be one of them, but browsers then close the socket. None by default: clients of SignalR ask for none.
+        /// (C#: `WebSocketOptions.SubProtocolSelector`)
+        ///
+        /// ```
+        /// # let builder = signalr::SignalR::builder();
+        /// builder.web_socket_sub_protocol(|asked| asked.contains(&"metrics").then(|| "metrics".to_owned()));
+        /// ```
+        web_socket_sub_protocol(select: impl Fn(&[&str]) -> Option<String> + Send + Sync + 'static):
+            SubProtocolSelector = SubProtocolSelector::new(select);
+        /// Sends clients elsewhere, as the front of a service does: where this answers, the client negotiates there, with
+        /// the token that it is given, and no connection is made here. Asked after who the user is and whether they may.
+        /// Nobody is sent away by default. (C#: `NegotiationResponse.Url`)
+        ///
+        /// ```
+        /// use signalr::Redirect;
+        ///
+        /// # let builder = signalr::SignalR::builder();
+        /// builder.redirect_negotiate(|request, _user| {
+        ///     let tenant = request.query("tenant")?;
+        ///     (tenant == "north").then(|| Redirect::to("https://north.app.test/chat"))
+        /// });
+        /// ```
+        redirect_negotiate(decide: impl Fn(&RequestInfo, &User) -> Option<Redirect> + Send + Sync + 'static):
+            Redirector = Redirector::new(decide);
+    }
 }
 
 impl Settings {
@@ -153,13 +205,22 @@ impl Settings {
         })
     }
 
-    /// The options of a path, or the name of one that must not be zero.
-    pub(super) fn transport_options(&self, server: &Self) -> Result<TransportOptions, &'static str> {
+    /// The options of a path, or what is wrong with them.
+    pub(super) fn endpoint_options(
+        &self,
+        server: &Self,
+        path: &str,
+    ) -> Result<(TransportOptions, Option<CorsPolicy>), BuildError> {
         let all = self.resolve(server);
         if all.transport_send_timeout.is_zero() {
-            return Err("transport_send_timeout");
+            return Err(BuildError::Zero { path: path.to_owned(), option: "transport_send_timeout" });
         }
-        Ok(TransportOptions {
+        let allowed_origins = all.allowed_origins.unwrap_or_default();
+        if let Some(origin) = allowed_origins.first_invalid() {
+            return Err(BuildError::InvalidOrigin(origin.to_owned()));
+        }
+        let cors = all.cors.map(Cors::check).transpose()?;
+        let transport = TransportOptions {
             transports: all.transports,
             minimum_version: all.minimum_protocol_version,
             allow_stateful_reconnects: all.allow_stateful_reconnects,
@@ -172,6 +233,15 @@ impl Settings {
             poll_timeout: all.long_polling_poll_timeout,
             close_timeout: all.web_socket_close_timeout,
             identity_binding: all.identity_binding,
-        })
+            allowed_origins,
+            sub_protocol: all.web_socket_sub_protocol,
+            redirector: all.redirect_negotiate,
+        };
+        Ok((transport, cors))
+    }
+
+    /// The policy for all requests that no endpoint has another one for.
+    pub(super) fn cors(&self) -> Result<Option<CorsPolicy>, BuildError> {
+        self.cors.clone().map(Cors::check).transpose()
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn is_websocket_request(request: &Parts) -> bool {
 }
 
 /// The items of a comma-separated header, over all its lines.
-fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }

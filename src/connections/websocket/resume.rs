@@ -89,7 +89,9 @@ impl Mailbox {
 
 /// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
 pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    let Some(Upgrade { response, websocket, user, request }) = upgrade(exchange) else { return bad_request() };
+    let Some(Upgrade { response, websocket, user, request }) = upgrade(endpoint, exchange) else {
+        return bad_request();
+    };
     entry.resume(&user);
     let entry = Arc::clone(entry);
     endpoint.table.spawn(async move {

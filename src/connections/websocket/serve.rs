@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
+use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response};
 use hyper::upgrade::Upgraded;
 use hyper_tungstenite::HyperWebsocket;
@@ -24,16 +24,14 @@ use crate::outbound::Outbound;
 
 /// Answers the upgrade and serves the connection in a task of its own.
 pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    match upgrade(exchange) {
+    // The connection is given back wherever this ends.
+    let held = Held::new(endpoint, entry);
+    match upgrade(endpoint, exchange) {
         Some(Upgrade { response, websocket, user, request }) => {
-            let held = Held::new(endpoint, entry);
             endpoint.table.spawn(serve(held, Box::new(websocket), user, request));
             response
         }
-        None => {
-            endpoint.table.release(entry);
-            bad_request()
-        }
+        None => bad_request(),
     }
 }
 
@@ -46,15 +44,20 @@ pub(super) struct Upgrade {
 }
 
 /// Says what the request is to be answered; `None` where it cannot be upgraded.
-pub(super) fn upgrade(exchange: Exchange) -> Option<Upgrade> {
-    let info = Arc::new(RequestInfo::new(&exchange.parts, exchange.query.as_deref(), exchange.peer_addr));
+pub(super) fn upgrade(endpoint: &Endpoint, exchange: Exchange) -> Option<Upgrade> {
+    let protocol = endpoint.options.sub_protocol.as_ref().and_then(|selector| selector.select(&exchange.parts.headers));
+    let info = Arc::new(exchange.info());
     let mut request = Request::from_parts(exchange.parts, ());
     settle_lists(request.headers_mut());
     // The socket is taken out of this wrapper at once, so it needs no buffers.
     let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     match hyper_tungstenite::upgrade(&mut request, Some(config)) {
         Ok((response, websocket)) => {
-            Some(Upgrade { response: response.map(|_| Body::default()), websocket, user: exchange.user, request: info })
+            let mut response = response.map(|_| Body::default());
+            if let Some(protocol) = protocol {
+                response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+            }
+            Some(Upgrade { response, websocket, user: exchange.user, request: info })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");

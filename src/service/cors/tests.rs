@@ -1,0 +1,137 @@
+//! What pages are told.
+
+use http::Request;
+use http::header::HeaderMap;
+use http::request::Parts;
+
+use super::*;
+
+fn request(method: &str, headers: &[(&str, &str)]) -> Parts {
+    let request = Request::builder().method(method);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(()).unwrap().into_parts().0
+}
+
+/// Headers as lines, in the order of their names.
+fn lines(headers: &HeaderMap) -> String {
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines.join("\n").replace("access-control-", "")
+}
+
+/// What a page at `origin` is told that wants to send a POST with headers.
+fn preflight(cors: Cors, origin: &str, headers: &str) -> String {
+    let request = request(
+        "OPTIONS",
+        &[("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", headers)],
+    );
+    let response = cors.check().unwrap().preflight(&request).unwrap();
+    assert_eq!(response.status(), 204);
+    lines(response.headers())
+}
+
+/// What every other answer to it carries.
+fn actual(cors: Cors, origin: &str) -> String {
+    lines(&cors.check().unwrap().headers(&request("POST", &[("origin", origin)]).headers))
+}
+
+const APP: &str = "http://app.test";
+
+#[test]
+fn what_clients_of_signalr_need_is_there_from_the_start() {
+    let expected = "allow-credentials: true\nallow-headers: x-requested-with,x-signalr-user-agent\n\
+        allow-methods: GET,POST,DELETE\nallow-origin: http://app.test";
+    assert_eq!(preflight(Cors::origins([APP]), APP, "x-requested-with, x-signalr-user-agent"), expected);
+    assert_eq!(actual(Cors::origins([APP]), APP), "allow-credentials: true\nallow-origin: http://app.test");
+}
+
+#[test]
+fn other_origins_are_told_nothing() {
+    let cors = || Cors::origins(["HTTP://App.test", "https://app.test:8443"]).allow_any_method();
+    assert_eq!(actual(cors(), APP), "allow-credentials: true\nallow-origin: http://app.test\nvary: Origin");
+    for other in ["http://evil.test", "http://APP.test", "http://app.test:80", "http://app.test/", "null", ""] {
+        assert_eq!(actual(cors(), other), "", "{other}");
+        assert_eq!(preflight(cors(), other, "a"), "", "{other}");
+    }
+    let two = [("origin", APP), ("origin", APP)];
+    assert_eq!(lines(&cors().check().unwrap().headers(&request("POST", &two).headers)), "");
+}
+
+#[test]
+fn any_origin_is_a_star_without_credentials() {
+    for cors in [Cors::any_origin(), Cors::origins(["*"]).disallow_credentials()] {
+        assert_eq!(actual(cors.clone(), "http://evil.test"), "allow-origin: *");
+        assert_eq!(preflight(cors, "null", ""), "allow-methods: GET,POST,DELETE\nallow-origin: *");
+    }
+    for cors in [Cors::any_origin().allow_credentials(), Cors::origins(["*"])] {
+        assert!(matches!(cors.check(), Err(BuildError::AnyOriginWithCredentials)));
+    }
+}
+
+#[test]
+fn a_predicate_decides_about_origins() {
+    let cors = || Cors::origin_allowed(|origin| origin.starts_with("http://localhost:")).disallow_credentials();
+    assert_eq!(actual(cors(), "http://localhost:5173"), "allow-origin: http://localhost:5173\nvary: Origin");
+    assert_eq!(actual(cors(), "http://localhost.evil.test"), "");
+}
+
+#[test]
+fn lists_are_told_as_they_are() {
+    let cors = Cors::origins([APP])
+        .with_headers(["X-One", "x-two"])
+        .with_methods(["POST", "PATCH"])
+        .with_exposed_headers(["X-Three", "X-Four"])
+        .set_preflight_max_age(Duration::from_millis(600_500));
+    let expected = "allow-credentials: true\nallow-headers: X-One,x-two\nallow-methods: POST,PATCH\n\
+        allow-origin: http://app.test\nmax-age: 600";
+    assert_eq!(preflight(cors.clone(), APP, "x-five"), expected);
+    let expected = "allow-credentials: true\nallow-origin: http://app.test\nexpose-headers: X-Three,X-Four";
+    assert_eq!(actual(cors, APP), expected);
+    let none: [&str; 0] = [];
+    let expected = "allow-credentials: true\nallow-origin: http://app.test";
+    assert_eq!(preflight(Cors::origins([APP]).with_headers(none).with_methods(none), APP, "x"), expected);
+}
+
+/// Every one was asked of an ASP.NET Core server.
+#[test]
+fn what_is_asked_for_is_allowed_where_all_is() {
+    for (method, headers, expected) in [
+        ("PATCH", "a, b ,,\"c,d\"", "allow-headers: a,b,\"c,d\"\nallow-methods: PATCH\n"),
+        ("POST", "", "allow-methods: POST\n"),
+        ("", "", ""),
+    ] {
+        let asked =
+            [("origin", APP), ("access-control-request-method", method), ("access-control-request-headers", headers)];
+        let policy = Cors::origins([APP]).with_headers(["*"]).with_methods(["*"]).check().unwrap();
+        let response = policy.preflight(&request("OPTIONS", &asked)).unwrap();
+        let expected = format!("allow-credentials: true\n{expected}allow-origin: http://app.test");
+        assert_eq!(lines(response.headers()), expected);
+    }
+}
+
+#[test]
+fn only_options_with_an_origin_and_a_method_are_preflights() {
+    let policy = Cors::origins([APP]).check().unwrap();
+    let both = [("origin", APP), ("access-control-request-method", "POST")];
+    assert!(policy.preflight(&request("OPTIONS", &both)).is_some());
+    assert!(policy.preflight(&request("OPTIONS", &both[..1])).is_none());
+    assert!(policy.preflight(&request("OPTIONS", &both[1..])).is_none());
+    assert!(policy.preflight(&request("POST", &both)).is_none());
+}
+
+#[test]
+fn a_policy_that_cannot_work_is_an_error() {
+    for origin in ["app.test", "http://app.test/", "http://*.app.test"] {
+        let error = Cors::origins([APP, origin]).check().err().unwrap();
+        assert!(matches!(&error, BuildError::InvalidOrigin(named) if named == origin), "{error}");
+    }
+    for cors in [
+        Cors::origins([APP]).with_headers(["x y"]),
+        Cors::origins([APP]).with_methods(["x y"]),
+        Cors::origins([APP]).with_exposed_headers(["x y"]),
+    ] {
+        let error = cors.check().err().unwrap();
+        assert_eq!(error.to_string(), "`x y` is no name of a method or header");
+    }
+}
