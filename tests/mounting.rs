@@ -1,15 +1,24 @@
-//! One server behind every kind of host: on its own, under hyper, under axum, and on what is no TCP socket.
+//! One server behind every kind of host: on its own, under hyper, under axum, over TLS, and on what is no TCP socket.
 
 #![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[expect(dead_code, reason = "each suite needs a part of it")]
+#[path = "support/http2.rs"]
+mod http2;
+#[expect(dead_code, reason = "each suite needs a part of it")]
 mod support;
+#[expect(dead_code, reason = "it has a `main` and a hub of its own")]
+#[path = "../examples/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use http2::Http2;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -19,6 +28,12 @@ use signalr::{Body, Caller, Format, HubContext, SignalR, hub};
 use support::{Client, http, negotiate, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower::ServiceExt;
 
 struct Echo;
@@ -54,17 +69,16 @@ async fn serve_http1(io: impl Read + Write + Unpin + Send + 'static, signalr: Si
     let _ = http1::Builder::new().serve_connection(io, signalr.service()).with_upgrades().await;
 }
 
-/// Everything a client does, on a connection that `connect` opens.
-async fn works<S, F>(signalr: &SignalR, connect: impl Fn() -> F)
+/// Everything a client does, on a WebSocket that `open` opens.
+async fn works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Future<Output = (S, String)>,
+    F: Future<Output = Client<S>>,
 {
     let hub: HubContext<Echo> = signalr.context();
     let all = hub.clients().all();
     for &format in Format::ALL {
-        let (io, target) = connect().await;
-        let mut client = Client::over(io, &target, format).await;
+        let mut client = open(format).await;
         client.shake_hands().await;
         client.echo("hello").await;
         client.echo(&"long ".repeat(50_000)).await;
@@ -82,12 +96,23 @@ where
 
 /// The same over TCP, with a negotiation before.
 async fn works_at(signalr: &SignalR, addr: SocketAddr) {
-    works(signalr, async || {
+    works(signalr, async |format| {
         let token = negotiate(addr, "/echo").await;
-        (within(TcpStream::connect(addr)).await.unwrap(), format!("/echo?id={token}"))
+        Client::open(addr, &format!("/echo?id={token}"), format).await
     })
     .await;
     assert_eq!(http(addr, "GET", "/elsewhere", &[]).await.0, 404);
+}
+
+/// The same over HTTP/2.
+async fn works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let http2 = Mutex::new(Http2::over(io).await);
+    works(signalr, async |format| {
+        let mut http2 = http2.lock().await;
+        let token = http2.negotiate("/echo").await;
+        http2.open(&format!("/echo?id={token}"), format).await
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -95,6 +120,7 @@ async fn it_serves_by_itself() {
     let signalr = server();
     let addr = serve(&signalr).await;
     works_at(&signalr, addr).await;
+    works_over_http2(&signalr, within(TcpStream::connect(addr)).await.unwrap()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,6 +174,36 @@ async fn it_is_a_service_of_hyper_util() {
     works_at(&signalr, addr).await;
 }
 
+/// By the example, which offers both versions of HTTP.
+#[tokio::test]
+async fn it_serves_over_tls() {
+    let signalr = server();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let certificate = files.join("certificate.pem");
+    let acceptor = tls::acceptor(&certificate, &files.join("key.pem")).unwrap();
+    tokio::spawn(tls::serve(listener, acceptor, signalr.clone()));
+
+    works(&signalr, async |format| Client::over(secure(addr, &certificate, "http/1.1").await, "/echo", format).await)
+        .await;
+    works_over_http2(&signalr, secure(addr, &certificate, "h2").await).await;
+}
+
+/// A connection that speaks one protocol, to a server that proves itself.
+async fn secure(addr: SocketAddr, certificate: &Path, protocol: &str) -> Box<TlsStream<TcpStream>> {
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.into()];
+    let socket = within(TcpStream::connect(addr)).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connecting = Box::pin(TlsConnector::from(Arc::new(config)).connect(name, socket));
+    let stream = Box::new(within(connecting).await.unwrap());
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    stream
+}
+
 #[tokio::test]
 async fn it_is_a_fallback_of_axum() {
     let signalr = server();
@@ -179,7 +235,7 @@ async fn it_serves_whatever_bytes_come_by() {
 async fn it_serves_a_pipe_in_memory() {
     let signalr = server();
     for room in [61, 64 * 1024] {
-        works(&signalr, async || (pipe(&signalr, room), "/echo".to_owned())).await;
+        works(&signalr, async |format| Client::over(pipe(&signalr, room), "/echo", format).await).await;
     }
 }
 

@@ -115,7 +115,7 @@ impl Endpoint {
     {
         match exchange.parts.method {
             Method::GET if accepts_event_stream(&exchange.parts.headers) => Answer::Now(self.open_events(exchange)),
-            Method::GET if websocket::is_websocket_request(&exchange.parts) => {
+            Method::GET | Method::CONNECT if websocket::is_websocket_request(&exchange.parts) => {
                 Answer::Now(self.open_websocket(exchange))
             }
             Method::GET => self.poll(exchange),
@@ -266,7 +266,7 @@ const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot chan
 
 /// Whether a request opens a WebSocket or a stream of events, where browsers cannot set a header.
 pub(crate) fn is_stream(parts: &Parts) -> bool {
-    parts.method == Method::GET && (accepts_event_stream(&parts.headers) || websocket::is_websocket_request(parts))
+    websocket::is_websocket_request(parts) || parts.method == Method::GET && accepts_event_stream(&parts.headers)
 }
 
 /// Only `text/event-stream` without parameters asks for events (`aspnet: MediaTypeHeaderValue.Equals`).

@@ -11,6 +11,7 @@ mod incoming;
 mod long_polling;
 mod negotiate;
 mod redirect;
+mod request_body;
 mod send;
 mod sse;
 mod table;
@@ -22,6 +23,7 @@ pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};
 pub use redirect::Redirect;
 pub(crate) use redirect::Redirector;
+pub(crate) use request_body::RequestBody;
 pub(crate) use table::Table;
 pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 

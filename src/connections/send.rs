@@ -14,7 +14,7 @@ use super::entry::Entry;
 use super::inbox::Closed;
 
 /// The largest body (Kestrel: `MaxRequestBodySize`).
-const MAX_BODY: u64 = 30_000_000;
+pub(super) const MAX_BODY: u64 = 30_000_000;
 
 /// A body is copied so far, and then waits for room (`aspnet: HttpConnectionDispatcher.ProcessSend`).
 const PIECE: usize = 4096;

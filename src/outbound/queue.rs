@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -152,6 +152,14 @@ impl Outbound {
         self.write_out(&mut state, Some(cx));
         let under_way = state.unflushed || matches!(&state.sink, Sink::Pulled(pull) if pull.taken > 0);
         if state.is_empty() && !under_way { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ends the stream in its own way, such as TLS's goodbye. A TCP socket has none: it closes. For the owner.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.lock().sink {
+            Sink::Owned(writer) => Pin::new(writer).poll_shutdown(cx).map(drop),
+            _ => Poll::Ready(()),
+        }
     }
 
     /// Writes what the socket takes now; called by the flusher.

@@ -20,7 +20,7 @@ use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
 use crate::auth::{self, AuthRequest, Authentication, Decision, JwtBearer, Rules};
-use crate::connections::{Answer, Body, Endpoint, Exchange, is_stream};
+use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, is_stream};
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
 ///
@@ -79,6 +79,7 @@ impl Service {
         B::Data: Send,
     {
         let (parts, body) = request.into_parts();
+        let body = RequestBody::new(body, parts.version, &self.server.tasks);
         // Policies, redirects and the like are the application's, and its panics must not reach the host.
         catch_unwind(AssertUnwindSafe(|| self.server.router.respond(parts, body)))
             .unwrap_or_else(|_| ResponseFuture::new(Answer::Now(status(StatusCode::INTERNAL_SERVER_ERROR))))
@@ -88,6 +89,10 @@ impl Service {
 impl ResponseFuture {
     fn new(answer: Answer) -> Self {
         Self { answer: Some(answer), cors: HeaderMap::new() }
+    }
+
+    pub(super) fn answered(response: Response<Body>) -> Self {
+        Self::new(Answer::Now(response))
     }
 }
 

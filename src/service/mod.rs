@@ -5,6 +5,7 @@ mod cors;
 mod endpoint;
 mod error;
 mod http;
+mod limits;
 mod routes;
 mod serve;
 mod settings;
@@ -86,6 +87,8 @@ impl SignalR {
     /// hubs, and 404 to all others.
     ///
     /// In axum prefer `fallback_service`: it keeps the path as it is, where `nest_service` cuts its prefix off.
+    ///
+    /// Under hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`: WebSockets need both.
     pub fn service(&self) -> Service {
         Service::new(Arc::clone(&self.server))
     }

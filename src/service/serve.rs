@@ -8,20 +8,17 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::SignalR;
-use super::http::{PeerAddr, Service};
+use super::http::{PeerAddr, ResponseFuture, Service};
+use super::{SignalR, limits};
 
 /// A socket that has sent no request by then is closed; hyper's own limit for later ones over HTTP/1.1 is the same.
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
-
-/// How often peers of HTTP/2 are asked whether they are still there (Kestrel asks nobody unless told to).
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,13 +27,15 @@ impl SignalR {
     /// Serves HTTP/1.1 and HTTP/2 in the clear on `listener`, until [`shutdown`](Self::shutdown) begins. Requests carry
     /// the address of their peer.
     ///
+    /// HTTP has Kestrel's limits: 8 KiB for a request line, 32 KiB and 100 lines of headers, 100 requests at once on a
+    /// connection of HTTP/2. For TLS, or limits of your own, give [`service`](Self::service) to a server of hyper's;
+    /// `examples/tls.rs` is one.
+    ///
     /// # Cancel safety
     ///
     /// Dropped, no new connections are accepted; the others go on.
     pub async fn serve(self, listener: TcpListener) {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new());
-        builder.http2().timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE);
+        let builder = limits::builder();
         let closing = self.server.closing.clone();
         while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
             match accepted {
@@ -68,7 +67,10 @@ async fn serve_one(
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         asks.notify_one();
         request.extensions_mut().insert(peer);
-        hyper::service::Service::call(&service, request)
+        match limits::refuse(&request) {
+            Some(refusal) => ResponseFuture::answered(refusal),
+            None => hyper::service::Service::call(&service, request),
+        }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let served = tokio::select! {

@@ -224,7 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn close(mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         within(self.ws.close(Some(frame))).await.unwrap();
-        while let Some(Ok(_)) = within(self.ws.next()).await {}
+        // The stream ends in its own way, too: TLS says so.
+        while let Some(message) = within(self.ws.next()).await {
+            message.unwrap();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, Version};
+use hyper::ext::Protocol;
 
 /// Bytes under the base64 of a key (RFC 6455 § 4.1).
 const KEY: usize = 16;
@@ -21,16 +22,29 @@ const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Whether this is a valid WebSocket request; an invalid one is a poll like any other `GET`
-/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`). HTTP/1.0 will do, HTTP/2 has another way.
+/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`).
 pub(crate) fn is_websocket_request(request: &Parts) -> bool {
+    let asks = match request.method {
+        Method::GET => asks_for_upgrade(request),
+        Method::CONNECT => request.extensions.get().is_some_and(is_websocket),
+        _ => false,
+    };
+    asks && items(&request.headers, SEC_WEBSOCKET_VERSION).any(|version| unquote(version) == "13")
+}
+
+/// The way of HTTP/1.1 (RFC 6455 § 4.1). ASP.NET takes HTTP/1.0 for it, too; hyper upgrades no such connection.
+fn asks_for_upgrade(request: &Parts) -> bool {
     let headers = &request.headers;
-    request.method == Method::GET
-        && request.version <= Version::HTTP_11
-        && items(headers, SEC_WEBSOCKET_VERSION).any(|version| unquote(version) == "13")
+    request.version == Version::HTTP_11
         && items(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
         && items(headers, UPGRADE).any(|protocol| unquote(protocol).eq_ignore_ascii_case("websocket"))
         && has_key(headers)
         && !has_body(headers)
+}
+
+/// The way of HTTP/2 (RFC 8441 § 5): the `:protocol` of an extended `CONNECT`. There is no key.
+fn is_websocket(protocol: &Protocol) -> bool {
+    protocol.as_str().eq_ignore_ascii_case("websocket")
 }
 
 /// The items of a comma-separated header, over all its lines.
@@ -90,19 +104,43 @@ mod tests {
     }
 
     #[test]
-    fn a_get_over_http_1_with_all_headers_is_one() {
+    fn a_get_over_http_1_1_with_all_headers_is_one() {
         assert!(is_websocket_request(&parts(&VALID)));
-        let mut request = parts(&VALID);
-        request.version = Version::HTTP_10;
-        assert!(is_websocket_request(&request));
-        request.version = Version::HTTP_2;
-        assert!(!is_websocket_request(&request));
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            let mut request = parts(&VALID);
+            request.version = version;
+            assert!(!is_websocket_request(&request), "{version:?}");
+        }
         let mut request = parts(&VALID);
         request.method = Method::POST;
         assert!(!is_websocket_request(&request));
     }
 
-    /// This and the next were asked of an ASP.NET Core server.
+    /// Asked of an ASP.NET Core server, as are the next two.
+    #[test]
+    fn an_extended_connect_for_a_websocket_is_one() {
+        let connect = |protocol: Option<&'static str>, versions: &[&str]| {
+            let headers: Vec<_> = versions.iter().map(|version| ("sec-websocket-version", *version)).collect();
+            let mut request = parts(&headers);
+            request.method = Method::CONNECT;
+            request.version = Version::HTTP_2;
+            if let Some(protocol) = protocol {
+                request.extensions.insert(Protocol::from_static(protocol));
+            }
+            is_websocket_request(&request)
+        };
+        for protocol in ["websocket", "WebSocket"] {
+            assert!(connect(Some(protocol), &["13"]), "{protocol}");
+        }
+        for versions in [&["8, 13"][..], &["8", "13"], &["\"13\""]] {
+            assert!(connect(Some("websocket"), versions), "{versions:?}");
+        }
+        for (protocol, version) in [(None, "13"), (Some("connect-udp"), "13"), (Some("websocket"), "12")] {
+            assert!(!connect(protocol, &[version]), "{protocol:?} {version}");
+        }
+        assert!(!connect(Some("websocket"), &[]));
+    }
+
     #[test]
     fn each_header_may_be_a_list() {
         for version in ["13", "8, 13", "13,8", ",13", "\"13\""] {

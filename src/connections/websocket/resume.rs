@@ -89,14 +89,14 @@ impl Mailbox {
 
 /// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
 pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    let Some(Upgrade { response, websocket, user, request }) = upgrade(endpoint, exchange) else {
+    let Some(Upgrade { response, socket, user, request }) = upgrade(endpoint, exchange) else {
         return bad_request();
     };
     entry.resume(&user);
     let entry = Arc::clone(entry);
     endpoint.table.spawn(async move {
-        let io = match websocket.await {
-            Ok(stream) => stream.into_inner().into_inner(),
+        let io = match socket.await {
+            Ok(io) => io,
             Err(error) => {
                 tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
                 return;

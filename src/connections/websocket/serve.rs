@@ -2,13 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::ready;
 
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
-use http::{Request, Response};
-use hyper::upgrade::Upgraded;
-use hyper_tungstenite::HyperWebsocket;
-use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
+use http::{Method, Request, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_tungstenite::tungstenite::error::ProtocolError;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -27,8 +26,8 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     // The connection is given back wherever this ends.
     let held = Held::new(endpoint, entry);
     match upgrade(endpoint, exchange) {
-        Some(Upgrade { response, websocket, user, request }) => {
-            endpoint.table.spawn(serve(held, Box::new(websocket), user, request));
+        Some(Upgrade { response, socket, user, request }) => {
+            endpoint.table.spawn(serve(held, socket, user, request));
             response
         }
         None => bad_request(),
@@ -38,7 +37,7 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
 /// A request that becomes a WebSocket as soon as it is answered.
 pub(super) struct Upgrade {
     pub(super) response: Response<Body>,
-    pub(super) websocket: HyperWebsocket,
+    pub(super) socket: OnUpgrade,
     pub(super) user: User,
     pub(super) request: Arc<RequestInfo>,
 }
@@ -47,17 +46,12 @@ pub(super) struct Upgrade {
 pub(super) fn upgrade(endpoint: &Endpoint, exchange: Exchange) -> Option<Upgrade> {
     let protocol = endpoint.options.sub_protocol.as_ref().and_then(|selector| selector.select(&exchange.parts.headers));
     let info = Arc::new(exchange.info());
-    let mut request = Request::from_parts(exchange.parts, ());
-    settle_lists(request.headers_mut());
-    // The socket is taken out of this wrapper at once, so it needs no buffers.
-    let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
-    match hyper_tungstenite::upgrade(&mut request, Some(config)) {
-        Ok((response, websocket)) => {
-            let mut response = response.map(|_| Body::default());
+    match switch(Request::from_parts(exchange.parts, ())) {
+        Ok((mut response, socket)) => {
             if let Some(protocol) = protocol {
                 response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
             }
-            Some(Upgrade { response, websocket, user: exchange.user, request: info })
+            Some(Upgrade { response, socket, user: exchange.user, request: info })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
@@ -72,6 +66,19 @@ pub(super) fn bad_request() -> Response<Body> {
     response
 }
 
+/// The answer to a valid request, and what is ready once it is sent. Over HTTP/2 there is nothing to prove and nothing to
+/// switch: 200 it is, and the stream goes on as the WebSocket (RFC 8441 § 5).
+fn switch(mut request: Request<()>) -> Result<(Response<Body>, OnUpgrade), ProtocolError> {
+    let socket = hyper::upgrade::on(&mut request);
+    if request.method() == Method::CONNECT {
+        return Ok((Response::new(Body::default()), socket));
+    }
+    settle_lists(request.headers_mut());
+    // Of no use is the wrapper that comes with it: the socket is read and written here.
+    let (response, _) = hyper_tungstenite::upgrade(&mut request, None)?;
+    Ok((response.map(|_| Body::default()), socket))
+}
+
 /// The request is checked by ASP.NET's rules already, which read lists; the upgrade looks at first lines alone.
 fn settle_lists(headers: &mut HeaderMap) {
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -80,12 +87,11 @@ fn settle_lists(headers: &mut HeaderMap) {
     }
 }
 
-/// The upgrade is boxed, since it is done with soon and its room would be held as long as the connection lives.
-async fn serve(held: Held, websocket: Box<HyperWebsocket>, user: User, request: Arc<RequestInfo>) {
+async fn serve(held: Held, socket: OnUpgrade, user: User, request: Arc<RequestInfo>) {
     let (endpoint, entry) = (held.endpoint(), held.entry());
     let outbound = Arc::clone(&entry.outbound);
-    let upgraded = match websocket.await {
-        Ok(stream) => stream.into_inner().into_inner(),
+    let upgraded = match socket.await {
+        Ok(upgraded) => upgraded,
         Err(error) => {
             tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
             return;
@@ -113,7 +119,7 @@ async fn serve(held: Held, websocket: Box<HyperWebsocket>, user: User, request: 
                 break;
             }
         }
-        Poll::Ready(())
+        outbound.poll_shutdown(cx)
     });
     // Whether it came or the time is up, the socket closes now.
     let _ = tokio::time::timeout(endpoint.options.close_timeout, goodbye).await;
