@@ -129,7 +129,7 @@ everywhere('the caller, the others and single clients are told apart', async ({ 
   assert.deepEqual(first, ['caller', 'all']);
   assert.deepEqual(second, ['others', 'all', 'two', 'pair']);
   assert.deepEqual(third, ['others', 'all', 'but two', 'pair']);
-});
+}, { alone: true });
 
 everywhere('a message from outside of the hub reaches all of that hub alone', async ({ connect, post, unique }) => {
   const [one, two] = await clients(connect, 2);
@@ -140,7 +140,7 @@ everywhere('a message from outside of the hub reaches all of that hub alone', as
   await two.messages.until(text);
   const [others] = await received(elsewhere, [elsewhere], unique('end'));
   assert.ok(!others.includes(text));
-});
+}, { alone: true });
 
 everywhere('those who stay hear of those who come and go', async ({ connect }) => {
   const watcher = await connect('/lifecycle');

@@ -194,9 +194,8 @@ everywhere('a message under the limit passes and one over it ends the connection
 
 everywhere('the hub knows its caller', async ({ connect, transport }) => {
   const client = await connect('/conformance?ward=icu');
-  const transports = { 1: 'WebSockets', 2: 'ServerSentEvents', 4: 'LongPolling' };
   assert.equal(await client.invoke('ConnectionId'), client.id);
-  assert.equal(await client.invoke('Transport'), transports[transport]);
+  assert.equal(await client.invoke('Transport'), transport);
   assert.equal(await client.invoke('Query', 'ward'), 'icu');
   assert.equal(await client.invoke('IsAuthenticated'), false);
   assert.equal(await client.invoke('UserIdentifier'), null);

@@ -1,19 +1,30 @@
 // Connections that break, are closed by the server, or are stopped, and what automatic reconnect makes of it.
 import assert from 'node:assert/strict';
-import { HttpTransportType, HubConnectionState } from '@microsoft/signalr';
-import { everywhere, overWebSockets } from './support/conformance.mjs';
+import { HubConnectionState } from '@microsoft/signalr';
+import { everywhere } from './support/conformance.mjs';
+import { CUT, Kind } from './support/front.mjs';
 import { within } from './support/mailbox.mjs';
 import { mint, nurse } from './support/tokens.mjs';
 
 const SOON = [0, 20, 50, 100, 200];
 
-everywhere('a cut connection comes back under a new id', async ({ connect, proxy }) => {
+/** Polls say by themselves that a client is there, so over them neither side pings. */
+const PINGED = ['WebSockets', 'ServerSentEvents'];
+
+/** What the client says of a connection that was cut. An event source does not learn why it ended. */
+const LOST = {
+  WebSockets: 'WebSocket closed with status code: 1006 (no reason given).',
+  ServerSentEvents: undefined,
+  LongPolling: 'fetch failed',
+};
+
+everywhere('a cut connection comes back under a new id', async ({ connect, proxy, transport }) => {
   const between = await proxy();
   const client = await connect('/conformance', { via: between.url, reconnect: true });
   const first = client.id;
   between.cut();
   const lost = await client.reconnecting.next();
-  assert.ok(lost.error instanceof Error);
+  assert.equal(lost.error?.message, LOST[transport]);
   assert.equal(lost.state, HubConnectionState.Reconnecting);
   const { id, state } = await client.reconnected.next();
   assert.equal(state, HubConnectionState.Connected);
@@ -21,6 +32,31 @@ everywhere('a cut connection comes back under a new id', async ({ connect, proxy
   assert.equal(client.id, id);
   assert.equal(await client.invoke('ConnectionId'), id);
 });
+
+everywhere('the loss of the one socket that messages come on is enough', async ({ connect, front, transport }) => {
+  const between = await front();
+  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  const first = client.id;
+  const carrier = await between.underWay(transport);
+  carrier.cut();
+  const { id } = await client.reconnected.next();
+  assert.notEqual(id, first);
+  assert.equal(await client.invoke('ConnectionId'), id);
+  assert.equal(between.count(Kind.negotiate), 2);
+});
+
+everywhere('a call that was lost on its way fails alone', async ({ connect, front, unique }) => {
+  const between = await front();
+  const [marker, sender] = [unique('end'), await connect('/conformance')];
+  const client = await connect('/conformance', { via: between.url });
+  between.rule = ({ kind }) => (kind === Kind.send ? CUT : undefined);
+  await assert.rejects(client.invoke('Echo', 'lost'), { message: 'fetch failed' });
+  // A failed call is no failed connection: what the server sends still arrives.
+  await sender.invoke('ToClient', client.id, marker);
+  assert.deepEqual(await client.messages.until(marker), []);
+  between.rule = () => undefined;
+  assert.equal(await client.invoke('Echo', 'found'), 'found');
+}, { transports: ['ServerSentEvents', 'LongPolling'] });
 
 everywhere('groups are gone after a reconnect until they are joined again', async ({ connect, proxy, unique }) => {
   const between = await proxy();
@@ -70,7 +106,7 @@ everywhere('every reconnect asks for a token anew, and the server sees it', asyn
   };
   const client = await connect('/hubs/clinical', { token, via: between.url, reconnect: SOON });
   // The client asks once to negotiate, and once more for a WebSocket.
-  const perStart = transport === HttpTransportType.WebSockets ? 2 : 1;
+  const perStart = transport === 'WebSockets' ? 2 : 1;
   assert.equal(calls, perStart);
   assert.deepEqual(await client.invoke('Claims', 'serial'), [`token ${perStart}`]);
   between.cut();
@@ -146,7 +182,7 @@ everywhere('calls under way fail with the cut', async ({ connect, proxy }) => {
   assert.deepEqual(await notified.next(), ['from the new connection']);
 });
 
-overWebSockets('without automatic reconnect a cut closes with its error', async ({ connect, proxy }) => {
+everywhere('without automatic reconnect a cut closes with its error', async ({ connect, proxy, transport }) => {
   const between = await proxy();
   const watcher = await connect('/lifecycle');
   const went = watcher.on('Went');
@@ -154,7 +190,9 @@ overWebSockets('without automatic reconnect a cut closes with its error', async 
   const id = client.id;
   between.cut();
   const { error } = await client.closed();
-  assert.equal(error.message, 'WebSocket closed with status code: 1006 (no reason given).');
+  assert.equal(error?.message, LOST[transport]);
+  // The next poll of a client may always come, so the server waits for it a while.
+  if (transport === 'LongPolling') return;
   while ((await went.next())[0] !== id);
 });
 
@@ -212,27 +250,36 @@ everywhere('a stopped connection can be started again', async ({ connect }) => {
   assert.equal(await client.invoke('ConnectionId'), client.id);
 });
 
-overWebSockets('a silent connection is given up and made anew', async ({ client, proxy }) => {
+everywhere('a silent connection is given up and made anew', async ({ client, proxy }) => {
   const between = await proxy();
   const idle = client('/tight', { via: between.url, reconnect: SOON });
   idle.hub.serverTimeoutInMilliseconds = 2_500;
   idle.hub.keepAliveIntervalInMilliseconds = 500;
   await idle.start();
-  between.freezeWebSockets();
+  between.freeze();
   const { error } = await idle.reconnecting.next();
   assert.equal(error.message, 'Server timeout elapsed without receiving a message from the server.');
   await idle.reconnected.next();
   assert.equal(await idle.invoke('Echo', 'back'), 'back');
-});
+}, { transports: PINGED });
 
-overWebSockets('pings of both sides keep an idle connection', async ({ client, proxy }) => {
+everywhere('pings of both sides keep an idle connection', async ({ client, proxy }) => {
   const between = await proxy();
   const idle = client('/tight', { via: between.url });
   idle.hub.serverTimeoutInMilliseconds = 2_500;
   idle.hub.keepAliveIntervalInMilliseconds = 500;
   await idle.start();
-  // The hub pings every second and gives a client up after two: past four pings either side would have.
-  await within(between.serverWrites(4), 'four pings of the server');
+  // The hub pings every second and gives a client up after two: past three pings either side would have.
+  await within(between.serverWrites(3), 'three pings of the server');
   assert.equal(idle.hub.state, HubConnectionState.Connected);
   assert.equal(await idle.invoke('Echo', 'alive'), 'alive');
-});
+}, { transports: PINGED });
+
+everywhere('an idle poll is answered empty and made anew', async ({ connect, front }) => {
+  const between = await front();
+  const client = await connect('/no-websockets', { via: between.url, reconnect: SOON });
+  const id = client.id;
+  await between.arrived(Kind.poll, between.count(Kind.poll) + 2);
+  assert.equal(client.id, id);
+  assert.equal(await client.invoke('ConnectionId'), id);
+}, { transports: ['LongPolling'] });

@@ -69,6 +69,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .transports(Transports::WEB_SOCKETS)
         .hub("/no-websockets", NoWebSocketsHub)
         .transports(Transports::SERVER_SENT_EVENTS | Transports::LONG_POLLING)
+        .long_polling_poll_timeout(Duration::from_secs(2))
         .hub("/version-1-only", Version1OnlyHub)
         .minimum_protocol_version(1)
         .hub("/lifecycle", LifecycleHub)

@@ -17,6 +17,15 @@ export function exampleBinary(name) {
   return path.join(target, 'debug', 'examples', process.platform === 'win32' ? `${name}.exe` : name);
 }
 
+/**
+ * The server with the conformance hubs: the one at SERVER if it is set, and else the built example on a free port.
+ * CONFORMANCE names another binary.
+ */
+export async function conformanceServer() {
+  if (process.env.SERVER) return { url: process.env.SERVER.replace(/\/$/, ''), stop: async () => {} };
+  return startServer(process.env.CONFORMANCE ?? exampleBinary('conformance'));
+}
+
 /** Runs `binary` on a free port until `stop()`; resolves when it says where it listens. */
 export async function startServer(binary) {
   await access(binary).catch(() => {

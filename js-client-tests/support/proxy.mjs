@@ -2,6 +2,9 @@
 import net from 'node:net';
 import { once } from 'node:events';
 
+/** In the head of a request that is answered for as long as the connection lives. */
+const STREAM = /^(upgrade: websocket|accept: text\/event-stream)\r$/im;
+
 export class Proxy {
   #server;
   #target;
@@ -43,16 +46,16 @@ export class Proxy {
     this.#refusing = false;
   }
 
-  /** Keeps the WebSockets open, but lets nothing more through on any of them. */
-  freezeWebSockets() {
-    for (const { near, far, webSocket } of this.#pairs) {
-      if (!webSocket) continue;
+  /** Keeps the WebSockets and event streams open, but lets nothing more through on any of them. */
+  freeze() {
+    for (const { near, far, stream } of this.#pairs) {
+      if (!stream) continue;
       near.pause();
       far.pause();
     }
   }
 
-  /** Waits for the server to write `count` more times, whatever to. */
+  /** Waits for the server to write `count` more times on a WebSocket or an event stream. */
   async serverWrites(count) {
     await new Promise((resolve) => {
       const watcher = () => {
@@ -87,8 +90,9 @@ export class Proxy {
     const far = net.connect(Number(this.#target.port), this.#target.hostname);
     const pair = { near, far };
     this.#pairs.add(pair);
-    near.once('data', (head) => (pair.webSocket = /^upgrade: websocket\r$/im.test(head)));
+    near.once('data', (head) => (pair.stream = STREAM.test(head)));
     far.on('data', () => {
+      if (!pair.stream) return;
       for (const watcher of [...this.#watchers]) watcher();
     });
     for (const [from, to] of [[near, far], [far, near]]) {
