@@ -33,13 +33,13 @@ const PACKAGES = {
   'libnssutil3.so': 'libnss3',
 };
 
-/** Starts Chromium with a fresh profile, which is removed when the browser is closed. */
-export async function launchChromium() {
+/** Starts Chromium with a fresh profile, which is removed when the browser is closed, and `flags` of its own. */
+export async function launchChromium(flags = []) {
   const { executablePath, env } = await browserBinary();
   if (executablePath) await checkLibraries(executablePath);
   return chromium.launch({
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
     env: { ...process.env, ...env },
     ...(executablePath ? { executablePath } : { channel: 'chrome' }),
   });
