@@ -171,7 +171,7 @@ everywhere('calls under way fail with the cut', async ({ connect, proxy }) => {
   const between = await proxy();
   const client = await connect('/conformance', { via: between.url, reconnect: SOON });
   const notified = client.on('Notified');
-  const call = client.invoke('Slow', 60_000, 1);
+  const call = client.invoke('Slow', 3_000, 1);
   const failed = assert.rejects(call);
   // The second call waits for the first: it must not be answered on the new connection either.
   const waiting = assert.rejects(client.invoke('NotifyThenReturn', 'from the old connection'));

@@ -8,9 +8,9 @@ import { conformanceServer } from './process.mjs';
 import { FORMATS, TRANSPORTS, pairs } from './matrix.mjs';
 import { World } from './world.mjs';
 
-const TEST_MS = 30_000;
+const TEST_MS = 60_000;
 /** Tests that run side by side in one file, each over all its transports: enough that waiting costs nothing. */
-const AT_ONCE = 8;
+const AT_ONCE = 4;
 
 let server;
 before(async () => {
@@ -37,11 +37,11 @@ export function inEachFormat(name, body, options = {}) {
   declare(name, body, FORMATS.map((protocol) => ({ protocol })), options);
 }
 
-function declare(name, body, runs, { pending, alone = false }) {
+function declare(name, body, runs, { pending, alone = false, timeout = TEST_MS }) {
   const declareTests = () =>
     describe(name, { concurrency: true }, () => {
       for (const { transport, protocol } of runs) {
-        test([transport, protocol].filter(Boolean).join(', '), { timeout: TEST_MS }, async () => {
+        test([transport, protocol].filter(Boolean).join(', '), { timeout }, async () => {
           const world = new World(server.url, transport, protocol);
           try {
             await unlessPending(pending, () => body(world));

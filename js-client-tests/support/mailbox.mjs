@@ -1,7 +1,7 @@
 // What one client received under one name, in order, and a way to wait for it that fails with a readable text.
 
 /** Longest wait for one expected thing. Nothing expected takes this long; a test that waits it out has failed. */
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 20_000;
 
 export class Mailbox {
   #items = [];
@@ -16,6 +16,11 @@ export class Mailbox {
     const taker = this.#waiting.shift();
     if (taker) taker(item);
     else this.#items.push(item);
+  }
+
+  /** How many items nobody has taken yet. */
+  get size() {
+    return this.#items.length;
   }
 
   /** The next item, waiting for it. */
