@@ -3,6 +3,10 @@
 import { readdir } from 'node:fs/promises';
 import { ROOT, installNodePackages, must, run } from './run.mjs';
 
+const FILES_AT_ONCE = 2;
+/** For a whole file of tests: only one that never ends takes this long. */
+const FILE_MS = 600_000;
+
 const SUITES = [
   { name: 'cargo test', counts: cargoCounts, start: () => run('cargo', ['test', '--workspace', '--no-fail-fast']) },
   { name: 'client tests', counts: nodeCounts, start: () => nodeTests('js-client-tests') },
@@ -51,9 +55,9 @@ function summarise(results) {
 
 async function nodeTests(folder) {
   const names = (await readdir(`${ROOT}/${folder}`)).filter((name) => name.endsWith('.test.mjs')).sort();
-  // Tests of several files at once would hear each other's broadcasts on a server they share.
-  const alone = process.env.SERVER ? ['--test-concurrency=1'] : [];
-  const options = ['--test', '--test-reporter=spec', ...alone];
+  // Most of a file's time is waiting, but files that share a server would hear each other's broadcasts.
+  const files = process.env.SERVER ? 1 : FILES_AT_ONCE;
+  const options = ['--test', '--test-reporter=spec', `--test-concurrency=${files}`, `--test-timeout=${FILE_MS}`];
   return run(process.execPath, [...options, ...names.map((name) => `${folder}/${name}`)]);
 }
 
