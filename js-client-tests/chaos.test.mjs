@@ -61,7 +61,8 @@ class Course {
 overWebSockets(`nothing is lost, doubled or out of order over ${CUTS} cuts`, async ({ connect, proxy, protocol }) => {
   const choices = new Choices(`${SEED} ${protocol}`);
   const between = await proxy(ChaosProxy);
-  const [client, other] = [await connect('/stateful', { via: between.url, stateful: true }), await connect('/stateful')];
+  const client = await connect('/stateful', { via: between.url, stateful: true });
+  const other = await connect('/stateful');
   const id = client.id;
 
   let fail;

@@ -5,7 +5,8 @@ import { ChaosProxy } from './support/chaos.mjs';
 import { everywhere, inEachFormat, overWebSockets } from './support/conformance.mjs';
 import { Kind } from './support/front.mjs';
 
-overWebSockets('a cut connection goes on under its id, in its groups, with its items', async ({ connect, proxy, unique }) => {
+overWebSockets('a cut connection goes on under its id, in its groups, with its items', async (world) => {
+  const { connect, proxy, unique } = world;
   const between = await proxy();
   const group = unique('group');
   const sender = await connect('/stateful');

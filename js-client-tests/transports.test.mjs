@@ -42,7 +42,8 @@ for (const [what, answer] of Object.entries({ refused: FORBIDDEN, cut: CUT })) {
 }
 
 for (const [what, answer] of Object.entries({ 'not found': NOT_FOUND, cut: CUT })) {
-  inEachFormat(`where event streams are ${what}, too, the client polls`, async ({ connect, front, protocol, unique }) => {
+  inEachFormat(`where event streams are ${what}, too, the client polls`, async (world) => {
+    const { connect, front, protocol, unique } = world;
     const between = await front(blocking({ [Kind.webSocket]: FORBIDDEN, [Kind.events]: answer }));
     const client = await connect('/conformance', { via: between.url });
     await works(client, 'LongPolling', unique('message'));
@@ -111,10 +112,11 @@ inEachFormat('a client that falls back proves who it is on every transport', asy
 
 everywhere('a hub takes the transports it has and no others', async ({ client, connect, transport }) => {
   const disabled = { message: /^Unable to connect to the server with any of the available transports\./ };
-  const offered = transport === 'WebSockets' ? ['/websockets-only', '/no-websockets'] : ['/no-websockets', '/websockets-only'];
-  const admitted = await connect(offered[0]);
+  const hubs = ['/websockets-only', '/no-websockets'];
+  const [admitting, refusing] = transport === 'WebSockets' ? hubs : hubs.toReversed();
+  const admitted = await connect(admitting);
   assert.equal(await admitted.invoke('Transport'), transport);
-  await assert.rejects(client(offered[1]).start(), disabled);
+  await assert.rejects(client(refusing).start(), disabled);
 });
 
 everywhere('the client refuses a binary format over events', async ({ client }) => {

@@ -140,8 +140,8 @@ export class Front {
     if (ruled === CUT) return near.destroy();
     if (ruled) {
       note.status = ruled.status;
-      const { status } = ruled;
-      return near.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+      const line = `HTTP/1.1 ${ruled.status} ${http.STATUS_CODES[ruled.status]}`;
+      return near.end(`${line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
     }
     const far = net.connect(Number(this.#target.port), this.#target.hostname);
     const lines = [`${request.method} ${request.url} HTTP/1.1`];
