@@ -2,6 +2,7 @@
 //!
 //! It stands alone, since the allocator counts for the whole process; its tests take turns for the same reason.
 
+#![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[path = "support/plain.rs"]

@@ -181,6 +181,26 @@ async fn no_token_is_logged_or_shown() {
         within(client.ws.send(Message::text(format!("{{\"type\":1,\"target\":\"{good}\u{1e}")))).await.unwrap();
         client.last().await;
     }
+    // Without a WebSocket, of the one who negotiated and of another.
+    for token in ["", good.as_str()] {
+        let query = format!("access_token={token}");
+        let (status, negotiated) =
+            http(addr, "POST", &format!("/open/negotiate?negotiateVersion=1&{query}"), &[]).await;
+        assert_eq!(status, 200);
+        let negotiated: Value = serde_json::from_str(&negotiated).unwrap();
+        let connection = negotiated["connectionToken"].as_str().unwrap();
+        secrets.push(connection.to_owned());
+        let target = format!("/open?id={connection}&access_token=");
+        for (method, token, expected) in [
+            ("GET", if token.is_empty() { &good } else { "" }, 403),
+            ("GET", token, 200),
+            ("POST", token, 200),
+            ("DELETE", token, 202),
+        ] {
+            assert_eq!(http(addr, method, &format!("{target}{token}"), &[]).await.0, expected, "{method}");
+        }
+        http(addr, "GET", &format!("{target}{token}"), &[("accept", "text/event-stream")]).await;
+    }
     let mut client = open(addr, &format!("/closed?access_token={good}"), None).await.unwrap();
     client.shake_hands().await;
     client.call(Some("1"), "Whoami", &[]).await;
@@ -191,6 +211,7 @@ async fn no_token_is_logged_or_shown() {
 
     let text = log.text();
     assert!(text.contains("disconnected") && text.contains("call failed") && text.contains("unknown method"), "{text}");
+    assert!(text.contains("a request of another user"), "{text}");
     secrets.push("session=hidden".into());
     assert_silent(&text, &secrets);
 }
