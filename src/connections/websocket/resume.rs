@@ -93,7 +93,7 @@ pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>
         return bad_request();
     };
     entry.resume(&user);
-    let entry = Arc::clone(entry);
+    let (entry, close_timeout) = (Arc::clone(entry), endpoint.options.close_timeout);
     endpoint.table.spawn(async move {
         let io = match socket.await {
             Ok(io) => io,
@@ -107,7 +107,12 @@ pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>
             Ok(()) => entry.outbound.wake_owner(),
             Err(late) => {
                 // The connection ended meanwhile. Whether this arrives or not, the socket closes now.
-                let _ = TokioIo::new(late.io).write_all(close(NORMAL).wire()).await;
+                let mut io = TokioIo::new(late.io);
+                let goodbye = async {
+                    io.write_all(close(NORMAL).wire()).await?;
+                    io.shutdown().await
+                };
+                let _ = tokio::time::timeout(close_timeout, goodbye).await;
             }
         }
     });
