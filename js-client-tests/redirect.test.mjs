@@ -81,3 +81,12 @@ everywhere('a client follows redirects of redirects, but not for ever', async ({
     message: 'Negotiate redirection limit exceeded.',
   });
 });
+
+// A path that only our own server has.
+if (!process.env.SERVER) {
+  everywhere('the server sends its clients elsewhere by itself', async ({ connect, transport }) => {
+    const client = await connect(`/front?token=${mint(doctor)}`);
+    assert.equal(await client.invoke('UserIdentifier'), 'doctor-1');
+    assert.equal(await client.invoke('Transport'), transport);
+  });
+}

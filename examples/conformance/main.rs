@@ -14,8 +14,8 @@ mod plain;
 use std::error::Error;
 use std::time::Duration;
 
-use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken};
-use signalr::{Cors, SignalR, Transports};
+use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken, User};
+use signalr::{Cors, Redirect, RequestInfo, SignalR, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
@@ -84,5 +84,13 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .require_authorization("SameDepartment")
         .hub("/hubs/expiring", ExpiringHub)
         .close_on_authentication_expiration(true)
+        .connections("/front", async |_| Ok(()))
+        .redirect_negotiate(elsewhere)
         .build()
+}
+
+/// What a front of this server would say: the clinical hub is there, with the token that is asked for.
+fn elsewhere(request: &RequestInfo, _: &User) -> Option<Redirect> {
+    let redirect = Redirect::to(format!("http://{}/hubs/clinical", request.header("host")?));
+    Some(redirect.access_token(request.query("token")?))
 }
