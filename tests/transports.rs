@@ -10,13 +10,13 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use plain::{Plain, status};
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Caller, DisconnectReason, SignalR, TransportType, hub};
-use support::{http, negotiate, serve, until, within};
+use signalr::{Builder, Caller, DisconnectReason, Format, SignalR, TransportType, hub};
+use support::{Client, End, http, negotiate, serve, until, within};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
@@ -301,18 +301,57 @@ async fn a_long_message_goes_out_in_pieces_and_whole() {
     }
 }
 
+const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
+
+fn bearer() -> JwtBearer {
+    JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience()
+}
+
+fn token(user: &str, good_for: Duration) -> String {
+    let expires_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + good_for;
+    let claims = json!({ "sub": user, "exp": expires_at.as_secs() });
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(KEY))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_token_that_expires() {
+    let ends = async |transport: TransportType| {
+        let doors = Doors::new();
+        let builder = SignalR::builder().authentication(bearer()).close_on_authentication_expiration(true);
+        let (signalr, addr) = server(builder, &doors).await;
+        let query = format!("access_token={}", token("me", Duration::from_secs(4)));
+        let (_, body) = http(addr, "POST", &format!("/doors/negotiate?negotiateVersion=1&{query}"), &[]).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let target = format!("/doors?id={}&{query}", body["connectionToken"].as_str().unwrap());
+        let come_back = json!({ "type": 7, "allowReconnect": true });
+        if transport == TransportType::WebSockets {
+            let mut client = Client::open(addr, &target, Format::Json).await;
+            client.shake_hands().await;
+            assert_eq!(client.last().await, (come_back, End::Closed(1000)));
+        } else {
+            let mut client = Plain::open(addr, target, transport == TransportType::ServerSentEvents).await;
+            client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+            assert_eq!(client.next().await, Some(json!({})));
+            assert_eq!(client.next().await, Some(come_back));
+            assert_eq!(client.next().await, None);
+        }
+        until(|| signalr.connection_count() == 0).await;
+        assert_eq!((&*doors.came.lock().unwrap(), doors.gone()), (&vec![transport], vec![None]));
+    };
+    tokio::join!(
+        ends(TransportType::WebSockets),
+        ends(TransportType::ServerSentEvents),
+        ends(TransportType::LongPolling)
+    );
+}
+
 #[tokio::test]
 async fn requests_of_another_user_are_refused_and_the_connection_lives_on() {
-    const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
-    let token = |user: &str| {
-        let claims = json!({ "sub": user, "exp": 4_102_444_800u64 });
-        let key = jsonwebtoken::EncodingKey::from_secret(KEY);
-        format!("Bearer {}", jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap())
-    };
     let doors = Doors::new();
-    let bearer = JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience();
-    let (signalr, addr) = server(SignalR::builder().authentication(bearer), &doors).await;
-    let (mine, other) = (token("me"), token("other"));
+    let (signalr, addr) = server(SignalR::builder().authentication(bearer()), &doors).await;
+    let day = Duration::from_secs(86_400);
+    let (mine, other) = (format!("Bearer {}", token("me", day)), format!("Bearer {}", token("other", day)));
     let (mine, other) = (("authorization", mine.as_str()), ("authorization", other.as_str()));
     let (_, body) = http(addr, "POST", "/doors/negotiate?negotiateVersion=1", &[mine]).await;
     let body: Value = serde_json::from_str(&body).unwrap();
