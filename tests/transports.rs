@@ -276,16 +276,23 @@ async fn a_hub_that_does_not_keep_up_holds_the_sends_of_that_connection_alone() 
 
 #[tokio::test]
 async fn a_send_that_waits_is_refused_when_the_connection_ends() {
-    let doors = Doors::new();
-    let builder = SignalR::builder().application_max_buffer_size(1024).disconnect_timeout(Duration::from_millis(200));
-    let (signalr, addr) = server(builder, &doors).await;
-    // Nobody opens this one.
-    let target = format!("/doors?id={}", negotiate(addr, "/doors").await);
-    let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
-    let head = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 5000\r\n\r\n");
-    within(socket.write_all(&[head.as_bytes(), &[b'x'; 5000]].concat())).await.unwrap();
-    assert_eq!(status(socket).await, 404);
-    assert_eq!(signalr.connection_count(), 0);
+    for shuts_down in [false, true] {
+        let doors = Doors::new();
+        let patience = Duration::from_millis(if shuts_down { 60_000 } else { 200 });
+        let builder = SignalR::builder().application_max_buffer_size(1024).disconnect_timeout(patience);
+        let (signalr, addr) = server(builder, &doors).await;
+        // Nobody opens this one.
+        let target = format!("/doors?id={}", negotiate(addr, "/doors").await);
+        let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
+        let head = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 5000\r\n\r\n");
+        within(socket.write_all(&[head.as_bytes(), &[b'x'; 5000]].concat())).await.unwrap();
+        until(|| signalr.stats().queued_bytes > 0).await;
+        if shuts_down {
+            within(signalr.shutdown(Duration::from_secs(60))).await;
+        }
+        assert_eq!(status(socket).await, 404);
+        assert_eq!(signalr.connection_count(), 0);
+    }
 }
 
 #[tokio::test]

@@ -103,11 +103,10 @@ impl Table {
         for entry in self.entries() {
             entry.leave();
         }
-        // Who has only negotiated has no task that would take it off the table.
-        for shard in &self.shards {
-            lock(shard).retain(|_, entry| entry.transport().is_some());
-        }
+        // Who has only negotiated has no task that would take it off the table; nor has who waits for a last poll.
+        self.retain(|entry| entry.transport().is_some());
         self.tasks.finish(grace).await;
+        self.retain(|_| false);
     }
 
     fn start(self: &Arc<Self>) {
@@ -127,19 +126,24 @@ impl Table {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
     }
 
-    fn visit(&self, now: Instant) {
-        for entry in self.entries() {
-            entry.visit(now, self.disconnect_timeout);
-        }
+    /// Takes all but some off the table.
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
         for shard in &self.shards {
             lock(shard).retain(|_, entry| {
-                let keep = entry.check(now, self.disconnect_timeout) == Found::Alive;
+                let keep = keep(entry);
                 if !keep {
                     entry.retire();
                 }
                 keep
             });
         }
+    }
+
+    fn visit(&self, now: Instant) {
+        for entry in self.entries() {
+            entry.visit(now, self.disconnect_timeout);
+        }
+        self.retain(|entry| entry.check(now, self.disconnect_timeout) == Found::Alive);
     }
 }
 
