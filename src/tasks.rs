@@ -27,7 +27,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Running {
-    tasks: HashMap<u64, AbortHandle>,
+    /// `None` while one is being started.
+    tasks: HashMap<u64, Option<AbortHandle>>,
     /// They were aborted; who comes now is not started any more.
     closed: bool,
 }
@@ -42,18 +43,29 @@ impl Tasks {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let leave = Leave { inner: Arc::clone(&self.inner), id };
-        // Under the lock, so that a task that ends at once finds itself on the list.
         let mut running = self.inner.running();
         if running.closed {
             // Dropping it runs its guards, which look for themselves on the list.
             drop(running);
             return drop((task, leave));
         }
+        // Before it is started, so that a task that ends at once finds itself on the list. The lock is not held while it
+        // is: a runtime that goes down drops it there and then, and its guards want the list.
+        running.tasks.insert(id, None);
+        drop(running);
         let handle = tokio::spawn(async move {
             let _leave = leave;
             task.await;
         });
-        running.tasks.insert(id, handle.abort_handle());
+        let mut running = self.inner.running();
+        if let Some(started) = running.tasks.get_mut(&id) {
+            *started = Some(handle.abort_handle());
+        }
+        let closed = running.closed;
+        drop(running);
+        if closed {
+            handle.abort();
+        }
     }
 
     /// How many run.
@@ -78,7 +90,7 @@ impl Tasks {
     pub(crate) fn abort(&self) {
         let mut running = self.inner.running();
         running.closed = true;
-        let tasks: Vec<_> = running.tasks.values().cloned().collect();
+        let tasks: Vec<_> = running.tasks.values().flatten().cloned().collect();
         drop(running);
         for task in tasks {
             task.abort();

@@ -154,8 +154,9 @@ async fn a_service_goes_on_without_the_handle_it_came_from() {
     .await;
     let mut client = Client::connect(addr, "/echo", Format::Json).await;
     client.echo("hello").await;
-    // The sweep comes by once a second; a server that is gone would be noticed by it.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // The sweep comes by once a second; a server that is gone would be noticed by it, and the socket closed.
+    let closed = tokio::time::timeout(Duration::from_millis(1500), client.next()).await;
+    assert!(closed.is_err(), "{closed:?}");
     client.echo("still here").await;
 }
 

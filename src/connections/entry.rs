@@ -80,6 +80,16 @@ enum Life {
     Gone,
 }
 
+/// What there is for a poll to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// It sets the connection going.
+    First,
+    Next,
+    /// The connection left the table while this waited for its turn.
+    Gone,
+}
+
 /// What the sweep finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -155,7 +165,10 @@ impl Entry {
             return Err(bound);
         }
         state.transport = Some(transport);
-        state.resting = None;
+        // A poll says by itself when it begins.
+        if transport != TransportType::LongPolling {
+            state.resting = None;
+        }
         state.owner = user.clone();
         Ok(())
     }
@@ -191,16 +204,21 @@ impl Entry {
         self.lock().renew(user);
     }
 
-    /// A poll begins. `true`: it is the first, which sets the connection going.
-    pub(super) fn work(&self, user: &User) -> bool {
+    /// A poll begins.
+    pub(super) fn work(&self, user: &User) -> Work {
         let mut state = self.lock();
+        match state.life {
+            Life::Gone => return Work::Gone,
+            Life::Reserved if state.given_up => return Work::Gone,
+            _ => {}
+        }
         state.resting = None;
         state.renew(user);
-        let first = state.life == Life::Reserved;
-        if first {
-            state.life = Life::Running;
+        if state.life != Life::Reserved {
+            return Work::Next;
         }
-        first
+        state.life = Life::Running;
+        Work::First
     }
 
     /// A poll is answered.
@@ -223,7 +241,11 @@ impl Entry {
         let mut state = self.lock();
         state.given_up = true;
         let over = state.life != Life::Running;
+        let polled = state.resting.is_none();
         drop(state);
+        if !polled {
+            self.outbound.discard();
+        }
         self.inbox().close(End::Closed);
         over
     }
@@ -234,10 +256,6 @@ impl Entry {
         if let Some(inbox) = self.inbox.get() {
             inbox.close(End::Lost);
         }
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.lock().life == Life::Gone
     }
 
     pub(super) fn is_faulted(&self) -> bool {
@@ -280,6 +298,8 @@ impl Entry {
         }
         state.given_up = true;
         drop(state);
+        // Whoever waits for room finds it, and the end behind it.
+        self.outbound.discard();
         self.inbox().close(End::Lost);
         Found::Alive
     }

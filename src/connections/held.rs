@@ -44,9 +44,10 @@ impl Held {
 
     /// The connection was served; further polls are told so, if there are any.
     pub(super) fn polled(mut self, faulted: bool) {
-        self.entry.outbound.close();
         let over = self.entry.is_going() || self.entry.outbound.is_broken();
         let awaited = self.entry.end(faulted) && !over;
+        // A poll that waits looks at how it ended.
+        self.entry.outbound.close();
         self.at_end = if awaited { AtEnd::Stay } else { AtEnd::Leave };
     }
 }

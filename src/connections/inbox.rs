@@ -6,6 +6,8 @@ use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio_util::sync::CancellationToken;
+
 use super::incoming::{End, Read, Take};
 
 /// The bytes that clients without a WebSocket send, until their connection reads them.
@@ -15,6 +17,7 @@ pub(super) struct Inbox {
     turn: tokio::sync::Mutex<()>,
     /// So many bytes may wait before a request must (ASP.NET: `ApplicationMaxBufferSize`); 0 is no limit.
     limit: usize,
+    closed: CancellationToken,
 }
 
 #[derive(Default)]
@@ -41,7 +44,8 @@ pub(super) struct Closed;
 
 impl Inbox {
     pub(super) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), turn: tokio::sync::Mutex::default(), limit }
+        let closed = CancellationToken::new();
+        Self { state: Mutex::default(), turn: tokio::sync::Mutex::default(), limit, closed }
     }
 
     /// Waits until all requests before this one have added their bodies.
@@ -86,6 +90,11 @@ impl Inbox {
         self.lock().end.is_some()
     }
 
+    /// Ready when nothing is added any more; for requests that wait for something else.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
     /// How many bytes wait.
     pub(super) fn len(&self) -> usize {
         self.lock().bytes.len()
@@ -95,6 +104,7 @@ impl Inbox {
     pub(super) fn close(&self, end: End) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
+        self.closed.cancel();
         wake(&mut state.reader);
         wake(&mut state.writer);
     }

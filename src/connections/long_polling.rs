@@ -10,7 +10,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::Body;
 use super::endpoint::{Endpoint, Exchange, plain};
-use super::entry::Entry;
+use super::entry::{Entry, Work};
 use super::held::Held;
 use crate::origin::TransportType;
 use crate::outbound::Taken;
@@ -67,12 +67,13 @@ enum Outcome {
 /// Answers one poll (`aspnet: HttpConnectionDispatcher.ExecuteAsync`, `LongPollingServerTransport`).
 pub(super) async fn poll(endpoint: Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
     let (turn, superseded) = entry.polls().enter(&entry).await;
-    if entry.is_gone() {
-        return plain(StatusCode::NO_CONTENT, "");
-    }
-    if entry.work(&exchange.user) {
-        start(&endpoint, exchange, &entry);
-        return octets(Body::default());
+    match entry.work(&exchange.user) {
+        Work::Gone => return plain(StatusCode::NO_CONTENT, ""),
+        Work::First => {
+            start(&endpoint, exchange, &entry);
+            return octets(Body::default());
+        }
+        Work::Next => {}
     }
     let taken = poll_fn(|cx| entry.outbound.poll_take(cx, |_| {}));
     let outcome = tokio::select! {

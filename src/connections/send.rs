@@ -2,11 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::Body;
 use super::endpoint::plain;
@@ -15,6 +17,11 @@ use super::inbox::Closed;
 
 /// The largest body (Kestrel: `MaxRequestBodySize`).
 pub(super) const MAX_BODY: u64 = 30_000_000;
+
+/// A body must come faster than so many bytes a second, but for some seconds of grace (Kestrel:
+/// `MinRequestBodyDataRate`).
+const MIN_DATA_RATE: u32 = 240;
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A body is copied so far, and then waits for room (`aspnet: HttpConnectionDispatcher.ProcessSend`).
 const PIECE: usize = 4096;
@@ -39,7 +46,12 @@ where
     B: http_body::Body + Send,
     B::Data: Send,
 {
-    match take(&entry, body).await {
+    let taken = tokio::select! {
+        biased;
+        taken = take(&entry, body) => taken,
+        () = entry.inbox().closed() => Err(Refused::Closed),
+    };
+    match taken {
         Ok(()) => plain(StatusCode::OK, ""),
         Err(Refused::Closed) => plain(StatusCode::NOT_FOUND, ""),
         Err(Refused::Unreadable) => {
@@ -61,16 +73,21 @@ async fn take<B: http_body::Body>(entry: &Entry, body: B) -> Result<(), Refused>
         return Err(Refused::Unreadable);
     }
     let mut body = pin!(body.map_err(drop));
-    while let Some(frame) = body.frame().await {
+    let mut deadline = Instant::now() + GRACE;
+    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Refused::Unreadable)? {
         let Ok(frame) = frame else { return Err(Refused::Unreadable) };
         // Trailers say nothing.
         let Ok(mut data) = frame.into_data() else { continue };
         left = left.checked_sub(data.remaining() as u64).ok_or(Refused::Unreadable)?;
+        deadline += Duration::from_secs(data.remaining() as u64) / MIN_DATA_RATE;
+        let arrived = Instant::now();
         while data.has_remaining() {
             let len = data.chunk().len().min(PIECE);
             inbox.push(&data.chunk()[..len]).await?;
             data.advance(len);
         }
+        // The client does not answer for the time that the hub took.
+        deadline += arrived.elapsed();
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ const LENGTH: usize = 22;
 
 /// The public name of a connection, by which others send to it (C#: `Context.ConnectionId`).
 ///
-/// It is no secret: knowing it lets nobody act as the connection.
+/// It is no secret: knowing it lets nobody act as the connection, unless its client negotiated version 0 or not at all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(Name);
 

@@ -59,7 +59,7 @@ impl Outbound {
     /// Takes all that waits, in the form that `wrap` gives it. One body does so at a time.
     pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Taken> {
         let mut state = self.lock();
-        if state.phase == Phase::Broken {
+        if state.phase == Phase::Broken || matches!(state.sink, Sink::Gone) {
             return Poll::Ready(Taken::Broken);
         }
         if state.is_empty() {
@@ -87,11 +87,13 @@ impl Outbound {
         let mut state = self.lock();
         if state.phase <= Phase::Aborted {
             state.phase = Phase::Finished;
+            self.make_room(&mut state);
             self.arrange_write(state);
         }
     }
 
-    /// The stream's body is gone: what is sent from now on reaches nobody. The connection learns it from its input.
+    /// Nobody takes any more: what is sent from now on reaches nobody, and finds room. The connection learns it from its
+    /// input.
     pub(crate) fn discard(&self) {
         let mut state = self.lock();
         if state.phase != Phase::Broken {
@@ -119,13 +121,16 @@ impl Outbound {
         let Sink::Pulled(pull) = &mut state.sink else { return };
         pull.handed -= handed;
         pull.taken -= handed + dropped;
+        let was_full = self.is_over(state.bytes);
         state.bytes -= handed + dropped;
         state.settle_stall(handed + dropped);
         state.mark_under_way();
         self.make_room(&mut state);
         state.wake_taker();
+        // It may wait for room, or for the end.
+        let awaited = state.phase == Phase::Finished || was_full && !self.is_over(state.bytes);
         if let Some(owner) = &state.owner
-            && state.phase == Phase::Finished
+            && awaited
         {
             owner.wake_by_ref();
         }

@@ -192,6 +192,7 @@ impl Outbound {
             // Nobody resumes what has come to its end.
             state.replay = None;
             state.append(message);
+            self.make_room(&mut state);
             self.arrange_write(state);
         }
     }

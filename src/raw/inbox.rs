@@ -41,10 +41,13 @@ struct State {
     filler: Option<Waker>,
 }
 
+/// In bytes of UTF-8. Where less may wait, a cut one would leave no room for its end.
+const LONGEST_CHARACTER: usize = 4;
+
 impl Inbox {
     /// `limit` is how much may be unread before no more is filled in.
     pub(super) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), limit }
+        Self { state: Mutex::default(), limit: limit.max(LONGEST_CHARACTER) }
     }
 
     /// Takes what there is; `None` when that was all.

@@ -141,7 +141,7 @@ async fn polls(server: &Server, dice: &mut Dice) -> io::Result<()> {
         while !rest(server.request("GET", &target, "").await?).await?.1.contains("\"type\":3") {}
         sleep(dice.up_to(300)).await;
     }
-    match dice.of(5) {
+    match dice.of(6) {
         0 => drop(rest(server.request("DELETE", &target, "").await?).await?),
         1 => {
             let poll = server.request("GET", &target, "").await?;
@@ -150,6 +150,8 @@ async fn polls(server: &Server, dice: &mut Dice) -> io::Result<()> {
         }
         2 => server.post(&target, "{\"type\":7}\u{1e}").await?,
         3 => server.request("GET", &target, "").await?.set_zero_linger()?,
+        // More answers than may wait, which nobody fetches.
+        4 => drop(server.request("POST", &target, &long_calls()).await?),
         _ => {}
     }
     Ok(())
@@ -161,6 +163,13 @@ fn calls(dice: &mut Dice) -> Vec<String> {
     let join = format!("{{\"type\":1,\"invocationId\":\"j\",\"target\":\"Join\",\"arguments\":[\"g{group}\"]}}\u{1e}");
     let echo = |n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{n}\"]}}\u{1e}");
     [join].into_iter().chain((0..dice.of(8)).map(echo)).collect()
+}
+
+fn long_calls() -> String {
+    let text = "x".repeat(20_000);
+    let call =
+        |n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{text}\"]}}\u{1e}");
+    (0..6).map(call).collect()
 }
 
 /// One frame; a mask of zeros leaves the payload as it is.
