@@ -126,6 +126,6 @@ mod tests {
         assert_eq!(Pending::read("\nfirst # sse").unwrap_err(), PendingError::Form(2));
         let reason = "because".to_owned();
         assert_eq!(Pending::read("lp/first # because").unwrap_err(), PendingError::Reason { line: 1, reason });
-        assert_eq!(Pending::read("lp/a # sse\nlp/a # sse").unwrap_err(), PendingError::Twice(2));
+        assert_eq!(Pending::read("lp/a # streams\nlp/a # streams").unwrap_err(), PendingError::Twice(2));
     }
 }
