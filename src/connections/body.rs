@@ -79,7 +79,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Content::Whole(bytes) => bytes.is_empty(),
-            Content::Messages { messages, .. } => messages.len() == 0,
+            Content::Messages { messages, .. } => messages.is_empty(),
             Content::Events(_) => false,
         }
     }

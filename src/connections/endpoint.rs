@@ -281,7 +281,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-fn untyped(status: StatusCode, text: &'static str) -> Response<Body> {
+pub(super) fn untyped(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response

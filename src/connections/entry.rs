@@ -90,15 +90,6 @@ pub(super) enum Work {
     Gone,
 }
 
-/// What the sweep finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// In use, or on its way to its end.
-    Alive,
-    /// Unused for too long.
-    Overdue,
-}
-
 impl Entry {
     pub(super) fn new(
         endpoint: usize,
@@ -287,21 +278,21 @@ impl Entry {
         expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
     }
 
-    /// Notices who is gone. One that runs is told to end, and leaves the table by itself.
-    pub(super) fn check(&self, now: Instant, timeout: Duration) -> Found {
+    /// Whether nobody has used it for too long. One that runs then is told to end, and leaves the table by itself.
+    pub(super) fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
         let mut state = self.lock();
         if state.resting.is_none_or(|since| now.saturating_duration_since(since) <= timeout) {
-            return Found::Alive;
+            return false;
         }
         if state.life != Life::Running {
-            return Found::Overdue;
+            return true;
         }
         state.given_up = true;
         drop(state);
         // Whoever waits for room finds it, and the end behind it.
         self.outbound.discard();
         self.inbox().close(End::Lost);
-        Found::Alive
+        false
     }
 
     pub(super) fn queued_bytes(&self) -> usize {

@@ -100,8 +100,7 @@ fn start(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) {
     let held = Held::new(endpoint, entry);
     let connection = exchange.into_connection(TransportType::LongPolling, entry);
     endpoint.table.spawn(async move {
-        let endpoint = Arc::clone(held.endpoint());
-        let served = endpoint.accept.accept(connection).await;
+        let served = held.endpoint().accept.accept(connection).await;
         held.polled(served.faulted);
     });
 }

@@ -23,8 +23,7 @@ pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entr
     let held = Held::new(endpoint, &entry);
     let connection = exchange.into_connection(TransportType::ServerSentEvents, &entry);
     endpoint.table.spawn(async move {
-        let endpoint = Arc::clone(held.endpoint());
-        endpoint.accept.accept(connection).await;
+        held.endpoint().accept.accept(connection).await;
         held.drained().await;
     });
     let mut response = Response::new(Body::events(entry));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::entry::{Entry, Found, Limits};
+use super::entry::{Entry, Limits};
 use crate::auth::User;
 use crate::origin::{ConnectionId, ConnectionToken};
 use crate::outbound::{Flushers, Outbound};
@@ -143,7 +143,7 @@ impl Table {
         for entry in self.entries() {
             entry.visit(now, self.disconnect_timeout);
         }
-        self.retain(|entry| entry.check(now, self.disconnect_timeout) == Found::Alive);
+        self.retain(|entry| !entry.is_overdue(now, self.disconnect_timeout));
     }
 }
 

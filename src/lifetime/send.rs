@@ -9,7 +9,7 @@ use super::audience::Audience;
 use super::handle::ConnectionHandle;
 use super::registry::{Registry, index_of};
 use crate::future::BoxFuture;
-use crate::outbound::{Frame, HEADROOM};
+use crate::outbound::Frame;
 use crate::protocol::{Arguments, Format, HubProtocol, Naming, WriteError};
 
 impl Registry {
@@ -51,10 +51,9 @@ impl Registry {
 }
 
 fn encode<A: Arguments + ?Sized>(protocol: HubProtocol, target: &str, arguments: &A) -> Result<Frame, WriteError> {
-    let mut buffer = Vec::with_capacity(128);
-    buffer.resize(HEADROOM, 0);
-    protocol.write_invocation(&mut buffer, None, target, arguments)?;
-    Ok(Frame::message(buffer, protocol.format().is_binary()))
+    Frame::try_written(protocol.format().is_binary(), |buffer| {
+        protocol.write_invocation(buffer, None, target, arguments)
+    })
 }
 
 /// Runs them side by side until each is done.

@@ -1,10 +1,15 @@
 //! Complete messages, framed once for every WebSocket that receives them.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 
 /// Room that a message buffer keeps in front for the WebSocket header; a server's header has at most ten bytes, being
 /// unmasked (RFC 6455 § 5.2).
-pub(crate) const HEADROOM: usize = 10;
+pub(super) const HEADROOM: usize = 10;
+
+/// Room for most messages that are written.
+const USUAL: usize = 128;
 
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
@@ -18,8 +23,37 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The message that `write` appends to a buffer.
+    pub(crate) fn written(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let Ok(frame) = Self::try_written::<Infallible>(binary, |buffer| {
+            write(buffer);
+            Ok(())
+        });
+        frame
+    }
+
+    /// The message that `write` appends to a buffer, unless it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub(crate) fn try_written<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+        let mut buffer = Vec::with_capacity(USUAL);
+        buffer.resize(HEADROOM, 0);
+        write(&mut buffer)?;
+        Ok(Self::message(buffer, binary))
+    }
+
+    /// A message that is there already.
+    pub(crate) fn copied(payload: &[u8], binary: bool) -> Self {
+        let mut buffer = Vec::with_capacity(HEADROOM + payload.len());
+        buffer.resize(HEADROOM, 0);
+        buffer.extend_from_slice(payload);
+        Self::message(buffer, binary)
+    }
+
     /// A message: `buffer` holds [`HEADROOM`] unused bytes, then the payload.
-    pub(crate) fn message(mut buffer: Vec<u8>, binary: bool) -> Self {
+    pub(super) fn message(mut buffer: Vec<u8>, binary: bool) -> Self {
         let start = write_header(&mut buffer, binary);
         Self { bytes: Bytes::from(buffer).slice(start..), payload_at: HEADROOM - start }
     }

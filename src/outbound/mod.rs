@@ -19,6 +19,7 @@ mod state;
 mod tests;
 
 pub(crate) use flusher::{Flusher, Flushers};
-pub(crate) use frame::{Frame, HEADROOM};
+pub(crate) use frame::Frame;
+use frame::HEADROOM;
 pub(crate) use pull::{GivenUp, HandedOver, Taken};
 pub(crate) use queue::Outbound;

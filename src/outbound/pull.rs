@@ -47,7 +47,6 @@ pub(crate) enum Taken {
 pub(crate) struct HandedOver {
     outbound: Arc<Outbound>,
     rest: VecDeque<Bytes>,
-    len: usize,
 }
 
 impl Outbound {
@@ -73,13 +72,13 @@ impl Outbound {
         }
         let mut rest = state.take_payload();
         wrap(&mut rest);
-        let len = rest.iter().map(Bytes::len).sum();
+        let taken = HandedOver { outbound: Arc::clone(self), rest };
         if let Sink::Pulled(pull) = &mut state.sink {
-            pull.taken += len;
+            pull.taken += taken.len();
             state.bytes = pull.taken;
         }
         state.mark_under_way();
-        Poll::Ready(Taken::Messages(HandedOver { outbound: Arc::clone(self), rest, len }))
+        Poll::Ready(Taken::Messages(taken))
     }
 
     /// No message follows. What waits can still be taken.
@@ -200,7 +199,11 @@ fn flush(merged: &mut Vec<u8>, pieces: &mut VecDeque<Bytes>) {
 impl HandedOver {
     /// How many bytes are still to come.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.rest.iter().map(Bytes::len).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
@@ -214,15 +217,14 @@ impl HandedOver {
         if first.is_empty() {
             self.rest.pop_front();
         }
-        self.len -= len;
         Poll::Ready(Some(Ok(Bytes::from_owner(Piece { bytes, outbound: Arc::clone(&self.outbound) }))))
     }
 }
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        if self.len > 0 {
-            self.outbound.settle(0, self.len);
+        if !self.is_empty() {
+            self.outbound.settle(0, self.len());
         }
     }
 }
@@ -263,10 +265,6 @@ mod tests {
         outbound
     }
 
-    fn frame(payload: &[u8]) -> Frame {
-        Frame::message([&[0; HEADROOM], payload].concat(), false)
-    }
-
     fn take(outbound: &Arc<Outbound>) -> Option<Taken> {
         match outbound.poll_take(&Context::from_waker(Waker::noop()), |_| {}) {
             Poll::Ready(taken) => Some(taken),
@@ -292,7 +290,7 @@ mod tests {
     async fn a_body_takes_all_that_waits_without_websocket_headers() {
         let outbound = queue(0, true);
         assert!(take(&outbound).is_none());
-        outbound.try_push(&frame(b"shared"));
+        outbound.try_push(&Frame::copied(b"shared", false));
         outbound.write(b"own");
         let mut taken = messages(&outbound);
         assert_eq!(taken.len(), 9);

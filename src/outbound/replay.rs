@@ -4,14 +4,14 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
-use std::sync::Arc;
-use std::task::Context;
+use std::sync::{Arc, MutexGuard};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::state::{MERGED, Phase, Sink, State};
-use super::{Frame, HEADROOM, Outbound};
+use super::{Frame, Outbound};
 
 /// What was sent and is not acknowledged (`aspnet: MessageBuffer.cs`). Calls and what belongs to them count, from 1 on;
 /// pings, acknowledgements and the Close message do not, and are not kept.
@@ -63,10 +63,7 @@ impl State {
     /// Takes a message of the connection itself.
     pub(super) fn write(&mut self, message: &[u8]) {
         let Some(replay) = &mut self.replay else { return self.append(message) };
-        let mut buffer = Vec::with_capacity(HEADROOM + message.len());
-        buffer.resize(HEADROOM, 0);
-        buffer.extend_from_slice(message);
-        let frame = Frame::message(buffer, self.binary);
+        let frame = Frame::copied(message, self.binary);
         replay.keep(frame.clone());
         if replay.away.is_some() {
             return;
@@ -170,9 +167,14 @@ impl Outbound {
         if let Some(replay) = &mut state.replay {
             replay.acknowledge(sequence_id);
         }
+        self.wake_senders(state);
+    }
+
+    /// Lets senders go on if there is room, whatever made it.
+    fn wake_senders(&self, mut state: MutexGuard<'_, State>) {
         let room = if self.has_room(&state) { mem::take(&mut state.room) } else { Vec::new() };
         drop(state);
-        room.into_iter().for_each(std::task::Waker::wake);
+        room.into_iter().for_each(Waker::wake);
     }
 
     /// Queues a message that is neither counted nor kept, if there is a socket with room for it; says whether.
@@ -212,9 +214,7 @@ impl Outbound {
     pub(crate) fn lose(&self) -> bool {
         let mut state = self.lock();
         let goes_on = state.lose();
-        let room = if self.has_room(&state) { mem::take(&mut state.room) } else { Vec::new() };
-        drop(state);
-        room.into_iter().for_each(std::task::Waker::wake);
+        self.wake_senders(state);
         goes_on
     }
 

@@ -11,12 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Flushers, Frame, HEADROOM, Outbound};
+use super::{Flushers, Frame, Outbound};
 
 pub(super) fn frame(payload: &[u8]) -> Frame {
-    let mut buffer = vec![0; HEADROOM];
-    buffer.extend_from_slice(payload);
-    Frame::message(buffer, false)
+    Frame::copied(payload, false)
 }
 
 /// A writer that takes what it is told to and counts how often it is asked.
@@ -99,9 +97,7 @@ fn headers_have_the_length_of_their_kind() {
         assert_eq!(frame.payload().len(), length);
         assert_eq!(frame.wire()[0], 0x81);
     }
-    let mut buffer = vec![0; HEADROOM];
-    buffer.extend_from_slice(&[7; 300]);
-    let binary = Frame::message(buffer, true);
+    let binary = Frame::written(true, |buffer| buffer.extend_from_slice(&[7; 300]));
     assert_eq!(binary.wire()[..4], [0x82, 126, 1, 44]);
     assert_eq!(Frame::control(vec![0x88, 0]).payload(), b"");
 }

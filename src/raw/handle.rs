@@ -11,7 +11,7 @@ use super::inbox::{Inbox, RawEnd};
 use crate::auth::User;
 use crate::connections::Watched;
 use crate::origin::{ConnectionId, RequestInfo, TransportType};
-use crate::outbound::{Frame, HEADROOM, Outbound};
+use crate::outbound::{Frame, Outbound};
 
 /// What the connection's task, its handler and everyone whom that gave a writer share.
 pub(super) struct Handle {
@@ -97,10 +97,7 @@ impl Handle {
         if !binary && std::str::from_utf8(bytes).is_err() {
             return Err(RawWriteError::NotText);
         }
-        let mut buffer = Vec::with_capacity(HEADROOM + bytes.len());
-        buffer.resize(HEADROOM, 0);
-        buffer.extend_from_slice(bytes);
-        Ok(Frame::message(buffer, binary))
+        Ok(Frame::copied(bytes, binary))
     }
 }
 

@@ -183,7 +183,8 @@ impl Router {
     }
 }
 
-fn status(status: StatusCode) -> Response<Body> {
+/// An answer without a word.
+pub(super) fn status(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::default());
     *response.status_mut() = status;
     response

@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 
+use super::http::status;
 use crate::connections::Body;
 
 /// The longest request line, line end included (Kestrel: `MaxRequestLineSize`).
@@ -51,7 +52,7 @@ pub(super) fn builder() -> auto::Builder<TokioExecutor> {
 
 /// The answer to a request that hyper lets pass and Kestrel does not; it is the last one over HTTP/1.1.
 pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<Body>> {
-    let status = if request_line(request) > REQUEST_LINE {
+    let refusal = if request_line(request) > REQUEST_LINE {
         StatusCode::URI_TOO_LONG
     } else if request.headers().len() > HEADER_COUNT || headers(request) > HEADERS as usize {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -60,8 +61,7 @@ pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<Body>> {
     } else {
         return None;
     };
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = status;
+    let mut response = status(refusal);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     Some(response)
 }

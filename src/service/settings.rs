@@ -186,11 +186,11 @@ settings! {
 }
 
 impl Settings {
-    /// The options of a hub, or the name of one that must not be zero.
-    pub(super) fn hub_options(&self, server: &Self) -> Result<HubOptions, &'static str> {
+    /// The options of a hub, or what is wrong with them.
+    pub(super) fn hub_options(&self, server: &Self, path: &str) -> Result<HubOptions, BuildError> {
         let all = self.resolve(server);
         if all.maximum_parallel_invocations_per_client == 0 {
-            return Err("maximum_parallel_invocations_per_client");
+            return Err(zero(path, "maximum_parallel_invocations_per_client"));
         }
         Ok(HubOptions {
             enable_detailed_errors: all.enable_detailed_errors,
@@ -213,7 +213,7 @@ impl Settings {
     ) -> Result<(TransportOptions, Option<CorsPolicy>), BuildError> {
         let all = self.resolve(server);
         if all.transport_send_timeout.is_zero() {
-            return Err(BuildError::Zero { path: path.to_owned(), option: "transport_send_timeout" });
+            return Err(zero(path, "transport_send_timeout"));
         }
         let allowed_origins = all.allowed_origins.unwrap_or_default();
         if let Some(origin) = allowed_origins.first_invalid() {
@@ -244,4 +244,8 @@ impl Settings {
     pub(super) fn cors(&self) -> Result<Option<CorsPolicy>, BuildError> {
         self.cors.clone().map(Cors::check).transpose()
     }
+}
+
+fn zero(path: &str, option: &'static str) -> BuildError {
+    BuildError::Zero { path: path.to_owned(), option }
 }

@@ -34,8 +34,7 @@ pub(super) struct HubTarget<H: Hub> {
 
 impl<H: Hub> Target for HubTarget<H> {
     fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &Parts<'_>) -> Result<Built, BuildError> {
-        let zero = |option| BuildError::Zero { path: path.to_owned(), option };
-        let options = settings.hub_options(parts.settings).map_err(zero)?;
+        let options = settings.hub_options(parts.settings, path)?;
         let methods = MethodTable::new(Methods::<H>::list(), |method| {
             tracing::debug!(target: "signalr::hub", hub = path, method = &*method.name, "hub method bound");
             let rules = parts.policies.method_rules(&method.authorize);

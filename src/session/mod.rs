@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::connections::{Connection, Served, Watched};
 use crate::hub::{Caller, Hub, HubContext, HubCore};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
-use crate::outbound::{Frame, HEADROOM};
+use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
 use crate::scratch::with_scratch;
 use call::caught;
@@ -98,9 +98,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
 /// Messages are kept from now on, for the socket that the client may come back with.
 fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
     connection.outbound.keep(limit, move |sequence_id| {
-        let mut message = vec![0; HEADROOM];
-        protocol.write_sequence(&mut message, sequence_id);
-        Frame::message(message, protocol.format().is_binary())
+        Frame::written(protocol.format().is_binary(), |message| protocol.write_sequence(message, sequence_id))
     });
 }
 

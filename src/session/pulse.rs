@@ -10,7 +10,7 @@ use crate::connections::Watched;
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::options::HubOptions;
 use crate::origin::TransportType;
-use crate::outbound::{Frame, HEADROOM};
+use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
 
 /// How much a tick of the sweep may come early.
@@ -79,9 +79,8 @@ impl Pulse {
     /// Queues a message that does not count, if there is room.
     fn push(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
         let protocol = self.handle.protocol;
-        let mut message = vec![0; HEADROOM];
-        write(protocol, &mut message);
-        self.handle.outbound.try_push_uncounted(&Frame::message(message, protocol.format().is_binary()))
+        let frame = Frame::written(protocol.format().is_binary(), |message| write(protocol, message));
+        self.handle.outbound.try_push_uncounted(&frame)
     }
 
     /// Silence counts from the client's first ping, and only while something is read.

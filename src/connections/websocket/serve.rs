@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::ready;
 
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_tungstenite::tungstenite::error::ProtocolError;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::super::endpoint::{Endpoint, Exchange};
+use super::super::endpoint::{Endpoint, Exchange, untyped};
 use super::super::entry::Entry;
 use super::super::held::Held;
 use super::super::incoming::{Incoming, Read};
@@ -61,9 +61,7 @@ pub(super) fn upgrade(endpoint: &Endpoint, exchange: Exchange) -> Option<Upgrade
 }
 
 pub(super) fn bad_request() -> Response<Body> {
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = http::StatusCode::BAD_REQUEST;
-    response
+    untyped(StatusCode::BAD_REQUEST, "")
 }
 
 /// The answer to a valid request, and what is ready once it is sent. Over HTTP/2 there is nothing to prove and nothing to

@@ -7,6 +7,7 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
+use super::super::http::status;
 use super::Origins;
 use crate::connections::Body;
 use crate::origin::origin;
@@ -31,8 +32,7 @@ impl CorsPolicy {
             && asked.contains_key(ORIGIN)
             && asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         is_preflight.then(|| {
-            let mut response = Response::new(Body::default());
-            *response.status_mut() = StatusCode::NO_CONTENT;
+            let mut response = status(StatusCode::NO_CONTENT);
             if let Some(mut headers) = self.grant(asked, &self.preflight) {
                 if self.any_header {
                     headers.extend(echo(asked, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS));
