@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use plain::{Answers, Plain, status};
+use plain::{Answers, Plain, begin_post, status};
 use serde_json::{Value, json};
 use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
 use support::{Client, PATIENCE, negotiate, serve, until, within};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tower::Service;
 
 const LONG: usize = 20_000;
@@ -89,20 +88,10 @@ async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
 
     for events in [true, false] {
         let mut client = Plain::connect(addr, "/doors", events).await;
-        let post = client.begin_post(b"").await;
-        assert_eq!(status(post).await, 200);
+        client.post("").await;
         let sent = tokio::spawn({
             let (text, target) = (calls(CALLS), client.target.clone());
-            async move {
-                let mut socket = TcpStream::connect(addr).await.unwrap();
-                let head = format!(
-                    "POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                    text.len()
-                );
-                socket.write_all(head.as_bytes()).await.unwrap();
-                socket.write_all(text.as_bytes()).await.unwrap();
-                status(socket).await
-            }
+            async move { status(begin_post(addr, &target, text.len(), text.as_bytes()).await).await }
         });
         full().await;
         let mut seen = 0;
@@ -152,10 +141,7 @@ async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
 async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let client = Plain::connect(addr, "/doors", false).await;
-    let mut stopped = within(TcpStream::connect(addr)).await.unwrap();
-    let head =
-        format!("POST {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 100\r\n\r\n", client.target);
-    stopped.write_all(&[head.as_bytes(), b"abc"].concat()).await.unwrap();
+    let stopped = begin_post(addr, &client.target, 100, b"abc").await;
     until(|| signalr.stats().queued_bytes == 0).await;
     let behind = client.begin_post(b"{\"type\":6}\x1e").await;
     assert_eq!(client.delete().await.0, 202);
@@ -168,9 +154,7 @@ async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
 async fn a_body_that_comes_too_slowly_is_refused() {
     let (_signalr, addr, _) = server(SignalR::builder()).await;
     let client = Plain::connect(addr, "/doors", false).await;
-    let mut slow = within(TcpStream::connect(addr)).await.unwrap();
-    let head = format!("POST {} HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n", client.target);
-    slow.write_all(&[head.as_bytes(), b"abc"].concat()).await.unwrap();
+    let slow = begin_post(addr, &client.target, 100, b"abc").await;
     assert_eq!(Answers::new(slow).next().await, (400, String::new()));
 }
 

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use plain::{Plain, status};
+use plain::{Plain, begin_post, status};
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
 use signalr::{Builder, Caller, DisconnectReason, Format, SignalR, TransportType, hub};
@@ -283,9 +283,7 @@ async fn a_send_that_waits_is_refused_when_the_connection_ends() {
         let (signalr, addr) = server(builder, &doors).await;
         // Nobody opens this one.
         let target = format!("/doors?id={}", negotiate(addr, "/doors").await);
-        let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
-        let head = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 5000\r\n\r\n");
-        within(socket.write_all(&[head.as_bytes(), &[b'x'; 5000]].concat())).await.unwrap();
+        let socket = begin_post(addr, &target, 5000, &[b'x'; 5000]).await;
         until(|| signalr.stats().queued_bytes > 0).await;
         if shuts_down {
             within(signalr.shutdown(Duration::from_secs(60))).await;

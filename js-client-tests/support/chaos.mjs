@@ -1,29 +1,12 @@
 // A TCP proxy that cuts connections at an exact byte, and the seeded choices of where.
 import crypto from 'node:crypto';
 import { once } from 'node:events';
-import net from 'node:net';
+import { TcpProxy } from './tcp.mjs';
 
-export class ChaosProxy {
-  #server;
-  #target;
-  #pairs = new Set();
+export class ChaosProxy extends TcpProxy {
   #armed;
   /** WebSockets so far. */
   sockets = 0;
-
-  /** Listens on a free port in front of the server at `target`, a URL. */
-  static async before(target) {
-    const proxy = new ChaosProxy();
-    proxy.#target = new URL(target);
-    proxy.#server = net.createServer((near) => proxy.#accept(near));
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
-    return proxy;
-  }
-
-  get url() {
-    return `http://127.0.0.1:${this.#server.address().port}`;
-  }
 
   /**
    * Lets `bytes` more bytes through on the WebSocket that is open, `up` to the server or `down` to the client, and
@@ -34,20 +17,9 @@ export class ChaosProxy {
     return new Promise((resolve) => (this.#armed = { left: bytes, direction, reset, unnoticed, resolve }));
   }
 
-  async close() {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const { near, far } of this.#pairs) {
-      near.destroy();
-      far.destroy();
-    }
-    await closed;
-  }
-
-  #accept(near) {
-    const far = net.connect(Number(this.#target.port), this.#target.hostname);
-    const pair = { near, far };
-    this.#pairs.add(pair);
+  accepted(near) {
+    const pair = this.connect(near);
+    const { far } = pair;
     near.once('data', (head) => {
       pair.webSocket = /^upgrade: websocket\r$/im.test(head);
       if (pair.webSocket) this.sockets += 1;
@@ -60,7 +32,7 @@ export class ChaosProxy {
       from.on('close', () => {
         if (pair.unnoticed) return;
         to.destroy();
-        this.#pairs.delete(pair);
+        this.pairs.delete(pair);
       });
     }
   }

@@ -1,40 +1,15 @@
 // A TCP proxy between a client and the server, which can cut, refuse or freeze what passes through it.
-import net from 'node:net';
 import { once } from 'node:events';
+import { TcpProxy } from './tcp.mjs';
 
 /** In the head of a request that is answered for as long as the connection lives. */
 const STREAM = /^(upgrade: websocket|accept: text\/event-stream)\r$/im;
 
-export class Proxy {
-  #server;
-  #target;
-  #pairs = new Set();
+export class Proxy extends TcpProxy {
   #refusing = false;
   #watchers = new Set();
   /** Connections refused so far. */
   refused = 0;
-
-  /** Listens on a free port in front of the server at `target`, a URL. */
-  static async before(target) {
-    const proxy = new Proxy();
-    proxy.#target = new URL(target);
-    proxy.#server = net.createServer((near) => proxy.#accept(near));
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
-    return proxy;
-  }
-
-  get url() {
-    return `http://127.0.0.1:${this.#server.address().port}`;
-  }
-
-  /** Destroys every socket on both sides, as a lost network or a killed proxy does. */
-  cut() {
-    for (const { near, far } of this.#pairs) {
-      near.destroy();
-      far.destroy();
-    }
-  }
 
   /** Refuses new connections from now on. */
   refuse() {
@@ -48,7 +23,7 @@ export class Proxy {
 
   /** Keeps the WebSockets and event streams open, but lets nothing more through on any of them. */
   freeze() {
-    for (const { near, far, stream } of this.#pairs) {
+    for (const { near, far, stream } of this.pairs) {
       if (!stream) continue;
       near.pause();
       far.pause();
@@ -70,26 +45,18 @@ export class Proxy {
 
   /** Waits for `count` more refused connections. */
   async refusals(count) {
-    for (let seen = 0; seen < count; seen += 1) await once(this.#server, 'refused');
+    for (let seen = 0; seen < count; seen += 1) await once(this.server, 'refused');
   }
 
-  async close() {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.cut();
-    await closed;
-  }
-
-  #accept(near) {
+  accepted(near) {
     if (this.#refusing) {
       near.destroy();
       this.refused += 1;
-      this.#server.emit('refused');
+      this.server.emit('refused');
       return;
     }
-    const far = net.connect(Number(this.#target.port), this.#target.hostname);
-    const pair = { near, far };
-    this.#pairs.add(pair);
+    const pair = this.connect(near);
+    const { far } = pair;
     near.once('data', (head) => (pair.stream = STREAM.test(head)));
     far.on('data', () => {
       if (!pair.stream) return;
@@ -102,7 +69,7 @@ export class Proxy {
       from.on('error', () => to.destroy());
       from.on('close', () => {
         to.destroy();
-        this.#pairs.delete(pair);
+        this.pairs.delete(pair);
       });
     }
   }

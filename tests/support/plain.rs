@@ -60,14 +60,7 @@ impl Plain {
 
     /// Sends a body, and leaves the answer to be read.
     pub(crate) async fn begin_post(&self, body: &[u8]) -> TcpStream {
-        let mut socket = within(TcpStream::connect(self.addr)).await.unwrap();
-        let head = format!(
-            "POST {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            self.target,
-            body.len()
-        );
-        within(socket.write_all(&[head.as_bytes(), body].concat())).await.unwrap();
-        socket
+        begin_post(self.addr, &self.target, body.len(), body).await
     }
 
     /// The next hub message that is no ping, of one that comes alone; `None` at the end.
@@ -146,6 +139,14 @@ impl Events {
     async fn read(&mut self) -> bool {
         within(self.socket.read_buf(&mut self.arrived)).await.unwrap_or(0) > 0
     }
+}
+
+/// Announces a body of `length` bytes and sends some of them, on a socket of its own.
+pub(crate) async fn begin_post(addr: SocketAddr, target: &str, length: usize, sent: &[u8]) -> TcpStream {
+    let mut socket = within(TcpStream::connect(addr)).await.unwrap();
+    let head = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    within(socket.write_all(&[head.as_bytes(), sent].concat())).await.unwrap();
+    socket
 }
 
 /// The status of the answer that comes on a socket.
