@@ -19,7 +19,8 @@ pub mod protocol;
 pub use connections::{Body, Redirect};
 pub use hub::{
     AnyClient, Caller, Clients, DisconnectReason, Expose, Groups, Hub, HubClient, HubContext, HubError, HubResult,
-    Invocation, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
+    Invocation, InvokeError, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
+    UploadStream,
 };
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{Arguments, Binary, Format, Naming};

@@ -16,4 +16,6 @@ pub(crate) struct HubOptions {
     pub(crate) supported_protocols: Vec<Format>,
     pub(crate) naming: Naming,
     pub(crate) stateful_reconnect_buffer_size: usize,
+    pub(crate) stream_buffer_capacity: usize,
+    pub(crate) max_streams: usize,
 }

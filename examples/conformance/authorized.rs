@@ -1,9 +1,11 @@
 //! Hubs and methods that not everybody may use.
 
-use signalr::{Caller, HubError, HubResult, hub};
+use futures_util::stream::{self, Stream};
+use signalr::{Caller, HubError, HubResult, UploadStream, hub};
 use uuid::Uuid;
 
 use super::common::{self, Items};
+use super::streams::sum;
 
 /// Every method needs an authenticated user, some of them more.
 pub(crate) struct AuthorizedHub;
@@ -30,6 +32,16 @@ impl AuthorizedHub {
     #[authorize(roles = "Doctor")]
     fn admin_and_doctor(&self) -> &'static str {
         "both"
+    }
+
+    #[authorize(policy = "DoctorsOnly")]
+    fn doctors_stream(&self) -> impl Stream<Item = i32> {
+        stream::iter([1])
+    }
+
+    #[authorize(policy = "DoctorsOnly")]
+    async fn doctors_upload(&self, items: UploadStream<i32>) -> HubResult<i32> {
+        sum(items).await
     }
 
     /// C# marks it `[AllowAnonymous]`, which has no effect on a method.

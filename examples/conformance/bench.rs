@@ -1,6 +1,7 @@
 //! What load tests call.
 
-use signalr::{Caller, HubResult, hub};
+use futures_util::stream::{self, Stream};
+use signalr::{Caller, HubResult, UploadStream, hub};
 
 pub(crate) struct BenchHub;
 
@@ -23,5 +24,18 @@ impl BenchHub {
     async fn join(&self, caller: &Caller<Self>, group: String) -> HubResult {
         caller.join(group).await?;
         Ok(())
+    }
+
+    fn stream(&self, count: i32) -> impl Stream<Item = i32> {
+        stream::iter(0..count)
+    }
+
+    async fn upload(&self, mut items: UploadStream<i32>) -> HubResult<i32> {
+        let mut count = 0;
+        while let Some(item) = items.next().await {
+            item?;
+            count += 1;
+        }
+        Ok(count)
     }
 }

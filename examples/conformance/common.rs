@@ -19,6 +19,7 @@ pub(crate) fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     groups(methods);
     selectors(methods);
     context(methods);
+    methods.include(super::streams::methods);
 }
 
 /// Values that come back as they went.

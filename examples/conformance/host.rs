@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use axum::extract::Path;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lexopt::ValueExt;
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::plain::ConformanceHub;
+use super::streams::told;
 
 /// The URLs to listen on.
 pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
@@ -50,13 +52,18 @@ pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn
 
 fn app(signalr: &SignalR) -> Router {
     let hub: HubContext<ConformanceHub> = signalr.context();
+    let asking = hub.clone();
     let send_to_all = move |text: String| async move {
         hub.clients().all().send("Message", (text,)).await.map_err(|error| error.to_string())
+    };
+    let ask = move |Path(id): Path<String>, question: String| async move {
+        told(asking.clients().client(id).invoke("Answer", (question,)).await).unwrap_or_default()
     };
     let stats = signalr.clone();
     Router::new()
         .route("/ready", get(|| async { "ready" }))
         .route("/outside/all", post(send_to_all))
+        .route("/outside/ask/{id}", post(ask))
         .route("/outside/stats", get(move || async move { Json(counted(&stats)) }))
         .fallback_service(signalr.service())
 }
@@ -68,6 +75,7 @@ fn counted(signalr: &SignalR) -> Value {
         "connections": stats.connections,
         "hubConnections": stats.hub_connections,
         "groups": stats.groups,
+        "questions": stats.questions,
         "tasks": stats.tasks,
         "queuedBytes": stats.queued_bytes,
     })

@@ -10,6 +10,7 @@ mod common;
 mod host;
 mod lifecycle;
 mod plain;
+mod streams;
 
 use std::error::Error;
 use std::time::Duration;

@@ -2,14 +2,14 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Attribute, Error, Item, ItemTrait, ReturnType, TraitItem, TraitItemFn, Visibility};
+use syn::{Attribute, Error, Item, ItemTrait, ReturnType, TraitItem, TraitItemFn, Type, Visibility};
 
 use crate::attributes::is;
 use crate::authorize;
 use crate::errors::Errors;
 use crate::method::place;
 use crate::names::{Names, wire_name};
-use crate::signature::{contract_parameters, qualifiers};
+use crate::signature::{contract_parameters, owned, qualifiers};
 
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let contract = match syn::parse2::<ItemTrait>(item.clone()) {
@@ -57,13 +57,26 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
     let text = name.to_string();
     let mut names = Names::default();
     let methods = contract.items.into_iter().map(|item| match item {
-        TraitItem::Fn(method) => send(vis, method, &mut names, errors),
+        TraitItem::Fn(method) => Some(method),
         other => {
             errors.at(other, "a client contract holds methods only");
-            TokenStream::new()
+            None
         }
     });
     let methods = methods.collect::<Vec<_>>();
+    let (sends, asks): (Vec<_>, Vec<_>) =
+        methods.into_iter().flatten().partition(|method| matches!(method.sig.output, ReturnType::Default));
+    let sends: Vec<_> = sends.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
+    let asks: Vec<_> = asks.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
+    let asks = (!asks.is_empty()).then(|| {
+        quote_spanned! {here=>
+            // Many clients would have many answers.
+            #[allow(dead_code)]
+            impl #name<::signalr::Single> {
+                #(#asks)*
+            }
+        }
+    });
     quote_spanned! {here=>
         #(#attributes)*
         #docs
@@ -72,8 +85,10 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
         // A contract says what clients offer, not what this program asks of them.
         #[allow(dead_code)]
         impl<T> #name<T> {
-            #(#methods)*
+            #(#sends)*
         }
+
+        #asks
 
         #[automatically_derived]
         impl ::signalr::HubClient for #name {
@@ -105,8 +120,8 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
     }
 }
 
-/// The function that sends one message; nothing if it cannot be.
-fn send(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
+/// The function that calls one method; nothing if it cannot be.
+fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
     let name = wire_name(&method.sig.ident, &mut method.attrs, &mut problems);
     names.add("client method", &name, &method.attrs, &mut problems);
@@ -115,9 +130,7 @@ fn send(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
     if let Some(body) = &method.default {
         problems.at(body, "a client contract has no bodies: they are in the client");
     }
-    if let ReturnType::Type(_, output) = &method.sig.output {
-        problems.at(output, "client results are not supported yet: a method without a return type sends");
-    }
+    result(&method.sig.output, &mut problems);
     let (parameters, types): (Vec<_>, Vec<_>) = contract_parameters(&method.sig, &mut problems).into_iter().unzip();
     let valid = problems.is_empty();
     errors.append(problems);
@@ -128,16 +141,38 @@ fn send(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
     let (generics, _, bounds) = method.sig.generics.split_for_impl();
     let attributes = &method.attrs;
     let docs = missing_docs(attributes, &format!("Calls `{}`.", name.value()));
+    let (output, error, call, errors) = match &method.sig.output {
+        ReturnType::Default => (quote!(()), quote!(SendError), quote!(send), SEND_ERRORS),
+        ReturnType::Type(_, output) => (quote!(#output), quote!(InvokeError), quote!(invoke), INVOKE_ERRORS),
+    };
     quote_spanned! {here=>
         #(#attributes)*
         #docs
-        #[doc = "\n# Errors\n\nWhen an argument cannot be encoded; see [`Proxy::send`](::signalr::Proxy::send)."]
+        #[doc = #errors]
         #vis async fn #function #generics(
             &self,
             #(#parameters: #types),*
-        ) -> ::core::result::Result<(), ::signalr::SendError> #bounds {
-            self.0.send(#name, (#(#parameters,)*)).await
+        ) -> ::core::result::Result<#output, ::signalr::#error> #bounds {
+            self.0.#call(#name, (#(#parameters,)*)).await
         }
+    }
+}
+
+const SEND_ERRORS: &str =
+    "\n# Errors\n\nWhen an argument cannot be encoded; see [`Proxy::send`](::signalr::Proxy::send).";
+const INVOKE_ERRORS: &str =
+    "\n# Errors\n\nWhen the client gives no answer; see [`Proxy::invoke`](::signalr::Proxy::invoke).";
+
+/// What a client cannot answer.
+fn result(output: &ReturnType, errors: &mut Errors) {
+    let ReturnType::Type(_, output) = output else { return };
+    match &**output {
+        Type::Path(path)
+            if path.path.segments.last().is_some_and(|last| last.ident.to_string().ends_with("Result")) =>
+        {
+            errors.at(output, "what a client answers is written alone: who calls it gets a `Result` of it");
+        }
+        output => owned(output, errors),
     }
 }
 
@@ -204,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn methods_that_return_ask_one_client_alone() {
+        let text = expanded(&quote!(
+            trait C {
+                fn tells(&self);
+                fn asks(&self, x: &str) -> Vec<u8>;
+            }
+        ));
+        let (many, one) = text.split_once("implC<::signalr::Single>{").expect("has both kinds");
+        assert!(many.contains("fntells(") && one.contains("fnasks(&self,x:&str)"), "{text}");
+        assert!(
+            one.contains(
+                "->::core::result::Result<Vec<u8>,::signalr::InvokeError>{self.0.invoke(\"Asks\",(x,)).await}"
+            )
+        );
+    }
+
+    #[test]
     fn documentation_is_kept_or_supplied() {
         let text = expanded(&quote! {
             /// Offered.
@@ -227,7 +279,7 @@ mod tests {
             trait C<T>: Send where T: Copy {
                 const X: u8;
                 fn sound(&self);
-                fn generic<V>(self, _: u8, v: impl Send) -> bool {}
+                fn generic<V>(self, _: u8, v: impl Send) -> Result<bool, ()> {}
             }
         });
         assert_eq!(text.matches("::core::compile_error!").count(), 10, "{text}");

@@ -195,6 +195,25 @@ mod tests {
     }
 
     #[test]
+    fn streams_go_out_as_such() {
+        let text = expanded(
+            TokenStream::new(),
+            &quote! {
+                impl Chat {
+                    fn plain(&self) -> impl Stream<Item = u8> {}
+                    async fn later(&self, mut up: UploadStream<u8>) -> HubResult<impl Stream<Item = HubResult<u8>>> {}
+                    fn none(&self) -> HubResult<Option<impl Stream<Item = u8>>> {}
+                    fn boxed(&self) -> BoxStream<'_, u8> {}
+                }
+            },
+        );
+        assert_eq!(text.matches("methods.insert_stream(").count(), 3, "{text}");
+        assert_eq!(text.matches("__private::send(items,value,").count(), 3);
+        assert_eq!(text.matches("__private::no_stream()").count(), 1);
+        assert_eq!(text.matches("::core::compile_error!").count(), 1);
+    }
+
+    #[test]
     fn every_problem_is_told_and_sound_methods_are_kept() {
         let text = expanded(
             quote!(rooms = 7),

@@ -1,7 +1,7 @@
 //! One method of a hub, and its line in the list.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, ImplItemFn, ReturnType, parse_quote};
 
@@ -9,7 +9,7 @@ use crate::attributes::conditions;
 use crate::authorize;
 use crate::errors::Errors;
 use crate::names::{Names, wire_name};
-use crate::signature::{Parameter, output, parameters, qualifiers};
+use crate::signature::{Answer, Parameter, output, parameters, qualifiers};
 
 /// Takes our attributes off `method` and returns the statement that registers it; nothing if it cannot be.
 pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
@@ -19,7 +19,7 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
     authorize::refuse_anonymous(&mut method.attrs, "has no effect on a hub method", &mut problems);
     names.add("hub method", &name, &method.attrs, &mut problems);
     qualifiers("a hub method", &method.sig, &mut problems);
-    output(&method.sig, &mut problems);
+    let answer = output(&method.sig, &mut problems);
     let parameters = parameters(&method.sig, &mut problems);
     let valid = problems.is_empty();
     errors.append(problems);
@@ -49,20 +49,37 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
     let wait = method.sig.asyncness.map(|_| quote_spanned!(here=> .await));
     let settled = settle(&method.sig.output, here);
     let returned = returned(&method.sig.output, here);
-    let reply = quote_spanned!(returned=> ::signalr::__private::reply(&invocation, &value));
+    let call = quote_spanned! {here=>
+        let (hub, #caller) = ::signalr::__private::parts::<Self>(&invocation);
+        let value = Self::#function(hub, #(#arguments),*) #wait;
+        let value = #settled;
+    };
+    let (insert, call) = match answer {
+        Answer::Value => {
+            let reply = quote_spanned!(returned=> ::signalr::__private::reply(&invocation, &value));
+            (quote!(insert), quote_spanned!(here=> call(uploads, async move { #call #reply })))
+        }
+        Answer::Stream | Answer::MaybeStream => {
+            let some = (answer == Answer::MaybeStream).then(|| {
+                quote_spanned!(here=> let ::core::option::Option::Some(value) = value else {
+                    return ::signalr::__private::no_stream();
+                };)
+            });
+            let item = quote_spanned!(returned=> (&mut ::signalr::__private::Outcome(::core::option::Option::Some(item))).settle());
+            let send = quote_spanned!(returned=> ::signalr::__private::send(items, value, |item| #item).await);
+            let run = quote_spanned!(here=> move |invocation, items| async move { #call #some #send });
+            (quote!(insert_stream), quote_spanned!(here=> stream(invocation, uploads, #run)))
+        }
+    };
     let conditions = conditions(&method.attrs);
     let registration = quote_spanned! {here=>
         #(#conditions)*
         {
             #(#checks)*
-            methods.insert(#name, |invocation, arguments| {
-                let (#(#values,)*): (#(#types,)*) = ::signalr::__private::open(&arguments)?;
-                ::signalr::__private::call(async move {
-                    let (hub, #caller) = ::signalr::__private::parts::<Self>(&invocation);
-                    let value = Self::#function(hub, #(#arguments),*) #wait;
-                    let value = #settled;
-                    #reply
-                })
+            methods.#insert(#name, |invocation, arguments| {
+                let ::signalr::__private::Opened { params: (#(#values,)*), uploads } =
+                    ::signalr::__private::open::<(#(#types,)*)>(&arguments)?;
+                ::core::result::Result::Ok(::signalr::__private::#call)
             }) #(.authorize(#rules))*;
         }
     };

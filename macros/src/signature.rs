@@ -47,7 +47,7 @@ pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> V
         if from_wire == MOST_PARAMETERS + 1 {
             errors.at(input, format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"));
         }
-        Owned { errors }.visit_type(&input.ty);
+        owned(&input.ty, errors);
         parameters.push(Parameter::Wire(&input.ty));
     }
     parameters
@@ -119,6 +119,11 @@ fn caller(reference: &TypeReference, errors: &mut Errors) {
 const OWNED: [&str; 15] =
     ["bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String"];
 
+/// Refuses types that borrow: values from the wire are owned.
+pub(crate) fn owned(ty: &Type, errors: &mut Errors) {
+    Owned { errors }.visit_type(ty);
+}
+
 /// Looks for what a type from the wire cannot have in it.
 struct Owned<'a> {
     errors: &'a mut Errors,
@@ -143,31 +148,39 @@ impl<'ast> Visit<'ast> for Owned<'_> {
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
         self.errors.at(choice, "an argument from the wire has one type: name it");
     }
-
-    fn visit_type_path(&mut self, path: &'ast TypePath) {
-        if last_is(path, "UploadStream") {
-            self.errors.at(path, STREAMS);
-        } else {
-            visit::visit_type_path(self, path);
-        }
-    }
 }
 
-/// What a hub method cannot return.
-pub(crate) fn output(signature: &Signature, errors: &mut Errors) {
-    if let ReturnType::Type(_, output) = &signature.output {
-        Output { errors }.visit_type(output);
+/// What a hub method answers with, by the tokens of its return type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    #[default]
+    Value,
+    /// `impl Stream`, maybe in a result.
+    Stream,
+    /// `Option<impl Stream>`, maybe in a result.
+    MaybeStream,
+}
+
+/// Finds out what a hub method answers with, and what it cannot.
+pub(crate) fn output(signature: &Signature, errors: &mut Errors) -> Answer {
+    let mut output = Output { errors, answer: Answer::Value, optional: false };
+    if let ReturnType::Type(_, ty) = &signature.output {
+        output.visit_type(ty);
     }
+    output.answer
 }
 
 struct Output<'a> {
     errors: &'a mut Errors,
+    answer: Answer,
+    /// Inside of an `Option`.
+    optional: bool,
 }
 
 impl<'ast> Visit<'ast> for Output<'_> {
     fn visit_type_impl_trait(&mut self, output: &'ast TypeImplTrait) {
         if names(output.bounds.iter(), "Stream") {
-            self.errors.at(output, STREAMS);
+            self.answer = if self.optional { Answer::MaybeStream } else { Answer::Stream };
         } else if names(output.bounds.iter(), "Future") {
             self.errors.at(output, "a hub method that waits is an `async fn`");
         }
@@ -175,14 +188,22 @@ impl<'ast> Visit<'ast> for Output<'_> {
 
     fn visit_type_trait_object(&mut self, output: &'ast TypeTraitObject) {
         if names(output.bounds.iter(), "Stream") {
-            self.errors.at(output, STREAMS);
+            self.errors.at(output, "a stream is returned as `impl Stream`; it may be a box inside");
         } else if names(output.bounds.iter(), "Future") {
             self.errors.at(output, "a hub method that waits is an `async fn`");
         }
     }
-}
 
-const STREAMS: &str = "streaming hub methods are not supported yet";
+    fn visit_type_path(&mut self, path: &'ast TypePath) {
+        if last_is(path, "BoxStream") || last_is(path, "LocalBoxStream") {
+            self.errors.at(path, "a stream is returned as `impl Stream`; it may be a box inside");
+        }
+        let outside = self.optional;
+        self.optional |= last_is(path, "Option");
+        visit::visit_type_path(self, path);
+        self.optional = outside;
+    }
+}
 
 fn names<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
     bounds.any(|bound| match bound {

@@ -2,26 +2,54 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 
+use super::upload::{Upload, UploadStream};
 use crate::protocol::{RawArguments, ReadError};
 
-/// One parameter of a hub method: any owned type with `serde::Deserialize`.
+/// One parameter of a hub method: any owned type with `serde::Deserialize`, or an [`UploadStream`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a hub method parameter",
     label = "not a hub method parameter",
-    note = "a parameter is the caller (`&Caller<Self>`) or an owned type with `serde::Deserialize`"
+    note = "a parameter is the caller (`&Caller<Self>`), an owned type with `serde::Deserialize`, or an `UploadStream`"
 )]
 pub trait Param: Sized + Send + 'static {
+    /// How many streams of the client it takes: one or none. What is no stream is an argument.
+    #[doc(hidden)]
+    const STREAMS: usize = 0;
+
     #[doc(hidden)]
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
+
+    /// Hands out the other end of the stream.
+    #[doc(hidden)]
+    fn share(&self, uploads: &mut Uploads) {
+        let _ = uploads;
+    }
 }
+
+/// The other ends of streams that a method takes.
+#[derive(Debug, Default)]
+pub struct Uploads(pub(crate) Vec<Arc<dyn Upload>>);
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + Send + 'static> Param for T {
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error> {
         arguments.next_element()
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Param for UploadStream<T> {
+    const STREAMS: usize = 1;
+
+    fn take<'de, A: SeqAccess<'de>>(_: &mut A) -> Result<Option<Self>, A::Error> {
+        Ok(Some(Self::new()))
+    }
+
+    fn share(&self, uploads: &mut Uploads) {
+        uploads.0.push(self.other_end());
     }
 }
 
@@ -31,19 +59,37 @@ pub trait Params: Sized + Send + 'static {
     #[doc(hidden)]
     const COUNT: usize;
 
+    /// How many streams it sends.
+    #[doc(hidden)]
+    const STREAMS: usize;
+
     #[doc(hidden)]
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
+
+    #[doc(hidden)]
+    fn uploads(&self) -> Uploads;
 }
 
 macro_rules! tuples {
     ($($count:literal: $($name:ident)*;)*) => {$(
         impl<$($name: Param),*> Params for ($($name,)*) {
-            const COUNT: usize = $count;
+            const COUNT: usize = $count - Self::STREAMS;
+            const STREAMS: usize = 0 $(+ $name::STREAMS)*;
 
             #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
             fn take<'de, Access: SeqAccess<'de>>(arguments: &mut Access) -> Result<Option<Self>, Access::Error> {
                 $(let Some($name) = $name::take(arguments)? else { return Ok(None) };)*
                 Ok(Some(($($name,)*)))
+            }
+
+            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            fn uploads(&self) -> Uploads {
+                let mut uploads = Uploads::default();
+                if Self::STREAMS > 0 {
+                    let ($($name,)*) = self;
+                    $($name.share(&mut uploads);)*
+                }
+                uploads
             }
         }
     )*};
@@ -51,9 +97,14 @@ macro_rules! tuples {
 
 impl Params for () {
     const COUNT: usize = 0;
+    const STREAMS: usize = 0;
 
     fn take<'de, A: SeqAccess<'de>>(_: &mut A) -> Result<Option<Self>, A::Error> {
         Ok(Some(()))
+    }
+
+    fn uploads(&self) -> Uploads {
+        Uploads::default()
     }
 }
 
@@ -72,12 +123,23 @@ tuples! {
     12: A B C D E F G H I J K L;
 }
 
+/// The parameters of a call, and the other ends of the streams among them.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "for the code that `#[hub]` writes")]
+pub struct Opened<P> {
+    /// The parameters.
+    pub params: P,
+    /// The other ends.
+    pub uploads: Uploads,
+}
+
 /// Binds `arguments` to `P`, or says in ASP.NET's words what does not fit.
 ///
 /// Never inlined: the code for one list of types is much, and hubs have many methods with the same.
 #[inline(never)]
-pub(crate) fn bind<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
-    arguments.bind_with(P::COUNT, || Tuple(PhantomData))
+pub fn open<P: Params>(arguments: &RawArguments<'_>) -> Result<Opened<P>, ReadError> {
+    let params = arguments.bind_with(P::COUNT, || Tuple::<P>(PhantomData))?;
+    Ok(Opened { uploads: params.uploads(), params })
 }
 
 struct Tuple<P>(PhantomData<P>);

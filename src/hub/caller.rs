@@ -1,12 +1,17 @@
 //! The connection that is calling.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::Hub;
 use super::clients::Clients;
 use super::context::{Groups, HubContext, SendError};
+use super::invoke::Asker;
 use super::proxy::{HubClient, Many, Single};
+use super::state::CallState;
 use crate::auth::User;
 use crate::lifetime::ConnectionHandle;
 use crate::origin::{ConnectionId, RequestInfo, TransportType};
@@ -14,25 +19,47 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
 /// call.
 pub struct Caller<H> {
-    pub(crate) connection: Arc<ConnectionHandle>,
+    parties: Arc<Parties<H>>,
+    stage: Stage,
+}
+
+/// Both ends of the calls of one connection, which share it.
+struct Parties<H> {
+    hub: Arc<H>,
+    connection: Arc<ConnectionHandle>,
     request: Arc<RequestInfo>,
     context: HubContext<H>,
+}
+
+/// Where in its connection's life a caller is.
+#[derive(Clone)]
+enum Stage {
+    /// In `on_connected`.
+    Connecting,
+    Calling(Arc<CallState>),
+    /// In `on_disconnected`, or between two calls.
+    Resting,
 }
 
 impl<H: Hub> Caller<H> {
     /// What the hub remembers of this connection (C#: `Context.Items`).
     pub fn items(&self) -> &H::Items {
-        self.connection.items.downcast_ref().expect("a connection's items are made for its hub")
+        self.parties.connection.items.downcast_ref().expect("a connection's items are made for its hub")
     }
 
     /// Selects clients of this hub.
     pub fn clients(&self) -> Clients<H::Client> {
-        Clients::new(Arc::clone(self.context.shared()), Some(self.connection.id))
+        let asker = match &self.stage {
+            Stage::Connecting => Asker::Connecting,
+            Stage::Calling(call) => Asker::Call(Arc::clone(call), Arc::clone(&self.parties.connection)),
+            Stage::Resting => Asker::Outside,
+        };
+        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
     }
 
     /// The caller itself (C#: `Clients.Caller`).
     pub fn client(&self) -> <H::Client as HubClient>::Proxy<Single> {
-        self.clients().single(Some(self.connection.id))
+        self.clients().single(Ok(self.connection_id()))
     }
 
     /// Every connection but the caller (C#: `Clients.Others`).
@@ -47,49 +74,73 @@ impl<H: Hub> Caller<H> {
 }
 
 impl<H> Caller<H> {
-    pub(crate) fn new(connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        Self { request: connection.request(), connection, context }
+    pub(crate) fn connecting(hub: Arc<H>, connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
+        let parties = Parties { hub, request: connection.request(), connection, context };
+        Self { parties: Arc::new(parties), stage: Stage::Connecting }
     }
 
-    /// The same, with the newest request of its connection.
+    /// The same outside of a call, with the newest request of its connection.
     pub(crate) fn renewed(&self) -> Self {
-        Self::new(Arc::clone(&self.connection), self.context.clone())
+        let Parties { hub, connection, context, .. } = &*self.parties;
+        let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
+        Self { stage: Stage::Resting, ..caller }
+    }
+
+    /// The same in a call.
+    pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
+        Self { parties: Arc::clone(&self.parties), stage: Stage::Calling(call) }
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<H> {
+        &self.parties.hub
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        &self.parties.connection
+    }
+
+    /// The call that this is the caller of.
+    pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
+        match &self.stage {
+            Stage::Calling(call) => Some(call),
+            Stage::Connecting | Stage::Resting => None,
+        }
     }
 
     /// The id by which others may address this connection; no secret.
     pub fn connection_id(&self) -> ConnectionId {
-        self.connection.id
+        self.parties.connection.id
     }
 
     /// Who is calling; anonymous if nobody signed in.
     pub fn user(&self) -> &User {
-        &self.connection.user
+        &self.parties.connection.user
     }
 
     /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`).
     pub fn user_id(&self) -> Option<&str> {
-        self.connection.user_id.as_deref()
+        self.parties.connection.user_id.as_deref()
     }
 
     /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
     /// begin after a stateful reconnect see the request that resumed it.
     pub fn request(&self) -> &RequestInfo {
-        &self.request
+        &self.parties.request
     }
 
     /// What carries the connection.
     pub fn transport(&self) -> TransportType {
-        self.connection.transport
+        self.parties.connection.transport
     }
 
     /// The hub seen from outside, for what outlives the call.
     pub fn context(&self) -> &HubContext<H> {
-        &self.context
+        &self.parties.context
     }
 
     /// Puts other connections into groups.
     pub fn groups(&self) -> Groups {
-        self.context.groups()
+        self.context().groups()
     }
 
     /// Adds this connection to a group (C#: `Groups.AddToGroupAsync(Context.ConnectionId, group)`).
@@ -102,7 +153,7 @@ impl<H> Caller<H> {
     ///
     /// Either it joined or not.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
-        self.context.shared().registry.join(&self.connection, group.as_ref());
+        self.context().shared().registry.join(self.connection(), group.as_ref());
         Ok(())
     }
 
@@ -116,14 +167,14 @@ impl<H> Caller<H> {
     ///
     /// Either it left or not.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
-        self.context.shared().registry.leave(&self.connection, group.as_ref());
+        self.context().shared().registry.leave(self.connection(), group.as_ref());
         Ok(())
     }
 
     /// Ends the connection (C#: `Context.Abort()`). The client is told not to reconnect; answers of running calls are
     /// dropped.
     pub fn abort(&self) {
-        self.connection.abort();
+        self.connection().abort();
     }
 
     /// Ready when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
@@ -132,22 +183,38 @@ impl<H> Caller<H> {
     ///
     /// Safe.
     pub async fn aborted(&self) {
-        self.connection.aborted().await;
+        self.connection().aborted().await;
+    }
+
+    /// Ready when the client has cancelled this call, or when its connection is aborted or has ended (C#: the
+    /// `CancellationToken` parameter of a hub method). Clients cancel what they call since .NET 11's.
+    ///
+    /// Nothing is stopped by it: a method that does not look runs to its end. Streams need none of this, since they are
+    /// dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn cancelled(&self) {
+        let mut aborted = pin!(self.aborted());
+        let Some(call) = self.call() else { return aborted.await };
+        let mut cancelled = pin!(call.token().cancelled());
+        poll_fn(|cx| match cancelled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => aborted.as_mut().poll(cx),
+        })
+        .await;
     }
 }
 
 impl<H> Clone for Caller<H> {
     fn clone(&self) -> Self {
-        Self {
-            connection: Arc::clone(&self.connection),
-            request: Arc::clone(&self.request),
-            context: self.context.clone(),
-        }
+        Self { parties: Arc::clone(&self.parties), stage: self.stage.clone() }
     }
 }
 
 impl<H> fmt::Debug for Caller<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Caller").field("connection", self.connection()).finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::context::Shared;
+use super::invoke::Asker;
 use super::proxy::{HubClient, Many, Proxy, Single};
 use crate::lifetime::Audience;
 use crate::origin::ConnectionId;
@@ -17,12 +18,13 @@ pub struct Clients<C> {
     shared: Arc<Shared>,
     /// The connection that is calling, if one is.
     caller: Option<ConnectionId>,
+    asker: Asker,
     _client: PhantomData<fn() -> C>,
 }
 
 impl<C: HubClient> Clients<C> {
-    pub(super) fn new(shared: Arc<Shared>, caller: Option<ConnectionId>) -> Self {
-        Self { shared, caller, _client: PhantomData }
+    pub(super) fn new(shared: Arc<Shared>, caller: Option<ConnectionId>, asker: Asker) -> Self {
+        Self { shared, caller, asker, _client: PhantomData }
     }
 
     /// Every connection of the hub.
@@ -37,7 +39,7 @@ impl<C: HubClient> Clients<C> {
 
     /// One connection.
     pub fn client(&self, id: impl AsRef<str>) -> C::Proxy<Single> {
-        self.single(ConnectionId::parse(id.as_ref()))
+        self.single(ConnectionId::parse(id.as_ref()).ok_or_else(|| id.as_ref().into()))
     }
 
     /// These connections, each once.
@@ -84,12 +86,14 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::GroupExcept(name.into(), self.caller.into_iter().collect()))
     }
 
-    pub(super) fn single(&self, id: Option<ConnectionId>) -> C::Proxy<Single> {
-        Proxy::new(Arc::clone(&self.shared), Audience::Connection(id)).into()
+    /// `Err`: an id that no connection can have.
+    pub(super) fn single(&self, id: Result<ConnectionId, Box<str>>) -> C::Proxy<Single> {
+        let audience = id.map_or_else(Audience::Nobody, Audience::Connection);
+        Proxy::new(Arc::clone(&self.shared), audience, self.asker.clone()).into()
     }
 
     fn many(&self, audience: Audience) -> C::Proxy<Many> {
-        Proxy::new(Arc::clone(&self.shared), audience).into()
+        Proxy::new(Arc::clone(&self.shared), audience, Asker::Outside).into()
     }
 }
 

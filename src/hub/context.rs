@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Hub;
 use super::clients::Clients;
+use super::invoke::Asker;
 use crate::lifetime::{Audience, ConnectionHandle, Registry};
 use crate::origin::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
@@ -45,7 +46,7 @@ pub enum SendError {
 impl<H: Hub> HubContext<H> {
     /// Selects who gets a message.
     pub fn clients(&self) -> Clients<H::Client> {
-        Clients::new(Arc::clone(&self.shared), None)
+        Clients::new(Arc::clone(&self.shared), None, Asker::Outside)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Why a call failed, why a connection ended, and what clients are told of it.
 
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use super::invoke::InvokeError;
 use crate::protocol::ProtocolError;
 
 /// What a hub method returns.
@@ -60,6 +61,11 @@ impl HubError {
         self
     }
 
+    /// The name that stands before the message where clients see it.
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
     /// Whether clients may read the message.
     pub fn is_exposed(&self) -> bool {
         matches!(self.cause, Cause::Exposed(_))
@@ -70,6 +76,15 @@ impl HubError {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }
     }
 
+    /// What a client answered with as its error may be read by the one that called the hub, as a `HubException` may.
+    fn not_answered(error: &InvokeError) -> Self {
+        let told = match error {
+            InvokeError::Client(_) | InvokeError::Mismatch { .. } => Self::new(error.to_string()),
+            _ => Self::internal(error.to_string()),
+        };
+        told.with_type_name(error.type_name())
+    }
+
     /// A hub method must not take the connection with it.
     pub(crate) fn panicked() -> Self {
         Self::internal("the hub method panicked")
@@ -78,6 +93,9 @@ impl HubError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
+        if let Some(invoke) = (&error as &dyn Any).downcast_ref::<InvokeError>() {
+            return Self::not_answered(invoke);
+        }
         Self { type_name: Cow::Borrowed(short_name::<E>()), cause: Cause::Internal(Box::new(error)) }
     }
 }

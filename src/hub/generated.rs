@@ -3,21 +3,20 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures_core::Stream;
 use serde::Serialize;
 
-use super::bind::{Param, Params, bind};
+use super::bind::Param;
+pub use super::bind::{Opened, Uploads, open};
 use super::caller::Caller;
-use super::error::HubResult;
-use super::methods::{Invocation, Reply};
+use super::error::{HubError, HubResult};
+pub use super::methods::Bound;
+use super::methods::{Answer, Invocation, Reply};
+pub use super::stream::Items;
+use super::stream::streaming;
 pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
-pub use crate::protocol::{RawArguments, ReadError};
 use crate::scratch;
-
-/// Binds the arguments of a call.
-pub fn open<P: Params>(arguments: &RawArguments<'_>) -> Result<P, ReadError> {
-    bind(arguments)
-}
 
 /// Points the compiler at the type of a parameter.
 pub fn is_param<P: Param>() {}
@@ -44,23 +43,49 @@ pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
     C::of(caller)
 }
 
-/// Boxes the future of a call.
-pub fn call(
-    future: impl Future<Output = HubResult<Reply>> + Send + 'static,
-) -> Result<BoxFuture<'static, HubResult<Reply>>, ReadError> {
-    Ok(Box::pin(future))
+/// A call with one answer.
+pub fn call(uploads: Uploads, future: impl Future<Output = HubResult<Reply>> + Send + 'static) -> Bound {
+    Bound { future: Box::pin(future), uploads }
+}
+
+/// A call whose answer is a stream, which `run` sets up and sends.
+pub fn stream<H, F>(
+    invocation: Invocation<H>,
+    uploads: Uploads,
+    run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
+) -> Bound
+where
+    H: Send + Sync + 'static,
+    F: Future<Output = HubResult<Reply>> + Send + 'static,
+{
+    streaming(invocation, uploads, run)
+}
+
+/// Sends a stream; `settle` makes a value or an error of an item.
+pub async fn send<S, T, E>(items: Items, stream: S, settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
+where
+    S: Stream,
+    T: Serialize,
+    HubError: From<E>,
+{
+    items.send(stream, settle).await
+}
+
+/// The answer of a method that has no stream to give.
+pub fn no_stream() -> HubResult<Reply> {
+    Ok(Reply(Answer::NoStream))
 }
 
 /// The hub and the caller of a call.
 pub fn parts<H>(invocation: &Invocation<H>) -> (&Arc<H>, &Caller<H>) {
-    (&invocation.parties.hub, &invocation.parties.caller)
+    (invocation.caller.hub(), &invocation.caller)
 }
 
 /// Encodes what a method returned, if the client waits for it.
 pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) -> HubResult<Reply> {
-    match &invocation.id {
-        Some(id) => encode(invocation.parties.caller.connection.protocol, id, value),
-        None => Ok(Reply(None)),
+    match invocation.caller.call().and_then(|call| call.id.as_deref()) {
+        Some(id) => encode(invocation.caller.connection().protocol, id, value),
+        None => Ok(Reply(Answer::Nothing)),
     }
 }
 
@@ -69,7 +94,7 @@ pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) ->
 fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
     let mut message = scratch::take();
     protocol.write_result(&mut message, id, value)?;
-    Ok(Reply(Some(message)))
+    Ok(Reply(Answer::Value(message)))
 }
 
 /// `T` or `Result<T, E>`, told apart by type: `(&mut Outcome(Some(value))).settle()?`.

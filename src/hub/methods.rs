@@ -6,11 +6,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_core::Stream;
 use serde::Serialize;
 
-use super::bind::{Params, bind};
+use super::bind::{Opened, Params, Uploads, open};
 use super::caller::Caller;
-use super::error::HubResult;
+use super::error::{HubError, HubResult};
 use super::{Hub, generated};
 use crate::auth::Authorize;
 use crate::future::BoxFuture;
@@ -27,6 +28,8 @@ pub struct Methods<H> {
 pub(crate) enum Kind {
     /// `invoke` and `send`: one answer.
     Call,
+    /// `stream`: any number of items.
+    Stream,
 }
 
 /// One method that clients may call.
@@ -37,25 +40,36 @@ pub(crate) struct Method<H> {
     bind: Box<Bind<H>>,
 }
 
-/// Binds the arguments at once; the future it returns makes the call.
-type Bind<H> =
-    dyn Fn(Invocation<H>, RawArguments<'_>) -> Result<BoxFuture<'static, HubResult<Reply>>, ReadError> + Send + Sync;
+/// Binds the arguments of a call at once.
+type Bind<H> = dyn Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync;
 
 /// One call on its way to its method.
 pub struct Invocation<H> {
-    pub(super) parties: Arc<Parties<H>>,
-    /// `None`: the client awaits no answer.
-    pub(super) id: Option<Box<str>>,
-}
-
-/// Both ends of the calls of one connection, which share it.
-pub(super) struct Parties<H> {
-    pub(super) hub: Arc<H>,
     pub(super) caller: Caller<H>,
 }
 
-/// What a call came to, encoded for the caller already.
-pub struct Reply(pub(crate) Option<Vec<u8>>);
+/// A call whose arguments are bound.
+pub struct Bound {
+    /// Makes the call.
+    pub(crate) future: BoxFuture<'static, HubResult<Reply>>,
+    /// The streams that it takes from the client.
+    pub(crate) uploads: Uploads,
+}
+
+/// What a call came to.
+pub struct Reply(pub(crate) Answer);
+
+/// The same for whoever answers.
+pub(crate) enum Answer {
+    /// The client awaits none, or the last item of its stream is sent.
+    Nothing,
+    /// A whole message.
+    Value(Vec<u8>),
+    /// A stream is set up: this sends its items.
+    Stream(BoxFuture<'static, HubResult<Reply>>),
+    /// The method has no stream to give.
+    NoStream,
+}
 
 impl<H: Hub> Methods<H> {
     /// Adds a method. Its name is looked up ignoring case.
@@ -84,12 +98,76 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert(name, move |invocation, arguments| {
-            let params = bind::<P>(&arguments)?;
+            let Opened { params, uploads } = open::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(Box::pin(async move {
-                let Parties { hub, caller } = &*invocation.parties;
-                let value = method(Arc::clone(hub), caller.clone(), params).await?;
+            let future = async move {
+                let caller = &invocation.caller;
+                let value = method(Arc::clone(caller.hub()), caller.clone(), params).await?;
                 generated::reply(&invocation, &value)
+            };
+            Ok(Bound { future: Box::pin(future), uploads })
+        })
+    }
+
+    /// Adds a method that answers with a stream (C#: one that returns an `IAsyncEnumerable<T>` or a `ChannelReader<T>`).
+    ///
+    /// The future sets the stream up; then each item goes to the client, at its pace. The stream is dropped when the client
+    /// cancels it or goes: what must be done then stands in a `Drop` of something in it.
+    ///
+    /// ```
+    /// # use std::pin::Pin;
+    /// # use std::task::{Context, Poll};
+    /// # use signalr::{Hub, HubResult, Methods};
+    /// # struct CountTo(u32, u32);
+    /// # impl futures_core::Stream for CountTo {
+    /// #     type Item = HubResult<u32>;
+    /// #     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<HubResult<u32>>> { Poll::Ready(None) }
+    /// # }
+    /// # fn list<H: Hub>(methods: &mut Methods<H>) {
+    /// methods.stream("CountTo", |_, _, (end,): (u32,)| async move { Ok(CountTo(0, end)) });
+    /// # }
+    /// ```
+    pub fn stream<P, S, T, E, F, Fut>(&mut self, name: impl Into<Cow<'static, str>>, method: F) -> MethodOptions<'_, H>
+    where
+        P: Params,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+        T: Serialize + 'static,
+        E: 'static,
+        HubError: From<E>,
+        F: Fn(Arc<H>, Caller<H>, P) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = HubResult<S>> + Send + 'static,
+    {
+        self.optional_stream(name, move |hub, caller, params| {
+            let stream = method(hub, caller, params);
+            async { stream.await.map(Some) }
+        })
+    }
+
+    /// The same for a method that may have no stream to give (C#: null, of which the client is told).
+    pub fn optional_stream<P, S, T, E, F, Fut>(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        method: F,
+    ) -> MethodOptions<'_, H>
+    where
+        P: Params,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+        T: Serialize + 'static,
+        E: 'static,
+        HubError: From<E>,
+        F: Fn(Arc<H>, Caller<H>, P) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = HubResult<Option<S>>> + Send + 'static,
+    {
+        let method = Arc::new(method);
+        self.insert_stream(name, move |invocation, arguments| {
+            let Opened { params, uploads } = open::<P>(&arguments)?;
+            let method = Arc::clone(&method);
+            Ok(generated::stream(invocation, uploads, move |invocation, items| async move {
+                let caller = &invocation.caller;
+                match method(Arc::clone(caller.hub()), caller.clone(), params).await? {
+                    Some(stream) => items.send(stream, |item| item).await,
+                    None => generated::no_stream(),
+                }
             }))
         })
     }
@@ -118,13 +196,22 @@ impl<H: Hub> Methods<H> {
     pub fn insert(
         &mut self,
         name: impl Into<Cow<'static, str>>,
-        bind: impl Fn(Invocation<H>, RawArguments<'_>) -> Result<BoxFuture<'static, HubResult<Reply>>, ReadError>
-        + Send
-        + Sync
-        + 'static,
+        bind: impl Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync + 'static,
     ) -> MethodOptions<'_, H> {
-        let method = Method { name: name.into(), kind: Kind::Call, authorize: Vec::new(), bind: Box::new(bind) };
-        self.all.push(method);
+        self.add(name.into(), Kind::Call, Box::new(bind))
+    }
+
+    #[doc(hidden)]
+    pub fn insert_stream(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        bind: impl Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync + 'static,
+    ) -> MethodOptions<'_, H> {
+        self.add(name.into(), Kind::Stream, Box::new(bind))
+    }
+
+    fn add(&mut self, name: Cow<'static, str>, kind: Kind, bind: Box<Bind<H>>) -> MethodOptions<'_, H> {
+        self.all.push(Method { name, kind, authorize: Vec::new(), bind });
         MethodOptions { method: self.all.last_mut().expect("just pushed") }
     }
 
@@ -149,23 +236,13 @@ impl<H> MethodOptions<'_, H> {
 }
 
 impl<H> Invocation<H> {
-    /// What all calls of one connection are made from.
-    pub(crate) fn new(hub: Arc<H>, caller: Caller<H>) -> Self {
-        Self { parties: Arc::new(Parties { hub, caller }), id: None }
-    }
-
-    /// A call of the same connection.
-    pub(crate) fn with_id(&self, id: Option<&str>) -> Self {
-        Self { parties: Arc::clone(&self.parties), id: id.map(Into::into) }
+    pub(crate) fn new(caller: Caller<H>) -> Self {
+        Self { caller }
     }
 }
 
 impl<H> Method<H> {
-    pub(crate) fn bind(
-        &self,
-        invocation: Invocation<H>,
-        arguments: RawArguments<'_>,
-    ) -> Result<BoxFuture<'static, HubResult<Reply>>, ReadError> {
+    pub(crate) fn bind(&self, invocation: Invocation<H>, arguments: RawArguments<'_>) -> Result<Bound, ReadError> {
         (self.bind)(invocation, arguments)
     }
 }
@@ -244,13 +321,24 @@ impl<H> fmt::Debug for MethodOptions<'_, H> {
 
 impl<H> fmt::Debug for Invocation<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invocation").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Invocation").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("uploads", &self.uploads).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("bytes", &self.0.as_ref().map(Vec::len)).finish()
+        f.write_str(match &self.0 {
+            Answer::Nothing => "Nothing",
+            Answer::Value(_) => "Value",
+            Answer::Stream(_) => "Stream",
+            Answer::NoStream => "NoStream",
+        })
     }
 }
 

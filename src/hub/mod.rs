@@ -8,8 +8,12 @@ mod core;
 mod error;
 #[doc(hidden)]
 pub mod generated;
+mod invoke;
 mod methods;
 mod proxy;
+mod state;
+mod stream;
+mod upload;
 
 pub use bind::{Param, Params};
 pub use caller::Caller;
@@ -18,9 +22,13 @@ pub(crate) use context::Shared;
 pub use context::{Groups, HubContext, SendError};
 pub(crate) use core::{HubCore, UserId};
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
+pub use invoke::InvokeError;
+pub(crate) use methods::{Answer, Bound, Kind, Method, MethodTable, TableError};
 pub use methods::{Invocation, MethodOptions, Methods, Reply};
-pub(crate) use methods::{Kind, Method, MethodTable, TableError};
 pub use proxy::{AnyClient, HubClient, Many, Proxy, Single};
+pub(crate) use state::{CallState, Slot};
+pub(crate) use upload::Upload;
+pub use upload::UploadStream;
 
 use crate::auth::Authorize;
 

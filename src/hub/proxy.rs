@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::context::{SendError, Shared};
+use super::invoke::{Asker, InvokeError, ask};
 use crate::lifetime::Audience;
 use crate::protocol::Arguments;
 
@@ -29,12 +32,13 @@ pub trait HubClient: 'static {
 pub struct Proxy<T = Many> {
     shared: Arc<Shared>,
     audience: Audience,
+    asker: Asker,
     _target: PhantomData<fn() -> T>,
 }
 
 impl<T> Proxy<T> {
-    pub(super) fn new(shared: Arc<Shared>, audience: Audience) -> Self {
-        Self { shared, audience, _target: PhantomData }
+    pub(super) fn new(shared: Arc<Shared>, audience: Audience, asker: Asker) -> Self {
+        Self { shared, audience, asker, _target: PhantomData }
     }
 
     /// Calls a method of the selected clients; they give no answer (C#: `SendAsync`).
@@ -52,6 +56,34 @@ impl<T> Proxy<T> {
     /// Dropped before it is complete, the message has reached those receivers that had room for it.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
+    }
+}
+
+impl Proxy<Single> {
+    /// Calls a method of one client and waits for what it returns (C#: `InvokeAsync<T>`).
+    ///
+    /// ```
+    /// # use signalr::{Caller, Hub, HubResult};
+    /// # async fn ask<H: Hub>(caller: Caller<H>, id: String) -> HubResult<u32> {
+    /// let age: u32 = caller.clients().client(id).invoke("AskAge", ("How old are you?",)).await?;
+    /// # Ok(age)
+    /// # }
+    /// ```
+    ///
+    /// There is no time-out but your own, such as `tokio::time::timeout`. A hub method that asks lets the next call of its
+    /// client begin, for good: the answer would stand behind it. In `on_connected` nobody can be asked, since nothing is
+    /// read before it is done.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer: [`InvokeError`]. Turned into a [`HubError`](crate::HubError) by `?`, the client's own error
+    /// is told to the one that called the hub, and the others are hidden, as with C#'s exceptions.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the client may have been asked; its answer is ignored.
+    pub async fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Result<R, InvokeError> {
+        ask(&self.shared, &self.audience, &self.asker, method, &arguments).await?.read()
     }
 }
 

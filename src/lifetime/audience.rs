@@ -7,7 +7,9 @@ use crate::origin::ConnectionId;
 pub(crate) enum Audience {
     All,
     AllExcept(Vec<ConnectionId>),
-    Connection(Option<ConnectionId>),
+    Connection(ConnectionId),
+    /// A text that is the id of no connection.
+    Nobody(Box<str>),
     /// Each connection once, however often it is named.
     Connections(Vec<ConnectionId>),
     Group(Box<str>),

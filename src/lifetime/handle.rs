@@ -131,12 +131,17 @@ impl ConnectionHandle {
 
     /// The connection is over, whatever the reason: [`aborted`](Self::aborted) is ready from now on.
     pub(crate) fn cancel(&self) {
-        self.aborted.get_or_init(CancellationToken::new).cancel();
+        self.token().cancel();
+    }
+
+    /// Cancelled with the connection.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        self.aborted.get_or_init(CancellationToken::new)
     }
 
     /// Ready when the connection is aborted or has ended.
     pub(crate) async fn aborted(&self) {
-        self.aborted.get_or_init(CancellationToken::new).cancelled().await;
+        self.token().cancelled().await;
     }
 }
 

@@ -3,8 +3,10 @@
 mod audience;
 mod handle;
 mod registry;
+mod results;
 mod send;
 
 pub(crate) use audience::Audience;
 pub(crate) use handle::{ConnectionHandle, Flags};
 pub(crate) use registry::Registry;
+pub(crate) use results::{Answer, NoAnswer};

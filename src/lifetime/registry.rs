@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
+use super::results::Results;
 use crate::origin::ConnectionId;
 use crate::protocol::Format;
 
@@ -30,6 +31,8 @@ pub(crate) struct Registry {
     users: [RwLock<ByName>; SHARDS],
     /// How many connections speak each format, so that a broadcast encodes only what somebody reads.
     formats: [AtomicUsize; Format::ALL.len()],
+    /// What clients were asked and have not answered yet.
+    pub(crate) results: Results,
 }
 
 impl Registry {
@@ -103,7 +106,8 @@ impl Registry {
         match audience {
             Audience::All => self.each_but(&[], visit),
             Audience::AllExcept(but) => self.each_but(but, visit),
-            Audience::Connection(id) => id.iter().for_each(|id| one(id, &mut visit)),
+            Audience::Connection(id) => one(id, &mut visit),
+            Audience::Nobody(_) => {}
             Audience::Connections(ids) => distinct(ids).for_each(|id| one(id, &mut visit)),
             Audience::Group(name) => self.each_named(&self.groups, name, &[], &mut visit),
             Audience::GroupExcept(name, but) => self.each_named(&self.groups, name, but, &mut visit),

@@ -105,6 +105,7 @@ impl SignalR {
         Stats {
             connections: server.table.len(),
             hub_connections: server.hubs.values().map(|hub| hub.registry.len()).sum(),
+            questions: server.hubs.values().map(|hub| hub.registry.results.len()).sum(),
             groups: server.hubs.values().map(|hub| hub.registry.group_count()).sum(),
             tasks: server.tasks.len(),
             queued_bytes: server.table.queued_bytes(),

@@ -112,6 +112,12 @@ settings! {
         /// How many bytes are kept for a client that may go on with another WebSocket, before who sends to it must wait
         /// until it says that it has them. 100,000 by default. (C#: `HubOptions.StatefulReconnectBufferSize`)
         stateful_reconnect_buffer_size: usize = 100_000;
+        /// How many items of a stream that a client sends may wait for the method that reads it; then nothing more is read
+        /// from that client. 10 by default. (C#: `HubOptions.StreamBufferCapacity`)
+        stream_buffer_capacity: usize = 10;
+        /// How many streams, of either direction, may be open on one connection; one more is refused with an error. 1,000
+        /// by default; C# knows no limit.
+        max_streams: usize = 1000;
         /// Whether a client that asks for it may go on with another WebSocket when it loses its own: nothing is lost then,
         /// and the hub notices nothing. What it was sent is kept for that until it says that it has it. Off by default.
         /// (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
@@ -192,6 +198,9 @@ impl Settings {
         if all.maximum_parallel_invocations_per_client == 0 {
             return Err(zero(path, "maximum_parallel_invocations_per_client"));
         }
+        if all.stream_buffer_capacity == 0 {
+            return Err(zero(path, "stream_buffer_capacity"));
+        }
         Ok(HubOptions {
             enable_detailed_errors: all.enable_detailed_errors,
             maximum_receive_message_size: all.maximum_receive_message_size,
@@ -202,6 +211,8 @@ impl Settings {
             supported_protocols: all.supported_protocols,
             naming: all.naming,
             stateful_reconnect_buffer_size: all.stateful_reconnect_buffer_size,
+            stream_buffer_capacity: all.stream_buffer_capacity,
+            max_streams: all.max_streams,
         })
     }
 

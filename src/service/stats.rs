@@ -11,6 +11,8 @@ pub struct Stats {
     pub hub_connections: usize,
     /// Groups with members, of all hubs.
     pub groups: usize,
+    /// Questions to clients that wait for an answer, of all hubs.
+    pub questions: usize,
     /// Tasks of connections and of calls; with [`SignalR::serve`](crate::SignalR::serve) those of HTTP connections, too.
     pub tasks: usize,
     /// Bytes that wait for clients to read them, or for hubs.

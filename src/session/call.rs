@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::open::OpenCall;
 use crate::future::BoxFuture;
-use crate::hub::{HubError, HubResult, Reply};
+use crate::hub::{Answer, CallState, HubError, HubResult, Reply};
 use crate::lifetime::ConnectionHandle;
 use crate::scratch::{self, with_scratch};
 
@@ -16,24 +17,72 @@ use crate::scratch::{self, with_scratch};
 pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
-    pub(super) id: Option<Box<str>>,
+    pub(super) state: Arc<CallState>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
+    /// For a call that runs beside the slots.
+    pub(super) open: Option<OpenCall>,
 }
 
 impl RunningCall {
     /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         poll_caught(self.future.as_mut(), cx).map(|outcome| {
-            let id = self.id.as_deref();
-            Call { connection: &self.connection, method: &self.method, id, detailed_errors: self.detailed_errors }
-                .answer(outcome)
+            self.open = None;
+            self.call().answer(outcome)
         })
     }
 
     /// Runs it to its end.
     pub(super) async fn finish(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    /// Runs it to the end of the stream that it answers with, unless that is cancelled: then whatever it is doing is
+    /// dropped (`aspnet: DefaultHubDispatcher.StreamAsync`).
+    pub(super) async fn stream(mut self) {
+        let token = self.state.token().clone();
+        let streamed = token.run_until_cancelled(streamed(self.future)).await;
+        // The id may be used again by whoever reads the end.
+        self.open = None;
+        let call = Call {
+            connection: &self.connection,
+            method: &self.method,
+            id: self.state.id.as_deref(),
+            detailed_errors: self.detailed_errors,
+        };
+        match streamed {
+            None | Some(Streamed::Ended(Ok(_))) => call.end_stream(),
+            Some(Streamed::Ended(Err(error))) => {
+                call.fail(&error, "An error occurred on the server while streaming results.");
+            }
+            Some(Streamed::Never(reply)) => {
+                call.answer(reply.map(|_| Reply(Answer::NoStream)));
+            }
+        }
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call {
+            connection: &self.connection,
+            method: &self.method,
+            id: self.state.id.as_deref(),
+            detailed_errors: self.detailed_errors,
+        }
+    }
+}
+
+/// What came of a stream.
+enum Streamed {
+    Ended(HubResult<Reply>),
+    /// There was none.
+    Never(HubResult<Reply>),
+}
+
+async fn streamed(setup: BoxFuture<'static, HubResult<Reply>>) -> Streamed {
+    match caught(setup).await {
+        Ok(Reply(Answer::Stream(items))) => Streamed::Ended(caught(items).await),
+        other => Streamed::Never(other),
     }
 }
 
@@ -48,24 +97,43 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Answers the call. Says whether the queue is full now.
     pub(super) fn answer(&self, outcome: HubResult<Reply>) -> bool {
-        match outcome {
-            Ok(Reply(None)) => false,
-            Ok(Reply(Some(message))) => {
+        let method = self.method;
+        match outcome.map(|Reply(answer)| answer) {
+            Ok(Answer::Nothing) => false,
+            Ok(Answer::Value(message)) => {
                 let full = self.connection.outbound.write(&message);
                 scratch::give(message);
                 full
             }
+            Ok(Answer::Stream(_) | Answer::NoStream) => {
+                let error = format!(
+                    "The value returned by the streaming method '{method}' is not a ChannelReader<> or IAsyncEnumerable<>."
+                );
+                fail(self.connection, self.id, &error)
+            }
             Err(error) => {
-                let method = self.method;
-                if error.is_exposed() {
-                    tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call refused");
-                } else {
-                    tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call failed");
-                }
-                let base = format!("An unexpected error occurred invoking '{method}' on the server.");
-                fail(self.connection, self.id, &error.explain(&base, self.detailed_errors))
+                self.fail(&error, &format!("An unexpected error occurred invoking '{method}' on the server."))
             }
         }
+    }
+
+    /// Answers with an error of the hub. Says whether the queue is full now.
+    fn fail(&self, error: &HubError, base: &str) -> bool {
+        let method = self.method;
+        if error.is_exposed() {
+            tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call refused");
+        } else {
+            tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call failed");
+        }
+        fail(self.connection, self.id, &error.explain(base, self.detailed_errors))
+    }
+
+    fn end_stream(&self) {
+        let Some(id) = self.id else { return };
+        with_scratch(|message| {
+            self.connection.protocol.write_completion(message, id);
+            self.connection.outbound.write(message);
+        });
     }
 }
 

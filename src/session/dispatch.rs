@@ -8,24 +8,32 @@ use std::task::{Context, Poll};
 
 use super::call::{Call, RunningCall, fail, guarded, poll_caught};
 use super::close::End;
+use super::open::Open;
 use super::sequence::Sequence;
 use crate::auth::Rules;
-use crate::hub::{Caller, Hub, HubCore, Invocation, Kind, Method};
+use crate::future::BoxFuture;
+use crate::hub::{
+    Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Invocation, Kind, Method, Reply, Slot, Upload,
+};
 use crate::lifetime::{ConnectionHandle, Flags};
-use crate::protocol::{self, HubMessage, ProtocolError, ReadError};
+use crate::protocol::{self, HubMessage, ProtocolError, Raw, ReadError};
 
 /// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds back
 /// everything behind it (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
 pub(super) struct Dispatcher<'a, H: Hub> {
     core: &'a Arc<HubCore<H>>,
-    caller: &'a Caller<H>,
-    /// What every call is made from. It is there from the first one on: connections that never call need none.
-    origin: Option<Invocation<H>>,
+    connection: &'a Arc<ConnectionHandle>,
+    /// What every call is made from.
+    caller: Caller<H>,
     /// The one call of a connection that runs them one after another; it is driven by the connection's task.
     running: Option<RunningCall>,
     /// Calls that run side by side, in tasks of their own.
     spawned: Arc<AtomicUsize>,
     waiting: Option<RunningCall>,
+    /// Calls that need no slot, from the first one on.
+    open: Option<Arc<Open>>,
+    /// A stream whose method has not read enough for the next item.
+    uploading: Option<Arc<dyn Upload>>,
     /// The queue was full after the last answer.
     full: bool,
     /// For a connection that may go on with another socket.
@@ -36,11 +44,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, sequence: Option<Arc<Sequence>>) -> Self {
         Self {
             core,
-            caller,
-            origin: None,
+            connection: caller.connection(),
+            caller: caller.renewed(),
             running: None,
             spawned: Arc::default(),
             waiting: None,
+            open: None,
+            uploading: None,
             full: false,
             sequence,
         }
@@ -53,16 +63,24 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
 
     /// Calls that come now see the newest request of the connection.
     pub(super) fn renew(&mut self) {
-        self.origin = Some(Invocation::new(Arc::clone(&self.core.hub), self.caller.renewed()));
+        self.caller = self.caller.renewed();
     }
 
     /// Goes on with the running call, and with the one that waits for its slot.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Some(running) = &mut self.running
-            && let Poll::Ready(full) = running.poll(cx)
-        {
-            self.running = None;
-            self.full |= full;
+        if let Some(running) = &mut self.running {
+            let polled = running.poll(cx);
+            if let Poll::Ready(full) = polled {
+                self.running = None;
+                self.full |= full;
+            } else if running.state.has_asked()
+                && let Some(call) = self.running.take()
+            {
+                self.spawn(call);
+            }
+        }
+        if self.uploading.as_ref().is_some_and(|upload| upload.poll_room(cx).is_ready()) {
+            self.uploading = None;
         }
         if self.has_slot()
             && let Some(call) = self.waiting.take()
@@ -70,13 +88,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             self.start(cx, call);
         }
         if self.full {
-            self.full = self.connection().outbound.is_full();
+            self.full = self.connection.outbound.is_full();
         }
     }
 
     /// Whether no further message may be taken now.
     pub(super) fn is_held(&self) -> bool {
-        self.waiting.is_some() || self.full
+        self.waiting.is_some() || self.full || self.uploading.is_some()
     }
 
     /// Whether a full queue alone holds messages back.
@@ -84,14 +102,17 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.full
     }
 
-    /// The call that still runs when the connection ends.
-    pub(super) fn into_running(self) -> Option<RunningCall> {
+    /// The connection has ended. Returns the call that still runs.
+    pub(super) fn end(self) -> Option<RunningCall> {
+        if let Some(open) = &self.open {
+            open.end_uploads();
+        }
         self.running
     }
 
     /// Takes one message. `Err` ends the connection.
     pub(super) fn message(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Result<(), End> {
-        let connection = self.connection();
+        let connection = self.connection;
         let protocol = connection.protocol;
         // What parsing has to look up is, but for odd messages, what is called then.
         let found = Cell::new(None);
@@ -115,18 +136,17 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             }
             Some(HubMessage::Ping) => connection.set(Flags::PINGED),
             Some(HubMessage::Close { error, .. }) => return Err(End::ClientClosed(error.map(Cow::into_owned))),
-            Some(HubMessage::StreamItem { id, item_first: true, .. }) => {
-                return Err(End::Failed(ProtocolError::unknown_stream(&id)));
-            }
+            Some(HubMessage::StreamItem { id, item, item_first }) => self.item(cx, &id, item, item_first)?,
+            Some(HubMessage::Completion { id, result, error }) => self.completed(&id, result, error)?,
+            Some(HubMessage::CancelInvocation { id }) => self.cancel(&id),
             Some(HubMessage::Ack { sequence_id }) => connection.outbound.acknowledge(sequence_id),
             Some(HubMessage::Sequence { sequence_id }) => {
                 if let Some(sequence) = &self.sequence {
                     sequence.go_on_at(sequence_id).map_err(End::Failed)?;
                 }
             }
-            // Items, completions and cancellations of what is not open, and messages of a type that is newer
-            // than this server: ignored.
-            Some(_) | None => {}
+            // A type that is newer than this server: ignored.
+            None => {}
         }
         if connection.flags().has(Flags::ABORTED) { Err(End::Aborted) } else { Ok(()) }
     }
@@ -140,7 +160,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     ) -> Result<(), End> {
         let target = &*call.target;
         let Some((method, rules)) = found else {
-            tracing::debug!(target: "signalr::hub", method = shortened(target), connection = %self.connection().id, "unknown method");
+            tracing::debug!(target: "signalr::hub", method = shortened(target), connection = %self.connection.id, "unknown method");
             self.refuse(
                 call,
                 &format!(
@@ -150,26 +170,34 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             return Ok(());
         };
         // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
-        let name =
-            if call.streaming && self.connection().protocol.format().is_binary() { target } else { &method.name };
-        let origin =
-            self.origin.get_or_insert_with(|| Invocation::new(Arc::clone(&self.core.hub), self.caller.clone()));
+        let name = if call.streaming && self.connection.protocol.format().is_binary() { target } else { &method.name };
+        if self.has_too_many_open(method.kind == Kind::Stream || !call.stream_ids.is_empty()) {
+            let limit = self.core.options.max_streams;
+            self.refuse_with(call, name, &HubError::new(format!("The connection has {limit} streams open already.")));
+            return Ok(());
+        }
+        let id = call.id.as_deref();
+        let state = Arc::new(match method.kind {
+            Kind::Call => CallState::new(id),
+            Kind::Stream => CallState::tied(id, self.connection.token()),
+        });
+        let invocation = Invocation::new(self.caller.calling(Arc::clone(&state)));
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
         let bound = guarded(|| {
             let allowed = rules.check(self.caller.user());
-            allowed.then(|| method.bind(origin.with_id(call.id.as_deref()), call.arguments.clone()))
+            allowed.then(|| method.bind(invocation, call.arguments.clone()))
         });
-        let mut future = match bound {
-            Ok(Some(Ok(future))) => future,
+        let Bound { future, uploads } = match bound {
+            Ok(Some(Ok(bound))) => bound,
             Ok(None) => {
-                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, "call not authorized");
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, "call not authorized");
                 self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
                 return Ok(());
             }
             Ok(Some(Err(ReadError::Malformed(error)))) => return Err(End::Failed(error)),
             Ok(Some(Err(error))) => {
                 let error = error.into_inner();
-                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection().id, %error, "arguments do not fit");
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, %error, "arguments do not fit");
                 let mut text = format!("Failed to invoke '{name}' due to an error on the server.");
                 if self.core.options.enable_detailed_errors {
                     text = format!("{text} {}: {error}", error.type_name());
@@ -178,41 +206,124 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                 return Ok(());
             }
             Err(panicked) => {
-                tracing::error!(target: "signalr::hub", method = name, connection = %self.connection().id, error = %panicked, "call failed");
-                let base = format!("An unexpected error occurred invoking '{name}' on the server.");
-                self.refuse(call, &panicked.explain(&base, self.core.options.enable_detailed_errors));
+                tracing::error!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %panicked, "call failed");
+                self.refuse_with(call, name, &panicked);
                 return Ok(());
             }
         };
-        match method.kind {
-            Kind::Call if call.streaming => {
-                self.refuse(
-                    call,
-                    &format!(
-                        "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
-                    ),
-                );
+        let (sent, taken) = (call.stream_ids.len(), uploads.0.len());
+        match (method.kind, call.streaming) {
+            (Kind::Call, true) => self.refuse(
+                call,
+                &format!(
+                    "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
+                ),
+            ),
+            (Kind::Stream, false) => self.refuse(
+                call,
+                &format!(
+                    "The client attempted to invoke the streaming '{name}' method with a non-streaming invocation."
+                ),
+            ),
+            _ if sent != taken => {
+                let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {taken}."));
+                self.refuse_with(call, name, &error);
             }
-            Kind::Call if !call.stream_ids.is_empty() => {
-                let sent = call.stream_ids.len();
-                self.refuse(call, &format!(
-                    "An unexpected error occurred invoking '{name}' on the server. HubException: Client sent {sent} stream(s), Hub method expects 0."
-                ));
-            }
-            Kind::Call => {
-                let (connection, id) = (self.connection(), call.id.as_deref());
-                let detailed_errors = self.core.options.enable_detailed_errors;
-                let has_slot = self.has_slot();
-                if has_slot && let Poll::Ready(outcome) = poll_caught(future.as_mut(), cx) {
-                    self.full |= Call { connection, method: &method.name, id, detailed_errors }.answer(outcome);
-                    return Ok(());
-                }
-                let (connection, method, id) = (Arc::clone(connection), method.name.clone(), id.map(Into::into));
-                let call = RunningCall { connection, method, id, future, detailed_errors };
-                if has_slot { self.keep(call) } else { self.waiting = Some(call) }
+            (Kind::Call, false) if taken == 0 => self.call(cx, method, state, future),
+            _ => {
+                let running = self.running_call(method, state, future);
+                self.open(cx, call, method.kind, running, uploads.0);
             }
         }
         Ok(())
+    }
+
+    /// A call that needs a slot.
+    fn call(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method<H>,
+        state: Arc<CallState>,
+        mut future: BoxFuture<'static, HubResult<Reply>>,
+    ) {
+        let has_slot = self.has_slot();
+        if has_slot && let Poll::Ready(outcome) = poll_caught(future.as_mut(), cx) {
+            let (connection, id) = (self.connection, state.id.as_deref());
+            let detailed_errors = self.core.options.enable_detailed_errors;
+            self.full |= Call { connection, method: &method.name, id, detailed_errors }.answer(outcome);
+            return;
+        }
+        let call = self.running_call(method, state, future);
+        if has_slot { self.keep(call) } else { self.waiting = Some(call) }
+    }
+
+    /// A call that needs none: one that answers with a stream, or takes streams.
+    fn open(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: &protocol::Invocation<'_>,
+        kind: Kind,
+        mut running: RunningCall,
+        uploads: Vec<Arc<dyn Upload>>,
+    ) {
+        if let Some(twice) = twice(&call.stream_ids) {
+            let error = HubError::new(format!("Client sent the stream '{twice}' twice."));
+            return self.refuse_with(call, &running.method, &error);
+        }
+        let open = self.open.get_or_insert_default();
+        let opened = match kind {
+            Kind::Call => Some(open.call(&running.state)),
+            Kind::Stream => open.stream(&running.state),
+        };
+        let Some(mut opened) = opened else {
+            let id = call.id.as_deref().unwrap_or_default();
+            return self.refuse(call, &format!("Invocation ID '{id}' is already in use."));
+        };
+        // Before the method begins, and before more is read: an item behind the call finds its stream.
+        opened.take_uploads(call.stream_ids.iter().map(|id| &**id), uploads, self.core.options.stream_buffer_capacity);
+        running.open = Some(opened);
+        let mut task: BoxFuture<'static, ()> = match kind {
+            Kind::Call => Box::pin(running.finish()),
+            Kind::Stream => Box::pin(running.stream()),
+        };
+        if task.as_mut().poll(cx).is_pending() {
+            self.core.tasks.spawn(task);
+        }
+    }
+
+    /// An item of a stream that the client sends; those of streams that are not open are ignored.
+    fn item(&mut self, cx: &Context<'_>, id: &str, item: Raw<'_>, item_first: bool) -> Result<(), End> {
+        let Some(upload) = self.open.as_ref().and_then(|open| open.upload(id)) else {
+            return if item_first { Err(End::Failed(ProtocolError::unknown_stream(id))) } else { Ok(()) };
+        };
+        if let Err(panicked) = guarded(|| upload.item(item, self.core.options.enable_detailed_errors)) {
+            upload.end(Some(panicked));
+        }
+        if upload.poll_room(cx).is_pending() {
+            self.uploading = Some(upload);
+        }
+        Ok(())
+    }
+
+    /// The end of such a stream, or the answer to a question.
+    fn completed(&self, id: &str, result: Option<Raw<'_>>, error: Option<Cow<'_, str>>) -> Result<(), End> {
+        if let Some(upload) = self.open.as_ref().and_then(|open| open.take_upload(id)) {
+            upload.end(error.map(|error| HubError::new(error)));
+            return Ok(());
+        }
+        let results = &self.core.shared.registry.results;
+        results.answer(self.connection.id, id, result, error.as_deref()).map_err(End::Failed)
+    }
+
+    fn cancel(&self, id: &str) {
+        match &self.running {
+            Some(running) if running.state.id.as_deref() == Some(id) => running.state.cancel(),
+            _ => {
+                if let Some(open) = &self.open {
+                    open.cancel(id);
+                }
+            }
+        }
     }
 
     /// The first poll of a call that had to wait.
@@ -225,23 +336,52 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
 
     /// Keeps a call that goes on after its first poll.
     fn keep(&mut self, call: RunningCall) {
-        if self.slots() == 1 {
+        if call.state.has_asked() {
+            self.spawn(call);
+        } else if self.slots() == 1 {
             self.running = Some(call);
         } else {
+            call.state.take_slot(Slot::new(&self.spawned));
             self.spawn(call);
         }
     }
 
-    fn spawn(&self, call: RunningCall) {
-        self.spawned.fetch_add(1, Ordering::AcqRel);
-        let (slot, connection) = (Slot(Arc::clone(&self.spawned)), Arc::clone(self.connection()));
+    fn spawn(&mut self, mut call: RunningCall) {
+        call.open = Some(self.open.get_or_insert_default().call(&call.state));
+        let (connection, state) = (Arc::clone(self.connection), Arc::clone(&call.state));
         self.core.tasks.spawn(async move {
             call.finish().await;
             // The slot is given back when the answer has found room.
             std::future::poll_fn(|cx| connection.outbound.poll_room(cx)).await;
-            drop(slot);
+            state.free_slot();
             connection.outbound.wake_owner();
         });
+    }
+
+    fn running_call(
+        &self,
+        method: &Method<H>,
+        state: Arc<CallState>,
+        future: BoxFuture<'static, HubResult<Reply>>,
+    ) -> RunningCall {
+        RunningCall {
+            connection: Arc::clone(self.connection),
+            method: method.name.clone(),
+            state,
+            future,
+            detailed_errors: self.core.options.enable_detailed_errors,
+            open: None,
+        }
+    }
+
+    /// Whether one more call would be beyond the limit of what may be open. Calls with one answer are so only when they
+    /// have given their slots back, and wait for a client that does not answer.
+    fn has_too_many_open(&self, streams: bool) -> bool {
+        let limit = self.core.options.max_streams;
+        self.open.as_ref().is_some_and(|open| match open.counts() {
+            (opened, calls) if streams => opened + calls >= limit,
+            (_, calls) => calls >= limit.saturating_add(self.slots()),
+        })
     }
 
     fn has_slot(&self) -> bool {
@@ -256,21 +396,19 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     }
 
     fn refuse(&mut self, call: &protocol::Invocation<'_>, error: &str) {
-        self.full |= fail(self.connection(), call.id.as_deref(), error);
+        self.full |= fail(self.connection, call.id.as_deref(), error);
     }
 
-    fn connection(&self) -> &'a Arc<ConnectionHandle> {
-        &self.caller.connection
+    /// The same as if the method had failed.
+    fn refuse_with(&mut self, call: &protocol::Invocation<'_>, name: &str, error: &HubError) {
+        let base = format!("An unexpected error occurred invoking '{name}' on the server.");
+        self.refuse(call, &error.explain(&base, self.core.options.enable_detailed_errors));
     }
 }
 
-/// One of the calls that run side by side.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+/// The first of these ids that was there before.
+fn twice<'a>(ids: &'a [Cow<'_, str>]) -> Option<&'a str> {
+    ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)).map(|(_, id)| &**id)
 }
 
 /// So many characters of a peer's text go to a log.

@@ -5,6 +5,7 @@ mod call;
 mod close;
 mod dispatch;
 mod handshake;
+mod open;
 mod pulse;
 mod sequence;
 mod serve;
@@ -55,7 +56,8 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options, sequence.clone()));
     connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
-    let mut caller = Caller::new(Arc::clone(&handle), HubContext::new(Arc::clone(&core.shared)));
+    let context = HubContext::new(Arc::clone(&core.shared));
+    let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
     let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
@@ -63,7 +65,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
             let read_ahead = connection.entry.read_ahead();
             let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
             let end = session.serve(&mut connection.incoming).await;
-            (end, session.into_running())
+            (end, session.end())
         }
         Err(error) => (End::NotConnected(error), None),
     };

@@ -37,9 +37,9 @@ impl<'a, H: Hub> Session<'a, H> {
     ) -> Self {
         let limit = core.options.maximum_receive_message_size;
         Self {
-            connection: &caller.connection,
+            connection: caller.connection(),
             dispatcher: Dispatcher::new(core, caller, sequence),
-            framer: Framer::new(caller.connection.protocol.format(), limit),
+            framer: Framer::new(caller.connection().protocol.format(), limit),
             backlog: Backlog::new(early),
             read_ahead,
             input_ended: false,
@@ -53,9 +53,9 @@ impl<'a, H: Hub> Session<'a, H> {
         poll_fn(|cx| self.poll(cx, incoming))
     }
 
-    /// The call that still runs then.
-    pub(super) fn into_running(self) -> Option<RunningCall> {
-        self.dispatcher.into_running()
+    /// The connection has ended. Returns the call that still runs.
+    pub(super) fn end(self) -> Option<RunningCall> {
+        self.dispatcher.end()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {

@@ -1,0 +1,111 @@
+//! Streams to the client: what a method returns, item by item into the connection's queue.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::Serialize;
+
+use super::bind::Uploads;
+use super::error::{HubError, HubResult};
+use super::methods::{Answer, Bound, Invocation, Reply};
+use super::state::CallState;
+use crate::future::BoxFuture;
+use crate::lifetime::ConnectionHandle;
+use crate::scratch;
+
+/// Where the items of a stream go.
+pub struct Items {
+    connection: Arc<ConnectionHandle>,
+    call: Arc<CallState>,
+    begun: Arc<AtomicBool>,
+}
+
+/// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
+/// whoever makes the call goes on with other things in between.
+pub(super) fn streaming<H, F>(
+    invocation: Invocation<H>,
+    uploads: Uploads,
+    run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
+) -> Bound
+where
+    H: Send + Sync + 'static,
+    F: Future<Output = HubResult<Reply>> + Send + 'static,
+{
+    let begun = Arc::new(AtomicBool::new(false));
+    let items = invocation.caller.call().map(|call| Items {
+        connection: Arc::clone(invocation.caller.connection()),
+        call: Arc::clone(call),
+        begun: Arc::clone(&begun),
+    });
+    let setup = async move {
+        let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
+        let mut rest: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
+        let ended = poll_fn(|cx| match rest.as_mut().poll(cx) {
+            Poll::Pending if begun.load(Ordering::Acquire) => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        match ended.await {
+            Some(reply) => reply,
+            None => Ok(Reply(Answer::Stream(rest))),
+        }
+    };
+    Bound { future: Box::pin(setup), uploads }
+}
+
+impl Items {
+    /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
+    pub(super) async fn send<S, T, E>(
+        self,
+        stream: S,
+        mut settle: impl FnMut(S::Item) -> Result<T, E>,
+    ) -> HubResult<Reply>
+    where
+        S: Stream,
+        T: Serialize,
+        HubError: From<E>,
+    {
+        self.begin().await;
+        let mut stream = pin!(stream);
+        let mut next = |cx: &mut Context<'_>| {
+            stream.as_mut().poll_next(cx).map(|item| item.map(|item| self.encode(&settle(item)?)))
+        };
+        while let Some(message) = poll_fn(&mut next).await {
+            self.put(message?).await;
+        }
+        Ok(Reply(Answer::Nothing))
+    }
+
+    /// The stream is there, and what follows are its items.
+    async fn begin(&self) {
+        let mut first = !self.begun.swap(true, Ordering::AcqRel);
+        // Who waits for the stream is polling this; it goes on by itself.
+        poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
+    fn encode<T: Serialize>(&self, item: &T) -> HubResult<Vec<u8>> {
+        let mut message = scratch::take();
+        let id = self.call.id.as_deref().unwrap_or_default();
+        self.connection.protocol.write_stream_item(&mut message, id, item)?;
+        Ok(message)
+    }
+
+    async fn put(&self, message: Vec<u8>) {
+        let outbound = &self.connection.outbound;
+        poll_fn(|cx| outbound.poll_room(cx)).await;
+        outbound.write(&message);
+        scratch::give(message);
+        // A stream that is always ready lets others have their turn.
+        tokio::task::consume_budget().await;
+    }
+}
+
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("id", &self.call.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,243 @@
+//! Streams from the client: the buffer between the connection that fills it and the method that reads it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+
+use super::error::{HubError, HubResult};
+use crate::protocol::{Raw, ReadError};
+
+/// A stream that the client sends along with a call (C#: an `IAsyncEnumerable<T>` or `ChannelReader<T>` parameter).
+///
+/// A hub method takes any number of them, among its other arguments and in any order:
+///
+/// ```
+/// # use signalr::{HubResult, UploadStream, hub};
+/// # struct Monitor;
+/// #[hub]
+/// impl Monitor {
+///     async fn average(&self, patient: String, mut samples: UploadStream<f64>) -> HubResult<f64> {
+///         let (mut sum, mut count) = (0.0, 0.0);
+///         while let Some(sample) = samples.next().await {
+///             sum += sample?;
+///             count += 1.0;
+///         }
+///         Ok(sum / count)
+///     }
+/// }
+/// ```
+///
+/// It is a `futures_core::Stream`, too. An error is its last item: that of the client, which is a `HubException` as in C#;
+/// an item that is no `T`; or the end of the connection. What the method does not read is dropped when it ends.
+/// Up to [`stream_buffer_capacity`](crate::Builder::stream_buffer_capacity) items wait for the method; then nothing more
+/// is read from the client.
+pub struct UploadStream<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    /// So many items may wait without holding the connection up.
+    capacity: usize,
+    end: End,
+    /// The method, waiting for an item.
+    reader: Option<Waker>,
+    /// The connection, waiting for room.
+    writer: Option<Waker>,
+}
+
+enum End {
+    Open,
+    /// What the method is told behind the last item.
+    Ended(Option<HubError>),
+    /// The method is told nothing more, or does not read any more.
+    Closed,
+}
+
+/// What a connection does with a stream of whatever type.
+pub(crate) trait Upload: fmt::Debug + Send + Sync {
+    /// An item has come. One that is no `T` ends the stream; the client's text of it has details if `detailed`.
+    fn item(&self, item: Raw<'_>, detailed: bool);
+
+    /// The client has ended the stream, or its connection has.
+    fn end(&self, error: Option<HubError>);
+
+    /// Ready when the method has read enough.
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<()>;
+
+    /// The method has ended: nothing is read any more.
+    fn close(&self);
+
+    fn set_capacity(&self, capacity: usize);
+}
+
+impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
+    pub(super) fn new() -> Self {
+        let state = State { items: VecDeque::new(), capacity: 1, end: End::Open, reader: None, writer: None };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state) }) }
+    }
+
+    pub(super) fn other_end(&self) -> Arc<dyn Upload> {
+        Arc::clone(&self.shared) as Arc<dyn Upload>
+    }
+}
+
+impl<T> UploadStream<T> {
+    /// The next item; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// Why the stream ended early; there are no items behind an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, no item was taken.
+    pub async fn next(&mut self) -> Option<HubResult<T>> {
+        poll_fn(|cx| self.shared.poll_next(cx)).await
+    }
+}
+
+impl<T> Stream for UploadStream<T> {
+    type Item = HubResult<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<HubResult<T>>> {
+        self.shared.poll_next(cx)
+    }
+}
+
+impl<T> Drop for UploadStream<T> {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl<T> Shared<T> {
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<HubResult<T>>> {
+        let mut state = self.lock();
+        if let Some(item) = state.items.pop_front() {
+            let writer = if state.has_room() { state.writer.take() } else { None };
+            drop(state);
+            wake(writer);
+            return Poll::Ready(Some(Ok(item)));
+        }
+        match &mut state.end {
+            End::Open => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            End::Ended(error) => {
+                let error = error.take();
+                state.end = End::Closed;
+                Poll::Ready(error.map(Err))
+            }
+            End::Closed => Poll::Ready(None),
+        }
+    }
+
+    fn end(&self, error: Option<HubError>) {
+        let mut state = self.lock();
+        if let End::Open = state.end {
+            state.end = End::Ended(error);
+        }
+        let wakers = [state.reader.take(), state.writer.take()];
+        drop(state);
+        wakers.into_iter().for_each(wake);
+    }
+
+    fn close(&self) {
+        let mut state = self.lock();
+        state.end = End::Closed;
+        let items = mem::take(&mut state.items);
+        let wakers = [state.reader.take(), state.writer.take()];
+        // The items are the application's; so is what their drop does.
+        drop(state);
+        drop(items);
+        wakers.into_iter().for_each(wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    fn has_room(&self) -> bool {
+        self.items.len() <= self.capacity || !matches!(self.end, End::Open)
+    }
+}
+
+impl<T: DeserializeOwned + Send> Upload for Shared<T> {
+    fn item(&self, item: Raw<'_>, detailed: bool) {
+        if !matches!(self.lock().end, End::Open) {
+            return;
+        }
+        let item = match item.read() {
+            Ok(item) => item,
+            Err(error) => return Self::end(self, Some(mismatch(error, detailed))),
+        };
+        let mut state = self.lock();
+        if let End::Open = state.end {
+            state.items.push_back(item);
+            let reader = state.reader.take();
+            drop(state);
+            wake(reader);
+        }
+    }
+
+    fn end(&self, error: Option<HubError>) {
+        Self::end(self, error);
+    }
+
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.has_room() {
+            return Poll::Ready(());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn close(&self) {
+        Self::close(self);
+    }
+
+    fn set_capacity(&self, capacity: usize) {
+        self.lock().capacity = capacity;
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// `aspnet: DefaultHubDispatcher.ProcessStreamItem`.
+fn mismatch(error: ReadError, detailed: bool) -> HubError {
+    let error = error.into_inner();
+    let base = "Failed to bind Stream message.";
+    HubError::new(if detailed { format!("{base} {}: {error}", error.type_name()) } else { base.to_owned() })
+}
+
+impl<T> fmt::Debug for UploadStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadStream").field("waiting", &self.lock().items.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! Questions to clients, and their answers (`aspnet: ClientResultsManager.cs`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::handle::ConnectionHandle;
+use crate::origin::ConnectionId;
+use crate::outbound::Frame;
+use crate::protocol::{Arguments, ProtocolError, Raw, WriteError};
+
+/// The questions of a hub type that wait for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    latest: AtomicU64,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Who was asked.
+    connection: ConnectionId,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What a client answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A value in its wire form.
+    Result(Vec<u8>),
+    /// Its error, if it gave one; .NET has a text for those that give nothing at all.
+    Error(Option<String>),
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The connection ended before.
+    Disconnected,
+    /// The question has no form on the wire.
+    Encode(WriteError),
+}
+
+impl Results {
+    /// Calls a method of a client and waits for its answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the question may have been asked; its answer is ignored.
+    pub(crate) async fn ask<A: Arguments + ?Sized>(
+        &self,
+        connection: &Arc<ConnectionHandle>,
+        target: &str,
+        arguments: &A,
+    ) -> Result<Answer, NoAnswer> {
+        let number = self.latest.fetch_add(1, Ordering::Relaxed) + 1;
+        let protocol = connection.protocol;
+        let frame = Frame::try_written(protocol.format().is_binary(), |message| {
+            protocol.write_invocation(message, Some(&format!("s{number}")), target, arguments)
+        })
+        .map_err(NoAnswer::Encode)?;
+        let (sender, answer) = oneshot::channel();
+        // Before it is asked, so that the answer finds it.
+        self.waiting().insert(number, Waiting { connection: connection.id, answer: sender });
+        let _forgotten = Forgotten { results: self, number };
+        let answered = async {
+            connection.outbound.push(&frame).await;
+            answer.await
+        };
+        tokio::select! {
+            biased;
+            answer = answered => answer.map_err(|_| NoAnswer::Disconnected),
+            () = connection.aborted() => Err(NoAnswer::Disconnected),
+        }
+    }
+
+    /// A client has answered. An id that nobody waits for is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else was asked: a client that answers for others has its connection ended.
+    pub(crate) fn answer(
+        &self,
+        connection: ConnectionId,
+        id: &str,
+        result: Option<Raw<'_>>,
+        error: Option<&str>,
+    ) -> Result<(), ProtocolError> {
+        let Some(number) = id.strip_prefix('s').and_then(|number| number.parse().ok()) else { return Ok(()) };
+        let mut waiting = self.waiting();
+        match waiting.get(&number) {
+            None => return Ok(()),
+            Some(asked) if asked.connection != connection => return Err(not_asked(connection, id)),
+            Some(_) => {}
+        }
+        let asked = waiting.remove(&number);
+        drop(waiting);
+        let answer = match result {
+            Some(result) => Answer::Result(result.as_bytes().to_vec()),
+            None => Answer::Error(error.map(Into::into)),
+        };
+        if let Some(asked) = asked {
+            // Who asked may have given up meanwhile.
+            let _ = asked.answer.send(answer);
+        }
+        Ok(())
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a question off the list, however it ends.
+struct Forgotten<'a> {
+    results: &'a Results,
+    number: u64,
+}
+
+impl Drop for Forgotten<'_> {
+    fn drop(&mut self) {
+        self.results.waiting().remove(&self.number);
+    }
+}
+
+fn not_asked(connection: ConnectionId, id: &str) -> ProtocolError {
+    let text = format!("Connection ID '{connection}' is not valid for invocation ID '{id}'.");
+    ProtocolError::new("InvalidOperationException", text)
+}

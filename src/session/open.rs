@@ -1,0 +1,137 @@
+//! Calls that run beside the slots of their connection, and the streams that go into them and out of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::hub::{CallState, HubError, Upload};
+
+/// What is open on one connection. Its task looks streams up, and each call closes what it had open.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By the ids of their invocations.
+    streams: HashMap<Box<str>, Arc<CallState>>,
+    /// With one answer; few, and seldom looked for.
+    calls: Vec<Arc<CallState>>,
+    /// By the ids that the client gave them (`aspnet: StreamTracker.cs`).
+    uploads: HashMap<Box<str>, Arc<dyn Upload>>,
+}
+
+/// A call that is open; dropped when it has ended.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    open: Arc<Open>,
+    call: Arc<CallState>,
+    uploads: Vec<(Box<str>, Arc<dyn Upload>)>,
+}
+
+impl Open {
+    /// How many calls there are, those that answer with streams and the others.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.streams.len(), table.calls.len())
+    }
+
+    /// Opens a call whose answer is a stream; `None` if there is one of its id.
+    pub(super) fn stream(self: &Arc<Self>, call: &Arc<CallState>) -> Option<OpenCall> {
+        let id = call.id.clone().unwrap_or_default();
+        let mut table = self.table();
+        if table.streams.contains_key(&id) {
+            return None;
+        }
+        table.streams.insert(id, Arc::clone(call));
+        Some(self.opened(call))
+    }
+
+    /// Opens a call with one answer. It may share its id with others (`aspnet: DefaultHubDispatcher.cs`).
+    pub(super) fn call(self: &Arc<Self>, call: &Arc<CallState>) -> OpenCall {
+        self.table().calls.push(Arc::clone(call));
+        self.opened(call)
+    }
+
+    fn opened(self: &Arc<Self>, call: &Arc<CallState>) -> OpenCall {
+        OpenCall { open: Arc::clone(self), call: Arc::clone(call), uploads: Vec::new() }
+    }
+
+    /// Stops a call; an id that is not open is ignored.
+    pub(super) fn cancel(&self, id: &str) {
+        let table = self.table();
+        let call = table.streams.get(id).or_else(|| table.calls.iter().find(|call| call.id.as_deref() == Some(id)));
+        let call = call.cloned();
+        drop(table);
+        if let Some(call) = call {
+            call.cancel();
+        }
+    }
+
+    pub(super) fn upload(&self, id: &str) -> Option<Arc<dyn Upload>> {
+        self.table().uploads.get(id).cloned()
+    }
+
+    /// Takes a stream that the client has ended off the list.
+    pub(super) fn take_upload(&self, id: &str) -> Option<Arc<dyn Upload>> {
+        self.table().uploads.remove(id)
+    }
+
+    /// The connection has ended, and with it what it sent.
+    pub(super) fn end_uploads(&self) {
+        let uploads = std::mem::take(&mut self.table().uploads);
+        for upload in uploads.into_values() {
+            upload.end(Some(closed("The underlying connection was closed.")));
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenCall {
+    /// The client sends these with the call. One that has the id of another takes its place.
+    pub(super) fn take_uploads<'a>(
+        &mut self,
+        ids: impl Iterator<Item = &'a str>,
+        uploads: Vec<Arc<dyn Upload>>,
+        capacity: usize,
+    ) {
+        for (id, upload) in ids.zip(uploads) {
+            upload.set_capacity(capacity);
+            let replaced = self.open.table().uploads.insert(id.into(), Arc::clone(&upload));
+            if let Some(replaced) = replaced {
+                replaced.end(Some(closed("Another stream of the same id took its place.")));
+            }
+            self.uploads.push((id.into(), upload));
+        }
+    }
+}
+
+fn closed(text: &'static str) -> HubError {
+    HubError::internal(text).with_type_name("OperationCanceledException")
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let mut table = self.open.table();
+        let is_this = |call: &Arc<CallState>| Arc::ptr_eq(call, &self.call);
+        match self.call.id.as_deref() {
+            Some(id) if table.streams.get(id).is_some_and(is_this) => drop(table.streams.remove(id)),
+            _ => table.calls.retain(|call| !is_this(call)),
+        }
+        for (id, upload) in &self.uploads {
+            if table.uploads.get(id).is_some_and(|open| Arc::ptr_eq(open, upload)) {
+                table.uploads.remove(id);
+            }
+        }
+        if table.streams.is_empty() && table.calls.is_empty() && table.uploads.is_empty() {
+            *table = Table::default();
+        }
+        drop(table);
+        for (_, upload) in &self.uploads {
+            upload.close();
+        }
+    }
+}
