@@ -308,7 +308,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     /// The end of such a stream, or the answer to a question.
     fn completed(&self, id: &str, result: Option<Raw<'_>>, error: Option<Cow<'_, str>>) -> Result<(), End> {
         if let Some(upload) = self.open.as_ref().and_then(|open| open.take_upload(id)) {
-            upload.end(error.map(|error| HubError::new(error)));
+            upload.end(error.map(HubError::new));
             return Ok(());
         }
         let results = &self.core.shared.registry.results;
