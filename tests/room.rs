@@ -37,6 +37,11 @@ impl Doors {
         text
     }
 
+    /// Sends a message before it answers.
+    async fn note(&self, caller: &Caller<Self>) -> HubResult {
+        Ok(caller.client().send("Noted", ()).await?)
+    }
+
     /// Sends more than may wait.
     async fn flood(&self, caller: &Caller<Self>) -> HubResult {
         for _ in 0..20 {
@@ -65,6 +70,10 @@ fn call(id: usize, method: &str, arguments: &Value) -> String {
 
 fn calls(count: usize) -> String {
     (0..count).map(|id| call(id, "Echo", &json!(["x".repeat(LONG)]))).collect()
+}
+
+fn answer_to(id: &str) -> String {
+    format!("{{\"type\":3,\"invocationId\":\"{id}\",\"result\":null}}\u{1e}")
 }
 
 /// How many answers there are in some text.
@@ -102,6 +111,22 @@ async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
             };
         }
         assert_eq!((seen, within(sent).await.unwrap()), (CALLS, 200));
+    }
+}
+
+/// Whatever the last bytes beyond the buffer are: payload, or what only a WebSocket would add to it.
+#[tokio::test]
+async fn calls_behind_a_full_buffer_go_on_once_it_is_read() {
+    let (note, answer) = ("{\"type\":1,\"target\":\"Noted\",\"arguments\":[]}\u{1e}", answer_to("1"));
+    for beyond in 0..4 {
+        let full = note.len() + answer.len() + beyond;
+        let (_signalr, addr, _) = server(SignalR::builder().transport_max_buffer_size(full)).await;
+        let client = Plain::connect(addr, "/doors", false).await;
+        client.post(&(call(1, "Note", &json!([])) + &call(2, "Note", &json!([])))).await;
+        let mut seen = String::new();
+        while !seen.ends_with(&answer_to("2")) {
+            seen += &within(client.poll()).await.1;
+        }
     }
 }
 

@@ -75,9 +75,10 @@ impl Outbound {
         let taken = HandedOver { outbound: Arc::clone(self), rest };
         if let Sink::Pulled(pull) = &mut state.sink {
             pull.taken += taken.len();
-            state.bytes = pull.taken;
+            // In another form than it waited in.
+            let bytes = pull.taken;
+            self.recount(&mut state, bytes);
         }
-        state.mark_under_way();
         Poll::Ready(Taken::Messages(taken))
     }
 
@@ -97,6 +98,7 @@ impl Outbound {
         let mut state = self.lock();
         if state.phase != Phase::Broken {
             state.clear();
+            state.detach();
             state.sink = Sink::Gone;
             self.wake_all(state);
         }
@@ -120,14 +122,23 @@ impl Outbound {
         let Sink::Pulled(pull) = &mut state.sink else { return };
         pull.handed -= handed;
         pull.taken -= handed + dropped;
-        let was_full = self.is_over(state.bytes);
-        state.bytes -= handed + dropped;
         state.settle_stall(handed + dropped);
-        state.mark_under_way();
-        self.make_room(&mut state);
+        let bytes = state.bytes - (handed + dropped);
+        self.recount(&mut state, bytes);
         state.wake_taker();
-        // It may wait for room, or for the end.
-        let awaited = state.phase == Phase::Finished || was_full && !self.is_over(state.bytes);
+    }
+
+    /// So much waits or is under way now.
+    fn recount(&self, state: &mut State, bytes: usize) {
+        let was_full = self.is_over(state.bytes);
+        state.bytes = bytes;
+        if let Some((_, left)) = &mut state.stalled {
+            *left = bytes.min(*left);
+        }
+        state.mark_under_way();
+        self.make_room(state);
+        // The owner may wait for room, or for the end.
+        let awaited = state.phase == Phase::Finished || was_full && !self.is_over(bytes);
         if let Some(owner) = &state.owner
             && awaited
         {
@@ -253,11 +264,21 @@ impl Drop for Piece {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
     use std::time::Duration;
 
     use super::super::{Flushers, Frame};
     use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 
     fn queue(limit: usize, streaming: bool) -> Arc<Outbound> {
         let outbound = Outbound::new(limit, Flushers::new().next());
@@ -340,5 +361,50 @@ mod tests {
             assert!(piece(&mut taken).unwrap().unwrap().is_err());
             assert!(matches!(take(&outbound), Some(Taken::Broken)));
         }
+    }
+    /// The headers of WebSockets are counted before it is taken, and not after.
+    #[tokio::test]
+    async fn room_that_comes_by_taking_is_told_to_the_owner() {
+        let outbound = queue(10, false);
+        let owner = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&owner));
+        let mut cx = Context::from_waker(&waker);
+        outbound.begin(&cx);
+        outbound.try_push(&Frame::copied(b"12345678", false));
+        assert!(outbound.is_full());
+        outbound.end(&mut cx);
+        let taken = messages(&outbound);
+        assert!(!outbound.is_full());
+        assert_eq!(owner.0.load(Ordering::SeqCst), 1);
+        drop(taken);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_of_which_all_is_written_is_not_stalled() {
+        let outbound = queue(0, true);
+        let mut cx = Context::from_waker(Waker::noop());
+        // All of it, with its headers, is offered when the owner is done.
+        outbound.begin(&cx);
+        for _ in 0..20 {
+            outbound.try_push(&Frame::copied(b"short", false));
+        }
+        outbound.end(&mut cx);
+        let mut taken = messages(&outbound);
+        while piece(&mut taken).unwrap().is_some() {}
+        drop(taken);
+        assert_eq!(outbound.queued_bytes(), 0);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(outbound.stalled_for(Instant::now()), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_waits_hears_that_nobody_takes_any_more() {
+        let outbound = queue(0, false);
+        let body = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&body));
+        assert!(outbound.poll_take(&Context::from_waker(&waker), |_| {}).is_pending());
+        outbound.discard();
+        assert_eq!(body.0.load(Ordering::SeqCst), 1);
+        assert!(matches!(take(&outbound), Some(Taken::Broken)));
     }
 }
