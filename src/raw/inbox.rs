@@ -32,7 +32,7 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct State {
     bytes: Vec<u8>,
-    /// So many bytes at the end begin a character, and wait for the rest of it.
+    /// So many bytes at the end wait: for the rest of a character, or until all that comes with them is filled in.
     cut: usize,
     end: Option<RawEnd>,
     /// Nobody will ever read: what arrives is dropped.
@@ -84,6 +84,7 @@ impl Inbox {
         let mut state = self.lock();
         if state.end.is_none() && !state.unread {
             state.bytes.extend_from_slice(bytes);
+            state.cut += bytes.len();
         }
     }
 
@@ -189,6 +190,19 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert_eq!(take(&inbox), some(b"abc"));
         assert!(take(&inbox).is_pending());
+    }
+
+    /// It may be on another thread than whoever fills it in.
+    #[test]
+    fn what_is_being_filled_in_is_not_taken_in_the_middle_of_a_character() {
+        let inbox = inbox();
+        inbox.fill(b"ab\xe2\x82");
+        inbox.filled(true);
+        assert_eq!(take(&inbox), some(b"ab"));
+        inbox.fill(b"\xac\xe2\x82\xac");
+        assert!(take(&inbox).is_pending());
+        inbox.filled(false);
+        assert_eq!(take(&inbox), some("€€".as_bytes()));
     }
 
     #[test]
