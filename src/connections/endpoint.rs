@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::entry::{Entry, Limits};
+use super::entry::{Entry, Limits, Unavailable};
 use super::incoming::Incoming;
 use super::negotiate::{Negotiation, Offer, negotiate};
 use super::redirect::Redirector;
@@ -222,7 +222,11 @@ impl Endpoint {
         if !self.options.transports.contains(transport) {
             return Err(not_offered(transport));
         }
-        entry.bind(transport, user).map_err(|bound| if bound == transport { ACTIVE } else { CHANGED_TRANSPORT })
+        entry.bind(transport, user).map_err(|unavailable| match unavailable {
+            Unavailable::Bound(bound) if bound == transport => ACTIVE,
+            Unavailable::Bound(_) => CHANGED_TRANSPORT,
+            Unavailable::Gone => UNKNOWN_ID,
+        })
     }
 
     fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange, stateful: bool) -> Arc<Entry> {

@@ -80,6 +80,15 @@ enum Life {
     Gone,
 }
 
+/// Why a transport cannot have a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unavailable {
+    /// This one has it.
+    Bound(TransportType),
+    /// It left the table.
+    Gone,
+}
+
 /// What there is for a poll to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
@@ -149,11 +158,14 @@ impl Entry {
         self.lock().owner.is_same_as(user)
     }
 
-    /// Binds the connection to a transport, which stays its only one; `Err` is the one it has already.
-    pub(super) fn bind(&self, transport: TransportType, user: &User) -> Result<(), TransportType> {
+    /// Binds the connection to a transport, which stays its only one.
+    pub(super) fn bind(&self, transport: TransportType, user: &User) -> Result<(), Unavailable> {
         let mut state = self.lock();
         if let Some(bound) = state.transport {
-            return Err(bound);
+            return Err(Unavailable::Bound(bound));
+        }
+        if state.life == Life::Gone {
+            return Err(Unavailable::Gone);
         }
         state.transport = Some(transport);
         // A poll says by itself when it begins.
@@ -244,9 +256,8 @@ impl Entry {
     /// It is off the table.
     pub(super) fn retire(&self) {
         self.lock().life = Life::Gone;
-        if let Some(inbox) = self.inbox.get() {
-            inbox.close(End::Lost);
-        }
+        // Also where nothing was sent: a request may have found it just before.
+        self.inbox().close(End::Lost);
     }
 
     pub(super) fn is_faulted(&self) -> bool {
@@ -278,13 +289,15 @@ impl Entry {
         expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
     }
 
-    /// Whether nobody has used it for too long. One that runs then is told to end, and leaves the table by itself.
+    /// Whether nobody has used it for too long; from then on nobody does, and it is to leave the table. One that runs is
+    /// told to end, and leaves by itself.
     pub(super) fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
         let mut state = self.lock();
         if state.resting.is_none_or(|since| now.saturating_duration_since(since) <= timeout) {
             return false;
         }
         if state.life != Life::Running {
+            state.life = Life::Gone;
             return true;
         }
         state.given_up = true;

@@ -172,6 +172,7 @@ impl fmt::Debug for Table {
 mod tests {
     use tokio_util::sync::CancellationToken;
 
+    use super::super::entry::Work;
     use super::*;
     use crate::origin::TransportType;
 
@@ -197,6 +198,23 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(table.len(), 1);
         assert!(table.find(0, opened.token.as_str()).is_some());
+    }
+
+    /// Requests find their connection before they begin to use it; the sweep may come in between.
+    #[tokio::test(start_paused = true)]
+    async fn who_is_overdue_begins_nothing_any_more() {
+        let (user, timeout) = (User::anonymous(), Duration::from_secs(15));
+        let table = table();
+        let [stream, poll, post] = [reserve(&table), reserve(&table), reserve(&table)];
+        poll.bind(TransportType::LongPolling, &user).unwrap();
+        tokio::time::advance(timeout * 2).await;
+        for entry in [&stream, &poll] {
+            assert!(entry.is_overdue(Instant::now(), timeout));
+        }
+        assert!(stream.bind(TransportType::ServerSentEvents, &user).is_err());
+        assert_eq!(poll.work(&user), Work::Gone);
+        table.release(&post);
+        assert!(post.inbox().is_closed());
     }
 
     #[tokio::test]
