@@ -100,7 +100,7 @@ impl Outbound {
             state.clear();
             state.detach();
             state.sink = Sink::Gone;
-            self.wake_all(state);
+            state.wake_all();
         }
     }
 
@@ -138,11 +138,8 @@ impl Outbound {
         state.mark_under_way();
         self.make_room(state);
         // The owner may wait for room, or for the end.
-        let awaited = state.phase == Phase::Finished || was_full && !self.is_over(bytes);
-        if let Some(owner) = &state.owner
-            && awaited
-        {
-            owner.wake_by_ref();
+        if state.phase == Phase::Finished || was_full && !self.is_over(bytes) {
+            state.wake_owner();
         }
     }
 }
@@ -160,7 +157,7 @@ impl State {
         if let Sink::Pulled(pull) = &mut self.sink
             && let Some(taker) = pull.taker.take()
         {
-            taker.wake();
+            self.wake(taker);
         }
     }
 

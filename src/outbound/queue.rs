@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::state::{Phase, Sink, State};
+use super::state::{Locked, Phase, Sink, State};
 use super::{Flusher, Frame};
 
 /// Where so many bytes wait already, the peer reads too slowly to be sent answers to its pings.
@@ -177,7 +176,7 @@ impl Outbound {
         if state.phase == Phase::Open {
             state.phase = Phase::Aborted;
         }
-        self.wake_all(state);
+        state.wake_all();
     }
 
     /// Queues the hub's Close message, after which nothing but the end of the transport follows.
@@ -187,7 +186,7 @@ impl Outbound {
             state.phase = Phase::Aborted;
             if state.is_away() {
                 state.break_off();
-                return self.wake_all(state);
+                return state.wake_all();
             }
             // Nobody resumes what has come to its end.
             state.replay = None;
@@ -202,7 +201,7 @@ impl Outbound {
         let mut state = self.lock();
         if state.is_away() {
             state.break_off();
-            self.wake_all(state);
+            state.wake_all();
         } else if state.phase <= Phase::Aborted {
             state.seal();
             state.bytes += goodbye.wire().len();
@@ -228,7 +227,7 @@ impl Outbound {
     pub(crate) fn break_off(&self) {
         let mut state = self.lock();
         state.break_off();
-        self.wake_all(state);
+        state.wake_all();
     }
 
     /// Whether messages are still taken, not dropped.
@@ -253,10 +252,7 @@ impl Outbound {
 
     /// Wakes the connection's own task.
     pub(crate) fn wake_owner(&self) {
-        let owner = self.lock().owner.clone();
-        if let Some(owner) = owner {
-            owner.wake();
-        }
+        self.lock().wake_owner();
     }
 
     pub(super) fn has_room(&self, state: &State) -> bool {
@@ -267,13 +263,13 @@ impl Outbound {
         self.limit > 0 && bytes >= self.limit
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> Locked<'_> {
+        Locked::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sees to it that what was queued gets written: by the owner if it is at work or waits for the socket, else by
     /// the flusher.
-    pub(super) fn arrange_write(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    pub(super) fn arrange_write(self: &Arc<Self>, mut state: Locked<'_>) {
         if state.busy || state.scheduled || state.blocked || state.is_away() {
             return;
         }
@@ -285,30 +281,15 @@ impl Outbound {
             }
             Sink::Pulled(_) => state.offer(),
             Sink::Gone => state.clear(),
-            Sink::Owned(_) | Sink::Detached => {
-                if let Some(owner) = state.owner.clone() {
-                    drop(state);
-                    owner.wake();
-                }
-            }
-        }
-    }
-
-    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
-        let (owner, room) = (state.owner.clone(), mem::take(&mut state.room));
-        drop(state);
-        for waker in room.into_iter().chain(owner) {
-            waker.wake();
+            Sink::Owned(_) | Sink::Detached => state.wake_owner(),
         }
     }
 
     /// Lets senders go on that waited for room, if there is enough of it again.
     pub(super) fn make_room(&self, state: &mut State) {
         let relieved = state.bytes <= self.limit / 2 && !state.awaits_acknowledgement();
-        if !state.room.is_empty() && (state.phase != Phase::Open || relieved) {
-            for waker in mem::take(&mut state.room) {
-                waker.wake();
-            }
+        if state.phase != Phase::Open || relieved {
+            state.wake_senders();
         }
     }
 
@@ -331,9 +312,7 @@ impl Outbound {
                 Ok(false) => {
                     state.blocked = true;
                     if cx.is_none() {
-                        if let Some(owner) = &state.owner {
-                            owner.wake_by_ref();
-                        }
+                        state.wake_owner();
                         break;
                     }
                     if !matches!(state.sink, Sink::Tcp(_)) {
@@ -342,9 +321,7 @@ impl Outbound {
                 }
                 Err(_) => {
                     state.fail();
-                    if let Some(owner) = &state.owner {
-                        owner.wake_by_ref();
-                    }
+                    state.wake_owner();
                 }
             }
         }

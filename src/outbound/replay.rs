@@ -3,9 +3,8 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::mem;
-use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -167,14 +166,14 @@ impl Outbound {
         if let Some(replay) = &mut state.replay {
             replay.acknowledge(sequence_id);
         }
-        self.wake_senders(state);
+        self.find_room(&mut state);
     }
 
     /// Lets senders go on if there is room, whatever made it.
-    fn wake_senders(&self, mut state: MutexGuard<'_, State>) {
-        let room = if self.has_room(&state) { mem::take(&mut state.room) } else { Vec::new() };
-        drop(state);
-        room.into_iter().for_each(Waker::wake);
+    fn find_room(&self, state: &mut State) {
+        if self.has_room(state) {
+            state.wake_senders();
+        }
     }
 
     /// Queues a message that is neither counted nor kept, if there is a socket with room for it; says whether.
@@ -214,7 +213,7 @@ impl Outbound {
     pub(crate) fn lose(&self) -> bool {
         let mut state = self.lock();
         let goes_on = state.lose();
-        self.wake_senders(state);
+        self.find_room(&mut state);
         goes_on
     }
 

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::MutexGuard;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::AsyncWrite;
@@ -46,9 +48,21 @@ pub(super) struct State {
     pub(super) stalled: Option<(Instant, usize)>,
     pub(super) owner: Option<Waker>,
     pub(super) room: Vec<Waker>,
+    /// Whom [`Locked`] wakes.
+    woken: Vec<Waker>,
     /// For a connection that may go on with another socket.
     pub(super) replay: Option<Box<Replay>>,
 }
+
+/// The state of a queue under its lock. Wakers may run anybody's code, so it wakes once the lock is free.
+pub(super) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    /// Dropped behind the guard.
+    woken: Woken,
+}
+
+#[derive(Default)]
+struct Woken(Vec<Waker>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Phase {
@@ -90,6 +104,7 @@ impl State {
             stalled: None,
             owner: None,
             room: Vec::new(),
+            woken: Vec::new(),
             replay: None,
         }
     }
@@ -102,6 +117,26 @@ impl State {
         if !self.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker())) {
             self.owner = Some(cx.waker().clone());
         }
+    }
+
+    pub(super) fn wake(&mut self, waker: Waker) {
+        self.woken.push(waker);
+    }
+
+    /// Wakes the connection's own task.
+    pub(super) fn wake_owner(&mut self) {
+        self.woken.extend(self.owner.clone());
+    }
+
+    /// Lets senders look for room again.
+    pub(super) fn wake_senders(&mut self) {
+        self.woken.extend(mem::take(&mut self.room));
+    }
+
+    /// Wakes all whom an end concerns.
+    pub(super) fn wake_all(&mut self) {
+        self.wake_senders();
+        self.wake_owner();
     }
 
     pub(super) fn append(&mut self, message: &[u8]) {
@@ -248,6 +283,38 @@ impl State {
         self.blocked = false;
         self.unflushed = false;
         self.stalled = None;
+    }
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn new(state: MutexGuard<'a, State>) -> Self {
+        Self { state, woken: Woken::default() }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.woken.0 = mem::take(&mut self.state.woken);
+    }
+}
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 

@@ -2,8 +2,8 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -274,4 +274,36 @@ async fn a_slow_socket_is_waited_for_by_the_owner() {
     }
     owner.await.unwrap();
     assert_eq!(received, 40 * (payload.len() + 10));
+}
+
+/// Does what anybody's waker may: has others look at the queue, and waits for them.
+struct Curious {
+    outbound: Arc<Outbound>,
+    looked: AtomicUsize,
+}
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {
+        let (outbound, (done, is_done)) = (Arc::clone(&self.outbound), mpsc::channel());
+        std::thread::spawn(move || done.send(outbound.queued_bytes()));
+        let looked = is_done.recv_timeout(Duration::from_secs(5)).is_ok();
+        self.looked.fetch_add(usize::from(looked), Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_woken_may_look_at_the_queue() {
+    let outbound = Outbound::new(10, Flushers::new().next());
+    outbound.attach_bodies(false);
+    let [body, sender, owner] =
+        [(); 3].map(|()| Arc::new(Curious { outbound: Arc::clone(&outbound), looked: AtomicUsize::new(0) }));
+    let [of_body, of_sender, of_owner] = [&body, &sender, &owner].map(|curious| Waker::from(Arc::clone(curious)));
+    let take = || outbound.poll_take(&Context::from_waker(&of_body), |_| {});
+    outbound.begin(&Context::from_waker(&of_owner));
+    outbound.end(&mut Context::from_waker(&of_owner));
+    assert!(take().is_pending());
+    assert!(outbound.write(b"0123456789"));
+    assert!(outbound.poll_room(&Context::from_waker(&of_sender)).is_pending());
+    drop(take());
+    assert_eq!([body, sender, owner].map(|curious| curious.looked.load(Ordering::SeqCst)), [1; 3]);
 }
