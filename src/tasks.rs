@@ -124,7 +124,9 @@ impl Drop for Leave {
     fn drop(&mut self) {
         let mut running = self.inner.running();
         running.tasks.remove(&self.id);
-        if running.tasks.is_empty() {
+        let none_left = running.tasks.is_empty();
+        drop(running);
+        if none_left {
             self.inner.none_left.notify_waiters();
         }
     }

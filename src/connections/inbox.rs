@@ -62,16 +62,7 @@ impl Inbox {
 
     /// Adds a part of a body, and waits while too much is unread. For who has the turn.
     pub(super) async fn push(&self, bytes: &[u8]) -> Result<(), Closed> {
-        {
-            let mut state = self.lock();
-            if state.end.is_some() {
-                return Err(Closed);
-            }
-            if !state.unread {
-                state.bytes.extend_from_slice(bytes);
-                wake(&mut state.reader);
-            }
-        }
+        wake(self.add(bytes)?);
         poll_fn(|cx| {
             let mut state = self.lock();
             if state.end.is_some() {
@@ -84,6 +75,19 @@ impl Inbox {
             Poll::Pending
         })
         .await
+    }
+
+    /// Says who is to be woken for it.
+    fn add(&self, bytes: &[u8]) -> Result<Option<Waker>, Closed> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return Err(Closed);
+        }
+        if state.unread {
+            return Ok(None);
+        }
+        state.bytes.extend_from_slice(bytes);
+        Ok(state.reader.take())
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -104,9 +108,10 @@ impl Inbox {
     pub(super) fn close(&self, end: End) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
+        let waiting = [state.reader.take(), state.writer.take()];
+        drop(state);
         self.closed.cancel();
-        wake(&mut state.reader);
-        wake(&mut state.writer);
+        waiting.into_iter().for_each(wake);
     }
 
     /// The connection was served, and polls have still to learn it. Until then ASP.NET takes what is sent, too.
@@ -114,7 +119,9 @@ impl Inbox {
         let mut state = self.lock();
         state.unread = true;
         state.bytes = Vec::new();
-        wake(&mut state.writer);
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
     }
 
     /// Closes it and takes what waits.
@@ -136,8 +143,9 @@ impl Inbox {
             };
         }
         let bytes = mem::take(&mut state.bytes);
-        wake(&mut state.writer);
+        let writer = state.writer.take();
         drop(state);
+        wake(writer);
         take(cx, &bytes);
         Poll::Ready(Read::Data)
     }
@@ -161,12 +169,15 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.inbox.lock();
         state.within_body = false;
-        wake(&mut state.reader);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
     }
 }
 
-fn wake(waker: &mut Option<Waker>) {
-    if let Some(waker) = waker.take() {
+/// Outside the lock: it may run anybody's code.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
         waker.wake();
     }
 }

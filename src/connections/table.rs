@@ -104,9 +104,9 @@ impl Table {
             entry.leave();
         }
         // Who has only negotiated has no task that would take it off the table; nor has who waits for a last poll.
-        self.retain(|entry| entry.transport().is_some());
+        self.release_if(|entry| entry.transport().is_none());
         self.tasks.finish(grace).await;
-        self.retain(|_| false);
+        self.release_if(|_| true);
     }
 
     fn start(self: &Arc<Self>) {
@@ -126,16 +126,10 @@ impl Table {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
     }
 
-    /// Takes all but some off the table.
-    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
-        for shard in &self.shards {
-            lock(shard).retain(|_, entry| {
-                let keep = keep(entry);
-                if !keep {
-                    entry.retire();
-                }
-                keep
-            });
+    /// Takes some off the table.
+    fn release_if(&self, condition: impl Fn(&Entry) -> bool) {
+        for entry in self.entries().filter(|entry| condition(entry)) {
+            self.release(&entry);
         }
     }
 
@@ -143,7 +137,7 @@ impl Table {
         for entry in self.entries() {
             entry.visit(now, self.disconnect_timeout);
         }
-        self.retain(|entry| !entry.is_overdue(now, self.disconnect_timeout));
+        self.release_if(|entry| entry.is_overdue(now, self.disconnect_timeout));
     }
 }
 
