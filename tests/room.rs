@@ -19,6 +19,7 @@ use plain::{Answers, Plain, begin_post, status};
 use serde_json::{Value, json};
 use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
 use support::{Client, PATIENCE, negotiate, serve, until, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tower::Service;
 
@@ -151,6 +152,24 @@ async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
             drop(post);
         }
     }
+}
+
+/// A connection that is over is looked after until its last answer is written.
+#[tokio::test]
+async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
+    let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    client.post(&call(1, "Echo", &json!(["x".repeat(3 * LONG)]))).await;
+    until(|| signalr.stats().queued_bytes >= 3 * LONG).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut unread = within(socket.connect(addr)).await.unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+    within(unread.write_all(request.as_bytes())).await.unwrap();
+    assert_eq!(within(unread.read_u8()).await.unwrap(), b'H');
+    assert_eq!(client.delete().await.0, 202);
+    until(|| signalr.stats().tasks == 0).await;
+    assert_eq!(signalr.stats().queued_bytes, 0);
 }
 
 #[tokio::test]

@@ -43,12 +43,18 @@ impl Held {
     }
 
     /// The connection was served; further polls are told so, if there are any.
-    pub(super) fn polled(mut self, faulted: bool) {
+    pub(super) async fn polled(mut self, faulted: bool) {
         let over = self.entry.is_going() || self.entry.outbound.is_broken();
         let awaited = self.entry.end(faulted) && !over;
         // A poll that waits looks at how it ended.
         self.entry.outbound.close();
-        self.at_end = if awaited { AtEnd::Stay } else { AtEnd::Leave };
+        if awaited {
+            self.at_end = AtEnd::Stay;
+            return;
+        }
+        // The sweep sees to it that an answer which is under way is read.
+        poll_fn(|cx| self.entry.outbound.poll_written(cx)).await;
+        self.at_end = AtEnd::Leave;
     }
 }
 

@@ -101,7 +101,7 @@ fn start(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) {
     let connection = exchange.into_connection(TransportType::LongPolling, entry);
     endpoint.table.spawn(async move {
         let served = held.endpoint().accept.accept(connection).await;
-        held.polled(served.faulted);
+        held.polled(served.faulted).await;
     });
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Pull {
     /// The body that takes next.
     taker: Option<Waker>,
     /// Bytes that were taken and are not written yet, the share of the HTTP server included.
-    pub(super) taken: usize,
+    taken: usize,
     /// Bytes that the HTTP server has.
     handed: usize,
     /// There is always a body, so what waits is on its way.
@@ -90,6 +90,13 @@ impl Outbound {
             self.make_room(&mut state);
             self.arrange_write(state);
         }
+    }
+
+    /// Ready when all that was taken is written, or never will be. For the owner, once nothing follows.
+    pub(crate) fn poll_written(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        state.set_owner(cx);
+        if state.is_under_way() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Nobody takes any more: what is sent from now on reaches nobody, and finds room. The connection learns it from its
@@ -180,6 +187,11 @@ impl State {
         }
         flush(&mut merged, &mut pieces);
         pieces
+    }
+
+    /// Whether something that was taken is not written yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(&self.sink, Sink::Pulled(pull) if pull.taken > 0)
     }
 
     /// The time for writing runs while the HTTP server has something, and on a stream while anything waits.

@@ -149,7 +149,7 @@ impl Outbound {
         let mut state = self.lock();
         state.set_owner(cx);
         self.write_out(&mut state, Some(cx));
-        let under_way = state.unflushed || matches!(&state.sink, Sink::Pulled(pull) if pull.taken > 0);
+        let under_way = state.unflushed || state.is_under_way();
         if state.is_empty() && !under_way { Poll::Ready(()) } else { Poll::Pending }
     }
 
