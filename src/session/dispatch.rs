@@ -102,12 +102,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.full
     }
 
-    /// The connection has ended. Returns the call that still runs.
-    pub(super) fn end(self) -> Option<RunningCall> {
-        if let Some(open) = &self.open {
-            open.end_uploads();
-        }
-        self.running
+    /// The call that still runs when the connection ends.
+    pub(super) fn take_running(&mut self) -> Option<RunningCall> {
+        self.running.take()
     }
 
     /// Takes one message. `Err` ends the connection.
@@ -403,6 +400,15 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     fn refuse_with(&mut self, call: &protocol::Invocation<'_>, name: &str, error: &HubError) {
         let base = format!("An unexpected error occurred invoking '{name}' on the server.");
         self.refuse(call, &error.explain(&base, self.core.options.enable_detailed_errors));
+    }
+}
+
+impl<H: Hub> Drop for Dispatcher<'_, H> {
+    /// Nothing more comes for the methods that read streams.
+    fn drop(&mut self) {
+        if let Some(open) = &self.open {
+            open.end_uploads();
+        }
     }
 }
 

@@ -54,8 +54,8 @@ impl<'a, H: Hub> Session<'a, H> {
     }
 
     /// The connection has ended. Returns the call that still runs.
-    pub(super) fn end(self) -> Option<RunningCall> {
-        self.dispatcher.end()
+    pub(super) fn end(mut self) -> Option<RunningCall> {
+        self.dispatcher.take_running()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {

@@ -1,6 +1,6 @@
 #![allow(unused)]
 
-use signalr::{authorize, hub_client};
+use signalr::{HubResult, authorize, hub_client};
 
 #[hub_client(prefix = "x")]
 trait ChatClient<T>: Send
@@ -19,7 +19,9 @@ where
 
     fn choice(&self, value: impl Send);
 
-    fn ask(&self, question: &str) -> bool;
+    fn ask(&self, question: &str) -> HubResult<bool>;
+
+    fn borrowed(&self) -> &str;
 
     fn body(&self) {}
 

@@ -1,29 +1,27 @@
 #![allow(unused)]
 
 use std::pin::Pin;
+use std::rc::Rc;
 
 use futures_core::Stream;
-use signalr::{Caller, HubResult, hub};
+use futures_util::stream::{self, BoxStream};
+use signalr::{Caller, HubResult, UploadStream, hub};
 
-struct UploadStream<T>(T);
+struct NotWire;
 
 struct Chat;
 
 #[hub]
 impl Chat {
-    fn watch(&self, caller: &Caller<Self>) -> impl Stream<Item = HubResult<u32>> {
-        futures_util::stream::empty()
-    }
-
-    async fn tried(&self) -> HubResult<impl Stream<Item = u32>> {
-        Ok(futures_util::stream::empty())
-    }
-
     fn boxed(&self) -> Pin<Box<dyn Stream<Item = u32> + Send>> {
-        Box::pin(futures_util::stream::empty())
+        Box::pin(stream::empty())
     }
 
-    async fn upload(&self, id: u32, samples: UploadStream<f32>) {}
+    fn boxed_too(&self) -> HubResult<BoxStream<'_, u32>> {
+        Ok(Box::pin(stream::empty()))
+    }
+
+    async fn upload(&self, id: u32, samples: &UploadStream<f32>) {}
 }
 
 fn main() {}
