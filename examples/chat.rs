@@ -47,3 +47,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
     signalr.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use signalr::Format;
+    use signalr::auth::User;
+    use signalr::testing::TestHost;
+
+    use super::Chat;
+
+    #[tokio::test]
+    async fn a_message_goes_to_everybody() {
+        for &format in Format::ALL {
+            let host = TestHost::new(Chat).build();
+            let ada = host.connect(format, User::anonymous()).await;
+            let bob = host.connect(format, User::anonymous()).await;
+            ada.invoke::<()>("SendMessage", ("Ada", "Hello!")).await.unwrap();
+            for client in [ada, bob] {
+                let (user, text): (String, String) = client.receive("ReceiveMessage").await;
+                assert_eq!((&*user, &*text), ("Ada", "Hello!"));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_message_goes_to_nobody() {
+        let host = TestHost::new(Chat).build();
+        let ada = host.connect(Format::Json, User::anonymous()).await;
+        let refused = ada.invoke::<()>("SendMessage", ("Ada", " ")).await.unwrap_err();
+        assert!(refused.to_string().ends_with("HubException: There is nothing in this message."), "{refused}");
+        assert_eq!(ada.try_receive::<(String, String)>("ReceiveMessage").await, None);
+    }
+}

@@ -15,6 +15,8 @@ mod tasks;
 
 pub mod auth;
 pub mod protocol;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use connections::{Body, Redirect};
 pub use hub::{

@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("raw", &["auth", "connections", "future", "origin", "outbound", "tasks"]),
     ("service", &["auth", "connections", "future", "hub", "options", "origin", "protocol", "raw", "session", "tasks"]),
+    ("testing", &["auth", "future", "hub", "origin", "protocol", "service"]),
 ];
 
 #[test]

@@ -22,6 +22,8 @@ mod listener;
 mod sessions;
 mod simulation;
 mod site;
+#[cfg(test)]
+mod tests;
 mod wards;
 
 use std::error::Error;
@@ -30,8 +32,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use signalr::SignalR;
 use signalr::auth::Policy;
+use signalr::{Builder, EndpointBuilder, SignalR};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
@@ -57,20 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cuts = Arc::new(Cuts::default());
     let (audit, refusals) = Audit::new();
 
-    let signalr = SignalR::builder()
-        .authentication(sessions.bearer())
-        // Whom this one refuses never reaches the hub, so the policy itself writes it down.
-        .policy(
-            "DoctorsOnly",
-            audit.watch("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor")),
-        )
-        .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
-        .hub(
-            "/hubs/clinical",
-            ClinicalDashboard { wards: Arc::clone(&wards), audit: Arc::clone(&audit), cuts: Arc::clone(&cuts) },
-        )
-        .require_authorization("ClinicalStaff")
-        .build()?;
+    let hubs = SignalR::builder().authentication(sessions.bearer());
+    let signalr = server(hubs, &wards, &audit, &cuts).build()?;
 
     let listener = TcpListener::bind(address).await?;
     let mut tasks = JoinSet::new();
@@ -85,6 +75,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     signalr.shutdown(GRACE).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+/// The hub, and who may connect to it and call what.
+fn server(
+    hubs: Builder,
+    wards: &Arc<Wards>,
+    audit: &Arc<Audit>,
+    cuts: &Arc<Cuts>,
+) -> EndpointBuilder<ClinicalDashboard> {
+    // Whom this one refuses never reaches the hub, so the policy itself writes it down.
+    let doctors = audit.watch("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor"));
+    let hub = ClinicalDashboard { wards: Arc::clone(wards), audit: Arc::clone(audit), cuts: Arc::clone(cuts) };
+    hubs.policy("DoctorsOnly", doctors)
+        .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
+        .hub("/hubs/clinical", hub)
+        .require_authorization("ClinicalStaff")
 }
 
 /// Where `--urls` says to listen.

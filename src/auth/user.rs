@@ -215,6 +215,12 @@ impl Default for UserBuilder {
     }
 }
 
+impl From<UserBuilder> for User {
+    fn from(builder: UserBuilder) -> Self {
+        builder.build()
+    }
+}
+
 /// Prints how many claims there are, never the claims.
 impl fmt::Debug for UserBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,6 +29,8 @@ pub struct Builder {
     pub(super) endpoints: Vec<MappedEndpoint>,
     hubs: HashMap<TypeId, Arc<Shared>>,
     authentication: Option<JwtBearer>,
+    /// Tests tell who sends a request.
+    pub(super) knows_users: bool,
     policies: Policies,
     user_id: UserId,
     disconnect_timeout: Duration,
@@ -164,7 +166,7 @@ impl Builder {
         let parts = Parts {
             settings: &self.settings,
             policies: &self.policies,
-            authenticates: self.authentication.is_some(),
+            authenticates: self.authentication.is_some() || self.knows_users,
             user_id: &self.user_id,
             table: &table,
             tasks: &tasks,
@@ -190,6 +192,7 @@ impl Default for Builder {
             endpoints: Vec::new(),
             hubs: HashMap::new(),
             authentication: None,
+            knows_users: false,
             policies: Policies::default(),
             user_id: UserId::default(),
             disconnect_timeout: Duration::from_secs(15),

@@ -115,6 +115,20 @@ impl<T> EndpointBuilder<T> {
         self.done().build()
     }
 
+    /// Where it is mapped.
+    #[cfg(feature = "testing")]
+    pub(crate) fn path(&self) -> &str {
+        &self.endpoint.path
+    }
+
+    /// Makes a server that is told who sends a request, by a [`KnownUser`](super::KnownUser) in it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
+        let mut builder = self.done();
+        builder.knows_users = true;
+        builder.build()
+    }
+
     fn done(mut self) -> Builder {
         self.rest.endpoints.push(self.endpoint);
         self.rest

@@ -12,6 +12,8 @@ mod settings;
 mod stats;
 mod target;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::http::KnownUser;
 pub use self::http::{PeerAddr, ResponseFuture, Service};
 pub use builder::Builder;
 pub use cors::Cors;

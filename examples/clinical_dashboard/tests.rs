@@ -1,0 +1,109 @@
+//! Who may do what on which ward, seen from the dashboards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use signalr::auth::{User, UserBuilder};
+use signalr::testing::{ConnectFailure, TestHost, user};
+use signalr::{Format, SignalR};
+use tokio::task::JoinSet;
+
+use crate::audit::{self, Audit};
+use crate::hub::ClinicalDashboard;
+use crate::wards::{self, Wards};
+
+/// The server, and the tasks beside it.
+struct Clinic {
+    host: TestHost<ClinicalDashboard>,
+    _tasks: JoinSet<()>,
+}
+
+impl Clinic {
+    fn open() -> Self {
+        let wards = Arc::new(Wards::new().unwrap());
+        let (audit, refusals) = Audit::new();
+        let mut tasks = JoinSet::new();
+        let host = TestHost::build(crate::server(SignalR::builder(), &wards, &audit, &Arc::default()));
+        wards::publish(&wards, &host.context(), &mut tasks);
+        tasks.spawn(audit::publish(refusals, host.context()));
+        Self { host, _tasks: tasks }
+    }
+}
+
+fn nurse() -> UserBuilder {
+    user("nurse-1").name("Amara Okafor").role("Nurse").claim("department", "ICU")
+}
+
+fn doctor() -> UserBuilder {
+    user("doctor-1").name("Jonas Lindqvist").role("Doctor").claim("department", "ICU")
+}
+
+fn administrator() -> UserBuilder {
+    user("admin-1").name("Mei Tanaka").role("Admin").claim("department", "Administration")
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_clinical_staff_gets_in() {
+    let Clinic { host, .. } = &Clinic::open();
+    for (visitor, expected) in [(User::anonymous(), 401), (user("visitor").role("Visitor").build(), 403)] {
+        match host.try_connect(Format::Json, visitor).await {
+            Err(ConnectFailure::Refused { status, .. }) => assert_eq!(status, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nurse_watches_the_ward_of_her_department() {
+    for &format in Format::ALL {
+        let Clinic { host, .. } = &Clinic::open();
+        let nurse = host.connect(format, nurse()).await;
+        nurse.expect_nothing(Duration::from_secs(3)).await;
+        nurse.invoke::<()>("SubscribeToWard", ("ICU",)).await.unwrap();
+        let (sheet,): (Value,) = nurse.receive("WardOpened").await;
+        assert_eq!((&sheet["id"], sheet["patients"].as_array().unwrap().len()), (&Value::from("ICU"), 4));
+        for _ in 0..3 {
+            let (vitals,): (Value,) = nurse.receive("VitalsUpdated").await;
+            assert_eq!(vitals["ward"], "ICU");
+        }
+        nurse.invoke::<()>("LeaveWard", ("ICU",)).await.unwrap();
+        while nurse.try_receive::<(Value,)>("VitalsUpdated").await.is_some() {}
+        nurse.expect_nothing(Duration::from_secs(3)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_wards_are_refused_and_administrators_hear_of_it() {
+    let Clinic { host, .. } = &Clinic::open();
+    let administrator = host.connect(Format::Json, administrator()).await;
+    assert_eq!(administrator.receive::<(Vec<Value>,)>("AuditOpened").await.0.len(), 0);
+    let nurse = host.connect(Format::Json, nurse()).await;
+    let refused = nurse.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap_err();
+    let why = "Access to this ward requires matching department assignment.";
+    assert!(refused.to_string().ends_with(why), "{refused}");
+    let (refusal,): (Value,) = administrator.receive("Refused").await;
+    assert_eq!((&refusal["who"], &refusal["why"]), (&Value::from("Amara Okafor"), &Value::from(why)));
+    administrator.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_doctors_order_drugs_and_the_ward_hears_of_it() {
+    let Clinic { host, .. } = &Clinic::open();
+    let nurse = host.connect(Format::Json, nurse()).await;
+    let doctor = host.connect(Format::Json, doctor()).await;
+    nurse.invoke::<()>("SubscribeToWard", ("ICU",)).await.unwrap();
+    let (sheet,): (Value,) = nurse.receive("WardOpened").await;
+    let patient = sheet["patients"][0]["id"].as_str().unwrap();
+
+    let refused = nurse.invoke::<Value>("OrderMedication", (patient, "Aspirin")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "Failed to invoke 'OrderMedication' because user is unauthorized");
+    let order = doctor.invoke::<Value>("OrderMedication", (patient, " Aspirin ")).await.unwrap();
+    assert_eq!((&order["drug"], &order["by"]), (&Value::from("Aspirin"), &Value::from("Jonas Lindqvist")));
+    assert_eq!(nurse.receive::<(Value,)>("MedicationOrdered").await, (order,));
+    let nobody = doctor.invoke::<Value>("OrderMedication", (uuid::Uuid::nil(), "Aspirin")).await.unwrap_err();
+    assert!(nobody.to_string().ends_with("There is no such patient."), "{nobody}");
+    for drug in ["", "x".repeat(81).as_str()] {
+        doctor.invoke::<Value>("OrderMedication", (patient, drug)).await.unwrap_err();
+    }
+}

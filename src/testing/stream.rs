@@ -1,0 +1,172 @@
+//! Streams of items, in both directions.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::answer::{InvokeFailure, read};
+use super::line::Line;
+use super::patience::Patience;
+use crate::protocol::{HubMessage, HubProtocol};
+
+/// What a streaming call brings, item after item: what [`TestClient::stream`](super::TestClient::stream) gives. It ends
+/// after the first error.
+///
+/// Dropped before its end, it cancels the call.
+///
+/// # Panics
+///
+/// When the next item, or the end, does not come in time.
+#[must_use = "a stream that is dropped is cancelled"]
+pub struct Items<T> {
+    line: Line,
+    method: String,
+    id: String,
+    frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    patience: Patience,
+    ended: bool,
+    _item: PhantomData<fn() -> T>,
+}
+
+impl<T> Items<T> {
+    #[track_caller]
+    pub(super) fn new(line: Line, method: &str, id: String) -> Self {
+        let (frames, patience) = (line.answers(&id), Patience::new(line.deadline));
+        Self { line, method: method.to_owned(), id, frames, patience, ended: false, _item: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Items<T> {
+    /// The next item; `None` at the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, no item is lost.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    pub async fn next(&mut self) -> Option<Result<T, InvokeFailure>> {
+        poll_fn(|cx| self.poll_next_item(cx)).await
+    }
+
+    fn poll_next_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, InvokeFailure>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = self.frames.poll_recv(cx);
+        if polled.is_pending() {
+            self.patience.poll(cx, || format!("`{}` brought neither an item nor its end", self.method));
+        }
+        let item = match ready!(polled) {
+            Some(frame) => next(self.line.protocol, &frame),
+            None => Next::End(Some(InvokeFailure::Closed(self.line.closed()))),
+        };
+        self.patience.renew();
+        Poll::Ready(match item {
+            Next::Item(item) => Some(item),
+            Next::End(error) => {
+                self.ended = true;
+                error.map(Err)
+            }
+        })
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Items<T> {
+    type Item = Result<T, InvokeFailure>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_next_item(cx)
+    }
+}
+
+impl<T> Drop for Items<T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.line.forget(&self.id);
+            self.line.write(|protocol, out| protocol.write_cancel(out, &self.id));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Items<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+enum Next<T> {
+    Item(Result<T, InvokeFailure>),
+    End(Option<InvokeFailure>),
+}
+
+fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Next<T> {
+    match protocol.parse(frame, |_| true) {
+        Ok(Some(HubMessage::StreamItem { item, .. })) => Next::Item(read(item)),
+        Ok(Some(HubMessage::Completion { error, .. })) => {
+            Next::End(error.map(|error| InvokeFailure::Server(error.into_owned())))
+        }
+        Ok(_) => Next::End(None),
+        Err(error) => Next::End(Some(InvokeFailure::Unreadable(error))),
+    }
+}
+
+/// A stream that goes with a call: what [`TestClient::upload`](super::TestClient::upload) gives.
+///
+/// Dropped, it ends well.
+pub struct Upload {
+    line: Line,
+    id: String,
+    ended: bool,
+}
+
+impl Upload {
+    pub(super) fn new(line: Line, id: String) -> Self {
+        Self { line, id, ended: false }
+    }
+
+    /// Sends an item, whether the server reads on or not.
+    ///
+    /// # Panics
+    ///
+    /// When the item cannot be written.
+    #[track_caller]
+    pub fn send<T: Serialize + ?Sized>(&self, item: &T) {
+        let mut written = Ok(());
+        self.line.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
+        if let Err(error) = written {
+            panic!("an item cannot be written: {error}");
+        }
+    }
+
+    /// Ends the stream well.
+    pub fn finish(self) {}
+
+    /// Ends the stream with an error.
+    pub fn fail(mut self, error: &str) {
+        self.ended = true;
+        self.line.write(|protocol, out| protocol.write_error(out, &self.id, error));
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.line.write(|protocol, out| protocol.write_completion(out, &self.id));
+        }
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("id", &self.id).finish_non_exhaustive()
+    }
+}
