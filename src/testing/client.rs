@@ -426,7 +426,9 @@ fn responder(answer: impl Fn(Line, String, Vec<u8>) -> BoxFuture<'static, ()> + 
 /// The arguments in the message of a call.
 fn bind<A: Params>(protocol: HubProtocol, frame: &[u8]) -> Result<A, String> {
     match protocol.parse(frame, |_| true) {
-        Ok(Some(HubMessage::Invocation(call))) => generated::open(&call.arguments).map_err(|error| error.to_string()),
+        Ok(Some(HubMessage::Invocation(call))) => {
+            generated::open(&call.arguments).map(|opened| opened.params).map_err(|error| error.to_string())
+        }
         Ok(_) => Err("it is no call".to_owned()),
         Err(error) => Err(error.to_string()),
     }

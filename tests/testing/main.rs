@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod streams;
+
 use std::error::Error;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -285,12 +287,12 @@ async fn what_does_not_come_fails_the_test_with_its_name() {
     let [silent, waiting, mistaken, noisy] = clients;
     let text = failure(async move { silent.receive("Missing").await }).await;
     assert!(
-        text.starts_with("`Missing` was not called within 5s; waiting: `Other`\n  asked at tests/testing.rs:"),
+        text.starts_with("`Missing` was not called within 5s; waiting: `Other`\n  asked at tests/testing/main.rs:"),
         "{text}"
     );
     let waiting = waiting.with_deadline(Duration::from_secs(60));
     let text = failure(async move { waiting.invoke::<()>("Wait", ()).await.unwrap() }).await;
-    assert!(text.starts_with("`Wait` was not answered within 60s\n  asked at tests/testing.rs:"), "{text}");
+    assert!(text.starts_with("`Wait` was not answered within 60s\n  asked at tests/testing/main.rs:"), "{text}");
     let text = failure(async move {
         mistaken.receive::<(i32,)>("Other").await;
     })
@@ -313,7 +315,7 @@ async fn a_refused_client_fails_the_test() {
     let host = TestHost::build(SignalR::builder().hub("/guarded", Guarded));
     let text = failure(async move { drop(host.connect(Format::Json, User::anonymous()).await) }).await;
     assert!(
-        text.starts_with("cannot connect: refused with 401 Unauthorized: \n  asked at tests/testing.rs:"),
+        text.starts_with("cannot connect: refused with 401 Unauthorized: \n  asked at tests/testing/main.rs:"),
         "{text}"
     );
 }
