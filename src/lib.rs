@@ -14,6 +14,8 @@ mod session;
 mod tasks;
 
 pub mod auth;
+#[doc = include_str!("from_csharp.md")]
+pub mod from_csharp {}
 pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -46,7 +46,7 @@ impl Shapes {
     }
 
     async fn later(&self) -> impl Stream<Item = u32> {
-        stream::iter([1])
+        stream::iter([1_u32])
     }
 
     async fn tried(&self, from: u32) -> HubResult<impl Stream<Item = u32>> {
@@ -65,11 +65,11 @@ impl Shapes {
     }
 
     async fn maybe(&self) -> HubResult<Option<impl Stream<Item = u32>>> {
-        Ok(Some(stream::iter([1])))
+        Ok(Some(stream::iter([1_u32])))
     }
 
     fn boxed_inside(&self) -> impl Stream<Item = u32> {
-        Box::pin(stream::iter([1])) as Pin<Box<dyn Stream<Item = u32> + Send>>
+        Box::pin(stream::iter([1_u32])) as Pin<Box<dyn Stream<Item = u32> + Send>>
     }
 
     fn upload(&self, _samples: UploadStream<f32>) {}
