@@ -27,7 +27,9 @@ pub use hub::{
     UploadStream,
 };
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
-pub use protocol::{Arguments, Binary, Format, Naming};
+pub use protocol::{
+    Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, TimeSpan, ValueError,
+};
 pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
 pub use service::{
     BuildError, Builder, Cors, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats,

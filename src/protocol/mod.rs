@@ -50,6 +50,9 @@ pub use raw::{Raw, RawArguments};
 mod type_name;
 pub use type_name::short_type_name;
 
+mod values;
+pub use values::{DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, TimeSpan, ValueError};
+
 mod write;
 pub use write::WithHeaders;
 

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
 use crate::protocol::error::{ProtocolError, ReadError};
-use crate::protocol::format::{Format, Naming};
+use crate::protocol::format::{Format, HubProtocol, Naming};
 use crate::protocol::naming::{self, buffered};
 use crate::protocol::raw::{ListSeed, Position, RawArguments, Tally, wrong_number, wrong_type};
 use crate::protocol::scan::{Broken, JsonScanner, Next, Token};
@@ -69,6 +69,8 @@ fn explain(arguments: &RawArguments<'_>, expected: usize, tally: Tally, bound: b
     }
 }
 
+const DOT_NET: HubProtocol = HubProtocol::new(Format::Json, Naming::DotNet);
+
 /// Reads a value through a seed. What .NET takes and `serde_json` or derived code refuses needs a second attempt.
 fn deserialize<S, T>(naming: Naming, bytes: &[u8], mut seed: impl FnMut() -> Option<S>) -> serde_json::Result<T>
 where
@@ -89,7 +91,7 @@ fn deserialize_once<'de, S: DeserializeSeed<'de>>(
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = match naming {
         Naming::Serde => seed.deserialize(&mut deserializer),
-        Naming::DotNet => naming::deserialize(seed, Format::Json, &mut deserializer),
+        Naming::DotNet => naming::deserialize(seed, DOT_NET, &mut deserializer),
     }?;
     deserializer.end().map(|()| value)
 }
@@ -115,7 +117,7 @@ where
     }
     if naming == Naming::DotNet && buffered::is_duplicate_field(&error) {
         let again = seed().ok_or(error)?;
-        return buffered::deserialize(again, Format::Json, &mut serde_json::Deserializer::from_slice(&bytes));
+        return buffered::deserialize(again, DOT_NET, &mut serde_json::Deserializer::from_slice(&bytes));
     }
     Err(error)
 }

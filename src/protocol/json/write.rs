@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::protocol::arguments::{Arguments, List};
 use crate::protocol::error::{ProtocolError, WriteError};
-use crate::protocol::format::{Format, Naming};
+use crate::protocol::format::{Format, HubProtocol, Naming};
 use crate::protocol::frame::RECORD_SEPARATOR;
 use crate::protocol::naming;
 use crate::protocol::scan::plain_len;
@@ -125,7 +125,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     let serializer = JsonSerializer(&mut inner);
     match naming {
         Naming::Serde => value.serialize(serializer),
-        Naming::DotNet => naming::serialize(value, Format::Json, serializer),
+        Naming::DotNet => naming::serialize(value, HubProtocol::new(Format::Json, naming), serializer),
     }
     .map_err(|error| refused(&error))
 }

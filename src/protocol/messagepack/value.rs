@@ -8,7 +8,7 @@ use rmp_serde::decode::{self, Deserializer, ReadRefReader};
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
 use crate::protocol::error::{ProtocolError, ReadError};
-use crate::protocol::format::{Format, Naming};
+use crate::protocol::format::{Format, HubProtocol, Naming};
 use crate::protocol::naming::{self, buffered};
 use crate::protocol::raw::{ListSeed, Position, RawArguments, wrong_number, wrong_type};
 
@@ -64,15 +64,11 @@ fn deserialize<'de, S: DeserializeSeed<'de>>(
     mut seed: impl FnMut() -> Option<S>,
 ) -> Result<S::Value, decode::Error> {
     let once = seed().ok_or_else(|| decode::Error::custom("nobody wants this value"))?;
-    let mut deserializer = deserializer(bytes);
-    let value = match naming {
-        Naming::Serde => once.deserialize(&mut deserializer),
-        Naming::DotNet => naming::deserialize(once, Format::MessagePack, &mut deserializer),
-    };
-    match value {
+    let protocol = HubProtocol::new(Format::MessagePack, naming);
+    match naming::deserialize(once, protocol, &mut deserializer(bytes)) {
         Err(error) if naming == Naming::DotNet && buffered::is_duplicate_field(&error) => {
             let again = seed().ok_or(error)?;
-            buffered::deserialize(again, Format::MessagePack, &mut self::deserializer(bytes))
+            buffered::deserialize(again, protocol, &mut deserializer(bytes))
         }
         value => value,
     }

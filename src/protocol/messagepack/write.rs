@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::protocol::arguments::{Arguments, List};
 use crate::protocol::error::{ProtocolError, WriteError};
-use crate::protocol::format::{Format, Naming};
+use crate::protocol::format::{Format, HubProtocol, Naming};
 use crate::protocol::naming;
 use crate::protocol::write::Call;
 
@@ -116,11 +116,8 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<(), WriteError> {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map().with_human_readable();
-    match naming {
-        Naming::Serde => value.serialize(&mut serializer),
-        Naming::DotNet => naming::serialize(value, Format::MessagePack, &mut serializer),
-    }
-    .map_err(|error| WriteError::new(ProtocolError::new("MessagePackSerializationException", error.to_string())))
+    naming::serialize(value, HubProtocol::new(Format::MessagePack, naming), &mut serializer)
+        .map_err(|error| WriteError::new(ProtocolError::new("MessagePackSerializationException", error.to_string())))
 }
 
 /// Begins a message of a few items; returns where its frame starts.

@@ -13,9 +13,9 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::deserializer::DotNetSeed;
+use super::deserializer::WireSeed;
 use super::{Rules, spellings};
-use crate::protocol::Format;
+use crate::protocol::HubProtocol;
 
 /// Whether a value was refused because a member came twice, so that [`deserialize`] may read it.
 pub(in crate::protocol) fn is_duplicate_field(error: &impl Display) -> bool {
@@ -24,26 +24,27 @@ pub(in crate::protocol) fn is_duplicate_field(error: &impl Display) -> bool {
     error.to_string().contains("duplicate field `")
 }
 
-/// Reads what `seed` wants with .NET's names, where of two members the last counts; `deserializer` reads `format`.
+/// Reads what `seed` wants with .NET's names, where of two members the last counts; `deserializer` reads the format of
+/// `protocol`.
 ///
 /// The whole value is held in memory, some 32 bytes for each number in it; so only for what was refused without. As
 /// deep as the value is, so deep this recurses: the deserializer must limit that, as those of both formats do.
 ///
 /// Unlike .NET this does not look at members that do not count, so they may be of a wrong type. Types that read raw
-/// text of the format (`RawValue`), and integers beyond 64 bits, cannot be read so.
+/// text of the format (`RawValue`), and integers beyond 64 bits, cannot be read so; decimals keep the digits of a double.
 pub(in crate::protocol) fn deserialize<'de, S, D>(
     seed: S,
-    format: Format,
+    protocol: HubProtocol,
     deserializer: D,
 ) -> Result<S::Value, D::Error>
 where
     S: DeserializeSeed<'de>,
     D: Deserializer<'de>,
 {
-    let rules = Rules::of(format);
+    let rules = Rules::of(protocol);
     let human_readable = deserializer.is_human_readable();
     let tree = Tree::deserialize(deserializer)?;
-    DotNetSeed::new(seed, rules).deserialize(Reader { tree, rules, human_readable, error: PhantomData })
+    WireSeed::new(seed, rules).deserialize(Reader { tree, rules, human_readable, error: PhantomData })
 }
 
 /// A value of any type, as both formats have them.
@@ -235,8 +236,8 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
         if matches!(self.tree, Tree::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {
-        if matches!(self.tree, Tree::Extension(_)) {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, E> {
+        if matches!(self.tree, Tree::Extension(_)) && name == EXTENSION {
             self.deserialize_any(visitor)
         } else {
             visitor.visit_newtype_struct(self)
@@ -281,6 +282,9 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
 
     forward_to_deserialize_any! { char str string bytes byte_buf unit map enum identifier }
 }
+
+/// How types ask `rmp-serde` for an extension (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
+const EXTENSION: &str = "_ExtStruct";
 
 /// Drops every entry for which a later one means the same field.
 fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: spellings::Fields) {

@@ -1,40 +1,41 @@
-//! Reading with .NET's names.
+//! Reading.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
-use super::access::DotNetAccess;
+use super::access::WireAccess;
+use super::chars::CharVisitor;
 use super::enums::EnumVisitor;
 use super::fields::StructVisitor;
 use super::{Rules, spellings};
 
-/// Wraps a seed so that what it reads is read with .NET's names.
-pub(super) struct DotNetSeed<S> {
+/// Wraps a seed so that what it reads is read by the rules.
+pub(super) struct WireSeed<S> {
     seed: S,
     rules: Rules,
 }
 
-impl<S> DotNetSeed<S> {
+impl<S> WireSeed<S> {
     pub(super) const fn new(seed: S, rules: Rules) -> Self {
         Self { seed, rules }
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for DotNetSeed<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WireSeed<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.seed.deserialize(DotNetDeserializer::new(deserializer, self.rules))
+        self.seed.deserialize(WireDeserializer::new(deserializer, self.rules))
     }
 }
 
-pub(super) struct DotNetDeserializer<D> {
+pub(super) struct WireDeserializer<D> {
     inner: D,
     rules: Rules,
 }
 
-impl<D> DotNetDeserializer<D> {
+impl<D> WireDeserializer<D> {
     pub(super) const fn new(inner: D, rules: Rules) -> Self {
         Self { inner, rules }
     }
@@ -43,12 +44,12 @@ impl<D> DotNetDeserializer<D> {
 macro_rules! read {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$method($($argument,)* DotNetVisitor::new(visitor, self.rules))
+            self.inner.$method($($argument,)* WireVisitor::new(visitor, self.rules))
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WireDeserializer<D> {
     type Error = D::Error;
 
     read! {
@@ -66,7 +67,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
         deserialize_u128();
         deserialize_f32();
         deserialize_f64();
-        deserialize_char();
         deserialize_str();
         deserialize_string();
         deserialize_bytes();
@@ -74,12 +74,25 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
         deserialize_option();
         deserialize_unit();
         deserialize_unit_struct(name: &'static str);
-        deserialize_newtype_struct(name: &'static str);
         deserialize_seq();
         deserialize_tuple(len: usize);
         deserialize_tuple_struct(name: &'static str, len: usize);
         deserialize_map();
         deserialize_identifier();
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        if !self.rules.is_dot_net() {
+            self.inner.deserialize_char(visitor)
+        } else if self.rules.numbers_chars() {
+            self.inner.deserialize_u16(CharVisitor::new(visitor, self.rules))
+        } else {
+            self.inner.deserialize_char(CharVisitor::new(visitor, self.rules))
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_newtype_struct(name, WireVisitor::new(visitor, self.rules.inside(name)))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -88,16 +101,22 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
+        if !self.rules.is_dot_net() {
+            return self.inner.deserialize_struct(name, fields, WireVisitor::new(visitor, self.rules));
+        }
         let spelled = spellings::fields(fields, self.rules);
         self.inner.deserialize_struct(name, fields, StructVisitor::new(visitor, spelled, self.rules))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
+        if !self.rules.is_dot_net() {
+            return self.inner.deserialize_enum(name, variants, WireVisitor::new(visitor, self.rules));
+        }
         // Formats expect serde's own form of an enum if they are told of one, and that has no numbers.
         self.inner.deserialize_any(EnumVisitor::new(visitor, variants, self.rules))
     }
@@ -107,17 +126,17 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNetDeserializer<D> {
     }
 
     fn is_human_readable(&self) -> bool {
-        self.inner.is_human_readable()
+        !self.rules.binary && self.inner.is_human_readable()
     }
 }
 
-/// Wraps a visitor so that what is inside the value it visits is read with .NET's names.
-pub(super) struct DotNetVisitor<V> {
+/// Wraps a visitor so that what is inside the value it visits is read by the rules.
+pub(super) struct WireVisitor<V> {
     visitor: V,
     rules: Rules,
 }
 
-impl<V> DotNetVisitor<V> {
+impl<V> WireVisitor<V> {
     pub(super) const fn new(visitor: V, rules: Rules) -> Self {
         Self { visitor, rules }
     }
@@ -153,28 +172,28 @@ macro_rules! visit_plain {
 }
 pub(super) use visit_plain;
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for DotNetVisitor<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for WireVisitor<V> {
     type Value = V::Value;
 
     visit_plain!();
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_some(WireDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_newtype_struct(WireDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(DotNetAccess::new(elements, self.rules))
+        self.visitor.visit_seq(WireAccess::new(elements, self.rules))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(DotNetAccess::new(entries, self.rules))
+        self.visitor.visit_map(WireAccess::new(entries, self.rules))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_enum(DotNetAccess::new(variant, self.rules))
+        self.visitor.visit_enum(WireAccess::new(variant, self.rules))
     }
 }

@@ -8,7 +8,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, Unexpected, VariantAccess, Visitor,
 };
 
-use super::deserializer::{DotNetDeserializer, DotNetSeed};
+use super::deserializer::{WireDeserializer, WireSeed};
 use super::fields::{Named, Names};
 use super::{Rules, case};
 
@@ -154,7 +154,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.entries.next_value_seed(DotNetSeed::new(seed, self.rules))
+        self.entries.next_value_seed(WireSeed::new(seed, self.rules))
     }
 
     fn tuple_variant<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
@@ -195,7 +195,7 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Content<V> {
     type Value = V::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        let deserializer = DotNetDeserializer::new(deserializer, self.rules);
+        let deserializer = WireDeserializer::new(deserializer, self.rules);
         match self.shape {
             Shape::Tuple(len) => deserializer.deserialize_tuple(len, self.visitor),
             Shape::Struct(fields) => deserializer.deserialize_struct("", fields, self.visitor),

@@ -6,8 +6,8 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 use serde::forward_to_deserialize_any;
 
 use super::Rules;
-use super::access::DotNetAccess;
-use super::deserializer::{DotNetDeserializer, DotNetSeed, visit_plain};
+use super::access::WireAccess;
+use super::deserializer::{WireDeserializer, WireSeed, visit_plain};
 use super::spellings::Fields;
 
 /// Visits the map that a struct is.
@@ -29,11 +29,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
     visit_plain!();
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_some(WireDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_newtype_struct(DotNetDeserializer::new(deserializer, self.rules))
+        self.visitor.visit_newtype_struct(WireDeserializer::new(deserializer, self.rules))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _elements: A) -> Result<V::Value, A::Error> {
@@ -46,7 +46,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_enum(DotNetAccess::new(variant, self.rules))
+        self.visitor.visit_enum(WireAccess::new(variant, self.rules))
     }
 }
 
@@ -67,7 +67,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for FieldAccess<A> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(DotNetSeed::new(seed, self.rules))
+        self.inner.next_value_seed(WireSeed::new(seed, self.rules))
     }
 
     fn size_hint(&self) -> Option<usize> {

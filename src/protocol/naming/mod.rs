@@ -1,4 +1,8 @@
-//! .NET's names: a thin wrapper around any serde serializer or deserializer.
+//! A thin wrapper around any serde serializer or deserializer, which knows the format and the naming: .NET's names, and
+//! values that have two forms.
+//!
+//! JSON with serde's names needs no wrapper. Around MessagePack there is always one, since dates and the like have
+//! another form there than in texts; see [`TWO_FORMS`].
 //!
 //! What `Naming::DotNet` promises, and what this module does, is what an ASP.NET Core server does with plain types:
 //!
@@ -10,6 +14,8 @@
 //! | variants without data, read | a number | a text: their name, or their index in digits; blanks around are fine |
 //! | as keys of maps | their name; read in any case, or as digits | their name; read as values are |
 //! | other variants | `{"Variant": content}`, as serde has it | the same |
+//! | `char`, which is one UTF-16 unit in C# | a text of one character up to U+FFFF | its number |
+//! | integers beyond 64 bits | a number | those within 64 bits; others are an error |
 //!
 //! A field's name on the wire comes from the name that serde has for it, so a `serde(rename)` is spelled again by the
 //! same rules; a name that could not be one in C# (`$type`, `odata.id`) stays as it is. Keys of maps are never renamed:
@@ -24,6 +30,7 @@
 //!   in JSON only if `rename_all` gives it camel case, and enums in it need a `Deserialize` that takes numbers.
 //! * The tag of `tag = "..", content = ".."` is a variant without data, so a number in JSON. Fields in the braces of
 //!   such a variant are read with serde's names; those of a struct of its own are not.
+//!   The same goes for a `char` in MessagePack.
 //! * Derived code refuses a field that comes twice; .NET takes the last. [`buffered`] reads such a value after all.
 //!
 //! Sources: System.Text.Json's `JsonNamingPolicy.CamelCase` and `PropertyNameCaseInsensitive`, which ASP.NET Core sets
@@ -33,6 +40,7 @@
 mod access;
 pub(super) mod buffered;
 mod case;
+mod chars;
 mod deserializer;
 mod enums;
 mod fields;
@@ -45,53 +53,78 @@ mod tests;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Serialize, Serializer};
 
-use self::deserializer::DotNetSeed;
-use self::serializer::DotNet;
-use super::Format;
+use self::deserializer::WireSeed;
+use self::serializer::Wire;
+use super::{Format, HubProtocol, Naming};
 
-/// Writes `value` with .NET's names; `serializer` writes `format`.
-pub(super) fn serialize<T, S>(value: &T, format: Format, serializer: S) -> Result<S::Ok, S::Error>
+/// Writes `value`; `serializer` writes the format of `protocol`.
+pub(super) fn serialize<T, S>(value: &T, protocol: HubProtocol, serializer: S) -> Result<S::Ok, S::Error>
 where
     T: Serialize + ?Sized,
     S: Serializer,
 {
-    DotNet::new(value, Rules::of(format)).serialize(serializer)
+    Wire::new(value, Rules::of(protocol)).serialize(serializer)
 }
 
-/// Reads what `seed` wants with .NET's names; `deserializer` reads `format`.
+/// Reads what `seed` wants; `deserializer` reads the format of `protocol`.
 ///
-/// A value that [`buffered::is_duplicate_field`] says was refused can be read by [`buffered::deserialize`].
-pub(super) fn deserialize<'de, S, D>(seed: S, format: Format, deserializer: D) -> Result<S::Value, D::Error>
+/// With .NET's names, a value that [`buffered::is_duplicate_field`] says was refused can be read by
+/// [`buffered::deserialize`].
+pub(super) fn deserialize<'de, S, D>(seed: S, protocol: HubProtocol, deserializer: D) -> Result<S::Value, D::Error>
 where
     S: DeserializeSeed<'de>,
     D: Deserializer<'de>,
 {
-    DotNetSeed::new(seed, Rules::of(format)).deserialize(deserializer)
+    WireSeed::new(seed, Rules::of(protocol)).deserialize(deserializer)
 }
+
+/// The name of newtypes around values that have one form in texts and another one in MessagePack.
+///
+/// Such a value goes through `serialize_newtype_struct` and `deserialize_newtype_struct` with this name, and picks its
+/// form inside by `is_human_readable`. Of that MessagePack says yes here, as ids and the like want to be texts. The
+/// wrapper knows better, and says no inside a newtype of this name and nowhere else.
+pub(super) const TWO_FORMS: &str = "$signalr::TwoForms";
 
 /// The rules that hold at one place of a value.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
-    format: Format,
+    protocol: HubProtocol,
     /// Whether this place is the key of a map; in JSON that is a text, whatever the type.
     key: bool,
+    /// Whether this place is inside a value that has two forms, and is to take that of MessagePack.
+    binary: bool,
 }
 
 impl Rules {
-    const fn of(format: Format) -> Self {
-        Self { format, key: false }
+    const fn of(protocol: HubProtocol) -> Self {
+        Self { protocol, key: false, binary: false }
     }
 
     const fn for_key(self) -> Self {
         Self { key: true, ..self }
     }
 
+    /// The rules inside a newtype.
+    fn inside(self, newtype: &'static str) -> Self {
+        Self { binary: self.binary || (!self.is_json() && newtype == TWO_FORMS), ..self }
+    }
+
     const fn is_json(self) -> bool {
-        matches!(self.format, Format::Json)
+        matches!(self.protocol.format(), Format::Json)
+    }
+
+    /// Whether names, enums and chars are .NET's.
+    const fn is_dot_net(self) -> bool {
+        matches!(self.protocol.naming(), Naming::DotNet)
     }
 
     /// Whether variants without data are numbers here, and not texts.
     const fn numbers_variants(self) -> bool {
-        self.is_json() && !self.key
+        self.is_dot_net() && self.is_json() && !self.key
+    }
+
+    /// Whether chars are numbers here, and not texts.
+    const fn numbers_chars(self) -> bool {
+        self.is_dot_net() && !self.is_json()
     }
 }

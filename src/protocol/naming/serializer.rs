@@ -1,40 +1,40 @@
-//! Writing with .NET's names.
+//! Writing.
 
 use std::fmt::Display;
 
 use serde::ser::{
-    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{Rules, spellings};
+use super::{Rules, chars, spellings};
 
-/// Wraps a value so that it is written with .NET's names.
-pub(super) struct DotNet<'a, T: ?Sized> {
+/// Wraps a value so that it is written by the rules.
+pub(super) struct Wire<'a, T: ?Sized> {
     value: &'a T,
     rules: Rules,
 }
 
-impl<'a, T: ?Sized> DotNet<'a, T> {
+impl<'a, T: ?Sized> Wire<'a, T> {
     pub(super) const fn new(value: &'a T, rules: Rules) -> Self {
         Self { value, rules }
     }
 }
 
-impl<T: Serialize + ?Sized> Serialize for DotNet<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for Wire<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(DotNetSerializer { inner: serializer, rules: self.rules })
+        self.value.serialize(WireSerializer { inner: serializer, rules: self.rules })
     }
 }
 
-struct DotNetSerializer<S> {
+struct WireSerializer<S> {
     inner: S,
     rules: Rules,
 }
 
-impl<S> DotNetSerializer<S> {
-    fn compound<C, E>(rules: Rules, inner: Result<C, E>) -> Result<DotNetCompound<C>, E> {
-        inner.map(|inner| DotNetCompound { inner, rules })
+impl<S> WireSerializer<S> {
+    fn compound<C, E>(rules: Rules, inner: Result<C, E>) -> Result<WireCompound<C>, E> {
+        inner.map(|inner| WireCompound { inner, rules })
     }
 }
 
@@ -47,16 +47,16 @@ macro_rules! pass_on {
     )*};
 }
 
-impl<S: Serializer> Serializer for DotNetSerializer<S> {
+impl<S: Serializer> Serializer for WireSerializer<S> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = DotNetCompound<S::SerializeSeq>;
-    type SerializeTuple = DotNetCompound<S::SerializeTuple>;
-    type SerializeTupleStruct = DotNetCompound<S::SerializeTupleStruct>;
-    type SerializeTupleVariant = DotNetCompound<S::SerializeTupleVariant>;
-    type SerializeMap = DotNetCompound<S::SerializeMap>;
-    type SerializeStruct = DotNetCompound<S::SerializeStruct>;
-    type SerializeStructVariant = DotNetCompound<S::SerializeStructVariant>;
+    type SerializeSeq = WireCompound<S::SerializeSeq>;
+    type SerializeTuple = WireCompound<S::SerializeTuple>;
+    type SerializeTupleStruct = WireCompound<S::SerializeTupleStruct>;
+    type SerializeTupleVariant = WireCompound<S::SerializeTupleVariant>;
+    type SerializeMap = WireCompound<S::SerializeMap>;
+    type SerializeStruct = WireCompound<S::SerializeStruct>;
+    type SerializeStructVariant = WireCompound<S::SerializeStructVariant>;
 
     pass_on! {
         serialize_bool(value: bool);
@@ -64,15 +64,12 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         serialize_i16(value: i16);
         serialize_i32(value: i32);
         serialize_i64(value: i64);
-        serialize_i128(value: i128);
         serialize_u8(value: u8);
         serialize_u16(value: u16);
         serialize_u32(value: u32);
         serialize_u64(value: u64);
-        serialize_u128(value: u128);
         serialize_f32(value: f32);
         serialize_f64(value: f64);
-        serialize_char(value: char);
         serialize_str(value: &str);
         serialize_bytes(value: &[u8]);
         serialize_none();
@@ -82,6 +79,33 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<Self::Ok, Self::Error> {
         self.inner.collect_str(value)
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<Self::Ok, Self::Error> {
+        if self.rules.is_json() || !self.rules.is_dot_net() {
+            return self.inner.serialize_i128(value);
+        }
+        match (i64::try_from(value), u64::try_from(value)) {
+            (Ok(value), _) => self.inner.serialize_i64(value),
+            (_, Ok(value)) => self.inner.serialize_u64(value),
+            _ => Err(S::Error::custom(TOO_LARGE)),
+        }
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<Self::Ok, Self::Error> {
+        if self.rules.is_json() || !self.rules.is_dot_net() {
+            return self.inner.serialize_u128(value);
+        }
+        let value = u64::try_from(value).map_err(|_| S::Error::custom(TOO_LARGE))?;
+        self.inner.serialize_u64(value)
+    }
+
+    fn serialize_char(self, value: char) -> Result<Self::Ok, Self::Error> {
+        if !self.rules.is_dot_net() {
+            return self.inner.serialize_char(value);
+        }
+        let unit = chars::unit(value).ok_or_else(|| S::Error::custom(chars::NO_UNIT))?;
+        if self.rules.numbers_chars() { self.inner.serialize_u16(unit) } else { self.inner.serialize_char(value) }
     }
 
     fn serialize_unit_variant(
@@ -98,7 +122,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Ok, Self::Error> {
-        self.inner.serialize_some(&DotNet::new(value, self.rules))
+        self.inner.serialize_some(&Wire::new(value, self.rules))
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -106,7 +130,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         name: &'static str,
         value: &T,
     ) -> Result<Self::Ok, Self::Error> {
-        self.inner.serialize_newtype_struct(name, &DotNet::new(value, self.rules))
+        self.inner.serialize_newtype_struct(name, &Wire::new(value, self.rules.inside(name)))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -116,7 +140,7 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<Self::Ok, Self::Error> {
-        self.inner.serialize_newtype_variant(name, index, variant, &DotNet::new(value, self.rules))
+        self.inner.serialize_newtype_variant(name, index, variant, &Wire::new(value, self.rules))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, Self::Error> {
@@ -160,24 +184,27 @@ impl<S: Serializer> Serializer for DotNetSerializer<S> {
     }
 
     fn is_human_readable(&self) -> bool {
-        self.inner.is_human_readable()
+        !self.rules.binary && self.inner.is_human_readable()
     }
 }
 
+/// MessagePack has no number for it, and .NET reads none of the forms that others have found.
+const TOO_LARGE: &str = "an integer beyond 64 bits has no form in MessagePack";
+
 /// What follows the beginning of a list, a map or a struct.
-struct DotNetCompound<C> {
+struct WireCompound<C> {
     inner: C,
     rules: Rules,
 }
 
 macro_rules! elements {
     ($($trait:ident::$method:ident;)*) => {$(
-        impl<C: $trait> $trait for DotNetCompound<C> {
+        impl<C: $trait> $trait for WireCompound<C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-                self.inner.$method(&DotNet::new(value, self.rules))
+                self.inner.$method(&Wire::new(value, self.rules))
             }
 
             fn end(self) -> Result<Self::Ok, Self::Error> {
@@ -196,7 +223,7 @@ elements! {
 
 macro_rules! fields {
     ($($trait:ident;)*) => {$(
-        impl<C: $trait> $trait for DotNetCompound<C> {
+        impl<C: $trait> $trait for WireCompound<C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
@@ -204,7 +231,7 @@ macro_rules! fields {
             where
                 T: Serialize + ?Sized,
             {
-                self.inner.serialize_field(spellings::field(name, self.rules), &DotNet::new(value, self.rules))
+                self.inner.serialize_field(spellings::field(name, self.rules), &Wire::new(value, self.rules))
             }
 
             fn skip_field(&mut self, name: &'static str) -> Result<(), Self::Error> {
@@ -223,16 +250,16 @@ fields! {
     SerializeStructVariant;
 }
 
-impl<C: SerializeMap> SerializeMap for DotNetCompound<C> {
+impl<C: SerializeMap> SerializeMap for WireCompound<C> {
     type Ok = C::Ok;
     type Error = C::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Self::Error> {
-        self.inner.serialize_key(&DotNet::new(key, self.rules.for_key()))
+        self.inner.serialize_key(&Wire::new(key, self.rules.for_key()))
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-        self.inner.serialize_value(&DotNet::new(value, self.rules))
+        self.inner.serialize_value(&Wire::new(value, self.rules))
     }
 
     fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
@@ -240,7 +267,7 @@ impl<C: SerializeMap> SerializeMap for DotNetCompound<C> {
         key: &K,
         value: &V,
     ) -> Result<(), Self::Error> {
-        self.inner.serialize_entry(&DotNet::new(key, self.rules.for_key()), &DotNet::new(value, self.rules))
+        self.inner.serialize_entry(&Wire::new(key, self.rules.for_key()), &Wire::new(value, self.rules))
     }
 
     fn end(self) -> Result<Self::Ok, Self::Error> {

@@ -16,6 +16,9 @@ use super::{Rules, case};
 
 /// The name on the wire of the field that serde calls `name`.
 pub(super) fn field(name: &'static str, rules: Rules) -> &'static str {
+    if !rules.is_dot_net() {
+        return name;
+    }
     let spelling = cached(&BY_NAME, (name.as_ptr().addr(), name.len()), || spelling(name));
     if rules.is_json() { spelling.camel } else { spelling.pascal }
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::buffered::is_duplicate_field;
-use super::{DotNet, DotNetSeed, Rules, buffered};
-use crate::protocol::Format;
+use super::{Rules, Wire, WireSeed, buffered};
+use crate::protocol::{Format, HubProtocol, Naming};
 
 const FORMATS: &[Format] = &[
     Format::Json,
@@ -53,7 +53,15 @@ fn written<T: Serialize + ?Sized>(format: Format, value: &T) -> Value {
 }
 
 fn bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
-    encode(format, &DotNet::new(value, Rules::of(format)))
+    encode(format, &Wire::new(value, rules(format)))
+}
+
+fn dot_net(format: Format) -> HubProtocol {
+    HubProtocol::new(format, Naming::DotNet)
+}
+
+fn rules(format: Format) -> Rules {
+    Rules::of(dot_net(format))
 }
 
 /// Without .NET's names.
@@ -80,7 +88,7 @@ fn read<T: DeserializeOwned>(format: Format, value: &Value) -> Result<T, String>
 }
 
 fn read_bytes<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
-    decode(format, bytes, DotNetSeed::new(PhantomData, Rules::of(format)))
+    decode(format, bytes, WireSeed::new(PhantomData, rules(format)))
 }
 
 /// Reads with the second attempt too.
@@ -101,7 +109,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Buffered<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        buffered::deserialize(self.0, self.1, deserializer)
+        buffered::deserialize(self.0, dot_net(self.1), deserializer)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::protocol::naming::deserializer::DotNetVisitor;
+use crate::protocol::naming::deserializer::WireVisitor;
 
 #[test]
 fn keys_of_maps_stay() {
@@ -130,7 +130,7 @@ fn texts_are_borrowed() {
         some_text: &'a str,
     }
     let wire = br#"{"x":0,"someText":"here"}"#;
-    let seed = DotNetSeed::new(PhantomData::<Borrowed<'_>>, Rules::of(Format::Json));
+    let seed = WireSeed::new(PhantomData::<Borrowed<'_>>, Rules::of(Format::Json));
     assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
     let seed = Buffered(PhantomData::<Borrowed<'_>>, Format::Json);
     assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
@@ -149,7 +149,7 @@ fn readability_is_passed_on() {
     #[cfg(feature = "messagepack")]
     {
         assert_eq!(written(Format::MessagePack, &Readable), json!("true"));
-        let terse = rmp_serde::to_vec(&DotNet::new(&Readable, Rules::of(Format::MessagePack))).unwrap();
+        let terse = rmp_serde::to_vec(&Wire::new(&Readable, Rules::of(Format::MessagePack))).unwrap();
         assert_eq!(rmp_serde::from_slice::<String>(&terse).unwrap(), "false");
     }
 }
@@ -172,14 +172,14 @@ fn visitors_see_wrapped_elements() {
         }
     }
     let mut json = serde_json::Deserializer::from_str(r#"[{"NAME":"Ann"},2]"#);
-    let arguments = json.deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::Json))).unwrap();
+    let arguments = json.deserialize_seq(WireVisitor::new(Arguments, Rules::of(Format::Json))).unwrap();
     assert_eq!(arguments, (person("Ann"), Colour::Blue));
     #[cfg(feature = "messagepack")]
     {
         let wire = encode(Format::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
         let mut messagepack = rmp_serde::Deserializer::from_read_ref(&wire);
         let arguments =
-            messagepack.deserialize_seq(DotNetVisitor::new(Arguments, Rules::of(Format::MessagePack))).unwrap();
+            messagepack.deserialize_seq(WireVisitor::new(Arguments, Rules::of(Format::MessagePack))).unwrap();
         assert_eq!(arguments, (person("Ann"), Colour::Blue));
     }
 }

@@ -1,0 +1,212 @@
+//! C#'s `DateTime`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::form::{self, TwoForms};
+use super::iso::{self, Parsed, Zone};
+use super::timestamp::{self, Timestamp};
+use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH, ValueError};
+
+/// A date and the time of day, from the year 1 to 9999 in steps of 100 ns: C#'s `DateTime`.
+///
+/// In JSON it is a text such as `2024-02-29T12:34:56.789Z`, whose end tells its [kind](DateTimeKind). In MessagePack it
+/// is a timestamp (extension -1), which is always read as UTC, and clients get it as a JavaScript `Date`.
+///
+/// A date alone is read as its midnight, and seconds may be missing. Where a JSON text has an offset (`+02:00`), the
+/// date is what a clock in UTC shows at that time, of the kind [`Local`](DateTimeKind::Local): .NET turns it into the
+/// local time of the server, and servers keep UTC. To keep the offset, take a [`DateTimeOffset`](super::DateTimeOffset).
+///
+/// Two dates are equal if their ticks and kinds are.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use signalr::{DateTime, DateTimeKind};
+///
+/// let leap: DateTime = "2024-02-29T12:34:56.789Z".parse()?;
+/// assert_eq!(leap.kind(), DateTimeKind::Utc);
+/// assert_eq!(leap.to_string(), "2024-02-29T12:34:56.789Z");
+///
+/// let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+/// assert_eq!(DateTime::try_from(time)?.to_string(), "1970-01-01T00:00:01Z");
+/// assert_eq!(DateTime::default().to_string(), "0001-01-01T00:00:00");
+/// # Ok::<(), signalr::ValueError>(())
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DateTime {
+    ticks: i64,
+    kind: DateTimeKind,
+}
+
+/// What the clock of a [`DateTime`] was set to: C#'s `DateTimeKind`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DateTimeKind {
+    /// Nobody knows: a text without a zone. Where it becomes a point in time, it is taken for UTC.
+    #[default]
+    Unspecified,
+    /// UTC: a text that ends with `Z`.
+    Utc,
+    /// The local time of the server, which is taken to be UTC: a text that ends with an offset, written as `+00:00`.
+    Local,
+}
+
+impl DateTime {
+    /// The first one, C#'s `DateTime.MinValue`: 0001-01-01, unspecified. It is the default, too.
+    pub const MIN: Self = Self { ticks: 0, kind: DateTimeKind::Unspecified };
+
+    /// The last one, C#'s `DateTime.MaxValue`: the last tick of the year 9999, unspecified.
+    pub const MAX: Self = Self { ticks: LAST_TICK, kind: DateTimeKind::Unspecified };
+
+    /// 1970-01-01 in UTC.
+    pub const UNIX_EPOCH: Self = Self { ticks: UNIX_EPOCH, kind: DateTimeKind::Utc };
+
+    /// The date that is so many ticks of 100 ns after the start of the year 1: C#'s `new DateTime(ticks, kind)`.
+    ///
+    /// # Errors
+    ///
+    /// It is before the year 1 or after the year 9999.
+    pub const fn from_ticks(ticks: i64, kind: DateTimeKind) -> Result<Self, ValueError> {
+        if ticks < 0 || ticks > LAST_TICK {
+            return Err(ValueError::Range(NAME));
+        }
+        Ok(Self { ticks, kind })
+    }
+
+    /// The ticks of 100 ns since the start of the year 1.
+    pub const fn ticks(self) -> i64 {
+        self.ticks
+    }
+
+    /// What the clock was set to.
+    pub const fn kind(self) -> DateTimeKind {
+        self.kind
+    }
+
+    /// The same reading of a clock that was set to something else: C#'s `DateTime.SpecifyKind`.
+    #[must_use]
+    pub const fn with_kind(self, kind: DateTimeKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The date in UTC that is so many seconds and nanoseconds after 1970. What is left of a tick is dropped.
+    pub(super) fn from_unix(seconds: i64, nanoseconds: u32) -> Result<Self, ValueError> {
+        let ticks = ticks_from_unix(seconds, nanoseconds).ok_or(ValueError::Range(NAME))?;
+        Self::from_ticks(ticks, DateTimeKind::Utc)
+    }
+
+    /// The seconds and nanoseconds since 1970.
+    pub(super) fn to_unix(self) -> (i64, u32) {
+        ticks_to_unix(self.ticks)
+    }
+}
+
+/// The ticks since the year 1, which may be beyond the range of dates.
+pub(super) fn ticks_from_unix(seconds: i64, nanoseconds: u32) -> Option<i64> {
+    let ticks = seconds.checked_mul(TICKS_PER_SECOND)?.checked_add(UNIX_EPOCH)?;
+    ticks.checked_add((nanoseconds / NANOSECONDS_PER_TICK).into())
+}
+
+pub(super) fn ticks_to_unix(ticks: i64) -> (i64, u32) {
+    let since = ticks - UNIX_EPOCH;
+    let fraction = u32::try_from(since.rem_euclid(TICKS_PER_SECOND)).expect("less than a second");
+    (since.div_euclid(TICKS_PER_SECOND), fraction * NANOSECONDS_PER_TICK)
+}
+
+const NAME: &str = "DateTime";
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = match self.kind {
+            DateTimeKind::Unspecified => Zone::Nothing,
+            DateTimeKind::Utc => Zone::Utc,
+            DateTimeKind::Local => Zone::Offset(0),
+        };
+        iso::write(f, self.ticks, zone)
+    }
+}
+
+impl fmt::Debug for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DateTime({self})")
+    }
+}
+
+/// Reads what JSON has for it.
+impl FromStr for DateTime {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let Parsed { ticks, zone } = iso::parse(text).ok_or(ValueError::Text(NAME))?;
+        match zone {
+            Zone::Nothing => Self::from_ticks(ticks, DateTimeKind::Unspecified),
+            Zone::Utc => Self::from_ticks(ticks, DateTimeKind::Utc),
+            Zone::Offset(minutes) => {
+                Self::from_ticks(ticks - i64::from(minutes) * TICKS_PER_MINUTE, DateTimeKind::Local)
+            }
+        }
+    }
+}
+
+impl Serialize for DateTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        form::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DateTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        form::deserialize(deserializer)
+    }
+}
+
+impl TwoForms for DateTime {
+    fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
+        form::write_text(&self, serializer)
+    }
+
+    fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
+        Timestamp::of(self.ticks).serialize(serializer)
+    }
+
+    fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrTimestamp)
+    }
+
+    fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_timestamp(Timestamp::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl DateTime {
+    fn from_timestamp(timestamp: Timestamp) -> Result<Self, ValueError> {
+        Self::from_ticks(timestamp.ticks().ok_or(ValueError::Range(NAME))?, DateTimeKind::Utc)
+    }
+}
+
+/// Visits a text, or a timestamp, which nobody can write in JSON.
+struct TextOrTimestamp;
+
+impl<'de> Visitor<'de> for TextOrTimestamp {
+    type Value = DateTime;
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<DateTime, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<DateTime, D::Error> {
+        let timestamp = deserializer.deserialize_any(timestamp::Content)?;
+        DateTime::from_timestamp(timestamp).map_err(de::Error::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<DateTime, A::Error> {
+        DateTime::from_timestamp(timestamp::Content.visit_seq(parts)?).map_err(de::Error::custom)
+    }
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a date in ISO 8601")
+    }
+}

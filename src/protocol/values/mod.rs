@@ -1,0 +1,62 @@
+//! Types for what serde has no word for: .NET's dates, spans, decimals and ids.
+//!
+//! | here | C# | JSON | MessagePack |
+//! |---|---|---|---|
+//! | [`DateTime`] | `DateTime` | `"2024-02-29T12:34:56.789Z"` | timestamp (extension -1) |
+//! | [`DateTimeOffset`] | `DateTimeOffset` | `"2024-02-29T12:34:56+02:00"` | list of the clock's timestamp and the offset in minutes |
+//! | [`TimeSpan`] | `TimeSpan` | `"1.02:03:04.0050000"` | number of ticks of 100 ns |
+//! | [`Decimal`] | `decimal` | number, with all digits | text |
+//! | [`Guid`] | `Guid` | text | text |
+//!
+//! They are what goes over the wire and no more: conversions lead to and from the types of `std`, and of the crates
+//! `chrono`, `time`, `jiff`, `rust_decimal` and `uuid` behind features of those names.
+//!
+//! Sources: `System.Text.Json` and MessagePack-CSharp 2.5, as a running ASP.NET Core server answers them.
+
+mod calendar;
+mod form;
+mod iso;
+mod raw;
+mod timestamp;
+
+mod date_time;
+pub use date_time::{DateTime, DateTimeKind};
+
+mod date_time_offset;
+pub use date_time_offset::DateTimeOffset;
+
+mod decimal;
+pub use decimal::Decimal;
+
+mod error;
+pub use error::ValueError;
+
+mod guid;
+pub use guid::Guid;
+
+mod time_span;
+pub use time_span::TimeSpan;
+
+#[cfg(feature = "chrono")]
+mod chrono;
+#[cfg(feature = "jiff")]
+mod jiff;
+#[cfg(feature = "rust_decimal")]
+mod rust_decimal;
+mod system_time;
+#[cfg(feature = "time")]
+mod time;
+#[cfg(feature = "uuid")]
+mod uuid;
+
+/// .NET's unit of time: 100 nanoseconds.
+const TICKS_PER_SECOND: i64 = 10_000_000;
+const TICKS_PER_MINUTE: i64 = 60 * TICKS_PER_SECOND;
+const TICKS_PER_DAY: i64 = 24 * 60 * TICKS_PER_MINUTE;
+const NANOSECONDS_PER_TICK: u32 = 100;
+
+/// The last tick of the year 9999; the first one is 0, at the start of the year 1.
+const LAST_TICK: i64 = 3_155_378_975_999_999_999;
+
+/// 1970-01-01.
+const UNIX_EPOCH: i64 = 621_355_968_000_000_000;
