@@ -1,8 +1,7 @@
 //! Hubs and methods that not everybody may use.
 
 use futures_util::stream::{self, Stream};
-use signalr::{Caller, HubError, HubResult, UploadStream, hub};
-use uuid::Uuid;
+use signalr::{Caller, Guid, HubError, HubResult, UploadStream, hub};
 
 use super::common::{self, Items};
 use super::streams::sum;
@@ -14,7 +13,7 @@ pub(crate) struct AuthorizedHub;
 #[authorize]
 impl AuthorizedHub {
     #[authorize(policy = "DoctorsOnly")]
-    fn order_medication(&self, _patient_id: Uuid, drug_name: String) -> String {
+    fn order_medication(&self, _patient_id: Guid, drug_name: String) -> String {
         format!("{drug_name} ordered")
     }
 

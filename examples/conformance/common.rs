@@ -1,62 +1,25 @@
 //! The methods that every conformance hub has, written once for all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use signalr::{Binary, Caller, Hub, HubError, HubResult, Methods};
-use uuid::Uuid;
+
+use super::values;
 
 /// A bag of items, as C#'s `Context.Items` is one.
 pub(crate) type Items = Mutex<HashMap<String, Option<String>>>;
 
 /// Lists all of them.
 pub(crate) fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
-    values(methods);
+    values::methods(methods);
     errors(methods);
     order(methods);
     groups(methods);
     selectors(methods);
     context(methods);
     methods.include(super::streams::methods);
-}
-
-/// Values that come back as they went.
-fn values<H: Hub>(methods: &mut Methods<H>) {
-    macro_rules! echo {
-        ($($name:literal: $type:ty),* $(,)?) => {
-            $(methods.method($name, |_, _, (value,): ($type,)| async move { Ok(value) });)*
-        };
-    }
-    echo! {
-        "Echo": Option<String>,
-        "EchoLong": i64,
-        "EchoDouble": f64,
-        "EchoFloat": f32,
-        "EchoBool": bool,
-        "EchoNullable": Option<i32>,
-        "EchoGuid": Uuid,
-        "EchoBytes": Option<Binary>,
-        "EchoInts": Option<Vec<i32>>,
-        "EchoMap": Option<BTreeMap<String, i32>>,
-        "EchoObject": Value,
-    }
-    methods.method("Add", |_, _, (a, b): (i32, i32)| async move { Ok(a.wrapping_add(b)) });
-    methods.method("Overflow", |_, _, (value,): (u8,)| async move { Ok(value.to_string()) });
-    methods.method("ReturnsNull", |_, _, (): ()| async { Ok(None::<String>) });
-    methods.method("ReturnsVoid", |_, _, (): ()| async { Ok(()) });
-    methods.method("ReturnsTask", |_, _, (): ()| async {
-        tokio::task::yield_now().await;
-        Ok(())
-    });
-    methods.method("ReturnsTaskOf", |_, _, (): ()| async {
-        tokio::task::yield_now().await;
-        Ok("later")
-    });
-    methods.method("ReturnsValueTask", |_, _, (): ()| async { Ok(7) });
-    methods.method("renamed", |_, _, (): ()| async { Ok("renamed") });
-    methods.method("Inherited", |_, _, (): ()| async { Ok("from the base class") });
 }
 
 fn errors<H: Hub>(methods: &mut Methods<H>) {

@@ -11,6 +11,7 @@ mod host;
 mod lifecycle;
 mod plain;
 mod streams;
+mod values;
 
 use std::error::Error;
 use std::time::Duration;

@@ -44,6 +44,9 @@ pub use headers::{HeaderIter, Headers};
 mod message;
 pub use message::{HubMessage, Invocation};
 
+mod naming;
+pub use naming::TWO_FORMS;
+
 mod raw;
 pub use raw::{Raw, RawArguments};
 
@@ -59,7 +62,6 @@ pub use write::WithHeaders;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod naming;
 mod scan;
 
 #[cfg(test)]

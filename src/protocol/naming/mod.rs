@@ -78,12 +78,48 @@ where
     WireSeed::new(seed, Rules::of(protocol)).deserialize(deserializer)
 }
 
-/// The name of newtypes around values that have one form in texts and another one in MessagePack.
+/// The name of newtypes around values that have one form in JSON and another one in MessagePack.
 ///
-/// Such a value goes through `serialize_newtype_struct` and `deserialize_newtype_struct` with this name, and picks its
-/// form inside by `is_human_readable`. Of that MessagePack says yes here, as ids and the like want to be texts. The
-/// wrapper knows better, and says no inside a newtype of this name and nowhere else.
-pub(super) const TWO_FORMS: &str = "$signalr::TwoForms";
+/// [`DateTime`](super::DateTime) and its like are made so, and types of one's own can be. Such a type goes through
+/// `serialize_newtype_struct` and `deserialize_newtype_struct` with this name, and picks its form inside of it, by
+/// `is_human_readable`: yes for JSON and all that knows nothing of this name, no for MessagePack. Everywhere else both
+/// formats say yes to that question, as ids and the like want to be texts in both.
+///
+/// ```
+/// use serde::ser::{Serialize, Serializer};
+/// use signalr::protocol::{Format, HubProtocol, Naming, TWO_FORMS};
+///
+/// /// A colour: `"#ff0000"` in JSON, a number in MessagePack.
+/// #[derive(Debug, PartialEq)]
+/// struct Colour(u32);
+///
+/// impl Serialize for Colour {
+///     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+///         struct Form(u32);
+///         impl Serialize for Form {
+///             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+///                 if serializer.is_human_readable() {
+///                     serializer.collect_str(&format_args!("#{:06x}", self.0))
+///                 } else {
+///                     serializer.serialize_u32(self.0)
+///                 }
+///             }
+///         }
+///         serializer.serialize_newtype_struct(TWO_FORMS, &Form(self.0))
+///     }
+/// }
+///
+/// let mut out = Vec::new();
+/// HubProtocol::new(Format::Json, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
+/// assert_eq!(out, br##""#ff0000""##);
+/// # #[cfg(feature = "messagepack")] {
+/// out.clear();
+/// HubProtocol::new(Format::MessagePack, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
+/// assert_eq!(out, b"\xce\x00\xff\x00\x00");
+/// # }
+/// # Ok::<(), signalr::protocol::WriteError>(())
+/// ```
+pub const TWO_FORMS: &str = "$signalr::TwoForms";
 
 /// The rules that hold at one place of a value.
 #[derive(Clone, Copy, Debug)]

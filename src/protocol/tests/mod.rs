@@ -37,7 +37,7 @@ fn each_format(test: impl Fn(HubProtocol)) {
 /// Takes the arguments of a call as a hub method with one or two parameters does.
 struct Parameters<T>(PhantomData<T>);
 
-trait List: Sized {
+pub(super) trait List: Sized {
     fn take<'de, A: SeqAccess<'de>>(list: &mut A) -> Result<Option<Self>, A::Error>;
 }
 
@@ -74,7 +74,7 @@ impl<'de, T: List> Visitor<'de> for Parameters<T> {
     }
 }
 
-fn bind<T: List>(arguments: &RawArguments<'_>, expected: usize) -> Result<T, ReadError> {
+pub(super) fn bind<T: List>(arguments: &RawArguments<'_>, expected: usize) -> Result<T, ReadError> {
     arguments.bind_with(expected, || Parameters::<T>(PhantomData))
 }
 

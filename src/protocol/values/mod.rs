@@ -49,6 +49,9 @@ mod time;
 #[cfg(feature = "uuid")]
 mod uuid;
 
+#[cfg(test)]
+mod tests;
+
 /// .NET's unit of time: 100 nanoseconds.
 const TICKS_PER_SECOND: i64 = 10_000_000;
 const TICKS_PER_MINUTE: i64 = 60 * TICKS_PER_SECOND;

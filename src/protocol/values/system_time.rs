@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use super::{DateTime, DateTimeOffset, TimeSpan, ValueError};
 
 const DATE_TIME: ValueError = ValueError::Range("DateTime");
-const TIME_SPAN: ValueError = ValueError::Range("TimeSpan");
 
 /// In UTC. What is left of a tick of 100 ns is dropped.
 impl TryFrom<SystemTime> for DateTime {
@@ -65,8 +64,10 @@ impl TryFrom<Duration> for TimeSpan {
     type Error = ValueError;
 
     fn try_from(duration: Duration) -> Result<Self, ValueError> {
-        let ticks = i64::try_from(duration.as_nanos() / 100).map_err(|_| TIME_SPAN)?;
-        Ok(Self::from_ticks(ticks))
+        match (i64::try_from(duration.as_secs()), i32::try_from(duration.subsec_nanos())) {
+            (Ok(seconds), Ok(nanoseconds)) => Self::from_parts(seconds, nanoseconds),
+            _ => Err(ValueError::Range("TimeSpan")),
+        }
     }
 }
 

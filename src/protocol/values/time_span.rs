@@ -55,18 +55,19 @@ impl TimeSpan {
     /// From seconds and nanoseconds of one sign. What is left of a tick is dropped.
     pub(super) fn from_parts(seconds: i64, nanoseconds: i32) -> Result<Self, ValueError> {
         let ticks = seconds.checked_mul(TICKS_PER_SECOND).ok_or(ValueError::Range(NAME))?;
-        let ticks = ticks.checked_add((nanoseconds / 100).into()).ok_or(ValueError::Range(NAME))?;
+        let ticks = ticks.checked_add((nanoseconds / NANOSECONDS_PER_TICK).into()).ok_or(ValueError::Range(NAME))?;
         Ok(Self { ticks })
     }
 
     /// Seconds and nanoseconds of one sign.
     pub(super) fn to_parts(self) -> (i64, i32) {
         let fraction = i32::try_from(self.ticks % TICKS_PER_SECOND).expect("less than a second");
-        (self.ticks / TICKS_PER_SECOND, fraction * 100)
+        (self.ticks / TICKS_PER_SECOND, fraction * NANOSECONDS_PER_TICK)
     }
 }
 
 const NAME: &str = "TimeSpan";
+const NANOSECONDS_PER_TICK: i32 = 100;
 
 /// The format `c` of .NET.
 impl fmt::Display for TimeSpan {

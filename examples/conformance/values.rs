@@ -1,0 +1,144 @@
+//! Values that come back as they went, and those that clients are sent.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use signalr::protocol::TWO_FORMS;
+use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, Methods, TimeSpan};
+
+/// Lists the methods.
+pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
+    macro_rules! echo {
+        ($($name:literal: $type:ty),* $(,)?) => {
+            $(methods.method($name, |_, _, (value,): ($type,)| async move { Ok(value) });)*
+        };
+    }
+    echo! {
+        "Echo": Option<String>,
+        "EchoLong": i64,
+        "EchoDouble": f64,
+        "EchoFloat": f32,
+        "EchoDecimal": Decimal,
+        "EchoBool": bool,
+        "EchoNullable": Option<i32>,
+        "EchoGuid": Guid,
+        "EchoDateTime": DateTime,
+        "EchoDateTimeOffset": DateTimeOffset,
+        "EchoTimeSpan": TimeSpan,
+        "EchoBytes": Option<Binary>,
+        "EchoInts": Option<Vec<i32>>,
+        "EchoMap": Option<BTreeMap<String, i32>>,
+        "EchoPerson": Option<Person>,
+        "EchoColour": Colour,
+        "EchoChar": char,
+        "EchoObject": Value,
+    }
+    methods.method("Add", |_, _, (a, b): (i32, i32)| async move { Ok(a.wrapping_add(b)) });
+    methods.method("Overflow", |_, _, (value,): (u8,)| async move { Ok(value.to_string()) });
+    methods.method("ReturnsNull", |_, _, (): ()| async { Ok(None::<String>) });
+    methods.method("ReturnsVoid", |_, _, (): ()| async { Ok(()) });
+    methods.method("ReturnsTask", |_, _, (): ()| async {
+        tokio::task::yield_now().await;
+        Ok(())
+    });
+    methods.method("ReturnsTaskOf", |_, _, (): ()| async {
+        tokio::task::yield_now().await;
+        Ok("later")
+    });
+    methods.method("ReturnsValueTask", |_, _, (): ()| async { Ok(7) });
+    methods.method("renamed", |_, _, (): ()| async { Ok("renamed") });
+    methods.method("Inherited", |_, _, (): ()| async { Ok("from the base class") });
+    methods.method("NotifyArgs", |_, caller: Caller<H>, (): ()| async move {
+        let ann = Person { name: Some("Ann".to_owned()), age: 3, ..Person::default() };
+        caller.client().send("NotifiedArgs", ("text", 1, 2.5, true, None::<()>, [1, 2], ann)).await?;
+        Ok(())
+    });
+}
+
+/// What C# has as a class with properties; those that are not sent keep their defaults.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Person {
+    pub(crate) name: Option<String>,
+    pub(crate) age: i32,
+    favourite: Colour,
+    born: DateTime,
+    tags: Option<Vec<Option<String>>>,
+    friend: Option<Box<Self>>,
+}
+
+/// An enum of C#, which holds any number, though only some have names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Colour(i32);
+
+impl Colour {
+    const NAMES: [&str; 3] = ["Red", "Green", "Blue"];
+
+    /// What C#'s `ToString` says: a name, or digits.
+    fn name(self) -> Cow<'static, str> {
+        let name = usize::try_from(self.0).ok().and_then(|index| Self::NAMES.get(index));
+        name.map_or_else(|| self.0.to_string().into(), |&name| name.into())
+    }
+
+    /// What C#'s `Enum.Parse` reads: digits, or names of which the bits are put together.
+    fn parse(text: &str) -> Option<Self> {
+        if let Ok(number) = text.trim().parse() {
+            return Some(Self(number));
+        }
+        text.split(',').try_fold(Self(0), |Self(bits), name| {
+            let index = Self::NAMES.iter().position(|known| *known == name.trim())?;
+            Some(Self(bits | i32::try_from(index).ok()?))
+        })
+    }
+}
+
+/// A number in JSON, a text in MessagePack.
+impl Serialize for Colour {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Form(Colour);
+
+        impl Serialize for Form {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.serialize_i32(self.0.0)
+                } else {
+                    serializer.serialize_str(&self.0.name())
+                }
+            }
+        }
+
+        serializer.serialize_newtype_struct(TWO_FORMS, &Form(*self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Colour {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(TWO_FORMS, ColourVisitor)
+    }
+}
+
+struct ColourVisitor;
+
+impl<'de> Visitor<'de> for ColourVisitor {
+    type Value = Colour;
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Colour, D::Error> {
+        if deserializer.is_human_readable() {
+            i32::deserialize(deserializer).map(Colour)
+        } else {
+            deserializer.deserialize_str(self)
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Colour, E> {
+        Colour::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a colour")
+    }
+}
