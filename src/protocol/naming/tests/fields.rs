@@ -275,7 +275,7 @@ fn many_fields_come_in_any_order() {
 
 #[test]
 fn a_name_is_spelled_once_for_all_threads() {
-    let rules = Rules::of(Format::Json);
+    let rules = rules(Format::Json);
     let here = spellings::field("spelled_once_only", rules);
     let there = std::thread::spawn(move || spellings::field("spelled_once_only", rules)).join().unwrap();
     assert_eq!(here, "spelledOnceOnly");
@@ -288,7 +288,7 @@ fn a_name_is_spelled_once_for_all_threads() {
 #[test]
 fn a_shorter_name_at_the_same_address_is_another_name() {
     let whole: &'static str = "home_town";
-    let rules = Rules::of(Format::Json);
+    let rules = rules(Format::Json);
     assert_eq!(spellings::field(whole, rules), "homeTown");
     assert_eq!(spellings::field(&whole[..4], rules), "home");
     assert_eq!(spellings::field(&whole[..6], rules), "homeT");

@@ -1,5 +1,6 @@
 //! Both formats through the wrapper, as the crate uses them.
 
+mod chars;
 mod enums;
 mod fields;
 mod round_trip;

@@ -43,6 +43,11 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof!["(some_text|someText|SomeText|type|Type|URLValue|urlValue|the_value|left_side|)", "\\PC{0,8}"]
 }
 
+/// A character that is one UTF-16 unit.
+fn unit() -> impl Strategy<Value = char> {
+    any::<char>().prop_map(|letter| if letter.len_utf16() == 1 { letter } else { '\u{fffd}' })
+}
+
 fn colour() -> impl Strategy<Value = Colour> {
     prop_oneof![Just(Colour::Red), Just(Colour::Green), Just(Colour::Blue)]
 }
@@ -71,7 +76,7 @@ fn branch(tree: impl Strategy<Value = Tree> + Clone) -> impl Strategy<Value = Br
     prop_oneof![
         Just(Branch::Leaf),
         tree.clone().prop_map(|tree| Branch::Wrapped(Box::new(tree))),
-        (any::<u8>(), vec(any::<char>().prop_map(|the_value| Named { the_value }), 0..3))
+        (any::<u8>(), vec(unit().prop_map(|the_value| Named { the_value }), 0..3))
             .prop_map(|(count, named)| Branch::Several(count, named)),
         (option::of(tree.prop_map(Box::new)), any::<String>())
             .prop_map(|(left_side, the_value)| Branch::Fields { left_side, right_side: Named { the_value } }),

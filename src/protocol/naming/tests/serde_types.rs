@@ -100,7 +100,11 @@ fn types_of_the_standard_library_pass() {
         there_and_back(format, &"127.0.0.1".parse::<IpAddr>().unwrap(), &json!("127.0.0.1"));
         there_and_back(format, &uuid::Uuid::from_u128(1), &json!("00000000-0000-0000-0000-000000000001"));
         there_and_back(format, &(), &json!(null));
-        there_and_back(format, &(u64::MAX, i64::MIN, 0.5, false, 'x'), &json!([u64::MAX, i64::MIN, 0.5, false, "x"]));
+        there_and_back(
+            format,
+            &(u64::MAX, i64::MIN, 0.5, false, "x".to_owned()),
+            &json!([u64::MAX, i64::MIN, 0.5, false, "x"]),
+        );
         assert_eq!(read_bytes(format, &bytes(format, &i128::from(i64::MIN))), Ok(i128::from(i64::MIN)));
     }
     let huge = u128::MAX;
@@ -130,7 +134,7 @@ fn texts_are_borrowed() {
         some_text: &'a str,
     }
     let wire = br#"{"x":0,"someText":"here"}"#;
-    let seed = WireSeed::new(PhantomData::<Borrowed<'_>>, Rules::of(Format::Json));
+    let seed = WireSeed::new(PhantomData::<Borrowed<'_>>, rules(Format::Json));
     assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
     let seed = Buffered(PhantomData::<Borrowed<'_>>, Format::Json);
     assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
@@ -149,7 +153,7 @@ fn readability_is_passed_on() {
     #[cfg(feature = "messagepack")]
     {
         assert_eq!(written(Format::MessagePack, &Readable), json!("true"));
-        let terse = rmp_serde::to_vec(&Wire::new(&Readable, Rules::of(Format::MessagePack))).unwrap();
+        let terse = rmp_serde::to_vec(&Wire::new(&Readable, rules(Format::MessagePack))).unwrap();
         assert_eq!(rmp_serde::from_slice::<String>(&terse).unwrap(), "false");
     }
 }
@@ -172,14 +176,13 @@ fn visitors_see_wrapped_elements() {
         }
     }
     let mut json = serde_json::Deserializer::from_str(r#"[{"NAME":"Ann"},2]"#);
-    let arguments = json.deserialize_seq(WireVisitor::new(Arguments, Rules::of(Format::Json))).unwrap();
+    let arguments = json.deserialize_seq(WireVisitor::new(Arguments, rules(Format::Json))).unwrap();
     assert_eq!(arguments, (person("Ann"), Colour::Blue));
     #[cfg(feature = "messagepack")]
     {
         let wire = encode(Format::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
         let mut messagepack = rmp_serde::Deserializer::from_read_ref(&wire);
-        let arguments =
-            messagepack.deserialize_seq(WireVisitor::new(Arguments, Rules::of(Format::MessagePack))).unwrap();
+        let arguments = messagepack.deserialize_seq(WireVisitor::new(Arguments, rules(Format::MessagePack))).unwrap();
         assert_eq!(arguments, (person("Ann"), Colour::Blue));
     }
 }

@@ -68,7 +68,7 @@ fn names_and_values_go_together() {
     {
         let protocol = HubProtocol::new(Format::MessagePack, Naming::DotNet);
         let bytes = written(protocol, &BTreeMap::from([("key", everything().taken_at)]));
-        assert_eq!(bytes, b"\x81\xa3key\xd7\xff\xbc\x1b\xdd\x00\x65\xe0\x7b\x70");
+        assert_eq!(bytes, b"\x81\xa3key\xd7\xff\xbc\x1c\xbd\x00\x65\xe0\x79\xf0");
     }
 }
 
