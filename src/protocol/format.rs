@@ -67,7 +67,9 @@ pub enum Naming {
     #[default]
     Serde,
     /// As ASP.NET Core has them: fields in camel case in JSON, where any case is read, and in Pascal case in
-    /// MessagePack; enums without data are their number in JSON and their name in MessagePack.
+    /// MessagePack; enums without data are their number in JSON and their name in MessagePack. A `char` is one UTF-16
+    /// unit: a text in JSON, a number in MessagePack. One beyond U+FFFF, and an integer beyond 64 bits in MessagePack,
+    /// cannot be written.
     DotNet,
 }
 
