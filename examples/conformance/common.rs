@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use signalr::{Binary, Caller, Hub, HubError, HubResult, Methods};
 
-use super::values;
-
 /// A bag of items, as C#'s `Context.Items` is one.
 pub(crate) type Items = Mutex<HashMap<String, Option<String>>>;
 
 /// Lists all of them.
 pub(crate) fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
-    values::methods(methods);
     errors(methods);
     order(methods);
     groups(methods);
     selectors(methods);
     context(methods);
     methods.include(super::streams::methods);
+    methods.include(super::values::methods);
 }
 
 fn errors<H: Hub>(methods: &mut Methods<H>) {

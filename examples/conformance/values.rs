@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use futures_util::stream;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use signalr::protocol::TWO_FORMS;
-use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, Methods, TimeSpan};
+use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, HubError, Methods, TimeSpan};
 
 /// Lists the methods.
 pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
@@ -52,6 +53,9 @@ pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
     methods.method("ReturnsValueTask", |_, _, (): ()| async { Ok(7) });
     methods.method("renamed", |_, _, (): ()| async { Ok("renamed") });
     methods.method("Inherited", |_, _, (): ()| async { Ok("from the base class") });
+    methods.stream("People", |_, _, (count,): (i32,)| async move {
+        Ok(stream::iter((0..count).map(|n| Ok::<_, HubError>(numbered(n)))))
+    });
     methods.method("NotifyArgs", |_, caller: Caller<H>, (): ()| async move {
         let ann = Person { name: Some("Ann".to_owned()), age: 3, ..Person::default() };
         caller.client().send("NotifiedArgs", ("text", 1, 2.5, true, None::<()>, [1, 2], ann)).await?;
@@ -59,12 +63,16 @@ pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
     });
 }
 
+fn numbered(n: i32) -> Person {
+    Person { name: Some(format!("p{n}")), age: n, ..Person::default() }
+}
+
 /// What C# has as a class with properties; those that are not sent keep their defaults.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Person {
-    pub(crate) name: Option<String>,
-    pub(crate) age: i32,
+struct Person {
+    name: Option<String>,
+    age: i32,
     favourite: Colour,
     born: DateTime,
     tags: Option<Vec<Option<String>>>,
@@ -73,7 +81,7 @@ pub(crate) struct Person {
 
 /// An enum of C#, which holds any number, though only some have names.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Colour(i32);
+struct Colour(i32);
 
 impl Colour {
     const NAMES: [&str; 3] = ["Red", "Green", "Blue"];
