@@ -49,22 +49,35 @@ pub(crate) async fn serve(signalr: &SignalR) -> SocketAddr {
     addr
 }
 
-/// One HTTP request on a connection of its own: the status and the body.
+/// One HTTP request on a connection of its own: the status and the body, which is text.
 pub(crate) async fn http(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let (status, body) = http_bytes(addr, method, target, headers).await;
+    (status, String::from_utf8(body).unwrap())
+}
+
+/// The same with any body.
+pub(crate) async fn http_bytes(
+    addr: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> (u16, Vec<u8>) {
     let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\nconnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("\r\n");
-    let mut response = String::new();
+    let mut response = Vec::new();
     within(async {
         let mut socket = TcpStream::connect(addr).await.unwrap();
         socket.write_all(request.as_bytes()).await.unwrap();
-        socket.read_to_string(&mut response).await.unwrap();
+        socket.read_to_end(&mut response).await.unwrap();
     })
     .await;
-    let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let end = response.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+    let body = response.split_off(end + 4);
+    let head = String::from_utf8(response).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
 /// Negotiates a connection and returns its secret token.
@@ -140,30 +153,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Sends a call.
     pub(crate) async fn call(&mut self, id: Option<&str>, method: &str, arguments: &[Value]) {
-        let message = match self.format.is_binary() {
-            true => {
-                let headers = BTreeMap::<(), ()>::new();
-                let body = rmp_serde::to_vec(&(1, headers, id, method, arguments, [(); 0])).unwrap();
-                prefixed(&body)
-            }
-            false => {
-                let mut message = json!({ "type": 1, "target": method, "arguments": arguments });
-                if let Some(id) = id {
-                    message["invocationId"] = id.into();
-                }
-                separated(&message)
-            }
-        };
-        self.send_frame(&message).await;
+        self.send_frame(&invocation(self.format, id, method, arguments)).await;
     }
 
     /// Sends a Close message.
     pub(crate) async fn close_message(&mut self) {
-        let message = match self.format.is_binary() {
-            true => prefixed(&rmp_serde::to_vec(&(7, ())).unwrap()),
-            false => separated(&json!({ "type": 7 })),
-        };
-        self.send_frame(&message).await;
+        self.send_frame(&goodbye(self.format)).await;
     }
 
     /// Calls `Echo` and checks what comes back, which must come next.
@@ -231,6 +226,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
+/// A call as clients write it.
+pub(crate) fn invocation(format: Format, id: Option<&str>, method: &str, arguments: &[Value]) -> Vec<u8> {
+    if format.is_binary() {
+        let headers = BTreeMap::<(), ()>::new();
+        return prefixed(&rmp_serde::to_vec(&(1, headers, id, method, arguments, [(); 0])).unwrap());
+    }
+    let mut message = json!({ "type": 1, "target": method, "arguments": arguments });
+    if let Some(id) = id {
+        message["invocationId"] = id.into();
+    }
+    separated(&message)
+}
+
+/// A client's Close message.
+pub(crate) fn goodbye(format: Format) -> Vec<u8> {
+    if format.is_binary() { prefixed(&rmp_serde::to_vec(&(7, ())).unwrap()) } else { separated(&json!({ "type": 7 })) }
+}
+
 /// A message with its length in front, as MessagePack's are framed.
 pub(crate) fn prefixed(body: &[u8]) -> Vec<u8> {
     let mut framed = Vec::new();
@@ -250,8 +263,8 @@ fn separated(message: &Value) -> Vec<u8> {
     bytes
 }
 
-/// The messages in one WebSocket message; a server's are whole.
-fn split(format: Format, mut bytes: &[u8]) -> Vec<Value> {
+/// The messages in one WebSocket message, event or answer to a poll; a server's are whole.
+pub(crate) fn split(format: Format, mut bytes: &[u8]) -> Vec<Value> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
         if format.is_binary() {

@@ -6,16 +6,20 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::support::{http, negotiate, within};
+use super::support::{http, http_bytes, negotiate, within};
 
 /// A connection that gets its messages by HTTP responses.
 #[derive(Debug)]
 pub(crate) struct Plain {
     addr: SocketAddr,
     pub(crate) target: String,
+    headers: Headers,
     /// `None`: it polls.
     pub(crate) events: Option<Events>,
 }
+
+/// What goes with the requests that get messages.
+pub(crate) type Headers = &'static [(&'static str, &'static str)];
 
 /// An open stream of events.
 #[derive(Debug)]
@@ -36,9 +40,14 @@ impl Plain {
 
     /// Opens a stream of events or polls once, without a handshake.
     pub(crate) async fn open(addr: SocketAddr, target: String, events: bool) -> Self {
-        let mut client = Self { addr, events: None, target };
+        Self::open_with(addr, target, &[], events).await
+    }
+
+    /// The same with headers of its own.
+    pub(crate) async fn open_with(addr: SocketAddr, target: String, headers: Headers, events: bool) -> Self {
+        let mut client = Self { addr, events: None, target, headers };
         if events {
-            client.events = Some(Events::open(addr, &client.target).await);
+            client.events = Some(Events::open(addr, &client.target, headers).await);
         } else {
             assert_eq!(client.poll().await, (200, String::new()));
         }
@@ -46,7 +55,7 @@ impl Plain {
     }
 
     pub(crate) async fn poll(&self) -> (u16, String) {
-        http(self.addr, "GET", &self.target, &[]).await
+        http(self.addr, "GET", &self.target, self.headers).await
     }
 
     pub(crate) async fn delete(&self) -> (u16, String) {
@@ -76,10 +85,15 @@ impl Plain {
 
     /// The next event or answer to a poll; `None` at the end.
     pub(crate) async fn next_text(&mut self) -> Option<String> {
+        self.next_bytes().await.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    /// The same of a client whose format may be binary.
+    pub(crate) async fn next_bytes(&mut self) -> Option<Vec<u8>> {
         match &mut self.events {
-            Some(events) => events.next().await,
-            None => match self.poll().await {
-                (200, text) => Some(text),
+            Some(events) => events.next().await.map(String::into_bytes),
+            None => match http_bytes(self.addr, "GET", &self.target, self.headers).await {
+                (200, bytes) => Some(bytes),
                 (204, _) => None,
                 other => panic!("{other:?}"),
             },
@@ -88,9 +102,13 @@ impl Plain {
 }
 
 impl Events {
-    pub(crate) async fn open(addr: SocketAddr, target: &str) -> Self {
+    pub(crate) async fn open(addr: SocketAddr, target: &str, headers: Headers) -> Self {
         let mut socket = within(TcpStream::connect(addr)).await.unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n");
+        let mut request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
         within(socket.write_all(request.as_bytes())).await.unwrap();
         let mut events = Self { socket, arrived: Vec::new() };
         let head = events.until("\r\n\r\n").await.unwrap();
