@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Extensions, Method, Response, StatusCode};
 
 use super::entry::{Entry, Limits, Unavailable};
 use super::incoming::Incoming;
@@ -43,6 +43,8 @@ pub(crate) struct Exchange {
     pub(crate) query: Option<String>,
     pub(crate) user: User,
     pub(crate) peer_addr: Option<SocketAddr>,
+    /// Those of the host's that are kept.
+    pub(crate) extensions: Extensions,
 }
 
 /// What becomes of a request: most are answered at once.
@@ -237,7 +239,7 @@ impl Endpoint {
 impl Exchange {
     /// What applications see of the request.
     pub(super) fn info(&self) -> RequestInfo {
-        RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr)
+        RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr, self.extensions.clone())
     }
 
     /// A connection that gets its bytes by POST, opened by this request.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 
+use http::Extensions;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use memchr::memchr;
@@ -23,11 +24,18 @@ pub struct RequestInfo {
     query: u32,
     headers: u32,
     peer_addr: Option<SocketAddr>,
+    /// Those that the host asked to be kept: without any, a null pointer.
+    extensions: Extensions,
 }
 
 impl RequestInfo {
-    /// `query` is the request's without its access token.
-    pub(crate) fn new(parts: &Parts, query: Option<&str>, peer_addr: Option<SocketAddr>) -> Self {
+    /// `query` is the request's without its access token, `extensions` are those that are kept.
+    pub(crate) fn new(
+        parts: &Parts,
+        query: Option<&str>,
+        peer_addr: Option<SocketAddr>,
+        extensions: Extensions,
+    ) -> Self {
         let (method, path, query) = (parts.method.as_str(), parts.uri.path(), query.unwrap_or_default());
         let kept = || parts.headers.iter().filter(|(name, _)| **name != AUTHORIZATION);
         // A colon and a line feed go with each header; neither can be part of what stands before it.
@@ -44,7 +52,7 @@ impl RequestInfo {
             block.extend_from_slice(value.as_bytes());
             block.push(b'\n');
         }
-        Self { block: block.into_boxed_slice(), path, query, headers, peer_addr }
+        Self { block: block.into_boxed_slice(), path, query, headers, peer_addr, extensions }
     }
 
     /// The method: `GET`, but for an HTTP/2 WebSocket.
@@ -102,6 +110,14 @@ impl RequestInfo {
         self.peer_addr
     }
 
+    /// A value that the host put into the extensions of the request, such as a layer of axum does. Only values of types that
+    /// [`Builder::keep_extension`](crate::Builder::keep_extension) names are kept.
+    ///
+    /// (C#: `Context.Features`, `HttpContext.Items`)
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
+    }
+
     fn text(&self, from: u32, to: u32) -> &str {
         as_text(&self.block[from as usize..to as usize])
     }
@@ -155,7 +171,7 @@ mod tests {
             let name = http::HeaderName::try_from(*name).unwrap();
             request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        RequestInfo::new(&request.into_parts().0, query, None)
+        RequestInfo::new(&request.into_parts().0, query, None, Extensions::new())
     }
 
     #[test]
@@ -214,7 +230,7 @@ mod tests {
 
     #[test]
     fn it_is_one_block_of_the_exact_size() {
-        assert!(size_of::<RequestInfo>() <= 64, "{}", size_of::<RequestInfo>());
+        assert!(size_of::<RequestInfo>() <= 72, "{}", size_of::<RequestInfo>());
         let info = info(&[("host", b"x"), ("authorization", b"Bearer secret")], Some("id=1"));
         assert_eq!(&*info.block, b"GET/hubs/chat%20roomid=1host:x\n");
     }
@@ -223,6 +239,16 @@ mod tests {
     fn the_peer_is_told() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 80));
         let parts = Request::new(()).into_parts().0;
-        assert_eq!(RequestInfo::new(&parts, None, Some(peer)).peer_addr(), Some(peer));
+        assert_eq!(RequestInfo::new(&parts, None, Some(peer), Extensions::new()).peer_addr(), Some(peer));
+    }
+
+    #[test]
+    fn extensions_are_found_by_their_type() {
+        let parts = Request::new(()).into_parts().0;
+        let mut extensions = Extensions::new();
+        extensions.insert("green");
+        let info = RequestInfo::new(&parts, None, None, extensions);
+        assert_eq!(info.extension(), Some(&"green"));
+        assert_eq!(info.extension::<u8>(), None);
     }
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Extensions;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{EndpointBuilder, IntoHub, MappedEndpoint};
@@ -35,10 +36,14 @@ pub struct Builder {
     user_id: UserId,
     disconnect_timeout: Duration,
     peer_addr: PeerAddrOf,
+    extensions: Vec<KeepExtension>,
 }
 
 /// Finds the peer's address in what a host left in a request.
-pub(super) type PeerAddrOf = fn(&http::Extensions) -> Option<SocketAddr>;
+pub(super) type PeerAddrOf = fn(&Extensions) -> Option<SocketAddr>;
+
+/// Copies one value out of what a host left in a request.
+pub(super) type KeepExtension = fn(&Extensions, &mut Extensions);
 
 /// What the endpoints of a server share while they are built.
 pub(super) struct Parts<'a> {
@@ -101,8 +106,35 @@ impl Builder {
     /// let builder = signalr::SignalR::builder()
     ///     .peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr));
     /// ```
-    pub fn peer_addr(mut self, find: fn(&http::Extensions) -> Option<SocketAddr>) -> Self {
+    pub fn peer_addr(mut self, find: fn(&Extensions) -> Option<SocketAddr>) -> Self {
         self.peer_addr = find;
+        self
+    }
+
+    /// Keeps a value that the host puts into the extensions of a request, as layers of axum do, for
+    /// [`RequestInfo::extension`](crate::RequestInfo::extension). Others are dropped: a connection may last for days. None by
+    /// default. (C#: `Context.Features`, which keeps them all)
+    ///
+    /// ```
+    /// use axum::Extension;
+    ///
+    /// #[derive(Clone)]
+    /// struct Tenant(String);
+    ///
+    /// # fn main() -> Result<(), signalr::BuildError> {
+    /// let signalr = signalr::SignalR::builder().keep_extension::<Tenant>().build()?;
+    /// let app: axum::Router =
+    ///     axum::Router::new().fallback_service(signalr.service()).layer(Extension(Tenant("north".to_owned())));
+    /// // In a hub: `caller.request().extension::<Tenant>()`.
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep_extension<T: Clone + Send + Sync + 'static>(mut self) -> Self {
+        self.extensions.push(|from, to| {
+            if let Some(value) = from.get::<T>() {
+                to.insert(value.clone());
+            }
+        });
         self
     }
 
@@ -171,7 +203,7 @@ impl Builder {
             table: &table,
             tasks: &tasks,
         };
-        let mut router = Router::new(self.authentication, self.peer_addr, self.settings.cors()?);
+        let mut router = Router::new(self.authentication, self.peer_addr, self.extensions, self.settings.cors()?);
         for (index, endpoint) in self.endpoints.into_iter().enumerate() {
             router.add(endpoint.build(index, &parts)?)?;
         }
@@ -197,6 +229,7 @@ impl Default for Builder {
             user_id: UserId::default(),
             disconnect_timeout: Duration::from_secs(15),
             peer_addr: |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
+            extensions: Vec::new(),
         }
     }
 }

@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 
 use super::Server;
-use super::builder::PeerAddrOf;
+use super::builder::{KeepExtension, PeerAddrOf};
 use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
@@ -55,6 +55,7 @@ pub struct ResponseFuture {
 pub(super) struct Router {
     authentication: Option<JwtBearer>,
     peer_addr: PeerAddrOf,
+    extensions: Vec<KeepExtension>,
     routes: HashMap<String, (Part, usize)>,
     endpoints: Vec<Route>,
     /// For requests that are no endpoint's.
@@ -102,8 +103,13 @@ impl ResponseFuture {
 }
 
 impl Router {
-    pub(super) fn new(authentication: Option<JwtBearer>, peer_addr: PeerAddrOf, cors: Option<CorsPolicy>) -> Self {
-        Self { authentication, peer_addr, routes: HashMap::new(), endpoints: Vec::new(), cors }
+    pub(super) fn new(
+        authentication: Option<JwtBearer>,
+        peer_addr: PeerAddrOf,
+        extensions: Vec<KeepExtension>,
+        cors: Option<CorsPolicy>,
+    ) -> Self {
+        Self { authentication, peer_addr, extensions, routes: HashMap::new(), endpoints: Vec::new(), cors }
     }
 
     pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
@@ -156,9 +162,12 @@ impl Router {
         if endpoint.refuses_origin(&parts) {
             return Answer::Now(status(StatusCode::FORBIDDEN));
         }
+        let mut extensions = Extensions::new();
+        self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
         let exchange = Exchange {
             query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
             peer_addr: (self.peer_addr)(&parts.extensions),
+            extensions,
             user,
             parts,
         };
