@@ -26,6 +26,7 @@ pub use hub::{
     Invocation, InvokeError, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
     UploadStream,
 };
+pub use lifetime::Disconnect;
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{
     Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, TimeSpan, ValueError,

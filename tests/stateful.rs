@@ -15,7 +15,9 @@ use futures_util::{FutureExt, StreamExt};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use signalr::{Builder, Caller, ConnectionId, DisconnectReason, EndpointBuilder, Format, HubContext, SignalR, hub};
+use signalr::{
+    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, SignalR, hub,
+};
 use support::{Client, End, http, prefixed, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -331,6 +333,38 @@ async fn who_does_not_come_back_is_gone_once_and_for_all() {
     until(|| host.signalr.connection_count() == 0).await;
     assert_eq!(host.status_in_memory(&token).await, 404);
     assert!(host.hears.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_disconnected_while_away_finds_nothing_any_more() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let hub: HubContext<Ward> = host.signalr.context();
+    for away in [true, false] {
+        let (client, token) = host.connect_in_memory().await;
+        drop(client);
+        // With more than is kept of it, whoever sends has to wait.
+        let text = "x".repeat(2000);
+        within(hub.clients().all().send("Told", (&text,))).await.unwrap();
+        let (waiting, all) = (hub.clone(), hub.clients().all());
+        let waits = tokio::spawn(async move { waiting.clients().all().send("Told", ("late",)).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!waits.is_finished());
+        let go = Disconnect::new().reason("Go.").allow_reconnect();
+        if away {
+            all.disconnect(go).await.unwrap();
+        } else {
+            let mut client = host.open_in_memory(&token, "second").await;
+            assert_eq!(client.next().await.unwrap(), sequence(1));
+            assert_eq!(client.next().await.unwrap()["arguments"], json!([text]));
+            all.disconnect(go).await.unwrap();
+            let close = json!({ "type": 7, "error": "Go.", "allowReconnect": true });
+            assert_eq!(client.last().await, (close, End::Closed(1000)));
+        }
+        within(waits).await.unwrap().unwrap();
+        assert_eq!(host.heard().await, format!("gone from {}: Go.", if away { "first" } else { "second" }));
+        until(|| host.signalr.connection_count() == 0).await;
+        assert_eq!(host.status_in_memory(&token).await, 404);
+    }
 }
 
 #[tokio::test(start_paused = true)]

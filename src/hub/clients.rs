@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::context::Shared;
 use super::invoke::Asker;
 use super::proxy::{HubClient, Many, Proxy, Single};
-use crate::lifetime::Audience;
+use crate::lifetime::{Audience, Distinct};
 use crate::origin::ConnectionId;
 
-/// Selects who gets a message (C#: `IHubClients<T>`).
+/// Selects who gets a message (C#: `IHubClients<T>`), or whose connection [ends](Proxy::disconnect).
 ///
 /// Ids of connections and users and names of groups are compared as they are, upper and lower case apart. Sending to
 /// somebody who is not there does nothing.
@@ -64,7 +64,7 @@ impl<C: HubClient> Clients<C> {
     /// The members of several groups. Who is in two of them gets the message twice, and an empty name is an error of the
     /// send, as in ASP.NET.
     pub fn groups(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::Groups(texts(names)))
+        self.many(Audience::Groups(names.into_iter().map(|name| name.as_ref().into()).collect()))
     }
 
     /// All connections of a user.
@@ -74,7 +74,7 @@ impl<C: HubClient> Clients<C> {
 
     /// All connections of several users, each once.
     pub fn users(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::Users(texts(ids)))
+        self.many(Audience::Users(ids.into_iter().map(|id| id.as_ref().into()).collect()))
     }
 
     /// Every connection but the one that is calling; from outside a call, every connection.
@@ -98,12 +98,8 @@ impl<C: HubClient> Clients<C> {
 }
 
 /// Ids that no connection can have are left out.
-fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<ConnectionId> {
+fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> Distinct<ConnectionId> {
     ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
-}
-
-fn texts(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Box<str>> {
-    texts.into_iter().map(|text| text.as_ref().into()).collect()
 }
 
 impl<C> fmt::Debug for Clients<C> {

@@ -55,7 +55,7 @@ impl<H> HubContext<H> {
         Self { shared, _hub: PhantomData }
     }
 
-    /// Who is in which group.
+    /// Who is in which group, and who is to be.
     pub fn groups(&self) -> Groups {
         Groups { shared: Arc::clone(&self.shared) }
     }
@@ -63,6 +63,17 @@ impl<H> HubContext<H> {
     /// How many connections the hub has on this server.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.len()
+    }
+
+    /// How many users are connected to the hub on this server, each counted once. Who has no
+    /// [user id](crate::Caller::user_id) is not among them.
+    pub fn user_count(&self) -> usize {
+        self.shared.registry.user_count()
+    }
+
+    /// The connections of a user on this server, in no order; none if the user is not there. C# has no such question.
+    pub fn user_connections(&self, user_id: impl AsRef<str>) -> Vec<ConnectionId> {
+        self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -87,10 +98,24 @@ impl Shared {
     }
 }
 
-/// Puts connections into groups and takes them out (C#: `IGroupManager`).
+/// Puts connections into groups and takes them out (C#: `IGroupManager`), and tells who is in which.
 ///
 /// A group is there as long as somebody is in it. Membership ends with the connection; a client that reconnects has a new
 /// one and joins again.
+///
+/// C# has no questions to ask. Here they are answered at once, for the connections and groups that this server has at that
+/// moment; other servers are not asked.
+///
+/// ```
+/// # use signalr::{ConnectionId, Hub, HubContext, SendError};
+/// /// Moves a dashboard to another ward, which is the only one that it hears of then.
+/// async fn move_to_ward<H: Hub>(hub: HubContext<H>, dashboard: ConnectionId, ward: &str) -> Result<(), SendError> {
+///     for group in hub.groups().list(dashboard) {
+///         hub.groups().remove(dashboard, group).await?;
+///     }
+///     hub.groups().add(dashboard, ward).await
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Groups {
     shared: Arc<Shared>,
@@ -127,6 +152,33 @@ impl Groups {
             self.shared.registry.leave(&connection, group.as_ref());
         }
         Ok(())
+    }
+
+    /// The groups that a connection is in, in no order; none if it is gone.
+    pub fn list(&self, connection_id: impl AsRef<str>) -> Vec<String> {
+        let connection = self.find(connection_id.as_ref());
+        connection.map(|connection| self.shared.registry.groups_of(&connection)).unwrap_or_default()
+    }
+
+    /// The connections in a group, in no order; none if there is no such group.
+    pub fn members(&self, group: impl AsRef<str>) -> Vec<ConnectionId> {
+        self.shared.registry.ids_of(&Audience::Group(group.as_ref().into()))
+    }
+
+    /// Whether a connection is in a group.
+    pub fn is_member(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> bool {
+        let connection = self.find(connection_id.as_ref());
+        connection.is_some_and(|connection| self.shared.registry.is_member(&connection, group.as_ref()))
+    }
+
+    /// How many connections are in a group.
+    pub fn member_count(&self, group: impl AsRef<str>) -> usize {
+        self.shared.registry.member_count(group.as_ref())
+    }
+
+    /// How many groups there are.
+    pub fn count(&self) -> usize {
+        self.shared.registry.group_count()
     }
 
     fn find(&self, id: &str) -> Option<Arc<ConnectionHandle>> {

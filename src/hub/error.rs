@@ -143,7 +143,8 @@ impl DisconnectReason {
     }
 
     /// The short name of the .NET exception for it: `InvalidDataException` for a message that breaks the protocol,
-    /// `OperationCanceledException` for a client that fell silent, `HubException` for one that left with an error.
+    /// `OperationCanceledException` for a client that fell silent, `HubException` for one that left with an error,
+    /// `ConnectionAbortedException` for a connection that was ended by [`Proxy::disconnect`](crate::Proxy::disconnect).
     pub fn type_name(&self) -> &str {
         self.0.type_name()
     }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::context::{SendError, Shared};
 use super::invoke::{Asker, InvokeError, ask};
-use crate::lifetime::Audience;
+use crate::lifetime::{Audience, Disconnect};
 use crate::protocol::Arguments;
 
 /// Any number of connections.
@@ -56,6 +56,36 @@ impl<T> Proxy<T> {
     /// Dropped before it is complete, the message has reached those receivers that had room for it.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
+    }
+
+    /// Ends the selected connections that there are on this server now, whatever they are doing (C# has no way to do so
+    /// from outside).
+    ///
+    /// ```
+    /// # use signalr::{Disconnect, Hub, HubContext, SendError};
+    /// # async fn sign_out<H: Hub>(context: HubContext<H>) -> Result<(), SendError> {
+    /// context.clients().user("7").disconnect(Disconnect::new().reason("You were signed out.")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What was sent before still goes out, then a Close message with the reason; what is sent later is dropped. Calls
+    /// that run go on to their end, streams stop, [`Caller::aborted`](crate::Caller::aborted) is ready, and
+    /// [`on_disconnected`](crate::Hub::on_disconnected) is given the reason. A client that is away, to come back by a
+    /// stateful reconnect, finds its connection gone. Of several ends the first one counts.
+    ///
+    /// Clients may connect again as anybody may: to keep them out is for authentication and rules.
+    ///
+    /// # Errors
+    ///
+    /// None on a single server.
+    ///
+    /// # Cancel safety
+    ///
+    /// Either they were ended or not.
+    pub async fn disconnect(&self, disconnect: Disconnect) -> Result<(), SendError> {
+        self.shared.registry.disconnect(&self.audience, disconnect);
+        Ok(())
     }
 }
 

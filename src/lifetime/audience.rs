@@ -6,17 +6,44 @@ use crate::origin::ConnectionId;
 #[derive(Clone, Debug)]
 pub(crate) enum Audience {
     All,
-    AllExcept(Vec<ConnectionId>),
+    AllExcept(Distinct<ConnectionId>),
     Connection(ConnectionId),
     /// A text that is the id of no connection.
     Nobody(Box<str>),
     /// Each connection once, however often it is named.
-    Connections(Vec<ConnectionId>),
+    Connections(Distinct<ConnectionId>),
     Group(Box<str>),
-    GroupExcept(Box<str>, Vec<ConnectionId>),
+    GroupExcept(Box<str>, Distinct<ConnectionId>),
     /// A connection in two of them gets the message twice (`aspnet: DefaultHubLifetimeManager`).
     Groups(Vec<Box<str>>),
     User(Box<str>),
     /// Each user once, however often named.
-    Users(Vec<Box<str>>),
+    Users(Distinct<Box<str>>),
+}
+
+/// Each element once, in order: thousands that a hub names are found as fast as the one caller that it leaves out.
+#[derive(Clone, Debug)]
+pub(crate) struct Distinct<T>(Vec<T>);
+
+impl<T: Ord> Distinct<T> {
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn contains(&self, one: &T) -> bool {
+        self.0.binary_search(one).is_ok()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
+impl<T: Ord> FromIterator<T> for Distinct<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_unstable();
+        all.dedup();
+        Self(all)
+    }
 }

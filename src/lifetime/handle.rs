@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
+use super::disconnect::Disconnect;
 use super::registry::lock;
 use crate::auth::User;
 use crate::origin::{ConnectionId, RequestInfo, TransportType};
@@ -28,6 +29,8 @@ pub(crate) struct ConnectionHandle {
     pub(crate) items: Arc<dyn Any + Send + Sync>,
     pub(super) groups: Mutex<Groups>,
     flags: AtomicU8,
+    /// What the client is told when the server gives the connection up; `None` if it is told nothing.
+    farewell: OnceLock<Option<Arc<Disconnect>>>,
     aborted: OnceLock<CancellationToken>,
 }
 
@@ -50,7 +53,7 @@ impl Flags {
     pub(crate) const PINGED: Self = Self(1 << 1);
     /// Nothing is read just now, so silence does not count.
     pub(crate) const PAUSED: Self = Self(1 << 2);
-    /// The hub gave the connection up.
+    /// The server gave the connection up, or it has ended.
     pub(crate) const ABORTED: Self = Self(1 << 3);
     /// The client was silent too long.
     pub(crate) const TIMED_OUT: Self = Self(1 << 4);
@@ -87,6 +90,7 @@ impl ConnectionHandle {
             items,
             groups: Mutex::default(),
             flags: AtomicU8::new(0),
+            farewell: OnceLock::new(),
             aborted: OnceLock::new(),
         })
     }
@@ -124,6 +128,22 @@ impl ConnectionHandle {
 
     /// Ends the connection from the server's side (C#: `Context.Abort`): messages after this are dropped.
     pub(crate) fn abort(&self) {
+        self.give_up(None);
+    }
+
+    /// The same, with something to say to the client.
+    pub(crate) fn disconnect(&self, disconnect: &Arc<Disconnect>) {
+        self.give_up(Some(Arc::clone(disconnect)));
+    }
+
+    /// What the client is to be told of that.
+    pub(crate) fn farewell(&self) -> Option<&Arc<Disconnect>> {
+        self.farewell.get()?.as_ref()
+    }
+
+    fn give_up(&self, farewell: Option<Arc<Disconnect>>) {
+        // The first one counts, and whoever sees the flag finds it.
+        let _ = self.farewell.set(farewell);
         self.set(Flags::ABORTED);
         self.outbound.abort();
         self.cancel();

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::audience::Audience;
+use super::audience::{Audience, Distinct};
 use super::handle::ConnectionHandle;
 use super::results::Results;
 use crate::origin::ConnectionId;
@@ -72,6 +72,11 @@ impl Registry {
         self.connections.iter().map(|shard| read(shard).len()).sum()
     }
 
+    /// How many users have connections.
+    pub(crate) fn user_count(&self) -> usize {
+        self.users.iter().map(|shard| read(shard).len()).sum()
+    }
+
     /// How many groups have members.
     pub(crate) fn group_count(&self) -> usize {
         self.groups.iter().map(|shard| read(shard).len()).sum()
@@ -96,6 +101,26 @@ impl Registry {
         }
     }
 
+    /// The groups that a connection is in.
+    pub(crate) fn groups_of(&self, connection: &ConnectionHandle) -> Vec<String> {
+        lock(&connection.groups).names.iter().map(|name| name.to_string()).collect()
+    }
+
+    pub(crate) fn is_member(&self, connection: &ConnectionHandle, group: &str) -> bool {
+        lock(&connection.groups).names.contains(group)
+    }
+
+    pub(crate) fn member_count(&self, group: &str) -> usize {
+        read(self.shard(&self.groups, group)).get(group).map_or(0, HashMap::len)
+    }
+
+    /// The ids of all connections of `audience`.
+    pub(crate) fn ids_of(&self, audience: &Audience) -> Vec<ConnectionId> {
+        let mut ids = Vec::new();
+        self.each(audience, |connection| ids.push(connection.id));
+        ids
+    }
+
     /// Visits every connection of `audience`, under the locks of its shards.
     pub(crate) fn each(&self, audience: &Audience, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
         let one = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
@@ -103,20 +128,21 @@ impl Registry {
                 visit(connection);
             }
         };
+        let nobody = Distinct::none();
         match audience {
-            Audience::All => self.each_but(&[], visit),
+            Audience::All => self.each_but(&nobody, visit),
             Audience::AllExcept(but) => self.each_but(but, visit),
             Audience::Connection(id) => one(id, &mut visit),
             Audience::Nobody(_) => {}
-            Audience::Connections(ids) => distinct(ids).for_each(|id| one(id, &mut visit)),
-            Audience::Group(name) => self.each_named(&self.groups, name, &[], &mut visit),
+            Audience::Connections(ids) => ids.iter().for_each(|id| one(id, &mut visit)),
+            Audience::Group(name) => self.each_named(&self.groups, name, &nobody, &mut visit),
             Audience::GroupExcept(name, but) => self.each_named(&self.groups, name, but, &mut visit),
             Audience::Groups(names) => {
-                names.iter().for_each(|name| self.each_named(&self.groups, name, &[], &mut visit));
+                names.iter().for_each(|name| self.each_named(&self.groups, name, &nobody, &mut visit));
             }
-            Audience::User(id) => self.each_named(&self.users, id, &[], &mut visit),
+            Audience::User(id) => self.each_named(&self.users, id, &nobody, &mut visit),
             Audience::Users(ids) => {
-                distinct(ids).for_each(|id| self.each_named(&self.users, id, &[], &mut visit));
+                ids.iter().for_each(|id| self.each_named(&self.users, id, &nobody, &mut visit));
             }
         }
     }
@@ -132,7 +158,7 @@ impl Registry {
         Format::ALL.iter().zip(spoken).filter(|(_, spoken)| *spoken).map(|(format, _)| *format)
     }
 
-    fn each_but(&self, but: &[ConnectionId], mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
+    fn each_but(&self, but: &Distinct<ConnectionId>, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
         for shard in &self.connections {
             read(shard).values().filter(|connection| !but.contains(&connection.id)).for_each(&mut visit);
         }
@@ -142,7 +168,7 @@ impl Registry {
         &self,
         shards: &[RwLock<ByName>; SHARDS],
         name: &str,
-        but: &[ConnectionId],
+        but: &Distinct<ConnectionId>,
         visit: &mut dyn FnMut(&Arc<ConnectionHandle>),
     ) {
         if let Some(members) = read(self.shard(shards, name)).get(name) {
@@ -164,11 +190,6 @@ impl Registry {
 /// The place of a format in an array with one element for each.
 pub(super) fn index_of(format: Format) -> usize {
     Format::ALL.iter().position(|one| *one == format).expect("every format is among all formats")
-}
-
-/// Each element once. Lists that a hub writes down are short, so they are searched and not hashed.
-fn distinct<T: PartialEq>(all: &[T]) -> impl Iterator<Item = &T> {
-    all.iter().enumerate().filter(|(n, one)| !all[..*n].contains(one)).map(|(_, one)| one)
 }
 
 /// A group or a user is there as long as it has members.

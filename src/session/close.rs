@@ -1,8 +1,10 @@
 //! Why a connection ends, what its client is told, and what the hub hears: the one table of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::hub::{DisconnectReason, HubError};
+use crate::lifetime::{ConnectionHandle, Disconnect};
 use crate::protocol::{HubProtocol, ProtocolError};
 
 /// Why a connection ends.
@@ -14,6 +16,8 @@ pub(super) enum End {
     ClientClosed(Option<String>),
     /// The hub gave it up.
     Aborted,
+    /// Somebody at the server gave it up, with something to say.
+    Disconnected(Arc<Disconnect>),
     /// The server goes away, or the client's token has expired.
     Leaving,
     /// Nothing came for longer than the client timeout.
@@ -29,7 +33,15 @@ pub(super) enum End {
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 const TIMED_OUT: &str = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.";
 
+/// `aspnet: CoreStrings.ConnectionAbortedByApplication`.
+const ABORTED: &str = "The connection was aborted by the application.";
+
 impl End {
+    /// The server gave the connection up.
+    pub(super) fn given_up(connection: &ConnectionHandle) -> Self {
+        connection.farewell().map_or(Self::Aborted, |farewell| Self::Disconnected(Arc::clone(farewell)))
+    }
+
     /// The client stopped in the middle of a message.
     pub(super) fn unfinished_message() -> Self {
         Self::Failed(ProtocolError::new("InvalidDataException", "Connection terminated while reading a message."))
@@ -50,6 +62,10 @@ impl End {
                 return None;
             }
             Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
+            Self::Disconnected(disconnect) => {
+                let reason = disconnect.reason.clone().map_or(Cow::Borrowed(ABORTED), Cow::Owned);
+                ProtocolError::new("ConnectionAbortedException", reason)
+            }
             Self::TimedOut => timed_out(),
             Self::Unacknowledged => unacknowledged(),
             Self::Failed(error) => error.clone(),
@@ -62,6 +78,7 @@ impl End {
         let (error, allow_reconnect) = match self {
             Self::InputEnded | Self::Leaving => (None, true),
             Self::ClientClosed(_) | Self::Aborted => (None, false),
+            Self::Disconnected(disconnect) => (disconnect.reason.clone(), disconnect.allow_reconnect),
             Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
             Self::Unacknowledged => (Some(explain(&unacknowledged(), detailed)), true),
             Self::Failed(error) => (Some(explain(error, detailed)), true),

@@ -145,7 +145,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             // A type that is newer than this server: ignored.
             None => {}
         }
-        if connection.flags().has(Flags::ABORTED) { Err(End::Aborted) } else { Ok(()) }
+        if connection.flags().has(Flags::ABORTED) { Err(End::given_up(connection)) } else { Ok(()) }
     }
 
     /// In ASP.NET's order but for one thing: authorization comes before the arguments are read.

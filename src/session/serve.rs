@@ -189,7 +189,7 @@ impl<'a, H: Hub> Session<'a, H> {
     fn signalled(&self) -> Option<End> {
         let flags = self.connection.flags();
         if flags.has(Flags::ABORTED) {
-            Some(End::Aborted)
+            Some(End::given_up(self.connection))
         } else if flags.has(Flags::LEAVING) {
             Some(End::Leaving)
         } else if flags.has(Flags::TIMED_OUT) {
