@@ -208,7 +208,7 @@ mod tests {
             },
         );
         assert_eq!(text.matches("methods.insert_stream(").count(), 3, "{text}");
-        assert_eq!(text.matches("__private::send(items,value,").count(), 3);
+        assert_eq!(text.matches("items.send(value,").count(), 3);
         assert_eq!(text.matches("__private::no_stream()").count(), 1);
         assert_eq!(text.matches("::core::compile_error!").count(), 1);
     }

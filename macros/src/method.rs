@@ -66,7 +66,7 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
                 };)
             });
             let item = quote_spanned!(returned=> (&mut ::signalr::__private::Outcome(::core::option::Option::Some(item))).settle());
-            let send = quote_spanned!(returned=> ::signalr::__private::send(items, value, |item| #item).await);
+            let send = quote_spanned!(returned=> items.send(value, |item| #item).await);
             let run = quote_spanned!(here=> move |invocation, items| async move { #call #some #send });
             (quote!(insert_stream), quote_spanned!(here=> stream(invocation, uploads, #run)))
         }

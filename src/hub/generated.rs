@@ -3,17 +3,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use futures_core::Stream;
 use serde::Serialize;
 
 use super::bind::Param;
 pub use super::bind::{Opened, Uploads, open};
 use super::caller::Caller;
-use super::error::{HubError, HubResult};
+use super::error::HubResult;
 pub use super::methods::Bound;
 use super::methods::{Answer, Invocation, Reply};
-pub use super::stream::Items;
-use super::stream::streaming;
+pub use super::stream::{Items, stream};
 pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
 use crate::scratch;
@@ -46,29 +44,6 @@ pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
 /// A call with one answer.
 pub fn call(uploads: Uploads, future: impl Future<Output = HubResult<Reply>> + Send + 'static) -> Bound {
     Bound { future: Box::pin(future), uploads }
-}
-
-/// A call whose answer is a stream, which `run` sets up and sends.
-pub fn stream<H, F>(
-    invocation: Invocation<H>,
-    uploads: Uploads,
-    run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
-) -> Bound
-where
-    H: Send + Sync + 'static,
-    F: Future<Output = HubResult<Reply>> + Send + 'static,
-{
-    streaming(invocation, uploads, run)
-}
-
-/// Sends a stream; `settle` makes a value or an error of an item.
-pub async fn send<S, T, E>(items: Items, stream: S, settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
-where
-    S: Stream,
-    T: Serialize,
-    HubError: From<E>,
-{
-    items.send(stream, settle).await
 }
 
 /// The answer of a method that has no stream to give.

@@ -27,7 +27,7 @@ pub struct Items {
 
 /// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
 /// whoever makes the call goes on with other things in between.
-pub(super) fn streaming<H, F>(
+pub fn stream<H, F>(
     invocation: Invocation<H>,
     uploads: Uploads,
     run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
@@ -59,11 +59,7 @@ where
 
 impl Items {
     /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
-    pub(super) async fn send<S, T, E>(
-        self,
-        stream: S,
-        mut settle: impl FnMut(S::Item) -> Result<T, E>,
-    ) -> HubResult<Reply>
+    pub async fn send<S, T, E>(self, stream: S, mut settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
     where
         S: Stream,
         T: Serialize,
