@@ -241,6 +241,15 @@ fn messages_of_an_unknown_type_are_passed_over() {
     assert_eq!(JSON.parse(br#"{"type":-1}"#, |_| true), Ok(None));
 }
 
+#[test]
+fn an_item_in_a_call_is_passed_over() {
+    let frame = br#"{"type":1,"invocationId":"1","item":[1],"target":"X","arguments":[]}"#;
+    match JSON.parse(frame, |_| true) {
+        Ok(Some(HubMessage::Invocation(call))) => assert_eq!((&*call.target, call.arguments.len()), ("X", 0)),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn item(frame: &[u8]) -> (Result<i32, ReadError>, bool) {
     match JSON.parse(frame, |_| true) {
         Ok(Some(HubMessage::StreamItem { item, item_first, .. })) => (item.read(), item_first),
