@@ -26,16 +26,17 @@ export async function conformanceServer() {
   return startServer(process.env.CONFORMANCE ?? exampleBinary('conformance'));
 }
 
-/** Runs `binary` on a free port until `stop()`; resolves when it says where it listens. */
-export async function startServer(binary) {
+/** Runs `binary` on free ports until `stop()`; resolves when it has said where it listens for each of `asked`. */
+export async function startServer(binary, asked = ['http://127.0.0.1:0']) {
   await access(binary).catch(() => {
     throw new Error(`${binary} is not there: run \`cargo build --examples\`, or \`npm test\`, which does`);
   });
-  const child = spawn(binary, ['--urls', 'http://127.0.0.1:0'], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['--urls', asked.join(';')], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   const killed = () => child.kill('SIGKILL');
   process.once('exit', killed);
 
   const log = [];
+  const urls = [];
   let found;
   const listening = new Promise((resolve, reject) => {
     found = resolve;
@@ -46,13 +47,14 @@ export async function startServer(binary) {
     createInterface({ input: stream }).on('line', (line) => {
       log.push(line);
       const url = /Now listening on: (\S+)/.exec(line)?.[1];
-      if (url) found(url);
+      if (url && urls.push(url) === asked.length) found();
     });
   }
-  const url = await within(listening, `${binary} to listen`, START_MS);
+  await within(listening, `${binary} to listen`, START_MS);
 
   return {
-    url,
+    url: urls[0],
+    urls,
     log,
     async stop() {
       process.removeListener('exit', killed);

@@ -1,0 +1,70 @@
+//! What do Microsoft's client suites expect of a server? The hubs, paths and answers of the functional test server of
+//! dotnet/aspnetcore, over http and over https with a certificate made at start.
+//!
+//! `cargo run --example functional_host -- --urls 'http://127.0.0.1:0;https://127.0.0.1:0'` prints
+//! `Now listening on: URL` for each. `--wwwroot FOLDER` serves files to suites that run in a browser.
+
+mod hubs;
+mod listen;
+mod site;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hubs::{HubWithAuthorization, TestHub, UncreatableHub, echo};
+use lexopt::ValueExt;
+use signalr::auth::{JwtBearer, Policy, claim_types};
+use signalr::{SignalR, Transports};
+use tokio::task::JoinSet;
+
+struct Arguments {
+    urls: String,
+    wwwroot: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let Arguments { urls, wwwroot } = arguments()?;
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+
+    let signalr = SignalR::builder()
+        .enable_detailed_errors(true)
+        .authentication(
+            // Who tests, tests with tokens of 5 seconds and a skew of 5 minutes; nobody looks who issued them.
+            JwtBearer::hmac(key).allow_any_issuer().allow_any_audience().header_before_query(true),
+        )
+        .policy("HasName", Policy::has_claim(claim_types::NAME_IDENTIFIER))
+        .hub("/testhub", TestHub)
+        .hub("/testhub-nowebsockets", TestHub)
+        .transports(Transports::SERVER_SENT_EVENTS | Transports::LONG_POLLING)
+        .hub("/uncreatable", UncreatableHub)
+        .hub("/authorizedhub", HubWithAuthorization)
+        .require_authorization("HasName")
+        .connections("/echo", echo)
+        .build()?;
+
+    let app = site::router(&signalr, key, wwwroot);
+    let mut listening = JoinSet::new();
+    for url in urls.split(';') {
+        listening.spawn(listen::on(url, app.clone()).await?);
+    }
+    tokio::signal::ctrl_c().await?;
+    signalr.shutdown(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut arguments = Arguments { urls: "http://127.0.0.1:5000;https://127.0.0.1:5001".to_owned(), wwwroot: None };
+    let mut given = lexopt::Parser::from_env();
+    while let Some(argument) = given.next()? {
+        match argument {
+            lexopt::Arg::Long("urls") => arguments.urls = given.value()?.string()?,
+            lexopt::Arg::Long("wwwroot") => arguments.wwwroot = Some(given.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(arguments)
+}
