@@ -4,9 +4,17 @@ use std::any::type_name;
 use std::borrow::Cow;
 
 /// The short name of the .NET type that stands for `T`, as error texts show it: `Int32` for `i32`, `String` for
-/// `String`; for a type of one's own, its name without the path.
+/// `String`; for a type of one's own, its name without the path. Of options .NET names those of values alone: a text that
+/// may be null is a `String`.
 pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
-    let name = type_name::<T>();
+    short(type_name::<T>())
+}
+
+fn short(name: &'static str) -> Cow<'static, str> {
+    if let Some(inner) = optional(name) {
+        let inner = short(inner);
+        return if is_value(&inner) { "Nullable`1".into() } else { inner };
+    }
     let (base, parameters) = name.split_once('<').map_or((name, None), |(base, parameters)| (base, Some(parameters)));
     let short = match base {
         "bool" => "Boolean",
@@ -22,7 +30,6 @@ pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
         "f32" => "Single",
         "f64" => "Double",
         "alloc::string::String" => "String",
-        "core::option::Option" => return "Nullable`1".into(),
         "alloc::vec::Vec" => return "List`1".into(),
         "std::collections::hash::map::HashMap" | "alloc::collections::btree::map::BTreeMap" => {
             return "Dictionary`2".into();
@@ -40,13 +47,49 @@ pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
 
 /// The same with its namespace, where .NET has one for it: `System.Int32`.
 pub(super) fn full_type_name<T: ?Sized>() -> Cow<'static, str> {
-    let name = short_type_name::<T>();
+    full(type_name::<T>())
+}
+
+fn full(name: &'static str) -> Cow<'static, str> {
+    if let Some(inner) = optional(name) {
+        let inner_name = full(inner);
+        return if is_value(&short(inner)) { format!("System.Nullable`1[{inner_name}]").into() } else { inner_name };
+    }
+    let name = short(name);
     match &*name {
-        "Boolean" | "Char" | "Byte" | "SByte" | "Int16" | "UInt16" | "Int32" | "UInt32" | "Int64" | "UInt64"
-        | "Single" | "Double" | "String" | "Object" | "Guid" | "Byte[]" | "DateTime" | "DateTimeOffset"
-        | "TimeSpan" | "Decimal" => format!("System.{name}").into(),
+        "String" | "Object" | "Byte[]" => format!("System.{name}").into(),
+        value if is_value(value) => format!("System.{value}").into(),
         _ => name,
     }
+}
+
+/// What an `Option` is of.
+fn optional(name: &'static str) -> Option<&'static str> {
+    name.strip_prefix("core::option::Option<")?.strip_suffix('>')
+}
+
+/// Whether the .NET type of this name is never null by itself.
+fn is_value(name: &str) -> bool {
+    matches!(
+        name,
+        "Boolean"
+            | "Char"
+            | "Byte"
+            | "SByte"
+            | "Int16"
+            | "UInt16"
+            | "Int32"
+            | "UInt32"
+            | "Int64"
+            | "UInt64"
+            | "Single"
+            | "Double"
+            | "Guid"
+            | "DateTime"
+            | "DateTimeOffset"
+            | "TimeSpan"
+            | "Decimal"
+    )
 }
 
 /// How many type parameters stand behind the first `<`.
@@ -80,5 +123,17 @@ mod tests {
         assert_eq!(short_type_name::<Person>(), "Person");
         assert_eq!(short_type_name::<Pair<Vec<(i32, i32)>, String>>(), "Pair`2");
         assert_eq!(short_type_name::<crate::protocol::Binary>(), "Byte[]");
+        assert_eq!(full_type_name::<i32>(), "System.Int32");
+        assert_eq!(full_type_name::<Person>(), "Person");
+    }
+
+    #[test]
+    fn what_may_be_null_in_dotnet_needs_no_option() {
+        assert_eq!(short_type_name::<Option<i32>>(), "Nullable`1");
+        assert_eq!(full_type_name::<Option<i32>>(), "System.Nullable`1[System.Int32]");
+        assert_eq!(short_type_name::<Option<String>>(), "String");
+        assert_eq!(full_type_name::<Option<String>>(), "System.String");
+        assert_eq!(short_type_name::<Option<Vec<Option<i32>>>>(), "List`1");
+        assert_eq!(short_type_name::<Option<Person>>(), "Person");
     }
 }
