@@ -21,7 +21,7 @@ after(() => server?.stop());
 /**
  * Declares `name` once for each transport, or those of `transports`, and each protocol it carries. `body` gets a
  * `World`. The tests of a file run side by side, but for those that are to run `alone` as they send to everyone.
- * `pending` says what the server still lacks for the test.
+ * `pending` says what the server still lacks for the test, and `ours` why it is true of this project's server alone.
  */
 export function everywhere(name, body, { transports = TRANSPORTS, ...options } = {}) {
   declare(name, body, pairs(transports), options);
@@ -37,13 +37,14 @@ export function inEachFormat(name, body, options = {}) {
   declare(name, body, FORMATS.map((protocol) => ({ protocol })), options);
 }
 
-function declare(name, body, runs, { pending, alone = false, timeout = TEST_MS }) {
+function declare(name, body, runs, { pending, ours, alone = false, timeout = TEST_MS }) {
   const declareTests = () =>
     describe(name, { concurrency: true }, () => {
       for (const { transport, protocol } of runs) {
-        test([transport, protocol].filter(Boolean).join(', '), { timeout }, async () => {
+        test([transport, protocol].filter(Boolean).join(', '), { timeout }, async (context) => {
           const world = new World(server.url, transport, protocol);
           try {
+            if (ours && !(await world.stats())) return context.skip(ours);
             await unlessPending(pending, () => body(world));
           } finally {
             await world.end();

@@ -5,6 +5,7 @@ import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { Front } from './front.mjs';
 import { Mailbox, within } from './mailbox.mjs';
 import { Proxy } from './proxy.mjs';
+import { Streamed } from './streamed.mjs';
 
 /** The event source that the client itself takes in Node. */
 const EventSource = createRequire(import.meta.resolve('@microsoft/signalr'))('eventsource');
@@ -63,6 +64,12 @@ export class World {
     const response = await fetch(this.url + path, { method: 'POST', body });
     if (!response.ok) throw new Error(`POST ${path} answered ${response.status}`);
     return response.text();
+  };
+
+  /** What the server holds of all its clients, counted; `undefined` of a server that does not tell. */
+  stats = async () => {
+    const response = await fetch(`${this.url}/outside/stats`);
+    return response.ok ? response.json() : undefined;
   };
 
   /** A name no other test uses, since tests may share a server. */
@@ -126,6 +133,11 @@ class Client {
 
   send(method, ...args) {
     return this.hub.send(method, ...args);
+  }
+
+  /** Asks `method` for its stream. */
+  stream(method, ...args) {
+    return new Streamed(method, this.hub.stream(method, ...args));
   }
 
   /** Every call of `name` by the server, as arrays of arguments. */
