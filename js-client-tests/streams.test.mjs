@@ -73,7 +73,11 @@ everywhere('errors of streams are told, and no more of them than clients may kno
     [],
     "The value returned by the streaming method 'NullStream' is not a ChannelReader<> or IAsyncEnumerable<>.",
   );
-  await fails(['Nope'], [], "Failed to invoke 'Nope' due to an error on the server. HubException: Method does not exist.");
+  await fails(
+    ['Nope'],
+    [],
+    "Failed to invoke 'Nope' due to an error on the server. HubException: Method does not exist.",
+  );
   await fails(['Counter', 'x', 1], [], "Failed to invoke 'Counter' due to an error on the server.");
   await fails(
     ['Echo', 'x'],

@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt, stream};
 use plain::Plain;
 use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use support::{Client, within};
+use support::{Client, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
@@ -43,12 +44,28 @@ const MESSAGE: usize = 16 * 1024;
 /// Beside the buffer: the message that crosses its end, and the connection itself with its HTTP buffers.
 const BESIDE: usize = 2 * MESSAGE + 16 * 1024;
 
-struct Ward;
+#[derive(Default)]
+struct Ward {
+    /// Streams that are open, each with a part of this.
+    streams: Arc<()>,
+}
 
 #[hub]
 impl Ward {
     async fn echo(&self, text: String) -> String {
         text
+    }
+
+    /// Has no item and no end.
+    fn forever(&self) -> impl Stream<Item = i32> {
+        let open = Arc::clone(&self.streams);
+        stream::pending().inspect(move |_| _ = &open)
+    }
+}
+
+impl Ward {
+    fn streams(&self) -> usize {
+        Arc::strong_count(&self.streams) - 1
     }
 }
 
@@ -59,7 +76,7 @@ async fn clients_that_do_not_read_hold_their_buffer_delay_nobody_and_are_ended()
         let signalr = SignalR::builder()
             .transport_send_timeout(Duration::from_secs(3))
             .disconnect_timeout(Duration::from_secs(3))
-            .hub("/ward", Ward)
+            .hub("/ward", Ward::default())
             .build()
             .unwrap();
         let addr = serve(&signalr).await;
@@ -161,11 +178,70 @@ async fn flood(ward: HubContext<Ward>, sent: Arc<AtomicUsize>) {
     }
 }
 
+/// The limit is the default of `max_streams`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_streams_of_one_client_cost_no_more_than_the_limit_of_them() {
+    const STREAMS: usize = 10_000;
+    const LIMIT: usize = 1000;
+    /// Of a stream that is open: its call, its task, its id, and what the hub makes of it.
+    const EACH: usize = 2 * 1024;
+    let _turn = TURN.lock().await;
+    let ward = Arc::new(Ward::default());
+    let signalr = SignalR::builder().hub("/ward", Arc::clone(&ward)).build().unwrap();
+    let addr = serve(&signalr).await;
+    let before = live_bytes();
+    let (mut incoming, mut outgoing) = websocket(addr).await.into_split();
+    // All in one WebSocket message, for which nobody waits.
+    let sender = tokio::spawn(async move {
+        let calls: Vec<_> = (0..STREAMS)
+            .map(|id| format!("{{\"type\":4,\"invocationId\":\"{id}\",\"target\":\"Forever\",\"arguments\":[]}}\u{1e}"))
+            .collect();
+        let length: usize = calls.iter().map(String::len).sum();
+        outgoing.write_all(&[0x81, 0xff]).await.unwrap();
+        outgoing.write_all(&(length as u64).to_be_bytes()).await.unwrap();
+        outgoing.write_all(&[0; 4]).await.unwrap();
+        for call in calls {
+            outgoing.write_all(call.as_bytes()).await.unwrap();
+        }
+        outgoing
+    });
+
+    // The refusals that nobody reads hold up what is behind them.
+    until(|| signalr.stats().queued_bytes >= BUFFER).await;
+    assert_eq!(ward.streams(), LIMIT);
+    let held = live_bytes() - before;
+    println!("{} bytes a stream while refusals wait", held / LIMIT);
+    assert!(held <= LIMIT * EACH + BUFFER + STREAMS * 128 + BESIDE, "{held} bytes");
+
+    let refusal = b"HubException: The connection has 1000 streams open already.";
+    let (mut seen, mut refusals) = (Vec::new(), 0);
+    while refusals < STREAMS - LIMIT {
+        assert_ne!(within(incoming.read_buf(&mut seen)).await.unwrap(), 0);
+        while let Some(at) = seen.windows(refusal.len()).position(|window| window == refusal) {
+            seen.drain(..at + refusal.len());
+            refusals += 1;
+        }
+    }
+    let outgoing = within(sender).await.unwrap();
+    assert_eq!(ward.streams(), LIMIT);
+    let held = live_bytes() - before;
+    println!("{} bytes a stream", held / LIMIT);
+    assert!(held <= LIMIT * EACH + BUFFER + BESIDE, "{held} bytes");
+
+    drop((incoming, outgoing, seen));
+    until(|| ward.streams() == 0 && signalr.stats().tasks == 0).await;
+    assert_eq!(signalr.connection_count(), 0);
+    let left = live_bytes().saturating_sub(before);
+    // The places on the list of tasks are kept for the next.
+    assert!(left < LIMIT * 128, "{left} bytes are left");
+}
+
 #[tokio::test]
 async fn negotiations_that_nobody_uses_cost_little_and_are_gone_in_time() {
     const ORPHANS: usize = 100_000;
     let _turn = TURN.lock().await;
-    let signalr = SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward).build().unwrap();
+    let signalr =
+        SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward::default()).build().unwrap();
     let before = live_bytes();
     for _ in 0..ORPHANS {
         let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(Body::default()).unwrap();
