@@ -64,6 +64,28 @@ async fn a_call_may_ask_from_several_tasks() {
     }
 }
 
+/// The answer could stand behind them.
+#[tokio::test]
+async fn calls_that_wait_go_on_when_the_one_before_them_asks() {
+    let host = Host::new(|ward| ward).await;
+    let (mut client, id) = host.known().await;
+    for method in ["AskInATask", "AskTwice"] {
+        say(&mut client, &[call("1", method, &json!([id])), call("2", "Echo", &json!(["behind"]))]).await;
+        let mut asked = Vec::new();
+        let mut echoed = false;
+        while asked.len() < usize::from(method == "AskTwice") + 1 || !echoed {
+            let message = client.next().await.unwrap();
+            match message["type"].as_u64() {
+                Some(1) => asked.push(message["invocationId"].as_str().unwrap().to_owned()),
+                _ => echoed = message == result("2", "behind"),
+            }
+        }
+        let answers: Vec<_> = asked.iter().map(|asked| result(asked, "so")).collect();
+        say(&mut client, &answers).await;
+        assert_eq!(client.next().await.unwrap()["invocationId"], "1");
+    }
+}
+
 #[tokio::test]
 async fn a_question_that_is_given_up_is_forgotten_and_its_late_answer_ignored() {
     let mut host = Host::new(|ward| ward).await;

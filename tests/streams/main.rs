@@ -135,6 +135,11 @@ impl Ward {
         (own, task.await.unwrap())
     }
 
+    async fn ask_in_a_task(&self, caller: &Caller<Self>, id: String) -> String {
+        let client = caller.clients().client(id);
+        tokio::spawn(async move { told(client.invoke("Answer", ("?",)).await) }).await.unwrap()
+    }
+
     async fn ask_until_the_gate_opens(&self, caller: &Caller<Self>, id: String) -> String {
         let client = caller.clients().client(id);
         tokio::select! {
