@@ -22,9 +22,9 @@ pub mod testing;
 
 pub use connections::{Body, Redirect};
 pub use hub::{
-    AnyClient, Caller, Clients, DisconnectReason, Expose, Groups, Hub, HubClient, HubContext, HubError, HubResult,
-    Invocation, InvokeError, Many, MethodOptions, Methods, Param, Params, Proxy, Reply, SendError, Single,
-    UploadStream,
+    AnyCaller, AnyClient, Call, Caller, Clients, DisconnectReason, Expose, Filter, Groups, Hub, HubClient, HubContext,
+    HubError, HubResult, Invocation, InvokeError, Many, MethodOptions, Methods, Next, Param, Params, Proxy, Reply,
+    SendError, Single, UploadStream,
 };
 pub use lifetime::Disconnect;
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::Parser;
-use syn::{Error, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
+use syn::{Error, Expr, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
 
 use crate::attributes::{conditions, take};
 use crate::authorize;
@@ -19,6 +19,7 @@ struct Options {
     client: Option<Type>,
     items: Option<Type>,
     include: Vec<ExprPath>,
+    attributes: Vec<Expr>,
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
@@ -51,6 +52,10 @@ impl Options {
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("include") {
                 options.include.push(meta.value()?.parse()?);
+                return Ok(());
+            }
+            if meta.path.is_ident("attribute") {
+                options.attributes.push(meta.value()?.parse()?);
                 return Ok(());
             }
             let slot = if meta.path.is_ident("client") {
@@ -96,7 +101,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     let hub = &block.self_ty;
     let client = options.client.as_ref().map_or_else(|| quote!(::signalr::AnyClient), |client| quote!(#client));
     let items = options.items.as_ref().map_or_else(|| quote!(()), |items| quote!(#items));
-    let include = &options.include;
+    let (include, attributes) = (&options.include, &options.attributes);
     quote_spanned! {here=>
         #(#conditions)*
         #[automatically_derived]
@@ -112,6 +117,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
             #[allow(deprecated, unused_imports, unused_variables)]
             fn methods(methods: &mut ::signalr::Methods<Self>) {
                 use ::signalr::__private::{ViaResult as _, ViaValue as _};
+                #(methods.attribute(#attributes);)*
                 #(methods.include(#include);)*
                 #(#registrations)*
             }
@@ -126,7 +132,7 @@ fn refuse(error: Error, item: &TokenStream) -> TokenStream {
     quote!(#error #item)
 }
 
-const EXPECTED: &str = "expected `client = ..`, `items = ..` or `include = ..`";
+const EXPECTED: &str = "expected `client = ..`, `items = ..`, `include = ..` or `attribute = ..`";
 
 const ON_IMPL: &str = "`#[hub]` goes on an inherent impl block: `impl MyHub { .. }`";
 
@@ -172,12 +178,13 @@ mod tests {
     #[test]
     fn implementation_carries_generics_options_and_rules() {
         let text = expanded(
-            quote!(client = C, items = Mutex<S>, include = one, include = two::<Self>),
+            quote!(client = C, items = Mutex<S>, include = one, include = two::<Self>, attribute = Ward(7)),
             &quote! {
                 #[authorize(roles = "A")]
                 impl<R: Wards> Dashboard<R> where R: Clone {
                     #[cfg(unix)]
                     #[authorize(policy = "P")]
+                    #[hub(attribute = Danger(9))]
                     fn a_b(&self, x: u8, caller: &Caller<Self>) -> u8 {}
                 }
             },
@@ -185,10 +192,10 @@ mod tests {
         for part in [
             "impl<R:Wards>::signalr::HubforDashboard<R>whereR:Clone{typeClient=C;typeItems=Mutex<S>;",
             "::std::vec![::signalr::auth::Authorize::roles(\"A\")]",
-            "methods.include(one);methods.include(two::<Self>);",
+            "methods.attribute(Ward(7));methods.include(one);methods.include(two::<Self>);",
             "#[cfg(unix)]{::signalr::__private::is_param::<u8>();methods.insert(\"AB\",|invocation,arguments|",
             "Self::a_b(hub,argument_0,",
-            ".authorize(::signalr::auth::Authorize::policy(\"P\"));",
+            ".authorize(::signalr::auth::Authorize::policy(\"P\")).attribute(Danger(9));",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

@@ -82,6 +82,7 @@ use proc_macro::TokenStream;
 /// | `client = ChatClient` | the contract of the clients, made by [`#[hub_client]`](macro@hub_client) | `AnyClient`: by name only |
 /// | `items = Session` | what is remembered of each connection, a type with `Default`; at least as public as the hub | `()` |
 /// | `include = Base::methods` | a function that adds methods shared by several hubs, generic over the hub; may be repeated | |
+/// | `attribute = Ward(7)` | a value of any type that filters and policies find by it; may be repeated | |
 ///
 /// # Methods
 ///
@@ -98,6 +99,9 @@ use proc_macro::TokenStream;
 /// `async fn` or plain functions, and their futures are `Send`.
 ///
 /// **Attributes.** Documentation and every other attribute stay on the method; `#[cfg(..)]` counts for clients, too.
+/// `#[hub(attribute = RateLimit { per_second: 5 })]` says something of the method for filters and policies to read, by
+/// `call.attribute::<RateLimit>()`: any expression, whose value is made once, when the server is built. There may be several,
+/// and those in the parentheses of the block hold for all of its methods.
 ///
 /// # Coming and going
 ///

@@ -8,13 +8,13 @@ use syn::{Attribute, ImplItemFn, ReturnType, parse_quote};
 use crate::attributes::conditions;
 use crate::authorize;
 use crate::errors::Errors;
-use crate::names::{Names, wire_name};
+use crate::names::{Names, name_and_attributes};
 use crate::signature::{Answer, Parameter, output, parameters, qualifiers};
 
 /// Takes our attributes off `method` and returns the statement that registers it; nothing if it cannot be.
 pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
-    let name = wire_name(&method.sig.ident, &mut method.attrs, &mut problems);
+    let (name, said) = name_and_attributes(&method.sig.ident, &mut method.attrs, &mut problems);
     let rules = authorize::rules(&mut method.attrs, &mut problems);
     authorize::refuse_anonymous(&mut method.attrs, "has no effect on a hub method", &mut problems);
     names.add("hub method", &name, &method.attrs, &mut problems);
@@ -57,7 +57,8 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
     let (insert, call) = match answer {
         Answer::Value => {
             let reply = quote_spanned!(returned=> ::signalr::__private::reply(&invocation, &value));
-            (quote!(insert), quote_spanned!(here=> call(uploads, async move { #call #reply })))
+            let run = quote_spanned!(here=> |invocation, (#(#values,)*)| async move { #call #reply });
+            (quote!(insert), quote_spanned!(here=> call(invocation, opened, #run)))
         }
         Answer::Stream | Answer::MaybeStream => {
             let some = (answer == Answer::MaybeStream).then(|| {
@@ -67,8 +68,10 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
             });
             let item = quote_spanned!(returned=> (&mut ::signalr::__private::Outcome(::core::option::Option::Some(item))).settle());
             let send = quote_spanned!(returned=> items.send(value, |item| #item).await);
-            let run = quote_spanned!(here=> move |invocation, items| async move { #call #some #send });
-            (quote!(insert_stream), quote_spanned!(here=> stream(invocation, uploads, #run)))
+            let run = quote_spanned! {here=>
+                |invocation, (#(#values,)*), items| async move { #call #some #send }
+            };
+            (quote!(insert_stream), quote_spanned!(here=> stream(invocation, opened, #run)))
         }
     };
     let conditions = conditions(&method.attrs);
@@ -77,10 +80,9 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
         {
             #(#checks)*
             methods.#insert(#name, |invocation, arguments| {
-                let ::signalr::__private::Opened { params: (#(#values,)*), uploads } =
-                    ::signalr::__private::open::<(#(#types,)*)>(&arguments)?;
+                let opened = ::signalr::__private::open::<(#(#types,)*)>(&arguments)?;
                 ::core::result::Result::Ok(::signalr::__private::#call)
-            }) #(.authorize(#rules))*;
+            }) #(.authorize(#rules))* #(.attribute(#said))*;
         }
     };
     method.attrs.insert(0, our_shape());

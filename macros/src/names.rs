@@ -2,7 +2,7 @@
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
-use syn::{Attribute, Error, Lit, LitStr, Meta};
+use syn::{Attribute, Error, Expr, Lit, LitStr, Meta};
 
 use crate::attributes::{is, take};
 use crate::errors::Errors;
@@ -34,16 +34,46 @@ impl Names {
 
 /// The name of `function` on the wire. Takes `#[hub(name = "..")]` off.
 pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> LitStr {
+    options(function, attributes, None, errors)
+}
+
+/// The same for a method of a hub, and what `#[hub(attribute = ..)]` says of it.
+pub(crate) fn name_and_attributes(
+    function: &Ident,
+    attributes: &mut Vec<Attribute>,
+    errors: &mut Errors,
+) -> (LitStr, Vec<Expr>) {
+    let mut said = Vec::new();
+    let name = options(function, attributes, Some(&mut said), errors);
+    (name, said)
+}
+
+/// `said` is `None` where nothing but a name may be given.
+fn options(
+    function: &Ident,
+    attributes: &mut Vec<Attribute>,
+    mut said: Option<&mut Vec<Expr>>,
+    errors: &mut Errors,
+) -> LitStr {
+    let expected = if said.is_some() { EXPECTED_OF_HUB } else { EXPECTED };
     let mut given: Option<LitStr> = None;
     for attribute in take(attributes, "hub") {
         // `#[hub]` alone, or C#'s `[HubMethodName("Toast")]`.
         if !matches!(&attribute.meta, Meta::List(list) if syn::parse2::<Lit>(list.tokens.clone()).is_err()) {
-            errors.at(&attribute, EXPECTED);
+            errors.at(&attribute, expected);
             continue;
         }
+        let mut is_empty = true;
         let parsed = attribute.parse_nested_meta(|meta| {
+            is_empty = false;
+            if meta.path.is_ident("attribute")
+                && let Some(said) = &mut said
+            {
+                said.push(meta.value()?.parse()?);
+                return Ok(());
+            }
             if !meta.path.is_ident("name") {
-                return Err(meta.error(EXPECTED));
+                return Err(meta.error(expected));
             }
             let name: LitStr = meta.value()?.parse()?;
             if name.value().is_empty() {
@@ -55,8 +85,8 @@ pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, error
             Ok(())
         });
         match parsed {
-            Ok(()) if given.is_some() => {}
-            Ok(()) => errors.at(&attribute, EXPECTED),
+            Ok(()) if is_empty => errors.at(&attribute, expected),
+            Ok(()) => {}
             Err(error) => errors.push(error),
         }
     }
@@ -70,6 +100,8 @@ pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, error
 }
 
 const EXPECTED: &str = "expected `#[hub(name = \"..\")]`";
+
+const EXPECTED_OF_HUB: &str = "expected `#[hub(name = \"..\")]` or `#[hub(attribute = ..)]`";
 
 /// `subscribe_to_ward` becomes `SubscribeToWard`: each first letter is made upper case, the underscores go, and nothing
 /// else changes.
@@ -155,6 +187,33 @@ mod tests {
             assert_eq!(name_of(&function, vec![attribute]), Err(vec![message.to_owned()]));
         }
         assert!(name_of(&format_ident!("__"), vec![]).is_err());
+    }
+
+    #[test]
+    fn attributes_stand_beside_names_and_on_hubs_alone() {
+        let given = || {
+            vec![
+                parse_quote!(#[hub(name = "X", attribute = Rate { a: 5, b: [1, 2] })]),
+                parse_quote!(#[hub(attribute = f(1, 2))]),
+            ]
+        };
+        let mut errors = Errors::default();
+        let (name, said) = name_and_attributes(&format_ident!("ecg"), &mut given(), &mut errors);
+        assert!(errors.is_empty());
+        assert_eq!(name.value(), "X");
+        let expected: [Expr; 2] = [parse_quote!(Rate { a: 5, b: [1, 2] }), parse_quote!(f(1, 2))];
+        assert_eq!(said, expected);
+        assert_eq!(name_of(&format_ident!("ecg"), given()), Err(vec![EXPECTED.to_owned(); 2]));
+        for (wrong, message) in [
+            (parse_quote!(#[hub(attribute)]), "expected `=`"),
+            (parse_quote!(#[hub(attribute = )]), "unexpected end of input, expected an expression"),
+            (parse_quote!(#[hub(rate = 5)]), EXPECTED_OF_HUB),
+            (parse_quote!(#[hub()]), EXPECTED_OF_HUB),
+        ] {
+            let mut errors = Errors::default();
+            name_and_attributes(&format_ident!("ecg"), &mut vec![wrong], &mut errors);
+            assert_eq!(errors.messages(), [message]);
+        }
     }
 
     #[test]

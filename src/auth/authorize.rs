@@ -1,5 +1,6 @@
 //! Rules: which policies a hub or a method asks for.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -88,6 +89,13 @@ pub enum PolicyError {
         /// The name of the policy, `default` or `fallback`.
         name: String,
     },
+    /// A path, or the fallback, asks for a policy that looks at calls: nobody calls anything who connects, so nobody
+    /// could.
+    #[error("nobody who connects can meet the authorization policy {name:?}: it looks at calls")]
+    NeedsCall {
+        /// The name of the policy, `default` or `fallback`.
+        name: String,
+    },
     /// A rule asks for roles and names none.
     #[error("an authorization rule names no role: {roles:?}")]
     NoRoles {
@@ -129,7 +137,10 @@ impl Policies {
             possible(name, policy)?;
         }
         possible("default", &self.default)?;
-        self.fallback.as_ref().map_or(Ok(()), |policy| possible("fallback", policy))
+        self.fallback.as_ref().map_or(Ok(()), |policy| {
+            possible("fallback", policy)?;
+            possible_to_connect("fallback", policy)
+        })
     }
 
     /// The rules of a method: all of these must be met, and without any the method is open.
@@ -138,22 +149,35 @@ impl Policies {
         for rule in rules {
             self.add_rule(rule, &mut policies)?;
         }
-        Ok(Rules(policies.into()))
+        Ok(Rules::new(policies))
     }
 
     /// The rules of an endpoint: all of these must be met, and without any the fallback policy.
     pub(crate) fn endpoint_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
         match &self.fallback {
-            Some(fallback) if rules.is_empty() => Ok(Rules([fallback.clone()].into())),
-            _ => self.method_rules(rules),
+            Some(fallback) if rules.is_empty() => Ok(Rules::new(vec![fallback.clone()])),
+            _ => {
+                for rule in rules {
+                    match (rule.policy.as_deref(), &rule.roles) {
+                        (Some(name), _) => self.find(name).map_or(Ok(()), |policy| possible_to_connect(name, policy)),
+                        (None, None) => possible_to_connect("default", &self.default),
+                        (None, Some(_)) => Ok(()),
+                    }?;
+                }
+                self.method_rules(rules)
+            }
         }
+    }
+
+    fn find(&self, name: &str) -> Option<&Policy> {
+        self.named.iter().find(|(known, _)| eq_ignore_case(known, name)).map(|(_, policy)| policy)
     }
 
     /// aspnet: AuthorizationPolicy.cs, `CombineAsync`.
     fn add_rule(&self, rule: &Authorize, policies: &mut Vec<Policy>) -> Result<(), PolicyError> {
         if let Some(name) = &rule.policy {
-            let found = self.named.iter().find(|(known, _)| eq_ignore_case(known, name));
-            let (_, policy) = found.ok_or_else(|| PolicyError::Unknown { name: name.clone().into_owned() })?;
+            let found = self.find(name);
+            let policy = found.ok_or_else(|| PolicyError::Unknown { name: name.clone().into_owned() })?;
             policies.push(policy.clone());
         }
         if let Some(roles) = &rule.roles {
@@ -180,19 +204,41 @@ fn possible(name: &str, policy: &Policy) -> Result<(), PolicyError> {
     if policy.is_impossible() { Err(PolicyError::Impossible { name: name.to_owned() }) } else { Ok(()) }
 }
 
+fn possible_to_connect(name: &str, policy: &Policy) -> Result<(), PolicyError> {
+    if policy.needs_resource() { Err(PolicyError::NeedsCall { name: name.to_owned() }) } else { Ok(()) }
+}
+
 /// The policies that a hub or a method asks for, all of which must allow a user. Empty rules let everybody pass.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rules(Arc<[Policy]>);
+pub(crate) struct Rules {
+    policies: Arc<[Policy]>,
+    look_at_calls: bool,
+}
 
 impl Rules {
-    /// Whether nothing is asked for.
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.is_empty()
+    fn new(policies: Vec<Policy>) -> Self {
+        let look_at_calls = policies.iter().any(Policy::looks_at_resource);
+        Self { policies: policies.into(), look_at_calls }
     }
 
-    /// Whether this user may.
+    /// Whether it matters what is called.
+    pub(crate) fn look_at_calls(&self) -> bool {
+        self.look_at_calls
+    }
+
+    /// Whether nothing is asked for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    /// Whether this user may connect.
     pub(crate) fn check(&self, user: &User) -> bool {
-        self.0.iter().all(|policy| policy.allows(user))
+        self.check_call(user, None)
+    }
+
+    /// Whether this user may make a call; it has to be there only where the rules look at calls.
+    pub(crate) fn check_call(&self, user: &User, call: Option<&dyn Any>) -> bool {
+        self.policies.iter().all(|policy| policy.allows_for(user, call))
     }
 
     /// What becomes of a request of this user. aspnet: PolicyEvaluator.cs, `AuthorizeAsync`.

@@ -1,5 +1,6 @@
 //! What users must be or have.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,8 +32,11 @@ enum Requirement {
     Claim { claim_type: String, values: Option<Vec<String>> },
     UserName(String),
     Assertion(Arc<dyn Fn(&User) -> bool + Send + Sync>),
+    Resource(Arc<MayHave>),
     AnyOf(Vec<Policy>),
 }
+
+type MayHave = dyn Fn(&User, &dyn Any) -> bool + Send + Sync;
 
 impl Policy {
     /// Any authenticated user. C#: `RequireAuthenticatedUser`.
@@ -79,6 +83,11 @@ impl Policy {
         Self::of(Requirement::Assertion(Arc::new(assertion)))
     }
 
+    /// Users of whom this is true, with what they ask for. Never true where that is nothing in particular.
+    pub(crate) fn require_resource(check: impl Fn(&User, &dyn Any) -> bool + Send + Sync + 'static) -> Self {
+        Self::of(Requirement::Resource(Arc::new(check)))
+    }
+
     /// Users whom at least one of these policies allows.
     ///
     /// Without any policy it holds for nobody, and building the server reports it.
@@ -100,10 +109,25 @@ impl Policy {
         self
     }
 
-    /// Whether this user meets the policy.
+    /// Whether this user meets the policy, whatever for.
     pub fn allows(&self, user: &User) -> bool {
+        self.allows_for(user, None)
+    }
+
+    /// Whether this user meets the policy to get at `resource`.
+    pub(super) fn allows_for(&self, user: &User, resource: Option<&dyn Any>) -> bool {
         (self.anonymous_ok || user.is_authenticated())
-            && self.requirements.iter().all(|requirement| requirement.is_met_by(user))
+            && self.requirements.iter().all(|requirement| requirement.is_met_by(user, resource))
+    }
+
+    /// Whether it matters what the user asks for.
+    pub(super) fn looks_at_resource(&self) -> bool {
+        self.requirements.iter().any(Requirement::looks_at_resource)
+    }
+
+    /// Whether nobody can meet the policy without asking for something.
+    pub(super) fn needs_resource(&self) -> bool {
+        self.requirements.iter().any(Requirement::needs_resource)
     }
 
     /// Whether the policy has a requirement that nobody can meet.
@@ -117,7 +141,7 @@ impl Policy {
 }
 
 impl Requirement {
-    fn is_met_by(&self, user: &User) -> bool {
+    fn is_met_by(&self, user: &User, resource: Option<&dyn Any>) -> bool {
         match self {
             Self::AnyRole(roles) => roles.iter().any(|role| user.is_in_role(role)),
             // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
@@ -127,7 +151,24 @@ impl Requirement {
                 .any(|claim| values.as_ref().is_none_or(|values| values.iter().any(|value| value == claim.value()))),
             Self::UserName(name) => user.name() == Some(name),
             Self::Assertion(assertion) => assertion(user),
-            Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows(user)),
+            Self::Resource(check) => resource.is_some_and(|resource| check(user, resource)),
+            Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows_for(user, resource)),
+        }
+    }
+
+    fn looks_at_resource(&self) -> bool {
+        match self {
+            Self::Resource(_) => true,
+            Self::AnyOf(policies) => policies.iter().any(Policy::looks_at_resource),
+            _ => false,
+        }
+    }
+
+    fn needs_resource(&self) -> bool {
+        match self {
+            Self::Resource(_) => true,
+            Self::AnyOf(policies) => policies.iter().all(Policy::needs_resource),
+            _ => false,
         }
     }
 
@@ -136,7 +177,7 @@ impl Requirement {
             Self::AnyRole(roles) => roles.is_empty(),
             Self::Claim { values, .. } => values.as_ref().is_some_and(Vec::is_empty),
             Self::AnyOf(policies) => policies.is_empty() || policies.iter().any(Policy::is_impossible),
-            Self::UserName(_) | Self::Assertion(_) => false,
+            Self::UserName(_) | Self::Assertion(_) | Self::Resource(_) => false,
         }
     }
 }
@@ -151,6 +192,7 @@ impl fmt::Debug for Requirement {
             }
             Self::UserName(name) => f.debug_tuple("UserName").field(name).finish(),
             Self::Assertion(_) => f.write_str("Assertion"),
+            Self::Resource(_) => f.write_str("Resource"),
             Self::AnyOf(policies) => f.debug_tuple("AnyOf").field(policies).finish(),
         }
     }

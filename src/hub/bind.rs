@@ -1,5 +1,6 @@
 //! From a raw list of arguments to the parameters of a hub method, in one pass.
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -23,6 +24,12 @@ pub trait Param: Sized + Send + 'static {
     #[doc(hidden)]
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
 
+    /// Itself, if it is an argument.
+    #[doc(hidden)]
+    fn argument(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
+
     /// Hands out the other end of the stream.
     #[doc(hidden)]
     fn share(&self, uploads: &mut Uploads) {
@@ -38,6 +45,10 @@ pub struct Uploads(pub(crate) Vec<Arc<dyn Upload>>);
 impl<T: DeserializeOwned + Send + 'static> Param for T {
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error> {
         arguments.next_element()
+    }
+
+    fn argument(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
     }
 }
 
@@ -68,6 +79,10 @@ pub trait Params: Sized + Send + 'static {
 
     #[doc(hidden)]
     fn uploads(&self) -> Uploads;
+
+    /// The arguments among them are counted from 0.
+    #[doc(hidden)]
+    fn argument(&mut self, at: usize) -> Option<&mut dyn Any>;
 }
 
 macro_rules! tuples {
@@ -91,6 +106,12 @@ macro_rules! tuples {
                 }
                 uploads
             }
+
+            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            fn argument(&mut self, at: usize) -> Option<&mut dyn Any> {
+                let ($($name,)*) = self;
+                [$($name.argument()),*].into_iter().flatten().nth(at)
+            }
         }
     )*};
 }
@@ -105,6 +126,10 @@ impl Params for () {
 
     fn uploads(&self) -> Uploads {
         Uploads::default()
+    }
+
+    fn argument(&mut self, _: usize) -> Option<&mut dyn Any> {
+        None
     }
 }
 
@@ -125,12 +150,9 @@ tuples! {
 
 /// The parameters of a call, and the other ends of the streams among them.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "for the code that `#[hub]` writes")]
 pub struct Opened<P> {
-    /// The parameters.
-    pub params: P,
-    /// The other ends.
-    pub uploads: Uploads,
+    pub(super) params: P,
+    pub(super) uploads: Uploads,
 }
 
 /// Binds `arguments` to `P`, or says in ASP.NET's words what does not fit.

@@ -49,12 +49,7 @@ impl<H: Hub> Caller<H> {
 
     /// Selects clients of this hub.
     pub fn clients(&self) -> Clients<H::Client> {
-        let asker = match &self.stage {
-            Stage::Connecting => Asker::Connecting,
-            Stage::Calling(call) => Asker::Call(Arc::clone(call), Arc::clone(&self.parties.connection)),
-            Stage::Resting => Asker::Outside,
-        };
-        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
+        self.select()
     }
 
     /// The caller itself (C#: `Clients.Caller`).
@@ -89,6 +84,16 @@ impl<H> Caller<H> {
     /// The same in a call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
         Self { parties: Arc::clone(&self.parties), stage: Stage::Calling(call) }
+    }
+
+    /// Selects clients, under whatever contract.
+    pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
+        let asker = match &self.stage {
+            Stage::Connecting => Asker::Connecting,
+            Stage::Calling(call) => Asker::Call(Arc::clone(call), Arc::clone(&self.parties.connection)),
+            Stage::Resting => Asker::Outside,
+        };
+        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
     }
 
     pub(crate) fn hub(&self) -> &Arc<H> {
@@ -196,15 +201,20 @@ impl<H> Caller<H> {
     ///
     /// Safe.
     pub async fn cancelled(&self) {
-        let mut aborted = pin!(self.aborted());
-        let Some(call) = self.call() else { return aborted.await };
-        let mut cancelled = pin!(call.token().cancelled());
-        poll_fn(|cx| match cancelled.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => aborted.as_mut().poll(cx),
-        })
-        .await;
+        cancelled(self.connection(), self.call().map(Arc::as_ref)).await;
     }
+}
+
+/// Ready when the call is cancelled, or its connection has ended.
+pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallState>) {
+    let mut aborted = pin!(connection.aborted());
+    let Some(call) = call else { return aborted.await };
+    let mut cancelled = pin!(call.token().cancelled());
+    poll_fn(|cx| match cancelled.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => aborted.as_mut().poll(cx),
+    })
+    .await;
 }
 
 impl<H> Clone for Caller<H> {

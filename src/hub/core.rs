@@ -3,21 +3,77 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Hub;
+use super::any_caller::AnyCaller;
+use super::call::Call;
+use super::caller::Caller;
 use super::context::Shared;
-use super::methods::MethodTable;
+use super::error::{DisconnectReason, HubResult};
+use super::filter::{Filters, Watched};
+use super::methods::{Invocation, Method, MethodTable};
 use crate::auth::{Rules, User};
+use crate::future::BoxFuture;
 use crate::options::HubOptions;
+use crate::protocol::RawArguments;
 use crate::tasks::Tasks;
 
-/// A hub at one path: its value, its methods, and the rules and options that hold there.
+/// A hub at one path: its value, its methods, and the rules, filters and options that hold there.
 pub(crate) struct HubCore<H> {
     pub(crate) hub: Arc<H>,
     pub(crate) methods: MethodTable<H, Rules>,
+    /// The server's around those of the path.
+    pub(crate) filters: Arc<Filters>,
     pub(crate) options: HubOptions,
     pub(crate) shared: Arc<Shared>,
     pub(crate) user_id: UserId,
     /// Runs calls that outlive their connection's turn.
     pub(crate) tasks: Tasks,
+}
+
+impl<H: Hub> HubCore<H> {
+    /// A call on its way; described only where a filter or a policy looks at it.
+    pub(crate) fn invocation(
+        &self,
+        method: &Method<H>,
+        rules: &Rules,
+        caller: Caller<H>,
+        arguments: &RawArguments<'_>,
+    ) -> Invocation<H> {
+        let is_watched = !self.filters.is_empty() || rules.look_at_calls();
+        let watched = is_watched.then(|| {
+            let call = Call::new(caller.clone(), method, self.methods.attributes(), arguments);
+            Box::new(Watched { call, filters: Arc::clone(&self.filters) })
+        });
+        Invocation { caller, watched }
+    }
+
+    /// The hub's own with its filters around it.
+    pub(crate) fn on_connected<'a>(&'a self, caller: &'a Caller<H>) -> BoxFuture<'a, HubResult> {
+        let hub = Box::pin(self.hub.on_connected(caller));
+        if self.filters.is_empty() {
+            return hub;
+        }
+        Box::pin(async move {
+            let caller = AnyCaller::new(caller.clone());
+            self.filters.on_connected(&caller, hub).run().await
+        })
+    }
+
+    /// The same.
+    pub(crate) fn on_disconnected<'a>(
+        &'a self,
+        caller: &'a Caller<H>,
+        reason: Option<&'a DisconnectReason>,
+    ) -> BoxFuture<'a, HubResult> {
+        let hub = Box::pin(self.hub.on_disconnected(caller, reason));
+        if self.filters.is_empty() {
+            return hub;
+        }
+        Box::pin(async move {
+            let caller = AnyCaller::new(caller.clone());
+            self.filters.on_disconnected(&caller, reason, hub).run().await
+        })
+    }
 }
 
 /// Tells the id of a user (C#: `IUserIdProvider`).

@@ -71,6 +71,21 @@ impl HubError {
         matches!(self.cause, Cause::Exposed(_))
     }
 
+    /// The error that `?` converted, if it was an `E`: for filters that know what to make of it.
+    ///
+    /// ```
+    /// # use std::num::ParseIntError;
+    /// # use signalr::HubError;
+    /// let error = HubError::from("x".parse::<u8>().unwrap_err());
+    /// assert!(error.downcast_ref::<ParseIntError>().is_some());
+    /// ```
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        match &self.cause {
+            Cause::Exposed(_) => None,
+            Cause::Internal(error) => error.downcast_ref(),
+        }
+    }
+
     /// `base`, followed by the type and the message where they may be seen (`aspnet: ErrorMessageHelper`).
     pub(crate) fn explain(&self, base: &str, detailed: bool) -> String {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }

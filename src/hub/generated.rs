@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::bind::Param;
 pub use super::bind::{Opened, Uploads, open};
+use super::bind::{Param, Params};
 use super::caller::Caller;
 use super::error::HubResult;
 pub use super::methods::Bound;
 use super::methods::{Answer, Invocation, Reply};
-pub use super::stream::{Items, stream};
+pub use super::stream::Items;
+use super::stream::streaming;
 pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
 use crate::scratch;
@@ -41,9 +42,44 @@ pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
     C::of(caller)
 }
 
-/// A call with one answer.
-pub fn call(uploads: Uploads, future: impl Future<Output = HubResult<Reply>> + Send + 'static) -> Bound {
-    Bound { future: Box::pin(future), uploads }
+/// A call with one answer, which `run` makes.
+pub fn call<H, P, F>(
+    mut invocation: Invocation<H>,
+    opened: Opened<P>,
+    run: impl FnOnce(Invocation<H>, P) -> F + Send + 'static,
+) -> Bound
+where
+    H: Send + Sync + 'static,
+    P: Params,
+    F: Future<Output = HubResult<Reply>> + Send + 'static,
+{
+    let Opened { params, uploads } = opened;
+    let future = match invocation.watched.take() {
+        None => Box::pin(run(invocation, params)),
+        Some(watched) => watched.run(params, |params| run(invocation, params)),
+    };
+    Bound { future, uploads }
+}
+
+/// A call whose answer is a stream, which `run` sets up and sends.
+pub fn stream<H, P, F>(
+    mut invocation: Invocation<H>,
+    opened: Opened<P>,
+    run: impl FnOnce(Invocation<H>, P, Items) -> F + Send + 'static,
+) -> Bound
+where
+    H: Send + Sync + 'static,
+    P: Params,
+    F: Future<Output = HubResult<Reply>> + Send + 'static,
+{
+    let Opened { params, uploads } = opened;
+    let future = match invocation.watched.take() {
+        None => streaming(invocation, |invocation, items| run(invocation, params, items)),
+        Some(watched) => {
+            watched.run(params, |params| streaming(invocation, |invocation, items| run(invocation, params, items)))
+        }
+    };
+    Bound { future, uploads }
 }
 
 /// The answer of a method that has no stream to give.
@@ -66,7 +102,7 @@ pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) ->
 
 /// Never inlined, so that there is one copy for a type of value and not one for a method.
 #[inline(never)]
-fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
+pub(super) fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
     let mut message = scratch::take();
     protocol.write_result(&mut message, id, value)?;
     Ok(Reply(Answer::Value(message)))

@@ -1,5 +1,6 @@
 //! Methods by name, and what a call to one is.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde::Serialize;
 
-use super::bind::{Opened, Params, Uploads, open};
+use super::bind::{Params, Uploads, open};
+use super::call::Attributes;
 use super::caller::Caller;
 use super::error::{HubError, HubResult};
+use super::filter::Watched;
 use super::{Hub, generated};
 use crate::auth::Authorize;
 use crate::future::BoxFuture;
@@ -20,6 +23,7 @@ use crate::protocol::{RawArguments, ReadError};
 /// The methods of a hub, as [`Hub::methods`] lists them.
 pub struct Methods<H> {
     all: Vec<Method<H>>,
+    attributes: Attributes,
 }
 
 /// How a method may be called.
@@ -37,6 +41,7 @@ pub(crate) struct Method<H> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: Kind,
     pub(crate) authorize: Vec<Authorize>,
+    pub(super) attributes: Attributes,
     bind: Box<Bind<H>>,
 }
 
@@ -46,6 +51,8 @@ type Bind<H> = dyn Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadErro
 /// One call on its way to its method.
 pub struct Invocation<H> {
     pub(super) caller: Caller<H>,
+    /// What others see of it, if there are any.
+    pub(super) watched: Option<Box<Watched>>,
 }
 
 /// A call whose arguments are bound.
@@ -56,7 +63,8 @@ pub struct Bound {
     pub(crate) uploads: Uploads,
 }
 
-/// What a call came to.
+/// What a call came to: a value, already encoded, or a stream that is set up. [Filters](crate::Filter) hand it on, or make
+/// one of their own by [`Call::reply`](crate::Call::reply).
 pub struct Reply(pub(crate) Answer);
 
 /// The same for whoever answers.
@@ -98,14 +106,13 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert(name, move |invocation, arguments| {
-            let Opened { params, uploads } = open::<P>(&arguments)?;
+            let opened = open::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            let future = async move {
+            Ok(generated::call(invocation, opened, |invocation, params| async move {
                 let caller = &invocation.caller;
                 let value = method(Arc::clone(caller.hub()), caller.clone(), params).await?;
                 generated::reply(&invocation, &value)
-            };
-            Ok(Bound { future: Box::pin(future), uploads })
+            }))
         })
     }
 
@@ -160,9 +167,9 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert_stream(name, move |invocation, arguments| {
-            let Opened { params, uploads } = open::<P>(&arguments)?;
+            let opened = open::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(generated::stream(invocation, uploads, move |invocation, items| async move {
+            Ok(generated::stream(invocation, opened, |invocation, params, items| async move {
                 let caller = &invocation.caller;
                 match method(Arc::clone(caller.hub()), caller.clone(), params).await? {
                     Some(stream) => items.send(stream, |item| item).await,
@@ -192,6 +199,12 @@ impl<H: Hub> Methods<H> {
         methods(self);
     }
 
+    /// Says something of the whole hub, for filters and policies to read by [`Call::attribute`](crate::Call::attribute)
+    /// (C#: an attribute on the class).
+    pub fn attribute(&mut self, value: impl Any + Send + Sync) {
+        self.attributes.add(value);
+    }
+
     #[doc(hidden)]
     pub fn insert(
         &mut self,
@@ -211,12 +224,12 @@ impl<H: Hub> Methods<H> {
     }
 
     fn add(&mut self, name: Cow<'static, str>, kind: Kind, bind: Box<Bind<H>>) -> MethodOptions<'_, H> {
-        self.all.push(Method { name, kind, authorize: Vec::new(), bind });
+        self.all.push(Method { name, kind, authorize: Vec::new(), attributes: Attributes::default(), bind });
         MethodOptions { method: self.all.last_mut().expect("just pushed") }
     }
 
     pub(crate) fn list() -> Self {
-        let mut methods = Self { all: Vec::new() };
+        let mut methods = Self { all: Vec::new(), attributes: Attributes::default() };
         H::methods(&mut methods);
         methods
     }
@@ -233,11 +246,19 @@ impl<H> MethodOptions<'_, H> {
         self.method.authorize.push(rule);
         self
     }
+
+    /// Says something of it, for filters and policies to read by [`Call::attribute`](crate::Call::attribute) (C#: an
+    /// attribute on the method).
+    pub fn attribute(self, value: impl Any + Send + Sync) -> Self {
+        self.method.attributes.add(value);
+        self
+    }
 }
 
 impl<H> Invocation<H> {
-    pub(crate) fn new(caller: Caller<H>) -> Self {
-        Self { caller }
+    /// What policies see of it, if they look.
+    pub(crate) fn resource(&self) -> Option<&dyn Any> {
+        self.watched.as_ref().map(|watched| -> &dyn Any { &watched.call })
     }
 }
 
@@ -253,6 +274,7 @@ pub(crate) struct MethodTable<H, R> {
     /// By the exact name, which clients mostly use, and by the folded one.
     by_name: BTreeMap<Box<str>, usize>,
     by_folded: BTreeMap<Box<str>, usize>,
+    attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
 
@@ -268,8 +290,13 @@ impl<H, R> MethodTable<H, R> {
         methods: Methods<H>,
         mut resolve: impl FnMut(&Method<H>) -> Result<R, E>,
     ) -> Result<Self, E> {
-        let mut table =
-            Self { methods: Vec::new(), by_name: BTreeMap::new(), by_folded: BTreeMap::new(), _hub: PhantomData };
+        let mut table = Self {
+            methods: Vec::new(),
+            by_name: BTreeMap::new(),
+            by_folded: BTreeMap::new(),
+            attributes: methods.attributes,
+            _hub: PhantomData,
+        };
         for method in methods.all {
             let at = table.methods.len();
             if table.by_folded.insert(fold(&method.name), at).is_some() {
@@ -288,6 +315,11 @@ impl<H, R> MethodTable<H, R> {
             None => self.by_folded.get(&fold(name))?,
         };
         Some(&self.methods[*at])
+    }
+
+    /// What is said of the hub.
+    pub(super) fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Method<H>> {

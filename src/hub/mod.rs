@@ -1,11 +1,15 @@
 //! What a hub is and what it may do: methods by name, the caller, the clients, errors.
 
+mod any_caller;
 mod bind;
+mod call;
 mod caller;
+mod caught;
 mod clients;
 mod context;
 mod core;
 mod error;
+mod filter;
 #[doc(hidden)]
 pub mod generated;
 mod invoke;
@@ -15,13 +19,18 @@ mod state;
 mod stream;
 mod upload;
 
+pub use any_caller::AnyCaller;
 pub use bind::{Param, Params};
+pub use call::Call;
 pub use caller::Caller;
+pub(crate) use caught::{caught, guarded, poll_caught};
 pub use clients::Clients;
 pub(crate) use context::Shared;
 pub use context::{Groups, HubContext, SendError};
 pub(crate) use core::{HubCore, UserId};
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
+pub(crate) use filter::Filters;
+pub use filter::{Filter, Next};
 pub use invoke::InvokeError;
 pub(crate) use methods::{Answer, Bound, Kind, Method, MethodTable, TableError};
 pub use methods::{Invocation, MethodOptions, Methods, Reply};

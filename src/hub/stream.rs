@@ -10,9 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use serde::Serialize;
 
-use super::bind::Uploads;
 use super::error::{HubError, HubResult};
-use super::methods::{Answer, Bound, Invocation, Reply};
+use super::methods::{Answer, Invocation, Reply};
 use super::state::CallState;
 use crate::future::BoxFuture;
 use crate::lifetime::ConnectionHandle;
@@ -27,11 +26,10 @@ pub struct Items {
 
 /// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
 /// whoever makes the call goes on with other things in between.
-pub fn stream<H, F>(
+pub(super) fn streaming<H, F>(
     invocation: Invocation<H>,
-    uploads: Uploads,
     run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
-) -> Bound
+) -> BoxFuture<'static, HubResult<Reply>>
 where
     H: Send + Sync + 'static,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
@@ -42,7 +40,7 @@ where
         call: Arc::clone(call),
         begun: Arc::clone(&begun),
     });
-    let setup = async move {
+    Box::pin(async move {
         let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
         let mut rest: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
         let ended = poll_fn(|cx| match rest.as_mut().poll(cx) {
@@ -53,11 +51,16 @@ where
             Some(reply) => reply,
             None => Ok(Reply(Answer::Stream(rest))),
         }
-    };
-    Bound { future: Box::pin(setup), uploads }
+    })
 }
 
 impl Items {
+    /// Those of a stream that is there already.
+    pub(super) fn begun(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
+        let begun = Arc::new(AtomicBool::new(true));
+        Self { connection: Arc::clone(connection), call: Arc::clone(call), begun }
+    }
+
     /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
     pub async fn send<S, T, E>(self, stream: S, mut settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
     where

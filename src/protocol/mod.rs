@@ -48,6 +48,7 @@ mod naming;
 pub use naming::TWO_FORMS;
 
 mod raw;
+pub(crate) use raw::KeptArguments;
 pub use raw::{Raw, RawArguments};
 
 mod type_name;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
@@ -194,6 +195,66 @@ impl<'a> RawArguments<'a> {
             None => Ok(bound),
             Some(rest) => rest.check(expected).map(|()| bound),
         }
+    }
+}
+
+/// A list of arguments that outlives its frame, to be read one by one.
+#[derive(Clone, PartialEq)]
+pub(crate) struct KeptArguments {
+    protocol: HubProtocol,
+    bytes: Box<[u8]>,
+    sound: bool,
+}
+
+impl RawArguments<'_> {
+    pub(crate) fn keep(&self) -> KeptArguments {
+        KeptArguments { protocol: self.protocol, bytes: self.bytes.into(), sound: self.sound }
+    }
+}
+
+impl KeptArguments {
+    pub(crate) fn len(&self) -> usize {
+        self.raw().len()
+    }
+
+    /// The argument at `at`, counted from 0.
+    pub(crate) fn read<T: DeserializeOwned>(&self, at: usize) -> Option<T> {
+        let arguments = self.raw();
+        arguments.bind_with(arguments.len(), || Nth { at, value: PhantomData }).ok().flatten()
+    }
+
+    fn raw(&self) -> RawArguments<'_> {
+        RawArguments { protocol: self.protocol, before: &[], bytes: &self.bytes, sound: self.sound, rest: None }
+    }
+}
+
+/// One element of a list.
+struct Nth<T> {
+    at: usize,
+    value: PhantomData<T>,
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for Nth<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list with an element {}", self.at)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<T>, A::Error> {
+        for _ in 0..self.at {
+            if list.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+        }
+        list.next_element()
+    }
+}
+
+/// Shows the size alone, since values are nobody's business.
+impl fmt::Debug for KeptArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw().fmt(f)
     }
 }
 

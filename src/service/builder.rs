@@ -19,7 +19,7 @@ use super::target::HubTarget;
 use super::{Server, SignalR};
 use crate::auth::{JwtBearer, Policies, Policy, User};
 use crate::connections::Table;
-use crate::hub::{Hub, HubContext, Shared, UserId};
+use crate::hub::{Filter, Hub, HubContext, Shared, UserId};
 use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
 
@@ -135,6 +135,13 @@ impl Builder {
                 to.insert(value.clone());
             }
         });
+        self
+    }
+
+    /// Runs a filter around the calls of all hubs, and around their connections that come and go (C#:
+    /// `HubOptions.AddFilter`). The first that is added is outermost.
+    pub fn filter(mut self, filter: impl Filter) -> Self {
+        self.settings.filters.add(filter);
         self
     }
 

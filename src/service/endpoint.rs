@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::target::Target;
 use crate::auth::{Authorize, Rules};
 use crate::connections::Endpoint;
-use crate::hub::{Hub, HubContext};
+use crate::hub::{Filter, Hub, HubContext};
 use crate::raw::RawConnection;
 
 /// A path was just mapped: what follows is set for it alone.
@@ -132,6 +132,15 @@ impl<T> EndpointBuilder<T> {
     fn done(mut self) -> Builder {
         self.rest.endpoints.push(self.endpoint);
         self.rest
+    }
+}
+
+impl<H: Hub> EndpointBuilder<H> {
+    /// Runs a filter around the calls of this hub at this path, and around its connections that come and go (C#:
+    /// `HubOptions<THub>.AddFilter`). It is inside of those of the server and of those that were added before.
+    pub fn filter(mut self, filter: impl Filter) -> Self {
+        self.endpoint.settings.filters.add(filter);
+        self
     }
 }
 

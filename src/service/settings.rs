@@ -8,7 +8,7 @@ use super::endpoint::EndpointBuilder;
 use super::error::BuildError;
 use crate::auth::{IdentityBinding, User};
 use crate::connections::{AllowedOrigins, Limits, Redirect, Redirector, SubProtocolSelector, TransportOptions};
-use crate::hub::Hub;
+use crate::hub::{Filters, Hub};
 use crate::options::HubOptions;
 use crate::origin::{RequestInfo, Transports};
 use crate::protocol::{Format, Naming};
@@ -25,6 +25,8 @@ macro_rules! settings {
             $($name: Option<$type>,)*
             $($hub_name: Option<$hub_type>,)*
             $($made: Option<$made_type>,)*
+            /// These do not stand for the server's, but inside of them.
+            pub(super) filters: Filters,
         }
 
         impl Settings {

@@ -48,6 +48,7 @@ impl<H: Hub> Target for HubTarget<H> {
         let core = HubCore {
             hub: self.hub,
             methods,
+            filters: Arc::new(parts.settings.filters.around(&settings.filters)),
             options: HubOptions { naming, ..options },
             shared: self.shared,
             user_id: parts.user_id.clone(),

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::open::OpenCall;
 use crate::future::BoxFuture;
-use crate::hub::{Answer, CallState, HubError, HubResult, Reply};
+use crate::hub::{Answer, CallState, HubError, HubResult, Reply, caught, poll_caught};
 use crate::lifetime::ConnectionHandle;
 use crate::scratch::{self, with_scratch};
 
@@ -144,22 +142,4 @@ pub(super) fn fail(connection: &Arc<ConnectionHandle>, id: Option<&str>, error: 
         connection.protocol.write_error(message, id, error);
         connection.outbound.write(message)
     })
-}
-
-/// Runs a future of the hub; a panic in it is its error, not the end of the connection.
-pub(super) async fn caught<T>(mut future: Pin<Box<impl Future<Output = HubResult<T>> + ?Sized>>) -> HubResult<T> {
-    poll_fn(|cx| poll_caught(future.as_mut(), cx)).await
-}
-
-/// Runs code of the hub's user, which may panic.
-pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, HubError> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| HubError::panicked())
-}
-
-/// The panic's own message is on standard error already, by the panic hook.
-pub(super) fn poll_caught<T>(
-    future: Pin<&mut (impl Future<Output = HubResult<T>> + ?Sized)>,
-    cx: &mut Context<'_>,
-) -> Poll<HubResult<T>> {
-    guarded(|| future.poll(cx)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
 }

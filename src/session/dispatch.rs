@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use super::call::{Call, RunningCall, fail, guarded, poll_caught};
+use super::call::{Call, RunningCall, fail};
 use super::close::End;
 use super::open::Open;
 use super::sequence::Sequence;
 use crate::auth::Rules;
 use crate::future::BoxFuture;
 use crate::hub::{
-    Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Invocation, Kind, Method, Reply, Slot, Upload,
+    Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Kind, Method, Reply, Slot, Upload, guarded,
+    poll_caught,
 };
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::protocol::{self, HubMessage, ProtocolError, Raw, ReadError};
@@ -178,10 +179,11 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             Kind::Call => CallState::new(id),
             Kind::Stream => CallState::tied(id, self.connection.token()),
         });
-        let invocation = Invocation::new(self.caller.calling(Arc::clone(&state)));
+        let caller = self.caller.calling(Arc::clone(&state));
+        let invocation = self.core.invocation(method, rules, caller, &call.arguments);
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
         let bound = guarded(|| {
-            let allowed = rules.check(self.caller.user());
+            let allowed = rules.check_call(self.caller.user(), invocation.resource());
             allowed.then(|| method.bind(invocation, call.arguments.clone()))
         });
         let Bound { future, uploads } = match bound {

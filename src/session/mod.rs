@@ -13,12 +13,11 @@ mod serve;
 use std::sync::Arc;
 
 use crate::connections::{Connection, Served, Watched};
-use crate::hub::{Caller, Hub, HubContext, HubCore};
+use crate::hub::{Caller, Hub, HubContext, HubCore, caught};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
 use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
 use crate::scratch::with_scratch;
-use call::caught;
 use close::End;
 use handshake::Shaken;
 use pulse::Pulse;
@@ -60,7 +59,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
-    let (end, running) = match outbound.drive(caught(Box::pin(core.hub.on_connected(&caller)))).await {
+    let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
             let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
@@ -86,9 +85,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let mut faulted = false;
     if let End::NotConnected(error) = &end {
         tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
-    } else if let Err(error) =
-        outbound.drive(caught(Box::pin(core.hub.on_disconnected(&caller, reason.as_ref())))).await
-    {
+    } else if let Err(error) = outbound.drive(caught(core.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_disconnected failed");
         faulted = true;
     }
