@@ -151,7 +151,7 @@ tuples! {
 /// The parameters of a call, and the other ends of the streams among them.
 #[derive(Debug)]
 pub struct Opened<P> {
-    pub(super) params: P,
+    pub(crate) params: P,
     pub(super) uploads: Uploads,
 }
 

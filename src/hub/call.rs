@@ -16,7 +16,7 @@ use super::methods::{Answer, Kind, Method, Reply};
 use super::stream::Items;
 use super::{Caller, Hub};
 use crate::auth::{Policy, User};
-use crate::protocol::{KeptArguments, RawArguments};
+use crate::protocol::{Framer, HubMessage, KeptArguments, RawArguments};
 
 /// A call that a client makes, as [filters](crate::Filter) and [policies](Policy::require_call) see it (C#:
 /// `HubInvocationContext`).
@@ -140,6 +140,19 @@ impl Call {
                 Ok(Reply(Answer::Stream(Box::pin(items.send(stream, |item| item)))))
             }
             _ => Err(HubError::internal("a stream for a method that answers with one value")),
+        }
+    }
+
+    /// What the method returned, read from the answer that is written already (C#: what `next` returns). `None` if the
+    /// client waits for none, if it is a stream, or if it is no `T`.
+    pub fn result<T: DeserializeOwned>(&self, reply: &Reply) -> Option<T> {
+        let Reply(Answer::Value(message)) = reply else { return None };
+        let protocol = self.caller.connection().protocol;
+        let mut framer = Framer::new(protocol.format(), None);
+        let frame = framer.next(&mut &message[..]).ok()??;
+        match protocol.parse(frame, |_| true) {
+            Ok(Some(HubMessage::Completion { result: Some(result), .. })) => result.read().ok(),
+            _ => None,
         }
     }
 }

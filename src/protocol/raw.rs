@@ -359,3 +359,46 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
         self.list.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HubMessage, Naming};
+    use super::*;
+
+    fn kept(protocol: HubProtocol, frame: &[u8]) -> KeptArguments {
+        match protocol.parse(frame, |_| true) {
+            Ok(Some(HubMessage::Invocation(call))) => call.arguments.keep(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn kept_arguments_are_read_one_by_one() {
+        for &format in Format::ALL {
+            let protocol = HubProtocol::new(format, Naming::Serde);
+            let mut message = Vec::new();
+            protocol.write_invocation(&mut message, None, "M", &(1, "two", None::<u8>, [4, 5])).unwrap();
+            let mut framer = super::super::Framer::new(format, None);
+            let kept = kept(protocol, framer.next(&mut &message[..]).unwrap().unwrap());
+            assert_eq!(kept.len(), 4);
+            assert_eq!(kept.read::<u8>(0), Some(1));
+            assert_eq!(kept.read::<u8>(0), Some(1), "as often as one likes");
+            assert_eq!(kept.read::<String>(1).as_deref(), Some("two"));
+            assert_eq!(kept.read::<u8>(1), None);
+            assert_eq!(kept.read::<Option<u8>>(2), Some(None));
+            assert_eq!(kept.read::<u8>(2), None);
+            assert_eq!(kept.read::<[u8; 2]>(3), Some([4, 5]));
+            assert_eq!(kept.read::<u8>(4), None);
+            assert_eq!(kept.read::<u8>(usize::MAX), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_of_a_broken_list() {
+        let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+        for list in ["[1,,2]", "[1 2]", "[1,tru]", "[1,\"\\x\"]"] {
+            let kept = kept(protocol, format!(r#"{{"type":1,"target":"M","arguments":{list}}}"#).as_bytes());
+            assert_eq!(kept.read::<u8>(0), None, "{list}");
+        }
+    }
+}

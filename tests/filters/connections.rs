@@ -1,0 +1,121 @@
+//! Filters around the coming and going of connections.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signalr::testing::user;
+
+use super::*;
+
+/// A hub that lets nobody in, and fails when they go.
+struct Closed;
+
+#[hub]
+impl Closed {
+    async fn on_connected(&self) -> HubResult {
+        Err(HubError::new("We are closed."))
+    }
+
+    async fn on_disconnected(&self) -> HubResult {
+        Err(HubError::new("Nobody was here."))
+    }
+
+    async fn ping(&self) -> &'static str {
+        "pong"
+    }
+}
+
+/// What is done about those who come.
+enum Door {
+    /// What the hub says does not matter.
+    Swallow,
+    /// The hub is not asked.
+    Skip,
+    Refuse,
+    Panic,
+}
+
+impl Filter for Door {
+    async fn on_connected(&self, _: &AnyCaller, next: Next<'_, ()>) -> HubResult {
+        match self {
+            Self::Swallow => {
+                let refused = next.run().await;
+                assert_eq!(refused.unwrap_err().to_string(), "We are closed.");
+                Ok(())
+            }
+            Self::Skip => Ok(()),
+            Self::Refuse => Err(HubError::new("Full.")),
+            Self::Panic => panic!("on purpose"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lives_if_the_filters_say_so() -> Outcome {
+    for door in [Door::Swallow, Door::Skip] {
+        let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(door));
+        let client = host.connect(Format::Json, User::anonymous()).await;
+        assert_eq!(client.invoke::<String>("Ping", ()).await?, "pong");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_ends_a_connection_that_the_hub_would_take() {
+    for (door, told) in [(Door::Refuse, " HubException: Full."), (Door::Panic, "")] {
+        let log = Log::default();
+        let trace = Trace("1", log.clone());
+        let host = TestHost::build(server().filter(trace).hub("/desk", Desk(log.clone())).filter(door));
+        let client = host.connect(Format::Json, User::anonymous()).await;
+        let closed = client.closed().await;
+        assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{told}"));
+        assert!(!closed.allow_reconnect);
+        let [begin, end] = &log.take()[..] else { panic!("nobody hears of its end") };
+        assert_eq!(begin, "1 > connected");
+        assert!(end.starts_with("1 < connected: "), "{end}");
+    }
+}
+
+/// Sees what the hub makes of an end, and makes nothing of it.
+#[derive(Default)]
+struct Farewell(Log, AtomicBool);
+
+impl Filter for Farewell {
+    async fn on_connected(&self, caller: &AnyCaller, _: Next<'_, ()>) -> HubResult {
+        caller.groups().add(caller.connection_id().to_string(), "guests").await?;
+        caller.clients().client(caller.connection_id().to_string()).send("Welcome", (caller.user_id(),)).await?;
+        Ok(())
+    }
+
+    async fn on_disconnected(
+        &self,
+        caller: &AnyCaller,
+        reason: Option<&DisconnectReason>,
+        next: Next<'_, ()>,
+    ) -> HubResult {
+        caller.aborted().await;
+        caller.clients().group("guests").send("Left", (caller.user_id(),)).await?;
+        let failed = next.run().await.is_err();
+        self.1.store(failed, Ordering::SeqCst);
+        self.0.add(reason.map_or("left", |reason| reason.message()));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_hears_who_leaves_and_why() -> Outcome {
+    let farewell = Arc::new(Farewell::default());
+    let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&farewell)));
+    let stays = host.connect(Format::Json, user("stays")).await;
+    let leaves = host.connect(Format::Json, user("leaves")).await;
+    assert_eq!(leaves.receive::<(String,)>("Welcome").await, ("leaves".to_owned(),));
+    leaves.close().await;
+    assert_eq!(stays.receive::<(String,)>("Left").await, ("leaves".to_owned(),));
+    assert_eq!(farewell.0.take(), ["left"]);
+    assert!(farewell.1.load(Ordering::SeqCst), "it saw the error of the hub");
+
+    stays.ping().await;
+    sleep(Duration::from_secs(40)).await;
+    stays.closed().await;
+    assert_eq!(farewell.0.take(), ["Client hasn't sent a message/ping within the configured ClientTimeoutInterval."]);
+    Ok(())
+}

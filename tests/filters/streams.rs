@@ -1,0 +1,94 @@
+//! Filters around calls with streams.
+
+use tokio::sync::Notify;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn of_a_stream_filters_see_how_it_is_set_up() -> Outcome {
+    let log = Log::default();
+    let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone()));
+    let host = TestHost::build(server);
+    let client = connect(&host).await;
+    log.take();
+    let items: Vec<_> = client.stream::<u32>("Count", (2,)).map(Result::unwrap).collect().await;
+    assert_eq!(items, [0, 1]);
+    assert_eq!(log.take(), ["1 > Count", "1 < Count", "item 0", "item 1"]);
+    let error = client.stream::<u32>("Count", (0,)).next().await.unwrap().unwrap_err().to_string();
+    assert!(error.ends_with("HubException: Nothing to count."), "{error}");
+    assert_eq!(log.take(), ["1 > Count", "1 < Count: Nothing to count."]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
+    let own = Answering(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
+    let (host, log) = desk(own);
+    for &format in Format::ALL {
+        let client = host.connect(format, User::anonymous()).await;
+        log.take();
+        let items: Vec<_> = client.stream::<String>("Count", (2,)).map(Result::unwrap).collect().await;
+        assert_eq!(items, ["a", "b"]);
+        let told = "An unexpected error occurred invoking 'Add' on the server.";
+        assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told, "no stream is awaited");
+        assert_eq!(log.take(), [""; 0]);
+    }
+
+    let (host, _) = desk(Answering(|call: &Call| call.reply(&1)));
+    let client = connect(&host).await;
+    let mut items = client.stream::<u32>("Count", (2,));
+    assert_eq!(
+        items.next().await.unwrap().unwrap_err().to_string(),
+        "The value returned by the streaming method 'Count' is not a ChannelReader<> or IAsyncEnumerable<>."
+    );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_filter_does_not_run_lets_go_of_its_uploads() -> Outcome {
+    let (host, _) = desk(Answering(|call: &Call| call.reply("no")));
+    let client = connect(&host).await;
+    let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
+    assert_eq!(answer.await?, "no");
+    // More than would wait for a method that reads.
+    for _ in 0..50 {
+        words.send("b");
+    }
+    words.finish();
+    assert_eq!(client.invoke::<String>("Parse", ("7",)).await?, "no");
+    Ok(())
+}
+
+/// Never lets a stream begin, and tells when it is given up.
+struct Stalling(Arc<Notify>);
+
+struct GivenUp(Arc<Notify>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Filter for Stalling {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        if call.is_stream() {
+            let _given_up = GivenUp(Arc::clone(&self.0));
+            std::future::pending::<()>().await;
+        }
+        next.run().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_cancelled_takes_its_filters_along() -> Outcome {
+    let given_up = Arc::new(Notify::new());
+    let (host, log) = desk(Stalling(Arc::clone(&given_up)));
+    let client = connect(&host).await;
+    let items = client.stream::<u32>("Count", (2,));
+    assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3, "streams hold up nothing");
+    drop(items);
+    timeout(Duration::from_secs(5), given_up.notified()).await?;
+    assert_eq!(log.take(), ["hub connected", "Add 1 2"]);
+    Ok(())
+}
