@@ -1,6 +1,7 @@
 //! The web server around the hubs, and what it offers beside them.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::extract::Path;
@@ -9,7 +10,7 @@ use axum::{Json, Router};
 use lexopt::ValueExt;
 use serde_json::{Value, json};
 use signalr::{HubContext, SignalR};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn
     let mut listening = JoinSet::new();
     for url in urls {
         let address = url.strip_prefix("http://").ok_or("only http:// URLs are served")?;
-        let listener = TcpListener::bind(address.trim_end_matches('/')).await?;
+        let listener = listen(address.trim_end_matches('/')).await?;
         let line = format!("Now listening on: http://{}\n", listener.local_addr()?);
         std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
         let stop = stopping.clone().cancelled_owned();
@@ -48,6 +49,17 @@ pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn
     // What is being answered is answered, polls and streams with their last words.
     let _ = tokio::time::timeout(Duration::from_secs(1), listening.join_all()).await;
     Ok(())
+}
+
+/// As many connections may wait to be accepted as with Kestrel; tokio's own listeners let 128 wait, and load tests open more
+/// at once.
+async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    const WAITING: u32 = 512;
+    let address = lookup_host(address).await?.next().ok_or(ErrorKind::NotFound)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 fn app(signalr: &SignalR) -> Router {
