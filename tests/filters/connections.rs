@@ -81,8 +81,8 @@ struct Farewell(Log, AtomicBool);
 
 impl Filter for Farewell {
     async fn on_connected(&self, caller: &AnyCaller, _: Next<'_, ()>) -> HubResult {
-        caller.groups().add(caller.connection_id().to_string(), "guests").await?;
-        caller.clients().client(caller.connection_id().to_string()).send("Welcome", (caller.user_id(),)).await?;
+        caller.groups().add(caller.connection_id(), "guests").await?;
+        caller.clients().client(caller.connection_id()).send("Welcome", (caller.user_id(),)).await?;
         Ok(())
     }
 

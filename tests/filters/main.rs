@@ -317,7 +317,6 @@ async fn a_panic_in_a_filter_fails_that_call_alone() -> Outcome {
 struct Hasty;
 
 impl Filter for Hasty {
-    #[expect(clippy::manual_async_fn, reason = "what an async fn would do later is done at once")]
     fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         assert_ne!(call.method(), "Add");
         async { next.run().await }
