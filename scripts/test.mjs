@@ -1,23 +1,29 @@
 // `npm test`: builds everything once, then runs the Rust tests, the tests with the real client and the browser test
 // side by side. Fails if any of them fails or runs no test.
 import { readdir } from 'node:fs/promises';
+import { exampleBinary } from '../js-client-tests/support/process.mjs';
 import { ROOT, installNodePackages, must, run } from './run.mjs';
 
 const FILES_AT_ONCE = 2;
 /** For a whole file of tests: only one that never ends takes this long. */
 const FILE_MS = 600_000;
 
+/** One set of features, so that everything is built once. */
+const WORKSPACE = ['--workspace', '--all-features'];
+
 const SUITES = [
-  { name: 'cargo test', counts: cargoCounts, start: () => run('cargo', ['test', '--workspace', '--no-fail-fast']) },
+  { name: 'cargo test', counts: cargoCounts, start: () => run('cargo', ['test', ...WORKSPACE, '--no-fail-fast']) },
   { name: 'client tests', counts: nodeCounts, start: () => nodeTests('js-client-tests') },
   { name: 'browser tests', counts: nodeCounts, start: () => nodeTests('js-client-tests/browser') },
 ];
 
 try {
   await installNodePackages();
-  await must('cargo', ['test', '--workspace', '--no-run']);
+  await must('cargo', ['test', ...WORKSPACE, '--no-run']);
   // The other two suites start them; those with tests of their own are built as tests alone so far.
-  await must('cargo', ['build', '--examples']);
+  await must('cargo', ['build', ...WORKSPACE, '--examples']);
+  // Nobody builds it again.
+  process.env.CONFORMANCE ??= exampleBinary('conformance');
   const results = await Promise.all(SUITES.map(runSuite));
   process.exitCode = summarise(results) ? 0 : 1;
 } catch (error) {
