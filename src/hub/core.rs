@@ -49,7 +49,8 @@ impl<H: Hub> HubCore<H> {
 
     /// The hub's own with its filters around it.
     pub(crate) fn on_connected<'a>(&'a self, caller: &'a Caller<H>) -> BoxFuture<'a, HubResult> {
-        let hub = Box::pin(self.hub.on_connected(caller));
+        // It may panic before it is a future.
+        let hub = Box::pin(async move { self.hub.on_connected(caller).await });
         if self.filters.is_empty() {
             return hub;
         }
@@ -65,7 +66,7 @@ impl<H: Hub> HubCore<H> {
         caller: &'a Caller<H>,
         reason: Option<&'a DisconnectReason>,
     ) -> BoxFuture<'a, HubResult> {
-        let hub = Box::pin(self.hub.on_disconnected(caller, reason));
+        let hub = Box::pin(async move { self.hub.on_disconnected(caller, reason).await });
         if self.filters.is_empty() {
             return hub;
         }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signalr::testing::user;
+use signalr::{AnyClient, Hub, Methods, TransportType};
 
 use super::*;
 
@@ -118,4 +119,28 @@ async fn a_filter_hears_who_leaves_and_why() -> Outcome {
     stays.closed().await;
     assert_eq!(farewell.0.take(), ["Client hasn't sent a message/ping within the configured ClientTimeoutInterval."]);
     Ok(())
+}
+
+/// Fails before it is a future.
+struct Hasty;
+
+impl Hub for Hasty {
+    type Client = AnyClient;
+    type Items = ();
+
+    fn methods(_: &mut Methods<Self>) {}
+
+    #[expect(clippy::manual_async_fn, reason = "what an async fn would do later is done at once")]
+    fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
+        assert_ne!(caller.transport(), TransportType::WebSockets);
+        async { Ok(()) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_before_on_connected_is_a_future_ends_the_connection_in_order() {
+    let host = TestHost::new(Hasty).build();
+    let client = host.connect(Format::Json, User::anonymous()).await;
+    let closed = client.closed().await;
+    assert_eq!((closed.error.as_deref(), closed.code), (Some("Connection closed with an error."), Some(1000)));
 }
