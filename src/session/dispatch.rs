@@ -35,7 +35,7 @@ pub(super) struct Dispatcher<'a, H: Hub> {
     open: Option<Arc<Open>>,
     /// A stream whose method has not read enough for the next item.
     uploading: Option<Arc<dyn Upload>>,
-    /// The queue was full after the last answer.
+    /// The queue was full after the last answer, or when the last call went on beside the slots.
     full: bool,
     /// For a connection that may go on with another socket.
     sequence: Option<Arc<Sequence>>,
@@ -288,6 +288,12 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         if task.as_mut().poll(cx).is_pending() {
             self.core.tasks.spawn(task);
         }
+        self.wait_for_room();
+    }
+
+    /// What was just begun is answered whenever it ends, so its client has to read before it begins more.
+    fn wait_for_room(&mut self) {
+        self.full |= self.connection.outbound.is_full();
     }
 
     /// An item of a stream that the client sends; those of streams that are not open are ignored.
@@ -355,6 +361,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             state.free_slot();
             connection.outbound.wake_owner();
         });
+        self.wait_for_room();
     }
 
     fn running_call(

@@ -1,6 +1,11 @@
 //! How much may be open, under which ids, and what is left of it.
 
-use serde_json::json;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::Message;
 
 use crate::asks::question;
 use crate::support::until;
@@ -99,4 +104,51 @@ async fn calls_that_wait_for_answers_count_against_the_limit() {
     question(&mut client, "6").await;
     drop(client);
     host.is_empty().await;
+}
+
+/// No one of these calls is open for long, and all of them are answered: who does not read the answers begins no more.
+#[tokio::test(start_paused = true)]
+async fn answers_beside_the_slots_that_nobody_reads_stop_the_client() {
+    const ID: usize = 8 * 1024;
+    /// Buffers on the way, there and back: of the pipe, of HTTP and the WebSocket, what is read ahead, and the queue.
+    const BOUND: usize = 512 * 1024;
+    let host = Host::new(|ward| ward).await;
+    let mut other = host.piped().await;
+    say(&mut other, &[call("id", "Id", &json!([]))]).await;
+    let other_id = other.next().await.unwrap()["result"].clone();
+    let answering = tokio::spawn(async move {
+        while let Some(Ok(asked)) = other.ws.next().await {
+            for asked in asked.into_text().unwrap().split_terminator('\u{1e}') {
+                let asked: Value = serde_json::from_str(asked).unwrap();
+                if asked["type"] == 1 {
+                    say(&mut other, &[result(asked["invocationId"].as_str().unwrap(), "so")]).await;
+                }
+            }
+        }
+    });
+    let id = |n: usize| format!("{n:0ID$}");
+    let begun = [
+        |id: &str, _: &Value| vec![streaming(id, "Forever", &json!([])), cancel(id)],
+        |id: &str, _: &Value| vec![uploading(id, "Collect", "u"), end("u")],
+        |id: &str, other: &Value| vec![call(id, "Ask", &json!([other, "?"]))],
+    ];
+    for begin in begun {
+        let mut client = host.piped().await;
+        let frame = |n: usize| {
+            let messages = begin(&id(n), &other_id);
+            Message::text(messages.iter().map(|message| format!("{message}\u{1e}")).collect::<String>())
+        };
+        let mut sent = 0;
+        // Time goes on only when nobody has anything to do.
+        while let Ok(outcome) = timeout(Duration::from_secs(1), client.ws.send(frame(sent))).await {
+            outcome.unwrap();
+            sent += 1;
+            assert!(sent * ID < BOUND, "{} bytes were taken", sent * ID);
+        }
+        let mut answered = 0;
+        while answered < sent {
+            answered += usize::from(client.next().await.unwrap()["type"] == 3);
+        }
+    }
+    answering.abort();
 }

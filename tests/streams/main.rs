@@ -20,10 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{Stream, StreamExt, stream};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use signalr::{Caller, ConnectionId, EndpointBuilder, Format, HubResult, InvokeError, SignalR, UploadStream, hub};
 use support::{Client, serve, until, within};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::{Semaphore, mpsc};
 
 /// What the hub shows of itself.
@@ -195,6 +197,18 @@ impl Host {
 
     async fn connect(&self) -> Client {
         Client::connect(self.addr, "/ward", Format::Json).await
+    }
+
+    /// A client in memory, so that time may be paused.
+    async fn piped(&self) -> Client<DuplexStream> {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let service = self.signalr.service();
+        tokio::spawn(async move {
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
+        });
+        let mut client = Client::over(client, "/ward", Format::Json).await;
+        client.shake_hands().await;
+        client
     }
 
     /// A client and its id.

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use signalr::{Format, SignalR};
-use tokio::io::DuplexStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use crate::plain::Plain;
-use crate::support::{Client, until, within};
+use crate::support::{until, within};
 use crate::{Host, call, end, item, result, say, uploading};
 
 #[tokio::test(start_paused = true)]
@@ -22,8 +18,7 @@ async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
     /// Buffers on the way: of the pipe, of HTTP and the WebSocket, what is read ahead, and the items that may wait.
     const BOUND: usize = 512 * 1024;
     let host = Host::new(|ward| ward).await;
-    let mut client = Client::over(pipe(&host.signalr), "/ward", Format::Json).await;
-    client.shake_hands().await;
+    let mut client = host.piped().await;
     say(&mut client, &[uploading("1", "CollectLater", "u")]).await;
     let frame = Message::text(format!("{}\u{1e}", item("u", "x".repeat(ITEM))));
     let mut sent = 0;
@@ -43,16 +38,6 @@ async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
     }
     say(&mut client, &[end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("1", ITEM * ITEMS));
-}
-
-/// A connection in memory, so that time may be paused.
-fn pipe(signalr: &SignalR) -> DuplexStream {
-    let (client, server) = tokio::io::duplex(64 * 1024);
-    let service = signalr.service();
-    tokio::spawn(async move {
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
-    });
-    client
 }
 
 #[tokio::test]
