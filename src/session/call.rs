@@ -15,6 +15,8 @@ use crate::scratch::{self, with_scratch};
 pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
+    /// The method as the client spells it, where errors show that.
+    pub(super) spelled: Option<Box<str>>,
     pub(super) state: Arc<CallState>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
@@ -54,8 +56,12 @@ impl RunningCall {
             Some(Streamed::Ended(Err(error))) => {
                 call.fail(&error, "An error occurred on the server while streaming results.");
             }
-            Some(Streamed::Never(reply)) => {
-                call.answer(reply.map(|_| Reply(Answer::NoStream)));
+            Some(Streamed::Never(Ok(_))) => {
+                call.answer(Ok(Reply(Answer::NoStream)));
+            }
+            Some(Streamed::Never(Err(error))) => {
+                let method = self.spelled.as_deref().unwrap_or(&self.method);
+                Call { method, ..call }.answer(Err(error));
             }
         }
     }

@@ -230,7 +230,8 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             }
             (Kind::Call, false) if taken == 0 => self.call(cx, method, state, future),
             _ => {
-                let running = self.running_call(method, state, future);
+                let mut running = self.running_call(method, state, future);
+                running.spelled = (name != method.name).then(|| name.into());
                 self.open(cx, call, method.kind, running, uploads.0);
             }
         }
@@ -267,7 +268,8 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     ) {
         if let Some(twice) = twice(&call.stream_ids) {
             let error = HubError::new(format!("Client sent the stream '{twice}' twice."));
-            return self.refuse_with(call, &running.method, &error);
+            let name = running.spelled.as_deref().unwrap_or(&running.method);
+            return self.refuse_with(call, name, &error);
         }
         let open = self.open.get_or_insert_default();
         let opened = match kind {
@@ -373,6 +375,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         RunningCall {
             connection: Arc::clone(self.connection),
             method: method.name.clone(),
+            spelled: None,
             state,
             future,
             detailed_errors: self.core.options.enable_detailed_errors,

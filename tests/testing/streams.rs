@@ -41,6 +41,9 @@ impl Hub for Streams {
                 Some((HubResult::Ok(1), stopped))
             }))
         });
+        methods.stream("Refuse", |_, _, (): ()| async move {
+            Err::<stream::Empty<HubResult<u32>>, _>(HubError::new("Not today."))
+        });
         methods.method("Sum", |_, _, (from, items): (u32, UploadStream<u32>)| async move { sum(from, items).await });
         methods.method("Difference", |_, _, (a, b): (UploadStream<u32>, UploadStream<u32>)| async move {
             Ok(sum(0, a).await? - sum(0, b).await?)
@@ -183,5 +186,16 @@ async fn clients_answer_as_they_are_told() {
         };
         let (never, ()) = tokio::join!(never, cut);
         assert_eq!(never, Err(InvokeError::Disconnected(id)));
+    }
+}
+
+/// As in ASP.NET, whose reader of MessagePack does not look up what is called as a stream.
+#[tokio::test(start_paused = true)]
+async fn errors_of_streams_name_the_method_as_the_format_has_it() {
+    for (format, shown) in [(Format::Json, "Refuse"), (Format::MessagePack, "REFUSE")] {
+        let (_host, _, client) = connected(format).await;
+        let refused = client.stream::<u32>("REFUSE", ()).next().await.unwrap().unwrap_err();
+        let told = format!("An unexpected error occurred invoking '{shown}' on the server. HubException: Not today.");
+        assert_eq!(refused.to_string(), told);
     }
 }
