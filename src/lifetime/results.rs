@@ -58,7 +58,7 @@ impl Results {
         let number = self.latest.fetch_add(1, Ordering::Relaxed) + 1;
         let protocol = connection.protocol;
         let frame = Frame::try_written(protocol.format().is_binary(), |message| {
-            protocol.write_invocation(message, Some(&format!("s{number}")), target, arguments)
+            protocol.write_invocation(message, Some(&id_of(number)), target, arguments)
         })
         .map_err(NoAnswer::Encode)?;
         let (sender, answer) = oneshot::channel();
@@ -88,7 +88,7 @@ impl Results {
         result: Option<Raw<'_>>,
         error: Option<&str>,
     ) -> Result<(), ProtocolError> {
-        let Some(number) = id.strip_prefix('s').and_then(|number| number.parse().ok()) else { return Ok(()) };
+        let Some(number) = number_of(id) else { return Ok(()) };
         let mut waiting = self.waiting();
         match waiting.get(&number) {
             None => return Ok(()),
@@ -128,6 +128,16 @@ impl Drop for Forgotten<'_> {
     fn drop(&mut self) {
         self.results.waiting().remove(&self.number);
     }
+}
+
+/// The number in the id of a question, which is written in one way alone.
+fn number_of(id: &str) -> Option<u64> {
+    let number = id.strip_prefix('s')?.parse().ok()?;
+    (id_of(number) == id).then_some(number)
+}
+
+fn id_of(number: u64) -> String {
+    format!("s{number}")
 }
 
 fn not_asked(connection: ConnectionId, id: &str) -> ProtocolError {

@@ -21,6 +21,9 @@ async fn an_answer_counts_once() {
     let (mut client, id) = host.known().await;
     say(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
     let asked = question(&mut client, "how?").await;
+    // Of the same number, but not the id.
+    let odd = [asked.replace('s', "s0"), asked.replace('s', "s+")];
+    say(&mut client, &odd.map(|id| result(&id, "zero"))).await;
     say(&mut client, &[result(&asked, "one"), result(&asked, "two"), error(&asked, "three"), end(&asked)]).await;
     assert_eq!(asker.next().await.unwrap(), result("1", "one"));
     asker.echo("still here").await;
