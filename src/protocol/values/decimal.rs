@@ -190,7 +190,7 @@ impl<'a> Number<'a> {
             let up = next > 5 || (next == 5 && (behind || mantissa % 2 == 1 || kept == 29));
             mantissa += i128::from(up);
             if mantissa > MAX_MANTISSA {
-                (mantissa, scale) = (mantissa / 10 + 1, scale - 1);
+                (mantissa, scale) = (mantissa / 10 + 1, scale.saturating_sub(1));
             }
         }
         if mantissa == 0 || scale > MAX_SCALE.into() {
