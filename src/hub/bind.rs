@@ -11,6 +11,24 @@ use super::upload::{Upload, UploadStream};
 use crate::protocol::{RawArguments, ReadError};
 
 /// One parameter of a hub method: any owned type with `serde::Deserialize`, or an [`UploadStream`].
+///
+/// ```
+/// use signalr::{UploadStream, hub};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Dose {
+///     milligrams: u32,
+/// }
+///
+/// struct Pumps;
+///
+/// #[hub]
+/// impl Pumps {
+///     async fn give(&self, dose: Dose, reason: Option<String>, _pressures: UploadStream<f64>) {
+///         println!("{} mg: {reason:?}", dose.milligrams);
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a hub method parameter",
     label = "not a hub method parameter",
@@ -65,6 +83,14 @@ impl<T: DeserializeOwned + Send + 'static> Param for UploadStream<T> {
 }
 
 /// The parameters of a hub method: a tuple of up to twelve [`Param`]s.
+///
+/// ```
+/// # use signalr::{Hub, Methods};
+/// # fn list<H: Hub>(methods: &mut Methods<H>) {
+/// methods.method("Add", |_, _, (a, b): (i32, i32)| async move { Ok(a + b) });
+/// methods.method("Ping", |_, _, (): ()| async { Ok("pong") });
+/// # }
+/// ```
 pub trait Params: Sized + Send + 'static {
     /// How many arguments the client sends.
     #[doc(hidden)]

@@ -20,6 +20,14 @@ use crate::protocol::{Framer, HubMessage, KeptArguments, RawArguments};
 
 /// A call that a client makes, as [filters](crate::Filter) and [policies](Policy::require_call) see it (C#:
 /// `HubInvocationContext`).
+///
+/// ```
+/// use signalr::Call;
+///
+/// fn describe(call: &Call) -> String {
+///     format!("{} with {} arguments, by {:?}", call.method(), call.argument_count(), call.user().name())
+/// }
+/// ```
 pub struct Call {
     method: Cow<'static, str>,
     kind: Kind,

@@ -18,6 +18,21 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
 /// call.
+///
+/// ```
+/// use signalr::{Caller, HubResult, hub};
+///
+/// struct Lobby;
+///
+/// #[hub]
+/// impl Lobby {
+///     async fn enter(&self, caller: &Caller<Self>, room: String) -> HubResult {
+///         caller.join(&room).await?;
+///         caller.others_in_group(&room).send("Entered", (caller.user().name(),)).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
 pub struct Caller<H> {
     parties: Arc<Parties<H>>,
     stage: Stage,

@@ -14,6 +14,16 @@ use crate::origin::ConnectionId;
 ///
 /// Ids of connections and users and names of groups are compared as they are, upper and lower case apart. Sending to
 /// somebody who is not there does nothing.
+///
+/// ```
+/// # use signalr::{Caller, Hub, HubResult};
+/// # async fn rings<H: Hub>(caller: Caller<H>) -> HubResult {
+/// let clients = caller.clients();
+/// clients.group("ward:7").send("Rings", ("bed 3",)).await?;
+/// clients.users(["dr-1", "dr-2"]).send("Called", ()).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Clients<C> {
     shared: Arc<Shared>,
     /// The connection that is calling, if one is.

@@ -15,6 +15,23 @@ use crate::protocol::{Arguments, Naming, WriteError};
 ///
 /// A cheap clone, from [`SignalR::context`](crate::SignalR::context) or, before there is one, from
 /// [`Builder::context`](crate::Builder::context). There is one for a hub *type*, wherever it is mapped.
+///
+/// ```
+/// use signalr::{HubContext, SendError, SignalR, hub};
+///
+/// struct Ticker;
+///
+/// #[hub]
+/// impl Ticker {}
+///
+/// async fn tick(ticker: HubContext<Ticker>, price: f64) -> Result<(), SendError> {
+///     ticker.clients().all().send("Tick", (price,)).await
+/// }
+///
+/// let signalr = SignalR::builder().hub("/ticker", Ticker).build()?;
+/// let tick = tick(signalr.context(), 1.5);
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 pub struct HubContext<H> {
     shared: Arc<Shared>,
     _hub: PhantomData<fn() -> H>,
@@ -29,6 +46,16 @@ pub(crate) struct Shared {
 }
 
 /// A message could not be sent to anybody.
+///
+/// ```
+/// # use signalr::{Hub, HubContext, SendError};
+/// # async fn send<H: Hub>(hub: HubContext<H>) {
+/// match hub.clients().groups(["a", ""]).send("News", ()).await {
+///     Err(SendError::EmptyGroupName) => println!("a group without a name"),
+///     sent => println!("{sent:?}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

@@ -133,6 +133,14 @@ fn short_name<T>() -> &'static str {
 }
 
 /// Turns any error into one that the client may read.
+///
+/// ```
+/// # use signalr::{Expose, HubResult};
+/// fn bed(text: &str) -> HubResult<u32> {
+///     Ok(text.parse().expose()?)
+/// }
+/// assert!(bed("x").unwrap_err().is_exposed());
+/// ```
 pub trait Expose<T> {
     /// Makes the error's text visible to the client, as that of a `HubException`.
     ///
@@ -149,6 +157,21 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
 }
 
 /// Why a connection ended badly (C#: the exception of `OnDisconnectedAsync`).
+///
+/// ```
+/// use signalr::{Caller, DisconnectReason, hub};
+///
+/// struct Lobby;
+///
+/// #[hub]
+/// impl Lobby {
+///     async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
+///         if let Some(reason) = reason {
+///             println!("{} is gone: {}: {}", caller.connection_id(), reason.type_name(), reason.message());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisconnectReason(ProtocolError);
 

@@ -123,6 +123,22 @@ impl<F: Filter> Filter for Arc<F> {
 
 /// What a filter stands around: further filters, and in the end the hub. `T` is [`Reply`] for calls, and `()` for
 /// connections that come and go.
+///
+/// ```
+/// use signalr::{Call, Filter, HubError, HubResult, Next, Reply};
+///
+/// /// Lets amounts be positive alone.
+/// struct Positive;
+///
+/// impl Filter for Positive {
+///     async fn invoke(&self, _: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+///         match next.argument::<f64>(0) {
+///             Some(amount) if *amount <= 0.0 => Err(HubError::new("Nothing is no amount.")),
+///             _ => next.run().await,
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "nothing happens unless it is `run`"]
 pub struct Next<'a, T = Reply> {
     /// Those of a call.

@@ -22,6 +22,16 @@ pub(super) enum Asker {
 
 /// Why a client gave no answer. `Display` and [`type_name`](Self::type_name) are those of the exceptions that ASP.NET
 /// throws.
+///
+/// ```
+/// # use signalr::{Caller, Hub, HubResult, InvokeError};
+/// # async fn confirm<H: Hub>(caller: Caller<H>, nurse: &str) -> HubResult<bool> {
+/// match caller.clients().client(nurse).invoke::<bool>("Confirm", ()).await {
+///     Err(InvokeError::NoConnection(_) | InvokeError::Disconnected(_)) => Ok(false),
+///     answer => Ok(answer?),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {

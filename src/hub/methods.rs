@@ -21,6 +21,18 @@ use crate::future::BoxFuture;
 use crate::protocol::{RawArguments, ReadError};
 
 /// The methods of a hub, as [`Hub::methods`] lists them.
+///
+/// ```
+/// # use signalr::{AnyClient, Hub, Methods};
+/// # struct Desk;
+/// # impl Hub for Desk {
+/// #     type Client = AnyClient;
+/// #     type Items = ();
+/// fn methods(methods: &mut Methods<Self>) {
+///     methods.method("Add", |_, _, (a, b): (i32, i32)| async move { Ok(a + b) });
+/// }
+/// # }
+/// ```
 pub struct Methods<H> {
     all: Vec<Method<H>>,
     attributes: Attributes,
@@ -65,6 +77,22 @@ pub struct Bound {
 
 /// What a call came to: a value, already encoded, or a stream that is set up. [Filters](crate::Filter) hand it on, or make
 /// one of their own by [`Call::reply`](crate::Call::reply).
+///
+/// ```
+/// use signalr::{Call, Filter, HubResult, Next, Reply};
+///
+/// /// Answers in place of methods that fail.
+/// struct Zero;
+///
+/// impl Filter for Zero {
+///     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+///         match next.run().await {
+///             Err(_) => call.reply(&0),
+///             answered => answered,
+///         }
+///     }
+/// }
+/// ```
 pub struct Reply(pub(crate) Answer);
 
 /// The same for whoever answers.
@@ -236,6 +264,15 @@ impl<H: Hub> Methods<H> {
 }
 
 /// Settings of the method that was just added.
+///
+/// ```
+/// # use signalr::{Hub, Methods};
+/// use signalr::auth::Authorize;
+///
+/// # fn list<H: Hub>(methods: &mut Methods<H>) {
+/// methods.method("Reset", |_, _, (): ()| async { Ok(()) }).authorize(Authorize::policy("Admins")).attribute("rare");
+/// # }
+/// ```
 pub struct MethodOptions<'a, H> {
     method: &'a mut Method<H>,
 }

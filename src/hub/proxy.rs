@@ -13,22 +13,60 @@ use crate::lifetime::{Audience, Disconnect};
 use crate::protocol::Arguments;
 
 /// Any number of connections.
+///
+/// ```
+/// # use signalr::{AnyClient, Caller, Hub, Many};
+/// fn ward<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Many> {
+///     caller.clients().group("ward:7")
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Many;
 
 /// Exactly one connection.
+///
+/// ```
+/// # use signalr::{AnyClient, Caller, Hub, Single};
+/// fn asker<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
+///     caller.client()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Single;
 
 /// What the clients of a hub offer; made by [`#[hub_client]`](macro@crate::hub_client).
+///
+/// ```
+/// use signalr::{Caller, Hub, SendError, hub_client};
+///
+/// #[hub_client]
+/// trait Nurse {
+///     fn alarm(&self, text: &str);
+/// }
+///
+/// async fn alarm<H: Hub<Client = Nurse>>(caller: &Caller<H>) -> Result<(), SendError> {
+///     caller.others().alarm("bed 3").await
+/// }
+/// ```
 pub trait HubClient: 'static {
     /// The clients that were selected: [`Many`] or a [`Single`] one.
     type Proxy<T>: From<Proxy<T>> + Deref<Target = Proxy<T>> + Send + Sync;
 }
 
 /// Clients that were selected, to be called by the names of their methods (C#: `IClientProxy`).
+///
+/// ```
+/// # use signalr::{AnyClient, Caller, Hub, Proxy, SendError};
+/// async fn alarm(whom: &Proxy) -> Result<(), SendError> {
+///     whom.send("Alarm", ("bed 3",)).await
+/// }
+///
+/// async fn alarm_all<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> Result<(), SendError> {
+///     alarm(&caller.clients().all()).await
+/// }
+/// ```
 pub struct Proxy<T = Many> {
     shared: Arc<Shared>,
     audience: Audience,
@@ -118,6 +156,20 @@ impl Proxy<Single> {
 }
 
 /// Clients without a contract: methods by name only.
+///
+/// ```
+/// use signalr::{Caller, HubResult, hub};
+///
+/// struct Chat;
+///
+/// #[hub] // without `client = ..`
+/// impl Chat {
+///     async fn say(&self, caller: &Caller<Self>, text: String) -> HubResult {
+///         caller.clients().all().send("Said", (text,)).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct AnyClient<T = Many>(Proxy<T>);
 

@@ -14,6 +14,14 @@ const LENGTH: usize = 22;
 /// The public name of a connection, by which others send to it (C#: `Context.ConnectionId`).
 ///
 /// It is no secret: knowing it lets nobody act as the connection, unless its client negotiated version 0 or not at all.
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use signalr::{Caller, ConnectionId, Hub};
+/// fn remember<H: Hub>(caller: &Caller<H>, names: &mut HashMap<ConnectionId, String>) {
+///     names.insert(caller.connection_id(), caller.user().name().unwrap_or("nobody").to_owned());
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(Name);
 

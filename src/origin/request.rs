@@ -15,6 +15,15 @@ use super::query;
 ///
 /// Access tokens are not in it: neither the `Authorization` header nor `access_token` in the query is kept. With long
 /// polling it is the first poll, after a stateful reconnect the request of the newest WebSocket.
+///
+/// ```
+/// # use signalr::{Caller, Hub};
+/// fn language<H: Hub>(caller: &Caller<H>) -> String {
+///     let request = caller.request();
+///     let language = request.query("lang").or_else(|| request.header("accept-language"));
+///     language.map_or_else(|| "en".to_owned(), |language| language.into_owned())
+/// }
+/// ```
 pub struct RequestInfo {
     /// Method, path, query and headers, copied once to their exact size: the request itself would keep the read buffer
     /// of its HTTP connection alive. They are taken apart when somebody asks.

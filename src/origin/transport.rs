@@ -4,6 +4,13 @@ use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
 /// What carries a connection (C#: `HttpTransportType`, one of them).
+///
+/// ```
+/// # use signalr::{Caller, Hub, TransportType};
+/// fn is_slow<H: Hub>(caller: &Caller<H>) -> bool {
+///     caller.transport() == TransportType::LongPolling
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportType {

@@ -6,6 +6,18 @@ use serde::ser::{SerializeSeq, SerializeTuple, Serializer};
 /// The arguments of a call: a tuple of up to twelve values, or a list of values of one type.
 ///
 /// A trait of its own, since serde writes `()` as null where a call without arguments needs an empty list.
+///
+/// ```
+/// # use signalr::{Arguments, Hub, HubContext, SendError};
+/// async fn tell<H: Hub>(hub: &HubContext<H>, what: impl Arguments) -> Result<(), SendError> {
+///     hub.clients().all().send("Told", what).await
+/// }
+/// # async fn all<H: Hub>(hub: &HubContext<H>) -> Result<(), SendError> {
+/// tell(hub, ("bed 3", 72)).await?;
+/// tell(hub, ("one",)).await?;
+/// tell(hub, ()).await
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no list of arguments",
     label = "not a list of arguments",

@@ -17,6 +17,13 @@ use super::messagepack;
 use super::raw::{Position, Raw, Role};
 
 /// The format of a connection's messages, agreed on in the handshake.
+///
+/// ```
+/// use signalr::Format;
+///
+/// assert_eq!(Format::Json.name(), "json");
+/// assert!(!Format::Json.is_binary());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -60,6 +67,18 @@ impl Format {
 }
 
 /// How the names of struct fields and the variants of enums are spelled on the wire.
+///
+/// ```
+/// use signalr::{Naming, SignalR, hub};
+///
+/// struct Beds;
+///
+/// #[hub]
+/// impl Beds {}
+///
+/// let signalr = SignalR::builder().naming(Naming::DotNet).hub("/beds", Beds).build()?;
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Naming {

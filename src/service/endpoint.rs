@@ -19,6 +19,20 @@ use crate::raw::RawConnection;
 /// A path was just mapped: what follows is set for it alone.
 ///
 /// `T` is what it was mapped to: the type of a hub, or [`RawConnection`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use signalr::{SignalR, hub};
+///
+/// struct Chat;
+///
+/// #[hub]
+/// impl Chat {}
+///
+/// let server = SignalR::builder().hub("/chat", Chat).keep_alive_interval(Duration::from_secs(5)).build()?;
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 #[must_use = "call `build`"]
 pub struct EndpointBuilder<T> {
     rest: Builder,
@@ -43,6 +57,21 @@ pub(super) struct BuiltEndpoint {
 }
 
 /// What can be mapped as a hub: the hub itself, or one that is shared by several paths.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use signalr::{SignalR, hub};
+///
+/// struct Chat;
+///
+/// #[hub]
+/// impl Chat {}
+///
+/// let chat = Arc::new(Chat);
+/// let server = SignalR::builder().hub("/chat", Arc::clone(&chat)).hub("/old-chat", chat).build()?;
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 pub trait IntoHub {
     /// The type of the hub.
     type Hub: Hub;

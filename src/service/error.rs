@@ -5,6 +5,18 @@ use std::borrow::Cow;
 use crate::auth;
 
 /// A server was described in a way that cannot work.
+///
+/// ```
+/// use signalr::{BuildError, SignalR, hub};
+///
+/// struct Chat;
+///
+/// #[hub]
+/// impl Chat {}
+///
+/// let twice = SignalR::builder().hub("/chat", Chat).hub("/Chat", Chat).build();
+/// assert!(matches!(twice, Err(BuildError::DuplicatePath(_))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {

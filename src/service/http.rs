@@ -33,6 +33,16 @@ pub struct Service {
 
 /// The address of the peer, in the extensions of a request: [`SignalR::serve`](crate::SignalR::serve) puts it there, a
 /// host of your own may.
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use signalr::PeerAddr;
+///
+/// fn accepted<B>(request: &mut http::Request<B>, peer: SocketAddr) {
+///     request.extensions_mut().insert(PeerAddr(peer));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "hosts build it")]
 pub struct PeerAddr(pub SocketAddr);

@@ -2,6 +2,15 @@
 
 /// What a server holds at one moment, from [`SignalR::stats`](crate::SignalR::stats): to watch it, and to see that nothing
 /// is left behind.
+///
+/// ```
+/// use signalr::SignalR;
+///
+/// fn is_idle(signalr: &SignalR) -> bool {
+///     let stats = signalr.stats();
+///     stats.connections == 0 && stats.queued_bytes == 0
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

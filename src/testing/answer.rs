@@ -13,6 +13,14 @@ use super::patience::Patience;
 use crate::protocol::{Framer, HubMessage, HubProtocol, ProtocolError, Raw, ReadError};
 
 /// A call came to no result.
+///
+/// ```
+/// use signalr::testing::{InvokeFailure, TestClient};
+///
+/// async fn is_refused(client: &TestClient) -> bool {
+///     matches!(client.invoke::<()>("Reset", ()).await, Err(InvokeFailure::Server(text)) if text.contains("unauthorized"))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeFailure {
@@ -32,6 +40,15 @@ pub enum InvokeFailure {
 /// # Panics
 ///
 /// When it does not come in time.
+///
+/// ```
+/// # async fn calls(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// let first = client.invoke::<i32>("Add", (1, 2));
+/// let second = client.invoke::<i32>("Add", (3, 4));
+/// assert_eq!((first.await?, second.await?), (3, 7));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "whether the call succeeded is in the answer"]
 pub struct Answer<R> {
     line: Line,

@@ -26,6 +26,15 @@ use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteErro
 /// pings by itself, so that it can be silent: see [`ping`](Self::ping).
 ///
 /// Dropped, it vanishes without a word, as by [`cut`](Self::cut).
+///
+/// ```
+/// # async fn says_hello(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// client.invoke::<()>("SayHello", ("Ada",)).await?;
+/// assert_eq!(client.receive::<(String,)>("Hello").await, ("Ada".to_owned(),));
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TestClient {
     line: Line,
     connection_id: ConnectionId,

@@ -233,6 +233,20 @@ impl<H> fmt::Debug for TestHost<H> {
 }
 
 /// Describes a server of one hub; from [`TestHost::new`].
+///
+/// ```
+/// # use signalr::{AnyClient, Hub, Methods};
+/// # struct Chat;
+/// # impl Hub for Chat {
+/// #     type Client = AnyClient;
+/// #     type Items = ();
+/// #     fn methods(_: &mut Methods<Self>) {}
+/// # }
+/// use signalr::auth::Policy;
+/// use signalr::testing::TestHost;
+///
+/// let host = TestHost::new(Chat).policy("Staff", Policy::require_role("Nurse")).build();
+/// ```
 #[must_use = "call `build`"]
 pub struct TestHostBuilder<H> {
     builder: Builder,
@@ -269,6 +283,18 @@ impl<H> fmt::Debug for TestHostBuilder<H> {
 }
 
 /// The server did not let a client in.
+///
+/// ```
+/// # use signalr::Hub;
+/// use signalr::Format;
+/// use signalr::auth::User;
+/// use signalr::testing::{ConnectFailure, TestHost};
+///
+/// async fn strangers_stay_outside(host: TestHost<impl Hub>) {
+///     let refused = host.try_connect(Format::Json, User::anonymous()).await.unwrap_err();
+///     assert!(matches!(refused, ConnectFailure::Refused { status, .. } if status == 401));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectFailure {

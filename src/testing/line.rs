@@ -21,6 +21,15 @@ use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{Framer, HubMessage, HubProtocol, Invocation, ProtocolError};
 
 /// How a connection ended, as its client saw it.
+///
+/// ```
+/// # async fn leaves(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// client.send("Leave", ()).await;
+/// let closed = client.closed().await;
+/// assert_eq!((closed.error, closed.allow_reconnect), (None, false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {

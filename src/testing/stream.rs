@@ -24,6 +24,15 @@ use crate::protocol::{HubMessage, HubProtocol};
 /// # Panics
 ///
 /// When the next item, or the end, does not come in time.
+///
+/// ```
+/// # async fn counts(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut numbers = client.stream::<u32>("Count", (2,));
+/// assert_eq!(numbers.next().await.transpose()?, Some(0));
+/// drop(numbers); // cancels
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a stream that is dropped is cancelled"]
 pub struct Items<T> {
     line: Line,
@@ -122,6 +131,16 @@ fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Next<T> {
 /// A stream that goes with a call: what [`TestClient::upload`](super::TestClient::upload) gives.
 ///
 /// Dropped, it ends well.
+///
+/// ```
+/// # async fn sums(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// let ([numbers], sum) = client.upload::<u32, 1>("Sum", ());
+/// numbers.send(&1);
+/// numbers.finish();
+/// assert_eq!(sum.await?, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Upload {
     line: Line,
     id: String,

@@ -42,6 +42,13 @@ pub struct DateTime {
 }
 
 /// What the clock of a [`DateTime`] was set to: C#'s `DateTimeKind`.
+///
+/// ```
+/// use signalr::{DateTime, DateTimeKind, ValueError};
+///
+/// assert_eq!("2024-02-29T12:00:00".parse::<DateTime>()?.kind(), DateTimeKind::Unspecified);
+/// # Ok::<_, ValueError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DateTimeKind {

@@ -1,6 +1,12 @@
 //! What goes wrong with values.
 
 /// A value cannot be made of something else.
+///
+/// ```
+/// use signalr::{DateTime, ValueError};
+///
+/// assert!(matches!("tomorrow".parse::<DateTime>(), Err(ValueError::Text(_))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
