@@ -130,7 +130,6 @@ impl Hub for Hasty {
 
     fn methods(_: &mut Methods<Self>) {}
 
-    #[expect(clippy::manual_async_fn, reason = "what an async fn would do later is done at once")]
     fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         assert_ne!(caller.transport(), TransportType::WebSockets);
         async { Ok(()) }
