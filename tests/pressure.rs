@@ -223,7 +223,6 @@ async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
     until(|| signalr.stats().queued_bytes >= BUFFER).await;
     assert_eq!(ward.streams(), LIMIT);
     let held = live_bytes() - before;
-    println!("{} bytes a stream while refusals wait", held / LIMIT);
     assert!(held <= LIMIT * EACH + BUFFER + STREAMS * 128 + BESIDE, "{held} bytes");
 
     let refusal = b"HubException: The connection has 1000 streams open already.";
@@ -238,7 +237,6 @@ async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
     let outgoing = within(sender).await.unwrap();
     assert_eq!(ward.streams(), LIMIT);
     let held = live_bytes() - before;
-    println!("{} bytes a stream", held / LIMIT);
     assert!(held <= LIMIT * EACH + BUFFER + BESIDE, "{held} bytes");
 
     drop((incoming, outgoing, seen));
