@@ -386,6 +386,14 @@ impl Authentication {
 }
 
 /// What is wrong with the options of [`JwtBearer`].
+///
+/// ```
+/// use signalr::auth::{AuthConfigError, JwtBearer};
+///
+/// let key = "a secret of at least thirty-two bytes";
+/// assert_eq!(JwtBearer::hmac(key).allow_any_audience().validate(), Err(AuthConfigError::NoIssuer));
+/// assert_eq!(JwtBearer::hmac(key).issuer("clinic").audience("wards").validate(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthConfigError {

@@ -6,6 +6,17 @@ use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 /// A key that verifies tokens. Its kind decides which algorithms it takes, whatever a token says.
+///
+/// While keys change, a server takes both:
+///
+/// ```
+/// use signalr::auth::{JwtBearer, SigningKey};
+///
+/// let old = SigningKey::hmac("the secret of last month, of 32 bytes").with_kid("may");
+/// let new = SigningKey::hmac("the secret of this month, of 32 bytes").with_kid("june");
+/// let bearer = JwtBearer::with_key(new).key(old).issuer("clinic").audience("wards");
+/// # assert!(bearer.validate().is_ok());
+/// ```
 #[derive(Clone)]
 pub struct SigningKey {
     kid: Option<String>,
@@ -101,6 +112,12 @@ impl fmt::Debug for SigningKey {
 }
 
 /// Why a key cannot be used.
+///
+/// ```
+/// use signalr::auth::{JwtBearer, KeyError};
+///
+/// assert!(matches!(JwtBearer::rsa_pem("no key"), Err(KeyError::Unreadable { .. })));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {

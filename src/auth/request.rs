@@ -25,6 +25,13 @@ pub(crate) struct AuthRequest<'a> {
 ///
 /// Browsers cannot set headers on WebSockets and server-sent events, so SignalR's clients put the token there. In C#
 /// every application writes the rule itself, in `OnMessageReceived`.
+///
+/// ```
+/// use signalr::auth::{JwtBearer, QueryToken};
+///
+/// let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes").query_token(QueryToken::under("/hubs"));
+/// # let _ = bearer;
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryToken {

@@ -115,6 +115,14 @@ impl User {
 }
 
 /// What happens to a request that names the connection of another user, who is told by token issuer and id.
+///
+/// ```
+/// use signalr::SignalR;
+/// use signalr::auth::IdentityBinding;
+///
+/// let builder = SignalR::builder().identity_binding(IdentityBinding::WarnOnly);
+/// # let _ = builder;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityBinding {
@@ -140,6 +148,13 @@ impl fmt::Debug for User {
 }
 
 /// Builds a [`User`]; see [`User::builder`].
+///
+/// ```
+/// use signalr::auth::User;
+///
+/// let nurse = User::builder().id("n1").name("Ann").role("Nurse").claim("department", "icu").build();
+/// assert!(nurse.is_in_role("Nurse") && nurse.claim("department") == Some("icu"));
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct UserBuilder {
@@ -229,6 +244,13 @@ impl fmt::Debug for UserBuilder {
 }
 
 /// One thing that is said of a [`User`].
+///
+/// ```
+/// use signalr::auth::Claim;
+///
+/// let claim = Claim::new("department", "icu");
+/// assert_eq!((claim.claim_type(), claim.value()), ("department", "icu"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     claim_type: Arc<str>,
@@ -260,6 +282,14 @@ impl fmt::Debug for Claim {
 }
 
 /// All claims of a [`User`], in order; see [`User::all_claims`].
+///
+/// ```
+/// use signalr::auth::User;
+///
+/// let user = User::builder().role("Nurse").role("Trainer").build();
+/// let values: Vec<_> = user.all_claims().map(|claim| claim.value()).collect();
+/// assert_eq!(values, ["Nurse", "Trainer"]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Claims<'a>(std::slice::Iter<'a, Claim>);
 

@@ -16,6 +16,16 @@ use crate::outbound::{GivenUp, HandedOver};
 /// The body of a response of [`Service`](crate::Service).
 ///
 /// It fails when a connection is given up while a client reads too slowly; the HTTP server closes the socket then.
+///
+/// ```
+/// use http_body_util::BodyExt;
+///
+/// /// All of an answer that has an end, such as that of a negotiation.
+/// async fn text(response: http::Response<signalr::Body>) -> String {
+///     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+///     String::from_utf8_lossy(&bytes).into_owned()
+/// }
+/// ```
 #[derive(Debug, Default)]
 pub struct Body(Content);
 

@@ -13,6 +13,22 @@ use crate::origin::RequestInfo;
 /// [`EndpointBuilder::redirect_negotiate`](crate::EndpointBuilder::redirect_negotiate).
 ///
 /// (C#: `NegotiationResponse` with its `Url` and `AccessToken`)
+///
+/// ```
+/// use signalr::{Redirect, SignalR};
+/// # struct Chat;
+/// # impl signalr::Hub for Chat {
+/// #     type Client = signalr::AnyClient;
+/// #     type Items = ();
+/// #     fn methods(_: &mut signalr::Methods<Self>) {}
+/// # }
+///
+/// let server = SignalR::builder()
+///     .hub("/chat", Chat)
+///     .redirect_negotiate(|_request, _user| Some(Redirect::to("https://other.example/chat").access_token("for there")))
+///     .build()?;
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redirect {
     url: String,

@@ -16,6 +16,22 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 
 /// The connection that is calling a hub of any type, as [filters](crate::Filter) see it (C#: `Context` of a
 /// `HubInvocationContext` or a `HubLifetimeContext`). [`typed`](Self::typed) is the [`Caller`] of one hub.
+///
+/// ```
+/// use signalr::{AnyCaller, Filter, HubError, HubResult, Next};
+///
+/// /// Lets nobody in who comes without a header.
+/// struct Clients;
+///
+/// impl Filter for Clients {
+///     async fn on_connected(&self, caller: &AnyCaller, next: Next<'_, ()>) -> HubResult {
+///         match caller.request().header("x-client") {
+///             Some(_) => next.run().await,
+///             None => Err(HubError::new("Who are you?")),
+///         }
+///     }
+/// }
+/// ```
 pub struct AnyCaller(Box<dyn Erased>);
 
 /// A caller whose hub is forgotten.

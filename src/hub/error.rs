@@ -9,6 +9,15 @@ use super::invoke::InvokeError;
 use crate::protocol::ProtocolError;
 
 /// What a hub method returns.
+///
+/// ```
+/// use signalr::{HubError, HubResult};
+///
+/// fn half(number: u32) -> HubResult<u32> {
+///     if number % 2 == 0 { Ok(number / 2) } else { Err(HubError::new("That is odd.")) }
+/// }
+/// # assert_eq!(half(4).unwrap(), 2);
+/// ```
 pub type HubResult<T = ()> = Result<T, HubError>;
 
 /// Why a hub method failed.

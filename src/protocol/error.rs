@@ -8,6 +8,14 @@ use std::fmt;
 ///
 /// Clients see the name of the .NET exception and its text where detailed errors are on, so both are those that
 /// ASP.NET Core has for the same fault.
+///
+/// ```
+/// use signalr::protocol::{Format, HubProtocol, Naming};
+///
+/// let broken = HubProtocol::new(Format::Json, Naming::Serde).parse(b"[]", |_| true).unwrap_err();
+/// assert_eq!(broken.type_name(), "InvalidDataException");
+/// assert_eq!(broken.message(), "Unexpected JSON Token Type 'Array'. Expected a JSON Object.");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     type_name: &'static str,
@@ -50,6 +58,13 @@ impl fmt::Display for ProtocolError {
 impl Error for ProtocolError {}
 
 /// A value of a message could not be read.
+///
+/// ```
+/// use signalr::protocol::{Format, HubProtocol, Naming, ReadError};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// assert!(matches!(protocol.read_value::<u8>(b"300"), Err(ReadError::Mismatch(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {

@@ -93,6 +93,16 @@ pub enum Naming {
 }
 
 /// A format together with the spelling of names: all that reading and writing messages depends on.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let mut out = Vec::new();
+/// protocol.write_invocation(&mut out, Some("1"), "Add", &(1, 2)).unwrap();
+/// assert_eq!(out, b"{\"type\":1,\"invocationId\":\"1\",\"target\":\"Add\",\"arguments\":[1,2]}\x1e");
+/// assert_eq!(protocol.parse(br#"{"type":6}"#, |_| true), Ok(Some(HubMessage::Ping)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HubProtocol {
     format: Format,

@@ -7,6 +7,17 @@ use super::format::Format;
 ///
 /// A message that lies whole in the input is handed out where it lies. Only the rest of an unfinished one is kept, and
 /// never more of it than the limit allows.
+///
+/// ```
+/// use signalr::protocol::{Format, Framer};
+///
+/// let mut framer = Framer::new(Format::Json, Some(1024));
+/// let mut input = &b"{\"type\":6}\x1e{\"ty"[..];
+/// assert_eq!(framer.next(&mut input).unwrap(), Some(&b"{\"type\":6}"[..]));
+/// assert_eq!(framer.next(&mut input).unwrap(), None);
+/// let mut rest = &b"pe\":6}\x1e"[..];
+/// assert_eq!(framer.next(&mut rest).unwrap(), Some(&b"{\"type\":6}"[..]));
+/// ```
 #[derive(Debug)]
 pub struct Framer {
     format: Format,

@@ -10,6 +10,13 @@ use super::raw::Position;
 use super::scan::{Broken, JsonScanner, Next};
 
 /// What a client asks for in its first message.
+///
+/// ```
+/// use signalr::protocol::handshake;
+///
+/// let request = handshake::parse_request(br#"{"protocol":"json","version":1}"#).unwrap();
+/// assert_eq!((&*request.protocol, request.version), ("json", 1));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeRequest<'a> {
@@ -20,6 +27,14 @@ pub struct HandshakeRequest<'a> {
 }
 
 /// Where to find the first message in what has arrived so far.
+///
+/// ```
+/// use signalr::protocol::handshake::{self, Progress};
+///
+/// let arrived = b"{\"protocol\":\"json\",\"version\":1}\x1e{\"type\":6}\x1e";
+/// assert!(matches!(handshake::find(arrived, None), Progress::Whole { rest, .. } if rest == b"{\"type\":6}\x1e"));
+/// assert!(matches!(handshake::find(&arrived[..9], None), Progress::Partial));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress<'a> {

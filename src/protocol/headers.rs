@@ -8,6 +8,15 @@ use super::json;
 use super::messagepack;
 
 /// The headers of a call, such as `traceparent`: pairs of texts, still in their wire form.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
+/// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
+/// assert_eq!(call.headers.get("traceparent").as_deref(), Some("00-1"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headers<'a> {
     format: Format,
@@ -50,6 +59,15 @@ impl<'a> IntoIterator for Headers<'a> {
 }
 
 /// The headers of a call, one after the other.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
+/// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
+/// assert_eq!(call.headers.iter().count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct HeaderIter<'a>(Inner<'a>);
 

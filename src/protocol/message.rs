@@ -8,6 +8,13 @@ use super::raw::{Raw, RawArguments};
 /// One message of the hub protocol (`HubProtocol.md § Overview`).
 ///
 /// Texts are borrowed from the frame unless they were written with escapes, and values stay in their wire form.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let close = HubProtocol::new(Format::Json, Naming::Serde).parse(br#"{"type":7,"error":"bye"}"#, |_| true);
+/// assert!(matches!(close, Ok(Some(HubMessage::Close { error: Some(error), .. })) if error == "bye"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HubMessage<'a> {
@@ -59,6 +66,15 @@ pub enum HubMessage<'a> {
 }
 
 /// A call of a method.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
+/// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
+/// assert_eq!((&*call.target, call.id, call.streaming), ("Add", None, false));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Invocation<'a> {

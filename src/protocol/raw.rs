@@ -16,6 +16,15 @@ use super::type_name::full_type_name;
 use super::type_name::short_type_name;
 
 /// A value in its wire form: a slice of the frame that it came in.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let frame = br#"{"type":2,"invocationId":"1","item":7}"#;
+/// let Some(HubMessage::StreamItem { item, .. }) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
+/// assert_eq!(item.read::<u8>().unwrap(), 7);
+/// ```
 #[derive(Clone, Copy, PartialEq)]
 pub struct Raw<'a> {
     protocol: HubProtocol,
@@ -111,6 +120,15 @@ impl fmt::Display for Position {
 }
 
 /// The arguments of a call in their wire form.
+///
+/// ```
+/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
+/// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
+/// assert_eq!((call.arguments.len(), call.arguments.as_bytes()), (2, &b"[1,2]"[..]));
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct RawArguments<'a> {
     pub(super) protocol: HubProtocol,

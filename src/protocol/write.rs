@@ -136,6 +136,15 @@ impl HubProtocol {
 }
 
 /// Writers of messages with headers. A server writes none; clients put their trace context there.
+///
+/// ```
+/// use signalr::protocol::{Format, HubProtocol, Naming};
+///
+/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let mut out = Vec::new();
+/// protocol.with_headers(&[("traceparent", "00-1")]).write_invocation(&mut out, None, "Go", &(), None).unwrap();
+/// assert_eq!(out, b"{\"type\":1,\"headers\":{\"traceparent\":\"00-1\"},\"target\":\"Go\",\"arguments\":[]}\x1e");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WithHeaders<'h> {
     protocol: HubProtocol,

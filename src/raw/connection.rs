@@ -38,6 +38,20 @@ pub struct RawConnection {
 }
 
 /// The writing half of a [`RawConnection`]: a cheap clone, for other tasks.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use signalr::RawConnection;
+///
+/// /// Says something every second, while the client is there.
+/// async fn clock(connection: RawConnection) {
+///     let writer = connection.writer();
+///     while writer.write("tick").await.is_ok() {
+///         tokio::time::sleep(Duration::from_secs(1)).await;
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct RawWriter {
     held: Arc<Held>,

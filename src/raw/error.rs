@@ -1,6 +1,17 @@
 //! Why bytes could not be written.
 
 /// A [`RawConnection`](crate::RawConnection) did not take what was to be written.
+///
+/// ```
+/// use signalr::{RawConnection, RawWriteError};
+///
+/// async fn send(connection: &RawConnection, bytes: &[u8]) -> Result<(), RawWriteError> {
+///     match connection.write(bytes).await {
+///         Err(RawWriteError::NotText) => connection.write("These are no letters.").await,
+///         outcome => outcome,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawWriteError {

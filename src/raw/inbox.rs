@@ -7,6 +7,16 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 /// Why no more is read from a [`RawConnection`](crate::RawConnection).
+///
+/// ```
+/// use signalr::{RawConnection, RawEnd};
+///
+/// /// Reads to the end, and says whether the client meant it.
+/// async fn drain(mut connection: RawConnection) -> bool {
+///     while connection.read().await.is_some() {}
+///     connection.end() == Some(RawEnd::Closed)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RawEnd {

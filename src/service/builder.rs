@@ -24,6 +24,25 @@ use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
 
 /// Describes a server, from [`SignalR::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use signalr::SignalR;
+/// # struct Chat;
+/// # impl signalr::Hub for Chat {
+/// #     type Client = signalr::AnyClient;
+/// #     type Items = ();
+/// #     fn methods(_: &mut signalr::Methods<Self>) {}
+/// # }
+///
+/// let server = SignalR::builder()
+///     .keep_alive_interval(Duration::from_secs(10)) // for all hubs
+///     .hub("/chat", Chat)
+///     .enable_detailed_errors(true) // for this one
+///     .build()?;
+/// # Ok::<_, signalr::BuildError>(())
+/// ```
 #[must_use = "call `build`"]
 pub struct Builder {
     pub(super) settings: Settings,

@@ -25,6 +25,16 @@ use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, is_strea
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
 ///
 /// It is a service of `hyper` and of `tower`, for requests with any body. Cloning it is cheap.
+///
+/// ```
+/// use signalr::SignalR;
+///
+/// # fn main() -> Result<(), signalr::BuildError> {
+/// let signalr = SignalR::builder().build()?;
+/// let app: axum::Router = axum::Router::new().fallback_service(signalr.service());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Service {
     /// All of it: a service that outlives its `SignalR` goes on.
@@ -53,6 +63,19 @@ pub struct PeerAddr(pub SocketAddr);
 pub(crate) struct KnownUser(pub(crate) auth::User);
 
 /// The response that [`Service`] is working on.
+///
+/// ```
+/// use hyper::service::Service as _;
+/// use signalr::{ResponseFuture, SignalR};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), signalr::BuildError> {
+/// let service = SignalR::builder().build()?.service();
+/// let response: ResponseFuture = service.call(http::Request::new(String::new()));
+/// assert_eq!(response.await.unwrap().status(), 404);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
     /// `None` once it was answered.
