@@ -68,6 +68,17 @@ impl From<String> for Authorize {
 }
 
 /// Why the policies of a server cannot be used.
+///
+/// ```
+/// use signalr::auth::{Policy, PolicyError};
+/// use signalr::{BuildError, SignalR};
+///
+/// let twice = SignalR::builder()
+///     .policy("Staff", Policy::require_role("Doctor"))
+///     .policy("staff", Policy::require_role("Nurse"))
+///     .build();
+/// assert!(matches!(twice, Err(BuildError::Policies(PolicyError::Duplicate { .. }))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {

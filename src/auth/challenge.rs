@@ -12,6 +12,12 @@ use super::date::DateText;
 ///
 /// It matters only when something asks for authorization: elsewhere a request with a bad token is anonymous.
 /// It never holds the token.
+///
+/// ```
+/// fn why(failure: &signalr::auth::AuthFailure) -> String {
+///     failure.description().unwrap_or_default().into_owned()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthFailure(pub(super) Reason);
 

@@ -356,6 +356,18 @@ impl fmt::Debug for JwtBearer {
 }
 
 /// What the token of a request says.
+///
+/// ```
+/// use signalr::auth::Authentication;
+///
+/// fn told(authentication: &Authentication) -> &'static str {
+///     match authentication {
+///         Authentication::Authenticated(_) => "somebody",
+///         Authentication::Failed(_) => "refused",
+///         _ => "nobody",
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Authentication {

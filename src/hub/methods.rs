@@ -60,7 +60,8 @@ pub(crate) struct Method<H> {
 /// Binds the arguments of a call at once.
 type Bind<H> = dyn Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync;
 
-/// One call on its way to its method.
+/// One call on its way to its method, for the code that `#[hub]` writes.
+#[doc(hidden)]
 pub struct Invocation<H> {
     pub(super) caller: Caller<H>,
     /// What others see of it, if there are any.
