@@ -124,10 +124,7 @@ impl Call {
     ///
     /// When the value cannot be encoded.
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> HubResult<Reply> {
-        match self.caller.call().and_then(|call| call.id.as_deref()) {
-            Some(id) => encode(self.caller.connection().protocol, id, value),
-            None => Ok(Reply(Answer::Nothing)),
-        }
+        encode(self.caller.connection().protocol, self.caller.call(), value)
     }
 
     /// The same for a method that answers with a stream.

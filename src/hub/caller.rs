@@ -1,10 +1,7 @@
 //! The connection that is calling.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use super::Hub;
 use super::clients::Clients;
@@ -222,14 +219,10 @@ impl<H> Caller<H> {
 
 /// Ready when the call is cancelled, or its connection has ended.
 pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallState>) {
-    let mut aborted = pin!(connection.aborted());
-    let Some(call) = call else { return aborted.await };
-    let mut cancelled = pin!(call.token().cancelled());
-    poll_fn(|cx| match cancelled.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => aborted.as_mut().poll(cx),
-    })
-    .await;
+    match call {
+        Some(call) => drop(call.token().run_until_cancelled(connection.aborted()).await),
+        None => connection.aborted().await,
+    }
 }
 
 impl<H> Clone for Caller<H> {

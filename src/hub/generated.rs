@@ -11,6 +11,7 @@ use super::caller::Caller;
 use super::error::HubResult;
 pub use super::methods::Bound;
 use super::methods::{Answer, Invocation, Reply};
+use super::state::CallState;
 pub use super::stream::Items;
 use super::stream::streaming;
 pub use crate::future::BoxFuture;
@@ -63,7 +64,7 @@ where
 
 /// A call whose answer is a stream, which `run` sets up and sends.
 pub fn stream<H, P, F>(
-    mut invocation: Invocation<H>,
+    invocation: Invocation<H>,
     opened: Opened<P>,
     run: impl FnOnce(Invocation<H>, P, Items) -> F + Send + 'static,
 ) -> Bound
@@ -72,14 +73,9 @@ where
     P: Params,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    let Opened { params, uploads } = opened;
-    let future = match invocation.watched.take() {
-        None => streaming(invocation, |invocation, items| run(invocation, params, items)),
-        Some(watched) => {
-            watched.run(params, |params| streaming(invocation, |invocation, items| run(invocation, params, items)))
-        }
-    };
-    Bound { future, uploads }
+    call(invocation, opened, |invocation, params| {
+        streaming(invocation, |invocation, items| run(invocation, params, items))
+    })
 }
 
 /// The answer of a method that has no stream to give.
@@ -94,15 +90,18 @@ pub fn parts<H>(invocation: &Invocation<H>) -> (&Arc<H>, &Caller<H>) {
 
 /// Encodes what a method returned, if the client waits for it.
 pub fn reply<H, T: Serialize + ?Sized>(invocation: &Invocation<H>, value: &T) -> HubResult<Reply> {
-    match invocation.caller.call().and_then(|call| call.id.as_deref()) {
-        Some(id) => encode(invocation.caller.connection().protocol, id, value),
-        None => Ok(Reply(Answer::Nothing)),
-    }
+    let caller = &invocation.caller;
+    encode(caller.connection().protocol, caller.call(), value)
 }
 
 /// Never inlined, so that there is one copy for a type of value and not one for a method.
 #[inline(never)]
-pub(super) fn encode<T: Serialize + ?Sized>(protocol: HubProtocol, id: &str, value: &T) -> HubResult<Reply> {
+pub(super) fn encode<T: Serialize + ?Sized>(
+    protocol: HubProtocol,
+    call: Option<&Arc<CallState>>,
+    value: &T,
+) -> HubResult<Reply> {
+    let Some(id) = call.and_then(|call| call.id.as_deref()) else { return Ok(Reply(Answer::Nothing)) };
     let mut message = scratch::take();
     protocol.write_result(&mut message, id, value)?;
     Ok(Reply(Answer::Value(message)))

@@ -29,7 +29,7 @@ pub struct Items {
 pub(super) fn streaming<H, F>(
     invocation: Invocation<H>,
     run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
-) -> BoxFuture<'static, HubResult<Reply>>
+) -> impl Future<Output = HubResult<Reply>> + Send + 'static
 where
     H: Send + Sync + 'static,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
@@ -40,7 +40,7 @@ where
         call: Arc::clone(call),
         begun: Arc::clone(&begun),
     });
-    Box::pin(async move {
+    async move {
         let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
         let mut rest: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
         let ended = poll_fn(|cx| match rest.as_mut().poll(cx) {
@@ -51,7 +51,7 @@ where
             Some(reply) => reply,
             None => Ok(Reply(Answer::Stream(rest))),
         }
-    })
+    }
 }
 
 impl Items {

@@ -29,7 +29,8 @@ impl RunningCall {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         poll_caught(self.future.as_mut(), cx).map(|outcome| {
             self.open = None;
-            self.call().answer(outcome)
+            let Self { connection, method, state, detailed_errors, .. } = self;
+            Call { connection, method, id: state.id.as_deref(), detailed_errors: *detailed_errors }.answer(outcome)
         })
     }
 
@@ -40,17 +41,12 @@ impl RunningCall {
 
     /// Runs it to the end of the stream that it answers with, unless that is cancelled: then whatever it is doing is
     /// dropped (`aspnet: DefaultHubDispatcher.StreamAsync`).
-    pub(super) async fn stream(mut self) {
-        let token = self.state.token().clone();
-        let streamed = token.run_until_cancelled(streamed(self.future)).await;
+    pub(super) async fn stream(self) {
+        let Self { connection, method, spelled, state, future, detailed_errors, open } = self;
+        let streamed = state.token().run_until_cancelled(streamed(future)).await;
         // The id may be used again by whoever reads the end.
-        self.open = None;
-        let call = Call {
-            connection: &self.connection,
-            method: &self.method,
-            id: self.state.id.as_deref(),
-            detailed_errors: self.detailed_errors,
-        };
+        drop(open);
+        let call = Call { connection: &connection, method: &method, id: state.id.as_deref(), detailed_errors };
         match streamed {
             None | Some(Streamed::Ended(Ok(_))) => call.end_stream(),
             Some(Streamed::Ended(Err(error))) => {
@@ -60,18 +56,9 @@ impl RunningCall {
                 call.answer(Ok(Reply(Answer::NoStream)));
             }
             Some(Streamed::Never(Err(error))) => {
-                let method = self.spelled.as_deref().unwrap_or(&self.method);
+                let method = spelled.as_deref().unwrap_or(&method);
                 Call { method, ..call }.answer(Err(error));
             }
-        }
-    }
-
-    fn call(&self) -> Call<'_> {
-        Call {
-            connection: &self.connection,
-            method: &self.method,
-            id: self.state.id.as_deref(),
-            detailed_errors: self.detailed_errors,
         }
     }
 }
