@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("options", &["protocol"]),
     ("outbound", &["scratch"]),
     ("origin", &[]),
-    ("auth", &[]),
+    ("auth", &["future", "origin"]),
     ("protocol", &[]),
     ("scratch", &[]),
     ("tasks", &[]),

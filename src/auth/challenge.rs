@@ -1,4 +1,4 @@
-//! Why a token was refused, and how a client is told.
+//! Why a user was not found out, and how a client is told.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -8,15 +8,17 @@ use http::HeaderValue;
 
 use super::date::DateText;
 
-/// Why the token of a request was refused.
+/// Why the token of a request was refused, or what else a scheme found there.
 ///
 /// It matters only when something asks for authorization: elsewhere a request with a bad token is anonymous.
 /// It never holds the token.
 ///
 /// ```
-/// fn why(failure: &signalr::auth::AuthFailure) -> String {
-///     failure.description().unwrap_or_default().into_owned()
-/// }
+/// use signalr::auth::AuthFailure;
+///
+/// let revoked = AuthFailure::new("session 17 was revoked by admin").with_description("The session has ended");
+/// assert_eq!(revoked.to_string(), "session 17 was revoked by admin"); // for the log
+/// assert_eq!(revoked.description().as_deref(), Some("The session has ended")); // for the client
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthFailure(pub(super) Reason);
@@ -46,13 +48,34 @@ pub(super) enum Reason {
     InvalidAudience,
     /// From somebody else; nothing if the issuer was `null`.
     InvalidIssuer(Option<String>),
+    /// Of a scheme of the application's.
+    Own {
+        text: Cow<'static, str>,
+        description: Option<Cow<'static, str>>,
+    },
 }
 
 impl AuthFailure {
-    /// The sentence for the client, or nothing where ASP.NET has none. aspnet: JwtBearerHandler.cs, `CreateErrorDescription`.
+    /// A failure of a scheme of your own (C#: `AuthenticateResult.Fail`). The text goes to the log and stays on the server:
+    /// keep tokens, cookies and keys out of it.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(Reason::Own { text: text.into(), description: None })
+    }
+
+    /// Adds the sentence for the client, which a challenge may tell.
+    pub fn with_description(self, description: impl Into<Cow<'static, str>>) -> Self {
+        let text = match self.0 {
+            Reason::Own { text, .. } => text,
+            _ => self.to_string().into(),
+        };
+        Self(Reason::Own { text, description: Some(description.into()) })
+    }
+
+    /// The sentence for the client, or nothing where there is none. aspnet: JwtBearerHandler.cs, `CreateErrorDescription`.
     pub fn description(&self) -> Option<Cow<'static, str>> {
         let text = match &self.0 {
             Reason::Malformed => return None,
+            Reason::Own { description, .. } => return description.clone(),
             Reason::KeyNotFound => return Some("The signature key was not found".into()),
             Reason::InvalidSignature => return Some("The signature is invalid".into()),
             Reason::NoExpiration => return Some("The token has no expiration".into()),
@@ -74,7 +97,10 @@ impl AuthFailure {
 
 impl fmt::Display for AuthFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.description().as_deref().unwrap_or("The token is malformed"))
+        match &self.0 {
+            Reason::Own { text, .. } => f.write_str(text),
+            _ => f.write_str(self.description().as_deref().unwrap_or("The token is malformed")),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::claims::{Issuer, Payload};
 use super::date;
 use super::key::{KeyError, SigningKey};
 use super::request::{AuthRequest, QueryToken};
+use super::scheme::Authentication;
 use super::token::Token;
 use super::user::User;
 
@@ -352,48 +353,6 @@ impl fmt::Debug for JwtBearer {
             .field("clock_skew", &self.clock_skew)
             .field("query_token", &self.query_token)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the token of a request says.
-///
-/// ```
-/// use signalr::auth::Authentication;
-///
-/// fn told(authentication: &Authentication) -> &'static str {
-///     match authentication {
-///         Authentication::Authenticated(_) => "somebody",
-///         Authentication::Failed(_) => "refused",
-///         _ => "nobody",
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Authentication {
-    /// There was none.
-    Anonymous,
-    /// It was refused.
-    Failed(AuthFailure),
-    /// It named a user.
-    Authenticated(User),
-}
-
-impl Authentication {
-    /// The user: anonymous unless the token named one.
-    pub fn user(&self) -> User {
-        match self {
-            Self::Authenticated(user) => user.clone(),
-            Self::Anonymous | Self::Failed(_) => User::anonymous(),
-        }
-    }
-
-    /// Why the token was refused, if it was.
-    pub fn failure(&self) -> Option<&AuthFailure> {
-        match self {
-            Self::Failed(failure) => Some(failure),
-            Self::Anonymous | Self::Authenticated(_) => None,
-        }
     }
 }
 

@@ -22,7 +22,7 @@ mod date;
 mod json;
 
 mod jwt;
-pub use jwt::{AuthConfigError, Authentication, JwtBearer};
+pub use jwt::{AuthConfigError, JwtBearer};
 
 mod key;
 pub use key::{KeyError, SigningKey};
@@ -35,8 +35,13 @@ pub(crate) use redact::strip_access_token;
 pub use redact::{RedactedUri, redact_query};
 
 mod request;
-pub(crate) use request::AuthRequest;
-pub use request::QueryToken;
+pub use request::{AuthRequest, QueryToken, RequestKind};
+
+mod scheme;
+#[doc(hidden)]
+pub use scheme::AuthenticateFn;
+pub use scheme::{Authentication, Authenticator, Refusal};
+pub(crate) use scheme::{Identified, Schemes};
 
 mod token;
 

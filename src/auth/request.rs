@@ -1,24 +1,68 @@
-//! Where in a request a token stands.
+//! What authentication looks at, and where in it a token stands.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use super::policy::eq_ignore_case;
 use super::redact::{decode_query, is_access_token};
+use crate::origin::query;
 
-/// What authentication looks at.
+/// A request to an endpoint, as an [`Authenticator`](super::Authenticator) sees it before anybody knows who sends it (C#:
+/// `HttpContext` of an `AuthenticationHandler`).
+///
+/// ```
+/// use signalr::auth::AuthRequest;
+///
+/// fn tenant<'a>(request: &'a AuthRequest<'_>) -> Option<&'a str> {
+///     request.headers().get("x-tenant")?.to_str().ok()
+/// }
+/// ```
 #[derive(Clone, Copy)]
-pub(crate) struct AuthRequest<'a> {
-    /// The path as it came, percent-encoded.
-    pub(crate) path: &'a str,
-    /// The query as it came, without `?`.
-    pub(crate) query: Option<&'a str>,
-    pub(crate) headers: &'a HeaderMap,
-    /// Whether it opens a WebSocket or a stream of server-sent events, where browsers cannot set a header.
-    pub(crate) is_upgrade_or_sse: bool,
+pub struct AuthRequest<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) extensions: &'a Extensions,
+    pub(super) peer_addr: Option<SocketAddr>,
+    pub(super) kind: RequestKind,
+}
+
+/// What a request to an endpoint is for.
+///
+/// ```
+/// use signalr::auth::{AuthRequest, RequestKind};
+///
+/// /// Browsers cannot set a header there.
+/// fn is_of_a_browser(request: &AuthRequest<'_>) -> bool {
+///     matches!(request.kind(), RequestKind::WebSocket | RequestKind::ServerSentEvents)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestKind {
+    /// To `{path}/negotiate`.
+    Negotiate,
+    /// Opens a WebSocket.
+    WebSocket,
+    /// Opens a stream of server-sent events.
+    ServerSentEvents,
+    /// Polls for messages.
+    Poll,
+    /// Posts messages.
+    Send,
+    /// Ends a connection that is polled.
+    Delete,
+    /// To `{path}/refresh`: a new token for a connection that is open.
+    Refresh,
+    /// Of a method that is nothing for an endpoint, and will be told so if it is allowed here at all.
+    Other,
 }
 
 /// On which requests a token is read from `access_token` in the query.
@@ -56,13 +100,83 @@ impl QueryToken {
         match self {
             Self::HubPaths => true,
             Self::Under(prefix) => starts_with_segments(request.path, prefix),
-            Self::UpgradesOnly => request.is_upgrade_or_sse,
+            Self::UpgradesOnly => {
+                matches!(request.kind, RequestKind::WebSocket | RequestKind::ServerSentEvents)
+            }
             Self::Never => false,
         }
     }
 }
 
 impl<'a> AuthRequest<'a> {
+    /// A request of this kind, for tests of an authenticator. [`Builder::peer_addr`](crate::Builder::peer_addr) is what
+    /// tells a server the address of the peer; here it is unknown.
+    pub fn new(request: &'a Parts, kind: RequestKind) -> Self {
+        Self {
+            method: &request.method,
+            path: request.uri.path(),
+            query: request.uri.query(),
+            headers: &request.headers,
+            extensions: &request.extensions,
+            peer_addr: None,
+            kind,
+        }
+    }
+
+    /// The same from this address.
+    pub fn with_peer_addr(self, peer_addr: Option<SocketAddr>) -> Self {
+        Self { peer_addr, ..self }
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> RequestKind {
+        self.kind
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// The path as it was sent, percent-encoding included.
+    pub fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The value of a query parameter, decoded, secrets such as `access_token` included. The name ignores case; several
+    /// values are joined with `,`.
+    ///
+    /// (C#: `Request.Query[name].ToString()`)
+    pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
+        query::value(self.query, name)
+    }
+
+    /// All headers.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The value of a cookie, decoded. The name ignores case; of several cookies with one name the last one counts.
+    ///
+    /// (C#: `Request.Cookies[name]`)
+    pub fn cookie(&self, name: &str) -> Option<Cow<'a, str>> {
+        let lines = self.headers.get_all(COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+        query::cookie(lines, name)
+    }
+
+    /// The other end of the HTTP connection: the client, or the proxy in front of this server. `None` where the host does not
+    /// tell; see [`Builder::peer_addr`](crate::Builder::peer_addr).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+
+    /// What the host put into the extensions of the request: the user of a middleware, the certificate of a client.
+    ///
+    /// (C#: `HttpContext.Features`, `HttpContext.Items`)
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
+        self.extensions.get()
+    }
+
     /// The token of the request. One in the query comes before one in the header, as in the usual C# code, or after it.
     pub(super) fn token(&self, query_token: &QueryToken, header_first: bool) -> Option<Cow<'a, str>> {
         let query = || {
@@ -114,6 +228,17 @@ fn starts_with_segments(path: &str, prefix: &str) -> bool {
     }
     let mut rest = path.split('/');
     prefix.split('/').all(|segment| rest.next().is_some_and(|found| eq_ignore_case(found, segment)))
+}
+
+/// Without query and headers, which hold secrets.
+impl fmt::Debug for AuthRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthRequest")
+            .field("kind", &self.kind)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// With the blank after it, which must be one: a tab does not end the scheme.

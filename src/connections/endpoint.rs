@@ -16,7 +16,7 @@ use super::redirect::Redirector;
 use super::table::Table;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
-use crate::auth::{IdentityBinding, User};
+use crate::auth::{IdentityBinding, RequestKind, User};
 use crate::future::BoxFuture;
 use crate::origin::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::origin::{TransportType, Transports, query};
@@ -115,14 +115,12 @@ impl Endpoint {
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        match exchange.parts.method {
-            Method::GET if accepts_event_stream(&exchange.parts.headers) => Answer::Now(self.open_events(exchange)),
-            Method::GET | Method::CONNECT if websocket::is_websocket_request(&exchange.parts) => {
-                Answer::Now(self.open_websocket(exchange))
-            }
-            Method::GET => self.poll(exchange),
-            Method::POST => self.send(&exchange, body),
-            Method::DELETE => Answer::Now(self.terminate(&exchange)),
+        match kind_of(&exchange.parts) {
+            RequestKind::ServerSentEvents => Answer::Now(self.open_events(exchange)),
+            RequestKind::WebSocket => Answer::Now(self.open_websocket(exchange)),
+            RequestKind::Poll => self.poll(exchange),
+            RequestKind::Send => self.send(&exchange, body),
+            RequestKind::Delete => Answer::Now(self.terminate(&exchange)),
             _ => Answer::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
@@ -270,9 +268,16 @@ const UNKNOWN_ID: Refusal = Refusal(StatusCode::NOT_FOUND, "No Connection with t
 const ACTIVE: Refusal = Refusal(StatusCode::CONFLICT, "");
 const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
-/// Whether a request opens a WebSocket or a stream of events, where browsers cannot set a header.
-pub(crate) fn is_stream(parts: &Parts) -> bool {
-    websocket::is_websocket_request(parts) || parts.method == Method::GET && accepts_event_stream(&parts.headers)
+/// What a request at the path itself is for.
+pub(crate) fn kind_of(request: &Parts) -> RequestKind {
+    match request.method {
+        Method::GET if accepts_event_stream(&request.headers) => RequestKind::ServerSentEvents,
+        Method::GET | Method::CONNECT if websocket::is_websocket_request(request) => RequestKind::WebSocket,
+        Method::GET => RequestKind::Poll,
+        Method::POST => RequestKind::Send,
+        Method::DELETE => RequestKind::Delete,
+        _ => RequestKind::Other,
+    }
 }
 
 /// Only `text/event-stream` without parameters asks for events (`aspnet: MediaTypeHeaderValue.Equals`).

@@ -18,7 +18,7 @@ mod table;
 mod websocket;
 
 pub use body::Body;
-pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, is_stream};
+pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, kind_of};
 pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};
 pub use redirect::Redirect;

@@ -14,6 +14,25 @@ pub(crate) fn value<'q>(query: Option<&'q str>, key: &str) -> Option<Cow<'q, str
     join(pairs.filter(|(name, _)| same_name(&decode(name), key)).map(|(_, value)| decode(value)))
 }
 
+/// The value of a cookie, decoded, from the `Cookie` lines of a request (C#: `Request.Cookies[name]`): names ignore case, the
+/// last one counts.
+pub(crate) fn cookie<'l>(lines: impl Iterator<Item = Cow<'l, str>>, name: &str) -> Option<Cow<'l, str>> {
+    lines.filter_map(|line| cookie_in(line, name)).last()
+}
+
+/// The last cookie of that name in one `Cookie` line.
+fn cookie_in<'l>(line: Cow<'l, str>, name: &str) -> Option<Cow<'l, str>> {
+    match line {
+        Cow::Borrowed(line) => cookie_value(line, name).map(unescape),
+        Cow::Owned(line) => cookie_value(&line, name).map(|value| Cow::Owned(unescape(value).into_owned())),
+    }
+}
+
+fn cookie_value<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let pairs = line.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(other, _)| same_name(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
+}
+
 /// The values of one name as one text (`aspnet: StringValues.ToString`).
 pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option<Cow<'v, str>> {
     values.into_iter().reduce(|joined, value| match (joined.is_empty(), value.is_empty()) {
@@ -24,7 +43,7 @@ pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option
 }
 
 /// Whether two names differ at most in case (C#: `StringComparer.OrdinalIgnoreCase`).
-pub(super) fn same_name(a: &str, b: &str) -> bool {
+fn same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.chars().map(upper).eq(b.chars().map(upper))
 }
 
@@ -39,7 +58,7 @@ fn upper(character: char) -> char {
 
 /// Resolves percent-encoding; what is no escape, and escapes of what is no UTF-8, stay as they are
 /// (C#: `Uri.UnescapeDataString`).
-pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

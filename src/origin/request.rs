@@ -109,7 +109,7 @@ impl RequestInfo {
     /// (C#: `Request.Cookies[name]`)
     pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
         let lines = self.headers().filter(|(header, _)| *header == "cookie").map(|(_, value)| value);
-        lines.filter_map(|line| cookie(line, name)).last()
+        query::cookie(lines, name)
     }
 
     /// The other end of the HTTP connection: the client, or the proxy in front of this server.
@@ -141,19 +141,6 @@ fn split(text: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
 /// Methods, URIs and header names are text, by their types.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// The last cookie of that name in one `Cookie` line.
-fn cookie<'l>(line: Cow<'l, str>, name: &str) -> Option<Cow<'l, str>> {
-    match line {
-        Cow::Borrowed(line) => cookie_value(line, name).map(query::unescape),
-        Cow::Owned(line) => cookie_value(&line, name).map(|value| Cow::Owned(query::unescape(value).into_owned())),
-    }
-}
-
-fn cookie_value<'l>(line: &'l str, name: &str) -> Option<&'l str> {
-    let pairs = line.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(other, _)| query::same_name(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
 }
 
 /// Names only: values and queries may be secret.

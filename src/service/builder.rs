@@ -1,6 +1,7 @@
 //! `SignalR::builder()`: what is set before the first path holds for all, what is set after a path is that path's.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -17,7 +18,7 @@ use super::http::{PeerAddr, Router};
 use super::settings::Settings;
 use super::target::HubTarget;
 use super::{Server, SignalR};
-use crate::auth::{JwtBearer, Policies, Policy, User};
+use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User};
 use crate::connections::Table;
 use crate::hub::{Filter, Hub, HubContext, Shared, UserId};
 use crate::raw::{RawConnection, RawHandler};
@@ -48,7 +49,7 @@ pub struct Builder {
     pub(super) settings: Settings,
     pub(super) endpoints: Vec<MappedEndpoint>,
     hubs: HashMap<TypeId, Arc<Shared>>,
-    authentication: Option<JwtBearer>,
+    schemes: Schemes,
     /// Tests tell who sends a request.
     pub(super) knows_users: bool,
     policies: Policies,
@@ -75,9 +76,17 @@ pub(super) struct Parts<'a> {
 }
 
 impl Builder {
-    /// Who clients are: bearer tokens are checked on every request. Without it everyone is anonymous.
-    pub fn authentication(mut self, bearer: JwtBearer) -> Self {
-        self.authentication = Some(bearer);
+    /// Who clients are: bearer tokens are checked on every request. Without this and any other [`scheme`](Self::scheme)
+    /// everyone is anonymous. It is the scheme `Bearer`. (C#: `AddAuthentication().AddJwtBearer(..)`)
+    pub fn authentication(self, bearer: JwtBearer) -> Self {
+        self.scheme("Bearer", bearer)
+    }
+
+    /// Adds a way to tell who clients are (C#: `AddAuthentication().AddScheme(..)`). On every request the schemes are asked
+    /// in the order in which they were added, until one knows the user; what one refuses, another may know. The first is
+    /// the default: it says how requests without a user are refused.
+    pub fn scheme(mut self, name: impl Into<Cow<'static, str>>, authenticator: impl Authenticator) -> Self {
+        self.schemes.add(name, authenticator);
         self
     }
 
@@ -214,9 +223,7 @@ impl Builder {
     /// Whatever could only fail later: an unknown policy, two endpoints at one path, two methods of one name, rules without
     /// authentication, a CORS policy that browsers refuse.
     pub fn build(self) -> Result<SignalR, BuildError> {
-        if let Some(authentication) = &self.authentication {
-            authentication.validate()?;
-        }
+        self.schemes.validate()?;
         self.policies.validate()?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
@@ -224,12 +231,12 @@ impl Builder {
         let parts = Parts {
             settings: &self.settings,
             policies: &self.policies,
-            authenticates: self.authentication.is_some() || self.knows_users,
+            authenticates: !self.schemes.is_empty() || self.knows_users,
             user_id: &self.user_id,
             table: &table,
             tasks: &tasks,
         };
-        let mut router = Router::new(self.authentication, self.peer_addr, self.extensions, self.settings.cors()?);
+        let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);
         for (index, endpoint) in self.endpoints.into_iter().enumerate() {
             router.add(endpoint.build(index, &parts)?)?;
         }
@@ -249,7 +256,7 @@ impl Default for Builder {
             settings: Settings::default(),
             endpoints: Vec::new(),
             hubs: HashMap::new(),
-            authentication: None,
+            schemes: Schemes::default(),
             knows_users: false,
             policies: Policies::default(),
             user_id: UserId::default(),

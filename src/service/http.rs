@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 
@@ -19,8 +18,8 @@ use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
-use crate::auth::{self, AuthRequest, Authentication, Decision, JwtBearer, Rules};
-use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, is_stream};
+use crate::auth::{self, AuthRequest, Decision, Identified, Refusal, RequestKind, Rules, Schemes};
+use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, kind_of};
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
 ///
@@ -86,7 +85,7 @@ pub struct ResponseFuture {
 
 /// The endpoints of a server by their paths.
 pub(super) struct Router {
-    authentication: Option<JwtBearer>,
+    schemes: Schemes,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
     routes: HashMap<String, (Part, usize)>,
@@ -101,6 +100,7 @@ struct Route {
     endpoint: Arc<Endpoint>,
 }
 
+/// What stands under the path of an endpoint.
 #[derive(Clone, Copy)]
 enum Part {
     Negotiate,
@@ -119,30 +119,47 @@ impl Service {
     {
         let (parts, body) = request.into_parts();
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
-        // Policies, redirects and the like are the application's, and its panics must not reach the host.
-        catch_unwind(AssertUnwindSafe(|| self.server.router.respond(parts, body)))
-            .unwrap_or_else(|_| ResponseFuture::new(Answer::Now(status(StatusCode::INTERNAL_SERVER_ERROR))))
+        let router = &self.server.router;
+        let found = router.find(parts.uri.path());
+        let policy = found.map_or(&router.cors, |(_, index)| &router.endpoints[index].cors).as_ref();
+        if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
+            return ResponseFuture::answered(preflight);
+        }
+        let cors = policy.map(|policy| policy.headers(&parts.headers)).unwrap_or_default();
+        let answer = match found {
+            Some((part, index)) => {
+                let server = Arc::clone(&self.server);
+                Answer::Later(Box::pin(async move {
+                    let router = &server.router;
+                    let answer = router.answer(part, &router.endpoints[index], parts, body).await;
+                    // What is answered later, such as a poll, keeps no server alive.
+                    drop(server);
+                    match answer {
+                        Answer::Now(response) => response,
+                        Answer::Later(response) => response.await,
+                    }
+                }))
+            }
+            None => Answer::Now(status(StatusCode::NOT_FOUND)),
+        };
+        ResponseFuture { answer: Some(answer), cors }
     }
 }
 
 impl ResponseFuture {
-    fn new(answer: Answer) -> Self {
-        Self { answer: Some(answer), cors: HeaderMap::new() }
-    }
-
     pub(super) fn answered(response: Response<Body>) -> Self {
-        Self::new(Answer::Now(response))
+        Self { answer: Some(Answer::Now(response)), cors: HeaderMap::new() }
     }
 }
 
 impl Router {
     pub(super) fn new(
-        authentication: Option<JwtBearer>,
+        schemes: Schemes,
         peer_addr: PeerAddrOf,
         extensions: Vec<KeepExtension>,
         cors: Option<CorsPolicy>,
     ) -> Self {
-        Self { authentication, peer_addr, extensions, routes: HashMap::new(), endpoints: Vec::new(), cors }
+        Self { schemes, peer_addr, extensions, routes: HashMap::new(), endpoints: Vec::new(), cors }
     }
 
     pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
@@ -161,36 +178,29 @@ impl Router {
         Ok(())
     }
 
-    fn respond<B>(&self, parts: Parts, body: B) -> ResponseFuture
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-    {
-        let found = canonical(parts.uri.path()).and_then(|path| self.routes.get(&path));
-        let found = found.map(|(part, index)| (*part, &self.endpoints[*index]));
-        let policy = found.map_or(&self.cors, |(_, route)| &route.cors).as_ref();
-        if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
-            return ResponseFuture::new(Answer::Now(preflight));
-        }
-        let cors = policy.map(|policy| policy.headers(&parts.headers)).unwrap_or_default();
-        let answer = match found {
-            Some((part, route)) => self.answer(part, route, parts, body),
-            None => Answer::Now(status(StatusCode::NOT_FOUND)),
-        };
-        ResponseFuture { cors, ..ResponseFuture::new(answer) }
+    /// The endpoint of a path by its index, and what of it is asked for.
+    fn find(&self, path: &str) -> Option<(Part, usize)> {
+        canonical(path).and_then(|path| self.routes.get(&path)).copied()
     }
 
-    fn answer<B>(&self, part: Part, Route { rules, endpoint, .. }: &Route, parts: Parts, body: B) -> Answer
+    /// Who it is, whether they may, and then the endpoint.
+    async fn answer<B>(&self, part: Part, route: &Route, parts: Parts, body: B) -> Answer
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        let authentication = self.authenticate(&parts);
-        let user = authentication.user();
-        match rules.decide(&user) {
+        let Route { rules, endpoint, .. } = route;
+        let kind = match part {
+            Part::Negotiate => RequestKind::Negotiate,
+            Part::Execute => kind_of(&parts),
+        };
+        let peer_addr = (self.peer_addr)(&parts.extensions);
+        let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
+        let identified = self.authenticate(&request).await;
+        match rules.decide(&identified.user) {
             Decision::Allow => {}
-            Decision::Challenge => return Answer::Now(self.challenge(&authentication)),
-            Decision::Forbid => return Answer::Now(status(StatusCode::FORBIDDEN)),
+            Decision::Challenge => return Answer::Now(refusal(self.schemes.challenge(&request, &identified))),
+            Decision::Forbid => return Answer::Now(refusal(self.schemes.forbid(&request))),
         }
         if endpoint.refuses_origin(&parts) {
             return Answer::Now(status(StatusCode::FORBIDDEN));
@@ -199,9 +209,9 @@ impl Router {
         self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
         let exchange = Exchange {
             query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
-            peer_addr: (self.peer_addr)(&parts.extensions),
+            peer_addr,
             extensions,
-            user,
+            user: identified.user,
             parts,
         };
         match part {
@@ -210,28 +220,19 @@ impl Router {
         }
     }
 
-    fn authenticate(&self, parts: &Parts) -> Authentication {
+    async fn authenticate(&self, request: &AuthRequest<'_>) -> Identified {
         #[cfg(feature = "testing")]
-        if let Some(KnownUser(user)) = parts.extensions.get() {
-            return Authentication::Authenticated(user.clone());
+        if let Some(KnownUser(user)) = request.extension() {
+            return Identified::known(user.clone());
         }
-        let Some(bearer) = &self.authentication else { return Authentication::Anonymous };
-        bearer.authenticate(&AuthRequest {
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
-            is_upgrade_or_sse: is_stream(parts),
-        })
+        self.schemes.authenticate(request).await
     }
+}
 
-    /// 401 with the reason, as far as the bearer's options tell it.
-    fn challenge(&self, authentication: &Authentication) -> Response<Body> {
-        let mut response = status(StatusCode::UNAUTHORIZED);
-        if let Some(bearer) = &self.authentication {
-            response.headers_mut().insert(WWW_AUTHENTICATE, bearer.challenge(authentication.failure()));
-        }
-        response
-    }
+fn refusal(refusal: Refusal) -> Response<Body> {
+    let mut response = status(refusal.status);
+    *response.headers_mut() = refusal.headers;
+    response
 }
 
 /// An answer without a word.
@@ -279,12 +280,15 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match self.answer.take().expect("it is polled to its end once") {
             Answer::Now(response) => response,
-            Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
-                Poll::Ready(response) => response,
-                Poll::Pending => {
+            // Authentication, policies, redirects and the like are the application's, and its panics must not reach the
+            // host.
+            Answer::Later(mut answer) => match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+                Ok(Poll::Ready(response)) => response,
+                Ok(Poll::Pending) => {
                     self.answer = Some(Answer::Later(answer));
                     return Poll::Pending;
                 }
+                Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
             },
         };
         response.headers_mut().extend(std::mem::take(&mut self.cors));

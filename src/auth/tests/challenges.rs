@@ -300,7 +300,7 @@ fn assert_answer_raw(text: &str) {
     let headers = HeaderMap::new();
     let query =
         format!("access_token={}", percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC));
-    let request = AuthRequest { path: "/x", query: Some(&query), headers: &headers, is_upgrade_or_sse: true };
+    let request = request("/x", Some(&query), &headers, RequestKind::WebSocket);
     assert_eq!(answer(&jwt, &jwt.authenticate(&request)), MALFORMED, "{text}");
 }
 

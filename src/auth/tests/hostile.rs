@@ -36,8 +36,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn refused(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
-    let request = AuthRequest { path: "/hubs/x", query, headers, is_upgrade_or_sse: true };
-    let authentication = jwt.authenticate(&request);
+    let authentication = jwt.authenticate(&request("/hubs/x", query, headers, RequestKind::WebSocket));
     assert!(!matches!(authentication, Authentication::Authenticated(_)));
     assert!(jwt.challenge(authentication.failure()).to_str().is_ok());
 }

@@ -10,16 +10,17 @@ mod query;
 mod rules;
 mod transcripts;
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, Method};
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, EncodingKey};
 
-use super::{AuthRequest, Authentication, JwtBearer, User};
+use super::{AuthRequest, Authentication, JwtBearer, RequestKind, User};
 
 /// Long enough for HS384, too short for HS512.
 const SECRET: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
@@ -69,11 +70,16 @@ fn headers(lines: &[&str]) -> HeaderMap {
     lines.iter().map(|line| (AUTHORIZATION, line.parse().unwrap())).collect()
 }
 
+/// A request, also one with a query that no URI could have.
+fn request<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap, kind: RequestKind) -> AuthRequest<'a> {
+    static NO_EXTENSIONS: LazyLock<Extensions> = LazyLock::new(Extensions::new);
+    AuthRequest { method: &Method::GET, path, query, headers, extensions: &NO_EXTENSIONS, peer_addr: None, kind }
+}
+
 /// A request that carries a token in its header.
 fn authenticate(jwt: &JwtBearer, token: &str) -> Authentication {
     let headers = headers(&[&format!("Bearer {token}")]);
-    let request = AuthRequest { path: "/hubs/clinical", query: None, headers: &headers, is_upgrade_or_sse: false };
-    jwt.authenticate(&request)
+    jwt.authenticate(&request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
 }
 
 fn user(jwt: &JwtBearer, token: &str) -> User {

@@ -6,8 +6,8 @@ use crate::auth::{QueryToken, RedactedUri, redact_query, strip_access_token};
 /// Who is found: nobody, a refused token or a user's id.
 fn found(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
     let headers = headers(lines);
-    let request = AuthRequest { path, query: Some(query), headers: &headers, is_upgrade_or_sse: upgrade };
-    match jwt.authenticate(&request) {
+    let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Poll };
+    match jwt.authenticate(&request(path, Some(query), &headers, kind)) {
         Authentication::Anonymous => "nobody".into(),
         Authentication::Failed(_) => "refused".into(),
         Authentication::Authenticated(user) => user.id().unwrap_or_default().into(),

@@ -70,7 +70,7 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
     let headers = headers(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let uri = filled(&event["path"]);
     let (path, query) = uri.split_once('?').map_or((&*uri, None), |(path, query)| (path, Some(query)));
-    let authentication = jwt.authenticate(&AuthRequest { path, query, headers: &headers, is_upgrade_or_sse: false });
+    let authentication = jwt.authenticate(&request(path, query, &headers, RequestKind::Poll));
     match rules(path, event["method"].as_str()).decide(&authentication.user()) {
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),

@@ -1,0 +1,352 @@
+//! Ways to tell who sends a request, and how each says no.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::challenge::AuthFailure;
+use super::jwt::{AuthConfigError, JwtBearer};
+use super::request::AuthRequest;
+use super::user::User;
+use crate::future::BoxFuture;
+
+/// A way to tell who sends a request: an authentication scheme (C#: `AuthenticationHandler<TOptions>`).
+///
+/// It is asked on every request to an endpoint: negotiate, and each request of a transport. A panic in it answers 500.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use signalr::SignalR;
+/// use signalr::auth::{AuthFailure, AuthRequest, Authentication, Authenticator, User};
+///
+/// /// Sessions that the application keeps, by the cookie that it gave to the browser.
+/// struct Sessions(HashMap<String, User>);
+///
+/// impl Authenticator for Sessions {
+///     async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+///         let Some(session) = request.cookie("session") else { return Authentication::Anonymous };
+///         match self.0.get(&*session) {
+///             Some(user) => Authentication::Authenticated(user.clone()),
+///             None => Authentication::Failed(AuthFailure::new("there is no such session")),
+///         }
+///     }
+/// }
+///
+/// let builder = SignalR::builder().scheme("Sessions", Sessions(HashMap::new()));
+/// # let _ = builder;
+/// ```
+///
+/// A function is one, too, and an `async` closure that keeps nothing:
+///
+/// ```
+/// use signalr::SignalR;
+/// use signalr::auth::{AuthRequest, Authentication, User};
+///
+/// async fn from_the_gateway(request: &AuthRequest<'_>) -> Authentication {
+///     match request.extension::<User>() {
+///         Some(user) => Authentication::Authenticated(user.clone()),
+///         None => Authentication::Anonymous,
+///     }
+/// }
+///
+/// let builder = SignalR::builder().scheme("Gateway", from_the_gateway);
+/// # let _ = builder;
+/// ```
+pub trait Authenticator: Send + Sync + 'static {
+    /// Who sends this request (C#: `HandleAuthenticateAsync`).
+    ///
+    /// # Cancel safety
+    ///
+    /// It is dropped where it waits when the client leaves.
+    fn authenticate(&self, request: &AuthRequest<'_>) -> impl Future<Output = Authentication> + Send;
+
+    /// The answer to a request that needs a user and has none: 401 by default (C#: `HandleChallengeAsync`). `failure` is
+    /// this scheme's own.
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+        let _ = (request, failure);
+        Refusal::unauthorized()
+    }
+
+    /// The answer to a request whose user may not do this: 403 by default (C#: `HandleForbiddenAsync`).
+    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+        let _ = request;
+        Refusal::forbidden()
+    }
+
+    /// Finds what is wrong with its options: nothing by default. Building a server asks for it.
+    ///
+    /// # Errors
+    ///
+    /// When it could never work.
+    fn validate(&self) -> Result<(), AuthConfigError> {
+        Ok(())
+    }
+}
+
+/// What a scheme says of a request (C#: `AuthenticateResult`).
+///
+/// ```
+/// use signalr::auth::Authentication;
+///
+/// fn told(authentication: &Authentication) -> &'static str {
+///     match authentication {
+///         Authentication::Authenticated(_) => "somebody",
+///         Authentication::Failed(_) => "refused",
+///         _ => "nobody",
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Authentication {
+    /// There is nothing in it that this scheme knows (C#: `NoResult`).
+    Anonymous,
+    /// There is, and it does not hold (C#: `Fail`). Where nothing asks for a user the request is anonymous.
+    Failed(AuthFailure),
+    /// It names a user (C#: `Success`).
+    Authenticated(User),
+}
+
+impl Authentication {
+    /// The user: anonymous unless one is named.
+    pub fn user(&self) -> User {
+        match self {
+            Self::Authenticated(user) => user.clone(),
+            Self::Anonymous | Self::Failed(_) => User::anonymous(),
+        }
+    }
+
+    /// Why what stood in the request was refused, if it was.
+    pub fn failure(&self) -> Option<&AuthFailure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Anonymous | Self::Authenticated(_) => None,
+        }
+    }
+}
+
+/// How a request is refused: a status and headers, without a body.
+///
+/// ```
+/// use http::HeaderValue;
+/// use signalr::auth::Refusal;
+///
+/// let basic = Refusal::unauthorized().www_authenticate(HeaderValue::from_static("Basic realm=\"wards\""));
+/// let login = Refusal::redirect(HeaderValue::from_static("/login"));
+/// # let _ = (basic, login);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Refusal {
+    /// 401: who is it?
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED)
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN)
+    }
+
+    /// 302 to where a user may sign in, as the cookies of C# do. Clients of SignalR cannot: for them 401 says more.
+    pub fn redirect(location: HeaderValue) -> Self {
+        Self::new(StatusCode::FOUND).header(LOCATION, location)
+    }
+
+    /// Any other status.
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new() }
+    }
+
+    /// Adds a `WWW-Authenticate` header, which says how to do better.
+    pub fn www_authenticate(self, challenge: HeaderValue) -> Self {
+        self.header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+impl Authenticator for JwtBearer {
+    async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+        self.authenticate(request)
+    }
+
+    fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+        Refusal::unauthorized().www_authenticate(self.challenge(failure))
+    }
+
+    fn validate(&self) -> Result<(), AuthConfigError> {
+        self.validate()
+    }
+}
+
+/// One that somebody else has, too.
+impl<A: Authenticator> Authenticator for Arc<A> {
+    fn authenticate(&self, request: &AuthRequest<'_>) -> impl Future<Output = Authentication> + Send {
+        A::authenticate(self, request)
+    }
+
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+        A::challenge(self, request, failure)
+    }
+
+    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+        A::forbid(self, request)
+    }
+
+    fn validate(&self) -> Result<(), AuthConfigError> {
+        A::validate(self)
+    }
+}
+
+impl<F> Authenticator for F
+where
+    F: for<'a> AuthenticateFn<'a> + Send + Sync + 'static,
+{
+    fn authenticate(&self, request: &AuthRequest<'_>) -> impl Future<Output = Authentication> + Send {
+        self.call(request)
+    }
+}
+
+/// A function of a request: names what it returns for each lifetime.
+#[doc(hidden)]
+pub trait AuthenticateFn<'a> {
+    #[doc(hidden)]
+    type Future: Future<Output = Authentication> + Send + 'a;
+
+    #[doc(hidden)]
+    fn call(&self, request: &'a AuthRequest<'a>) -> Self::Future;
+}
+
+impl<'a, F, R> AuthenticateFn<'a> for F
+where
+    F: Fn(&'a AuthRequest<'a>) -> R,
+    R: Future<Output = Authentication> + Send + 'a,
+{
+    type Future = R;
+
+    fn call(&self, request: &'a AuthRequest<'a>) -> R {
+        self(request)
+    }
+}
+
+/// An authenticator whose type is forgotten.
+trait AnyAuthenticator: Send + Sync {
+    fn authenticate<'a>(&'a self, request: &'a AuthRequest<'_>) -> BoxFuture<'a, Authentication>;
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal;
+    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal;
+    fn validate(&self) -> Result<(), AuthConfigError>;
+}
+
+impl<A: Authenticator> AnyAuthenticator for A {
+    fn authenticate<'a>(&'a self, request: &'a AuthRequest<'_>) -> BoxFuture<'a, Authentication> {
+        Box::pin(self.authenticate(request))
+    }
+
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+        self.challenge(request, failure)
+    }
+
+    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+        self.forbid(request)
+    }
+
+    fn validate(&self) -> Result<(), AuthConfigError> {
+        self.validate()
+    }
+}
+
+/// The schemes of a server, in order. The first is the default.
+#[derive(Default)]
+pub(crate) struct Schemes(Vec<Scheme>);
+
+struct Scheme {
+    name: Cow<'static, str>,
+    authenticator: Box<dyn AnyAuthenticator>,
+}
+
+/// Who sends a request, as far as the schemes tell.
+#[derive(Debug, Default)]
+pub(crate) struct Identified {
+    pub(crate) user: User,
+    /// Why schemes refused what stood in the request.
+    failures: Vec<(usize, AuthFailure)>,
+}
+
+impl Schemes {
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, authenticator: impl Authenticator) {
+        self.0.push(Scheme { name: name.into(), authenticator: Box::new(authenticator) });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Finds what is wrong with any of them.
+    pub(crate) fn validate(&self) -> Result<(), AuthConfigError> {
+        self.0.iter().try_for_each(|scheme| scheme.authenticator.validate())
+    }
+
+    /// Asks the schemes in order: the first that knows the user is the last to be asked.
+    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>) -> Identified {
+        let mut identified = Identified::default();
+        for (at, scheme) in self.0.iter().enumerate() {
+            match scheme.authenticator.authenticate(request).await {
+                Authentication::Authenticated(user) if user.is_authenticated() => {
+                    identified.user = user;
+                    break;
+                }
+                Authentication::Failed(failure) => {
+                    tracing::debug!(target: "signalr::connection", scheme = &*scheme.name, %failure, "not authenticated");
+                    identified.failures.push((at, failure));
+                }
+                _ => {}
+            }
+        }
+        identified
+    }
+
+    /// The refusal of a request without a user.
+    pub(crate) fn challenge(&self, request: &AuthRequest<'_>, identified: &Identified) -> Refusal {
+        match self.0.first() {
+            Some(scheme) => scheme.authenticator.challenge(request, identified.failure_of(0)),
+            None => Refusal::unauthorized(),
+        }
+    }
+
+    /// The refusal of a request whose user is not allowed to make it.
+    pub(crate) fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+        self.0.first().map_or_else(Refusal::forbidden, |scheme| scheme.authenticator.forbid(request))
+    }
+}
+
+impl Identified {
+    /// Told, and not found out.
+    #[cfg(feature = "testing")]
+    pub(crate) fn known(user: User) -> Self {
+        Self { user, failures: Vec::new() }
+    }
+
+    fn failure_of(&self, scheme: usize) -> Option<&AuthFailure> {
+        self.failures.iter().find(|(at, _)| *at == scheme).map(|(_, failure)| failure)
+    }
+}
+
+/// The names, and nothing of what they keep.
+impl fmt::Debug for Schemes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|scheme| &scheme.name)).finish()
+    }
+}
