@@ -36,7 +36,7 @@ pub use service::{
     BuildError, Builder, Cors, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats,
 };
 #[doc(inline)]
-pub use signalr_macros::{authorize, hub, hub_client};
+pub use signalr_macros::{allow_anonymous, authorize, hub, hub_client};
 
 #[doc(hidden)]
 pub use hub::generated as __private;

@@ -7,7 +7,7 @@ use syn::parse::Parser;
 use syn::{Error, Expr, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
 
 use crate::attributes::{conditions, take};
-use crate::authorize;
+use crate::authorize::{self, On};
 use crate::errors::Errors;
 use crate::hooks::Hook;
 use crate::method::{place, register};
@@ -79,8 +79,15 @@ impl Options {
 
 /// Takes our attributes off the block and returns the implementation of `Hub`.
 fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
-    let rules = authorize::rules(&mut block.attrs, errors);
-    authorize::refuse_anonymous(&mut block.attrs, "has no effect: a hub without `#[authorize]` is open to all", errors);
+    let rules = authorize::rules(On::Hub, &mut block.attrs, errors);
+    let anonymous = authorize::allows_anonymous(&mut block.attrs, !rules.is_empty(), errors);
+    let anonymous = anonymous.then(|| {
+        quote!(
+            fn allow_anonymous() -> bool {
+                true
+            }
+        )
+    });
     for attribute in take(&mut block.attrs, "hub") {
         errors.at(attribute, "an impl block is one hub: write one `#[hub(..)]`");
     }
@@ -112,6 +119,8 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
             fn authorize() -> ::std::vec::Vec<::signalr::auth::Authorize> {
                 ::std::vec![#(#rules),*]
             }
+
+            #anonymous
 
             // Not every hub needs all of this, and a method that is going away is called all the same.
             #[allow(deprecated, unused_imports, unused_variables)]

@@ -236,13 +236,38 @@ pub fn hub_client(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[authorize]` | an authenticated user |
 /// | `#[authorize(policy = "..")]` | what the policy of this name asks for |
 /// | `#[authorize(roles = "A, B")]` | one of these roles |
+/// | `#[authorize(schemes = "A, B")]` | an authenticated user, as these schemes of the server tell it and no others |
 ///
 /// Several must all be met, and so must both parts of `#[authorize(policy = "..", roles = "..")]`. A method asks for what
-/// the hub asks for, and for more. Whether a policy is there is checked when the server is built.
+/// the hub asks for, and for more. Whether policies and schemes are there is checked when the server is built. Schemes may
+/// stand beside a policy and roles, and on the block alone: when a method is called, it is known who calls.
 ///
 /// On the block it may stand above or below [`#[hub]`](macro@hub). Where it would protect nothing it does not compile:
 /// without `#[hub]`, on `on_connected`, on a client contract. In a `#[hub]` block it needs no `use`.
 #[proc_macro_attribute]
 pub fn authorize(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    authorize::attribute(&arguments.into(), &item.into()).into()
+    authorize::attribute("authorize", &arguments.into(), &item.into()).into()
+}
+
+/// Lets everybody connect to a hub, whatever the fallback policy and the rules of its paths say (C#: `[AllowAnonymous]`).
+///
+/// ```
+/// # use signalr::hub;
+/// # struct Status;
+/// #[hub]
+/// #[allow_anonymous]
+/// impl Status {
+///     async fn version(&self) -> &'static str {
+///         "1.0"
+///     }
+///
+///     #[authorize(roles = "Admin")] // holds all the same
+///     async fn restart(&self) {}
+/// }
+/// ```
+///
+/// Who has a token is known all the same. On a method it has no effect in C#, and does not compile here.
+#[proc_macro_attribute]
+pub fn allow_anonymous(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    authorize::attribute("allow_anonymous", &arguments.into(), &item.into()).into()
 }

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, ImplItemFn, ReturnType, parse_quote};
 
 use crate::attributes::conditions;
-use crate::authorize;
+use crate::authorize::{self, On};
 use crate::errors::Errors;
 use crate::names::{Names, name_and_attributes};
 use crate::signature::{Answer, Parameter, output, parameters, qualifiers};
@@ -15,8 +15,8 @@ use crate::signature::{Answer, Parameter, output, parameters, qualifiers};
 pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
     let (name, said) = name_and_attributes(&method.sig.ident, &mut method.attrs, &mut problems);
-    let rules = authorize::rules(&mut method.attrs, &mut problems);
-    authorize::refuse_anonymous(&mut method.attrs, "has no effect on a hub method", &mut problems);
+    let rules = authorize::rules(On::Method, &mut method.attrs, &mut problems);
+    authorize::refuse_anonymous(&mut method.attrs, authorize::ANONYMOUS_ON_METHOD, &mut problems);
     names.add("hub method", &name, &method.attrs, &mut problems);
     qualifiers("a hub method", &method.sig, &mut problems);
     let answer = output(&method.sig, &mut problems);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::policy::{Policy, eq_ignore_case};
+use super::scheme::Schemes;
 use super::user::User;
 
 /// One demand for authorization on a hub, a route or a method; C#'s `[Authorize]` as data.
@@ -16,6 +17,7 @@ use super::user::User;
 /// const MEMBERS: Authorize = Authorize::user();
 /// const DOCTORS: Authorize = Authorize::policy("DoctorsOnly");
 /// const STAFF: Authorize = Authorize::roles("Doctor, Nurse");   // one of them
+/// let devices = Authorize::user().schemes("ApiKey, Certificate");
 /// let from_configuration = Authorize::from(String::from("DoctorsOnly"));
 /// assert_eq!(from_configuration, DOCTORS);
 /// ```
@@ -23,6 +25,7 @@ use super::user::User;
 pub struct Authorize {
     policy: Option<Cow<'static, str>>,
     roles: Option<Cow<'static, str>>,
+    schemes: Option<Cow<'static, str>>,
 }
 
 impl Authorize {
@@ -49,7 +52,18 @@ impl Authorize {
                 None => None,
             }
         }
-        Self { policy: borrowed(policy), roles: borrowed(roles) }
+        Self { policy: borrowed(policy), roles: borrowed(roles), schemes: None }
+    }
+
+    /// Which schemes tell who the user is, parted by commas: these alone are asked, and all of them. What they say is taken
+    /// together, and a request without a user is refused by each of them. C#:
+    /// `[Authorize(AuthenticationSchemes = "A, B")]`.
+    ///
+    /// It is for hubs and paths. On a method, where the user is known already, it is an error of
+    /// [`build`](crate::Builder::build); ASP.NET does not read it there.
+    pub fn schemes(mut self, schemes: impl Into<Cow<'static, str>>) -> Self {
+        self.schemes = Some(schemes.into());
+        self
     }
 }
 
@@ -63,7 +77,7 @@ impl From<&'static str> for Authorize {
 /// The policy of this name.
 impl From<String> for Authorize {
     fn from(policy: String) -> Self {
-        Self { policy: Some(Cow::Owned(policy)), roles: None }
+        Self { policy: Some(Cow::Owned(policy)), ..Self::user() }
     }
 }
 
@@ -113,6 +127,24 @@ pub enum PolicyError {
         /// The roles as the rule has them.
         roles: String,
     },
+    /// A rule or a policy asks for a scheme that nobody added. The case of names counts.
+    #[error("there is no authentication scheme {name:?}")]
+    UnknownScheme {
+        /// The name as the rule or the policy has it.
+        name: String,
+    },
+    /// A rule asks for schemes and names none.
+    #[error("an authorization rule names no scheme: {schemes:?}")]
+    NoSchemes {
+        /// The schemes as the rule has them.
+        schemes: String,
+    },
+    /// A rule of a method names schemes: who calls was found out when the connection was made.
+    #[error("the authorization rule of a method names schemes, which has no effect: {schemes:?}")]
+    SchemesOnMethod {
+        /// The schemes as the rule has them.
+        schemes: String,
+    },
 }
 
 /// The policies of a server by name. Names ignore case, as ASP.NET's do.
@@ -140,7 +172,7 @@ impl Policies {
     }
 
     /// Finds what is wrong with the policies themselves.
-    pub(crate) fn validate(&self) -> Result<(), PolicyError> {
+    pub(crate) fn validate(&self, schemes: &Schemes) -> Result<(), PolicyError> {
         for (index, (name, policy)) in self.named.iter().enumerate() {
             if self.named[..index].iter().any(|(earlier, _)| eq_ignore_case(earlier, name)) {
                 return Err(PolicyError::Duplicate { name: name.clone() });
@@ -148,36 +180,61 @@ impl Policies {
             possible(name, policy)?;
         }
         possible("default", &self.default)?;
-        self.fallback.as_ref().map_or(Ok(()), |policy| {
-            possible("fallback", policy)?;
-            possible_to_connect("fallback", policy)
-        })
+        if let Some(fallback) = &self.fallback {
+            possible("fallback", fallback)?;
+            possible_to_connect("fallback", fallback)?;
+        }
+        let all = self.named.iter().map(|(_, policy)| policy).chain([&self.default]).chain(&self.fallback);
+        schemes.resolve(all.flat_map(Policy::scheme_names)).map(drop)
     }
 
     /// The rules of a method: all of these must be met, and without any the method is open.
     pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+        match rules.iter().find_map(|rule| rule.schemes.as_deref()) {
+            Some(schemes) => Err(PolicyError::SchemesOnMethod { schemes: schemes.to_owned() }),
+            None => self.rules(rules),
+        }
+    }
+
+    /// The rules of an endpoint: all of these must be met, and without any the fallback policy.
+    pub(crate) fn endpoint_rules(
+        &self,
+        rules: &[Authorize],
+        allow_anonymous: bool,
+        schemes: &Schemes,
+    ) -> Result<EndpointRules, PolicyError> {
+        for rule in rules {
+            match (rule.policy.as_deref(), &rule.roles) {
+                (Some(name), _) => self.find(name).map_or(Ok(()), |policy| possible_to_connect(name, policy)),
+                (None, None) => possible_to_connect("default", &self.default),
+                (None, Some(_)) => Ok(()),
+            }?;
+        }
+        let combined = match &self.fallback {
+            Some(fallback) if rules.is_empty() => Rules::new(vec![fallback.clone()]),
+            _ => self.rules(rules)?,
+        };
+        let mut names: Vec<&str> = Vec::new();
+        for listed in rules.iter().filter_map(|rule| rule.schemes.as_deref()) {
+            let before = names.len();
+            names.extend(listed_names(listed));
+            if names.len() == before {
+                return Err(PolicyError::NoSchemes { schemes: listed.to_owned() });
+            }
+        }
+        names.extend(combined.policies.iter().flat_map(Policy::scheme_names));
+        let schemes = schemes.resolve(names)?;
+        // Whoever is known is known all the same.
+        let rules = if allow_anonymous { Rules::default() } else { combined };
+        Ok(EndpointRules { rules, schemes })
+    }
+
+    fn rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
         let mut policies = Vec::with_capacity(rules.len());
         for rule in rules {
             self.add_rule(rule, &mut policies)?;
         }
         Ok(Rules::new(policies))
-    }
-
-    /// The rules of an endpoint: all of these must be met, and without any the fallback policy.
-    pub(crate) fn endpoint_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
-        match &self.fallback {
-            Some(fallback) if rules.is_empty() => Ok(Rules::new(vec![fallback.clone()])),
-            _ => {
-                for rule in rules {
-                    match (rule.policy.as_deref(), &rule.roles) {
-                        (Some(name), _) => self.find(name).map_or(Ok(()), |policy| possible_to_connect(name, policy)),
-                        (None, None) => possible_to_connect("default", &self.default),
-                        (None, Some(_)) => Ok(()),
-                    }?;
-                }
-                self.method_rules(rules)
-            }
-        }
     }
 
     fn find(&self, name: &str) -> Option<&Policy> {
@@ -192,7 +249,7 @@ impl Policies {
             policies.push(policy.clone());
         }
         if let Some(roles) = &rule.roles {
-            let mut names = roles.split(',').map(str::trim).filter(|role| !role.is_empty()).peekable();
+            let mut names = listed_names(roles).peekable();
             if names.peek().is_none() {
                 return Err(PolicyError::NoRoles { roles: roles.clone().into_owned() });
             }
@@ -209,6 +266,11 @@ impl Default for Policies {
     fn default() -> Self {
         Self { named: Vec::new(), default: Policy::require_authenticated_user(), fallback: None }
     }
+}
+
+/// The names in a list with commas; blanks around them do not count.
+fn listed_names(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 fn possible(name: &str, policy: &Policy) -> Result<(), PolicyError> {
@@ -242,19 +304,29 @@ impl Rules {
         self.policies.is_empty()
     }
 
-    /// Whether this user may connect.
-    pub(crate) fn check(&self, user: &User) -> bool {
-        self.check_call(user, None)
-    }
-
     /// Whether this user may make a call; it has to be there only where the rules look at calls.
     pub(crate) fn check_call(&self, user: &User, call: Option<&dyn Any>) -> bool {
         self.policies.iter().all(|policy| policy.allows_for(user, call))
     }
+}
+
+/// What an endpoint asks of each request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndpointRules {
+    rules: Rules,
+    /// The schemes that tell who the user is; none are all.
+    pub(crate) schemes: Vec<usize>,
+}
+
+impl EndpointRules {
+    /// Whether nothing is asked for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.rules.is_open()
+    }
 
     /// What becomes of a request of this user. aspnet: PolicyEvaluator.cs, `AuthorizeAsync`.
     pub(crate) fn decide(&self, user: &User) -> Decision {
-        if self.check(user) {
+        if self.rules.check_call(user, None) {
             Decision::Allow
         } else if user.is_authenticated() {
             Decision::Forbid

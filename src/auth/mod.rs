@@ -8,7 +8,7 @@
 
 mod authorize;
 pub use authorize::{Authorize, PolicyError};
-pub(crate) use authorize::{Decision, Policies, Rules};
+pub(crate) use authorize::{Decision, EndpointRules, Policies, Rules};
 
 mod challenge;
 pub use challenge::AuthFailure;

@@ -1,6 +1,7 @@
 //! What users must be or have.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use super::user::User;
 pub struct Policy {
     requirements: Vec<Requirement>,
     anonymous_ok: bool,
+    schemes: Vec<Cow<'static, str>>,
 }
 
 #[derive(Clone)]
@@ -41,7 +43,7 @@ type MayHave = dyn Fn(&User, &dyn Any) -> bool + Send + Sync;
 impl Policy {
     /// Any authenticated user. C#: `RequireAuthenticatedUser`.
     pub fn require_authenticated_user() -> Self {
-        Self { requirements: Vec::new(), anonymous_ok: false }
+        Self { requirements: Vec::new(), anonymous_ok: false, schemes: Vec::new() }
     }
 
     /// Users in this role; case counts. C#: `RequireRole`.
@@ -93,14 +95,35 @@ impl Policy {
     /// Without any policy it holds for nobody, and building the server reports it.
     pub fn any_of(policies: impl IntoIterator<Item = Self>) -> Self {
         // Whether strangers may pass is for each of the policies to say.
-        Self::of(Requirement::AnyOf(policies.into_iter().collect())).anonymous_ok()
+        let policies: Vec<Self> = policies.into_iter().collect();
+        let schemes: Vec<_> = policies.iter().flat_map(|policy| policy.schemes.clone()).collect();
+        Self::of(Requirement::AnyOf(policies)).anonymous_ok().schemes(schemes)
     }
 
     /// Users whom both policies allow.
     pub fn and(mut self, other: Self) -> Self {
         self.requirements.extend(other.requirements);
         self.anonymous_ok &= other.anonymous_ok;
+        self.schemes(other.schemes)
+    }
+
+    /// Which schemes tell who the user is where a path asks for this policy, as if its rule named
+    /// [them](super::Authorize::schemes). On methods they do not count, as in ASP.NET: the user is known by then. (C#:
+    /// `AuthorizationPolicyBuilder(schemes)`)
+    ///
+    /// ```
+    /// # use signalr::auth::Policy;
+    /// let members = Policy::require_authenticated_user().schemes(["Bearer", "ApiKey"]);
+    /// let builder = signalr::SignalR::builder().default_policy(members);
+    /// # let _ = builder;
+    /// ```
+    pub fn schemes<S: Into<Cow<'static, str>>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
+        self.schemes.extend(schemes.into_iter().map(Into::into));
         self
+    }
+
+    pub(super) fn scheme_names(&self) -> impl Iterator<Item = &str> {
+        self.schemes.iter().map(AsRef::as_ref)
     }
 
     /// Lets anonymous users pass too, if they meet the requirements, as every policy of ASP.NET does.
@@ -136,7 +159,7 @@ impl Policy {
     }
 
     fn of(requirement: Requirement) -> Self {
-        Self { requirements: vec![requirement], anonymous_ok: false }
+        Self { requirements: vec![requirement], ..Self::require_authenticated_user() }
     }
 }
 
@@ -149,7 +172,7 @@ impl Requirement {
                 .all_claims()
                 .filter(|claim| eq_ignore_case(claim.claim_type(), claim_type))
                 .any(|claim| values.as_ref().is_none_or(|values| values.iter().any(|value| value == claim.value()))),
-            Self::UserName(name) => user.name() == Some(name),
+            Self::UserName(name) => user.identity_names().any(|known| known == Some(name)),
             Self::Assertion(assertion) => assertion(user),
             Self::Resource(check) => resource.is_some_and(|resource| check(user, resource)),
             Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows_for(user, resource)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::authorize::PolicyError;
 use super::challenge::AuthFailure;
 use super::jwt::{AuthConfigError, JwtBearer};
 use super::request::AuthRequest;
@@ -176,6 +177,14 @@ impl Refusal {
         self.headers.append(name, value);
         self
     }
+
+    /// One after the other: the headers of both, and the status of the second.
+    fn and(mut self, second: Self) -> Self {
+        for (name, value) in &second.headers {
+            self.headers.append(name, value.clone());
+        }
+        Self { status: second.status, ..self }
+    }
 }
 
 impl Authenticator for JwtBearer {
@@ -270,7 +279,11 @@ impl<A: Authenticator> AnyAuthenticator for A {
 
 /// The schemes of a server, in order. The first is the default.
 #[derive(Default)]
-pub(crate) struct Schemes(Vec<Scheme>);
+pub(crate) struct Schemes {
+    all: Vec<Scheme>,
+    /// Tests tell who sends a request, whatever schemes there are.
+    knows_users: bool,
+}
 
 struct Scheme {
     name: Cow<'static, str>,
@@ -287,48 +300,89 @@ pub(crate) struct Identified {
 
 impl Schemes {
     pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, authenticator: impl Authenticator) {
-        self.0.push(Scheme { name: name.into(), authenticator: Box::new(authenticator) });
+        self.all.push(Scheme { name: name.into(), authenticator: Box::new(authenticator) });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Users are told from now on.
+    #[cfg(feature = "testing")]
+    pub(crate) fn know_users(&mut self) {
+        self.knows_users = true;
+    }
+
+    /// Whether anybody can be known.
+    pub(crate) fn can_tell(&self) -> bool {
+        !self.all.is_empty() || self.knows_users
     }
 
     /// Finds what is wrong with any of them.
     pub(crate) fn validate(&self) -> Result<(), AuthConfigError> {
-        self.0.iter().try_for_each(|scheme| scheme.authenticator.validate())
+        self.all.iter().try_for_each(|scheme| scheme.authenticator.validate())
     }
 
-    /// Asks the schemes in order: the first that knows the user is the last to be asked.
-    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>) -> Identified {
+    /// The first name that two of them have. Case counts, as in ASP.NET.
+    pub(crate) fn duplicate(&self) -> Option<&str> {
+        let names = || self.all.iter().map(|scheme| &*scheme.name);
+        names().enumerate().find(|(at, name)| names().take(*at).any(|earlier| earlier == *name)).map(|(_, name)| name)
+    }
+
+    /// The schemes of these names, each once.
+    pub(super) fn resolve<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<usize>, PolicyError> {
+        let mut found = Vec::new();
+        for name in names {
+            match self.all.iter().position(|scheme| scheme.name == name) {
+                Some(at) if found.contains(&at) => {}
+                Some(at) => found.push(at),
+                None if self.knows_users => {}
+                None => return Err(PolicyError::UnknownScheme { name: name.to_owned() }),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks the chosen schemes, all of them, and takes what they say together. If none are chosen, the first that knows the
+    /// user is the last to be asked. (`aspnet: PolicyEvaluator.cs`, `AuthenticateAsync`)
+    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Identified {
         let mut identified = Identified::default();
-        for (at, scheme) in self.0.iter().enumerate() {
+        for (at, scheme) in self.asked(chosen) {
             match scheme.authenticator.authenticate(request).await {
-                Authentication::Authenticated(user) if user.is_authenticated() => {
-                    identified.user = user;
-                    break;
-                }
+                Authentication::Authenticated(user) => identified.user = user.and(&identified.user),
                 Authentication::Failed(failure) => {
                     tracing::debug!(target: "signalr::connection", scheme = &*scheme.name, %failure, "not authenticated");
                     identified.failures.push((at, failure));
                 }
-                _ => {}
+                Authentication::Anonymous => {}
+            }
+            if chosen.is_empty() && identified.user.is_authenticated() {
+                break;
             }
         }
         identified
     }
 
-    /// The refusal of a request without a user.
-    pub(crate) fn challenge(&self, request: &AuthRequest<'_>, identified: &Identified) -> Refusal {
-        match self.0.first() {
-            Some(scheme) => scheme.authenticator.challenge(request, identified.failure_of(0)),
-            None => Refusal::unauthorized(),
-        }
+    /// The refusal of a request without a user: that of the default scheme, or those of the chosen ones together.
+    pub(crate) fn challenge(&self, request: &AuthRequest<'_>, chosen: &[usize], identified: &Identified) -> Refusal {
+        let refusals = self.refusing(chosen).map(|(at, scheme)| {
+            let failure = identified.failures.iter().find(|(failed, _)| *failed == at).map(|(_, failure)| failure);
+            scheme.authenticator.challenge(request, failure)
+        });
+        refusals.reduce(Refusal::and).unwrap_or_else(Refusal::unauthorized)
     }
 
     /// The refusal of a request whose user is not allowed to make it.
-    pub(crate) fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
-        self.0.first().map_or_else(Refusal::forbidden, |scheme| scheme.authenticator.forbid(request))
+    pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Refusal {
+        let refusals = self.refusing(chosen).map(|(_, scheme)| scheme.authenticator.forbid(request));
+        refusals.reduce(Refusal::and).unwrap_or_else(Refusal::forbidden)
+    }
+
+    /// The chosen ones, or all.
+    fn asked(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
+        let all = if chosen.is_empty() { 0..self.all.len() } else { 0..0 };
+        all.chain(chosen.iter().copied()).map(|at| (at, &self.all[at]))
+    }
+
+    /// The chosen ones, or the default.
+    fn refusing(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
+        self.asked(chosen).take(if chosen.is_empty() { 1 } else { chosen.len() })
     }
 }
 
@@ -338,15 +392,11 @@ impl Identified {
     pub(crate) fn known(user: User) -> Self {
         Self { user, failures: Vec::new() }
     }
-
-    fn failure_of(&self, scheme: usize) -> Option<&AuthFailure> {
-        self.failures.iter().find(|(at, _)| *at == scheme).map(|(_, failure)| failure)
-    }
 }
 
 /// The names, and nothing of what they keep.
 impl fmt::Debug for Schemes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|scheme| &scheme.name)).finish()
+        f.debug_list().entries(self.all.iter().map(|scheme| &scheme.name)).finish()
     }
 }

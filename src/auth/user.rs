@@ -1,14 +1,15 @@
 //! The caller, as hubs and policies see them.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
+use std::{fmt, iter};
 
 use super::claim_types;
 
 /// Who is calling: the claims of a validated token, or nobody in particular.
 ///
-/// A cheap clone, and never changed after it was made. It is C#'s `ClaimsPrincipal`, with one identity.
+/// A cheap clone, and never changed after it was made. It is C#'s `ClaimsPrincipal`, with one identity, or with several where
+/// a rule names [schemes](super::Authorize::schemes): then the claims of all of them are here, those of the last scheme first.
 ///
 /// Names of claims are compared exactly, as ASP.NET does for tokens; only [`Policy`](super::Policy) ignores their case.
 ///
@@ -21,20 +22,42 @@ use super::claim_types;
 #[derive(Clone, Default)]
 pub struct User {
     /// Nothing for an anonymous user, so that those cost no allocation.
-    identity: Option<Arc<Identity>>,
+    known: Option<Arc<Known>>,
 }
 
-struct Identity {
+/// What is known of a user: the claims of one identity after those of another.
+struct Known {
     claims: Vec<Claim>,
+    identity: Identity,
+    more: Vec<Identity>,
+    expires_at: Option<SystemTime>,
+}
+
+/// What one scheme says (C#: `ClaimsIdentity`).
+#[derive(Clone)]
+struct Identity {
+    /// How many of the claims are its.
+    claims: usize,
     name_claim: Arc<str>,
     role_claim: Arc<str>,
-    expires_at: Option<SystemTime>,
+}
+
+impl Known {
+    /// Each identity with its claims.
+    fn identities(&self) -> impl Iterator<Item = (&Identity, &[Claim])> {
+        let mut rest = &self.claims[..];
+        iter::once(&self.identity).chain(&self.more).map(move |identity| {
+            let (own, others) = rest.split_at(identity.claims);
+            rest = others;
+            (identity, own)
+        })
+    }
 }
 
 impl User {
     /// Nobody in particular: not authenticated, without claims.
     pub const fn anonymous() -> Self {
-        Self { identity: None }
+        Self { known: None }
     }
 
     /// An authenticated user with these claims, for tests and for authentication of one's own.
@@ -55,7 +78,7 @@ impl User {
 
     /// Whether a valid token, or another proof, stood in the request. C#: `Identity.IsAuthenticated`.
     pub fn is_authenticated(&self) -> bool {
-        self.identity.is_some()
+        self.known.is_some()
     }
 
     /// The user's id: the first claim of type [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER), which is a token's `sub` or `nameid`.
@@ -65,9 +88,15 @@ impl User {
         self.claim(claim_types::NAME_IDENTIFIER)
     }
 
-    /// The user's name: the first claim of the name type, by default a token's `unique_name`. C#: `Identity.Name`.
+    /// The user's name: the first claim of the name type, by default a token's `unique_name`; of several identities that of the
+    /// first. C#: `Identity.Name`.
     pub fn name(&self) -> Option<&str> {
-        self.claim(&self.identity.as_ref()?.name_claim)
+        self.identity_names().next()?
+    }
+
+    /// The name that each identity has, if it has one.
+    pub(super) fn identity_names(&self) -> impl Iterator<Item = Option<&str>> {
+        self.identities().map(|(identity, claims)| values(claims, &identity.name_claim).next())
     }
 
     /// The value of the first claim of this type, in the token's order. C#: `FindFirst`.
@@ -77,12 +106,12 @@ impl User {
 
     /// The values of all claims of this type, in the token's order. C#: `FindAll`.
     pub fn claims<'a>(&'a self, claim_type: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.all_claims().filter(move |claim| &*claim.claim_type == claim_type).map(Claim::value)
+        values(self.all_claims().as_slice(), claim_type)
     }
 
     /// All claims, in the token's order. C#: `Claims`.
     pub fn all_claims(&self) -> Claims<'_> {
-        Claims(self.identity.as_ref().map_or(&[][..], |identity| &identity.claims).iter())
+        Claims(self.known.as_ref().map_or(&[][..], |known| &known.claims).iter())
     }
 
     /// Whether there is a claim of this type with this very value. C#: `HasClaim`.
@@ -95,9 +124,29 @@ impl User {
         self.roles().any(|found| found == role)
     }
 
-    /// The user's roles: the claims of the role type, by default a token's `role` and `roles`.
+    /// The user's roles: the claims of the role type, by default a token's `role` and `roles`; each identity has its own type.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.claims(self.identity.as_ref().map_or(claim_types::ROLE, |identity| &identity.role_claim))
+        self.identities().flat_map(|(identity, claims)| values(claims, &identity.role_claim))
+    }
+
+    /// This user with the identities of `other` behind the own, as long as both proofs hold (`aspnet: SecurityHelper.cs`,
+    /// `MergeUserPrincipal`).
+    pub(super) fn and(self, other: &Self) -> Self {
+        let (Some(known), Some(more)) = (&self.known, &other.known) else {
+            return if self.is_authenticated() { self } else { other.clone() };
+        };
+        let identities = iter::once(&more.identity).chain(&more.more);
+        let merged = Known {
+            claims: known.claims.iter().chain(&more.claims).cloned().collect(),
+            identity: known.identity.clone(),
+            more: known.more.iter().chain(identities).cloned().collect(),
+            expires_at: known.expires_at.into_iter().chain(more.expires_at).min(),
+        };
+        Self { known: Some(Arc::new(merged)) }
+    }
+
+    fn identities(&self) -> impl Iterator<Item = (&Identity, &[Claim])> {
+        self.known.iter().flat_map(|known| known.identities())
     }
 
     /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id from the
@@ -110,7 +159,7 @@ impl User {
 
     /// When the proof of this identity ends, without any clock skew; nothing if it never does. C#: `ExpiresUtc`.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.identity.as_ref()?.expires_at
+        self.known.as_ref()?.expires_at
     }
 }
 
@@ -136,12 +185,12 @@ pub enum IdentityBinding {
 /// Prints the id and how many claims there are, never the claims.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.identity {
+        match &self.known {
             None => f.write_str("User(anonymous)"),
-            Some(identity) => f
+            Some(known) => f
                 .debug_struct("User")
                 .field("id", &self.id())
-                .field("claims", &identity.claims.len())
+                .field("claims", &known.claims.len())
                 .finish_non_exhaustive(),
         }
     }
@@ -209,7 +258,8 @@ impl UserBuilder {
     /// The finished user, who is authenticated even without any claim.
     pub fn build(self) -> User {
         let Self { claims, name_claim, role_claim, expires_at } = self;
-        User { identity: Some(Arc::new(Identity { claims, name_claim, role_claim, expires_at })) }
+        let identity = Identity { claims: claims.len(), name_claim, role_claim };
+        User { known: Some(Arc::new(Known { claims, identity, more: Vec::new(), expires_at })) }
     }
 
     /// Adds claims that were made before.
@@ -293,6 +343,12 @@ impl fmt::Debug for Claim {
 #[derive(Clone, Debug)]
 pub struct Claims<'a>(std::slice::Iter<'a, Claim>);
 
+impl<'a> Claims<'a> {
+    fn as_slice(&self) -> &'a [Claim] {
+        self.0.as_slice()
+    }
+}
+
 impl<'a> Iterator for Claims<'a> {
     type Item = &'a Claim;
 
@@ -306,3 +362,7 @@ impl<'a> Iterator for Claims<'a> {
 }
 
 impl ExactSizeIterator for Claims<'_> {}
+
+fn values<'a>(claims: &'a [Claim], claim_type: &'a str) -> impl Iterator<Item = &'a str> {
+    claims.iter().filter(move |claim| &*claim.claim_type == claim_type).map(Claim::value)
+}

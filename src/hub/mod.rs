@@ -88,6 +88,12 @@ pub trait Hub: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// Whether everybody may connect, whatever the rules of the hub and of its paths say: `[AllowAnonymous]` on the class.
+    /// Rules of methods hold all the same.
+    fn allow_anonymous() -> bool {
+        false
+    }
+
     /// A client has connected. Nothing it sent is read until this is done; an error ends the connection.
     fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;

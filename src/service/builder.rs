@@ -49,9 +49,7 @@ pub struct Builder {
     pub(super) settings: Settings,
     pub(super) endpoints: Vec<MappedEndpoint>,
     hubs: HashMap<TypeId, Arc<Shared>>,
-    schemes: Schemes,
-    /// Tests tell who sends a request.
-    pub(super) knows_users: bool,
+    pub(super) schemes: Schemes,
     policies: Policies,
     user_id: UserId,
     disconnect_timeout: Duration,
@@ -69,7 +67,7 @@ pub(super) type KeepExtension = fn(&Extensions, &mut Extensions);
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
     pub(super) policies: &'a Policies,
-    pub(super) authenticates: bool,
+    pub(super) schemes: &'a Schemes,
     pub(super) user_id: &'a UserId,
     pub(super) table: &'a Arc<Table>,
     pub(super) tasks: &'a Tasks,
@@ -84,7 +82,8 @@ impl Builder {
 
     /// Adds a way to tell who clients are (C#: `AddAuthentication().AddScheme(..)`). On every request the schemes are asked
     /// in the order in which they were added, until one knows the user; what one refuses, another may know. The first is
-    /// the default: it says how requests without a user are refused.
+    /// the default: it says how requests without a user are refused. Rules may [name](crate::auth::Authorize::schemes) the
+    /// schemes that count. Two schemes of one name are an error of [`build`](Self::build); case counts.
     pub fn scheme(mut self, name: impl Into<Cow<'static, str>>, authenticator: impl Authenticator) -> Self {
         self.schemes.add(name, authenticator);
         self
@@ -176,7 +175,7 @@ impl Builder {
     /// Maps a hub to a path (C#: `MapHub<H>(path)`). Paths ignore case. Options that follow are this hub's.
     pub fn hub<T: IntoHub>(mut self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
         let target = HubTarget { hub: hub.into_hub(), shared: self.shared::<T::Hub>() };
-        EndpointBuilder::new(self, path.into(), target, T::Hub::authorize())
+        EndpointBuilder::new(self, path.into(), target)
     }
 
     /// Maps a handler of raw connections to a path (C#: `MapConnectionHandler<T>(path)`): clients negotiate and connect as
@@ -207,7 +206,7 @@ impl Builder {
         F: Fn(RawConnection) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        EndpointBuilder::new(self, path.into(), RawHandler::new(handler), Vec::new())
+        EndpointBuilder::new(self, path.into(), RawHandler::new(handler))
     }
 
     /// Sends to the clients of a hub, before there are any: for the fields of another hub, or for tasks that start
@@ -220,26 +219,29 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Whatever could only fail later: an unknown policy, two endpoints at one path, two methods of one name, rules without
+    /// Whatever could only fail later: an unknown policy or scheme, two endpoints at one path, two methods of one name, rules without
     /// authentication, a CORS policy that browsers refuse.
     pub fn build(self) -> Result<SignalR, BuildError> {
         self.schemes.validate()?;
-        self.policies.validate()?;
+        if let Some(name) = self.schemes.duplicate() {
+            return Err(BuildError::DuplicateScheme(name.to_owned()));
+        }
+        self.policies.validate(&self.schemes)?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let table = Table::new(self.disconnect_timeout, tasks.clone());
         let parts = Parts {
             settings: &self.settings,
             policies: &self.policies,
-            authenticates: !self.schemes.is_empty() || self.knows_users,
+            schemes: &self.schemes,
             user_id: &self.user_id,
             table: &table,
             tasks: &tasks,
         };
+        let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &parts));
+        let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);
-        for (index, endpoint) in self.endpoints.into_iter().enumerate() {
-            router.add(endpoint.build(index, &parts)?)?;
-        }
+        endpoints.into_iter().try_for_each(|endpoint| router.add(endpoint))?;
         let closing = CancellationToken::new();
         let server = Server { router, table, hubs: self.hubs, tasks, closing, _stop: stop.drop_guard() };
         Ok(SignalR { server: Arc::new(server) })
@@ -257,7 +259,6 @@ impl Default for Builder {
             endpoints: Vec::new(),
             hubs: HashMap::new(),
             schemes: Schemes::default(),
-            knows_users: false,
             policies: Policies::default(),
             user_id: UserId::default(),
             disconnect_timeout: Duration::from_secs(15),

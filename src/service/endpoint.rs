@@ -11,7 +11,7 @@ use super::cors::CorsPolicy;
 use super::error::BuildError;
 use super::settings::Settings;
 use super::target::Target;
-use crate::auth::{Authorize, Rules};
+use crate::auth::{Authorize, EndpointRules};
 use crate::connections::Endpoint;
 use crate::hub::{Filter, Hub, HubContext};
 use crate::raw::RawConnection;
@@ -45,13 +45,14 @@ pub(super) struct MappedEndpoint {
     path: String,
     target: Box<dyn Target>,
     authorize: Vec<Authorize>,
+    allow_anonymous: bool,
     pub(super) settings: Settings,
 }
 
 /// A path that can be served.
 pub(super) struct BuiltEndpoint {
     pub(super) path: String,
-    pub(super) rules: Rules,
+    pub(super) rules: EndpointRules,
     pub(super) cors: Option<CorsPolicy>,
     pub(super) connections: Arc<Endpoint>,
 }
@@ -97,10 +98,10 @@ impl<H: Hub> IntoHub for Arc<H> {
 }
 
 impl<T> EndpointBuilder<T> {
-    /// `authorize` are the target's own rules.
-    pub(super) fn new(rest: Builder, path: String, target: impl Target + 'static, authorize: Vec<Authorize>) -> Self {
+    pub(super) fn new(rest: Builder, path: String, target: impl Target + 'static) -> Self {
+        let (authorize, allow_anonymous) = target.own_rules();
         let settings = Settings::default();
-        let endpoint = MappedEndpoint { path, target: Box::new(target), authorize, settings };
+        let endpoint = MappedEndpoint { path, target: Box::new(target), authorize, allow_anonymous, settings };
         Self { rest, endpoint, mapped: PhantomData }
     }
 
@@ -113,6 +114,13 @@ impl<T> EndpointBuilder<T> {
     /// The same for any rule; all that are added must hold.
     pub fn authorize(mut self, rule: Authorize) -> Self {
         self.endpoint.authorize.push(rule);
+        self
+    }
+
+    /// Lets everybody connect here, whatever the rules of the path and of its hub, and the fallback policy, say (C#:
+    /// `AllowAnonymous`). Who is known is known all the same, and rules of methods hold.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.endpoint.allow_anonymous = true;
         self
     }
 
@@ -154,7 +162,7 @@ impl<T> EndpointBuilder<T> {
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
         let mut builder = self.done();
-        builder.knows_users = true;
+        builder.schemes.know_users();
         builder.build()
     }
 
@@ -176,14 +184,14 @@ impl<H: Hub> EndpointBuilder<H> {
 impl MappedEndpoint {
     /// `index` tells the endpoints of a server apart.
     pub(super) fn build(self, index: usize, parts: &Parts<'_>) -> Result<BuiltEndpoint, BuildError> {
-        let Self { path, target, authorize, settings } = self;
+        let Self { path, target, authorize, allow_anonymous, settings } = self;
         let (options, cors) = settings.endpoint_options(parts.settings, &path)?;
-        let rules = match parts.policies.endpoint_rules(&authorize) {
+        let rules = match parts.policies.endpoint_rules(&authorize, allow_anonymous, parts.schemes) {
             Ok(rules) => rules,
             Err(source) => return Err(BuildError::Rule { path, source }),
         };
         let target = target.build(&path, &settings, parts)?;
-        if !parts.authenticates && (target.wants_authentication || !rules.is_open()) {
+        if !parts.schemes.can_tell() && (target.wants_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
         let connections = Arc::new(Endpoint::new(index, options, Arc::clone(parts.table), target.accept));

@@ -49,6 +49,9 @@ pub enum BuildError {
     /// The authentication cannot work.
     #[error("the authentication is not complete")]
     Authentication(#[from] auth::AuthConfigError),
+    /// Two authentication schemes have one name.
+    #[error("there are two authentication schemes `{0}`")]
+    DuplicateScheme(String),
     /// The policies contradict each other, or one asks for nothing that anybody could have.
     #[error("the policies cannot be used")]
     Policies(#[from] auth::PolicyError),

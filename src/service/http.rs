@@ -18,7 +18,7 @@ use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
-use crate::auth::{self, AuthRequest, Decision, Identified, Refusal, RequestKind, Rules, Schemes};
+use crate::auth::{self, AuthRequest, Decision, EndpointRules, Identified, Refusal, RequestKind, Schemes};
 use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, kind_of};
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
@@ -95,7 +95,7 @@ pub(super) struct Router {
 }
 
 struct Route {
-    rules: Rules,
+    rules: EndpointRules,
     cors: Option<CorsPolicy>,
     endpoint: Arc<Endpoint>,
 }
@@ -196,11 +196,13 @@ impl Router {
         };
         let peer_addr = (self.peer_addr)(&parts.extensions);
         let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
-        let identified = self.authenticate(&request).await;
+        let identified = self.authenticate(&request, &rules.schemes).await;
         match rules.decide(&identified.user) {
             Decision::Allow => {}
-            Decision::Challenge => return Answer::Now(refusal(self.schemes.challenge(&request, &identified))),
-            Decision::Forbid => return Answer::Now(refusal(self.schemes.forbid(&request))),
+            Decision::Challenge => {
+                return Answer::Now(refusal(self.schemes.challenge(&request, &rules.schemes, &identified)));
+            }
+            Decision::Forbid => return Answer::Now(refusal(self.schemes.forbid(&request, &rules.schemes))),
         }
         if endpoint.refuses_origin(&parts) {
             return Answer::Now(status(StatusCode::FORBIDDEN));
@@ -220,12 +222,12 @@ impl Router {
         }
     }
 
-    async fn authenticate(&self, request: &AuthRequest<'_>) -> Identified {
+    async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Identified {
         #[cfg(feature = "testing")]
         if let Some(KnownUser(user)) = request.extension() {
             return Identified::known(user.clone());
         }
-        self.schemes.authenticate(request).await
+        self.schemes.authenticate(request, chosen).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::builder::Parts;
 use super::error::BuildError;
 use super::settings::Settings;
+use crate::auth::Authorize;
 use crate::connections::{Accept, Connection, Served};
 use crate::future::BoxFuture;
 use crate::hub::{Hub, HubCore, MethodTable, Methods, Shared, TableError};
@@ -15,6 +16,11 @@ use crate::tasks::Tasks;
 
 /// A hub, or a handler of raw connections, whose type is forgotten.
 pub(super) trait Target: Send {
+    /// What it says itself of who may connect, and whether everybody may whatever is said.
+    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+        (Vec::new(), false)
+    }
+
     /// Makes what the connections of the path are given to.
     fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &Parts<'_>) -> Result<Built, BuildError>;
 }
@@ -33,6 +39,10 @@ pub(super) struct HubTarget<H: Hub> {
 }
 
 impl<H: Hub> Target for HubTarget<H> {
+    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+        (H::authorize(), H::allow_anonymous())
+    }
+
     fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &Parts<'_>) -> Result<Built, BuildError> {
         let options = settings.hub_options(parts.settings, path)?;
         let methods = MethodTable::new(Methods::<H>::list(), |method| {

@@ -1,7 +1,7 @@
 //! Who is allowed what.
 
 use super::*;
-use crate::auth::{Authorize, Decision, Policies, Policy, PolicyError, Rules};
+use crate::auth::{Authorize, Decision, EndpointRules, Policies, Policy, PolicyError, Rules, Schemes};
 
 fn doctor() -> User {
     User::builder().id("dr-1").name("Dr One").role("Doctor").claim("Department", "icu").build()
@@ -14,6 +14,10 @@ fn policies() -> Policies {
     policies.add("SameDepartment", Policy::require_claim("department", ["icu", "er"]));
     policies.add("Anyone", Policy::require(|_| true).anonymous_ok());
     policies
+}
+
+fn endpoint_rules(policies: &Policies, rules: &[Authorize]) -> EndpointRules {
+    policies.endpoint_rules(rules, false, &Schemes::default()).unwrap()
 }
 
 #[test]
@@ -85,7 +89,11 @@ fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
         (&[Authorize::policy("Anyone"), Authorize::user()], true, true, false),
     ] {
         let resolved = policies.method_rules(rules).unwrap();
-        let allowed = (resolved.check(&doctor()), resolved.check(&both), resolved.check(&stranger));
+        let allowed = (
+            resolved.check_call(&doctor(), None),
+            resolved.check_call(&both, None),
+            resolved.check_call(&stranger, None),
+        );
         assert_eq!(allowed, (doctor_may, both_may, stranger_may), "{rules:?}");
         assert_eq!(resolved.is_open(), rules.is_empty());
     }
@@ -93,11 +101,11 @@ fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
 
 #[test]
 fn strangers_are_challenged_and_users_forbidden() {
-    let rules = policies().endpoint_rules(&[Authorize::roles("Admin")]).unwrap();
+    let rules = endpoint_rules(&policies(), &[Authorize::roles("Admin")]);
     assert_eq!(rules.decide(&User::anonymous()), Decision::Challenge);
     assert_eq!(rules.decide(&doctor()), Decision::Forbid);
     assert_eq!(rules.decide(&User::builder().role("Admin").build()), Decision::Allow);
-    assert_eq!(Rules::default().decide(&User::anonymous()), Decision::Allow);
+    assert_eq!(EndpointRules::default().decide(&User::anonymous()), Decision::Allow);
 }
 
 #[test]
@@ -105,7 +113,7 @@ fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_
     let mut policies = policies();
     policies.set_default(Policy::require_role("Admin"));
     policies.set_fallback(Policy::require_authenticated_user());
-    let rules = |rules: &[Authorize]| policies.endpoint_rules(rules).unwrap();
+    let rules = |rules: &[Authorize]| endpoint_rules(&policies, rules);
     assert_eq!(rules(&[Authorize::user()]).decide(&doctor()), Decision::Forbid);
     assert_eq!(rules(&[Authorize::policy("DoctorsOnly")]).decide(&doctor()), Decision::Allow);
     assert_eq!(rules(&[]).decide(&User::anonymous()), Decision::Challenge);
@@ -123,11 +131,11 @@ fn bad_rules_and_policies_are_errors() {
         assert_eq!(resolve(Authorize::roles(roles)), PolicyError::NoRoles { roles: roles.into() });
     }
 
-    assert_eq!(policies().validate(), Ok(()));
+    assert_eq!(policies().validate(&Schemes::default()), Ok(()));
     let with = |name: &str, policy: Policy| {
         let mut policies = policies();
         policies.add(name, policy);
-        policies.validate()
+        policies.validate(&Schemes::default())
     };
     let duplicate = Err(PolicyError::Duplicate { name: "doctorsONLY".into() });
     assert_eq!(with("doctorsONLY", Policy::require_role("x")), duplicate);
@@ -139,7 +147,7 @@ fn bad_rules_and_policies_are_errors() {
     assert_eq!(with("x", Policy::require_role("a").and(Policy::any_of([Policy::any_of([])]))), impossible);
     let mut fallback = policies();
     fallback.set_fallback(Policy::any_of([]));
-    assert_eq!(fallback.validate(), Err(PolicyError::Impossible { name: "fallback".into() }));
+    assert_eq!(fallback.validate(&Schemes::default()), Err(PolicyError::Impossible { name: "fallback".into() }));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::auth::{Authorize, Decision, Policies, Policy, QueryToken, Rules};
+use crate::auth::{Authorize, Decision, EndpointRules, Policies, Policy, QueryToken, Schemes};
 
 #[test]
 fn every_request_of_the_transcripts_gets_its_answer() {
@@ -82,7 +82,7 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
 }
 
 /// The rules of the hubs that the transcripts were recorded with. A preflight is answered before any rule.
-fn rules(path: &str, method: Option<&str>) -> Rules {
+fn rules(path: &str, method: Option<&str>) -> EndpointRules {
     let mut policies = Policies::default();
     policies.add("SameDepartment", Policy::require_claim("department", ["icu", "er"]));
     let path = path.to_lowercase();
@@ -93,7 +93,7 @@ fn rules(path: &str, method: Option<&str>) -> Rules {
         "/hubs/mixed" | "/mixed-elsewhere" => &[],
         other => panic!("no rules for {other}"),
     };
-    policies.endpoint_rules(rules).unwrap()
+    policies.endpoint_rules(rules, false, &Schemes::default()).unwrap()
 }
 
 /// A token as the transcripts describe it.

@@ -24,6 +24,9 @@ impl Chat {
 
     #[allow_anonymous]
     fn f(&self) {}
+
+    #[authorize(roles = "A", schemes = "ApiKey")]
+    fn g(&self) {}
 }
 
 #[authorize]
@@ -32,5 +35,17 @@ impl Chat {
 impl Other {}
 
 struct Other;
+
+#[hub]
+#[authorize(schemes = ",")]
+impl Third {}
+
+struct Third;
+
+#[hub]
+#[allow_anonymous(methods)]
+impl Fourth {}
+
+struct Fourth;
 
 fn main() {}

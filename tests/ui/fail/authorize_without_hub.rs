@@ -1,6 +1,6 @@
 #![allow(unused)]
 
-use signalr::authorize;
+use signalr::{allow_anonymous, authorize};
 
 #[authorize]
 struct Chat;
@@ -9,6 +9,12 @@ struct Chat;
 impl Chat {
     #[authorize]
     fn send(&self) {}
+
+    #[allow_anonymous]
+    fn look(&self) {}
 }
+
+#[allow_anonymous]
+impl Chat {}
 
 fn main() {}

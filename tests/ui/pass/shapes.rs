@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use signalr::auth::Authorize;
 use signalr::{Caller, DisconnectReason, Hub, HubError, HubResult, Methods, hub};
 
 struct Shapes {
@@ -146,7 +147,27 @@ struct Empty;
 #[hub()]
 impl Empty {}
 
+/// Open to all, also with a user that only its schemes know.
+struct Status;
+
+#[signalr::allow_anonymous]
+#[hub]
+impl Status {
+    #[authorize(roles = "Admin")]
+    fn restart(&self) {}
+}
+
+struct Devices;
+
+#[hub]
+#[authorize(policy = "Devices", schemes = "ApiKey, Certificate")]
+impl Devices {}
+
 fn main() {
+    assert!(Status::allow_anonymous() && !Devices::allow_anonymous());
+    let devices = Authorize::policy("Devices").schemes("ApiKey, Certificate");
+    assert_eq!(Devices::authorize(), [devices]);
+    let _ = (Status, Devices);
     Shapes {
         name: String::new(),
         seen: Mutex::default(),
