@@ -1,5 +1,6 @@
 // The clinical dashboard as a person sees it, in a browser context of its own.
 import assert from 'node:assert/strict';
+import { traces } from './traces.mjs';
 
 const PATIENCE_MS = 15_000;
 
@@ -114,19 +115,9 @@ export class Dashboard {
     });
   }
 
-  /** Every place where a page leaves traces, as one text. */
-  async traces() {
-    const inPage = await this.page.evaluate(async () => ({
-      url: location.href,
-      history: JSON.stringify(history.state),
-      name: window.name,
-      cookies: document.cookie,
-      local: JSON.stringify({ ...localStorage }),
-      session: JSON.stringify({ ...sessionStorage }),
-      databases: JSON.stringify((await indexedDB.databases?.()) ?? []),
-      document: document.documentElement.outerHTML,
-    }));
-    return { ...inPage, allCookies: JSON.stringify(await this.#context.cookies()) };
+  /** As `traces` of the page. */
+  traces() {
+    return traces(this.page);
   }
 
   #watch() {

@@ -12,7 +12,8 @@ const TEST_MS = 60_000;
 /** Tests that run side by side in one file, each over all its transports: enough that waiting costs nothing. */
 const AT_ONCE = 4;
 
-let server;
+/** The server of this file, once its tests run. */
+export let server;
 before(async () => {
   server = await conformanceServer();
 });
@@ -20,7 +21,8 @@ after(() => server?.stop());
 
 /**
  * Declares `name` once for each transport, or those of `transports`, and each protocol it carries. `body` gets a
- * `World`. The tests of a file run side by side, but for those that are to run `alone` as they send to everyone.
+ * `World`, or what `world` makes in its place. The tests of a file run side by side, but for those that are to run
+ * `alone` as they send to everyone.
  * `pending` says what the server still lacks for the test, and `ours` why it is true of this project's server alone.
  */
 export function everywhere(name, body, { transports = TRANSPORTS, ...options } = {}) {
@@ -37,12 +39,12 @@ export function inEachFormat(name, body, options = {}) {
   declare(name, body, FORMATS.map((protocol) => ({ protocol })), options);
 }
 
-function declare(name, body, runs, { pending, ours, alone = false, timeout = TEST_MS }) {
+function declare(name, body, runs, { pending, ours, world: Kind = World, alone = false, timeout = TEST_MS }) {
   const declareTests = () =>
     describe(name, { concurrency: true }, () => {
       for (const { transport, protocol } of runs) {
         test([transport, protocol].filter(Boolean).join(', '), { timeout }, async (context) => {
-          const world = new World(server.url, transport, protocol);
+          const world = new Kind(server.url, transport, protocol);
           try {
             if (ours && !(await world.stats())) return context.skip(ours);
             await unlessPending(pending, () => body(world));

@@ -28,7 +28,8 @@ export class Front {
 
   /**
    * Listens on a free port in front of the server at `target`, a URL. `rule` sees each request first and returns
-   * `undefined` to let it through, `CUT`, an answer as `{ status, headers, body }`, or a promise of one of these.
+   * `undefined` to let it through, `{ url }` to let it through as a request of another path and query, `CUT`, an answer
+   * as `{ status, headers, body }`, or a promise of one of these.
    * It may be replaced at any time.
    */
   static async before(target, rule = () => undefined) {
@@ -73,6 +74,17 @@ export class Front {
     return within(this.#until(() => this.count(kind) >= count), `${count} requests of kind ${kind}`);
   }
 
+  /**
+   * Waits until `transport` is under way, and ends its connection for good: browsers repeat a request that failed on a
+   * socket that was used before.
+   */
+  async lose(transport) {
+    const carrier = await this.underWay(transport);
+    const lost = connectionOf(carrier);
+    this.rule = (request) => (connectionOf(request) === lost ? CUT : undefined);
+    carrier.cut();
+  }
+
   async close() {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -108,12 +120,13 @@ export class Front {
     const note = this.#note(request, kind);
     const ruled = await this.rule(note);
     if (ruled === CUT) return request.socket.destroy();
-    if (ruled) {
+    if (ruled?.status) {
       note.status = ruled.status;
       response.writeHead(ruled.status, ruled.headers);
       return response.end(ruled.body);
     }
-    const { method, url, headers } = request;
+    const { method, headers } = request;
+    const { url } = ruled ?? request;
     const onward = http.request(new URL(url, this.#target), { method, headers, agent: false });
     // A side that breaks off takes the other with it.
     onward.on('error', () => response.destroy());
@@ -138,13 +151,13 @@ export class Front {
     near.on('error', () => {});
     const ruled = await this.rule(note);
     if (ruled === CUT) return near.destroy();
-    if (ruled) {
+    if (ruled?.status) {
       note.status = ruled.status;
       const line = `HTTP/1.1 ${ruled.status} ${http.STATUS_CODES[ruled.status]}`;
       return near.end(`${line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
     }
     const far = net.connect(Number(this.#target.port), this.#target.hostname);
-    const lines = [`${request.method} ${request.url} HTTP/1.1`];
+    const lines = [`${request.method} ${(ruled ?? request).url} HTTP/1.1`];
     for (let at = 0; at < request.rawHeaders.length; at += 2) {
       lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
     }
@@ -163,6 +176,9 @@ export class Front {
     }
   }
 }
+
+/** The connection token in the URL of a request. */
+const connectionOf = ({ url }) => new URL(url, 'http://front').searchParams.get('id');
 
 function kindOf({ method, url, headers }) {
   if (method === 'OPTIONS') return Kind.preflight;

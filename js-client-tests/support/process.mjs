@@ -1,6 +1,6 @@
 // Starts one of this project's example servers on a free port and ends it again.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -36,6 +36,7 @@ export async function startServer(binary, asked = ['http://127.0.0.1:0']) {
   process.once('exit', killed);
 
   const log = [];
+  const lines = new EventEmitter();
   const urls = [];
   let found;
   const listening = new Promise((resolve, reject) => {
@@ -48,6 +49,7 @@ export async function startServer(binary, asked = ['http://127.0.0.1:0']) {
       log.push(line);
       const url = /Now listening on: (\S+)/.exec(line)?.[1];
       if (url && urls.push(url) === asked.length) found();
+      lines.emit('line');
     });
   }
   await within(listening, `${binary} to listen`, START_MS);
@@ -56,10 +58,22 @@ export async function startServer(binary, asked = ['http://127.0.0.1:0']) {
     url: urls[0],
     urls,
     log,
+    /** The first line that matches `pattern`, among those printed so far or to come. */
+    async logged(pattern) {
+      const found = async () => {
+        for (;;) {
+          const line = log.find((printed) => pattern.test(printed));
+          if (line !== undefined) return line;
+          await once(lines, 'line');
+        }
+      };
+      return within(found(), `a line like ${pattern}`);
+    },
+    /** Ends it; `log` is complete then. */
     async stop() {
       process.removeListener('exit', killed);
       if (child.exitCode !== null || child.signalCode !== null) return;
-      const gone = once(child, 'exit');
+      const gone = once(child, 'close');
       child.kill();
       await within(gone, `${binary} to end`, STOP_MS).catch(async (late) => {
         child.kill('SIGKILL');

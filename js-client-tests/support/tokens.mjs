@@ -5,13 +5,18 @@ const KEY = 'a-32-byte-or-longer-key-for-tests-only-0123456789';
 const ISSUER = 'https://issuer.test';
 const AUDIENCE = 'signalr-tests';
 
+/** Every token so far, in the order in which they were minted. */
+export const minted = [];
+
 /** An HS256 token. `expiresIn` is in seconds and may be negative. */
 export function mint(claims = {}, { expiresIn = 3600, key = KEY, issuer = ISSUER, audience = AUDIENCE } = {}) {
   const expires = Math.floor(Date.now() / 1000) + expiresIn;
   const head = encode({ alg: 'HS256', typ: 'JWT' });
   const body = encode({ ...claims, iss: issuer, aud: audience, exp: expires });
   const signature = crypto.createHmac('sha256', key).update(`${head}.${body}`).digest('base64url');
-  return `${head}.${body}.${signature}`;
+  const token = `${head}.${body}.${signature}`;
+  minted.push(token);
+  return token;
 }
 
 export const nurse = { sub: 'nurse-1', role: 'Nurse', department: 'icu' };

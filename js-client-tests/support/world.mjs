@@ -12,6 +12,8 @@ const EventSource = createRequire(import.meta.resolve('@microsoft/signalr'))('ev
 const PROTOCOLS = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
 
 export class World {
+  /** The transports on which the token travels in the query: what asks for events can set no header. */
+  tokenInQuery = ['ServerSentEvents'];
   #clients = [];
   #between = [];
   #sources = new Set();
@@ -29,7 +31,14 @@ export class World {
    * the client's own; `via` another server URL, such as a proxy's; `stateful` asks for stateful reconnect;
    * `protocol` is another hub protocol; `options` what `withUrl` takes besides.
    */
-  client = (path, { token, reconnect, via = this.url, stateful, protocol, options = {} } = {}) => {
+  client = (path, settings = {}) => {
+    const client = new Client(this.build(path, settings));
+    this.#clients.push(client);
+    return client;
+  };
+
+  /** The `HubConnection` under a client. */
+  build(path, { token, reconnect, via = this.url, stateful, protocol, options = {} }) {
     const builder = new HubConnectionBuilder()
       .withUrl(via + path, {
         ...(this.transport === undefined ? {} : { transport: HttpTransportType[this.transport] }),
@@ -41,10 +50,8 @@ export class World {
       .configureLogging(process.env.CLIENT_LOG ? LogLevel.Debug : LogLevel.None);
     if (reconnect) builder.withAutomaticReconnect(...(reconnect === true ? [] : [reconnect]));
     if (stateful) builder.withStatefulReconnect();
-    const client = new Client(builder.build());
-    this.#clients.push(client);
-    return client;
-  };
+    return builder.build();
+  }
 
   /** A started client. */
   connect = async (path, settings) => {
@@ -71,6 +78,9 @@ export class World {
     const response = await fetch(`${this.url}/outside/stats`);
     return response.ok ? response.json() : undefined;
   };
+
+  /** What the clients leave on the pages they are on, as texts by place. */
+  traces = async () => ({});
 
   /** A name no other test uses, since tests may share a server. */
   unique = (stem) => {
