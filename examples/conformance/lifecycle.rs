@@ -49,3 +49,20 @@ impl AbortOnConnectHub {
         Ok(())
     }
 }
+
+/// Open to all, but logs who comes, and ends the connection of who did not say.
+pub(crate) struct LoggedHub;
+
+#[hub(items = Items, include = common::methods)]
+impl LoggedHub {
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        let user = caller.user();
+        let (id, role) = (user.id().unwrap_or("anonymous"), user.roles().next().unwrap_or("none"));
+        tracing::info!("SignalR connected: {id} (Role: {role}) ConnectionId: {}", caller.connection_id());
+        if !user.is_authenticated() {
+            tracing::warn!("Unauthenticated SignalR connection: {}", caller.connection_id());
+            caller.abort();
+        }
+        Ok(())
+    }
+}

@@ -21,7 +21,7 @@ use signalr::{Cors, Redirect, RequestInfo, SignalR, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
-use lifecycle::{AbortOnConnectHub, LifecycleHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
+use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
 use plain::{
     ConformanceHub, DetailedHub, NoWebSocketsHub, ParallelHub, RelayHub, StatefulHub, TightHub, Version1OnlyHub,
     WebSocketsOnlyHub,
@@ -82,6 +82,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .hub("/hubs/clinical", AuthorizedHub)
         .hub("/hubs/mixed", MixedHub)
         .hub("/mixed-elsewhere", MixedHub)
+        .hub("/hubs/logged", LoggedHub)
         .hub("/hubs/policy", PolicyHub)
         .require_authorization("SameDepartment")
         .hub("/hubs/expiring", ExpiringHub)
