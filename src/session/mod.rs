@@ -13,7 +13,7 @@ mod serve;
 use std::sync::Arc;
 
 use crate::connections::{Connection, Served, Watched};
-use crate::hub::{Caller, Hub, HubContext, HubCore, caught};
+use crate::hub::{Caller, Hub, HubContext, HubCore, caught, guarded};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
 use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
@@ -51,7 +51,12 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
         Arc::new(Sequence::new())
     });
     let outbound = &connection.outbound;
-    let handle = handle_of(core, protocol, connection);
+    // The application tells it, and may panic.
+    let (user_id, told) = match guarded(|| core.user_id.of(&connection.user)) {
+        Ok(user_id) => (user_id, Ok(())),
+        Err(panicked) => (None, Err(panicked)),
+    };
+    let handle = handle_of::<H>(user_id, protocol, connection);
     let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options, sequence.clone()));
     connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
@@ -59,7 +64,11 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
-    let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
+    let connected = match told {
+        Ok(()) => outbound.drive(caught(core.on_connected(&caller))).await,
+        Err(panicked) => Err(panicked),
+    };
+    let (end, running) = match connected {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
             let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
@@ -84,7 +93,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     caller = caller.renewed();
     let mut faulted = false;
     if let End::NotConnected(error) = &end {
-        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
+        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "not connected");
     } else if let Err(error) = outbound.drive(caught(core.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_disconnected failed");
         faulted = true;
@@ -101,12 +110,14 @@ fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
     });
 }
 
-fn handle_of<H: Hub>(core: &HubCore<H>, protocol: HubProtocol, connection: &Connection) -> Arc<ConnectionHandle> {
-    let user = connection.user.clone();
-    let user_id = core.user_id.of(&user);
+fn handle_of<H: Hub>(
+    user_id: Option<Box<str>>,
+    protocol: HubProtocol,
+    connection: &Connection,
+) -> Arc<ConnectionHandle> {
     ConnectionHandle::new(
         connection.id,
-        user,
+        connection.user.clone(),
         user_id,
         protocol,
         connection.transport,
