@@ -377,6 +377,9 @@ pub enum AuthConfigError {
     /// No audience is accepted, or one of them is blank.
     #[error("no audience of tokens is configured; name one, or allow any")]
     NoAudience,
+    /// A key of [`ApiKeys`](super::ApiKeys) is shorter than 16 bytes.
+    #[error("an API key is shorter than 16 bytes")]
+    ShortApiKey,
 }
 
 /// Exactly the same, but for one `/` at the end. IdentityModel: `IgnoreTrailingSlashWhenValidatingAudience`.

@@ -1,10 +1,13 @@
 //! Who is calling, and what they may do.
 //!
-//! [`JwtBearer`] reads the bearer token of a request and turns it into a [`User`]. A [`Policy`] says which users pass, an
-//! [`Authorize`] rule asks for one. Texts, order of checks and names of claims are those of ASP.NET Core's `AddJwtBearer`,
+//! [`JwtBearer`] reads the bearer token of a request and turns it into a [`User`]; an [`Authenticator`] does so in any other
+//! way (see [`schemes`]). A [`Policy`] says which users pass, an [`Authorize`] rule asks for one. Texts, order of checks and names of claims are those of ASP.NET Core's `AddJwtBearer`,
 //! so that a client or a proxy sees no difference.
 //!
 //! Nothing here knows hubs or connections, and nothing prints a token.
+
+mod api_keys;
+pub use api_keys::ApiKeys;
 
 mod authorize;
 pub use authorize::{Authorize, PolicyError};
@@ -18,6 +21,9 @@ pub mod claim_types;
 mod claims;
 
 mod date;
+
+mod extension;
+pub use extension::ExtensionUser;
 
 mod json;
 
@@ -47,6 +53,9 @@ mod token;
 
 mod user;
 pub use user::{Claim, Claims, IdentityBinding, User, UserBuilder};
+
+#[doc = include_str!("schemes.md")]
+pub mod schemes {}
 
 #[cfg(test)]
 mod tests;

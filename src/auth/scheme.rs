@@ -179,7 +179,7 @@ impl Refusal {
     }
 
     /// One after the other: the headers of both, and the status of the second.
-    fn and(mut self, second: Self) -> Self {
+    pub(super) fn and(mut self, second: Self) -> Self {
         for (name, value) in &second.headers {
             self.headers.append(name, value.clone());
         }

@@ -8,9 +8,10 @@ mod options;
 mod pems;
 mod query;
 mod rules;
+mod schemes;
 mod transcripts;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;

@@ -1,0 +1,66 @@
+//! Users that a host found out before.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::request::AuthRequest;
+use super::scheme::{Authentication, Authenticator};
+use super::user::User;
+
+/// Takes a user over whom the host knows already: an [`Authenticator`] that looks for a `T` among the extensions of the
+/// request, where a middleware of axum left it.
+///
+/// ```
+/// use signalr::SignalR;
+/// use signalr::auth::{ExtensionUser, User};
+///
+/// /// Who is signed in, as the middleware of the application has it.
+/// #[derive(Clone)]
+/// struct Account {
+///     id: u64,
+///     is_admin: bool,
+/// }
+///
+/// let accounts = ExtensionUser::new(|account: &Account| {
+///     let user = User::builder().id(account.id.to_string());
+///     if account.is_admin { user.role("Admin").build() } else { user.build() }
+/// });
+/// let builder = SignalR::builder().scheme("Accounts", accounts);
+/// # let _ = builder;
+/// ```
+///
+/// Only code of the host can put something there; clients cannot. It may be [anonymous](User::anonymous) still.
+pub struct ExtensionUser<T, F> {
+    user: F,
+    _extension: PhantomData<fn(&T)>,
+}
+
+impl<T, F> ExtensionUser<T, F>
+where
+    T: Send + Sync + 'static,
+    F: Fn(&T) -> User + Send + Sync + 'static,
+{
+    /// `user` says who it is.
+    pub fn new(user: F) -> Self {
+        Self { user, _extension: PhantomData }
+    }
+}
+
+impl<T, F> Authenticator for ExtensionUser<T, F>
+where
+    T: Send + Sync + 'static,
+    F: Fn(&T) -> User + Send + Sync + 'static,
+{
+    async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+        match request.extension() {
+            Some(known) => Authentication::Authenticated((self.user)(known)),
+            None => Authentication::Anonymous,
+        }
+    }
+}
+
+impl<T, F> fmt::Debug for ExtensionUser<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExtensionUser")
+    }
+}

@@ -1,0 +1,177 @@
+//! Rules that name schemes, and `allow_anonymous`.
+
+use signalr::BuildError;
+use signalr::auth::{AuthConfigError, Policy, PolicyError};
+
+use super::*;
+
+struct Devices;
+
+#[hub]
+#[authorize(schemes = "ApiKey, Cookies")]
+impl Devices {
+    async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
+        told(caller.user())
+    }
+}
+
+struct Open;
+
+#[hub]
+#[allow_anonymous]
+impl Open {
+    async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
+        told(caller.user())
+    }
+
+    #[authorize(roles = "Device")]
+    async fn measure(&self) -> u32 {
+        37
+    }
+}
+
+const KEY: (&str, &str) = ("x-api-key", API_KEY);
+const COOKIE: (&str, &str) = ("cookie", "a=b; session=ann%201");
+
+#[tokio::test]
+async fn named_schemes_alone_are_asked_and_taken_together() {
+    let signalr = three()
+        .scheme("Anybody", anybody)
+        .hub("/devices", Devices)
+        .hub("/mirror", Mirror)
+        .authorize(Authorize::roles("Nurse").schemes("Cookies"))
+        .authorize(Authorize::user().schemes("ApiKey,Cookies"))
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    assert_eq!(who(addr, "/devices", &[KEY]).await, json!(["Pump", ["Device"], 1_900_000_000]));
+    assert_eq!(who(addr, "/devices", &[COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
+    // The claims of the last scheme come first; each has its own types of names and roles, and the earliest end counts.
+    assert_eq!(who(addr, "/devices", &[COOKIE, KEY]).await, json!(["Ann", ["Nurse", "Device"], 1_900_000_000]));
+    assert_eq!(who(addr, "/mirror", &[COOKIE, KEY]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
+
+    // The first scheme and the last would know them, and are not asked. Each that is asked refuses.
+    let nobody = "Cookie path=\"/devices/negotiate\", why=\"none\"".to_owned();
+    assert_eq!(negotiate(addr, "/devices", &[]).await, (401, vec![nobody]));
+    let ended = "Cookie path=\"/devices/negotiate\", why=\"It has ended\"".to_owned();
+    assert_eq!(negotiate(addr, "/devices", &[("cookie", "session=x")]).await, (401, vec![ended]));
+    assert_eq!(negotiate(addr, "/mirror", &[KEY]).await, (403, vec!["/denied".into()]), "the last status counts");
+}
+
+async fn anybody(_: &AuthRequest<'_>) -> Authentication {
+    Authentication::Authenticated(User::builder().id("anybody").build())
+}
+
+#[tokio::test]
+async fn each_named_scheme_adds_a_line_of_its_own() {
+    let rule = Authorize::user().schemes(" Cookies ,Bearer,, Cookies");
+    let signalr = three().hub("/mirror", Mirror).authorize(rule).build().unwrap();
+    let addr = serve(&signalr).await;
+    let lines =
+        vec!["Cookie path=\"/mirror/negotiate\", why=\"none\"".to_owned(), "Bearer error=\"invalid_token\"".to_owned()];
+    assert_eq!(negotiate(addr, "/mirror", &[("authorization", "Bearer x"), KEY]).await, (401, lines));
+}
+
+#[tokio::test]
+async fn policies_bring_their_schemes() {
+    let default = Policy::require_authenticated_user().schemes(["ApiKey"]);
+    let signalr = three()
+        .default_policy(default)
+        .policy("Signed in", Policy::require_role("Nurse").and(Policy::require(|_| true).schemes(["Cookies"])))
+        .hub("/mirror", Mirror)
+        .require_authorization("Signed in")
+        .hub("/both", Mirror)
+        .require_authorization("Signed in")
+        .authorize(Authorize::user())
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    assert_eq!(negotiate(addr, "/mirror", &[KEY]).await.0, 401);
+    assert_eq!(who(addr, "/mirror", &[KEY, COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
+    assert_eq!(who(addr, "/both", &[KEY, COOKIE]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
+}
+
+#[tokio::test]
+async fn allow_anonymous_opens_a_path_and_not_its_methods() {
+    let signalr = three()
+        .fallback_policy(Policy::require_authenticated_user())
+        .policy("Nobody", Policy::require(|_| false))
+        .hub("/open", Open)
+        .require_authorization("Nobody")
+        .hub("/route", Mirror)
+        .authorize(Authorize::roles("Nurse"))
+        .allow_anonymous()
+        .hub("/closed", Mirror)
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    assert_eq!(negotiate(addr, "/closed", &[]).await.0, 401);
+    for path in ["/open", "/route"] {
+        let mut stranger = connect(addr, path, &[]).await;
+        assert_eq!(invoke(&mut stranger, "Who").await, json!([null, [], null]));
+        assert_eq!(
+            invoke(&mut stranger, "Measure").await,
+            json!("Failed to invoke 'Measure' because user is unauthorized")
+        );
+        let mut device = connect(addr, path, &[KEY]).await;
+        assert_eq!(invoke(&mut device, "Who").await, json!(["Pump", ["Device"], 1_900_000_000]));
+        assert_eq!(invoke(&mut device, "Measure").await, json!(37));
+    }
+}
+
+#[test]
+fn what_could_only_fail_later_fails_the_build() {
+    let rule = |built: Result<SignalR, BuildError>| match built {
+        Err(BuildError::Rule { source, .. }) => source,
+        other => panic!("{other:?}"),
+    };
+    let unknown = |name: &str| PolicyError::UnknownScheme { name: name.into() };
+    let hub = || three().hub("/mirror", Mirror);
+    assert_eq!(rule(hub().authorize(Authorize::user().schemes("ApiKey, apikey")).build()), unknown("apikey"));
+    let closed = hub().authorize(Authorize::user().schemes("Nothing")).allow_anonymous();
+    assert_eq!(rule(closed.build()), unknown("Nothing"));
+    let blank = PolicyError::NoSchemes { schemes: " ,".into() };
+    assert_eq!(rule(hub().authorize(Authorize::user().schemes(" ,")).build()), blank);
+    assert_eq!(rule(SignalR::builder().hub("/devices", Devices).build()), unknown("ApiKey"));
+
+    let elsewhere = || Policy::require_authenticated_user().schemes(["Elsewhere"]);
+    for builder in [
+        three().policy("Unused", elsewhere()),
+        three().default_policy(elsewhere()),
+        three().fallback_policy(Policy::any_of([elsewhere()])),
+    ] {
+        match builder.build() {
+            Err(BuildError::Policies(error)) => assert_eq!(error, unknown("Elsewhere")),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        matches!(three().authentication(bearer()).build(), Err(BuildError::DuplicateScheme(name)) if name == "Bearer")
+    );
+    assert!(three().scheme("bearer", bearer()).build().is_ok(), "case counts");
+
+    let short = ApiKeys::in_header(HeaderName::from_static("x-key")).key(API_KEY, device()).key("", ann());
+    let built = SignalR::builder().scheme("Short", short).build();
+    assert!(matches!(built, Err(BuildError::Authentication(AuthConfigError::ShortApiKey))));
+    let second = SignalR::builder().scheme("A", Cookies).scheme("B", JwtBearer::hmac("short")).build();
+    assert!(matches!(second, Err(BuildError::Authentication(AuthConfigError::ShortSecret))));
+}
+
+#[test]
+fn methods_name_no_schemes() {
+    struct ByHand;
+    impl signalr::Hub for ByHand {
+        type Client = signalr::AnyClient;
+        type Items = ();
+        fn methods(methods: &mut signalr::Methods<Self>) {
+            let rule = Authorize::roles("Nurse").schemes("Cookies");
+            methods.method("Who", |_, _, (): ()| async { Ok(()) }).authorize(rule);
+        }
+    }
+    match three().hub("/hand", ByHand).build() {
+        Err(BuildError::Rule { source, .. }) => {
+            assert_eq!(source, PolicyError::SchemesOnMethod { schemes: "Cookies".into() });
+        }
+        other => panic!("{other:?}"),
+    }
+}
