@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::policy::{Policy, eq_ignore_case};
+use super::policy::{Policy, Resource, all, eq_ignore_case};
 use super::scheme::Schemes;
 use super::user::User;
 
@@ -304,9 +304,20 @@ impl Rules {
         self.policies.is_empty()
     }
 
-    /// Whether this user may make a call; it has to be there only where the rules look at calls.
-    pub(crate) fn check_call(&self, user: &User, call: Option<&dyn Any>) -> bool {
-        self.policies.iter().all(|policy| policy.allows_for(user, call))
+    /// Whether this user may make a call, which has to be there only where the rules look at calls. `None` if that takes
+    /// time to find out.
+    pub(crate) fn check_call(&self, user: &User, call: Option<&dyn Any>) -> Option<bool> {
+        all(self.policies.iter().map(|policy| policy.allows_for(user, call)))
+    }
+
+    /// The same, with the time that it takes.
+    pub(crate) async fn check_later(&self, user: &User, call: Option<&Resource>) -> bool {
+        for policy in &*self.policies {
+            if !policy.allows_later(user, call).await {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -325,8 +336,8 @@ impl EndpointRules {
     }
 
     /// What becomes of a request of this user. aspnet: PolicyEvaluator.cs, `AuthorizeAsync`.
-    pub(crate) fn decide(&self, user: &User) -> Decision {
-        if self.rules.check_call(user, None) {
+    pub(crate) async fn decide(&self, user: &User) -> Decision {
+        if self.rules.check_later(user, None).await {
             Decision::Allow
         } else if user.is_authenticated() {
             Decision::Forbid

@@ -35,6 +35,7 @@ pub use key::{KeyError, SigningKey};
 
 mod policy;
 pub use policy::Policy;
+pub(crate) use policy::Resource;
 
 mod redact;
 pub(crate) use redact::strip_access_token;

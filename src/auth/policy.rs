@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use super::user::User;
+use crate::future::BoxFuture;
 
 /// A condition on users; ASP.NET's `AuthorizationPolicy`.
 ///
@@ -35,10 +37,16 @@ enum Requirement {
     UserName(String),
     Assertion(Arc<dyn Fn(&User) -> bool + Send + Sync>),
     Resource(Arc<MayHave>),
+    Later { check: Arc<MayHaveLater>, needs_resource: bool },
     AnyOf(Vec<Policy>),
 }
 
 type MayHave = dyn Fn(&User, &dyn Any) -> bool + Send + Sync;
+
+type MayHaveLater = dyn Fn(&User, Option<&Resource>) -> BoxFuture<'static, bool> + Send + Sync;
+
+/// What a user asks for, kept until it is known whether they may have it.
+pub(crate) type Resource = Arc<dyn Any + Send + Sync>;
 
 impl Policy {
     /// Any authenticated user. C#: `RequireAuthenticatedUser`.
@@ -90,6 +98,48 @@ impl Policy {
         Self::of(Requirement::Resource(Arc::new(check)))
     }
 
+    /// Users of whom this turns out to be true: it may ask a database first. C#: an asynchronous `AuthorizationHandler`.
+    ///
+    /// Requests wait for it, and so do the calls of a connection that are behind one which waits; what else the connection
+    /// does goes on. When the client leaves, it is dropped where it is. A panic in it refuses: with 500 to connect, with an
+    /// error to call.
+    ///
+    /// ```
+    /// # #[derive(Clone)]
+    /// # struct Accounts;
+    /// # impl Accounts { async fn is_active(&self, _: &str) -> bool { true } }
+    /// use signalr::auth::Policy;
+    ///
+    /// # fn active(accounts: Accounts) -> Policy {
+    /// Policy::require_async(move |user| {
+    ///     let accounts = accounts.clone();
+    ///     async move { accounts.is_active(user.id().unwrap_or_default()).await }
+    /// })
+    /// # }
+    /// ```
+    pub fn require_async<R>(assertion: impl Fn(User) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = bool> + Send + 'static,
+    {
+        let check: Arc<MayHaveLater> = Arc::new(move |user, _| Box::pin(assertion(user.clone())));
+        Self::of(Requirement::Later { check, needs_resource: false })
+    }
+
+    /// Users of whom this turns out to be true, with what they ask for. `None`, and never true, where that is nothing that
+    /// the check knows.
+    pub(crate) fn require_resource_async<R>(check: impl Fn(User, Resource) -> Option<R> + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = bool> + Send + 'static,
+    {
+        let check: Arc<MayHaveLater> = Arc::new(move |user, resource| {
+            match resource.and_then(|resource| check(user.clone(), Arc::clone(resource))) {
+                Some(check) => Box::pin(check),
+                None => Box::pin(ready(false)),
+            }
+        });
+        Self::of(Requirement::Later { check, needs_resource: true })
+    }
+
     /// Users whom at least one of these policies allows.
     ///
     /// Without any policy it holds for nobody, and building the server reports it.
@@ -132,15 +182,42 @@ impl Policy {
         self
     }
 
-    /// Whether this user meets the policy, whatever for.
+    /// Whether this user meets the policy, whatever for. What takes [time](Self::require_async) to find out counts as not
+    /// met; see [`allows_async`](Self::allows_async).
     pub fn allows(&self, user: &User) -> bool {
-        self.allows_for(user, None)
+        self.allows_for(user, None) == Some(true)
     }
 
-    /// Whether this user meets the policy to get at `resource`.
-    pub(super) fn allows_for(&self, user: &User, resource: Option<&dyn Any>) -> bool {
-        (self.anonymous_ok || user.is_authenticated())
-            && self.requirements.iter().all(|requirement| requirement.is_met_by(user, resource))
+    /// Whether this user meets the policy, whatever for, also if that takes time to find out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is complete, its checks are dropped where they are.
+    pub async fn allows_async(&self, user: &User) -> bool {
+        self.allows_later(user, None).await
+    }
+
+    /// Whether this user meets the policy to get at `resource`; `None` if that takes time to find out.
+    pub(super) fn allows_for(&self, user: &User, resource: Option<&dyn Any>) -> Option<bool> {
+        if !self.anonymous_ok && !user.is_authenticated() {
+            return Some(false);
+        }
+        all(self.requirements.iter().map(|requirement| requirement.is_met_by(user, resource)))
+    }
+
+    /// The same, with the time that it takes.
+    pub(super) fn allows_later<'a>(&'a self, user: &'a User, resource: Option<&'a Resource>) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            if let Some(known) = self.allows_for(user, resource.map(|resource| -> &dyn Any { &**resource })) {
+                return known;
+            }
+            for requirement in &self.requirements {
+                if !requirement.is_met_later(user, resource).await {
+                    return false;
+                }
+            }
+            true
+        })
     }
 
     /// Whether it matters what the user asks for.
@@ -164,8 +241,9 @@ impl Policy {
 }
 
 impl Requirement {
-    fn is_met_by(&self, user: &User, resource: Option<&dyn Any>) -> bool {
-        match self {
+    /// `None` if that takes time to find out.
+    fn is_met_by(&self, user: &User, resource: Option<&dyn Any>) -> Option<bool> {
+        Some(match self {
             Self::AnyRole(roles) => roles.iter().any(|role| user.is_in_role(role)),
             // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
             Self::Claim { claim_type, values } => user
@@ -175,13 +253,33 @@ impl Requirement {
             Self::UserName(name) => user.identity_names().any(|known| known == Some(name)),
             Self::Assertion(assertion) => assertion(user),
             Self::Resource(check) => resource.is_some_and(|resource| check(user, resource)),
-            Self::AnyOf(policies) => policies.iter().any(|policy| policy.allows_for(user, resource)),
+            Self::Later { .. } => return None,
+            Self::AnyOf(policies) => {
+                let refuses = |policy: &Policy| policy.allows_for(user, resource).map(|allows| !allows);
+                !all(policies.iter().map(refuses))?
+            }
+        })
+    }
+
+    async fn is_met_later(&self, user: &User, resource: Option<&Resource>) -> bool {
+        match self {
+            Self::Later { check, .. } => check(user, resource).await,
+            Self::AnyOf(policies) => {
+                for policy in policies {
+                    if policy.allows_later(user, resource).await {
+                        return true;
+                    }
+                }
+                false
+            }
+            _ => self.is_met_by(user, resource.map(|resource| -> &dyn Any { &**resource })) == Some(true),
         }
     }
 
     fn looks_at_resource(&self) -> bool {
         match self {
             Self::Resource(_) => true,
+            Self::Later { needs_resource, .. } => *needs_resource,
             Self::AnyOf(policies) => policies.iter().any(Policy::looks_at_resource),
             _ => false,
         }
@@ -189,9 +287,8 @@ impl Requirement {
 
     fn needs_resource(&self) -> bool {
         match self {
-            Self::Resource(_) => true,
             Self::AnyOf(policies) => policies.iter().all(Policy::needs_resource),
-            _ => false,
+            _ => self.looks_at_resource(),
         }
     }
 
@@ -200,7 +297,7 @@ impl Requirement {
             Self::AnyRole(roles) => roles.is_empty(),
             Self::Claim { values, .. } => values.as_ref().is_some_and(Vec::is_empty),
             Self::AnyOf(policies) => policies.is_empty() || policies.iter().any(Policy::is_impossible),
-            Self::UserName(_) | Self::Assertion(_) | Self::Resource(_) => false,
+            Self::UserName(_) | Self::Assertion(_) | Self::Resource(_) | Self::Later { .. } => false,
         }
     }
 }
@@ -216,9 +313,23 @@ impl fmt::Debug for Requirement {
             Self::UserName(name) => f.debug_tuple("UserName").field(name).finish(),
             Self::Assertion(_) => f.write_str("Assertion"),
             Self::Resource(_) => f.write_str("Resource"),
+            Self::Later { .. } => f.write_str("Later"),
             Self::AnyOf(policies) => f.debug_tuple("AnyOf").field(policies).finish(),
         }
     }
+}
+
+/// Whether all hold; one that does not is enough to know, one that is not known yet (`None`) leaves it open.
+pub(super) fn all(known: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut all = Some(true);
+    for one in known {
+        match one {
+            Some(true) => {}
+            Some(false) => return one,
+            None => all = None,
+        }
+    }
+    all
 }
 
 /// Equal as `StringComparison.OrdinalIgnoreCase` has it: character by character, by upper-case letters that are one character.

@@ -182,6 +182,35 @@ impl Policy {
     pub fn require_call(assertion: impl Fn(&User, &Call) -> bool + Send + Sync + 'static) -> Self {
         Self::require_resource(move |user, resource| resource.downcast_ref().is_some_and(|call| assertion(user, call)))
     }
+
+    /// Users of whom this turns out to be true, with the call that they make: [`require_call`](Self::require_call) for what
+    /// takes time, as [`require_async`](Self::require_async) is for `require`.
+    ///
+    /// What can be decided at once is decided first, before anybody looks at the arguments. Then they are bound, since a
+    /// call that waits keeps nothing else, and then this is asked.
+    ///
+    /// ```
+    /// # #[derive(Clone)]
+    /// # struct Rota;
+    /// # impl Rota { async fn has_shift(&self, _: &str, _: &str) -> bool { true } }
+    /// use signalr::auth::Policy;
+    ///
+    /// # fn on_shift(rota: Rota) -> Policy {
+    /// Policy::require_call_async(move |user, call| {
+    ///     let rota = rota.clone();
+    ///     async move {
+    ///         let ward: String = call.argument(0).unwrap_or_default();
+    ///         rota.has_shift(user.id().unwrap_or_default(), &ward).await
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    pub fn require_call_async<R>(assertion: impl Fn(User, Arc<Call>) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = bool> + Send + 'static,
+    {
+        Self::require_resource_async(move |user, resource| Some(assertion(user, resource.downcast().ok()?)))
+    }
 }
 
 /// What is said of a method or a hub for filters and policies to read: values of any type.

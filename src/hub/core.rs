@@ -42,7 +42,7 @@ impl<H: Hub> HubCore<H> {
         let is_watched = !self.filters.is_empty() || rules.look_at_calls();
         let watched = is_watched.then(|| {
             let call = Call::new(caller.clone(), method, self.methods.attributes(), arguments);
-            Box::new(Watched { call, filters: Arc::clone(&self.filters) })
+            Box::new(Watched { call: Arc::new(call), filters: Arc::clone(&self.filters) })
         });
         Invocation { caller, watched }
     }

@@ -263,7 +263,7 @@ fn around<'a, T: 'static>(
 
 /// A call that somebody looks at, and who does.
 pub(super) struct Watched {
-    pub(super) call: Call,
+    pub(super) call: Arc<Call>,
     pub(super) filters: Arc<Filters>,
 }
 

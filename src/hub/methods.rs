@@ -11,12 +11,12 @@ use futures_core::Stream;
 use serde::Serialize;
 
 use super::bind::{Params, Uploads, open};
-use super::call::Attributes;
+use super::call::{Attributes, Call};
 use super::caller::Caller;
 use super::error::{HubError, HubResult};
 use super::filter::Watched;
 use super::{Hub, generated};
-use crate::auth::Authorize;
+use crate::auth::{Authorize, Resource};
 use crate::future::BoxFuture;
 use crate::protocol::{RawArguments, ReadError};
 
@@ -106,6 +106,8 @@ pub(crate) enum Answer {
     Stream(BoxFuture<'static, HubResult<Reply>>),
     /// The method has no stream to give.
     NoStream,
+    /// The caller may not make the call, as it turned out.
+    Unauthorized,
 }
 
 impl<H: Hub> Methods<H> {
@@ -296,7 +298,12 @@ impl<H> MethodOptions<'_, H> {
 impl<H> Invocation<H> {
     /// What policies see of it, if they look.
     pub(crate) fn resource(&self) -> Option<&dyn Any> {
-        self.watched.as_ref().map(|watched| -> &dyn Any { &watched.call })
+        self.watched.as_ref().map(|watched| -> &dyn Any { &*watched.call })
+    }
+
+    /// The same for policies that take time.
+    pub(crate) fn shared_resource(&self) -> Option<Resource> {
+        self.watched.as_ref().map(|watched| -> Resource { Arc::<Call>::clone(&watched.call) })
     }
 }
 
@@ -408,6 +415,7 @@ impl fmt::Debug for Reply {
             Answer::Value(_) => "Value",
             Answer::Stream(_) => "Stream",
             Answer::NoStream => "NoStream",
+            Answer::Unauthorized => "Unauthorized",
         })
     }
 }

@@ -197,7 +197,7 @@ impl Router {
         let peer_addr = (self.peer_addr)(&parts.extensions);
         let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
         let identified = self.authenticate(&request, &rules.schemes).await;
-        match rules.decide(&identified.user) {
+        match rules.decide(&identified.user).await {
             Decision::Allow => {}
             Decision::Challenge => {
                 return Answer::Now(refusal(self.schemes.challenge(&request, &rules.schemes, &identified)));

@@ -52,12 +52,12 @@ impl RunningCall {
             Some(Streamed::Ended(Err(error))) => {
                 call.fail(&error, "An error occurred on the server while streaming results.");
             }
+            Some(Streamed::Never(refused @ (Err(_) | Ok(Reply(Answer::Unauthorized))))) => {
+                let method = spelled.as_deref().unwrap_or(&method);
+                Call { method, ..call }.answer(refused);
+            }
             Some(Streamed::Never(Ok(_))) => {
                 call.answer(Ok(Reply(Answer::NoStream)));
-            }
-            Some(Streamed::Never(Err(error))) => {
-                let method = spelled.as_deref().unwrap_or(&method);
-                Call { method, ..call }.answer(Err(error));
             }
         }
     }
@@ -96,6 +96,7 @@ impl Call<'_> {
                 scratch::give(message);
                 full
             }
+            Ok(Answer::Unauthorized) => unauthorized(self.connection, method, self.id),
             Ok(Answer::Stream(_) | Answer::NoStream) => {
                 let error = format!(
                     "The value returned by the streaming method '{method}' is not a ChannelReader<> or IAsyncEnumerable<>."
@@ -126,6 +127,12 @@ impl Call<'_> {
             self.connection.outbound.write(message);
         });
     }
+}
+
+/// Answers a call that its caller may not make. Says whether the queue is full now.
+pub(super) fn unauthorized(connection: &Arc<ConnectionHandle>, method: &str, id: Option<&str>) -> bool {
+    tracing::debug!(target: "signalr::hub", method, connection = %connection.id, "call not authorized");
+    fail(connection, id, &format!("Failed to invoke '{method}' because user is unauthorized"))
 }
 
 /// Answers a call with an error, if the client waits for an answer. Says whether the queue is full now.

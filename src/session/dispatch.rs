@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use super::call::{Call, RunningCall, fail};
+use super::call::{Call, RunningCall, fail, unauthorized};
 use super::close::End;
 use super::open::Open;
 use super::sequence::Sequence;
-use crate::auth::Rules;
+use crate::auth::{Resource, Rules, User};
 use crate::future::BoxFuture;
 use crate::hub::{
-    Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Kind, Method, Reply, Slot, Upload, guarded,
+    Answer, Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Kind, Method, Reply, Slot, Upload, guarded,
     poll_caught,
 };
 use crate::lifetime::{ConnectionHandle, Flags};
@@ -184,13 +184,22 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
         let bound = guarded(|| {
             let allowed = rules.check_call(self.caller.user(), invocation.resource());
-            allowed.then(|| method.bind(invocation, call.arguments.clone()))
+            // What takes time waits with the call, in its slot.
+            let waits =
+                allowed.is_none().then(|| (rules.clone(), self.caller.user().clone(), invocation.shared_resource()));
+            (allowed != Some(false)).then(|| {
+                method.bind(invocation, call.arguments.clone()).map(|bound| match waits {
+                    Some(waits) => {
+                        Bound { future: authorized(Arc::clone(self.connection), waits, bound.future), ..bound }
+                    }
+                    None => bound,
+                })
+            })
         });
         let Bound { future, uploads } = match bound {
             Ok(Some(Ok(bound))) => bound,
             Ok(None) => {
-                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, "call not authorized");
-                self.refuse(call, &format!("Failed to invoke '{name}' because user is unauthorized"));
+                self.full |= unauthorized(self.connection, name, call.id.as_deref());
                 return Ok(());
             }
             Ok(Some(Err(ReadError::Malformed(error)))) => return Err(End::Failed(error)),
@@ -422,6 +431,21 @@ impl<H: Hub> Drop for Dispatcher<'_, H> {
             open.end_uploads();
         }
     }
+}
+
+/// A call whose rules take time: it begins when they let it pass, and not at all when the connection ends before.
+fn authorized(
+    connection: Arc<ConnectionHandle>,
+    (rules, user, resource): (Rules, User, Option<Resource>),
+    call: BoxFuture<'static, HubResult<Reply>>,
+) -> BoxFuture<'static, HubResult<Reply>> {
+    Box::pin(async move {
+        let check = rules.check_later(&user, resource.as_ref());
+        match connection.token().run_until_cancelled(check).await {
+            Some(true) => call.await,
+            Some(false) | None => Ok(Reply(Answer::Unauthorized)),
+        }
+    })
 }
 
 /// The first of these ids that was there before.

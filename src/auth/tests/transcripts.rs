@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use futures_util::FutureExt;
 use serde_json::Value;
 
 use super::*;
@@ -71,7 +72,7 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
     let uri = filled(&event["path"]);
     let (path, query) = uri.split_once('?').map_or((&*uri, None), |(path, query)| (path, Some(query)));
     let authentication = jwt.authenticate(&request(path, query, &headers, RequestKind::Poll));
-    match rules(path, event["method"].as_str()).decide(&authentication.user()) {
+    match rules(path, event["method"].as_str()).decide(&authentication.user()).now_or_never().unwrap() {
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),
         Decision::Challenge => {
