@@ -32,9 +32,13 @@ pub use protocol::{
     Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, TimeSpan, ValueError,
 };
 pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
+#[cfg(feature = "rate-limit")]
+pub use service::NegotiateLimit;
 pub use service::{
     BuildError, Builder, Cors, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats,
 };
+#[cfg(feature = "tower")]
+pub use service::{RedactLayer, Redacted};
 #[doc(inline)]
 pub use signalr_macros::{allow_anonymous, authorize, hub, hub_client};
 

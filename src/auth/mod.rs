@@ -40,6 +40,8 @@ pub(crate) use policy::Resource;
 mod redact;
 pub(crate) use redact::strip_access_token;
 pub use redact::{RedactedUri, redact_query};
+#[cfg(feature = "tower")]
+pub(crate) use redact::{SECRET_PARAMETERS, split_secrets};
 
 mod request;
 pub use request::{AuthRequest, QueryToken, RequestKind};
@@ -49,6 +51,9 @@ mod scheme;
 pub use scheme::AuthenticateFn;
 pub use scheme::{Authentication, Authenticator, Refusal};
 pub(crate) use scheme::{Identified, Schemes};
+
+#[doc = include_str!("security.md")]
+pub mod security {}
 
 mod token;
 

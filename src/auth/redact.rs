@@ -16,6 +16,19 @@ use percent_encoding::percent_decode_str;
 /// assert_eq!(RedactedUri::new(&uri).to_string(), "/hubs/clinical?id=***&access%5Ftoken=***&x=1");
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
+///
+/// For a log that prints the URIs of requests, such as `TraceLayer`'s span:
+///
+/// ```
+/// use http::Request;
+/// use signalr::auth::RedactedUri;
+/// use tower_http::trace::TraceLayer;
+///
+/// let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
+///     tracing::debug_span!("request", method = %request.method(), uri = %RedactedUri::new(request.uri()))
+/// });
+/// # let _: axum::Router = axum::Router::new().layer(trace);
+/// ```
 #[derive(Clone, Copy)]
 pub struct RedactedUri<'a>(&'a Uri);
 
@@ -52,6 +65,14 @@ impl fmt::Debug for RedactedUri<'_> {
 }
 
 /// Prints a query string with `***` in place of the values of `access_token` and `id`, however their names are encoded.
+///
+/// A secret ends at the next `&` alone, as it does for the server; it begins also behind a `;`, `?` or `#`, where the server
+/// reads none and a log prints it all the same.
+///
+/// ```
+/// let query = signalr::auth::redact_query("id=kX2v&x=1;access_token=eyJh.bGci");
+/// assert_eq!(query.to_string(), "id=***&x=1;access_token=***");
+/// ```
 pub fn redact_query(query: &str) -> impl fmt::Display + fmt::Debug + Copy {
     RedactedQuery(query)
 }
@@ -61,15 +82,13 @@ struct RedactedQuery<'a>(&'a str);
 
 impl fmt::Display for RedactedQuery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, pair) in self.0.split('&').enumerate() {
+        for (index, parameter) in self.0.split('&').enumerate() {
             if index > 0 {
                 f.write_char('&')?;
             }
-            match pair.split_once('=') {
-                Some((name, _)) if is_access_token(name) || decode_query(name).eq_ignore_ascii_case("id") => {
-                    write!(f, "{name}=***")?;
-                }
-                _ => f.write_str(pair)?,
+            match secret_in(parameter) {
+                Some(at) => write!(f, "{}***", &parameter[..at])?,
+                None => f.write_str(parameter)?,
             }
         }
         Ok(())
@@ -82,9 +101,33 @@ impl fmt::Debug for RedactedQuery<'_> {
     }
 }
 
+/// Where in a parameter, name and value, a secret begins.
+fn secret_in(parameter: &str) -> Option<usize> {
+    let mut start = 0;
+    for part in parameter.split_inclusive([';', '?', '#']) {
+        if let Some((name, _)) = part.split_once('=')
+            && is_any_of(name, &SECRET_PARAMETERS)
+        {
+            return Some(start + name.len() + 1);
+        }
+        start += part.len();
+    }
+    None
+}
+
+/// The names of parameters whose values are secret.
+pub(crate) const SECRET_PARAMETERS: [&str; 2] = ["access_token", "id"];
+
+/// The parameters of these names, and the others, both in their order.
+#[cfg(feature = "tower")]
+pub(crate) fn split_secrets(query: &str, names: &[&str]) -> (String, String) {
+    let (secret, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| is_any_of(name(pair), names));
+    (secret.join("&"), rest.join("&"))
+}
+
 /// A query string without its `access_token`; nothing if nothing is left.
 pub(crate) fn strip_access_token(query: &str) -> Option<Cow<'_, str>> {
-    let is_token = |pair: &str| is_access_token(pair.split_once('=').map_or(pair, |(name, _)| name));
+    let is_token = |pair: &str| is_access_token(name(pair));
     if !query.split('&').any(is_token) {
         return (!query.is_empty()).then_some(Cow::Borrowed(query));
     }
@@ -94,7 +137,16 @@ pub(crate) fn strip_access_token(query: &str) -> Option<Cow<'_, str>> {
 
 /// Whether the name of a parameter, as it came, is `access_token`.
 pub(super) fn is_access_token(name: &str) -> bool {
-    decode_query(name).eq_ignore_ascii_case("access_token")
+    is_any_of(name, &SECRET_PARAMETERS[..1])
+}
+
+fn is_any_of(name: &str, names: &[&str]) -> bool {
+    let name = decode_query(name);
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+fn name(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
 /// A name or value of a query string: `+` is a blank, `%` begins a byte in hexadecimal.

@@ -280,6 +280,13 @@ pub(crate) fn kind_of(request: &Parts) -> RequestKind {
     }
 }
 
+/// Whether a request opens a connection that nobody has negotiated.
+#[cfg(feature = "rate-limit")]
+pub(crate) fn is_unnegotiated(parts: &Parts) -> bool {
+    let named = query::value(parts.uri.query(), "id").is_some_and(|id| !id.is_empty());
+    !named && websocket::is_websocket_request(parts)
+}
+
 /// Only `text/event-stream` without parameters asks for events (`aspnet: MediaTypeHeaderValue.Equals`).
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -18,6 +18,8 @@ mod table;
 mod websocket;
 
 pub use body::Body;
+#[cfg(feature = "rate-limit")]
+pub(crate) use endpoint::is_unnegotiated;
 pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, kind_of};
 pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};

@@ -55,6 +55,8 @@ pub struct Builder {
     disconnect_timeout: Duration,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
+    #[cfg(feature = "rate-limit")]
+    pub(super) negotiate_limit: Option<super::NegotiateLimit>,
 }
 
 /// Finds the peer's address in what a host left in a request.
@@ -241,6 +243,10 @@ impl Builder {
         let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &parts));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);
+        #[cfg(feature = "rate-limit")]
+        {
+            router.negotiate_limit = self.negotiate_limit.map(super::negotiate_limit::Limiter::new).transpose()?;
+        }
         endpoints.into_iter().try_for_each(|endpoint| router.add(endpoint))?;
         let closing = CancellationToken::new();
         let server = Server { router, table, hubs: self.hubs, tasks, closing, _stop: stop.drop_guard() };
@@ -264,6 +270,8 @@ impl Default for Builder {
             disconnect_timeout: Duration::from_secs(15),
             peer_addr: |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
             extensions: Vec::new(),
+            #[cfg(feature = "rate-limit")]
+            negotiate_limit: None,
         }
     }
 }

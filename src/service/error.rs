@@ -72,4 +72,7 @@ pub enum BuildError {
         /// Which one.
         option: &'static str,
     },
+    /// A limit of negotiates that lets nobody in.
+    #[error("the limit of negotiates must not be zero")]
+    NoNegotiates,
 }

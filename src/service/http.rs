@@ -19,6 +19,8 @@ use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::routes::canonical;
 use crate::auth::{self, AuthRequest, Decision, EndpointRules, Identified, Refusal, RequestKind, Schemes};
+#[cfg(feature = "rate-limit")]
+use crate::connections::is_unnegotiated;
 use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, kind_of};
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
@@ -92,6 +94,8 @@ pub(super) struct Router {
     endpoints: Vec<Route>,
     /// For requests that are no endpoint's.
     cors: Option<CorsPolicy>,
+    #[cfg(feature = "rate-limit")]
+    pub(super) negotiate_limit: Option<super::negotiate_limit::Limiter>,
 }
 
 struct Route {
@@ -117,7 +121,10 @@ impl Service {
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        let (parts, body) = request.into_parts();
+        #[cfg_attr(not(feature = "tower"), expect(unused_mut, reason = "a layer hides parts of requests"))]
+        let (mut parts, body) = request.into_parts();
+        #[cfg(feature = "tower")]
+        super::redact_layer::restore(&mut parts);
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
         let router = &self.server.router;
         let found = router.find(parts.uri.path());
@@ -159,7 +166,16 @@ impl Router {
         extensions: Vec<KeepExtension>,
         cors: Option<CorsPolicy>,
     ) -> Self {
-        Self { schemes, peer_addr, extensions, routes: HashMap::new(), endpoints: Vec::new(), cors }
+        Self {
+            schemes,
+            peer_addr,
+            extensions,
+            routes: HashMap::new(),
+            endpoints: Vec::new(),
+            cors,
+            #[cfg(feature = "rate-limit")]
+            negotiate_limit: None,
+        }
     }
 
     pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
@@ -183,6 +199,13 @@ impl Router {
         canonical(path).and_then(|path| self.routes.get(&path)).copied()
     }
 
+    /// Whether a path ends in that of an endpoint: routers of hosts cut prefixes off.
+    #[cfg(feature = "tower")]
+    pub(super) fn is_below(&self, path: &str) -> bool {
+        let Some(path) = canonical(path) else { return false };
+        self.routes.contains_key(&path) || path.match_indices('/').any(|(at, _)| self.routes.contains_key(&path[at..]))
+    }
+
     /// Who it is, whether they may, and then the endpoint.
     async fn answer<B>(&self, part: Part, route: &Route, parts: Parts, body: B) -> Answer
     where
@@ -195,6 +218,13 @@ impl Router {
             Part::Execute => kind_of(&parts),
         };
         let peer_addr = (self.peer_addr)(&parts.extensions);
+        #[cfg(feature = "rate-limit")]
+        if let Some(limit) = &self.negotiate_limit
+            && (matches!(part, Part::Negotiate) || is_unnegotiated(&parts))
+            && let Some(refusal) = limit.refuse(peer_addr)
+        {
+            return Answer::Now(refusal);
+        }
         let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
         let identified = self.authenticate(&request, &rules.schemes).await;
         match rules.decide(&identified.user).await {

@@ -6,6 +6,10 @@ mod endpoint;
 mod error;
 mod http;
 mod limits;
+#[cfg(feature = "rate-limit")]
+mod negotiate_limit;
+#[cfg(feature = "tower")]
+mod redact_layer;
 mod routes;
 mod serve;
 mod settings;
@@ -19,6 +23,10 @@ pub use builder::Builder;
 pub use cors::Cors;
 pub use endpoint::{EndpointBuilder, IntoHub};
 pub use error::BuildError;
+#[cfg(feature = "rate-limit")]
+pub use negotiate_limit::NegotiateLimit;
+#[cfg(feature = "tower")]
+pub use redact_layer::{RedactLayer, Redacted};
 pub use stats::Stats;
 
 use std::any::TypeId;
