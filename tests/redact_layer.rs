@@ -81,8 +81,7 @@ async fn serve() -> (SignalR, SocketAddr) {
 
 #[tokio::test]
 async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let log = Log::begin();
     let (_signalr, addr) = serve().await;
     let query = token_of("ann");
     let token = query.strip_prefix("access_token=").unwrap();

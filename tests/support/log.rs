@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -16,14 +15,16 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Writes every event here, and every span that begins or ends, with all of their fields.
-    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+    /// Writes every event of the whole process here, and every span that begins or ends, with all of their fields.
+    pub(crate) fn begin() -> Self {
+        let log = Self::default();
         tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
             .with_ansi(false)
-            .with_writer(self.clone())
-            .finish()
+            .with_writer(log.clone())
+            .init();
+        log
     }
 }
 
