@@ -141,6 +141,10 @@ fn tokens_and_connection_tokens_are_not_printed() {
         ("access_token=", "access_token=***"),
         ("access_token", "access_token"),
         ("idx=1&my_access_token=2", "idx=1&my_access_token=2"),
+        ("access_token=a;b#c?d&x", "access_token=***&x"),
+        ("x=1;access_token=a;b&y", "x=1;access_token=***&y"),
+        ("x#access_token=a&?id=b&;%69d=c", "x#access_token=***&?id=***&;%69d=***"),
+        ("x=access_token&y=id", "x=access_token&y=id"),
         ("", ""),
         ("&&", "&&"),
     ] {
@@ -151,6 +155,7 @@ fn tokens_and_connection_tokens_are_not_printed() {
         ("/hubs/x?id=a&access_token=b", "/hubs/x?id=***&access_token=***"),
         ("wss://u:p@host:1/hubs/x?id=a", "wss://host:1/hubs/x?id=***"),
         ("/plain", "/plain"),
+        ("http://u:access_token=p@host/?x=1#id=a", "http://host/?x=1"),
         ("*", "*"),
     ] {
         let uri = uri.parse().unwrap();
