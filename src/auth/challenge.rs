@@ -95,12 +95,14 @@ impl AuthFailure {
     }
 }
 
+/// In one line: an issuer is what the client wrote.
 impl fmt::Display for AuthFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Reason::Own { text, .. } => f.write_str(text),
-            _ => f.write_str(self.description().as_deref().unwrap_or("The token is malformed")),
-        }
+        let text = match &self.0 {
+            Reason::Own { text, .. } => Some(text.clone()),
+            _ => self.description(),
+        };
+        f.write_str(&quotable(text.as_deref().unwrap_or("The token is malformed")))
     }
 }
 

@@ -140,7 +140,7 @@ impl Authentication {
 /// let login = Refusal::redirect(HeaderValue::from_static("/login"));
 /// # let _ = (basic, login);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -184,6 +184,14 @@ impl Refusal {
             self.headers.append(name, value.clone());
         }
         Self { status: second.status, ..self }
+    }
+}
+
+/// Without the values of headers, among which may be cookies.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Refusal").field("status", &self.status).field("headers", &headers).finish()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::auth::{User, redact_query};
+use crate::auth::{RedactedUri, User};
 use crate::origin::RequestInfo;
 
 /// Where clients shall negotiate instead; see
@@ -75,9 +75,9 @@ struct Members<'a> {
 /// Without the token, and without what in the URL may be one.
 impl fmt::Debug for Redirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.url.split_once('?') {
-            Some((path, query)) => write!(f, "Redirect({path}?{})", redact_query(query)),
-            None => write!(f, "Redirect({})", self.url),
+        match self.url.parse() {
+            Ok(uri) => write!(f, "Redirect({})", RedactedUri::new(&uri)),
+            Err(_) => f.write_str("Redirect(no URI)"),
         }
     }
 }

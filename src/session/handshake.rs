@@ -59,7 +59,8 @@ pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> 
             _ => CANCELED.to_owned(),
         },
     };
-    tracing::debug!(target: "signalr::connection", reason = refusal, "handshake refused");
+    // Without the reason, which quotes the client.
+    tracing::debug!(target: "signalr::connection", connection = %entry.id, "handshake refused");
     answer(outbound, |out| handshake::write_error(out, &refusal));
     None
 }

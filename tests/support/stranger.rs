@@ -114,6 +114,20 @@ impl World {
         }
     }
 
+    /// A refresh is answered as the clients of .NET 11 read it, and changes nothing for who may not.
+    pub(crate) fn refresh(&mut self, input: &[u8]) {
+        let Some(answer) = self.ask(input) else { return };
+        if answer.path != "/closed/refresh" {
+            return;
+        }
+        let status = answer.response.status();
+        match status.as_u16() {
+            200 => assert!(answer.signed),
+            400 | 401 | 403 | 404 | 405 => {}
+            _ => panic!("{status}"),
+        }
+    }
+
     /// The status that a request is answered with, or 0 if it is none.
     pub(crate) fn status(&mut self, input: &str) -> u16 {
         self.ask(input.as_bytes()).map_or(0, |answer| answer.response.status().as_u16())

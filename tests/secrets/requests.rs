@@ -1,58 +1,21 @@
-//! Secrets stay secret: in what is logged at the finest level, and in what a hub is shown of a request.
-//!
-//! It stands alone, since the subscriber is that of the whole process.
+//! Requests of every kind, good and bad, and what a hub is shown of them.
 
-#![cfg(feature = "messagepack")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-#[expect(dead_code, reason = "each suite needs a part of it")]
-mod support;
-
-use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures_util::SinkExt;
-use jsonwebtoken::{EncodingKey, Header};
-use serde_json::{Value, json};
+use serde_json::Value;
 use signalr::auth::{JwtBearer, QueryToken};
-use signalr::{Caller, Format, HubResult, SignalR, hub};
-use support::{Client, http, negotiate, serve, until, within};
+use signalr::{Caller, Cors, Format, HubResult, Redirect, SignalR, hub};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tracing_subscriber::fmt::MakeWriter;
 
-const KEY: &str = "only-for-tests-and-long-enough-0123456789";
-
-/// Everything that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
+use super::http2::Http2;
+use super::log::assert_silent;
+use super::support::{Client, http, negotiate, serve, until, within};
+use super::{KEY, LOG, secrets, token};
 
 struct Open;
 
@@ -84,19 +47,6 @@ fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
     methods.method("Whoami", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user_id().map(str::to_owned)) });
 }
 
-fn token(expires_in: i64, key: &str) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let claims =
-        json!({ "sub": "ann", "exp": i64::try_from(now).unwrap() + expires_in, "secretclaim": "very-private" });
-    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
-}
-
-fn assert_silent(text: &str, secrets: &[String]) {
-    for secret in secrets {
-        assert!(!text.contains(secret.as_str()), "{secret} is in\n{text}");
-    }
-}
-
 /// A WebSocket with these headers, or the status that was answered instead.
 async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Option<Client> {
     let mut request = format!("ws://{addr}{target}").into_client_request().unwrap();
@@ -110,9 +60,7 @@ async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Op
 
 #[tokio::test]
 async fn no_token_is_logged_or_shown() {
-    let log = Log::default();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(log.clone()).init();
-
+    LazyLock::force(&LOG);
     let bearer = JwtBearer::hmac(KEY)
         .allow_any_issuer()
         .allow_any_audience()
@@ -127,19 +75,14 @@ async fn no_token_is_logged_or_shown() {
         .unwrap();
     let addr = serve(&signalr).await;
 
-    let good = token(3600, KEY);
+    let good = token("ann", 3600, KEY);
     let tokens = [
         good.clone(),
-        token(-3600, KEY),
-        token(3600, "another-key-that-is-long-enough-0123456789"),
+        token("ann", -3600, KEY),
+        token("ann", 3600, "another-key-that-is-long-enough-0123456789"),
         "garbage-token".into(),
     ];
-    let mut secrets: Vec<String> = vec!["very-private".into(), KEY.into()];
-    for token in &tokens {
-        // Whole or in parts: the header of a token is no secret, its claims and signature are.
-        secrets.extend(token.split('.').skip(if token.contains('.') { 1 } else { 0 }).map(str::to_owned));
-    }
-
+    let mut secrets = secrets(&tokens);
     for token in &tokens {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("cookie", "session=hidden")];
@@ -209,9 +152,57 @@ async fn no_token_is_logged_or_shown() {
     assert!(open(addr, &format!("/closed?access_token={}", tokens[1]), None).await.is_none());
     until(|| signalr.context::<Closed>().connection_count() + signalr.context::<Open>().connection_count() == 0).await;
 
-    let text = log.text();
+    let text = LOG.text();
     assert!(text.contains("disconnected") && text.contains("call failed") && text.contains("unknown method"), "{text}");
     assert!(text.contains("a request of another user"), "{text}");
     secrets.push("session=hidden".into());
+    assert_silent(&text, &secrets);
+}
+
+#[tokio::test]
+async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
+    LazyLock::force(&LOG);
+    let signalr = SignalR::builder()
+        .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
+        .cors(Cors::origins(["https://app.test"]))
+        .allowed_origins(["https://app.test"])
+        .hub("/open", Open)
+        .minimum_protocol_version(1)
+        .hub("/away", Open)
+        .redirect_negotiate(|request, _| {
+            let to = format!("https://u:h1dden@away.test/hub?access_token=h1dden&{}", request.query_string());
+            Some(Redirect::to(to).access_token("h1dden"))
+        })
+        .hub("/closed", Closed)
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    let good = token("bob", 3600, KEY);
+    let bearer = format!("Bearer {good}");
+    let headers = [("authorization", bearer.as_str()), ("cookie", "session=h1dden"), ("origin", "https://evil.test")];
+    let mut client = Http2::over(within(TcpStream::connect(addr)).await.unwrap()).await;
+    for path in ["/open", "/open/negotiate", "/closed", "/closed/negotiate", "/away/negotiate", "/nowhere"] {
+        for method in ["GET", "POST", "DELETE", "PUT", "OPTIONS"] {
+            for query in ["negotiateVersion=0", "negotiateVersion=1&id=h1dden", "negotiateVersion=h1dden"] {
+                let target = format!("{path}?{query}&access_token={good}");
+                client.request(method, &target, &headers, "h1dden").await;
+                http(addr, method, &target, &headers).await;
+            }
+        }
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+        let key = [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+        http(addr, "GET", &format!("{path}?access_token={good}"), &[&headers[..], &upgrade, &key].concat()).await;
+    }
+    // Beyond the limits of HTTP, and against its rules.
+    let (long, host) = ("h1dden".repeat(2000), [("host", "h1dden"), ("authorization", bearer.as_str())]);
+    http(addr, "GET", &format!("/open?access_token={long}"), &[]).await;
+    http(addr, "GET", "/open", &host).await;
+    http(addr, "GET", "/open", &[("authorization", &long)]).await;
+    http(addr, "h1dden", "/open?id=h1dden", &headers).await;
+
+    let text = LOG.text();
+    assert!(text.contains("sent elsewhere") && text.contains("h2::"), "{text}");
+    let mut secrets = secrets(&[good]);
+    secrets.push("h1dden".into());
     assert_silent(&text, &secrets);
 }
