@@ -59,10 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cuts = Arc::new(Cuts::default());
     let (audit, refusals) = Audit::new();
 
-    let hubs = SignalR::builder().authentication(sessions.bearer());
+    let listener = TcpListener::bind(address).await?;
+    let hubs = SignalR::builder().authentication(sessions.bearer()).allowed_origins(origins(listener.local_addr()?));
     let signalr = server(hubs, &wards, &audit, &cuts).build()?;
 
-    let listener = TcpListener::bind(address).await?;
     let mut tasks = JoinSet::new();
     wards::publish(&wards, &signalr.context(), &mut tasks);
     tasks.spawn(audit::publish(refusals, signalr.context()));
@@ -91,6 +91,11 @@ fn server(
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
         .hub("/hubs/clinical", hub)
         .require_authorization("ClinicalStaff")
+}
+
+/// Whose pages may open WebSockets: our own, by either name of this machine. No page of a stranger's acts for who looks at it.
+fn origins(address: SocketAddr) -> [String; 2] {
+    [format!("http://{address}"), format!("http://localhost:{}", address.port())]
 }
 
 /// Where `--urls` says to listen.

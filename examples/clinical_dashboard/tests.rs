@@ -8,9 +8,11 @@ use signalr::auth::{User, UserBuilder};
 use signalr::testing::{ConnectFailure, TestHost, user};
 use signalr::{Format, SignalR};
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 use crate::audit::{self, Audit};
 use crate::hub::ClinicalDashboard;
+use crate::sessions::Sessions;
 use crate::wards::{self, Wards};
 
 /// The server, and the tasks beside it.
@@ -105,5 +107,32 @@ async fn only_doctors_order_drugs_and_the_ward_hears_of_it() {
     assert!(nobody.to_string().ends_with("There is no such patient."), "{nobody}");
     for drug in ["", "x".repeat(81).as_str()] {
         doctor.invoke::<Value>("OrderMedication", (patient, drug)).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn pages_of_strangers_open_no_websocket() {
+    let sessions = Sessions::new().unwrap();
+    let hubs = SignalR::builder().authentication(sessions.bearer());
+    let hubs = hubs.allowed_origins(crate::origins("127.0.0.1:5000".parse().unwrap()));
+    let wards = Arc::new(Wards::new().unwrap());
+    let signalr = crate::server(hubs, &wards, &Audit::new().0, &Arc::default()).build().unwrap();
+    let login = serde_json::to_value(sessions.login("nurse", false).unwrap()).unwrap();
+    let token = login["token"].as_str().unwrap();
+    for (origin, expected) in [
+        ("http://127.0.0.1:5000", true),
+        ("http://localhost:5000", true),
+        ("https://evil.test", false),
+        ("http://127.0.0.1:5001", false),
+        ("null", false),
+    ] {
+        let request = http::Request::get(format!("/hubs/clinical?access_token={token}"))
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("origin", origin);
+        let response = signalr.service().oneshot(request.body(String::new()).unwrap()).await.unwrap();
+        assert_eq!(response.status() != 403, expected, "{origin}: {}", response.status());
     }
 }
