@@ -1,6 +1,10 @@
 //! What strangers cost: negotiations that are refused, beside one that is not.
 
-#![expect(missing_docs, clippy::unwrap_used, reason = "criterion's macros write functions, and benches fail as tests do")]
+#![expect(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros write functions, and benches fail as tests do"
+)]
 
 use std::time::{Duration, SystemTime};
 
