@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use signalr::auth::User;
-use signalr::testing::{TestClient, TestHost, user};
+use signalr::testing::{ConnectFailure, TestClient, TestHost, user};
 use signalr::{Builder, Caller, Format, HubResult, hub};
 
 #[derive(Clone, Copy)]
@@ -102,10 +102,8 @@ async fn a_panic_in_the_function_ends_that_connection_alone() {
     let other = connect(&host, user("ada")).await;
     for _ in 0..2 {
         let client = host.open(Format::Json, user("panics")).await.unwrap();
-        client.shake_hands().await.unwrap();
-        let closed = client.closed().await;
-        assert_eq!(closed.error.as_deref(), Some("Connection closed with an error."), "{closed:?}");
-        assert!(!closed.allow_reconnect);
+        let text = "An unexpected error occurred during connection handshake.".to_owned();
+        assert_eq!(client.shake_hands().await, Err(ConnectFailure::Handshake(text)));
     }
     assert_eq!(id(&other).await.as_deref(), Some("ada"));
     assert_eq!(host.signalr().stats().hub_connections, 1);

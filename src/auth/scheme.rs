@@ -179,7 +179,7 @@ impl Refusal {
     }
 
     /// One after the other: the headers of both, and the status of the second.
-    pub(super) fn and(mut self, second: Self) -> Self {
+    pub(super) fn and(mut self, second: &Self) -> Self {
         for (name, value) in &second.headers {
             self.headers.append(name, value.clone());
         }
@@ -373,13 +373,13 @@ impl Schemes {
             let failure = identified.failures.iter().find(|(failed, _)| *failed == at).map(|(_, failure)| failure);
             scheme.authenticator.challenge(request, failure)
         });
-        refusals.reduce(Refusal::and).unwrap_or_else(Refusal::unauthorized)
+        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::unauthorized)
     }
 
     /// The refusal of a request whose user is not allowed to make it.
     pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Refusal {
         let refusals = self.refusing(chosen).map(|(_, scheme)| scheme.authenticator.forbid(request));
-        refusals.reduce(Refusal::and).unwrap_or_else(Refusal::forbidden)
+        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::forbidden)
     }
 
     /// The chosen ones, or all.

@@ -149,11 +149,12 @@ impl User {
         self.known.iter().flat_map(|known| known.identities())
     }
 
-    /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id from the
-    /// same issuer.
+    /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id, or at least
+    /// the same name, from the same issuer.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.is_authenticated() == other.is_authenticated()
             && self.id() == other.id()
+            && (self.id().is_some() || self.name() == other.name())
             && self.claim("iss") == other.claim("iss")
     }
 
@@ -163,7 +164,8 @@ impl User {
     }
 }
 
-/// What happens to a request that names the connection of another user, who is told by token issuer and id.
+/// What happens to a request that names the connection of another user, who is told by token issuer and id, and where there
+/// is no id by the name.
 ///
 /// ```
 /// use signalr::SignalR;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::connections::{Connection, Incoming, Read};
+use crate::hub::{HubCore, guarded};
 use crate::options::HubOptions;
 use crate::origin::TransportType;
 use crate::outbound::Outbound;
@@ -21,6 +22,7 @@ const UNEXPECTED: &str = "An unexpected error occurred during connection handsha
 /// What was agreed on.
 pub(super) struct Shaken {
     pub(super) protocol: HubProtocol,
+    pub(super) user_id: Option<Box<str>>,
     /// Whether the client may go on with another socket, if the transport can.
     pub(super) may_resume: bool,
     /// What came right behind the request.
@@ -29,8 +31,9 @@ pub(super) struct Shaken {
 
 /// Reads the client's request and answers it. `None` ends the connection without a Close message
 /// (`aspnet: HubConnectionContext.HandshakeAsync`).
-pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> Option<Shaken> {
-    let Connection { transport, incoming, outbound, entry, .. } = connection;
+pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> Option<Shaken> {
+    let options = &core.options;
+    let Connection { transport, user, incoming, outbound, entry, .. } = connection;
     let mut arrived = Vec::new();
     let limit = options.maximum_receive_message_size;
     let request = outbound.drive(poll_fn(|cx| {
@@ -45,14 +48,18 @@ pub(super) async fn shake(options: &HubOptions, connection: &mut Connection) -> 
         Err(_) => CANCELED.to_owned(),
         Ok(Arrived::Ended) => return None,
         Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
-            Progress::Whole { message, rest } => match choose(options, *transport, message) {
-                Ok((format, version)) => {
+            Progress::Whole { message, rest } => match choose(options, *transport, message).and_then(|chosen| {
+                // The application tells it, and may panic.
+                let user_id = guarded(|| core.user_id.of(user)).map_err(|_| UNEXPECTED.to_owned());
+                user_id.map(|user_id| (chosen, user_id))
+            }) {
+                Ok(((format, version), user_id)) => {
                     if format.is_binary() {
                         outbound.set_binary();
                     }
                     answer(outbound, handshake::write_success);
                     let protocol = HubProtocol::new(format, options.naming);
-                    return Some(Shaken { protocol, may_resume: version >= VERSION, early: rest.to_vec() });
+                    return Some(Shaken { protocol, user_id, may_resume: version >= VERSION, early: rest.to_vec() });
                 }
                 Err(refusal) => refusal,
             },

@@ -13,7 +13,7 @@ mod serve;
 use std::sync::Arc;
 
 use crate::connections::{Connection, Served, Watched};
-use crate::hub::{Caller, Hub, HubContext, HubCore, caught, guarded};
+use crate::hub::{Caller, Hub, HubContext, HubCore, caught};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
 use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
@@ -35,7 +35,7 @@ pub(crate) fn run<H: Hub>(
     mut connection: Connection,
 ) -> impl Future<Output = Served> + Send + 'static {
     async move {
-        let faulted = match handshake::shake(&core.options, &mut connection).await {
+        let faulted = match handshake::shake(&core, &mut connection).await {
             Some(shaken) => serve_hub(&core, shaken, &mut connection).await,
             None => false,
         };
@@ -45,18 +45,13 @@ pub(crate) fn run<H: Hub>(
 
 /// What follows a handshake. `true`: the end itself failed.
 async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &mut Connection) -> bool {
-    let Shaken { protocol, may_resume, early } = shaken;
+    let Shaken { protocol, user_id, may_resume, early } = shaken;
     let sequence = (may_resume && connection.incoming.allow_resume(&connection.entry)).then(|| {
         keep_messages(connection, protocol, core.options.stateful_reconnect_buffer_size);
         Arc::new(Sequence::new())
     });
     let outbound = &connection.outbound;
-    // The application tells it, and may panic.
-    let (user_id, told) = match guarded(|| core.user_id.of(&connection.user)) {
-        Ok(user_id) => (user_id, Ok(())),
-        Err(panicked) => (None, Err(panicked)),
-    };
-    let handle = handle_of::<H>(user_id, protocol, connection);
+    let handle = handle_of::<H>(protocol, user_id, connection);
     let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options, sequence.clone()));
     connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
@@ -64,11 +59,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
 
-    let connected = match told {
-        Ok(()) => outbound.drive(caught(core.on_connected(&caller))).await,
-        Err(panicked) => Err(panicked),
-    };
-    let (end, running) = match connected {
+    let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
             let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
@@ -93,7 +84,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     caller = caller.renewed();
     let mut faulted = false;
     if let End::NotConnected(error) = &end {
-        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "not connected");
+        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
     } else if let Err(error) = outbound.drive(caught(core.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_disconnected failed");
         faulted = true;
@@ -111,8 +102,8 @@ fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
 }
 
 fn handle_of<H: Hub>(
-    user_id: Option<Box<str>>,
     protocol: HubProtocol,
+    user_id: Option<Box<str>>,
     connection: &Connection,
 ) -> Arc<ConnectionHandle> {
     ConnectionHandle::new(

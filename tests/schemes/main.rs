@@ -64,7 +64,7 @@ impl Authenticator for Cookies {
     }
 
     fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        let why = failure.and_then(AuthFailure::description).unwrap_or("none".into());
+        let why = failure.and_then(AuthFailure::description).unwrap_or_else(|| "none".into());
         let cookie = format!("Cookie path=\"{}\", why=\"{why}\"", request.path());
         Refusal::unauthorized().www_authenticate(HeaderValue::try_from(cookie).unwrap())
     }
@@ -116,8 +116,10 @@ async fn ask(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &st
 /// The status of a negotiation and what it says of how to do better.
 async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let (status, lines) = ask(addr, "POST", &format!("{path}/negotiate?negotiateVersion=1"), headers).await;
-    let told =
-        |line: &String| line.strip_prefix("www-authenticate: ").or(line.strip_prefix("location: ")).map(String::from);
+    let told = |line: &String| {
+        let told = line.strip_prefix("www-authenticate: ").or_else(|| line.strip_prefix("location: "));
+        told.map(str::to_owned)
+    };
     (status, lines.iter().filter_map(told).collect())
 }
 

@@ -109,7 +109,7 @@ fn a_request_is_read_as_the_hub_reads_it() {
 fn refusals_add_their_headers() {
     let basic = http::HeaderValue::from_static("Basic");
     let first = Refusal::redirect(http::HeaderValue::from_static("/login")).www_authenticate(basic.clone());
-    let both = first.and(Refusal::unauthorized().www_authenticate(basic));
+    let both = first.and(&Refusal::unauthorized().www_authenticate(basic));
     assert_eq!(both.status, 401);
     assert_eq!(both.headers.get_all("www-authenticate").iter().count(), 2);
     assert_eq!(both.headers["location"], "/login");
