@@ -55,6 +55,11 @@ impl<'a> Payload<'a> {
         Some(payload)
     }
 
+    /// Whether the token has this claim, by the name that it has there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(found, value)| found == name && json::kind(value) != Kind::Null)
+    }
+
     /// The claims, under the names of .NET if `mapped`; nothing if one is no text that could be read.
     pub(super) fn claims(&self, mapped: bool) -> Option<Vec<Claim>> {
         let mut claims = Vec::with_capacity(self.members.len());

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use base64::Engine;
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::token::{BASE64, Token};
 
 /// A key that verifies tokens. Its kind decides which algorithms it takes, whatever a token says.
 ///
@@ -20,6 +26,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 #[derive(Clone)]
 pub struct SigningKey {
     kid: Option<String>,
+    x5t: Option<String>,
     key: DecodingKey,
     algorithms: &'static [Algorithm],
 }
@@ -30,13 +37,13 @@ impl SigningKey {
     /// Fewer than 32 bytes verify nothing, and building the server reports it.
     pub fn hmac(secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
-        let algorithms: &[_] = match secret.len() {
+        let algorithms = match secret.len() {
             ..32 => &[],
-            32..48 => &[Algorithm::HS256],
-            48..64 => &[Algorithm::HS256, Algorithm::HS384],
-            64.. => &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
+            32..48 => &HMAC[..1],
+            48..64 => &HMAC[..2],
+            64.. => HMAC,
         };
-        Self { kid: None, key: DecodingKey::from_secret(secret), algorithms }
+        Self::new(DecodingKey::from_secret(secret), algorithms)
     }
 
     /// The issuer's public RSA key of 2048 to 4096 bits in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), for RS256, RS384, RS512, PS256,
@@ -50,10 +57,7 @@ impl SigningKey {
         let components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
         let der = key.try_get_as_bytes().map_err(|error| KeyError::unreadable(&error))?;
         let (modulus, _) = components(der).map_err(|error| KeyError::unreadable(&error))?;
-        if modulus.len() < SMALLEST_RSA_MODULUS {
-            return Err(KeyError::TooSmall { bits: modulus.len() * 8 });
-        }
-        Ok(Self { kid: None, key, algorithms: RSA })
+        Self::rsa(key, &modulus)
     }
 
     /// The issuer's public key on P-256 or P-384 in PEM (`PUBLIC KEY`), for ES256 or ES384.
@@ -63,15 +67,125 @@ impl SigningKey {
     /// When the text is no such key.
     pub fn ec_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = DecodingKey::from_ec_pem(pem.as_ref()).map_err(|error| KeyError::unreadable(&error))?;
-        let fits = |algorithm| (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &key).is_ok();
-        let algorithms: &[_] = if fits(Algorithm::ES256) {
-            &[Algorithm::ES256]
-        } else if fits(Algorithm::ES384) {
-            &[Algorithm::ES384]
-        } else {
-            return Err(KeyError::UnsupportedCurve);
+        let curve = [&EC[..1], &EC[1..]].into_iter().find(|algorithms| fits(&key, algorithms[0]));
+        Ok(Self::new(key, curve.ok_or(KeyError::UnsupportedCurve)?))
+    }
+
+    /// The issuer's public Ed25519 key in PEM (`PUBLIC KEY`), for EdDSA, which .NET does not know.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no such key.
+    pub fn ed_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let key = DecodingKey::from_ed_pem(pem.as_ref()).map_err(|error| KeyError::unreadable(&error))?;
+        Self::ed(key)
+    }
+
+    /// A key in JSON (JWK, RFC 7517): RSA, EC on P-256 or P-384, Ed25519, or a secret (`oct`). It takes what the same key
+    /// in PEM takes, or only its `alg` if it has one; `kid` and `x5t` name it. C#: `JsonWebKey`.
+    ///
+    /// ```
+    /// use signalr::auth::{JwtBearer, SigningKey};
+    ///
+    /// let key = SigningKey::jwk(
+    ///     r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+    /// )?;
+    /// let bearer = JwtBearer::with_key(key).issuer("clinic").audience("wards");
+    /// # Ok::<_, signalr::auth::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the text is no such key, or one that is not for signatures.
+    pub fn jwk(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        // What the reader says may hold a piece of the key.
+        let unreadable = |_| KeyError::Unreadable { reason: "it is no JSON web key".into() };
+        let jwk: Jwk = serde_json::from_slice(json.as_ref()).map_err(unreadable)?;
+        match &jwk.algorithm {
+            AlgorithmParameters::OctetKey(secret) => {
+                let unreadable = |_| KeyError::Unreadable { reason: "its secret is no base64url".into() };
+                Self::hmac(BASE64.decode(&secret.value).map_err(unreadable)?).described(&jwk)
+            }
+            _ => Self::public_jwk(&jwk),
+        }
+    }
+
+    /// The public keys of a set (JWKS, RFC 7517 § 5) that can verify tokens, as identity providers publish them. Others are
+    /// passed over: unknown kinds and curves, keys for encryption, and secrets, since what is published is none.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn jwks(json: impl AsRef<[u8]>) -> Result<Vec<Self>, KeyError> {
+        #[derive(Deserialize)]
+        struct KeySet<'a> {
+            #[serde(borrow)]
+            keys: Vec<&'a RawValue>,
+        }
+
+        let set: KeySet<'_> = serde_json::from_slice(json.as_ref()).map_err(|_| KeyError::NoKey)?;
+        let key = |key: &RawValue| Self::public_jwk(&serde_json::from_str(key.get()).ok()?).ok();
+        let keys: Vec<_> = set.keys.into_iter().filter_map(key).collect();
+        if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(keys) }
+    }
+
+    fn public_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
+        let key = DecodingKey::from_jwk(jwk).map_err(|error| KeyError::unreadable(&error))?;
+        let key = match (&jwk.algorithm, key.kind()) {
+            (AlgorithmParameters::RSA(_), DecodingKeyKind::RsaModulusExponent { n, .. }) => {
+                let modulus = n.clone();
+                Self::rsa(key, &modulus)
+            }
+            (AlgorithmParameters::EllipticCurve(parameters), _) => match parameters.curve {
+                EllipticCurve::P256 if fits(&key, Algorithm::ES256) => Ok(Self::new(key, &EC[..1])),
+                EllipticCurve::P384 if fits(&key, Algorithm::ES384) => Ok(Self::new(key, &EC[1..])),
+                _ => Err(KeyError::UnsupportedCurve),
+            },
+            (AlgorithmParameters::OctetKeyPair(parameters), _) if parameters.curve == EllipticCurve::Ed25519 => {
+                Self::ed(key)
+            }
+            _ => Err(KeyError::Unfit),
         };
-        Ok(Self { kid: None, key, algorithms })
+        key?.described(jwk)
+    }
+
+    fn rsa(key: DecodingKey, modulus: &[u8]) -> Result<Self, KeyError> {
+        let leading = modulus.iter().take_while(|byte| **byte == 0).count();
+        let bits = (modulus.len() - leading) * 8 - modulus.get(leading).map_or(0, |byte| byte.leading_zeros() as usize);
+        match bits {
+            ..2048 => Err(KeyError::TooSmall { bits }),
+            2048..=4096 => Ok(Self::new(key, RSA)),
+            // Verifying would take too long, and the verifier refuses them.
+            _ => Err(KeyError::Unfit),
+        }
+    }
+
+    fn ed(key: DecodingKey) -> Result<Self, KeyError> {
+        // The verifier takes the first 32 bytes of whatever there are.
+        let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
+        if length == 32 && fits(&key, Algorithm::EdDSA) { Ok(Self::new(key, ED)) } else { Err(KeyError::Unfit) }
+    }
+
+    fn new(key: DecodingKey, algorithms: &'static [Algorithm]) -> Self {
+        Self { kid: None, x5t: None, key, algorithms }
+    }
+
+    /// Takes the names of a JSON web key, and what it says it is for.
+    fn described(mut self, jwk: &Jwk) -> Result<Self, KeyError> {
+        let common = &jwk.common;
+        let signs = common.public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature);
+        let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+        if !signs || !verifies {
+            return Err(KeyError::Unfit);
+        }
+        if let Some(algorithm) = common.key_algorithm {
+            let algorithm = Algorithm::try_from(algorithm).map_err(|_| KeyError::Unfit)?;
+            let place = self.algorithms.iter().position(|taken| *taken == algorithm).ok_or(KeyError::Unfit)?;
+            self.algorithms = &self.algorithms[place..=place];
+        }
+        self.kid = common.key_id.clone().filter(|kid| !kid.is_empty());
+        self.x5t = common.x509_sha1_fingerprint.clone();
+        Ok(self)
     }
 
     /// Names the key, as `kid` in a token's header does. A token with that name is verified by this key alone.
@@ -80,8 +194,22 @@ impl SigningKey {
         self
     }
 
-    pub(super) fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+    /// Names the key by the fingerprint of its certificate, as `x5t` in a token's header does: the base64url of the SHA-1
+    /// hash. It counts as `kid` does. C#: `X509SecurityKey.X5t`.
+    pub fn with_x5t(mut self, x5t: impl Into<String>) -> Self {
+        self.x5t = Some(x5t.into());
+        self
+    }
+
+    /// Whether a token names this key. IdentityModel: JwtTokenUtilities.cs, `ResolveTokenSigningKey`.
+    pub(super) fn is_named_by(&self, token: &Token<'_>) -> bool {
+        let same = |ours: &Option<String>, theirs: &Option<String>| ours.is_some() && ours == theirs;
+        same(&self.kid, &token.kid) || same(&self.kid, &token.x5t) || same(&self.x5t, &token.x5t)
+    }
+
+    /// Whether an algorithm of this name could be taken by any key.
+    pub(super) fn knows(algorithm: &str) -> bool {
+        algorithm.parse::<Algorithm>().is_ok()
     }
 
     /// Whether the key can verify anything at all.
@@ -106,6 +234,7 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
             .field("kid", &self.kid)
+            .field("x5t", &self.x5t)
             .field("algorithms", &self.algorithms)
             .finish_non_exhaustive()
     }
@@ -121,7 +250,7 @@ impl fmt::Debug for SigningKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text is no public key of this kind in PEM.
+    /// The text is no public key of this kind.
     #[error("the key is unreadable: {reason}")]
     Unreadable {
         /// What the reader of the key says.
@@ -136,6 +265,12 @@ pub enum KeyError {
     /// An EC key is on neither P-256 nor P-384.
     #[error("the curve of the key is neither P-256 nor P-384")]
     UnsupportedCurve,
+    /// The key is of another kind or size, for another purpose or for another algorithm.
+    #[error("the key is not for signatures of tokens")]
+    Unfit,
+    /// None of the keys of a set can verify tokens, or it is no set.
+    #[error("there is no key in the set that could verify tokens")]
+    NoKey,
 }
 
 impl KeyError {
@@ -144,8 +279,13 @@ impl KeyError {
     }
 }
 
+/// Whether the key can be used with this algorithm: for curves, whether it is on the right one.
+fn fits(key: &DecodingKey, algorithm: Algorithm) -> bool {
+    (DEFAULT_PROVIDER.verifier_factory)(&algorithm, key).is_ok()
+}
+
+const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 const RSA: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
-
-/// 2048 bits, in bytes.
-const SMALLEST_RSA_MODULUS: usize = 256;
+const EC: &[Algorithm] = &[Algorithm::ES256, Algorithm::ES384];
+const ED: &[Algorithm] = &[Algorithm::EdDSA];

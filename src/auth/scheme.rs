@@ -197,7 +197,7 @@ impl fmt::Debug for Refusal {
 
 impl Authenticator for JwtBearer {
     async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
-        self.authenticate(request)
+        self.authenticate(request).await
     }
 
     fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {

@@ -16,6 +16,10 @@ pub(super) struct Token<'a> {
     pub(super) algorithm: String,
     /// Which key signed it, if it says so.
     pub(super) kid: Option<String>,
+    /// The fingerprint of that key's certificate, if it says so.
+    pub(super) x5t: Option<String>,
+    /// What kind of token it is, if it says so.
+    pub(super) kind: Option<String>,
 }
 
 impl<'a> Token<'a> {
@@ -32,6 +36,8 @@ impl<'a> Token<'a> {
             payload: BASE64.decode(payload).ok()?,
             algorithm: String::new(),
             kid: None,
+            x5t: None,
+            kind: None,
         };
         token.read_header(&BASE64.decode(header).ok()?)?;
         if token.payload.is_empty() {
@@ -53,6 +59,8 @@ impl<'a> Token<'a> {
             match name.as_str() {
                 "alg" => self.algorithm = text.unwrap_or_default(),
                 "kid" => self.kid = text.filter(|kid| !kid.is_empty()),
+                "x5t" => self.x5t = text.filter(|x5t| !x5t.is_empty()),
+                "typ" => self.kind = text,
                 _ => {}
             }
         }
@@ -61,7 +69,7 @@ impl<'a> Token<'a> {
 }
 
 /// base64url, with or without padding as .NET reads it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

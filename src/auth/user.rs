@@ -76,6 +76,14 @@ impl User {
         UserBuilder::default()
     }
 
+    /// A builder that begins with all of this user, for one with more claims; with what the first says if several schemes
+    /// know them. An anonymous user becomes authenticated.
+    pub fn to_builder(&self) -> UserBuilder {
+        let Some(known) = &self.known else { return UserBuilder::default() };
+        let Identity { claims, name_claim, role_claim } = known.identity.clone();
+        UserBuilder { claims: known.claims[..claims].to_vec(), name_claim, role_claim, expires_at: known.expires_at }
+    }
+
     /// Whether a valid token, or another proof, stood in the request. C#: `Identity.IsAuthenticated`.
     pub fn is_authenticated(&self) -> bool {
         self.known.is_some()

@@ -301,7 +301,7 @@ fn assert_answer_raw(text: &str) {
     let query =
         format!("access_token={}", percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC));
     let request = request("/x", Some(&query), &headers, RequestKind::WebSocket);
-    assert_eq!(answer(&jwt, &jwt.authenticate(&request)), MALFORMED, "{text}");
+    assert_eq!(answer(&jwt, &asked(&jwt, &request)), MALFORMED, "{text}");
 }
 
 #[test]

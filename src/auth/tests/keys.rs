@@ -4,7 +4,7 @@ use super::pems::*;
 use super::*;
 use crate::auth::{KeyError, SigningKey};
 
-const ALL: [Algorithm; 11] = [
+const ALL: [Algorithm; 12] = [
     Algorithm::HS256,
     Algorithm::HS384,
     Algorithm::HS512,
@@ -16,24 +16,26 @@ const ALL: [Algorithm; 11] = [
     Algorithm::PS512,
     Algorithm::ES256,
     Algorithm::ES384,
+    Algorithm::EdDSA,
 ];
 
 /// A good token of this algorithm, with HMAC keys of 64 bytes.
-fn token_by(algorithm: Algorithm, header: &str) -> String {
+pub(super) fn token_by(algorithm: Algorithm, header: &str) -> String {
     let key = match algorithm {
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(&[7; 64]),
         Algorithm::ES256 => EncodingKey::from_ec_pem(P256_PRIVATE.as_bytes()).unwrap(),
         Algorithm::ES384 => EncodingKey::from_ec_pem(P384_PRIVATE.as_bytes()).unwrap(),
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(ED_PRIVATE.as_bytes()).unwrap(),
         _ => EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap(),
     };
     signed(header, &payload(""), algorithm, &key)
 }
 
-fn header_of(algorithm: Algorithm) -> String {
+pub(super) fn header_of(algorithm: Algorithm) -> String {
     format!(r#"{{"alg":"{algorithm:?}"}}"#)
 }
 
-fn verifier(key: SigningKey) -> JwtBearer {
+pub(super) fn verifier(key: SigningKey) -> JwtBearer {
     JwtBearer::with_key(key).issuer("https://issuer.test").audience("signalr-tests").clock(now)
 }
 
@@ -44,7 +46,8 @@ fn the_kind_of_key_decides_which_algorithms_it_takes() {
         (SigningKey::rsa_pem(RSA_PUBLIC).unwrap(), &ALL[3..9]),
         (SigningKey::rsa_pem(RSA_PUBLIC_PKCS1).unwrap(), &ALL[3..9]),
         (SigningKey::ec_pem(P256_PUBLIC).unwrap(), &ALL[9..10]),
-        (SigningKey::ec_pem(P384_PUBLIC).unwrap(), &ALL[10..]),
+        (SigningKey::ec_pem(P384_PUBLIC).unwrap(), &ALL[10..11]),
+        (SigningKey::ed_pem(ED_PUBLIC).unwrap(), &ALL[11..]),
     ];
     for (key, accepted) in keys {
         let jwt = verifier(key);
@@ -87,7 +90,8 @@ fn any_of_several_keys_verifies() {
     let jwt = verifier(SigningKey::hmac([7; 64]))
         .key(SigningKey::rsa_pem(RSA_PUBLIC).unwrap())
         .key(SigningKey::ec_pem(P256_PUBLIC).unwrap())
-        .key(SigningKey::ec_pem(P384_PUBLIC).unwrap());
+        .key(SigningKey::ec_pem(P384_PUBLIC).unwrap())
+        .key(SigningKey::ed_pem(ED_PUBLIC).unwrap());
     for algorithm in ALL {
         assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))), "ok");
         let unknown = format!(r#"{{"alg":"{algorithm:?}","kid":"unknown"}}"#);
@@ -110,12 +114,57 @@ fn kid_picks_the_key_alone() {
     assert_eq!(by("NEW", 8), "ok");
 }
 
+/// .NET takes `x5t` for the name of a key beside `kid`.
+#[test]
+fn x5t_picks_a_key_too() {
+    let jwt = verifier(SigningKey::hmac([7; 64]).with_x5t("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
+    let by = |header: &str, secret: u8| {
+        let token = signed(header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&[secret; 64]));
+        answer(&jwt, &authenticate(&jwt, &token))
+    };
+    for (header, secret, expected) in [
+        (r#"{"alg":"HS256","x5t":"old"}"#, 7, "ok"),
+        (r#"{"alg":"HS256","x5t":"new"}"#, 8, "ok"),
+        (r#"{"alg":"HS256","x5t":"old"}"#, 8, "The signature key was not found"),
+        (r#"{"alg":"HS256","kid":"strange","x5t":"old"}"#, 7, "ok"),
+        (r#"{"alg":"HS256","kid":"strange","x5t":"old"}"#, 8, "The signature is invalid"),
+        (r#"{"alg":"HS256","kid":"old"}"#, 8, "ok"),
+        (r#"{"alg":"HS256","x5t":""}"#, 8, "ok"),
+    ] {
+        assert!(by(header, secret).contains(expected), "{header} {secret} {}", by(header, secret));
+    }
+}
+
+/// A token that brings its own key, or says where to fetch it.
+#[test]
+fn keys_that_tokens_name_are_not_used() {
+    let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
+    let strangers = [9; 64];
+    for own in [
+        r#""jwk":{"kty":"oct","k":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}"#,
+        r#""jku":"https://attacker.test/keys""#,
+        r#""x5u":"https://attacker.test/certificate""#,
+        r#""x5c":["CQkJ"]"#,
+    ] {
+        let header = format!(r#"{{"alg":"HS256",{own}}}"#);
+        let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&strangers));
+        assert!(answer(&jwt, &authenticate(&jwt, &token)).contains("The signature key was not found"), "{own}");
+        // Nor do they harm a token that one of ours verifies.
+        let header = format!(r#"{{"alg":"RS256",{own}}}"#);
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(Algorithm::RS256, &header))), "ok", "{own}");
+    }
+}
+
 #[test]
 fn unfit_keys_are_errors() {
     assert_eq!(SigningKey::rsa_pem(RSA_1024_PUBLIC).unwrap_err(), KeyError::TooSmall { bits: 1024 });
     assert_eq!(SigningKey::ec_pem(K256_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
     assert_eq!(SigningKey::ec_pem(P521_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
-    for text in ["", "nonsense", P256_PUBLIC, RSA_PRIVATE, &RSA_PUBLIC[..100]] {
+    for text in ["", "nonsense", P256_PUBLIC, RSA_PUBLIC, ED_PRIVATE, X25519_PUBLIC] {
+        assert!(SigningKey::ed_pem(text).is_err(), "{text}");
+        assert!(JwtBearer::ed_pem(text).is_err());
+    }
+    for text in ["", "nonsense", P256_PUBLIC, RSA_PRIVATE, RSA_4104_PUBLIC, &RSA_PUBLIC[..100]] {
         assert!(matches!(SigningKey::rsa_pem(text), Err(KeyError::Unreadable { .. })), "{text}");
         assert!(JwtBearer::rsa_pem(text).is_err());
     }

@@ -3,6 +3,7 @@
 mod challenges;
 mod claims;
 mod hostile;
+mod jwks;
 mod keys;
 mod options;
 mod pems;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, Method};
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
@@ -80,7 +82,12 @@ fn request<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap, ki
 /// A request that carries a token in its header.
 fn authenticate(jwt: &JwtBearer, token: &str) -> Authentication {
     let headers = headers(&[&format!("Bearer {token}")]);
-    jwt.authenticate(&request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
+    asked(jwt, &request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
+}
+
+/// What is found without waiting for anything.
+fn asked(jwt: &JwtBearer, request: &AuthRequest<'_>) -> Authentication {
+    jwt.authenticate(request).now_or_never().unwrap()
 }
 
 fn user(jwt: &JwtBearer, token: &str) -> User {

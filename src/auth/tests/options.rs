@@ -1,7 +1,7 @@
 //! What can be set on bearer authentication.
 
 use super::*;
-use crate::auth::{AuthConfigError, SigningKey};
+use crate::auth::{AuthConfigError, AuthFailure, SigningKey};
 
 #[test]
 fn clock_skew_and_expiration_are_options() {
@@ -54,4 +54,75 @@ fn options_that_accept_nothing_or_everything_are_reported() {
     assert_eq!(JwtBearer::hmac(SECRET).allow_any_issuer().allow_any_audience().validate(), Ok(()));
     assert_eq!(bearer().key(SigningKey::hmac(&SECRET[..31])).validate(), Err(AuthConfigError::ShortSecret));
     assert_eq!(bearer().key(SigningKey::hmac(&SECRET[..32])).validate(), Ok(()));
+}
+
+#[test]
+fn algorithms_can_be_narrowed() {
+    let strong = bearer().algorithms(["HS384", "RS256"]);
+    assert_eq!(strong.validate(), Ok(()));
+    let by =
+        |header: &str, algorithm| signed(header, &payload(""), algorithm, &EncodingKey::from_secret(SECRET.as_bytes()));
+    let token = by(r#"{"alg":"HS384"}"#, Algorithm::HS384);
+    assert_eq!(answer(&strong, &authenticate(&strong, &token)), "ok");
+    let token = by(r#"{"alg":"HS256"}"#, Algorithm::HS256);
+    assert!(answer(&strong, &authenticate(&strong, &token)).contains("The signature key was not found"));
+    // What a key does not take, no list makes it take.
+    let none = bearer().algorithms(["RS256"]);
+    assert_ne!(answer(&none, &authenticate(&none, &token)), "ok");
+    for unknown in ["none", "hs256", ""] {
+        assert_eq!(bearer().algorithms([unknown]).validate(), Err(AuthConfigError::UnknownAlgorithm), "{unknown}");
+    }
+}
+
+const REJECTED: &str = r#"Bearer error="invalid_token""#;
+
+#[test]
+fn the_type_of_a_token_can_be_asked_for() {
+    let jwt = bearer().token_types(["at+jwt"]).token_types(["other"]);
+    for (kind, expected) in [
+        (r#","typ":"at+jwt""#, "ok"),
+        (r#","typ":"other""#, "ok"),
+        (r#","typ":"AT+JWT""#, REJECTED),
+        (r#","typ":"JWT""#, REJECTED),
+        (r#","typ":null"#, REJECTED),
+        ("", REJECTED),
+    ] {
+        let header = format!(r#"{{"alg":"HS256"{kind}}}"#);
+        let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()));
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token)), expected, "{kind}");
+    }
+}
+
+#[test]
+fn claims_can_be_asked_for() {
+    let jwt = bearer().require_claim("sub").require_claim("jti");
+    for (claims, expected) in [
+        (r#""sub":"u","jti":"1""#, "ok"),
+        (r#""sub":"","jti":"""#, "ok"),
+        (r#""sub":"u""#, REJECTED),
+        (r#""sub":"u","jti":null"#, REJECTED),
+        (r#""sub":"u","JTI":"1""#, REJECTED),
+    ] {
+        assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload(claims)))), expected, "{claims}");
+    }
+    // What is wrong with the token otherwise is said first.
+    let expired = token(&payload_with(&[("exp", "5")]));
+    assert!(answer(&jwt, &authenticate(&jwt, &expired)).contains("expired"));
+}
+
+#[test]
+fn the_application_may_refuse_or_enrich_whom_a_token_names() {
+    let jwt = bearer().on_token_validated(|user: User| async move {
+        match user.claim("jti") {
+            Some("good") => Ok(user.to_builder().claim("shift", "night").build()),
+            _ => Err(AuthFailure::new("revoked")),
+        }
+    });
+    let good = user(&jwt, &token(&payload(r#""sub":"u","jti":"good""#)));
+    assert_eq!((good.id(), good.claim("shift")), (Some("u"), Some("night")));
+    assert_eq!(good.expires_at(), Some(UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() + 3600)));
+    assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload(r#""sub":"u","jti":"bad""#)))), REJECTED);
+    // It hears of valid tokens alone.
+    let never = bearer().on_token_validated(|_| async { panic!("asked about a bad token") });
+    assert_ne!(answer(&never, &authenticate(&never, &token(&payload_with(&[("exp", "5")])))), "ok");
 }

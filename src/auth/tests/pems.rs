@@ -99,3 +99,34 @@ FmlLk49m0BZh5+6dfEaXUWaL9a/9tJaZfFNDl76Q0k3BcD85lsLqrA5PSD8Ad47u\n\
 QIENXbmVD6TF+euyS0M573vrKs3JSwWeQLYITOxcWnnDWk3e/WsAmI0Z5OMc9QFb\n\
 M6+lHT+6XhXAVtjs2/k=\n\
 -----END PUBLIC KEY-----\n";
+
+pub(super) const ED_PRIVATE: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MC4CAQAwBQYDK2VwBCIEIGypwLNx8y2MEsd/p07twI+zmPff/iPM1dqlHE/IWUnt\n\
+-----END PRIVATE KEY-----\n";
+
+pub(super) const ED_PUBLIC: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MCowBQYDK2VwAyEAPEeHN7dekOP6js43ZZ0l3uGLC66lRwxJqwiTDh78WGU=\n\
+-----END PUBLIC KEY-----\n";
+
+pub(super) const X25519_PUBLIC: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MCowBQYDK2VuAyEAGr7ecU4a7MFUiEcVkEnK1F0B5xWncdWvdtal780R7GQ=\n\
+-----END PUBLIC KEY-----\n";
+
+pub(super) const RSA_4104_PUBLIC: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIICIzANBgkqhkiG9w0BAQEFAAOCAhAAMIICCwKCAgIAqUKDDdfck8qNKJWoLBF8\n\
+oVIFHCXBLnvlz7DLaId9+LkVMT/xm8bsI5Q987AslwTOGhBMdlMj24/66joOcTmU\n\
+z3SUkwWVVJL9c9ln2V8LkVH5ACwlneuSlynY6gWMMdQ4RYxchQYsTcJ2a3uA+Pvd\n\
+bGA7n6xf1IjyQgMTmqESgGsXjBRX8c50l2i1XE7/5gJpWymzpk9BpE1/jTnXAjwK\n\
+I1DKlk0+87mFDOqdYq+wma2YtMX4ZqwfYzpgPWKFc5ZWodCsAPAY35MHv68mkloG\n\
+JXWcElVDTga9E6NFxWAFQ5Ahsgr/PEqJXQ7w8TYk6Rqk/X23bibSZcCs7XhHKCHR\n\
+6hyT4prP80h6crqZ5eUmuBJAn89A63SMNKSltrx249qW9cF2AOf5DrNvr5N0BdJq\n\
+H1pL21Ssy7BhSQQt+l4wyp8iOeLTc/rYPeuJtfJIhFQm90AvtqNgHN4A98jC6jZF\n\
+DVH2FGKXT1m8FDybO/OoPlAHpYdcBjzKiDjoNmYm9pksAAMOzr3uN2H3C28vuUwo\n\
+Rwwr+GmMhTTP5qkPvph5FWExNiAG4tetk+s1/4HIfzjUkyO75LoDgbrGnoc73Tau\n\
+82hVgMmoTtDNdzeHOA1MG6JXotMxhjtkw1HxONZwSi+ibzWiYF7gqzBpR8Cg6htD\n\
+J1MdXQ3CxOMry4IWzQajKcPxAgMBAAE=\n\
+-----END PUBLIC KEY-----\n";

@@ -7,7 +7,7 @@ use crate::auth::{QueryToken, RedactedUri, redact_query, strip_access_token};
 fn found(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
     let headers = headers(lines);
     let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Poll };
-    match jwt.authenticate(&request(path, Some(query), &headers, kind)) {
+    match asked(jwt, &request(path, Some(query), &headers, kind)) {
         Authentication::Anonymous => "nobody".into(),
         Authentication::Failed(_) => "refused".into(),
         Authentication::Authenticated(user) => user.id().unwrap_or_default().into(),

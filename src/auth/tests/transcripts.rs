@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use futures_util::FutureExt;
 use serde_json::Value;
 
 use super::*;
@@ -71,7 +70,7 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
     let headers = headers(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let uri = filled(&event["path"]);
     let (path, query) = uri.split_once('?').map_or((&*uri, None), |(path, query)| (path, Some(query)));
-    let authentication = jwt.authenticate(&request(path, query, &headers, RequestKind::Poll));
+    let authentication = asked(jwt, &request(path, query, &headers, RequestKind::Poll));
     match rules(path, event["method"].as_str()).decide(&authentication.user()).now_or_never().unwrap() {
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),

@@ -1,20 +1,20 @@
 //! Bearer tokens: what is accepted, and whom they name.
 
+mod validation;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::challenge::{AuthFailure, Reason, challenge_header};
+use super::challenge::{AuthFailure, challenge_header};
 use super::claim_types;
-use super::claims::{Issuer, Payload};
-use super::date;
 use super::key::{KeyError, SigningKey};
 use super::request::{AuthRequest, QueryToken};
 use super::scheme::Authentication;
-use super::token::Token;
 use super::user::User;
+use crate::future::BoxFuture;
 
 /// Authentication by JSON Web Tokens; C#'s `AddJwtBearer`.
 ///
@@ -27,6 +27,10 @@ use super::user::User;
 /// | [`audience`](Self::audience), [`audiences`](Self::audiences) | none: [`allow_any_audience`](Self::allow_any_audience) or an error | `ValidAudience(s)` |
 /// | [`clock_skew`](Self::clock_skew) | 5 minutes | `ClockSkew` |
 /// | [`require_expiration`](Self::require_expiration) | on | `RequireExpirationTime` |
+/// | [`algorithms`](Self::algorithms) | all that the kind of a key takes | `ValidAlgorithms` |
+/// | [`token_types`](Self::token_types) | any | `ValidTypes` |
+/// | [`require_claim`](Self::require_claim) | none | `OnTokenValidated` |
+/// | [`on_token_validated`](Self::on_token_validated) | accepts everyone | `OnTokenValidated` |
 /// | [`query_token`](Self::query_token) | on every request to a hub | `OnMessageReceived` |
 /// | [`map_inbound_claims`](Self::map_inbound_claims) | on | `MapInboundClaims` |
 /// | [`include_error_details`](Self::include_error_details) | on | `IncludeErrorDetails` |
@@ -47,6 +51,12 @@ pub struct JwtBearer {
     any_audience: bool,
     clock_skew: Duration,
     require_expiration: bool,
+    /// All if there is none.
+    algorithms: Vec<String>,
+    /// All if there is none.
+    token_types: Vec<String>,
+    required_claims: Vec<String>,
+    on_token_validated: Option<TokenValidated>,
     query_token: QueryToken,
     header_first: bool,
     name_claim: Arc<str>,
@@ -56,6 +66,9 @@ pub struct JwtBearer {
     max_token_bytes: usize,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
 }
+
+/// What the application says of the user of a valid token.
+type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthFailure>> + Send + Sync>;
 
 impl JwtBearer {
     /// Tokens signed with a shared secret; see [`SigningKey::hmac`].
@@ -81,16 +94,42 @@ impl JwtBearer {
         SigningKey::ec_pem(pem).map(Self::with_key)
     }
 
+    /// Tokens signed with a key on Ed25519; see [`SigningKey::ed_pem`].
+    ///
+    /// # Errors
+    ///
+    /// When the text is no such key.
+    pub fn ed_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        SigningKey::ed_pem(pem).map(Self::with_key)
+    }
+
+    /// Tokens signed with a key of this set; see [`SigningKey::jwks`].
+    ///
+    /// # Errors
+    ///
+    /// When no key of the text can verify tokens.
+    pub fn jwks(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        SigningKey::jwks(json).map(Self::with_keys)
+    }
+
     /// Tokens signed with this key.
     pub fn with_key(key: SigningKey) -> Self {
+        Self::with_keys(vec![key])
+    }
+
+    fn with_keys(keys: Vec<SigningKey>) -> Self {
         Self {
-            keys: vec![key],
+            keys,
             issuers: Vec::new(),
             audiences: Vec::new(),
             any_issuer: false,
             any_audience: false,
             clock_skew: Duration::from_secs(300),
             require_expiration: true,
+            algorithms: Vec::new(),
+            token_types: Vec::new(),
+            required_claims: Vec::new(),
+            on_token_validated: None,
             query_token: QueryToken::default(),
             header_first: false,
             name_claim: claim_types::NAME.into(),
@@ -103,8 +142,13 @@ impl JwtBearer {
     }
 
     /// Accepts one more key. A token's `kid` picks the key of that name; otherwise all are tried.
-    pub fn key(mut self, key: SigningKey) -> Self {
-        self.keys.push(key);
+    pub fn key(self, key: SigningKey) -> Self {
+        self.keys([key])
+    }
+
+    /// Accepts more keys; see [`key`](Self::key).
+    pub fn keys(mut self, keys: impl IntoIterator<Item = SigningKey>) -> Self {
+        self.keys.extend(keys);
         self
     }
 
@@ -151,6 +195,57 @@ impl JwtBearer {
     /// Whether a token must say when it ends: by default it must.
     pub fn require_expiration(mut self, required: bool) -> Self {
         self.require_expiration = required;
+        self
+    }
+
+    /// Accepts only tokens that are signed with one of these algorithms, such as `RS256`, besides what the kind of a key
+    /// allows: by default that alone decides. Several calls add up.
+    pub fn algorithms<A: Into<String>>(mut self, algorithms: impl IntoIterator<Item = A>) -> Self {
+        self.algorithms.extend(algorithms.into_iter().map(Into::into));
+        self
+    }
+
+    /// Accepts only tokens whose header's `typ` is one of these, compared exactly, so that a token that an identity provider
+    /// made for another end, such as an ID token, is no access token. `at+jwt` is what RFC 9068 names those. By default
+    /// `typ` is not looked at. Several calls add up.
+    pub fn token_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.token_types.extend(types.into_iter().map(Into::into));
+        self
+    }
+
+    /// Accepts only tokens that have this claim, by the name that it has in the token. Several calls add up; by default
+    /// none is asked for besides those that have an option of their own.
+    pub fn require_claim(mut self, name: impl Into<String>) -> Self {
+        self.required_claims.push(name.into());
+        self
+    }
+
+    /// Asks the application about the user of each valid token: it may refuse them, since their session was revoked, or
+    /// give them more claims. The client of one who is refused gets 401 without a reason. (C#: `OnTokenValidated`)
+    ///
+    /// It is asked on every request with a token, polls and sends included, so it had better be quick.
+    ///
+    /// ```
+    /// use signalr::auth::{AuthFailure, JwtBearer, User};
+    ///
+    /// # fn revoked(_: &str) -> bool { false }
+    /// let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes")
+    ///     .issuer("clinic")
+    ///     .audience("wards")
+    ///     .on_token_validated(|user: User| async move {
+    ///         match user.claim("jti") {
+    ///             Some(id) if !revoked(id) => Ok(user.to_builder().claim("shift", "night").build()),
+    ///             _ => Err(AuthFailure::new("the session was revoked")),
+    ///         }
+    ///     });
+    /// # let _ = bearer;
+    /// ```
+    pub fn on_token_validated<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(User) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<User, AuthFailure>> + Send + 'static,
+    {
+        self.on_token_validated = Some(Arc::new(move |user| Box::pin(hook(user))));
         self
     }
 
@@ -221,16 +316,18 @@ impl JwtBearer {
             Err(AuthConfigError::NoIssuer)
         } else if !self.any_audience && (self.audiences.is_empty() || blank(&self.audiences)) {
             Err(AuthConfigError::NoAudience)
+        } else if !self.algorithms.iter().all(|name| SigningKey::knows(name)) {
+            Err(AuthConfigError::UnknownAlgorithm)
         } else {
             Ok(())
         }
     }
 
     /// Who makes this request.
-    pub(crate) fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
         match request.token(&self.query_token, self.header_first) {
             None => Authentication::Anonymous,
-            Some(token) => match self.user(&token) {
+            Some(token) => match self.user(&token).await {
                 Ok(user) => Authentication::Authenticated(user),
                 Err(reason) => Authentication::Failed(reason.into()),
             },
@@ -240,104 +337,6 @@ impl JwtBearer {
     /// The `WWW-Authenticate` header of a 401.
     pub(crate) fn challenge(&self, failure: Option<&AuthFailure>) -> HeaderValue {
         challenge_header(failure.filter(|_| self.include_error_details))
-    }
-
-    fn user(&self, token: &str) -> Result<User, Reason> {
-        if token.len() > self.max_token_bytes {
-            return Err(Reason::Malformed);
-        }
-        let token = Token::parse(token).ok_or(Reason::Malformed)?;
-        let payload = Payload::parse(&token.payload).ok_or(Reason::Malformed)?;
-        self.check_signature(&token, &payload)?;
-        self.check_lifetime(payload.expires, payload.not_before)?;
-        self.check_audience(&payload)?;
-        self.check_issuer(&payload)?;
-
-        let claims = payload.claims(self.map_inbound_claims).ok_or(Reason::Malformed)?;
-        let user =
-            User::builder().name_claim(self.name_claim.clone()).role_claim(self.role_claim.clone()).with_claims(claims);
-        let expires_at = payload.expires.and_then(time);
-        Ok(match expires_at {
-            Some(at) => user.expires_at(at).build(),
-            None => user.build(),
-        })
-    }
-
-    /// IdentityModel: JsonWebTokenHandler.ValidateSignature.cs.
-    fn check_signature(&self, token: &Token<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
-        if token.signature.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Reason::InvalidSignature);
-        }
-        let verifies = |key: &SigningKey| {
-            let signature = token.signature.as_ref();
-            signature.is_some_and(|signature| key.verifies(&token.algorithm, token.signed, signature))
-        };
-        let named = token.kid.as_deref().and_then(|kid| self.keys.iter().find(|key| key.kid() == Some(kid)));
-        match named {
-            Some(key) => {
-                return if verifies(key) { Ok(()) } else { Err(Reason::InvalidSignature) };
-            }
-            None if self.keys.iter().any(verifies) => return Ok(()),
-            None => {}
-        }
-        if token.kid.is_some() {
-            // An unknown key may be a new one, but is not worth asking for if the token is bad anyway. .NET takes
-            // missing times for the year 1 here.
-            let expires = payload.expires.or(Some(date::EARLIEST));
-            self.check_lifetime(expires, payload.not_before.or(Some(date::EARLIEST)))?;
-            self.check_issuer(payload)?;
-            self.check_audience(payload)?;
-        }
-        Err(Reason::KeyNotFound)
-    }
-
-    /// IdentityModel: Validators.cs, `ValidateLifetime`. Only the present has fractions of a second.
-    fn check_lifetime(&self, expires: Option<i64>, not_before: Option<i64>) -> Result<(), Reason> {
-        if expires.is_none() && self.require_expiration {
-            return Err(Reason::NoExpiration);
-        }
-        if let (Some(not_before), Some(expires)) = (not_before, expires)
-            && not_before > expires
-        {
-            return Err(Reason::InvalidLifetime { not_before, expires });
-        }
-        let now = nanoseconds((self.clock)());
-        let skew = i128::try_from(self.clock_skew.as_nanos()).unwrap_or(i128::MAX / 2);
-        if let Some(not_before) = not_before
-            && i128::from(not_before) * NANOSECONDS > now + skew
-        {
-            return Err(Reason::NotYetValid { not_before });
-        }
-        match expires {
-            Some(expires) if i128::from(expires) * NANOSECONDS < now - skew => Err(Reason::Expired { expires }),
-            _ => Ok(()),
-        }
-    }
-
-    /// IdentityModel: Validators.cs, `ValidateAudience`.
-    fn check_audience(&self, payload: &Payload<'_>) -> Result<(), Reason> {
-        let known = |audience: &String| self.audiences.iter().any(|valid| is_same_audience(audience, valid));
-        if self.any_audience {
-            Ok(())
-        } else if payload.audiences.is_empty() {
-            Err(Reason::NoAudience)
-        } else if payload.audiences.iter().any(known) {
-            Ok(())
-        } else {
-            Err(Reason::InvalidAudience)
-        }
-    }
-
-    /// IdentityModel: Validators.cs, `ValidateIssuer`.
-    fn check_issuer(&self, payload: &Payload<'_>) -> Result<(), Reason> {
-        let issuer = match &payload.issuer {
-            _ if self.any_issuer => return Ok(()),
-            Issuer::Named(issuer) if self.issuers.contains(issuer) => return Ok(()),
-            Issuer::Named(issuer) => Some(issuer.clone()),
-            Issuer::Missing => Some(String::new()),
-            Issuer::Null => None,
-        };
-        Err(Reason::InvalidIssuer(issuer))
     }
 }
 
@@ -351,6 +350,9 @@ impl fmt::Debug for JwtBearer {
             .field("any_issuer", &self.any_issuer)
             .field("any_audience", &self.any_audience)
             .field("clock_skew", &self.clock_skew)
+            .field("algorithms", &self.algorithms)
+            .field("token_types", &self.token_types)
+            .field("required_claims", &self.required_claims)
             .field("query_token", &self.query_token)
             .finish_non_exhaustive()
     }
@@ -380,23 +382,7 @@ pub enum AuthConfigError {
     /// A key of [`ApiKeys`](super::ApiKeys) is shorter than 16 bytes.
     #[error("an API key is shorter than 16 bytes")]
     ShortApiKey,
+    /// One of the algorithms is not known, so that no token could be signed with it.
+    #[error("an algorithm of tokens is not known")]
+    UnknownAlgorithm,
 }
-
-/// Exactly the same, but for one `/` at the end. IdentityModel: `IgnoreTrailingSlashWhenValidatingAudience`.
-fn is_same_audience(a: &str, b: &str) -> bool {
-    !a.trim().is_empty() && (a == b || a.strip_suffix('/') == Some(b) || b.strip_suffix('/') == Some(a))
-}
-
-fn time(seconds: i64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
-}
-
-fn nanoseconds(time: SystemTime) -> i128 {
-    let whole = |length: Duration| i128::try_from(length.as_nanos()).unwrap_or(i128::MAX / 2);
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => whole(since),
-        Err(before) => -whole(before.duration()),
-    }
-}
-
-const NANOSECONDS: i128 = 1_000_000_000;
