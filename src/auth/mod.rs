@@ -33,6 +33,11 @@ pub use jwt::{AuthConfigError, JwtBearer};
 mod key;
 pub use key::{KeyError, SigningKey};
 
+#[cfg(feature = "oidc")]
+mod oidc;
+#[cfg(feature = "oidc")]
+pub use oidc::IdentityProvider;
+
 mod policy;
 pub use policy::Policy;
 pub(crate) use policy::Resource;

@@ -1,7 +1,10 @@
 //! Bearer tokens: what is accepted, and whom they name.
 
 mod validation;
+#[cfg(feature = "oidc")]
+pub(super) use validation::Published;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +14,8 @@ use http::HeaderValue;
 use super::challenge::{AuthFailure, challenge_header};
 use super::claim_types;
 use super::key::{KeyError, SigningKey};
+#[cfg(feature = "oidc")]
+use super::oidc::IdentityProvider;
 use super::request::{AuthRequest, QueryToken};
 use super::scheme::Authentication;
 use super::user::User;
@@ -23,6 +28,7 @@ use crate::future::BoxFuture;
 ///
 /// | option | default | C# |
 /// |---|---|---|
+/// | [`key`](Self::key), [`keys`](Self::keys) | the one that it begins with | `IssuerSigningKey(s)` |
 /// | [`issuer`](Self::issuer), [`issuers`](Self::issuers) | none: [`allow_any_issuer`](Self::allow_any_issuer) or an error | `ValidIssuer(s)` |
 /// | [`audience`](Self::audience), [`audiences`](Self::audiences) | none: [`allow_any_audience`](Self::allow_any_audience) or an error | `ValidAudience(s)` |
 /// | [`clock_skew`](Self::clock_skew) | 5 minutes | `ClockSkew` |
@@ -31,6 +37,7 @@ use crate::future::BoxFuture;
 /// | [`token_types`](Self::token_types) | any | `ValidTypes` |
 /// | [`require_claim`](Self::require_claim) | none | `OnTokenValidated` |
 /// | [`on_token_validated`](Self::on_token_validated) | accepts everyone | `OnTokenValidated` |
+/// | [`token_from`](Self::token_from) | nowhere else | `OnMessageReceived` |
 /// | [`query_token`](Self::query_token) | on every request to a hub | `OnMessageReceived` |
 /// | [`map_inbound_claims`](Self::map_inbound_claims) | on | `MapInboundClaims` |
 /// | [`include_error_details`](Self::include_error_details) | on | `IncludeErrorDetails` |
@@ -45,6 +52,8 @@ use crate::future::BoxFuture;
 #[must_use = "authentication does nothing until a server uses it"]
 pub struct JwtBearer {
     keys: Vec<SigningKey>,
+    #[cfg(feature = "oidc")]
+    provider: Option<IdentityProvider>,
     issuers: Vec<String>,
     audiences: Vec<String>,
     any_issuer: bool,
@@ -57,6 +66,7 @@ pub struct JwtBearer {
     token_types: Vec<String>,
     required_claims: Vec<String>,
     on_token_validated: Option<TokenValidated>,
+    token_from: Option<TokenFrom>,
     query_token: QueryToken,
     header_first: bool,
     name_claim: Arc<str>,
@@ -69,6 +79,9 @@ pub struct JwtBearer {
 
 /// What the application says of the user of a valid token.
 type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthFailure>> + Send + Sync>;
+
+/// Where the application looks for a token.
+type TokenFrom = Arc<dyn Fn(&AuthRequest<'_>) -> Option<String> + Send + Sync>;
 
 impl JwtBearer {
     /// Tokens signed with a shared secret; see [`SigningKey::hmac`].
@@ -120,6 +133,8 @@ impl JwtBearer {
     fn with_keys(keys: Vec<SigningKey>) -> Self {
         Self {
             keys,
+            #[cfg(feature = "oidc")]
+            provider: None,
             issuers: Vec::new(),
             audiences: Vec::new(),
             any_issuer: false,
@@ -130,6 +145,7 @@ impl JwtBearer {
             token_types: Vec::new(),
             required_claims: Vec::new(),
             on_token_validated: None,
+            token_from: None,
             query_token: QueryToken::default(),
             header_first: false,
             name_claim: claim_types::NAME.into(),
@@ -139,6 +155,12 @@ impl JwtBearer {
             max_token_bytes: 16 * 1024,
             clock: Arc::new(SystemTime::now),
         }
+    }
+
+    /// Tokens signed with a key that this identity provider publishes.
+    #[cfg(feature = "oidc")]
+    pub fn identity_provider(provider: IdentityProvider) -> Self {
+        Self { provider: Some(provider), ..Self::with_keys(Vec::new()) }
     }
 
     /// Accepts one more key. A token's `kid` picks the key of that name; otherwise all are tried.
@@ -249,6 +271,23 @@ impl JwtBearer {
         self
     }
 
+    /// Looks for the token elsewhere first, such as in a cookie. Where nothing is found, or an empty text, the query and the
+    /// header count as ever. (C#: `OnMessageReceived`)
+    ///
+    /// ```
+    /// use signalr::auth::{AuthRequest, JwtBearer};
+    ///
+    /// let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes")
+    ///     .issuer("clinic")
+    ///     .audience("wards")
+    ///     .token_from(|request: &AuthRequest<'_>| request.cookie("token").map(Into::into));
+    /// # let _ = bearer;
+    /// ```
+    pub fn token_from(mut self, find: impl Fn(&AuthRequest<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.token_from = Some(Arc::new(find));
+        self
+    }
+
     /// On which requests a token is read from the query: by default on all that reach a hub.
     pub fn query_token(mut self, query_token: QueryToken) -> Self {
         self.query_token = query_token;
@@ -309,10 +348,12 @@ impl JwtBearer {
     ///
     /// When no token could ever be valid, or any could.
     pub fn validate(&self) -> Result<(), AuthConfigError> {
+        #[cfg(feature = "oidc")]
+        self.provider.as_ref().map_or(Ok(()), IdentityProvider::validate)?;
         let blank = |names: &[String]| names.iter().any(|name| name.trim().is_empty());
         if !self.keys.iter().all(SigningKey::is_usable) {
             Err(AuthConfigError::ShortSecret)
-        } else if !self.any_issuer && (self.issuers.is_empty() || blank(&self.issuers)) {
+        } else if !self.any_issuer && (self.knows_no_issuer() || blank(&self.issuers)) {
             Err(AuthConfigError::NoIssuer)
         } else if !self.any_audience && (self.audiences.is_empty() || blank(&self.audiences)) {
             Err(AuthConfigError::NoAudience)
@@ -323,9 +364,18 @@ impl JwtBearer {
         }
     }
 
+    fn knows_no_issuer(&self) -> bool {
+        #[cfg(feature = "oidc")]
+        if self.provider.is_some() {
+            return false;
+        }
+        self.issuers.is_empty()
+    }
+
     /// Who makes this request.
     pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
-        match request.token(&self.query_token, self.header_first) {
+        let own = self.token_from.as_ref().and_then(|find| find(request)).filter(|token| !token.is_empty());
+        match own.map(Cow::Owned).or_else(|| request.token(&self.query_token, self.header_first)) {
             None => Authentication::Anonymous,
             Some(token) => match self.user(&token).await {
                 Ok(user) => Authentication::Authenticated(user),
@@ -343,7 +393,10 @@ impl JwtBearer {
 /// Prints the options, but no keys.
 impl fmt::Debug for JwtBearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtBearer")
+        let mut printed = f.debug_struct("JwtBearer");
+        #[cfg(feature = "oidc")]
+        printed.field("provider", &self.provider);
+        printed
             .field("keys", &self.keys)
             .field("issuers", &self.issuers)
             .field("audiences", &self.audiences)
@@ -385,4 +438,16 @@ pub enum AuthConfigError {
     /// One of the algorithms is not known, so that no token could be signed with it.
     #[error("an algorithm of tokens is not known")]
     UnknownAlgorithm,
+    /// The address of an identity provider is no HTTP URL.
+    #[error("the address of the identity provider is no HTTP URL")]
+    MetadataAddress,
+    /// Keys would be fetched without TLS, so that whoever is on the way could give others.
+    #[error("the address of the identity provider must use HTTPS, unless `require_https_metadata` is off")]
+    InsecureMetadata,
+    /// Keys would be fetched more often than every 5 minutes, or, when one is missed, than every second.
+    #[error("the keys of the identity provider would be fetched too often")]
+    ShortInterval,
+    /// There is no certificate in the text of root certificates.
+    #[error("there is no root certificate to trust the identity provider by")]
+    NoRootCertificate,
 }

@@ -25,7 +25,7 @@ impl JwtBearer {
         }
         let token = Token::parse(token).ok_or(Reason::Malformed)?;
         let payload = Payload::parse(&token.payload).ok_or(Reason::Malformed)?;
-        self.check(&token, &payload, Published::default())?;
+        self.check_published(&token, &payload).await?;
 
         let claims = payload.claims(self.map_inbound_claims).ok_or(Reason::Malformed)?;
         let user =
@@ -38,6 +38,15 @@ impl JwtBearer {
             Some(hook) => hook(user).await.map_err(|failure| failure.0),
             None => Ok(user),
         }
+    }
+
+    /// Checks a token with the keys at hand.
+    async fn check_published(&self, token: &Token<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
+        #[cfg(feature = "oidc")]
+        if let Some(provider) = &self.provider {
+            return provider.check(token, (self.clock)(), |published| self.check(token, payload, published)).await;
+        }
+        self.check(token, payload, Published::default())
     }
 
     /// IdentityModel: JsonWebTokenHandler.ValidateToken.cs, whose order this is.

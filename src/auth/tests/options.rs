@@ -126,3 +126,22 @@ fn the_application_may_refuse_or_enrich_whom_a_token_names() {
     let never = bearer().on_token_validated(|_| async { panic!("asked about a bad token") });
     assert_ne!(answer(&never, &authenticate(&never, &token(&payload_with(&[("exp", "5")])))), "ok");
 }
+
+#[test]
+fn a_token_may_come_from_elsewhere() {
+    let jwt = bearer().token_from(|request| request.cookie("token").map(Into::into));
+    let (good, bad) = (token(&payload("")), token(&payload_with(&[("exp", "5")])));
+    let found = |cookie: &str, header: &str, query: &str| {
+        let mut headers = headers(&[&format!("Bearer {header}")]);
+        headers.insert("cookie", format!("token={cookie}").parse().unwrap());
+        answer(
+            &jwt,
+            &asked(&jwt, &request("/hubs", Some(&format!("access_token={query}")), &headers, RequestKind::Poll)),
+        )
+    };
+    assert_eq!(found(&good, &bad, &bad), "ok");
+    assert_ne!(found(&bad, &good, &good), "ok");
+    // Where nothing is found, it is as ever.
+    assert_eq!(found("", &bad, &good), "ok");
+    assert_eq!(found("", &good, ""), "ok");
+}
