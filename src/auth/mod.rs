@@ -4,6 +4,8 @@
 //! way (see [`schemes`]). A [`Policy`] says which users pass, an [`Authorize`] rule asks for one. Texts, order of checks and names of claims are those of ASP.NET Core's `AddJwtBearer`,
 //! so that a client or a proxy sees no difference.
 //!
+//! The keys that verify tokens are given to the builder or, with the feature `oidc`, come from an identity provider.
+//!
 //! Nothing here knows hubs or connections, and nothing prints a token.
 
 mod api_keys;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::auth::SigningKey;
 
 /// JSON of some shape, or nearly.
 fn json() -> impl Strategy<Value = String> {
@@ -29,6 +30,36 @@ fn json() -> impl Strategy<Value = String> {
             }),
         ]
     })
+}
+
+/// Something like a key in JSON.
+fn jwk() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..70).prop_map(|bytes| URL_SAFE_NO_PAD.encode(bytes)),
+        prop::sample::select(vec![255, 256, 257, 512, 513])
+            .prop_flat_map(|length| prop::collection::vec(any::<u8>(), length))
+            .prop_map(|bytes| URL_SAFE_NO_PAD.encode(bytes)),
+        prop::sample::select(vec!["AQAB", "Aw", "AA", "", "=", "a.b"]).prop_map(String::from),
+        prop::collection::vec(any::<u8>(), 32).prop_map(|bytes| URL_SAFE_NO_PAD.encode(bytes)),
+    ];
+    let kinds = [
+        ("RSA", ""),
+        ("EC", "P-256"),
+        ("EC", "P-384"),
+        ("EC", "P-521"),
+        ("OKP", "Ed25519"),
+        ("oct", ""),
+        ("OKP", "P-256"),
+    ];
+    let more = (prop::sample::select(vec!["kid", "alg", "use", "key_ops", "x5t", "x5c", "z"]), json());
+    (prop::sample::select(kinds.to_vec()), prop::collection::vec(number, 5), more).prop_map(
+        |((kind, curve), numbers, (name, value))| {
+            let members =
+                ["n", "e", "x", "y", "k"].iter().zip(numbers).map(|(name, number)| format!("{name:?}:{number:?}"));
+            let members: Vec<_> = members.collect();
+            format!(r#"{{"kty":"{kind}","crv":"{curve}",{},"{name}":{value}}}"#, members.join(","))
+        },
+    )
 }
 
 fn encoded(text: &str) -> String {
@@ -66,6 +97,17 @@ proptest! {
         let _ = authenticate(&any, &token(&members));
         let _ = authenticate(&any, &token(&payload(&format!("\"a\":{members}"))));
         let _ = authenticate(&any, &signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes())));
+    }
+
+    #[test]
+    fn keys_of_any_shape_verify_nothing(jwk in jwk(), signature in prop::collection::vec(any::<u8>(), 0..300)) {
+        let set = format!(r#"{{"keys":[{jwk}]}}"#);
+        let keys = SigningKey::jwk(&jwk).into_iter().chain(SigningKey::jwks(&set).into_iter().flatten());
+        for key in keys {
+            for algorithm in ["HS256", "HS512", "RS256", "PS384", "ES256", "ES384", "EdDSA", "none"] {
+                prop_assert!(!key.verifies(algorithm, b"message", &signature), "{algorithm} {jwk}");
+            }
+        }
     }
 
     #[test]
