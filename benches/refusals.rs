@@ -1,10 +1,6 @@
 //! What strangers cost: negotiations that are refused, beside one that is not.
 
-#![expect(
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "criterion's macros write functions, and benches fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "benches fail as tests do")]
 
 use std::time::{Duration, SystemTime};
 

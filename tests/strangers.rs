@@ -67,7 +67,7 @@ fn credential() -> impl Strategy<Value = String> {
             |(header, payload, signature)| {
                 let good = token("ann");
                 let signature = signature.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
-                let signature = signature.as_deref().unwrap_or(good.rsplit_once('.').unwrap().1);
+                let signature = signature.as_deref().unwrap_or_else(|| good.rsplit_once('.').unwrap().1);
                 format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
             }
         ),
@@ -140,6 +140,7 @@ proptest! {
         let input = [start.as_bytes(), &bytes].concat();
         world(|world| world.token(&input));
         world(|world| world.negotiate(&input));
+        world(|world| world.refresh(&input));
     }
 }
 

@@ -167,7 +167,7 @@ impl World {
     /// What nobody opens is swept away after 15 seconds.
     fn make_room(&mut self) {
         self.asked += 1;
-        if self.asked % 1000 == 0 {
+        if self.asked.is_multiple_of(1000) {
             self.runtime.block_on(async { tokio::time::sleep(Duration::from_secs(20)).await });
             assert_eq!(self.signalr.connection_count(), 0, "something is left");
             self.negotiate_anew();
