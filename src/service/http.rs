@@ -126,6 +126,17 @@ impl Service {
         #[cfg(feature = "tower")]
         super::redact_layer::restore(&mut parts);
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
+        // Which origins may is the application's to say, and its panics must not reach the host.
+        catch_unwind(AssertUnwindSafe(|| self.begin(parts, body)))
+            .unwrap_or_else(|_| ResponseFuture::answered(status(StatusCode::INTERNAL_SERVER_ERROR)))
+    }
+
+    /// CORS is dealt with at once; what an endpoint answers takes a future.
+    fn begin<B>(&self, parts: Parts, body: B) -> ResponseFuture
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
         let router = &self.server.router;
         let found = router.find(parts.uri.path());
         let policy = found.map_or(&router.cors, |(_, index)| &router.endpoints[index].cors).as_ref();
@@ -312,8 +323,7 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match self.answer.take().expect("it is polled to its end once") {
             Answer::Now(response) => response,
-            // Authentication, policies, redirects and the like are the application's, and its panics must not reach the
-            // host.
+            // Authentication, policies, redirects and the like are the application's, too.
             Answer::Later(mut answer) => match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
                 Ok(Poll::Ready(response)) => response,
                 Ok(Poll::Pending) => {
