@@ -10,19 +10,23 @@ use http::StatusCode;
 use signalr::auth::{Authorize, Policy, PolicyError};
 use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, TestHostBuilder, user};
 use signalr::{BuildError, Format, SignalR, UploadStream, hub};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// What was done, in order.
 #[derive(Clone, Default)]
-struct Ward(Arc<Mutex<Vec<&'static str>>>);
+struct Ward {
+    done: Arc<Mutex<Vec<&'static str>>>,
+    noted: Arc<Notify>,
+}
 
 impl Ward {
     fn done(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap().clone()
+        self.done.lock().unwrap().clone()
     }
 
     fn note(&self, what: &'static str) {
-        self.0.lock().unwrap().push(what);
+        self.done.lock().unwrap().push(what);
+        self.noted.notify_one();
     }
 }
 
@@ -156,7 +160,28 @@ async fn calls_that_run_side_by_side_overtake_one_that_is_checked() {
 }
 
 #[tokio::test]
-async fn a_check_ends_with_its_connection_and_the_call_is_not_made() {
+async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
+    let (ward, begun, open) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let later = {
+        let (begun, open) = (Arc::clone(&begun), Arc::clone(&open));
+        Policy::require_async(move |_| {
+            begun.add_permits(1);
+            let open = Arc::clone(&open);
+            async move { open.acquire().await.is_ok() }
+        })
+    };
+    let host = host(&ward, later).build();
+    let client = connect(&host, "a").await;
+    client.send("Slow", ()).await;
+    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    client.cut();
+    open.add_permits(1);
+    tokio::time::timeout(PATIENCE, ward.noted.notified()).await.unwrap();
+    assert_eq!(ward.done(), ["slow"]);
+}
+
+#[tokio::test]
+async fn the_check_of_a_stream_ends_with_its_connection() {
     /// Tells that it is dropped.
     struct Told(Arc<Semaphore>);
     impl Drop for Told {
@@ -164,33 +189,27 @@ async fn a_check_ends_with_its_connection_and_the_call_is_not_made() {
             self.0.add_permits(1);
         }
     }
-    for method in ["Slow", "Watch"] {
-        let (begun, dropped) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let never = {
-            let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
-            Policy::require_async(move |_| {
-                let told = Told(Arc::clone(&dropped));
-                begun.add_permits(1);
-                async move {
-                    std::future::pending::<()>().await;
-                    drop(told);
-                    true
-                }
-            })
-        };
-        let ward = Ward::default();
-        let host = host(&ward, never).build();
-        let client = connect(&host, "a").await;
-        let items = (method == "Watch").then(|| client.stream::<u32>(method, ()));
-        if items.is_none() {
-            client.send(method, ()).await;
-        }
-        tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
-        client.cut();
-        tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
-        drop(items);
-        assert_eq!(ward.done(), [""; 0]);
-    }
+    let (ward, begun, dropped) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let never = {
+        let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
+        Policy::require_async(move |_| {
+            let told = Told(Arc::clone(&dropped));
+            begun.add_permits(1);
+            async move {
+                std::future::pending::<()>().await;
+                drop(told);
+                true
+            }
+        })
+    };
+    let host = host(&ward, never).build();
+    let client = connect(&host, "a").await;
+    let items = client.stream::<u32>("Watch", ());
+    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    client.cut();
+    tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
+    drop(items);
+    assert_eq!(ward.done(), [""; 0]);
 }
 
 #[tokio::test]
