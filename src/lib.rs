@@ -20,7 +20,7 @@ pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use connections::{Body, Redirect};
+pub use connections::{AuthenticationRefresh, Body, Redirect};
 pub use hub::{
     AnyCaller, AnyClient, Call, Caller, Clients, DisconnectReason, Expose, Filter, Groups, Hub, HubClient, HubContext,
     HubError, HubResult, Invocation, InvokeError, Many, MethodOptions, Methods, Next, Param, Params, Proxy, Reply,

@@ -1,4 +1,4 @@
-//! `on_connected` and `on_disconnected`.
+//! `on_connected`, `on_authentication_refreshed` and `on_disconnected`.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -14,6 +14,7 @@ use crate::signature::{qualifiers, refuse_conditions};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     Connected,
+    Refreshed,
     Disconnected,
 }
 
@@ -21,6 +22,7 @@ impl Hook {
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "on_connected" => Some(Self::Connected),
+            "on_authentication_refreshed" => Some(Self::Refreshed),
             "on_disconnected" => Some(Self::Disconnected),
             _ => None,
         }
@@ -70,7 +72,7 @@ impl Hook {
         let (name, here) = (&method.sig.ident, place(&method.sig.ident));
         let names = self.names().iter().map(|name| format_ident!("{name}", span = here)).collect::<Vec<_>>();
         let types = match self {
-            Self::Connected => vec![quote!(&::signalr::Caller<Self>)],
+            Self::Connected | Self::Refreshed => vec![quote!(&::signalr::Caller<Self>)],
             Self::Disconnected => {
                 vec![quote!(&::signalr::Caller<Self>), quote!(::core::option::Option<&::signalr::DisconnectReason>)]
             }
@@ -100,7 +102,7 @@ impl Hook {
 
     fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Connected => &["caller"],
+            Self::Connected | Self::Refreshed => &["caller"],
             Self::Disconnected => &["caller", "reason"],
         }
     }
@@ -108,6 +110,9 @@ impl Hook {
     fn expected(self) -> &'static str {
         match self {
             Self::Connected => "expected `async fn on_connected(&self, caller: &Caller<Self>) -> HubResult`",
+            Self::Refreshed => {
+                "expected `async fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> HubResult`"
+            }
             Self::Disconnected => {
                 "expected `async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) -> \
                  HubResult`"

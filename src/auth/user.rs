@@ -26,6 +26,7 @@ pub struct User {
 }
 
 /// What is known of a user: the claims of one identity after those of another.
+#[derive(PartialEq, Eq)]
 struct Known {
     claims: Vec<Claim>,
     identity: Identity,
@@ -34,7 +35,7 @@ struct Known {
 }
 
 /// What one scheme says (C#: `ClaimsIdentity`).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Identity {
     /// How many of the claims are its.
     claims: usize,
@@ -164,6 +165,11 @@ impl User {
             && self.id() == other.id()
             && (self.id().is_some() || self.name() == other.name())
             && self.claim("iss") == other.claim("iss")
+    }
+
+    /// Whether both have the same claims, and proofs that end at the same time.
+    pub(crate) fn is_equal_to(&self, other: &Self) -> bool {
+        self.known == other.known
     }
 
     /// When the proof of this identity ends, without any clock skew; nothing if it never does. C#: `ExpiresUtc`.

@@ -13,6 +13,7 @@ use super::entry::{Entry, Limits, Unavailable};
 use super::incoming::Incoming;
 use super::negotiate::{Negotiation, Offer, negotiate};
 use super::redirect::Redirector;
+use super::refresh::{self, RefreshOptions};
 use super::table::Table;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
@@ -34,6 +35,7 @@ pub(crate) struct TransportOptions {
     pub(crate) allowed_origins: AllowedOrigins,
     pub(crate) sub_protocol: Option<SubProtocolSelector>,
     pub(crate) redirector: Option<Redirector>,
+    pub(crate) refresh: RefreshOptions,
 }
 
 /// One request to an endpoint, authenticated and authorized.
@@ -98,7 +100,8 @@ impl Endpoint {
                 Some((id, token))
             }
         };
-        json(negotiation.response_body(ids, offer.transports))
+        let lifetime = self.credential(&exchange.user).lifetime().filter(|_| self.options.refresh.is_enabled);
+        json(negotiation.response_body(ids, offer.transports, lifetime))
     }
 
     /// The answer that sends the client elsewhere, if the application wants that.
@@ -117,7 +120,7 @@ impl Endpoint {
     {
         match kind_of(&exchange.parts) {
             RequestKind::ServerSentEvents => Answer::Now(self.open_events(exchange)),
-            RequestKind::WebSocket => Answer::Now(self.open_websocket(exchange)),
+            RequestKind::WebSocket => self.open_websocket(exchange),
             RequestKind::Poll => self.poll(exchange),
             RequestKind::Send => self.send(&exchange, body),
             RequestKind::Delete => Answer::Now(self.terminate(&exchange)),
@@ -125,9 +128,9 @@ impl Endpoint {
         }
     }
 
-    fn open_websocket(self: &Arc<Self>, exchange: Exchange) -> Response<Body> {
+    fn open_websocket(self: &Arc<Self>, exchange: Exchange) -> Answer {
         if self.table.is_refusing() {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "");
+            return Answer::Now(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
         }
         let entry = match self.find(&exchange) {
             Ok(Some(entry)) => entry,
@@ -136,14 +139,28 @@ impl Endpoint {
                 self.reserve((id, ConnectionToken::from_id(id)), &exchange, false)
             }
             // The one text without a type.
-            Err(UNKNOWN_ID) => return untyped(UNKNOWN_ID.0, UNKNOWN_ID.1),
-            Err(refusal) => return refusal.into(),
+            Err(UNKNOWN_ID) => return Answer::Now(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
+            Err(refusal) => return Answer::Now(refusal.into()),
         };
         match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
-            Ok(()) => websocket::open(self, exchange, &entry),
-            Err(_) if entry.can_resume() => websocket::resume(self, exchange, &entry),
-            Err(refusal) => refusal.into(),
+            Ok(()) => Answer::Now(websocket::open(self, exchange, &entry)),
+            Err(_) if entry.can_resume() => self.resume(exchange, entry),
+            Err(refusal) => Answer::Now(refusal.into()),
         }
+    }
+
+    fn resume(self: &Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Answer {
+        let endpoint = Arc::clone(self);
+        Answer::Later(Box::pin(async move {
+            match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange).await {
+                Ok(()) => websocket::resume(&endpoint, exchange, &entry),
+                Err(refused) => {
+                    // The client has gone over to credentials that it may not use.
+                    entry.outbound.break_off();
+                    refused.into()
+                }
+            }
+        }))
     }
 
     fn open_events(self: &Arc<Self>, exchange: Exchange) -> Response<Body> {
@@ -163,11 +180,23 @@ impl Endpoint {
         });
         match found {
             Ok(entry) => {
-                let polled = long_polling::poll(Arc::clone(self), exchange, entry);
-                Answer::Later(Box::pin(async move { no_cache(polled.await) }))
+                let endpoint = Arc::clone(self);
+                Answer::Later(Box::pin(async move { no_cache(endpoint.answer_poll(exchange, entry).await) }))
             }
             Err(refusal) => Answer::Now(no_cache(refusal.into())),
         }
+    }
+
+    async fn answer_poll(self: Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+        if let Err(refused) = self.renew(&entry, self.credential(&exchange.user), &exchange).await {
+            // The client has gone over to credentials that it may not use.
+            self.end(&entry);
+            return refused.into();
+        }
+        if self.options.refresh.is_enabled && entry.is_running() && entry.is_expired() {
+            return refresh::REQUIRED.into();
+        }
+        long_polling::poll(self, exchange, entry).await
     }
 
     fn send<B>(&self, exchange: &Exchange, body: B) -> Answer
@@ -188,13 +217,18 @@ impl Endpoint {
     fn terminate(&self, exchange: &Exchange) -> Response<Body> {
         match self.lookup(exchange) {
             Ok(entry) if entry.transport() == Some(TransportType::LongPolling) => {
-                if entry.terminate() {
-                    self.table.release(&entry);
-                }
+                self.end(&entry);
                 plain(StatusCode::ACCEPTED, "")
             }
             Ok(_) => plain(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint."),
             Err(refusal) => refusal.into(),
+        }
+    }
+
+    /// Ends a connection that polls.
+    fn end(&self, entry: &Entry) {
+        if entry.terminate() {
+            self.table.release(entry);
         }
     }
 
@@ -222,7 +256,7 @@ impl Endpoint {
         if !self.options.transports.contains(transport) {
             return Err(not_offered(transport));
         }
-        entry.bind(transport, user).map_err(|unavailable| match unavailable {
+        entry.bind(transport, self.credential(user)).map_err(|unavailable| match unavailable {
             Unavailable::Bound(bound) if bound == transport => ACTIVE,
             Unavailable::Bound(_) => CHANGED_TRANSPORT,
             Unavailable::Gone => UNKNOWN_ID,
@@ -230,7 +264,8 @@ impl Endpoint {
     }
 
     fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange, stateful: bool) -> Arc<Entry> {
-        self.table.reserve(self.index, ids, exchange.user.clone(), self.options.limits, stateful)
+        let credential = self.credential(&exchange.user);
+        self.table.reserve(self.index, ids, credential, self.options.limits, stateful)
     }
 }
 
@@ -246,7 +281,6 @@ impl Exchange {
             id: entry.id,
             transport,
             request: Arc::new(self.info()),
-            user: self.user,
             incoming: Incoming::posts(Arc::clone(entry)),
             outbound: Arc::clone(&entry.outbound),
             entry: Arc::clone(entry),
@@ -305,7 +339,7 @@ pub(super) fn untyped(status: StatusCode, text: &'static str) -> Response<Body> 
     response
 }
 
-fn json(body: Bytes) -> Response<Body> {
+pub(super) fn json(body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,6 +1,7 @@
 //! A connection as the transports see it, from its negotiate to its end.
 
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::inbox::Inbox;
 use super::incoming::End;
 use super::long_polling::Polls;
+use super::refresh::Credential;
 use super::websocket::Mailbox;
 use crate::auth::User;
 use crate::origin::{ConnectionId, ConnectionToken, TransportType};
@@ -19,6 +21,8 @@ use crate::outbound::Outbound;
 pub(crate) trait Watched: Send + Sync {
     /// Called every second: time for keep-alive and for noticing silence.
     fn beat(&self, now: Instant);
+    /// The user has newer credentials, which the entry has.
+    fn refreshed(&self);
     /// The connection is to end, and its client may come back: the server goes away, or the client's token has expired.
     fn leave(&self);
 }
@@ -34,6 +38,8 @@ pub(crate) struct Limits {
     pub(crate) send_timeout: Duration,
     /// Whether it ends with the token of its user.
     pub(crate) ends_with_token: bool,
+    /// Whether its hub hears of newer credentials.
+    pub(crate) announces_refreshes: bool,
 }
 
 /// A connection as the transports see it.
@@ -57,14 +63,32 @@ pub(crate) struct Entry {
 
 #[derive(Debug)]
 struct State {
-    /// Who negotiated, with the token that is good for longest.
-    owner: User,
+    /// Who opened the connection, or the newest that they brought since.
+    credential: Credential,
+    renewals: Renewals,
     transport: Option<TransportType>,
     /// Since when no request serves it; `None` while one does.
     resting: Option<Instant>,
     life: Life,
     /// Nobody is expected to poll any more.
     given_up: bool,
+}
+
+/// How newer credentials come in. They may be waited for, so several may be under way.
+#[derive(Debug, Default)]
+struct Renewals {
+    begun: u64,
+    /// The newest that was taken over.
+    done: u64,
+    /// The session has not looked since.
+    unseen: bool,
+}
+
+/// Newer credentials on their way.
+pub(super) struct Renewal {
+    /// Which one of the connection's.
+    pub(super) number: u64,
+    pub(super) previous: User,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +127,20 @@ impl Entry {
     pub(super) fn new(
         endpoint: usize,
         (id, token): (ConnectionId, ConnectionToken),
-        owner: User,
+        credential: Credential,
         limits: Limits,
         outbound: Arc<Outbound>,
         stateful: bool,
     ) -> Self {
         let resting = Some(Instant::now());
-        let state = State { owner, transport: None, resting, life: Life::Reserved, given_up: false };
+        let state = State {
+            credential,
+            renewals: Renewals::default(),
+            transport: None,
+            resting,
+            life: Life::Reserved,
+            given_up: false,
+        };
         Self {
             id,
             token,
@@ -132,6 +163,28 @@ impl Entry {
         if self.is_going() {
             self.leave();
         }
+        let unseen = self.lock().renewals.unseen;
+        if unseen {
+            self.tell_refreshed();
+        }
+    }
+
+    /// The user as of now; what comes later is told.
+    pub(crate) fn user(&self) -> User {
+        let mut state = self.lock();
+        state.renewals.unseen = false;
+        state.credential.user.clone()
+    }
+
+    /// The user, if there are newer credentials than those that were asked for last.
+    pub(crate) fn take_refreshed(&self) -> Option<User> {
+        let mut state = self.lock();
+        mem::take(&mut state.renewals.unseen).then(|| state.credential.user.clone())
+    }
+
+    /// Whether hubs hear of newer credentials.
+    pub(crate) fn announces_refreshes(&self) -> bool {
+        self.limits.announces_refreshes
     }
 
     /// So much may be read from the client beyond what is taken.
@@ -155,11 +208,78 @@ impl Entry {
 
     /// Whether `user` is who negotiated this connection.
     pub(super) fn belongs_to(&self, user: &User) -> bool {
-        self.lock().owner.is_same_as(user)
+        self.lock().credential.user.is_same_as(user)
+    }
+
+    /// Whether others know the token, since it is the id (negotiate version 0, or a WebSocket without any).
+    pub(super) fn has_public_token(&self) -> bool {
+        self.token == ConnectionToken::from_id(self.id)
+    }
+
+    /// Whether it is being served.
+    pub(super) fn is_running(&self) -> bool {
+        self.lock().life == Life::Running
+    }
+
+    /// Whether it has not ended yet.
+    pub(super) fn is_open(&self) -> bool {
+        if self.watched.get().is_some_and(|watched| watched.strong_count() == 0) {
+            return false;
+        }
+        let state = self.lock();
+        matches!(state.life, Life::Reserved | Life::Running) && !state.given_up
+    }
+
+    /// Newer credentials of the same user have come; `None` if these are none. Whoever has others keeps them, and so does
+    /// a connection that has newer ones already (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`).
+    pub(super) fn begin_renewal(&self, credential: &Credential) -> Option<Renewal> {
+        let mut state = self.lock();
+        let current = &state.credential;
+        let same_user = current.user.is_same_as(&credential.user);
+        if !same_user || current.user.is_equal_to(&credential.user) || credential.is_older_than(current) {
+            return None;
+        }
+        let previous = current.user.clone();
+        state.renewals.begun += 1;
+        Some(Renewal { number: state.renewals.begun, previous })
+    }
+
+    /// They are taken over, unless newer ones were meanwhile; of those that end at the same time the last to come stay.
+    pub(super) fn renew(&self, credential: Credential, number: u64) {
+        let mut state = self.lock();
+        let overtaken = number < state.renewals.done && !state.credential.is_older_than(&credential);
+        if overtaken || credential.is_older_than(&state.credential) {
+            return;
+        }
+        state.credential = credential;
+        state.renewals.done = state.renewals.done.max(number);
+        state.renewals.unseen = true;
+        drop(state);
+        tracing::debug!(target: "signalr::connection", connection = %self.id, "refreshed");
+        self.tell_refreshed();
+    }
+
+    /// The same credentials were shown again, and are good for longer.
+    pub(super) fn prolong(&self, credential: &Credential) {
+        let current = &mut self.lock().credential;
+        if current.user.is_equal_to(&credential.user) && current.is_older_than(credential) {
+            current.expires_at = credential.expires_at;
+        }
+    }
+
+    /// Whether the connection has newer credentials.
+    pub(super) fn is_outdated(&self, credential: &Credential) -> bool {
+        credential.is_older_than(&self.lock().credential)
+    }
+
+    fn tell_refreshed(&self) {
+        if let Some(watched) = self.watched() {
+            watched.refreshed();
+        }
     }
 
     /// Binds the connection to a transport, which stays its only one.
-    pub(super) fn bind(&self, transport: TransportType, user: &User) -> Result<(), Unavailable> {
+    pub(super) fn bind(&self, transport: TransportType, credential: Credential) -> Result<(), Unavailable> {
         let mut state = self.lock();
         if let Some(bound) = state.transport {
             return Err(Unavailable::Bound(bound));
@@ -172,7 +292,11 @@ impl Entry {
         if transport != TransportType::LongPolling {
             state.resting = None;
         }
-        state.owner = user.clone();
+        // Those of the request that opens it, unless newer ones came in between.
+        let outdated = state.renewals.done > 0 && credential.is_older_than(&state.credential);
+        if !outdated {
+            state.credential = credential;
+        }
         Ok(())
     }
 
@@ -202,13 +326,8 @@ impl Entry {
         self.mailbox().is_some_and(|mailbox| mailbox.is_open()) && self.outbound.can_resume()
     }
 
-    /// A WebSocket takes over.
-    pub(super) fn resume(&self, user: &User) {
-        self.lock().renew(user);
-    }
-
     /// A poll begins.
-    pub(super) fn work(&self, user: &User) -> Work {
+    pub(super) fn work(&self) -> Work {
         let mut state = self.lock();
         match state.life {
             Life::Gone => return Work::Gone,
@@ -216,7 +335,6 @@ impl Entry {
             _ => {}
         }
         state.resting = None;
-        state.renew(user);
         if state.life != Life::Reserved {
             return Work::Next;
         }
@@ -277,15 +395,16 @@ impl Entry {
         }
         if let Some(watched) = self.watched() {
             watched.beat(now);
-            if self.limits.ends_with_token && self.token_expired() {
+            if self.is_expired() {
                 watched.leave();
             }
         }
     }
 
-    /// By the clock alone: the skew that let a token in does not keep it.
-    fn token_expired(&self) -> bool {
-        let expires_at = self.lock().owner.expires_at();
+    /// Whether it is to end with its credentials, and they have ended: by the clock alone, since the skew that let a token
+    /// in does not keep it.
+    pub(super) fn is_expired(&self) -> bool {
+        let expires_at = if self.limits.ends_with_token { self.lock().credential.expires_at } else { None };
         expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
     }
 
@@ -318,24 +437,6 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Keeps the token that is good for longer.
-    fn renew(&mut self, user: &User) {
-        if self.owner.is_same_as(user) && outlasts(user, &self.owner) {
-            self.owner = user.clone();
-        }
-    }
-}
-
-/// Whether the token of `user` is good for longer than that of `other`.
-fn outlasts(user: &User, other: &User) -> bool {
-    match (user.expires_at(), other.expires_at()) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(expires_at), Some(other)) => expires_at > other,
     }
 }
 

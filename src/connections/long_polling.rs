@@ -67,7 +67,7 @@ enum Outcome {
 /// Answers one poll (`aspnet: HttpConnectionDispatcher.ExecuteAsync`, `LongPollingServerTransport`).
 pub(super) async fn poll(endpoint: Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
     let (turn, superseded) = entry.polls().enter(&entry).await;
-    match entry.work(&exchange.user) {
+    match entry.work() {
         Work::Gone => return plain(StatusCode::NO_CONTENT, ""),
         Work::First => {
             start(&endpoint, exchange, &entry);

@@ -11,6 +11,7 @@ mod incoming;
 mod long_polling;
 mod negotiate;
 mod redirect;
+mod refresh;
 mod request_body;
 mod send;
 mod sse;
@@ -25,13 +26,14 @@ pub(crate) use entry::{Entry, Limits, Watched};
 pub(crate) use incoming::{End, Incoming, Read};
 pub use redirect::Redirect;
 pub(crate) use redirect::Redirector;
+pub use refresh::AuthenticationRefresh;
+pub(crate) use refresh::{RefreshCheck, RefreshOptions};
 pub(crate) use request_body::RequestBody;
 pub(crate) use table::Table;
 pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 
 use std::sync::Arc;
 
-use crate::auth::User;
 use crate::future::BoxFuture;
 use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
@@ -40,7 +42,6 @@ use crate::outbound::Outbound;
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: TransportType,
-    pub(crate) user: User,
     pub(crate) request: Arc<RequestInfo>,
     pub(crate) incoming: Incoming,
     pub(crate) outbound: Arc<Outbound>,

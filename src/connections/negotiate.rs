@@ -53,12 +53,17 @@ const NOT_AN_INTEGER: &str = "The client requested a non-integer protocol versio
 impl Negotiation {
     /// The body of the answer, its members in the order of `aspnet: NegotiateProtocol.WriteResponse`; the connection's
     /// names go with an accepted negotiation.
-    pub(crate) fn response_body(&self, ids: Option<(ConnectionId, ConnectionToken)>, transports: Transports) -> Bytes {
+    pub(crate) fn response_body(
+        &self,
+        ids: Option<(ConnectionId, ConnectionToken)>,
+        transports: Transports,
+        token_lifetime: Option<i32>,
+    ) -> Bytes {
         match self {
             // The texts above have nothing to escape.
             Self::Refused(text) => format!(r#"{{"error":"{text}"}}"#).into(),
             Self::Accepted { version, stateful_reconnect } => {
-                accepted_body(*version, *stateful_reconnect, ids, transports).into()
+                accepted_body(*version, *stateful_reconnect, ids, transports, token_lifetime).into()
             }
         }
     }
@@ -69,6 +74,7 @@ fn accepted_body(
     stateful_reconnect: bool,
     ids: Option<(ConnectionId, ConnectionToken)>,
     transports: Transports,
+    token_lifetime: Option<i32>,
 ) -> String {
     let mut body = String::with_capacity(LONGEST_BODY);
     // Never `false`: the JavaScript client takes the member itself for a yes.
@@ -84,6 +90,10 @@ fn accepted_body(
         }
         body.push('"');
     }
+    if let Some(seconds) = token_lifetime {
+        body.push_str(r#","tokenLifetimeSeconds":"#);
+        body.push_str(&seconds.to_string());
+    }
     body.push_str(r#","availableTransports":["#);
     for (index, transport) in transports.iter().enumerate() {
         body.push_str(if index > 0 { "," } else { "" });
@@ -94,7 +104,7 @@ fn accepted_body(
 }
 
 /// Room for an answer with every member.
-const LONGEST_BODY: usize = 352;
+const LONGEST_BODY: usize = 386;
 
 /// C#: `int.TryParse` in its default style: white space around, a sign, leading zeros, and NULs at the end.
 fn parse_integer(text: &str) -> Option<i32> {
@@ -253,10 +263,10 @@ mod tests {
     #[test]
     fn the_body_is_that_of_aspnet_byte_for_byte() {
         let body = Negotiation::Accepted { version: 1, stateful_reconnect: true };
-        let body = body.response_body(Some(ids()), Transports::all());
+        let body = body.response_body(Some(ids()), Transports::all(), Some(i32::MAX));
         let expected = concat!(
             r#"{"useStatefulReconnect":true,"negotiateVersion":1,"connectionId":"VVFRvt0ECUK3X4sFtAmKFQ","#,
-            r#""connectionToken":"qBsGMbWi8elnvICBi1l2Ug","availableTransports":["#,
+            r#""connectionToken":"qBsGMbWi8elnvICBi1l2Ug","tokenLifetimeSeconds":2147483647,"availableTransports":["#,
             r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]},"#,
             r#"{"transport":"ServerSentEvents","transferFormats":["Text"]},"#,
             r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
@@ -272,13 +282,14 @@ mod tests {
             r#"{"negotiateVersion":0,"connectionId":"VVFRvt0ECUK3X4sFtAmKFQ","availableTransports":["#,
             r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
         );
-        assert_eq!(body.response_body(Some(ids()), Transports::LONG_POLLING), expected);
-        assert_eq!(body.response_body(None, Transports::none()), r#"{"negotiateVersion":0,"availableTransports":[]}"#);
+        assert_eq!(body.response_body(Some(ids()), Transports::LONG_POLLING, None), expected);
+        let nothing = r#"{"negotiateVersion":0,"availableTransports":[]}"#;
+        assert_eq!(body.response_body(None, Transports::none(), None), nothing);
     }
 
     #[test]
     fn a_refusal_is_one_member() {
-        let body = |query| negotiate(Some(query), &OFFER).response_body(None, Transports::all());
+        let body = |query| negotiate(Some(query), &OFFER).response_body(None, Transports::all(), None);
         let expected = r#"{"error":"The client requested a non-integer protocol version."}"#;
         assert_eq!(body("negotiateVersion=\"}"), expected);
         let expected =

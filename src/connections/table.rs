@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::entry::{Entry, Limits};
-use crate::auth::User;
+use super::refresh::Credential;
 use crate::origin::{ConnectionId, ConnectionToken};
 use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
@@ -50,13 +50,13 @@ impl Table {
         self: &Arc<Self>,
         endpoint: usize,
         (id, token): (ConnectionId, ConnectionToken),
-        owner: User,
+        credential: Credential,
         limits: Limits,
         stateful: bool,
     ) -> Arc<Entry> {
         self.start();
         let outbound = Outbound::new(limits.outgoing, self.flushers.next());
-        let entry = Arc::new(Entry::new(endpoint, (id, token), owner, limits, outbound, stateful));
+        let entry = Arc::new(Entry::new(endpoint, (id, token), credential, limits, outbound, stateful));
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
         // Either a shutdown finds it on the table, or it finds the shutdown.
         if self.is_refusing() {
@@ -168,6 +168,7 @@ mod tests {
 
     use super::super::entry::Work;
     use super::*;
+    use crate::auth::User;
     use crate::origin::TransportType;
 
     fn table() -> Arc<Table> {
@@ -175,15 +176,25 @@ mod tests {
     }
 
     fn reserve(table: &Arc<Table>) -> Arc<Entry> {
-        let limits = Limits { outgoing: 0, incoming: 0, send_timeout: Duration::from_secs(10), ends_with_token: false };
-        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), User::anonymous(), limits, false)
+        let limits = Limits {
+            outgoing: 0,
+            incoming: 0,
+            send_timeout: Duration::from_secs(10),
+            ends_with_token: false,
+            announces_refreshes: false,
+        };
+        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), nobody(), limits, false)
+    }
+
+    fn nobody() -> Credential {
+        Credential { user: User::anonymous(), expires_at: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn connections_that_nobody_opens_are_forgotten() {
         let table = table();
         let opened = reserve(&table);
-        opened.bind(TransportType::WebSockets, &User::anonymous()).unwrap();
+        opened.bind(TransportType::WebSockets, nobody()).unwrap();
         for _ in 0..1000 {
             reserve(&table);
         }
@@ -197,16 +208,16 @@ mod tests {
     /// Requests find their connection before they begin to use it; the sweep may come in between.
     #[tokio::test(start_paused = true)]
     async fn who_is_overdue_begins_nothing_any_more() {
-        let (user, timeout) = (User::anonymous(), Duration::from_secs(15));
+        let timeout = Duration::from_secs(15);
         let table = table();
         let [stream, poll, post] = [reserve(&table), reserve(&table), reserve(&table)];
-        poll.bind(TransportType::LongPolling, &user).unwrap();
+        poll.bind(TransportType::LongPolling, nobody()).unwrap();
         tokio::time::advance(timeout * 2).await;
         for entry in [&stream, &poll] {
             assert!(entry.is_overdue(Instant::now(), timeout));
         }
-        assert!(stream.bind(TransportType::ServerSentEvents, &user).is_err());
-        assert_eq!(poll.work(&user), Work::Gone);
+        assert!(stream.bind(TransportType::ServerSentEvents, nobody()).is_err());
+        assert_eq!(poll.work(), Work::Gone);
         table.release(&post);
         assert!(post.inbox().is_closed());
     }
@@ -225,7 +236,7 @@ mod tests {
     async fn who_comes_during_a_shutdown_is_told_to_go() {
         let table = table();
         let before = reserve(&table);
-        before.bind(TransportType::WebSockets, &User::anonymous()).unwrap();
+        before.bind(TransportType::WebSockets, nobody()).unwrap();
         table.shutdown(Duration::ZERO).await;
         assert!(before.is_going());
         assert!(reserve(&table).is_going());

@@ -37,6 +37,7 @@ pub struct AnyCaller(Box<dyn Erased>);
 /// A caller whose hub is forgotten.
 trait Erased: Any + Send + Sync {
     fn connection(&self) -> &Arc<ConnectionHandle>;
+    fn user(&self) -> &User;
     fn request(&self) -> &RequestInfo;
     fn call(&self) -> Option<&Arc<CallState>>;
     fn clients(&self) -> Clients<AnyClient>;
@@ -46,6 +47,10 @@ trait Erased: Any + Send + Sync {
 impl<H: Hub> Erased for Caller<H> {
     fn connection(&self) -> &Arc<ConnectionHandle> {
         self.connection()
+    }
+
+    fn user(&self) -> &User {
+        self.user()
     }
 
     fn request(&self) -> &RequestInfo {
@@ -96,9 +101,9 @@ impl AnyCaller {
         self.0.connection().id
     }
 
-    /// Who is calling; anonymous if nobody signed in.
+    /// Who is calling; see [`Caller::user`].
     pub fn user(&self) -> &User {
-        &self.0.connection().user
+        self.0.user()
     }
 
     /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`).

@@ -10,7 +10,7 @@ use super::invoke::Asker;
 use super::proxy::{HubClient, Many, Single};
 use super::state::CallState;
 use crate::auth::User;
-use crate::lifetime::ConnectionHandle;
+use crate::lifetime::{ConnectionHandle, Newest};
 use crate::origin::{ConnectionId, RequestInfo, TransportType};
 
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
@@ -39,7 +39,8 @@ pub struct Caller<H> {
 struct Parties<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
-    request: Arc<RequestInfo>,
+    /// As it was when the calls began.
+    newest: Newest,
     context: HubContext<H>,
 }
 
@@ -82,11 +83,11 @@ impl<H: Hub> Caller<H> {
 
 impl<H> Caller<H> {
     pub(crate) fn connecting(hub: Arc<H>, connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        let parties = Parties { hub, request: connection.request(), connection, context };
+        let parties = Parties { hub, newest: connection.newest(), connection, context };
         Self { parties: Arc::new(parties), stage: Stage::Connecting }
     }
 
-    /// The same outside of a call, with the newest request of its connection.
+    /// The same outside of a call, with the newest request and user of its connection.
     pub(crate) fn renewed(&self) -> Self {
         let Parties { hub, connection, context, .. } = &*self.parties;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
@@ -129,12 +130,16 @@ impl<H> Caller<H> {
         self.parties.connection.id
     }
 
-    /// Who is calling; anonymous if nobody signed in.
+    /// Who is calling; anonymous if nobody signed in. (C#: `Context.User`)
+    ///
+    /// Calls that begin after the client has brought newer credentials see the claims of those; one that runs, and every
+    /// clone of its caller, goes on with what it began with.
     pub fn user(&self) -> &User {
-        &self.parties.connection.user
+        &self.parties.newest.user
     }
 
-    /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`).
+    /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`); the same from the
+    /// handshake to the end.
     pub fn user_id(&self) -> Option<&str> {
         self.parties.connection.user_id.as_deref()
     }
@@ -142,7 +147,7 @@ impl<H> Caller<H> {
     /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
     /// begin after a stateful reconnect see the request that resumed it.
     pub fn request(&self) -> &RequestInfo {
-        &self.parties.request
+        &self.parties.newest.request
     }
 
     /// What carries the connection.

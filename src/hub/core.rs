@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::context::Shared;
 use super::error::{DisconnectReason, HubResult};
 use super::filter::{Filters, Watched};
-use super::methods::{Invocation, Method, MethodTable};
+use super::methods::{Answer, Invocation, Method, MethodTable, Reply};
 use crate::auth::{Rules, User};
 use crate::future::BoxFuture;
 use crate::options::HubOptions;
@@ -45,6 +45,12 @@ impl<H: Hub> HubCore<H> {
             Box::new(Watched { call: Arc::new(call), filters: Arc::clone(&self.filters) })
         });
         Invocation { caller, watched }
+    }
+
+    /// The hub hears of newer credentials; it answers nothing.
+    pub(crate) fn on_authentication_refreshed(&self, caller: Caller<H>) -> BoxFuture<'static, HubResult<Reply>> {
+        let hub = Arc::clone(&self.hub);
+        Box::pin(async move { hub.on_authentication_refreshed(&caller).await.map(|()| Reply(Answer::Nothing)) })
     }
 
     /// The hub's own with its filters around it.

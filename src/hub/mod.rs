@@ -100,6 +100,17 @@ pub trait Hub: Send + Sync + Sized + 'static {
         async { Ok(()) }
     }
 
+    /// The client has brought newer credentials of its user, without a new connection (C#:
+    /// `OnAuthenticationRefreshedAsync`). `caller` sees the new claims, as all calls do that begin after it; its
+    /// [`user_id`](Caller::user_id) and its groups are as before, and to be changed here if they depend on claims. It takes
+    /// its turn as a call does, and several refreshes may be told at once. An error is logged, and the connection lives on.
+    ///
+    /// Only where [`enable_authentication_refresh`](crate::Builder::enable_authentication_refresh) is on.
+    fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
+        let _ = caller;
+        async { Ok(()) }
+    }
+
     /// A connection has ended, in whatever way; called once for each that [`on_connected`](Self::on_connected) let in.
     /// `reason` is there when it did not go well. The connection is still in its groups, but hears nothing any more.
     fn on_disconnected(

@@ -18,12 +18,10 @@ use crate::protocol::HubProtocol;
 /// One connection of a hub, as its registry, its callers and other connections hold it.
 pub(crate) struct ConnectionHandle {
     pub(crate) id: ConnectionId,
-    pub(crate) user: User,
     pub(crate) user_id: Option<Box<str>>,
     pub(crate) protocol: HubProtocol,
     pub(crate) transport: TransportType,
-    /// The newest: a connection may go on with another socket.
-    request: Mutex<Arc<RequestInfo>>,
+    newest: Mutex<Newest>,
     pub(crate) outbound: Arc<Outbound>,
     /// The hub's own items of this connection; `Caller::items` knows their type.
     pub(crate) items: Arc<dyn Any + Send + Sync>,
@@ -32,6 +30,15 @@ pub(crate) struct ConnectionHandle {
     /// What the client is told when the server gives the connection up; `None` if it is told nothing.
     farewell: OnceLock<Option<Arc<Disconnect>>>,
     aborted: OnceLock<CancellationToken>,
+}
+
+/// What may change while a connection lives; calls keep what they began with.
+#[derive(Clone)]
+pub(crate) struct Newest {
+    /// A connection may go on with another socket.
+    pub(crate) request: Arc<RequestInfo>,
+    /// Its client may bring newer credentials.
+    pub(crate) user: User,
 }
 
 /// The groups that a connection is in: the way back, so that leaving costs as much as was joined.
@@ -61,6 +68,8 @@ impl Flags {
     pub(crate) const LEAVING: Self = Self(1 << 5);
     /// Senders waited too long for the client to acknowledge what it was sent.
     pub(crate) const UNACKNOWLEDGED: Self = Self(1 << 6);
+    /// Its user has newer credentials.
+    pub(crate) const REFRESHED: Self = Self(1 << 7);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -81,11 +90,10 @@ impl ConnectionHandle {
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            user,
             user_id,
             protocol,
             transport,
-            request: Mutex::new(request),
+            newest: Mutex::new(Newest { request, user }),
             outbound,
             items,
             groups: Mutex::default(),
@@ -95,13 +103,16 @@ impl ConnectionHandle {
         })
     }
 
-    /// The newest request that brought a socket.
-    pub(crate) fn request(&self) -> Arc<RequestInfo> {
-        Arc::clone(&lock(&self.request))
+    pub(crate) fn newest(&self) -> Newest {
+        lock(&self.newest).clone()
     }
 
     pub(crate) fn set_request(&self, request: Arc<RequestInfo>) {
-        *lock(&self.request) = request;
+        lock(&self.newest).request = request;
+    }
+
+    pub(crate) fn set_user(&self, user: User) {
+        lock(&self.newest).user = user;
     }
 
     pub(crate) fn flags(&self) -> Flags {

@@ -9,6 +9,6 @@ mod send;
 
 pub(crate) use audience::{Audience, Distinct};
 pub use disconnect::Disconnect;
-pub(crate) use handle::{ConnectionHandle, Flags};
+pub(crate) use handle::{ConnectionHandle, Flags, Newest};
 pub(crate) use registry::Registry;
 pub(crate) use results::{Answer, NoAnswer};

@@ -105,6 +105,9 @@ impl Watched for Handle {
     /// Raw connections have neither pings nor timeouts of their own.
     fn beat(&self, _: Instant) {}
 
+    /// Handlers were given the user, and keep them.
+    fn refreshed(&self) {}
+
     fn leave(&self) {
         self.end(RawEnd::Requested);
     }

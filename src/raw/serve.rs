@@ -37,8 +37,8 @@ impl RawHandler {
 
     /// Serves one connection to its end. `tasks` takes a handler that goes on when its connection is dropped.
     pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Served> {
-        let Connection { id, transport, user, request, incoming, outbound, entry } = connection;
-        let handle = Handle::new(id, transport, user, request, outbound, entry.read_ahead());
+        let Connection { id, transport, request, incoming, outbound, entry } = connection;
+        let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
         let watched: Arc<dyn Watched> = Arc::clone(&handle) as _;
         entry.watch(Arc::downgrade(&watched));
         let running = (self.run)(RawConnection::new(&handle));

@@ -108,6 +108,7 @@ struct Route {
 #[derive(Clone, Copy)]
 enum Part {
     Negotiate,
+    Refresh,
     Execute,
 }
 
@@ -195,13 +196,15 @@ impl Router {
             return Err(BuildError::InvalidPath(path));
         }
         let index = self.endpoints.len();
-        self.endpoints.push(Route { rules, cors, endpoint });
         let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
-        for (route, part) in [(format!("{base}/negotiate"), Part::Negotiate), (base, Part::Execute)] {
+        let refresh = endpoint.refreshes().then(|| (format!("{base}/refresh"), Part::Refresh));
+        let parts = [(format!("{base}/negotiate"), Part::Negotiate), (base, Part::Execute)];
+        for (route, part) in parts.into_iter().chain(refresh) {
             if self.routes.insert(route, (part, index)).is_some() {
                 return Err(BuildError::DuplicatePath(path));
             }
         }
+        self.endpoints.push(Route { rules, cors, endpoint });
         Ok(())
     }
 
@@ -226,6 +229,7 @@ impl Router {
         let Route { rules, endpoint, .. } = route;
         let kind = match part {
             Part::Negotiate => RequestKind::Negotiate,
+            Part::Refresh => RequestKind::Refresh,
             Part::Execute => kind_of(&parts),
         };
         let peer_addr = (self.peer_addr)(&parts.extensions);
@@ -259,6 +263,7 @@ impl Router {
         };
         match part {
             Part::Negotiate => Answer::Now(endpoint.negotiate(&exchange)),
+            Part::Refresh => endpoint.refresh(exchange),
             Part::Execute => endpoint.execute(exchange, body),
         }
     }

@@ -10,6 +10,7 @@ mod limits;
 mod negotiate_limit;
 #[cfg(feature = "tower")]
 mod redact_layer;
+mod refresh;
 mod routes;
 mod serve;
 mod settings;

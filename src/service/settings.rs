@@ -7,7 +7,9 @@ use super::cors::{Cors, CorsPolicy};
 use super::endpoint::EndpointBuilder;
 use super::error::BuildError;
 use crate::auth::{IdentityBinding, User};
-use crate::connections::{AllowedOrigins, Limits, Redirect, Redirector, SubProtocolSelector, TransportOptions};
+use crate::connections::{
+    AllowedOrigins, Limits, Redirect, Redirector, RefreshCheck, RefreshOptions, SubProtocolSelector, TransportOptions,
+};
 use crate::hub::{Filters, Hub};
 use crate::options::HubOptions;
 use crate::origin::{RequestInfo, Transports};
@@ -27,6 +29,7 @@ macro_rules! settings {
             $($made: Option<$made_type>,)*
             /// These do not stand for the server's, but inside of them.
             pub(super) filters: Filters,
+            pub(super) refresh_check: Option<RefreshCheck>,
         }
 
         impl Settings {
@@ -135,6 +138,17 @@ settings! {
         /// once a second. Its client may come back, with a new one. Off by default. (C#:
         /// `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
         close_on_authentication_expiration: bool = false;
+        /// Whether clients may bring newer credentials of their user while their connection goes on: by `POST` to
+        /// `{path}/refresh`, or with a poll or a stateful reconnect. The negotiation then tells how long a token is good,
+        /// and hubs hear of each refresh by [`on_authentication_refreshed`](crate::Hub::on_authentication_refreshed).
+        /// Clients of .NET 11 do all that by themselves, `@microsoft/signalr` with the module
+        /// `js/authentication-refresh.js`. Off by default. (C#: `EnableAuthenticationRefresh`)
+        enable_authentication_refresh: bool = false;
+        /// The longest that credentials are relied on, from when they were shown, whatever they say of themselves;
+        /// `None`, the default, takes their word. With
+        /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) alone.
+        /// (C#: `MaximumAuthenticationExpiration`)
+        maximum_authentication_expiration: Option<Duration> = None;
         /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by
         /// default. (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
         transport_max_buffer_size: usize = 64 * 1024;
@@ -228,6 +242,9 @@ impl Settings {
         if all.transport_send_timeout.is_zero() {
             return Err(zero(path, "transport_send_timeout"));
         }
+        if all.maximum_authentication_expiration.is_some_and(|longest| longest.is_zero()) {
+            return Err(zero(path, "maximum_authentication_expiration"));
+        }
         let allowed_origins = all.allowed_origins.unwrap_or_default();
         if let Some(origin) = allowed_origins.first_invalid() {
             return Err(BuildError::InvalidOrigin(origin.to_owned()));
@@ -242,6 +259,7 @@ impl Settings {
                 incoming: all.application_max_buffer_size,
                 send_timeout: all.transport_send_timeout,
                 ends_with_token: all.close_on_authentication_expiration,
+                announces_refreshes: all.enable_authentication_refresh,
             },
             poll_timeout: all.long_polling_poll_timeout,
             close_timeout: all.web_socket_close_timeout,
@@ -249,6 +267,11 @@ impl Settings {
             allowed_origins,
             sub_protocol: all.web_socket_sub_protocol,
             redirector: all.redirect_negotiate,
+            refresh: RefreshOptions {
+                is_enabled: all.enable_authentication_refresh,
+                check: self.refresh_check.clone().or_else(|| server.refresh_check.clone()),
+                maximum: all.maximum_authentication_expiration,
+            },
         };
         Ok((transport, cors))
     }

@@ -62,9 +62,16 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.sequence.is_some()
     }
 
-    /// Calls that come now see the newest request of the connection.
+    /// Calls that come now see the newest request and user of the connection.
     pub(super) fn renew(&mut self) {
         self.caller = self.caller.renewed();
+    }
+
+    /// The hub hears of newer credentials, in the order of calls (`aspnet: HubConnectionHandler.OnUserRefreshed`).
+    pub(super) fn refreshed(&mut self, cx: &mut Context<'_>) {
+        let state = Arc::new(CallState::new(None));
+        let future = self.core.on_authentication_refreshed(self.caller.calling(Arc::clone(&state)));
+        self.call(cx, &Cow::Borrowed("on_authentication_refreshed"), state, future);
     }
 
     /// Goes on with the running call, and with the one that waits for its slot.
@@ -235,9 +242,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                 let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {taken}."));
                 self.refuse_with(call, name, &error);
             }
-            (Kind::Call, false) if taken == 0 => self.call(cx, method, state, future),
+            (Kind::Call, false) if taken == 0 => self.call(cx, &method.name, state, future),
             _ => {
-                let mut running = self.running_call(method, state, future);
+                let mut running = self.running_call(&method.name, state, future);
                 running.spelled = (name != method.name).then(|| name.into());
                 self.open(cx, call, method.kind, running, uploads.0);
             }
@@ -249,7 +256,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     fn call(
         &mut self,
         cx: &mut Context<'_>,
-        method: &Method<H>,
+        method: &Cow<'static, str>,
         state: Arc<CallState>,
         mut future: BoxFuture<'static, HubResult<Reply>>,
     ) {
@@ -257,7 +264,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         if has_slot && let Poll::Ready(outcome) = poll_caught(future.as_mut(), cx) {
             let (connection, id) = (self.connection, state.id.as_deref());
             let detailed_errors = self.core.options.enable_detailed_errors;
-            self.full |= Call { connection, method: &method.name, id, detailed_errors }.answer(outcome);
+            self.full |= Call { connection, method, id, detailed_errors }.answer(outcome);
             return;
         }
         let call = self.running_call(method, state, future);
@@ -375,13 +382,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
 
     fn running_call(
         &self,
-        method: &Method<H>,
+        method: &Cow<'static, str>,
         state: Arc<CallState>,
         future: BoxFuture<'static, HubResult<Reply>>,
     ) -> RunningCall {
         RunningCall {
             connection: Arc::clone(self.connection),
-            method: method.name.clone(),
+            method: method.clone(),
             spelled: None,
             state,
             future,

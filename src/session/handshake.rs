@@ -33,7 +33,7 @@ pub(super) struct Shaken {
 /// (`aspnet: HubConnectionContext.HandshakeAsync`).
 pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> Option<Shaken> {
     let options = &core.options;
-    let Connection { transport, user, incoming, outbound, entry, .. } = connection;
+    let Connection { transport, incoming, outbound, entry, .. } = connection;
     let mut arrived = Vec::new();
     let limit = options.maximum_receive_message_size;
     let request = outbound.drive(poll_fn(|cx| {
@@ -50,7 +50,7 @@ pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> 
         Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
             Progress::Whole { message, rest } => match choose(options, *transport, message).and_then(|chosen| {
                 // The application tells it, and may panic.
-                let user_id = guarded(|| core.user_id.of(user)).map_err(|_| UNEXPECTED.to_owned());
+                let user_id = guarded(|| core.user_id.of(&entry.user())).map_err(|_| UNEXPECTED.to_owned());
                 user_id.map(|user_id| (chosen, user_id))
             }) {
                 Ok(((format, version), user_id)) => {

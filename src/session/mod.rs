@@ -62,7 +62,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
         Ok(()) => {
             let read_ahead = connection.entry.read_ahead();
-            let mut session = Session::new(core, &caller, sequence, (early, read_ahead));
+            let mut session = Session::new(core, &caller, &connection.entry, sequence, (early, read_ahead));
             let end = session.serve(&mut connection.incoming).await;
             (end, session.end())
         }
@@ -108,7 +108,7 @@ fn handle_of<H: Hub>(
 ) -> Arc<ConnectionHandle> {
     ConnectionHandle::new(
         connection.id,
-        connection.user.clone(),
+        connection.entry.user(),
         user_id,
         protocol,
         connection.transport,

@@ -104,6 +104,10 @@ impl Watched for Pulse {
         }
     }
 
+    fn refreshed(&self) {
+        self.handle.signal(Flags::REFRESHED);
+    }
+
     fn leave(&self) {
         self.handle.signal(Flags::LEAVING);
     }

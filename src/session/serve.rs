@@ -10,7 +10,7 @@ use super::call::RunningCall;
 use super::close::End;
 use super::dispatch::Dispatcher;
 use super::sequence::Sequence;
-use crate::connections::{End as Ended, Incoming, Read};
+use crate::connections::{End as Ended, Entry, Incoming, Read};
 use crate::hub::{Caller, Hub, HubCore};
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::protocol::{Framer, HubMessage};
@@ -18,6 +18,7 @@ use crate::protocol::{Framer, HubMessage};
 /// The private half of a connection: what its task alone touches.
 pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
+    entry: &'a Entry,
     dispatcher: Dispatcher<'a, H>,
     framer: Framer,
     backlog: Backlog,
@@ -32,12 +33,14 @@ impl<'a, H: Hub> Session<'a, H> {
     pub(super) fn new(
         core: &'a Arc<HubCore<H>>,
         caller: &'a Caller<H>,
+        entry: &'a Entry,
         sequence: Option<Arc<Sequence>>,
         (early, read_ahead): (Vec<u8>, usize),
     ) -> Self {
         let limit = core.options.maximum_receive_message_size;
         Self {
             connection: caller.connection(),
+            entry,
             dispatcher: Dispatcher::new(core, caller, sequence),
             framer: Framer::new(caller.connection().protocol.format(), limit),
             backlog: Backlog::new(early),
@@ -80,9 +83,24 @@ impl<'a, H: Hub> Session<'a, H> {
         }
     }
 
+    /// Goes over to newer credentials, if there are any, behind the calls that came before them.
+    fn refresh(&mut self, cx: &mut Context<'_>) {
+        if !self.dispatcher.is_held()
+            && self.connection.take(Flags::REFRESHED)
+            && let Some(user) = self.entry.take_refreshed()
+        {
+            self.connection.set_user(user);
+            self.dispatcher.renew();
+            if self.entry.announces_refreshes() {
+                self.dispatcher.refreshed(cx);
+            }
+        }
+    }
+
     fn work(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<End> {
         loop {
             self.dispatcher.poll(cx);
+            self.refresh(cx);
             if let Some(end) = self.signalled() {
                 return Poll::Ready(end);
             }
@@ -176,7 +194,12 @@ impl<'a, H: Hub> Session<'a, H> {
 
     /// Takes the messages that `input` completes, until one must wait: what is behind that one is left in `input`.
     fn take(&mut self, cx: &mut Context<'_>, input: &mut &[u8]) -> Result<(), End> {
-        while !self.dispatcher.is_held() {
+        loop {
+            // Before each message: whoever knows of newer credentials may call already.
+            self.refresh(cx);
+            if self.dispatcher.is_held() {
+                break;
+            }
             match self.framer.next(input).map_err(End::Failed)? {
                 Some(frame) => self.dispatcher.message(cx, frame)?,
                 None => break,

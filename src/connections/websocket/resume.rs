@@ -89,10 +89,9 @@ impl Mailbox {
 
 /// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
 pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    let Some(Upgrade { response, socket, user, request }) = upgrade(endpoint, exchange) else {
+    let Some(Upgrade { response, socket, request }) = upgrade(endpoint, exchange) else {
         return bad_request();
     };
-    entry.resume(&user);
     let (entry, close_timeout) = (Arc::clone(entry), endpoint.options.close_timeout);
     endpoint.table.spawn(async move {
         let io = match socket.await {

@@ -17,7 +17,6 @@ use super::super::held::Held;
 use super::super::incoming::{Incoming, Read};
 use super::super::{Body, Connection};
 use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
-use crate::auth::User;
 use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
@@ -26,8 +25,8 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
     // The connection is given back wherever this ends.
     let held = Held::new(endpoint, entry);
     match upgrade(endpoint, exchange) {
-        Some(Upgrade { response, socket, user, request }) => {
-            endpoint.table.spawn(serve(held, socket, user, request));
+        Some(Upgrade { response, socket, request }) => {
+            endpoint.table.spawn(serve(held, socket, request));
             response
         }
         None => bad_request(),
@@ -38,7 +37,6 @@ pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Ent
 pub(super) struct Upgrade {
     pub(super) response: Response<Body>,
     pub(super) socket: OnUpgrade,
-    pub(super) user: User,
     pub(super) request: Arc<RequestInfo>,
 }
 
@@ -51,7 +49,7 @@ pub(super) fn upgrade(endpoint: &Endpoint, exchange: Exchange) -> Option<Upgrade
             if let Some(protocol) = protocol {
                 response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
             }
-            Some(Upgrade { response, socket, user: exchange.user, request: info })
+            Some(Upgrade { response, socket, request: info })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
@@ -85,7 +83,7 @@ fn settle_lists(headers: &mut HeaderMap) {
     }
 }
 
-async fn serve(held: Held, socket: OnUpgrade, user: User, request: Arc<RequestInfo>) {
+async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
     let (endpoint, entry) = (held.endpoint(), held.entry());
     let outbound = Arc::clone(&entry.outbound);
     let upgraded = match socket.await {
@@ -98,7 +96,6 @@ async fn serve(held: Held, socket: OnUpgrade, user: User, request: Arc<RequestIn
     let connection = Connection {
         id: entry.id,
         transport: TransportType::WebSockets,
-        user,
         request,
         incoming: Incoming::websocket(
             Reader::new(attach(upgraded, &outbound), Arc::clone(&outbound)),

@@ -1,0 +1,226 @@
+//! Newer credentials for a connection that goes on: by `POST {path}/refresh`, by a poll, by a new socket.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::Body;
+use super::endpoint::{Answer, Endpoint, Exchange, json, plain};
+use super::entry::{Entry, Renewal};
+use crate::auth::User;
+use crate::future::BoxFuture;
+use crate::origin::{ConnectionId, RequestInfo, query};
+
+/// How the credentials of an endpoint's connections are refreshed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RefreshOptions {
+    pub(crate) is_enabled: bool,
+    pub(crate) check: Option<RefreshCheck>,
+    /// No credentials are relied on for longer.
+    pub(crate) maximum: Option<Duration>,
+}
+
+/// What a client that refreshes its credentials asks for; see
+/// [`EndpointBuilder::on_authentication_refresh`](crate::EndpointBuilder::on_authentication_refresh).
+///
+/// (C#: `AuthenticationRefreshContext`)
+///
+/// ```
+/// use signalr::AuthenticationRefresh;
+///
+/// fn keeps_the_tenant(refresh: &AuthenticationRefresh) -> bool {
+///     refresh.previous_user().claim("tenant") == refresh.new_user().claim("tenant")
+/// }
+/// ```
+#[derive(Debug)]
+pub struct AuthenticationRefresh {
+    connection_id: ConnectionId,
+    previous: User,
+    new: Credential,
+    request: RequestInfo,
+}
+
+/// Whose request it is, and until when its connection may rely on that.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    pub(super) user: User,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+/// Says whether a connection may go on with newer credentials.
+#[derive(Clone)]
+pub(crate) struct RefreshCheck(Arc<Check>);
+
+type Check = dyn Fn(AuthenticationRefresh) -> BoxFuture<'static, bool> + Send + Sync;
+
+/// Why credentials are not taken over; the connection keeps those that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused(StatusCode, &'static str);
+
+impl AuthenticationRefresh {
+    /// The connection that goes on.
+    pub fn connection_id(&self) -> ConnectionId {
+        self.connection_id
+    }
+
+    /// The user as the connection knows them.
+    pub fn previous_user(&self) -> &User {
+        &self.previous
+    }
+
+    /// The same user with the new claims.
+    pub fn new_user(&self) -> &User {
+        &self.new.user
+    }
+
+    /// Until when the connection will rely on them; `None` if the credentials do not expire.
+    pub fn new_expiration(&self) -> Option<SystemTime> {
+        self.new.expires_at
+    }
+
+    /// The request that brings them: a `POST` to `{path}/refresh`, a poll, or the request of a new WebSocket.
+    pub fn request(&self) -> &RequestInfo {
+        &self.request
+    }
+}
+
+impl Credential {
+    /// Whether these end before `other`. What never ends is neither older nor newer.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        self.expires_at.zip(other.expires_at).is_some_and(|(this, other)| this < other)
+    }
+
+    /// How many whole seconds they are good for (`tokenLifetimeSeconds`); `None` if they never end, or have ended.
+    pub(super) fn lifetime(&self) -> Option<i32> {
+        let left = self.expires_at?.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())?;
+        Some(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
+    }
+}
+
+impl RefreshCheck {
+    pub(crate) fn new<F, R>(check: F) -> Self
+    where
+        F: Fn(AuthenticationRefresh) -> R + Send + Sync + 'static,
+        R: Future<Output = bool> + Send + 'static,
+    {
+        Self(Arc::new(move |refresh| Box::pin(check(refresh))))
+    }
+
+    async fn accepts(&self, refresh: AuthenticationRefresh) -> bool {
+        (self.0)(refresh).await
+    }
+}
+
+impl Endpoint {
+    /// Whether there is such a path.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.options.refresh.is_enabled
+    }
+
+    /// `POST {path}/refresh` (`aspnet: HttpConnectionDispatcher.ProcessRefresh`).
+    pub(crate) fn refresh(self: &Arc<Self>, exchange: Exchange) -> Answer {
+        if exchange.parts.method != Method::POST {
+            return Answer::Now(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
+        }
+        let entry = match self.refreshable(&exchange) {
+            Ok(entry) => entry,
+            Err(refused) => return Answer::Now(refused.into()),
+        };
+        let endpoint = Arc::clone(self);
+        Answer::Later(Box::pin(async move {
+            let credential = endpoint.credential(&exchange.user);
+            let lifetime = credential.lifetime();
+            entry.prolong(&credential);
+            match endpoint.renew(&entry, credential, &exchange).await {
+                Ok(()) => json(lifetime_body(lifetime).into()),
+                Err(refused) => refused.into(),
+            }
+        }))
+    }
+
+    /// The connection that a request to refresh names, if it may be.
+    fn refreshable(&self, exchange: &Exchange) -> Result<Arc<Entry>, Refused> {
+        if !self.options.refresh.is_enabled {
+            return Err(Refused(StatusCode::NOT_FOUND, "refresh_disabled"));
+        }
+        let query = || query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty());
+        let token = match header(&exchange.parts.headers) {
+            Some(token) => token.into(),
+            None => query().ok_or(Refused(StatusCode::BAD_REQUEST, "missing_connection_token"))?,
+        };
+        let entry = self.table.find(self.index, &token).filter(|entry| entry.is_open());
+        let entry = entry.ok_or(Refused(StatusCode::NOT_FOUND, "connection_not_found"))?;
+        if entry.has_public_token() {
+            return Err(Refused(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"));
+        }
+        if !exchange.user.is_authenticated() {
+            return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_token"));
+        }
+        if !entry.belongs_to(&exchange.user) {
+            tracing::warn!(target: "signalr::connection", connection = %entry.id, "a refresh by another user");
+            return Err(Refused(StatusCode::FORBIDDEN, "user_changed"));
+        }
+        Ok(entry)
+    }
+
+    /// Takes over newer credentials, if these are, and if they may be.
+    pub(super) async fn renew(
+        &self,
+        entry: &Entry,
+        credential: Credential,
+        exchange: &Exchange,
+    ) -> Result<(), Refused> {
+        let Some(Renewal { number, previous }) = entry.begin_renewal(&credential) else { return Ok(()) };
+        let RefreshOptions { is_enabled, check, .. } = &self.options.refresh;
+        if let Some(check) = check.as_ref().filter(|_| *is_enabled) {
+            let new = credential.clone();
+            let request = exchange.info();
+            let refresh = AuthenticationRefresh { connection_id: entry.id, previous, new, request };
+            if !check.accepts(refresh).await {
+                tracing::debug!(target: "signalr::connection", connection = %entry.id, "newer credentials were refused");
+                // What came meanwhile is newer still, and stays.
+                return if entry.is_outdated(&credential) { Ok(()) } else { Err(REJECTED) };
+            }
+        }
+        entry.renew(credential, number);
+        Ok(())
+    }
+
+    /// Who sends a request, and until when that is relied on.
+    pub(super) fn credential(&self, user: &User) -> Credential {
+        let RefreshOptions { is_enabled, maximum, .. } = self.options.refresh;
+        let latest = maximum.filter(|_| is_enabled && user.is_authenticated()).map(|most| SystemTime::now() + most);
+        let expires_at = [user.expires_at(), latest].into_iter().flatten().min();
+        Credential { user: user.clone(), expires_at }
+    }
+}
+
+/// What asks a client that polls to refresh its credentials, and to poll again.
+pub(super) const REQUIRED: Refused = Refused(StatusCode::CONFLICT, "authentication_refresh_required");
+
+const REJECTED: Refused = Refused(StatusCode::FORBIDDEN, "permission_change_rejected");
+
+impl From<Refused> for Response<Body> {
+    fn from(Refused(status, code): Refused) -> Self {
+        let mut response = json(format!(r#"{{"error":"{code}"}}"#).into());
+        *response.status_mut() = status;
+        response
+    }
+}
+
+/// Where .NET 11's client puts the token of its connection.
+fn header(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-signalr-connection-token")?.to_str().ok().filter(|token| !token.is_empty())
+}
+
+fn lifetime_body(lifetime: Option<i32>) -> String {
+    lifetime.map_or_else(|| "{}".to_owned(), |seconds| format!(r#"{{"tokenLifetimeSeconds":{seconds}}}"#))
+}
+
+impl fmt::Debug for RefreshCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshCheck")
+    }
+}
