@@ -12,6 +12,13 @@ pub(crate) struct AuthorizedHub;
 #[hub(items = Items, include = common::methods)]
 #[authorize]
 impl AuthorizedHub {
+    /// Only at the path where clients may refresh their credentials.
+    async fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> HubResult {
+        let extra: Vec<_> = caller.user().claims("extra").collect();
+        caller.client().send("AuthenticationRefreshed", (extra,)).await?;
+        Ok(())
+    }
+
     #[authorize(policy = "DoctorsOnly")]
     fn order_medication(&self, _patient_id: Guid, drug_name: String) -> String {
         format!("{drug_name} ordered")
