@@ -4,7 +4,7 @@
 //   import * as signalR from '@microsoft/signalr'; // or window.signalR
 //   import { AuthenticationRefresh } from './authentication-refresh.js';
 //
-//   const refresh = new AuthenticationRefresh(signalR, { accessTokenFactory: () => freshToken() });
+//   const refresh = new AuthenticationRefresh(signalR, { accessTokenFactory: (fresh) => accessToken(fresh) });
 //   const connection = new signalR.HubConnectionBuilder()
 //     .withUrl('/hubs/clinical', refresh.connectionOptions())
 //     .withAutomaticReconnect()
@@ -15,11 +15,12 @@
 //
 // The server says in its answer to the negotiation how long the token is good, if refreshes are on there. Then a new token
 // of the factory goes to `{hub}/refresh` in time, and all later requests carry it. The connection, its id and its groups
-// stay as they are. The factory has to give a token that is new, or good for longer than the one before.
+// stay as they are.
 
 /**
  * @typedef {object} AuthenticationRefreshOptions
- * @property {() => string | Promise<string>} accessTokenFactory Gives the token, as in the options of `withUrl`.
+ * @property {(fresh: boolean) => string | Promise<string>} accessTokenFactory Gives the token, as in the options of
+ *   `withUrl`; one that is new, or good for longer than the one before, where `fresh` is `true`.
  * @property {boolean} [enableAutoRefresh] Whether it happens by itself, in time; `true` by default.
  * @property {number} [refreshBeforeExpirationInMilliseconds] How long before the end of a token; 300,000, which are five
  *   minutes, by default. Tokens that live no longer than twice that are refreshed after half of their life.
@@ -75,7 +76,7 @@ export class AuthenticationRefresh {
         return cookies(url);
       }
     })();
-    return { ...options, accessTokenFactory: this.#options.accessTokenFactory, httpClient };
+    return { ...options, accessTokenFactory: () => this.#options.accessTokenFactory(false), httpClient };
   }
 
   /**
@@ -117,7 +118,7 @@ export class AuthenticationRefresh {
     const negotiated = this.#negotiated;
     try {
       if (!negotiated) throw new Error('There is no negotiated connection whose credentials could be refreshed.');
-      const token = await this.#options.accessTokenFactory();
+      const token = await this.#options.accessTokenFactory(true);
       const { content } = await this.#http.send({
         method: 'POST',
         url: negotiated.url,
@@ -161,7 +162,7 @@ export class AuthenticationRefresh {
   /** Whether a request that was refused may pass with a newer token, which there is then. */
   async #mayRepeat(error, negotiated) {
     if (error.statusCode === 401) {
-      negotiated.token = await this.#options.accessTokenFactory();
+      negotiated.token = await this.#options.accessTokenFactory(true);
       return true;
     }
     if (error.statusCode !== 409 || !error.message.includes(REQUIRED)) return false;

@@ -19,8 +19,9 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 const CLIENT: File = script("/lib/signalr.min.js", "node_modules/@microsoft/signalr/dist/browser/signalr.min.js");
 
-const FILES: [File; 13] = [
+const FILES: [File; 14] = [
     CLIENT,
+    script("/authentication-refresh.js", "js/authentication-refresh.js"),
     File { path: "/", file: "examples/clinical_dashboard/page/index.html", content_type: HTML },
     File { path: "/favicon.svg", file: "examples/clinical_dashboard/page/favicon.svg", content_type: "image/svg+xml" },
     style("/style.css", "examples/clinical_dashboard/page/style.css"),

@@ -2,7 +2,7 @@
 //! call, who may watch which ward and who may order drugs.
 //!
 //! `cargo run --example clinical_dashboard`, then open the page that it names. `--urls http://127.0.0.1:0` takes a free
-//! port. The page needs the browser's SignalR client: `npm ci` installs it.
+//! port, and `--short-tokens 5` lets short tokens live for 5 seconds instead of a minute. The page needs the browser's SignalR client: `npm ci` installs it.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -32,6 +32,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lexopt::ValueExt;
 use signalr::auth::Policy;
 use signalr::{Builder, EndpointBuilder, SignalR};
 use tokio::net::TcpListener;
@@ -53,8 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,clinical_dashboard=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let address = address()?;
-    let sessions = Arc::new(Sessions::new()?);
+    let Arguments { address, short_tokens } = arguments()?;
+    let sessions = Arc::new(Sessions::new(short_tokens)?);
     let wards = Arc::new(Wards::new()?);
     let cuts = Arc::new(Cuts::default());
     let (audit, refusals) = Audit::new();
@@ -91,6 +92,9 @@ fn server(
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
         .hub("/hubs/clinical", hub)
         .require_authorization("ClinicalStaff")
+        // Nobody stays longer than their token, and nobody has to reconnect for a new one.
+        .close_on_authentication_expiration(true)
+        .enable_authentication_refresh(true)
 }
 
 /// Whose pages may open WebSockets: our own, by either name of this machine. No page of a stranger's acts for who looks at it.
@@ -98,21 +102,29 @@ fn origins(address: SocketAddr) -> [String; 2] {
     [format!("http://{address}"), format!("http://localhost:{}", address.port())]
 }
 
-/// Where `--urls` says to listen.
-fn address() -> Result<SocketAddr, Box<dyn Error>> {
+struct Arguments {
+    address: SocketAddr,
+    short_tokens: Duration,
+}
+
+/// What the command line says.
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut short_tokens = sessions::SHORT_ACCESS;
     let mut url = String::from("http://127.0.0.1:5000");
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             lexopt::Arg::Long("urls") => url = arguments.value()?.into_string().map_err(|_| "the URL is no text")?,
+            lexopt::Arg::Long("short-tokens") => short_tokens = Duration::from_secs(arguments.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let authority =
         url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').replace("localhost", "127.0.0.1"));
-    authority
+    let address = authority
         .and_then(|authority| authority.parse().ok())
-        .ok_or_else(|| format!("`{url}` is not of the form http://127.0.0.1:5000").into())
+        .ok_or_else(|| format!("`{url}` is not of the form http://127.0.0.1:5000"))?;
+    Ok(Arguments { address, short_tokens })
 }
 
 fn announce(listener: &TcpListener) -> Result<(), Box<dyn Error>> {

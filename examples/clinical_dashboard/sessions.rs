@@ -17,7 +17,8 @@ const ISSUER: &str = "clinical-dashboard";
 const AUDIENCE: &str = "dashboards";
 
 const ACCESS: Duration = Duration::from_secs(15 * 60);
-const SHORT_ACCESS: Duration = Duration::from_secs(60);
+/// Short enough to see them refreshed.
+pub(crate) const SHORT_ACCESS: Duration = Duration::from_secs(60);
 
 /// A session lasts a shift, whether somebody is there or not.
 const SHIFT: Duration = Duration::from_secs(8 * 3600);
@@ -42,6 +43,7 @@ struct Person {
 /// The open sessions, and the key that signs their tokens: a new one at each start, so that older tokens are void.
 pub(crate) struct Sessions {
     key: [u8; 32],
+    short_access: Duration,
     open: Mutex<HashMap<String, Session>>,
 }
 
@@ -102,8 +104,8 @@ struct Subject {
 }
 
 impl Sessions {
-    pub(crate) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self { key: random()?, open: Mutex::default() })
+    pub(crate) fn new(short_access: Duration) -> Result<Self, getrandom::Error> {
+        Ok(Self { key: random()?, short_access, open: Mutex::default() })
     }
 
     /// How the hub knows these people: by the same key, issuer and audience.
@@ -113,7 +115,7 @@ impl Sessions {
 
     pub(crate) fn login(&self, person: &str, short_lived: bool) -> Result<Login, Refused> {
         let person = PEOPLE.iter().find(|known| known.key == person).ok_or(Refused::Unknown)?;
-        let access = self.access(person, if short_lived { SHORT_ACCESS } else { ACCESS })?;
+        let access = self.access(person, if short_lived { self.short_access } else { ACCESS })?;
         let refresh = BASE64_URL_SAFE_NO_PAD.encode(random().map_err(|_| Refused::Broken)?);
 
         let now = Instant::now();

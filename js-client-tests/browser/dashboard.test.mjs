@@ -157,6 +157,31 @@ session('short tokens live for a minute', async (dashboard) => {
   }
 });
 
+session('with tokens that live for seconds the page stays connected', async (dashboard) => {
+  // A server of its own, whose short tokens are shorter.
+  const seconds = 4;
+  const hasty = await startServer(exampleBinary('clinical_dashboard'), undefined, ['--short-tokens', `${seconds}`]);
+  try {
+    await dashboard.page.goto(hasty.url);
+    await dashboard.byId('short-tokens').check();
+    await dashboard.signIn('nurse');
+    await dashboard.openWard('ICU');
+    const id = await dashboard.text('connection-id');
+    await dashboard.recordChanges('connection-state');
+    const refreshes = () => dashboard.requests.filter((url) => url.endsWith('/hubs/clinical/refresh')).length;
+    // Each comes after half of a life, so this is more than two of them.
+    await dashboard.until(async () => refreshes(), (count) => count >= 5, '5 refreshes');
+    await dashboard.see('event-log', 'The connection has the new token');
+    await dashboard.moreUpdates(3);
+    assert.deepEqual(await dashboard.changes('connection-state'), ['Connected']);
+    assert.equal(await dashboard.text('connection-id'), id);
+    await screenshot(dashboard.page, 'nurse-stays-with-short-tokens');
+    await dashboard.page.goto('about:blank');
+  } finally {
+    await hasty.stop();
+  }
+});
+
 session('signing out ends the connection', async (dashboard) => {
   await dashboard.signIn('nurse');
   await dashboard.openWard('ICU');

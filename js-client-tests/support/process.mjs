@@ -26,12 +26,15 @@ export async function conformanceServer() {
   return startServer(process.env.CONFORMANCE ?? exampleBinary('conformance'));
 }
 
-/** Runs `binary` on free ports until `stop()`; resolves when it has said where it listens for each of `asked`. */
-export async function startServer(binary, asked = ['http://127.0.0.1:0']) {
+/**
+ * Runs `binary` on free ports until `stop()`, with more `options`; resolves when it has said where it listens for each of
+ * `asked`.
+ */
+export async function startServer(binary, asked = ['http://127.0.0.1:0'], options = []) {
   await access(binary).catch(() => {
     throw new Error(`${binary} is not there: run \`cargo build --examples\`, or \`npm test\`, which does`);
   });
-  const child = spawn(binary, ['--urls', asked.join(';')], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['--urls', asked.join(';'), ...options], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   const killed = () => child.kill('SIGKILL');
   process.once('exit', killed);
 

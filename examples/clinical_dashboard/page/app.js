@@ -204,7 +204,8 @@ function tick() {
   byId('token-ring').style.setProperty('--left', String(token.left / token.lifetime));
   if (token.refreshes > refreshes) logEvent('good', 'The access token was refreshed');
   refreshes = token.refreshes;
-  // A connection that breaks finds a fresh token. While it is broken, the client asks for one itself.
+  // A connection that breaks finds a fresh token; that of one that lives is refreshed with it. While it is broken, the
+  // client asks for one itself.
   if (token.isExpiringSoon && link?.connectionId) {
     accessToken().catch((error) => (error instanceof SessionEnded ? leave(error.message) : logEvent('bad', error.message)));
   }

@@ -1,8 +1,10 @@
 // The connection to the hub: its state, its calls, and the wards to join again when it comes back.
 
+import { AuthenticationRefresh } from './authentication-refresh.js';
 import { SessionEnded } from './session.js';
 
-const { HubConnectionBuilder, HubConnectionState, LogLevel } = window.signalR;
+const { signalR } = window;
+const { HubConnectionBuilder, HubConnectionState, LogLevel } = signalR;
 
 /** The waits before each attempt to reconnect, in milliseconds. Then it is given up. */
 const RETRIES = [0, 2000, 10000, 30000];
@@ -24,8 +26,11 @@ export class Link {
    */
   constructor({ accessToken, handlers, report }) {
     this.#report = report;
+    const refresh = new AuthenticationRefresh(signalR, {
+      accessTokenFactory: (fresh) => this.#token(accessToken, fresh),
+    });
     this.#connection = new HubConnectionBuilder()
-      .withUrl('/hubs/clinical', { accessTokenFactory: () => this.#token(accessToken) })
+      .withUrl('/hubs/clinical', refresh.connectionOptions())
       .withAutomaticReconnect({
         nextRetryDelayInMilliseconds: ({ previousRetryCount }) => {
           this.#inDoubt = previousRetryCount > 0;
@@ -35,6 +40,9 @@ export class Link {
       // At its usual level the client logs the URLs it opens, and with them the token.
       .configureLogging(LogLevel.Warning)
       .build();
+    refresh.attach(this.#connection);
+    refresh.onRefreshed(() => report.event('good', 'The connection has the new token'));
+    refresh.onRefreshFailed((error) => report.event('warning', `The token was not refreshed: ${error.message}`));
     for (const [name, handler] of Object.entries(handlers)) this.#connection.on(name, handler);
 
     this.#connection.onreconnecting((error) => {
@@ -104,9 +112,9 @@ export class Link {
     }
   }
 
-  /** Called by the client for each negotiation and each WebSocket: when connecting, and when reconnecting. */
-  async #token(accessToken) {
-    const fresh = this.#inDoubt;
+  /** Called for each negotiation and each WebSocket, when connecting and reconnecting, and, `wanted` fresh, for each refresh. */
+  async #token(accessToken, wanted) {
+    const fresh = wanted || this.#inDoubt;
     this.#inDoubt = false;
     try {
       return await accessToken(fresh);
