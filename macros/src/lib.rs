@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `hub.rs` | `#[hub]`: the options, the block, the implementation of `Hub` |
 //! | `method.rs` | one method, and the statement that registers it |
-//! | `hooks.rs` | `on_connected` and `on_disconnected` |
+//! | `hooks.rs` | `on_connected`, `on_authentication_refreshed` and `on_disconnected` |
 //! | `signature.rs` | what a method may look like |
 //! | `authorize.rs` | `#[authorize]`, below `#[hub]` and above it |
 //! | `client.rs` | `#[hub_client]` |
@@ -105,7 +105,7 @@ use proc_macro::TokenStream;
 ///
 /// # Coming and going
 ///
-/// Two names are reserved and cannot be called by clients. Both take as many of these parameters as they need, return
+/// Three names are reserved and cannot be called by clients. All take as many of these parameters as they need, return
 /// nothing or a result of nothing, and need not be `async`:
 ///
 /// ```
@@ -116,6 +116,11 @@ use proc_macro::TokenStream;
 /// async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
 ///     # let _ = caller;
 ///     Ok(()) // an error ends the connection
+/// }
+///
+/// async fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> HubResult {
+///     # let _ = caller;
+///     Ok(()) // an error is logged, and the connection lives on
 /// }
 ///
 /// async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) -> HubResult {

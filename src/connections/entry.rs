@@ -38,8 +38,8 @@ pub(crate) struct Limits {
     pub(crate) send_timeout: Duration,
     /// Whether it ends with the token of its user.
     pub(crate) ends_with_token: bool,
-    /// Whether its hub hears of newer credentials.
-    pub(crate) announces_refreshes: bool,
+    /// Whether newer credentials change its user, and not only its end (`aspnet: HubConnectionContext.User` is kept).
+    pub(crate) refreshes: bool,
 }
 
 /// A connection as the transports see it.
@@ -182,11 +182,6 @@ impl Entry {
         mem::take(&mut state.renewals.unseen).then(|| state.credential.user.clone())
     }
 
-    /// Whether hubs hear of newer credentials.
-    pub(crate) fn announces_refreshes(&self) -> bool {
-        self.limits.announces_refreshes
-    }
-
     /// So much may be read from the client beyond what is taken.
     pub(crate) fn read_ahead(&self) -> usize {
         if self.limits.incoming == 0 { usize::MAX } else { self.limits.incoming }
@@ -253,6 +248,9 @@ impl Entry {
         }
         state.credential = credential;
         state.renewals.done = state.renewals.done.max(number);
+        if !self.limits.refreshes {
+            return;
+        }
         state.renewals.unseen = true;
         drop(state);
         tracing::debug!(target: "signalr::connection", connection = %self.id, "refreshed");

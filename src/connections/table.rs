@@ -181,7 +181,7 @@ mod tests {
             incoming: 0,
             send_timeout: Duration::from_secs(10),
             ends_with_token: false,
-            announces_refreshes: false,
+            refreshes: false,
         };
         table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), nobody(), limits, false)
     }

@@ -135,7 +135,8 @@ settings! {
         /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
         minimum_protocol_version: i32 = 0;
         /// Whether a connection ends when the token of its user expires, by the clock and without any skew; looked at
-        /// once a second. Its client may come back, with a new one. Off by default. (C#:
+        /// once a second. A newer token of the same user, by a refresh, a poll or a stateful reconnect, puts that off. Its
+        /// client may come back, with a new one. Off by default. (C#:
         /// `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
         close_on_authentication_expiration: bool = false;
         /// Whether clients may bring newer credentials of their user while their connection goes on: by `POST` to
@@ -259,7 +260,7 @@ impl Settings {
                 incoming: all.application_max_buffer_size,
                 send_timeout: all.transport_send_timeout,
                 ends_with_token: all.close_on_authentication_expiration,
-                announces_refreshes: all.enable_authentication_refresh,
+                refreshes: all.enable_authentication_refresh,
             },
             poll_timeout: all.long_polling_poll_timeout,
             close_timeout: all.web_socket_close_timeout,

@@ -67,8 +67,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.caller = self.caller.renewed();
     }
 
-    /// The hub hears of newer credentials, in the order of calls (`aspnet: HubConnectionHandler.OnUserRefreshed`).
-    pub(super) fn refreshed(&mut self, cx: &mut Context<'_>) {
+    /// There is a newer user, of whom the hub hears in the order of calls (`aspnet: HubConnectionHandler.OnUserRefreshed`).
+    pub(super) fn refresh(&mut self, cx: &mut Context<'_>) {
+        self.renew();
         let state = Arc::new(CallState::new(None));
         let future = self.core.on_authentication_refreshed(self.caller.calling(Arc::clone(&state)));
         self.call(cx, &Cow::Borrowed("on_authentication_refreshed"), state, future);
@@ -253,6 +254,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     }
 
     /// A call that needs a slot.
+    #[expect(clippy::ptr_arg, reason = "names of methods are mostly static, and kept so")]
     fn call(
         &mut self,
         cx: &mut Context<'_>,
@@ -380,6 +382,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.wait_for_room();
     }
 
+    #[expect(clippy::ptr_arg, reason = "names of methods are mostly static, and kept so")]
     fn running_call(
         &self,
         method: &Cow<'static, str>,

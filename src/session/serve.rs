@@ -90,10 +90,7 @@ impl<'a, H: Hub> Session<'a, H> {
             && let Some(user) = self.entry.take_refreshed()
         {
             self.connection.set_user(user);
-            self.dispatcher.renew();
-            if self.entry.announces_refreshes() {
-                self.dispatcher.refreshed(cx);
-            }
+            self.dispatcher.refresh(cx);
         }
     }
 

@@ -23,6 +23,21 @@ async fn a_connection_ends_with_its_newest_credentials() {
 }
 
 #[tokio::test]
+async fn without_refreshes_a_poll_moves_the_end_alone() {
+    let host =
+        Host::new(|ward| ward.enable_authentication_refresh(false).close_on_authentication_expiration(true)).await;
+    let mut connection = host.connect(POLLS, &ann(2, "a")).await;
+    connection.use_token(&ann(4, "b"));
+    let end = now() + 3;
+    for _ in 0..2 {
+        assert_eq!(connection.invoke("Extra").await, "a");
+    }
+    assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })));
+    assert!(now() >= end);
+    assert!(host.heard.is_empty());
+}
+
+#[tokio::test]
 async fn polls_carry_their_connection_from_token_to_token() {
     let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
     let mut connection = host.connect(POLLS, &ann(2, "0")).await;

@@ -39,15 +39,6 @@ async fn a_poll_brings_newer_credentials() {
     assert_eq!(host.heard().await, "refreshed: d");
 }
 
-#[tokio::test]
-async fn without_refreshes_polls_do_the_same_and_the_hub_hears_nothing() {
-    let host = Host::new(|ward| ward.enable_authentication_refresh(false)).await;
-    let mut connection = host.connect(POLLS, &ann(600, "a")).await;
-    switch(&mut connection, &ann(900, "b")).await;
-    assert_eq!(connection.invoke("Extra").await, "b");
-    assert!(host.heard.is_empty());
-}
-
 fn refusing(ward: EndpointBuilder<Ward>) -> EndpointBuilder<Ward> {
     ward.on_authentication_refresh(async |refresh: AuthenticationRefresh| !refresh.new_user().has_claim("extra", "bad"))
 }

@@ -97,7 +97,8 @@ impl Cors {
     }
 
     /// Requests with these headers alone, instead of any. Clients of SignalR send `x-requested-with` and
-    /// `x-signalr-user-agent`, with tokens `authorization`, with binary bodies `content-type`. (C#: `WithHeaders`)
+    /// `x-signalr-user-agent`, with tokens `authorization`, with binary bodies `content-type`, and to refresh credentials
+    /// `x-signalr-connection-token`. (C#: `WithHeaders`)
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.headers = Names::new(headers);
         self

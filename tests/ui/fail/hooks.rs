@@ -11,6 +11,10 @@ impl Chat {
         Ok(())
     }
 
+    async fn on_authentication_refreshed(&mut self) -> HubResult {
+        Ok(())
+    }
+
     #[hub(name = "Left")]
     async fn on_disconnected(caller: &Caller<Self>, reason: Option<&DisconnectReason>) -> HubResult {
         Ok(())

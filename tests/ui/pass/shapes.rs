@@ -137,6 +137,10 @@ struct Listener;
 
 #[hub]
 impl Listener {
+    fn on_authentication_refreshed(&self) -> Answer {
+        Ok(())
+    }
+
     async fn on_disconnected(&self) -> std::io::Result<()> {
         std::future::ready(Ok(())).await
     }
