@@ -20,7 +20,8 @@ impl SignalR {
     /// - `access_token` leaves the query of every request, whatever its path: clients that ask for a wrong one send it, too.
     /// - `id` leaves the query of requests to hubs, also where a router cuts off a prefix; at other paths it is somebody else's.
     /// - The headers `Authorization`, `Cookie`, `Proxy-Authorization` and `X-SignalR-Connection-Token` are marked
-    ///   [sensitive](http::HeaderValue::set_sensitive): they stay readable, and their `Debug` is `Sensitive`.
+    ///   [sensitive](http::HeaderValue::set_sensitive): they stay readable, and their `Debug` is `Sensitive`. So are others that
+    ///   [`RedactLayer::header`] names.
     ///
     /// ```
     /// use axum::{Router, ServiceExt, extract::Request};
@@ -43,7 +44,7 @@ impl SignalR {
     ///
     /// (C#: nothing; ASP.NET Core logs whole URLs)
     pub fn redact_layer(&self) -> RedactLayer {
-        RedactLayer { server: Arc::clone(&self.server) }
+        RedactLayer { server: Arc::clone(&self.server), headers: SENSITIVE.to_vec() }
     }
 }
 
@@ -63,13 +64,32 @@ impl SignalR {
 #[derive(Clone)]
 pub struct RedactLayer {
     server: Arc<Server>,
+    headers: Vec<HeaderName>,
+}
+
+impl RedactLayer {
+    /// Marks another header as sensitive, such as one with API keys.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), signalr::BuildError> {
+    /// let signalr = signalr::SignalR::builder().build()?;
+    /// let layer = signalr.redact_layer().header(http::HeaderName::from_static("x-api-key"));
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.headers.push(name);
+        self
+    }
 }
 
 /// A service whose requests show no secret; see [`SignalR::redact_layer`].
 #[derive(Clone)]
 pub struct Redacted<S> {
     inner: S,
-    server: Arc<Server>,
+    layer: RedactLayer,
 }
 
 /// The parameters that were taken out of a query, in the extensions of the request. It prints nothing.
@@ -102,7 +122,7 @@ fn set_query(uri: &mut Uri, query: Option<&str>) {
 
 impl<S> Redacted<S> {
     fn hide<B>(&self, request: &mut Request<B>) {
-        for name in SENSITIVE {
+        for name in &self.layer.headers {
             if let Entry::Occupied(mut lines) = request.headers_mut().entry(name) {
                 lines.iter_mut().for_each(|value| value.set_sensitive(true));
             }
@@ -110,7 +130,7 @@ impl<S> Redacted<S> {
         let uri = request.uri();
         let Some(query) = uri.query() else { return };
         let [token, _] = SECRET_PARAMETERS;
-        let secret = if self.server.router.is_below(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
+        let secret = if self.layer.server.router.is_below(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
         let (hidden, rest) = split_secrets(query, secret);
         if hidden.is_empty() {
             return;
@@ -127,7 +147,7 @@ impl<S> tower_layer::Layer<S> for RedactLayer {
     type Service = Redacted<S>;
 
     fn layer(&self, inner: S) -> Redacted<S> {
-        Redacted { inner, server: Arc::clone(&self.server) }
+        Redacted { inner, layer: self.clone() }
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::SinkExt;
+use http::HeaderName;
 use serde_json::Value;
-use signalr::auth::{JwtBearer, QueryToken};
+use signalr::auth::{ApiKeys, JwtBearer, QueryToken, User};
 use signalr::{Caller, Cors, Format, HubResult, Redirect, SignalR, hub};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -164,6 +165,10 @@ async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
+        .scheme(
+            "ApiKey",
+            ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(KEY, User::builder().id("gateway")),
+        )
         .cors(Cors::origins(["https://app.test"]))
         .allowed_origins(["https://app.test"])
         .hub("/open", Open)
@@ -193,6 +198,7 @@ async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
         let key = [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
         http(addr, "GET", &format!("{path}?access_token={good}"), &[&headers[..], &upgrade, &key].concat()).await;
     }
+    assert_eq!(http(addr, "POST", "/closed/negotiate?negotiateVersion=1", &[("x-api-key", KEY)]).await.0, 200);
     // Beyond the limits of HTTP, and against its rules.
     let (long, host) = ("h1dden".repeat(2000), [("host", "h1dden"), ("authorization", bearer.as_str())]);
     http(addr, "GET", &format!("/open?access_token={long}"), &[]).await;

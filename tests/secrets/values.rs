@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::time::SystemTime;
 
-use http::header::{COOKIE, HeaderValue, SET_COOKIE};
+use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use signalr::auth::{
-    AuthFailure, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, Refusal, SigningKey, User,
+    ApiKeys, AuthFailure, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, Refusal, SigningKey, User,
     redact_query,
 };
 use signalr::{Cors, Redirect, SignalR, hub};
@@ -46,7 +46,8 @@ fn what_holds_keys_prints_none() {
     text += &shown(&endpoint);
     let signalr = endpoint.build().unwrap();
     text += &(shown(&signalr) + &shown(&signalr.service()) + &shown(&signalr.context::<Chat>()));
-    assert!(text.contains("june") && text.contains("HS512"), "{text}");
+    text += &shown(&ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(key, User::builder().id("gateway")));
+    assert!(text.contains("june") && text.contains("HS512") && text.contains("x-api-key"), "{text}");
     assert_silent(&text, &forms(key));
 }
 
