@@ -65,11 +65,36 @@ fn errors_of_keys_and_of_building_quote_none() {
         format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"),
         format!("-----BEGIN {short}-----\n{body}\n-----END {short}-----"),
     ] {
+        text += &told(&SigningKey::ed_pem(&pem).unwrap_err());
+        text += &told(&SigningKey::jwk(&pem).unwrap_err());
+        text += &told(&SigningKey::jwks(&pem).unwrap_err());
         text += &told(&SigningKey::rsa_pem(&pem).unwrap_err());
         text += &told(&SigningKey::ec_pem(&pem).unwrap_err());
         text += &told(&JwtBearer::rsa_pem(&pem).unwrap_err());
     }
+    for jwk in [
+        format!(r#"{{"kty":"oct","k":"{body}"#),
+        format!(r#"{{"kty":"RSA","n":"{body}","e":"{body}"}}"#),
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{body}","y":"{body}","d":"{body}"}}"#),
+        format!(r#"{{"kty":"{body}","k":{{}}}}"#),
+    ] {
+        text += &told(&SigningKey::jwk(&jwk).unwrap_err());
+        let all = SigningKey::jwks(format!(r#"{{"keys":[{jwk}]}}"#));
+        text += &all.map_or_else(|error| told(&error), |keys| shown(&keys));
+    }
     assert_silent(&text, &secrets);
+}
+
+#[cfg(feature = "oidc")]
+#[test]
+fn providers_print_no_passwords() {
+    let url = "https://user:s3cret@id.test/s3cret?key=s3cret";
+    let provider = signalr::auth::IdentityProvider::authority(url);
+    let mut text = shown(&provider) + &shown(&JwtBearer::authority(url).audience("a"));
+    if let Err(error) = SignalR::builder().authentication(JwtBearer::authority(url).audience("a")).build() {
+        text += &told(&error);
+    }
+    assert_silent(&text, &["s3cret".to_owned()]);
 }
 
 #[test]
