@@ -395,6 +395,11 @@ impl Schemes {
 }
 
 impl Identified {
+    /// Whether no scheme knew anything that stood in the request.
+    pub(crate) fn has_found_nothing(&self) -> bool {
+        !self.user.is_authenticated() && self.failures.is_empty()
+    }
+
     /// Told, and not found out.
     #[cfg(feature = "testing")]
     pub(crate) fn known(user: User) -> Self {

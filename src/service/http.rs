@@ -6,9 +6,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
+use http::header::COOKIE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 
@@ -102,6 +103,8 @@ struct Route {
     rules: EndpointRules,
     cors: Option<CorsPolicy>,
     endpoint: Arc<Endpoint>,
+    /// Of sockets that bring no token.
+    warned: Once,
 }
 
 /// What stands under the path of an endpoint.
@@ -204,7 +207,7 @@ impl Router {
                 return Err(BuildError::DuplicatePath(path));
             }
         }
-        self.endpoints.push(Route { rules, cors, endpoint });
+        self.endpoints.push(Route { rules, cors, endpoint, warned: Once::new() });
         Ok(())
     }
 
@@ -226,7 +229,7 @@ impl Router {
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        let Route { rules, endpoint, .. } = route;
+        let Route { rules, endpoint, warned, .. } = route;
         let kind = match part {
             Part::Negotiate => RequestKind::Negotiate,
             Part::Refresh => RequestKind::Refresh,
@@ -245,6 +248,9 @@ impl Router {
         match rules.decide(&identified.user).await {
             Decision::Allow => {}
             Decision::Challenge => {
+                if is_silent(&request, &identified) {
+                    warned.call_once(|| warn_of_silence(request.path()));
+                }
                 return Answer::Now(refusal(self.schemes.challenge(&request, &rules.schemes, &identified)));
             }
             Decision::Forbid => return Answer::Now(refusal(self.schemes.forbid(&request, &rules.schemes))),
@@ -275,6 +281,23 @@ impl Router {
         }
         self.schemes.authenticate(request, chosen).await
     }
+}
+
+/// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
+fn is_silent(request: &AuthRequest<'_>, identified: &Identified) -> bool {
+    matches!(request.kind(), RequestKind::WebSocket | RequestKind::ServerSentEvents)
+        && identified.has_found_nothing()
+        && !request.headers().contains_key(COOKIE)
+}
+
+/// Clients that negotiate and then get no further fall back to long polling, and nobody notices.
+fn warn_of_silence(path: &str) {
+    tracing::warn!(
+        target: "signalr::connection",
+        path,
+        "refused a WebSocket or an event stream without credentials; said once. Browsers send their token as `access_token` \
+         in the query here: does the client have an `accessTokenFactory`, is the query read at this path, does a proxy keep it?"
+    );
 }
 
 fn refusal(refusal: Refusal) -> Response<Body> {
