@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use crate::audit::{self, Audit};
 use crate::hub::ClinicalDashboard;
-use crate::sessions::Sessions;
+use crate::sessions::{SHORT_ACCESS, Sessions};
 use crate::wards::{self, Wards};
 
 /// The server, and the tasks beside it.
@@ -112,7 +112,7 @@ async fn only_doctors_order_drugs_and_the_ward_hears_of_it() {
 
 #[tokio::test]
 async fn pages_of_strangers_open_no_websocket() {
-    let sessions = Sessions::new().unwrap();
+    let sessions = Sessions::new(SHORT_ACCESS).unwrap();
     let hubs = SignalR::builder().authentication(sessions.bearer());
     let hubs = hubs.allowed_origins(crate::origins("127.0.0.1:5000".parse().unwrap()));
     let wards = Arc::new(Wards::new().unwrap());
