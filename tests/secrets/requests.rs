@@ -186,7 +186,9 @@ async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
     let bearer = format!("Bearer {good}");
     let headers = [("authorization", bearer.as_str()), ("cookie", "session=h1dden"), ("origin", "https://evil.test")];
     let mut client = Http2::over(within(TcpStream::connect(addr)).await.unwrap()).await;
-    for path in ["/open", "/open/negotiate", "/closed", "/closed/negotiate", "/away/negotiate", "/nowhere"] {
+    let paths =
+        ["/open", "/open/negotiate", "/closed", "/closed/negotiate", "/closed/refresh", "/away/negotiate", "/nowhere"];
+    for path in paths {
         for method in ["GET", "POST", "DELETE", "PUT", "OPTIONS"] {
             for query in ["negotiateVersion=0", "negotiateVersion=1&id=h1dden", "negotiateVersion=h1dden"] {
                 let target = format!("{path}?{query}&access_token={good}");
