@@ -136,6 +136,11 @@ proptest! {
     }
 
     #[test]
+    fn every_refresh_is_answered_with_what_clients_read(request in request()) {
+        world(|world| world.refresh(request.as_bytes()));
+    }
+
+    #[test]
     fn bytes_of_any_kind_are_answered(start in any_of(&["GET /closed?", "POST /open/negotiate?", "POST /closed?id={id}\n"], ""), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let input = [start.as_bytes(), &bytes].concat();
         world(|world| world.token(&input));
@@ -153,8 +158,12 @@ fn the_good_get_in() {
             ("POST /closed/negotiate\nauthorization: Bearer {other}", 200),
             ("POST /closed/negotiate\nauthorization: Bearer x", 401),
             ("GET /closed?id={id}\nauthorization: Bearer {other}", 403),
-            ("GET /closed?id={id}&access_token={token}\naccept: text/event-stream", 200),
+            ("GET /closed?id={id}&access_token={token}", 200),
             ("POST /open/negotiate?negotiateVersion=1", 200),
+            ("POST /closed/refresh?id={id}\nauthorization: Bearer {token}", 200),
+            ("POST /closed/refresh?access_token={token}\nx-signalr-connection-token: {id}", 200),
+            ("POST /closed/refresh?id={id}\nauthorization: Bearer {other}", 403),
+            ("POST /closed/refresh?id={id}", 401),
             ("nonsense", 0),
         ] {
             assert_eq!(world.status(request), status, "{request}");

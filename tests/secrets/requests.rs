@@ -179,6 +179,7 @@ async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
             Some(Redirect::to(to).access_token("h1dden"))
         })
         .hub("/closed", Closed)
+        .enable_authentication_refresh(true)
         .build()
         .unwrap();
     let addr = serve(&signalr).await;

@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
@@ -50,7 +52,7 @@ pub(crate) struct World {
     signalr: SignalR,
     token: String,
     other: String,
-    /// The connection token of a connection at `/closed`, negotiated anew when the old one is gone.
+    /// The connection token of a connection at `/closed`, made anew when the old one is gone.
     id: String,
     asked: usize,
 }
@@ -59,8 +61,8 @@ pub(crate) struct World {
 struct Answer {
     method: Method,
     path: String,
-    /// Whether a good token stood in it, wherever.
-    signed: bool,
+    /// Whose good tokens stood in it, wherever.
+    signed: Vec<String>,
     response: Response<()>,
     body: Bytes,
 }
@@ -70,8 +72,10 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let bearer = JwtBearer::hmac(KEY).issuer("clinic").audience("wards");
         let bearer = bearer.clock(|| UNIX_EPOCH + Duration::from_secs(NOW));
-        let signalr =
-            SignalR::builder().authentication(bearer).hub("/open", Open).hub("/closed", Closed).build().unwrap();
+        let builder = SignalR::builder().authentication(bearer).enable_authentication_refresh(true);
+        // Time goes on where something waits, and connections end by it.
+        let builder = builder.long_polling_poll_timeout(Duration::from_millis(1));
+        let signalr = builder.hub("/open", Open).hub("/closed", Closed).build().unwrap();
         let mut world =
             Self { runtime, signalr, token: token("ann"), other: token("bob"), id: String::new(), asked: 0 };
         world.negotiate_anew();
@@ -84,7 +88,7 @@ impl World {
         if answer.path == "/closed" || answer.path == "/closed/negotiate" {
             let status = answer.response.status();
             if status != StatusCode::UNAUTHORIZED {
-                assert!(answer.signed, "{status} without a good token");
+                assert!(!answer.signed.is_empty(), "{status} without a good token");
             } else {
                 assert!(answer.body.is_empty());
                 let challenge = answer.response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
@@ -116,17 +120,22 @@ impl World {
         }
     }
 
-    /// A refresh is answered as the clients of .NET 11 read it, and changes nothing for who may not.
+    /// A refresh is answered as clients read it, and only of use to the user whose connection it is.
     pub(crate) fn refresh(&mut self, input: &[u8]) {
         let Some(answer) = self.ask(input) else { return };
         if answer.path != "/closed/refresh" {
             return;
         }
         let status = answer.response.status();
-        match status.as_u16() {
-            200 => assert!(answer.signed),
-            400 | 401 | 403 | 404 | 405 => {}
-            _ => panic!("{status}"),
+        let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        match (status.as_u16(), body) {
+            (200, Some(body)) => {
+                assert!(answer.signed.iter().any(|user| user == "ann"), "a connection of ann's");
+                assert!(body["tokenLifetimeSeconds"].is_u64(), "{body}");
+            }
+            (401 | 405, None) => assert!(answer.body.is_empty()),
+            (400 | 401 | 403 | 404, Some(body)) => assert!(body["error"].is_string(), "{body}"),
+            (_, body) => panic!("{status} {body:?}"),
         }
     }
 
@@ -138,6 +147,10 @@ impl World {
     /// Sends a request; nothing if it is none. The answer is no fault of the server's.
     fn ask(&mut self, input: &[u8]) -> Option<Answer> {
         self.make_room();
+        self.send(input)
+    }
+
+    fn send(&mut self, input: &[u8]) -> Option<Answer> {
         let text = String::from_utf8_lossy(input).into_owned();
         let text = text.replace("{token}", &self.token).replace("{other}", &self.other).replace("{id}", &self.id);
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -150,7 +163,7 @@ impl World {
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).ok()?;
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let signed = candidates(&request).iter().any(|candidate| is_signed(candidate));
+        let signed = candidates(&request).iter().filter(|token| is_signed(token)).map(|token| subject(token)).collect();
         let mut service = self.signalr.service();
         let answer = self.runtime.block_on(async move {
             let (head, body) = service.call(request).await.unwrap().into_parts();
@@ -174,17 +187,18 @@ impl World {
         }
     }
 
+    /// A connection that polls.
     fn negotiate_anew(&mut self) {
-        let request = Request::post("/closed/negotiate?negotiateVersion=1");
-        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.token)).body(String::new()).unwrap();
-        let mut service = self.signalr.service();
-        let body = self.runtime.block_on(async {
-            let response = service.call(request).await.unwrap();
-            assert_eq!(response.status(), StatusCode::OK);
-            response.into_body().collect().await.unwrap().to_bytes()
-        });
+        let body = self.get_in("POST /closed/negotiate?negotiateVersion=1&access_token={token}");
         let body: Value = serde_json::from_slice(&body).unwrap();
         body["connectionToken"].as_str().unwrap().clone_into(&mut self.id);
+        self.get_in("GET /closed?id={id}&access_token={token}");
+    }
+
+    fn get_in(&mut self, request: &str) -> Bytes {
+        let answer = self.send(request.as_bytes()).unwrap();
+        assert_eq!(answer.response.status(), StatusCode::OK);
+        answer.body
     }
 }
 
@@ -201,6 +215,13 @@ fn candidates<B>(request: &Request<B>) -> Vec<String> {
     let parameters = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let parameters = parameters.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
     headers.chain(parameters).collect()
+}
+
+/// Whom a token names.
+fn subject(token: &str) -> String {
+    let claims = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok()).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
+    claims["sub"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The judgement of another library: whether a token is signed with the key.
