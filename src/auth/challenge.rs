@@ -114,16 +114,19 @@ impl From<Reason> for AuthFailure {
     }
 }
 
-/// The `WWW-Authenticate` header of a 401. aspnet: JwtBearerHandler.cs, `HandleChallengeAsync`.
-pub(super) fn challenge_header(failure: Option<&AuthFailure>) -> HeaderValue {
-    let Some(failure) = failure else {
-        return HeaderValue::from_static("Bearer");
-    };
-    let description = failure.description().and_then(|text| {
-        let text = quotable(&text);
-        HeaderValue::try_from(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"")).ok()
-    });
-    description.unwrap_or_else(|| HeaderValue::from_static("Bearer error=\"invalid_token\""))
+/// The `WWW-Authenticate` header of a 401: `challenge`, and what is wrong. aspnet: JwtBearerHandler.cs,
+/// `HandleChallengeAsync`.
+pub(super) fn challenge_header(challenge: &HeaderValue, failure: Option<&AuthFailure>) -> HeaderValue {
+    let Some(failure) = failure else { return challenge.clone() };
+    let mut header = challenge.as_bytes().to_vec();
+    if header.contains(&b' ') {
+        header.push(b',');
+    }
+    header.extend(b" error=\"invalid_token\"");
+    if let Some(text) = failure.description() {
+        header.extend(format!(", error_description=\"{}\"", quotable(&text)).bytes());
+    }
+    HeaderValue::from_bytes(&header).unwrap_or_else(|_| challenge.clone())
 }
 
 /// What may stand between the quotes of an `error_description` (RFC 6750 § 3): no quote, backslash or control character, and ASCII only.

@@ -201,7 +201,7 @@ impl Authenticator for JwtBearer {
     }
 
     fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        Refusal::unauthorized().www_authenticate(self.challenge(failure))
+        Refusal::unauthorized().www_authenticate(self.challenge_to(failure))
     }
 
     fn validate(&self) -> Result<(), AuthConfigError> {

@@ -41,6 +41,7 @@ use crate::future::BoxFuture;
 /// | [`query_token`](Self::query_token) | on every request to a hub | `OnMessageReceived` |
 /// | [`map_inbound_claims`](Self::map_inbound_claims) | on | `MapInboundClaims` |
 /// | [`include_error_details`](Self::include_error_details) | on | `IncludeErrorDetails` |
+/// | [`challenge`](Self::challenge) | `Bearer` | `Challenge` |
 /// | [`max_token_bytes`](Self::max_token_bytes) | 16 KiB | `MaximumTokenSizeInBytes`, 250 KB |
 ///
 /// ```
@@ -73,6 +74,7 @@ pub struct JwtBearer {
     role_claim: Arc<str>,
     map_inbound_claims: bool,
     include_error_details: bool,
+    challenge: HeaderValue,
     max_token_bytes: usize,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
 }
@@ -152,6 +154,7 @@ impl JwtBearer {
             role_claim: claim_types::ROLE.into(),
             map_inbound_claims: true,
             include_error_details: true,
+            challenge: HeaderValue::from_static("Bearer"),
             max_token_bytes: 16 * 1024,
             clock: Arc::new(SystemTime::now),
         }
@@ -330,6 +333,19 @@ impl JwtBearer {
         self
     }
 
+    /// How the `WWW-Authenticate` header of a 401 begins: `Bearer` by default. What is wrong follows behind it. C#:
+    /// `Challenge`.
+    ///
+    /// ```
+    /// # use http::HeaderValue;
+    /// # let bearer = signalr::auth::JwtBearer::hmac("a secret of at least thirty-two bytes");
+    /// let bearer = bearer.challenge(HeaderValue::from_static("Bearer realm=\"wards\""));
+    /// ```
+    pub fn challenge(mut self, challenge: HeaderValue) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
     /// The longest token that is looked at, in bytes: 16 KiB by default.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
@@ -385,8 +401,8 @@ impl JwtBearer {
     }
 
     /// The `WWW-Authenticate` header of a 401.
-    pub(crate) fn challenge(&self, failure: Option<&AuthFailure>) -> HeaderValue {
-        challenge_header(failure.filter(|_| self.include_error_details))
+    pub(crate) fn challenge_to(&self, failure: Option<&AuthFailure>) -> HeaderValue {
+        challenge_header(&self.challenge, failure.filter(|_| self.include_error_details))
     }
 }
 

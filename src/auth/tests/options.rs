@@ -1,5 +1,7 @@
 //! What can be set on bearer authentication.
 
+use http::HeaderValue;
+
 use super::*;
 use crate::auth::{AuthConfigError, AuthFailure, SigningKey};
 
@@ -42,6 +44,17 @@ fn details_can_be_left_out() {
     let jwt = bearer().include_error_details(false);
     assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), "Bearer");
     assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))), "Bearer");
+}
+
+/// As `AddJwtBearer(options => options.Challenge = ..)` has it.
+#[test]
+fn the_challenge_may_name_a_realm() {
+    let jwt = bearer().challenge(HeaderValue::from_static("Bearer realm=\"wards\""));
+    assert_eq!(answer(&jwt, &Authentication::Anonymous), r#"Bearer realm="wards""#);
+    let malformed = r#"Bearer realm="wards", error="invalid_token""#;
+    assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), malformed);
+    let expired = answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")]))));
+    assert!(expired.starts_with(&format!("{malformed}, error_description=\"The token expired at '")), "{expired}");
 }
 
 #[test]
