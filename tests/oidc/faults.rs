@@ -1,12 +1,9 @@
 //! What may be wrong with a provider, and what becomes of tokens then.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use serde_json::json;
 use signalr::auth::{AuthConfigError, IdentityProvider, JwtBearer};
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::Log;
 use crate::provider::{Answer, Key, Provider, status};
 use crate::{HOUR, Server, trusting};
 
@@ -50,28 +47,6 @@ async fn a_provider_that_never_answered_is_asked_at_growing_intervals() {
     provider.answer(Answer::Good);
     server.advance(300);
     assert_eq!(server.ask_all(&tokens).await, 200);
-}
-
-/// Everything that is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
 }
 
 #[tokio::test]
@@ -129,7 +104,7 @@ async fn answers_that_are_no_good_change_nothing_and_are_not_logged() {
     server.advance(300);
     assert_eq!(server.ask(&new.token(&provider, json!({}))).await, 200);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let of_ours: Vec<_> = log.lines().filter(|line| line.contains("signalr::auth")).collect();
     assert!(of_ours.iter().filter(|line| line.contains("could not be fetched")).count() >= count, "{of_ours:?}");
     assert!(of_ours.iter().all(|line| line.contains("127.0.0.1") && !line.contains("SECRET")), "{of_ours:?}");

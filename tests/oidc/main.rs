@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod faults;
+#[expect(dead_code, reason = "each suite needs a part of it")]
+#[path = "../support/log.rs"]
+mod log;
 mod provider;
 #[expect(dead_code, reason = "each suite needs a part of it")]
 #[path = "../support/mod.rs"]
