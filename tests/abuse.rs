@@ -108,6 +108,18 @@ async fn the_token_of_a_connection_is_of_no_use_to_another_user() {
     }
 }
 
+/// Where claims keep the token's names, no user has an id.
+#[tokio::test]
+async fn nor_is_it_where_claims_keep_their_names() {
+    let bearer = bearer().map_inbound_claims(false);
+    let signalr = SignalR::builder().authentication(bearer).hub("/clinic", Clinic).build().unwrap();
+    let addr = serve(&signalr).await;
+    let ann = token_of("ann");
+    let target = negotiated(addr, &ann).await;
+    assert_useless(addr, &target).await;
+    assert_eq!(knock(addr, &format!("{target}&{ann}")).await, 101);
+}
+
 /// A connection that lost its socket waits for its own user.
 #[tokio::test]
 async fn nobody_else_resumes_a_connection() {

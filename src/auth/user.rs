@@ -159,12 +159,12 @@ impl User {
     }
 
     /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id, or at least
-    /// the same name, from the same issuer.
+    /// the same name, from the same issuer. A token's `sub` counts also where claims keep their names, so that it is no id.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.is_authenticated() == other.is_authenticated()
             && self.id() == other.id()
             && (self.id().is_some() || self.name() == other.name())
-            && self.claim("iss") == other.claim("iss")
+            && ["iss", "sub"].iter().all(|name| self.claim(name) == other.claim(name))
     }
 
     /// Whether both have the same claims, and proofs that end at the same time.
