@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use any::{WAYS, bearer, token_of};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, OriginalUri, Request};
 use axum::middleware::map_request;
 use axum::routing::get;
@@ -27,7 +28,7 @@ use log::{Log, assert_silent};
 use signalr::{Caller, SignalR, hub};
 use support::http;
 use tokio::net::TcpListener;
-use tower::Layer;
+use tower::{Layer, ServiceExt as _};
 use tower_http::trace::{DefaultMakeSpan, TraceLayer};
 use tracing::{Level, Span};
 
@@ -102,6 +103,7 @@ async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() 
         (format!("/hubs/wrong?id=5&{query}"), [hidden, ("cookie", "session=c00kie")].as_slice()),
         (format!("/hubs/clinic?%69d=c00kie&access%5FToken={token}&x=1"), &[]),
         (format!("/hubs/clinic?{query}&ID=c00kie&{query}"), &[]),
+        (format!("/hubs/clinic?x=1;id=c00kie&y=2?{query}"), &[]),
         ("/hubs/clinic/negotiate?id=5".to_owned(), &[("x-signalr-connection-token", "c00kie")]),
         ("/hubs/clinic".to_owned(), &[hidden]),
     ] {
@@ -113,6 +115,19 @@ async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() 
     assert!(text.contains("/nested/hubs/clinic/negotiate?negotiateVersion=1 "), "{text}");
     assert!(text.contains("/hubs/wrong?id=5 ") && text.contains("status=404") && text.contains("status=200"), "{text}");
     assert_silent(&text, &secrets);
+}
+
+#[tokio::test]
+async fn layers_of_two_servers_stand_around_each_other() {
+    let server = |path: &str| SignalR::builder().authentication(bearer()).hub(path, Clinic).build().unwrap();
+    let (inner, outer) = (server("/inner"), server("/outer"));
+    let app = Router::new().fallback_service(inner.service()).route_service("/outer/negotiate", outer.service());
+    let app = outer.redact_layer().layer(inner.redact_layer().layer(app));
+    for path in ["inner", "outer"] {
+        let request = Request::post(format!("/{path}/negotiate?id=5&{}", token_of("ann")));
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl fmt::Display for RedactedQuery<'_> {
             if index > 0 {
                 f.write_char('&')?;
             }
-            match secret_in(parameter) {
+            match secret_in(parameter, &SECRET_PARAMETERS) {
                 Some(at) => write!(f, "{}***", &parameter[..at])?,
                 None => f.write_str(parameter)?,
             }
@@ -101,12 +101,12 @@ impl fmt::Debug for RedactedQuery<'_> {
     }
 }
 
-/// Where in a parameter, name and value, a secret begins.
-fn secret_in(parameter: &str) -> Option<usize> {
+/// Where in a parameter, name and value, the secret of one of these names begins.
+fn secret_in(parameter: &str, names: &[&str]) -> Option<usize> {
     let mut start = 0;
     for part in parameter.split_inclusive([';', '?', '#']) {
         if let Some((name, _)) = part.split_once('=')
-            && is_any_of(name, &SECRET_PARAMETERS)
+            && is_any_of(name, names)
         {
             return Some(start + name.len() + 1);
         }
@@ -118,10 +118,10 @@ fn secret_in(parameter: &str) -> Option<usize> {
 /// The names of parameters whose values are secret.
 pub(crate) const SECRET_PARAMETERS: [&str; 2] = ["access_token", "id"];
 
-/// The parameters of these names, and the others, both in their order.
+/// The parameters with secrets of these names, and the others, both in their order.
 #[cfg(feature = "tower")]
 pub(crate) fn split_secrets(query: &str, names: &[&str]) -> (String, String) {
-    let (secret, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| is_any_of(name(pair), names));
+    let (secret, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| secret_in(pair, names).is_some());
     (secret.join("&"), rest.join("&"))
 }
 

@@ -131,11 +131,15 @@ impl<S> Redacted<S> {
         let Some(query) = uri.query() else { return };
         let [token, _] = SECRET_PARAMETERS;
         let secret = if self.layer.server.router.is_below(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
-        let (hidden, rest) = split_secrets(query, secret);
+        let (mut hidden, rest) = split_secrets(query, secret);
         if hidden.is_empty() {
             return;
         }
         set_query(request.uri_mut(), (!rest.is_empty()).then_some(&rest));
+        // Of the layer of another server around this one.
+        if let Some(Hidden(outer)) = request.extensions_mut().remove() {
+            hidden = format!("{outer}&{hidden}");
+        }
         request.extensions_mut().insert(Hidden(hidden));
     }
 }
