@@ -15,9 +15,9 @@ const SHORT_S = 4;
 const ann = { sub: 'ann', role: 'Nurse', department: 'icu' };
 
 /** A started client whose token is what `tokens.next()` gives then. */
-async function refreshing({ client }, tokens, { reconnect, ...settings } = {}) {
+async function refreshing({ client }, tokens, { reconnect, via, headers, ...settings } = {}) {
   const refresh = new AuthenticationRefresh(signalR, { accessTokenFactory: () => tokens.next(), ...settings });
-  const { hub, ...rest } = client(PATH, { reconnect, options: refresh.connectionOptions() });
+  const { hub, ...rest } = client(PATH, { reconnect, via, options: refresh.connectionOptions({ headers }) });
   refresh.attach(hub);
   const [refreshed, failed, heard] = ['refreshed', 'failed', 'heard'].map((name) => new Mailbox(name));
   refresh.onRefreshed((lifetime) => refreshed.push(lifetime));
@@ -139,6 +139,15 @@ overWebSockets('a refresh that does not reach the server is tried again', async 
   for (let time = 0; time < 2; time += 1) assert.match((await failed.next()).message, /no token today/);
   await refreshed.next();
   assert.equal(await hub.invoke('UserIdentifier'), 'ann');
+});
+
+overWebSockets('headers of the application go with a refresh, too', async (world) => {
+  const between = await world.front();
+  const settings = { via: between.url, headers: { 'X-Tenant': 'north' } };
+  const { refresh } = await refreshing(world, { next: () => mint(ann) }, settings);
+  await refresh.refresh();
+  const { headers } = between.requests.find(({ method, url }) => method === 'POST' && url.endsWith('/refresh'));
+  assert.equal(headers['x-tenant'], 'north');
 });
 
 overWebSockets('there is nothing to refresh where nothing is connected', async (world) => {

@@ -42,7 +42,7 @@ export class AuthenticationRefresh {
   #options;
   #http;
   #connection;
-  /** What is negotiated: `{ url, connectionToken, token, expiresAt, withCredentials }`. */
+  /** What is negotiated: `{ url, headers, connectionToken, token, expiresAt, withCredentials }`. */
   #negotiated;
   #timer;
   #refreshing;
@@ -119,14 +119,14 @@ export class AuthenticationRefresh {
     try {
       if (!negotiated) throw new Error('There is no negotiated connection whose credentials could be refreshed.');
       const token = await this.#options.accessTokenFactory(true);
-      const { content } = await this.#http.send({
+      const { content } = await this.#http.send(withToken({
         method: 'POST',
         url: negotiated.url,
         content: '',
-        headers: { Authorization: `Bearer ${token}`, 'X-SignalR-Connection-Token': negotiated.connectionToken },
+        headers: { ...negotiated.headers, 'X-SignalR-Connection-Token': negotiated.connectionToken },
         timeout: TIMEOUT_MS,
         withCredentials: negotiated.withCredentials,
-      });
+      }, token));
       const lifetime = JSON.parse(text(content)).tokenLifetimeSeconds;
       negotiated.token = token;
       this.#schedule(negotiated, lifetime);
@@ -175,7 +175,8 @@ export class AuthenticationRefresh {
     if (elsewhere || !connectionToken) return;
     url.pathname = url.pathname.replace(/negotiate$/, 'refresh');
     for (const name of ['negotiateVersion', 'useStatefulReconnect']) url.searchParams.delete(name);
-    this.#negotiated = { url: url.href, connectionToken, withCredentials: request.withCredentials };
+    const { headers, withCredentials } = request;
+    this.#negotiated = { url: url.href, headers, connectionToken, withCredentials };
     this.#schedule(this.#negotiated, tokenLifetimeSeconds);
   }
 
@@ -187,6 +188,8 @@ export class AuthenticationRefresh {
     const before = this.#options.refreshBeforeExpirationInMilliseconds;
     const wait = lifetime * 1000 > 2 * before ? lifetime * 1000 - before : lifetime * 500;
     this.#timer = setTimeout(() => this.#due(), Math.min(wait, LONGEST_WAIT_MS));
+    // Where a start fails nobody says so; Node need not wait for the timer then.
+    this.#timer.unref?.();
   }
 
   #retry(negotiated) {
