@@ -101,8 +101,9 @@ impl Policy {
     /// Users of whom this turns out to be true: it may ask a database first. C#: an asynchronous `AuthorizationHandler`.
     ///
     /// Requests wait for it, and so do the calls of a connection that are behind one which waits; what else the connection
-    /// does goes on. When the client leaves, it is dropped where it is. A panic in it refuses: with 500 to connect, with an
-    /// error to call.
+    /// does goes on. When the client leaves, it is dropped where it is for a request and for a stream. For an ordinary call
+    /// it goes on, as the method would, and the connection is there until it is done: let it take a bounded time. A panic in
+    /// it refuses: with 500 to connect, with an error to call.
     ///
     /// ```
     /// # #[derive(Clone)]

@@ -50,8 +50,9 @@ impl NegotiateLimit {
 impl Builder {
     /// How many connections one address may ask for, on all paths together. No limit by default.
     ///
-    /// What counts is a negotiation, refused or not, and a WebSocket that skips it. It is looked at before the token is, so
-    /// that guessing is bounded, too. Beyond the limit the answer is 429, and `Retry-After` tells the seconds to wait; whoever
+    /// What counts is a negotiation, refused or not, and a WebSocket that skips it. It is looked at before the token is. What
+    /// names a connection, such as a poll or a refresh, is not counted, whether there is one or not: guesses of API keys go
+    /// on there, so keys have to be random. Beyond the limit the answer is 429, and `Retry-After` tells the seconds to wait; whoever
     /// is connected goes on. Clients that reconnect automatically try again by themselves, and may need several
     /// negotiations for one connection: one for each transport that a proxy in between does not let through.
     ///
