@@ -15,8 +15,10 @@ mod support;
 use std::net::SocketAddr;
 
 use any::{bearer, token_of};
+use http::HeaderName;
 use plain::Plain;
 use serde_json::Value;
+use signalr::auth::{ApiKeys, User};
 use signalr::{Format, SignalR, hub};
 use support::{Client, http, serve, within};
 use tokio::net::TcpStream;
@@ -108,7 +110,7 @@ async fn the_token_of_a_connection_is_of_no_use_to_another_user() {
     }
 }
 
-/// Where claims keep the token's names, no user has an id.
+/// Where claims keep the token's names, no user has an id but by `sub`.
 #[tokio::test]
 async fn nor_is_it_where_claims_keep_their_names() {
     let bearer = bearer().map_inbound_claims(false);
@@ -118,6 +120,46 @@ async fn nor_is_it_where_claims_keep_their_names() {
     let target = negotiated(addr, &ann).await;
     assert_useless(addr, &target).await;
     assert_eq!(knock(addr, &format!("{target}&{ann}")).await, 101);
+}
+
+/// The application tells users apart by tenant as well, whose keys have no id of their own.
+#[tokio::test]
+async fn nor_is_it_where_the_application_says_who_is_who() {
+    let keys = || {
+        let key = |tenant: &str| User::builder().id("ann").claim("tenant", tenant).build();
+        let device = |role: &str| User::builder().role(role).build();
+        ApiKeys::in_header(HeaderName::from_static("x-api-key"))
+            .key("the key of ann in the north", key("north"))
+            .key("the key of ann in the south", key("south"))
+            .key("the key of all the pumps", device("Pump"))
+            .key("the key of all the lamps", device("Lamp"))
+    };
+    let signalr = SignalR::builder()
+        .scheme("Keys", keys())
+        .user_id(|user| Some(format!("{}|{}", user.claim("tenant")?, user.id()?)))
+        .hub("/clinic", Clinic)
+        .enable_authentication_refresh(true)
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    for (own, other) in [
+        ("the key of ann in the north", "the key of ann in the south"),
+        ("the key of all the pumps", "the key of all the lamps"),
+    ] {
+        let negotiate = "/clinic/negotiate?negotiateVersion=1";
+        let (_, body) = http(addr, "POST", negotiate, &[("x-api-key", own)]).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let id = body["connectionToken"].as_str().unwrap();
+        for (method, path) in
+            [("GET", "/clinic"), ("POST", "/clinic"), ("DELETE", "/clinic"), ("POST", "/clinic/refresh")]
+        {
+            let target = format!("{path}?id={id}");
+            assert_eq!(http(addr, method, &target, &[("x-api-key", other)]).await.0, 403, "{method} {path} by {other}");
+        }
+        let refreshed = http(addr, "POST", &format!("/clinic/refresh?id={id}"), &[("x-api-key", own)]).await;
+        assert_eq!(refreshed, (200, "{}".to_owned()));
+        assert_eq!(http(addr, "GET", &format!("/clinic?id={id}"), &[("x-api-key", own)]).await.0, 200);
+    }
 }
 
 /// A connection that lost its socket waits for its own user.

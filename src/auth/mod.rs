@@ -27,6 +27,10 @@ mod date;
 mod extension;
 pub use extension::ExtensionUser;
 
+mod identity;
+pub use identity::IdentityBinding;
+pub(crate) use identity::UserId;
+
 mod json;
 
 mod jwt;
@@ -65,7 +69,7 @@ pub mod security {}
 mod token;
 
 mod user;
-pub use user::{Claim, Claims, IdentityBinding, User, UserBuilder};
+pub use user::{Claim, Claims, User, UserBuilder};
 
 #[doc = include_str!("schemes.md")]
 pub mod schemes {}

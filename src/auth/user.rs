@@ -158,15 +158,6 @@ impl User {
         self.known.iter().flat_map(|known| known.identities())
     }
 
-    /// Whether both are the same person, with whatever other claims: both anonymous, or both with the same id, or at least
-    /// the same name, from the same issuer. A token's `sub` counts also where claims keep their names, so that it is no id.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        self.is_authenticated() == other.is_authenticated()
-            && self.id() == other.id()
-            && (self.id().is_some() || self.name() == other.name())
-            && ["iss", "sub"].iter().all(|name| self.claim(name) == other.claim(name))
-    }
-
     /// Whether both have the same claims, and proofs that end at the same time.
     pub(crate) fn is_equal_to(&self, other: &Self) -> bool {
         self.known == other.known
@@ -176,26 +167,6 @@ impl User {
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.known.as_ref()?.expires_at
     }
-}
-
-/// What happens to a request that names the connection of another user, who is told by token issuer and id, and where there
-/// is no id by the name.
-///
-/// ```
-/// use signalr::SignalR;
-/// use signalr::auth::IdentityBinding;
-///
-/// let builder = SignalR::builder().identity_binding(IdentityBinding::WarnOnly);
-/// # let _ = builder;
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IdentityBinding {
-    /// It is refused with 403, and the connection lives on. Whoever learns a connection token can do nothing with it.
-    #[default]
-    Strict,
-    /// It is served and logged, as by ASP.NET Core 10.
-    WarnOnly,
 }
 
 /// Prints the id and how many claims there are, never the claims.

@@ -17,7 +17,7 @@ use super::refresh::{self, RefreshOptions};
 use super::table::Table;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
-use crate::auth::{IdentityBinding, RequestKind, User};
+use crate::auth::{IdentityBinding, RequestKind, User, UserId};
 use crate::future::BoxFuture;
 use crate::origin::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::origin::{TransportType, Transports, query};
@@ -59,14 +59,21 @@ pub(crate) enum Answer {
 pub(crate) struct Endpoint {
     pub(super) index: usize,
     pub(super) options: TransportOptions,
+    user_id: UserId,
     pub(super) table: Arc<Table>,
     pub(super) accept: Arc<dyn Accept>,
 }
 
 impl Endpoint {
     /// `index` tells the endpoints of one table apart.
-    pub(crate) fn new(index: usize, options: TransportOptions, table: Arc<Table>, accept: Arc<dyn Accept>) -> Self {
-        Self { index, options, table, accept }
+    pub(crate) fn new(
+        index: usize,
+        options: TransportOptions,
+        user_id: UserId,
+        table: Arc<Table>,
+        accept: Arc<dyn Accept>,
+    ) -> Self {
+        Self { index, options, user_id, table, accept }
     }
 
     /// Whether no request of this page's gets here: it asks for a WebSocket, at whatever path, and may not have one.
@@ -152,7 +159,7 @@ impl Endpoint {
     fn resume(self: &Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Answer {
         let endpoint = Arc::clone(self);
         Answer::Later(Box::pin(async move {
-            match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange).await {
+            match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange, false).await {
                 Ok(()) => websocket::resume(&endpoint, exchange, &entry),
                 Err(refused) => {
                     // The client has gone over to credentials that it may not use.
@@ -188,7 +195,7 @@ impl Endpoint {
     }
 
     async fn answer_poll(self: Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
-        if let Err(refused) = self.renew(&entry, self.credential(&exchange.user), &exchange).await {
+        if let Err(refused) = self.renew(&entry, self.credential(&exchange.user), &exchange, false).await {
             // The client has gone over to credentials that it may not use.
             self.end(&entry);
             return refused.into();
@@ -242,13 +249,18 @@ impl Endpoint {
             return Ok(None);
         };
         let entry = self.table.find(self.index, &token).ok_or(UNKNOWN_ID)?;
-        if !entry.belongs_to(&exchange.user) {
+        if !self.is_owner(&entry, &exchange.user) {
             tracing::warn!(target: "signalr::connection", connection = %entry.id, "a request of another user");
             if self.options.identity_binding == IdentityBinding::Strict {
                 return Err(Refusal(StatusCode::FORBIDDEN, ""));
             }
         }
         Ok(Some(entry))
+    }
+
+    /// Whether `user` is who negotiated a connection. The application may be asked, so that no lock is held.
+    pub(super) fn is_owner(&self, entry: &Entry, user: &User) -> bool {
+        self.user_id.is_same(&entry.owner(), user)
     }
 
     /// `aspnet: HttpConnectionDispatcher.EnsureConnectionState`.

@@ -201,9 +201,9 @@ impl Entry {
         self.going.load(Ordering::SeqCst)
     }
 
-    /// Whether `user` is who negotiated this connection.
-    pub(super) fn belongs_to(&self, user: &User) -> bool {
-        self.lock().credential.user.is_same_as(user)
+    /// Whose connection it is.
+    pub(super) fn owner(&self) -> User {
+        self.lock().credential.user.clone()
     }
 
     /// Whether others know the token, since it is the id (negotiate version 0, or a WebSocket without any).
@@ -225,13 +225,14 @@ impl Entry {
         matches!(state.life, Life::Reserved | Life::Running) && !state.given_up
     }
 
-    /// Newer credentials of the same user have come; `None` if these are none. Whoever has others keeps them, and so does
-    /// a connection that has newer ones already (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`).
-    pub(super) fn begin_renewal(&self, credential: &Credential) -> Option<Renewal> {
+    /// Credentials of the owner have come; `None` if these are none that are new, or older than those that the connection
+    /// has (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`). The same once more are new where they
+    /// `prolong` the connection.
+    pub(super) fn begin_renewal(&self, credential: &Credential, prolong: bool) -> Option<Renewal> {
         let mut state = self.lock();
         let current = &state.credential;
-        let same_user = current.user.is_same_as(&credential.user);
-        if !same_user || current.user.is_equal_to(&credential.user) || credential.is_older_than(current) {
+        let known = current.user.is_equal_to(&credential.user) && !(prolong && current.is_older_than(credential));
+        if known || credential.is_older_than(current) {
             return None;
         }
         let previous = current.user.clone();
@@ -246,23 +247,16 @@ impl Entry {
         if overtaken || credential.is_older_than(&state.credential) {
             return;
         }
+        let same = state.credential.user.is_equal_to(&credential.user);
         state.credential = credential;
         state.renewals.done = state.renewals.done.max(number);
-        if !self.limits.refreshes {
+        if same || !self.limits.refreshes {
             return;
         }
         state.renewals.unseen = true;
         drop(state);
         tracing::debug!(target: "signalr::connection", connection = %self.id, "refreshed");
         self.tell_refreshed();
-    }
-
-    /// The same credentials were shown again, and are good for longer.
-    pub(super) fn prolong(&self, credential: &Credential) {
-        let current = &mut self.lock().credential;
-        if current.user.is_equal_to(&credential.user) && current.is_older_than(credential) {
-            current.expires_at = credential.expires_at;
-        }
     }
 
     /// Whether the connection has newer credentials.

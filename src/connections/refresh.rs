@@ -132,8 +132,7 @@ impl Endpoint {
         Answer::Later(Box::pin(async move {
             let credential = endpoint.credential(&exchange.user);
             let lifetime = credential.lifetime();
-            entry.prolong(&credential);
-            match endpoint.renew(&entry, credential, &exchange).await {
+            match endpoint.renew(&entry, credential, &exchange, true).await {
                 Ok(()) => json(lifetime_body(lifetime).into()),
                 Err(refused) => refused.into(),
             }
@@ -158,21 +157,26 @@ impl Endpoint {
         if !exchange.user.is_authenticated() {
             return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_token"));
         }
-        if !entry.belongs_to(&exchange.user) {
+        if !self.is_owner(&entry, &exchange.user) {
             tracing::warn!(target: "signalr::connection", connection = %entry.id, "a refresh by another user");
             return Err(Refused(StatusCode::FORBIDDEN, "user_changed"));
         }
         Ok(entry)
     }
 
-    /// Takes over newer credentials, if these are, and if they may be.
+    /// Takes over newer credentials of the owner, if these are, and if they may be. Those that the connection has may
+    /// `prolong` it, where the server says how long it relies on them.
     pub(super) async fn renew(
         &self,
         entry: &Entry,
         credential: Credential,
         exchange: &Exchange,
+        prolong: bool,
     ) -> Result<(), Refused> {
-        let Some(Renewal { number, previous }) = entry.begin_renewal(&credential) else { return Ok(()) };
+        if !self.is_owner(entry, &credential.user) {
+            return Ok(());
+        }
+        let Some(Renewal { number, previous }) = entry.begin_renewal(&credential, prolong) else { return Ok(()) };
         let RefreshOptions { is_enabled, check, .. } = &self.options.refresh;
         if let Some(check) = check.as_ref().filter(|_| *is_enabled) {
             let new = credential.clone();

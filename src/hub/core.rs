@@ -1,6 +1,5 @@
 //! What a hub is at run time: frozen when the server is built.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::Hub;
@@ -11,7 +10,7 @@ use super::context::Shared;
 use super::error::{DisconnectReason, HubResult};
 use super::filter::{Filters, Watched};
 use super::methods::{Answer, Invocation, Method, MethodTable, Reply};
-use crate::auth::{Rules, User};
+use crate::auth::{Rules, UserId};
 use crate::future::BoxFuture;
 use crate::options::HubOptions;
 use crate::protocol::RawArguments;
@@ -80,34 +79,5 @@ impl<H: Hub> HubCore<H> {
             let caller = AnyCaller::new(caller.clone());
             self.filters.on_disconnected(&caller, reason, hub).run().await
         })
-    }
-}
-
-/// Tells the id of a user (C#: `IUserIdProvider`).
-#[derive(Clone)]
-pub(crate) struct UserId(Arc<TellUserId>);
-
-type TellUserId = dyn Fn(&User) -> Option<String> + Send + Sync;
-
-impl UserId {
-    pub(crate) fn new(tell: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
-    }
-
-    pub(crate) fn of(&self, user: &User) -> Option<Box<str>> {
-        (self.0)(user).map(Into::into)
-    }
-}
-
-impl Default for UserId {
-    /// The first claim of type `nameidentifier` (`aspnet: DefaultUserIdProvider`).
-    fn default() -> Self {
-        Self::new(|user| user.id().map(str::to_owned))
-    }
-}
-
-impl fmt::Debug for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserId")
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use caught::{caught, guarded, poll_caught};
 pub use clients::Clients;
 pub(crate) use context::Shared;
 pub use context::{Groups, HubContext, SendError};
-pub(crate) use core::{HubCore, UserId};
+pub(crate) use core::HubCore;
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
 pub(crate) use filter::Filters;
 pub use filter::{Filter, Next};

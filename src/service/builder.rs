@@ -18,9 +18,9 @@ use super::http::{PeerAddr, Router};
 use super::settings::Settings;
 use super::target::HubTarget;
 use super::{Server, SignalR};
-use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User};
+use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User, UserId};
 use crate::connections::Table;
-use crate::hub::{Filter, Hub, HubContext, Shared, UserId};
+use crate::hub::{Filter, Hub, HubContext, Shared};
 use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
 

@@ -194,7 +194,8 @@ impl MappedEndpoint {
         if !parts.schemes.can_tell() && (target.wants_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
-        let connections = Arc::new(Endpoint::new(index, options, Arc::clone(parts.table), target.accept));
+        let connections =
+            Arc::new(Endpoint::new(index, options, parts.user_id.clone(), Arc::clone(parts.table), target.accept));
         Ok(BuiltEndpoint { path, rules, cors, connections })
     }
 }

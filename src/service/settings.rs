@@ -146,8 +146,9 @@ settings! {
         /// `js/authentication-refresh.js`. Off by default. (C#: `EnableAuthenticationRefresh`)
         enable_authentication_refresh: bool = false;
         /// The longest that credentials are relied on, from when they were shown, whatever they say of themselves;
-        /// `None`, the default, takes their word. With
-        /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) alone.
+        /// `None`, the default, takes their word. Clients are told where
+        /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on, and only there it counts;
+        /// connections end by it with [`close_on_authentication_expiration`](Self::close_on_authentication_expiration).
         /// (C#: `MaximumAuthenticationExpiration`)
         maximum_authentication_expiration: Option<Duration> = None;
         /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by

@@ -1,9 +1,11 @@
 //! Connections that end with their credentials, which may be renewed.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::plain::Plain;
-use super::{Host, POLLS, WAYS, ann, assert_lifetime, error, now, target, token};
+use super::{Host, POLLS, SOCKET, WAYS, ann, assert_lifetime, error, now, target, token};
 
 #[tokio::test]
 async fn a_connection_ends_with_its_newest_credentials() {
@@ -20,6 +22,48 @@ async fn a_connection_ends_with_its_newest_credentials() {
     };
     let [a, b, c, d, e] = WAYS.map(ends);
     tokio::join!(a, b, c, d, e);
+}
+
+#[tokio::test]
+async fn a_connection_ends_at_the_maximum_unless_its_credentials_are_shown_again() {
+    let ends = async |way| {
+        let longest = Some(Duration::from_secs(2));
+        let host =
+            Host::new(|ward| ward.close_on_authentication_expiration(true).maximum_authentication_expiration(longest))
+                .await;
+        let token = ann(600, "a");
+        let begun = now();
+        let mut connection = host.connect(way, &token).await;
+        while now() < begun + 3 {
+            assert_eq!(host.refresh(&connection.id, &token).await.0, 200, "{way:?}");
+            assert_eq!(connection.invoke("Extra").await, "a", "{way:?}");
+        }
+        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{way:?}");
+        assert_eq!(connection.next().await, None, "{way:?}");
+        assert!(host.heard.is_empty(), "the claims are the same");
+    };
+    let [a, b, c, d, e] = WAYS.map(ends);
+    tokio::join!(a, b, c, d, e);
+}
+
+#[tokio::test]
+async fn whoever_may_not_refresh_does_not_prolong_a_connection_either() {
+    let host = Host::new(|ward| {
+        ward.close_on_authentication_expiration(true)
+            .maximum_authentication_expiration(Some(Duration::from_secs(2)))
+            .on_authentication_refresh(async |_| false)
+    })
+    .await;
+    let token = ann(600, "a");
+    let begun = now();
+    let mut connection = host.connect(SOCKET, &token).await;
+    // Later than it was opened, so that there is something to prolong.
+    while now() < begun + 1 {
+        connection.invoke("Extra").await;
+    }
+    assert_eq!(host.refresh(&connection.id, &token).await, (403, error("permission_change_rejected")));
+    assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })));
+    assert!(now() <= begun + 5);
 }
 
 #[tokio::test]
