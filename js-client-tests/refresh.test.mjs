@@ -1,6 +1,6 @@
 // Newer credentials without a reconnect, by `js/authentication-refresh.js`.
 import assert from 'node:assert/strict';
-import { mock } from 'node:test';
+import { mock, test } from 'node:test';
 import * as signalR from '@microsoft/signalr';
 import { AuthenticationRefresh } from '../js/authentication-refresh.js';
 import { everywhere, overWebSockets } from './support/conformance.mjs';
@@ -155,4 +155,46 @@ overWebSockets('there is nothing to refresh where nothing is connected', async (
   await hub.stop();
   await assert.rejects(refresh.refresh(), /no negotiated connection/);
   assert.match((await failed.next()).message, /no negotiated connection/);
+});
+
+/** What goes out when polls are answered by `refusals` first, and what comes of the one that was sent. */
+async function poll(...refusals) {
+  const sent = [];
+  const ok = (content) => new signalR.HttpResponse(200, 'OK', content);
+  class Server extends signalR.HttpClient {
+    async send({ method, url, headers }) {
+      const { pathname } = new URL(url);
+      sent.push(`${method} ${pathname} ${headers.Authorization}`);
+      if (pathname === '/hub/negotiate') return ok('{"connectionToken":"secret","tokenLifetimeSeconds":600}');
+      if (pathname === '/hub/refresh') return ok('{"tokenLifetimeSeconds":600}');
+      if (refusals.length > 0) throw refusals.shift();
+      return ok('polled');
+    }
+  }
+  const accessTokenFactory = (fresh) => (fresh ? 'new' : 'old');
+  const refresh = new AuthenticationRefresh(signalR, { accessTokenFactory, httpClient: new Server() });
+  const { httpClient } = refresh.connectionOptions();
+  const headers = { Authorization: 'Bearer old' };
+  await httpClient.send({ method: 'POST', url: 'http://test/hub/negotiate?negotiateVersion=1', headers });
+  sent.length = 0;
+  const polled = httpClient.send({ method: 'GET', url: 'http://test/hub?id=secret', headers });
+  const outcome = await polled.then(({ content }) => content, (error) => error.statusCode);
+  return { outcome, sent };
+}
+
+const expired = () => new signalR.HttpError('Unauthorized', 401);
+const required = () => new signalR.HttpError('{"error":"authentication_refresh_required"}', 409);
+
+test('a request that is refused with 401 is sent once more with a new token', async () => {
+  const sent = ['GET /hub Bearer old', 'GET /hub Bearer new'];
+  assert.deepEqual(await poll(expired()), { outcome: 'polled', sent });
+  assert.deepEqual(await poll(expired(), expired()), { outcome: 401, sent });
+});
+
+test('a poll that asks for a refresh gets one, and is sent once more', async () => {
+  const sent = ['GET /hub Bearer old', 'POST /hub/refresh Bearer new', 'GET /hub Bearer new'];
+  assert.deepEqual(await poll(required()), { outcome: 'polled', sent });
+  assert.deepEqual(await poll(required(), required()), { outcome: 409, sent });
+  const other = new signalR.HttpError('Conflict', 409);
+  assert.deepEqual(await poll(other), { outcome: 409, sent: ['GET /hub Bearer old'] });
 });

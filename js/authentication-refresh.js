@@ -60,7 +60,8 @@ export class AuthenticationRefresh {
   }
 
   /**
-   * What `withUrl` takes: `options`, with a token factory and an HTTP client that take part in refreshes.
+   * What `withUrl` takes: `options`, with a token factory and an HTTP client that take part in refreshes. An
+   * `accessTokenFactory` and an `httpClient` of one's own are given to the constructor: those among `options` are not used.
    *
    * @param {import('@microsoft/signalr').IHttpConnectionOptions} [options]
    * @returns {import('@microsoft/signalr').IHttpConnectionOptions}

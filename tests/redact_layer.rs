@@ -105,6 +105,7 @@ async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() 
         (format!("/hubs/clinic?{query}&ID=c00kie&{query}"), &[]),
         (format!("/hubs/clinic?x=1;id=c00kie&y=2?{query}"), &[]),
         ("/hubs/clinic/negotiate?id=5".to_owned(), &[("x-signalr-connection-token", "c00kie")]),
+        ("/hubs/clinic/refresh?id=c00kie".to_owned(), &[]),
         ("/hubs/clinic".to_owned(), &[hidden]),
     ] {
         http(addr, "POST", &target, headers).await;

@@ -220,7 +220,12 @@ impl Router {
     #[cfg(feature = "tower")]
     pub(super) fn is_below(&self, path: &str) -> bool {
         let Some(path) = canonical(path) else { return false };
-        self.routes.contains_key(&path) || path.match_indices('/').any(|(at, _)| self.routes.contains_key(&path[at..]))
+        let ends = |path: &str| {
+            self.routes.contains_key(path)
+                || path.match_indices('/').any(|(at, _)| self.routes.contains_key(&path[at..]))
+        };
+        // Clients also ask where nothing is refreshed.
+        ends(&path) || path.strip_suffix("/refresh").is_some_and(ends)
     }
 
     /// Who it is, whether they may, and then the endpoint.
