@@ -201,7 +201,7 @@ impl Authenticator for JwtBearer {
     }
 
     fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        Refusal::unauthorized().www_authenticate(self.challenge_to(failure))
+        Refusal::unauthorized().www_authenticate(self.www_authenticate_for(failure))
     }
 
     fn validate(&self) -> Result<(), AuthConfigError> {

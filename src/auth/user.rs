@@ -105,7 +105,12 @@ impl User {
 
     /// The name that each identity has, if it has one.
     pub(super) fn identity_names(&self) -> impl Iterator<Item = Option<&str>> {
-        self.identities().map(|(identity, claims)| values(claims, &identity.name_claim).next())
+        self.named_identities().map(|(name, _)| name)
+    }
+
+    /// Each identity by its name, and its claims.
+    pub(super) fn named_identities(&self) -> impl Iterator<Item = (Option<&str>, &[Claim])> {
+        self.identities().map(|(identity, claims)| (values(claims, &identity.name_claim).next(), claims))
     }
 
     /// The value of the first claim of this type, in the token's order. C#: `FindFirst`.

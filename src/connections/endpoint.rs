@@ -258,7 +258,7 @@ impl Endpoint {
         Ok(Some(entry))
     }
 
-    /// Whether `user` is who negotiated a connection. The application may be asked, so that no lock is held.
+    /// Whether a connection is this user's. The application may be asked, so that no lock is held.
     pub(super) fn is_owner(&self, entry: &Entry, user: &User) -> bool {
         self.user_id.is_same(&entry.owner(), user)
     }

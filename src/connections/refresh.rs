@@ -1,5 +1,6 @@
 //! Newer credentials for a connection that goes on: by `POST {path}/refresh`, by a poll, by a new socket.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -87,9 +88,12 @@ impl AuthenticationRefresh {
 }
 
 impl Credential {
-    /// Whether these end before `other`. What never ends is neither older nor newer.
+    /// Whether these end before `other`: by their own word, or else by how long they are relied on. What never ends is
+    /// neither older nor newer.
     pub(super) fn is_older_than(&self, other: &Self) -> bool {
-        self.expires_at.zip(other.expires_at).is_some_and(|(this, other)| this < other)
+        let order = |this: Option<SystemTime>, other| this.zip(other).map(|(this, other)| this.cmp(&other));
+        let by_word = order(self.user.expires_at(), other.user.expires_at()).filter(|order| order.is_ne());
+        by_word.or_else(|| order(self.expires_at, other.expires_at)) == Some(Ordering::Less)
     }
 
     /// How many whole seconds they are good for (`tokenLifetimeSeconds`); `None` if they never end, or have ended.

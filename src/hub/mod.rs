@@ -102,7 +102,7 @@ pub trait Hub: Send + Sync + Sized + 'static {
 
     /// The client has brought newer credentials of its user, without a new connection (C#:
     /// `OnAuthenticationRefreshedAsync`). `caller` sees the new claims, as all calls do that begin after it; its
-    /// [`user_id`](Caller::user_id) and its groups are as before, and to be changed here if they depend on claims. It takes
+    /// [`user_id`](Caller::user_id) is as before; so are its groups, to be changed here if they depend on claims. It takes
     /// its turn as a call does, and several refreshes may be told at once. An error is logged, and the connection lives on.
     ///
     /// Only where [`enable_authentication_refresh`](crate::Builder::enable_authentication_refresh) is on.

@@ -111,7 +111,10 @@ impl Builder {
     }
 
     /// Tells the id of a user, by which `clients().user(id)` finds their connections (C#: `IUserIdProvider`). By default
-    /// the first claim of type `nameidentifier`, which is a token's `sub`. Asked once a connection.
+    /// the first claim of type `nameidentifier`, which is a token's `sub`.
+    ///
+    /// It is asked when a connection opens, and by [`IdentityBinding`](crate::auth::IdentityBinding) when a request brings
+    /// another token than the one before: it has to be quick, and to say the same of the same user.
     pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
         self.user_id = UserId::new(id);
         self

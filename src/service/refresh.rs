@@ -10,7 +10,7 @@ impl Builder {
     /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on: `false` refuses them. The request to
     /// refresh is then answered 403, and the connection keeps what it has; a poll or a stateful reconnect that brings them
     /// ends its connection. Asked after who the user is and whether they may connect, and never for another user, who is
-    /// refused anyway. A panic is an answer of 500, and nothing changes. (C#: `OnAuthenticationRefresh`)
+    /// refused anyway; for the same credentials once more where they prolong the connection. A panic is an answer of 500, and nothing changes. (C#: `OnAuthenticationRefresh`)
     ///
     /// ```
     /// use signalr::AuthenticationRefresh;

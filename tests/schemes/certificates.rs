@@ -68,7 +68,9 @@ async fn serve_tls(signalr: &SignalR, authority: &Authority) -> SocketAddr {
                 let Ok(tls) = acceptor.accept(socket).await else { return };
                 let shown = tls.get_ref().1.peer_certificates().map(|chain| ClientCertificate(chain[0].to_vec()));
                 let service = service_fn(move |mut request: Request<Incoming>| {
-                    shown.clone().map(|certificate| request.extensions_mut().insert(certificate));
+                    if let Some(certificate) = shown.clone() {
+                        request.extensions_mut().insert(certificate);
+                    }
                     service.call(request)
                 });
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;

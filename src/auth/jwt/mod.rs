@@ -401,7 +401,7 @@ impl JwtBearer {
     }
 
     /// The `WWW-Authenticate` header of a 401.
-    pub(crate) fn challenge_to(&self, failure: Option<&AuthFailure>) -> HeaderValue {
+    pub(crate) fn www_authenticate_for(&self, failure: Option<&AuthFailure>) -> HeaderValue {
         challenge_header(&self.challenge, failure.filter(|_| self.include_error_details))
     }
 }

@@ -69,7 +69,7 @@ fn encoded(text: &str) -> String {
 fn refused(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
     let authentication = asked(jwt, &request("/hubs/x", query, headers, RequestKind::WebSocket));
     assert!(!matches!(authentication, Authentication::Authenticated(_)));
-    assert!(jwt.challenge_to(authentication.failure()).to_str().is_ok());
+    assert!(jwt.www_authenticate_for(authentication.failure()).to_str().is_ok());
 }
 
 proptest! {

@@ -101,6 +101,6 @@ fn user(jwt: &JwtBearer, token: &str) -> User {
 fn answer(jwt: &JwtBearer, authentication: &Authentication) -> String {
     match authentication {
         Authentication::Authenticated(_) => "ok".into(),
-        refused => jwt.challenge_to(refused.failure()).to_str().unwrap().into(),
+        refused => jwt.www_authenticate_for(refused.failure()).to_str().unwrap().into(),
     }
 }

@@ -75,7 +75,7 @@ fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Optio
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),
         Decision::Challenge => {
-            let header = jwt.challenge_to(authentication.failure());
+            let header = jwt.www_authenticate_for(authentication.failure());
             (Some(401), Some(masked(header.to_str().unwrap())))
         }
     }
