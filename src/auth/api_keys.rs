@@ -54,11 +54,10 @@ impl ApiKeys {
 impl Authenticator for ApiKeys {
     async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
         let mut lines = request.headers().get_all(&self.header).iter();
-        let (Some(key), None) = (lines.next(), lines.next()) else {
-            return match request.headers().contains_key(&self.header) {
-                true => Authentication::Failed(AuthFailure::new("there is more than one API key")),
-                false => Authentication::Anonymous,
-            };
+        let key = match (lines.next(), lines.next()) {
+            (Some(key), None) => key,
+            (None, _) => return Authentication::Anonymous,
+            (Some(_), Some(_)) => return Authentication::Failed(AuthFailure::new("there is more than one API key")),
         };
         let sent = hash(key.as_bytes());
         let mut found = None;

@@ -1,6 +1,5 @@
 //! Rules: which policies a hub or a method asks for.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -306,7 +305,7 @@ impl Rules {
 
     /// Whether this user may make a call, which has to be there only where the rules look at calls. `None` if that takes
     /// time to find out.
-    pub(crate) fn check_call(&self, user: &User, call: Option<&dyn Any>) -> Option<bool> {
+    pub(crate) fn check_call(&self, user: &User, call: Option<&Resource>) -> Option<bool> {
         all(self.policies.iter().map(|policy| policy.allows_for(user, call)))
     }
 

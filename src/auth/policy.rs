@@ -199,7 +199,7 @@ impl Policy {
     }
 
     /// Whether this user meets the policy to get at `resource`; `None` if that takes time to find out.
-    pub(super) fn allows_for(&self, user: &User, resource: Option<&dyn Any>) -> Option<bool> {
+    pub(super) fn allows_for(&self, user: &User, resource: Option<&Resource>) -> Option<bool> {
         if !self.anonymous_ok && !user.is_authenticated() {
             return Some(false);
         }
@@ -209,7 +209,7 @@ impl Policy {
     /// The same, with the time that it takes.
     pub(super) fn allows_later<'a>(&'a self, user: &'a User, resource: Option<&'a Resource>) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            if let Some(known) = self.allows_for(user, resource.map(|resource| -> &dyn Any { &**resource })) {
+            if let Some(known) = self.allows_for(user, resource) {
                 return known;
             }
             for requirement in &self.requirements {
@@ -243,7 +243,7 @@ impl Policy {
 
 impl Requirement {
     /// `None` if that takes time to find out.
-    fn is_met_by(&self, user: &User, resource: Option<&dyn Any>) -> Option<bool> {
+    fn is_met_by(&self, user: &User, resource: Option<&Resource>) -> Option<bool> {
         Some(match self {
             Self::AnyRole(roles) => roles.iter().any(|role| user.is_in_role(role)),
             // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
@@ -253,7 +253,7 @@ impl Requirement {
                 .any(|claim| values.as_ref().is_none_or(|values| values.iter().any(|value| value == claim.value()))),
             Self::UserName(name) => user.identity_names().any(|known| known == Some(name)),
             Self::Assertion(assertion) => assertion(user),
-            Self::Resource(check) => resource.is_some_and(|resource| check(user, resource)),
+            Self::Resource(check) => resource.is_some_and(|resource| check(user, &**resource)),
             Self::Later { .. } => return None,
             Self::AnyOf(policies) => {
                 let refuses = |policy: &Policy| policy.allows_for(user, resource).map(|allows| !allows);
@@ -273,7 +273,7 @@ impl Requirement {
                 }
                 false
             }
-            _ => self.is_met_by(user, resource.map(|resource| -> &dyn Any { &**resource })) == Some(true),
+            _ => self.is_met_by(user, resource) == Some(true),
         }
     }
 

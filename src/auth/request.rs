@@ -65,6 +65,13 @@ pub enum RequestKind {
     Other,
 }
 
+impl RequestKind {
+    /// Whether it opens a WebSocket or a stream of events, where browsers cannot set a header.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::WebSocket | Self::ServerSentEvents)
+    }
+}
+
 /// On which requests a token is read from `access_token` in the query.
 ///
 /// Browsers cannot set headers on WebSockets and server-sent events, so SignalR's clients put the token there. In C#
@@ -100,9 +107,7 @@ impl QueryToken {
         match self {
             Self::HubPaths => true,
             Self::Under(prefix) => starts_with_segments(request.path, prefix),
-            Self::UpgradesOnly => {
-                matches!(request.kind, RequestKind::WebSocket | RequestKind::ServerSentEvents)
-            }
+            Self::UpgradesOnly => request.kind.is_stream(),
             Self::Never => false,
         }
     }

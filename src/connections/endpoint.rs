@@ -1,5 +1,6 @@
 //! One hub path: negotiate, and which request becomes which transport.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,9 +246,7 @@ impl Endpoint {
 
     /// The connection that a request names, if it names one.
     fn find(&self, exchange: &Exchange) -> Result<Option<Arc<Entry>>, Refusal> {
-        let Some(token) = query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty()) else {
-            return Ok(None);
-        };
+        let Some(token) = connection_token(exchange.query.as_deref()) else { return Ok(None) };
         let entry = self.table.find(self.index, &token).ok_or(UNKNOWN_ID)?;
         if !self.is_owner(&entry, &exchange.user) {
             tracing::warn!(target: "signalr::connection", connection = %entry.id, "a request of another user");
@@ -314,6 +313,11 @@ const UNKNOWN_ID: Refusal = Refusal(StatusCode::NOT_FOUND, "No Connection with t
 const ACTIVE: Refusal = Refusal(StatusCode::CONFLICT, "");
 const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
+/// The connection token in a query, if there is one.
+pub(super) fn connection_token(query: Option<&str>) -> Option<Cow<'_, str>> {
+    query::value(query, "id").filter(|id| !id.is_empty())
+}
+
 /// What a request at the path itself is for.
 pub(crate) fn kind_of(request: &Parts) -> RequestKind {
     match request.method {
@@ -329,8 +333,7 @@ pub(crate) fn kind_of(request: &Parts) -> RequestKind {
 /// Whether a request opens a connection that nobody has negotiated.
 #[cfg(feature = "rate-limit")]
 pub(crate) fn is_unnegotiated(parts: &Parts) -> bool {
-    let named = query::value(parts.uri.query(), "id").is_some_and(|id| !id.is_empty());
-    !named && websocket::is_websocket_request(parts)
+    connection_token(parts.uri.query()).is_none() && websocket::is_websocket_request(parts)
 }
 
 /// Only `text/event-stream` without parameters asks for events (`aspnet: MediaTypeHeaderValue.Equals`).

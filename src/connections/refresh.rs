@@ -1,5 +1,6 @@
 //! Newer credentials for a connection that goes on: by `POST {path}/refresh`, by a poll, by a new socket.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Body;
-use super::endpoint::{Answer, Endpoint, Exchange, json, plain};
+use super::endpoint::{Answer, Endpoint, Exchange, connection_token, json, plain};
 use super::entry::{Entry, Renewal};
 use crate::auth::User;
 use crate::future::BoxFuture;
-use crate::origin::{ConnectionId, RequestInfo, query};
+use crate::origin::{ConnectionId, RequestInfo};
 
 /// How the credentials of an endpoint's connections are refreshed.
 #[derive(Clone, Debug, Default)]
@@ -148,11 +149,9 @@ impl Endpoint {
         if !self.options.refresh.is_enabled {
             return Err(Refused(StatusCode::NOT_FOUND, "refresh_disabled"));
         }
-        let query = || query::value(exchange.query.as_deref(), "id").filter(|id| !id.is_empty());
-        let token = match header(&exchange.parts.headers) {
-            Some(token) => token.into(),
-            None => query().ok_or(Refused(StatusCode::BAD_REQUEST, "missing_connection_token"))?,
-        };
+        let token = header(&exchange.parts.headers).map(Cow::Borrowed);
+        let token = token.or_else(|| connection_token(exchange.query.as_deref()));
+        let token = token.ok_or(Refused(StatusCode::BAD_REQUEST, "missing_connection_token"))?;
         let entry = self.table.find(self.index, &token).filter(|entry| entry.is_open());
         let entry = entry.ok_or(Refused(StatusCode::NOT_FOUND, "connection_not_found"))?;
         if entry.has_public_token() {

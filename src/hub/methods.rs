@@ -297,12 +297,7 @@ impl<H> MethodOptions<'_, H> {
 
 impl<H> Invocation<H> {
     /// What policies see of it, if they look.
-    pub(crate) fn resource(&self) -> Option<&dyn Any> {
-        self.watched.as_ref().map(|watched| -> &dyn Any { &*watched.call })
-    }
-
-    /// The same for policies that take time.
-    pub(crate) fn shared_resource(&self) -> Option<Resource> {
+    pub(crate) fn resource(&self) -> Option<Resource> {
         self.watched.as_ref().map(|watched| -> Resource { Arc::<Call>::clone(&watched.call) })
     }
 }

@@ -290,9 +290,7 @@ impl Router {
 
 /// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
 fn is_silent(request: &AuthRequest<'_>, identified: &Identified) -> bool {
-    matches!(request.kind(), RequestKind::WebSocket | RequestKind::ServerSentEvents)
-        && identified.has_found_nothing()
-        && !request.headers().contains_key(COOKIE)
+    request.kind().is_stream() && identified.has_found_nothing() && !request.headers().contains_key(COOKIE)
 }
 
 /// Clients that negotiate and then get no further fall back to long polling, and nobody notices.

@@ -191,10 +191,10 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         let invocation = self.core.invocation(method, rules, caller, &call.arguments);
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
         let bound = guarded(|| {
-            let allowed = rules.check_call(self.caller.user(), invocation.resource());
+            let resource = invocation.resource();
+            let allowed = rules.check_call(self.caller.user(), resource.as_ref());
             // What takes time waits with the call, in its slot.
-            let waits =
-                allowed.is_none().then(|| (rules.clone(), self.caller.user().clone(), invocation.shared_resource()));
+            let waits = allowed.is_none().then(|| (rules.clone(), self.caller.user().clone(), resource));
             (allowed != Some(false)).then(|| {
                 method.bind(invocation, call.arguments.clone()).map(|bound| match waits {
                     Some(waits) => Bound { future: authorized(waits, bound.future), ..bound },
