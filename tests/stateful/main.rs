@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[expect(dead_code, reason = "each suite needs a part of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::net::SocketAddr;
