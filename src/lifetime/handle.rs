@@ -147,6 +147,14 @@ impl ConnectionHandle {
         self.give_up(Some(Arc::clone(disconnect)));
     }
 
+    /// Ends a connection whose client has not acknowledged what others wait to send: they wait no longer, wherever the
+    /// connection's own task is.
+    pub(crate) fn abort_unacknowledged(&self) {
+        self.set(Flags::UNACKNOWLEDGED);
+        self.outbound.abort();
+        self.cancel();
+    }
+
     /// What the client is to be told of that.
     pub(crate) fn farewell(&self) -> Option<&Arc<Disconnect>> {
         self.farewell.get()?.as_ref()

@@ -22,4 +22,4 @@ pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::Frame;
 use frame::HEADROOM;
 pub(crate) use pull::{GivenUp, HandedOver, Taken};
-pub(crate) use queue::Outbound;
+pub(crate) use queue::{Full, Outbound};

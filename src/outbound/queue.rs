@@ -28,6 +28,15 @@ pub(crate) struct Outbound {
     limit: usize,
 }
 
+/// Why senders must wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The limit of queued bytes is reached, whatever else is.
+    Bytes,
+    /// The client has not acknowledged enough.
+    Unacknowledged,
+}
+
 impl Outbound {
     pub(crate) fn new(limit: usize, flusher: Arc<Flusher>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State::new()), flusher, limit })
@@ -100,8 +109,21 @@ impl Outbound {
     }
 
     pub(crate) fn is_full(&self) -> bool {
+        self.full().is_some()
+    }
+
+    /// Why senders must wait, if they must.
+    pub(crate) fn full(&self) -> Option<Full> {
         let state = self.lock();
-        state.phase == Phase::Open && !self.has_room(&state)
+        if state.phase != Phase::Open {
+            None
+        } else if self.is_over(state.bytes) {
+            Some(Full::Bytes)
+        } else if state.awaits_acknowledgement() {
+            Some(Full::Unacknowledged)
+        } else {
+            None
+        }
     }
 
     /// The owner sets to work: others leave the writing to it until [`end`](Self::end). `false` if the transport is gone.

@@ -59,11 +59,6 @@ impl Framer {
         self.handed_out || self.pending.is_empty()
     }
 
-    /// One of the same kind, at the beginning.
-    pub(crate) fn anew(&self) -> Self {
-        Self::new(self.format, self.limit)
-    }
-
     /// How many bytes of an unfinished message are kept.
     pub(crate) fn unfinished(&self) -> usize {
         if self.handed_out { 0 } else { self.pending.len() }

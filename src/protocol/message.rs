@@ -65,6 +65,20 @@ pub enum HubMessage<'a> {
     },
 }
 
+impl HubMessage<'_> {
+    /// The ids that it names: of calls, and of streams.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        let (id, stream_ids) = match self {
+            Self::Invocation(call) => (call.id.as_deref(), &call.stream_ids[..]),
+            Self::StreamItem { id, .. } | Self::Completion { id, .. } | Self::CancelInvocation { id } => {
+                (Some(&**id), &[][..])
+            }
+            Self::Ping | Self::Close { .. } | Self::Ack { .. } | Self::Sequence { .. } => (None, &[][..]),
+        };
+        id.into_iter().chain(stream_ids.iter().map(|id| &**id))
+    }
+}
+
 /// A call of a method.
 ///
 /// ```

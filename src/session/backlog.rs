@@ -1,172 +1,249 @@
-//! What was read and may not be taken yet.
+//! Messages that were received and may not be taken yet.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::mem;
 
-use crate::protocol::Framer;
+/// Maximum number of bytes of messages that were taken and not dropped yet.
+const TAKEN_BYTES: usize = 64 * 1024;
 
-/// What was taken already is kept in front of the rest until it is so much.
-const TAKEN: usize = 64 * 1024;
+/// In front of each message: its length, and in the highest bit whether it is a call.
+const HEADER_BYTES: usize = 8;
+const CALL: u64 = 1 << 63;
 
-/// Bytes behind a message that has to wait.
+/// Whole messages that wait, in order.
 #[derive(Default)]
 pub(super) struct Backlog {
+    /// Each message behind its header.
     bytes: Vec<u8>,
-    /// So much of it is taken already.
+    /// Where the first message that waits begins.
     taken: usize,
-    ahead: Option<Box<Ahead>>,
+    /// Where the first message begins that [`pass`](Self::pass) has not examined.
+    examined: usize,
+    /// Calls that wait.
+    calls: usize,
+    /// Ids in the examined messages; only while some messages pass others.
+    named: Option<Box<NamedIds>>,
 }
 
-/// What was looked at ahead of its time.
-struct Ahead {
-    framer: Framer,
-    /// So much of the bytes.
-    seen: usize,
-    /// Where the last call ends.
-    last_call: usize,
+/// Ids that messages in front name, by their hashes: two that collide only keep a message waiting.
+#[derive(Default)]
+pub(super) struct NamedIds {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
 }
 
-/// What a message that is seen ahead is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// It has to wait.
-    Call,
-    /// It is dealt with.
-    Done,
-    Other,
+/// Result of examining a message behind others that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    Taken,
+    /// It waits for its turn.
+    Kept,
+    /// Nothing passes any more; the message is as before.
+    Stopped,
+}
+
+/// A message of a [`Backlog`], in [`Backlog::pass`].
+pub(super) struct Waiting<'a> {
+    pub(super) frame: &'a [u8],
+    pub(super) is_call: bool,
+    /// No message waits in front of it.
+    pub(super) is_first: bool,
+    pub(super) named: &'a mut NamedIds,
 }
 
 impl Backlog {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, taken: 0, ahead: None }
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
     }
 
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+    /// Bytes that wait, headers included.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
-        if self.taken > TAKEN {
+    pub(super) fn has_call(&self) -> bool {
+        self.calls > 0
+    }
+
+    pub(super) fn has_unexamined(&self) -> bool {
+        self.examined < self.bytes.len()
+    }
+
+    pub(super) fn push(&mut self, frame: &[u8], is_call: bool) {
+        if self.taken > TAKEN_BYTES {
             let taken = mem::take(&mut self.taken);
             self.bytes.drain(..taken);
-            if let Some(ahead) = &mut self.ahead {
-                ahead.seen = ahead.seen.saturating_sub(taken);
-                ahead.last_call = ahead.last_call.saturating_sub(taken);
-            }
+            self.examined -= taken;
         }
-        self.bytes.extend_from_slice(bytes);
+        let call = if is_call { CALL } else { 0 };
+        self.calls += usize::from(is_call);
+        self.bytes.extend_from_slice(&(frame.len() as u64 | call).to_ne_bytes());
+        self.bytes.extend_from_slice(frame);
     }
 
-    /// All but the last `left` bytes are taken.
-    pub(super) fn keep(&mut self, left: usize) {
-        if left == 0 {
+    /// Takes the first message.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        let Some((frame, is_call)) = message_at(&self.bytes, self.taken) else {
+            *self = Self::default();
+            return None;
+        };
+        self.calls -= usize::from(is_call);
+        self.taken = frame.end;
+        self.examined = self.examined.max(self.taken);
+        Some(&self.bytes[frame])
+    }
+
+    /// Shows each message once that was not examined yet, in order, and drops those that `pass` takes.
+    ///
+    /// # Errors
+    ///
+    /// The first of `pass`; the messages behind are as before.
+    pub(super) fn pass<E>(&mut self, mut pass: impl FnMut(Waiting<'_>) -> Result<Passed, E>) -> Result<(), E> {
+        let mut named = self.named.take().unwrap_or_default();
+        // Messages that stay move down over those that are taken.
+        let (mut read, mut write) = (self.examined, self.examined);
+        let mut passed = Ok(Passed::Kept);
+        while let Some((frame, is_call)) = message_at(&self.bytes, read) {
+            let is_first = write == self.taken;
+            passed = pass(Waiting { frame: &self.bytes[frame.clone()], is_call, is_first, named: &mut named });
+            match passed {
+                Ok(Passed::Taken) => self.calls -= usize::from(is_call),
+                Ok(Passed::Kept) => {
+                    self.bytes.copy_within(read..frame.end, write);
+                    write += frame.end - read;
+                }
+                Ok(Passed::Stopped) | Err(_) => break,
+            }
+            read = frame.end;
+        }
+        self.bytes.copy_within(read.., write);
+        self.bytes.truncate(self.bytes.len() - (read - write));
+        self.examined = write;
+        if self.is_empty() {
             *self = Self::default();
         } else {
-            self.taken = self.bytes.len() - left;
+            self.named = Some(named);
         }
+        passed.map(drop)
+    }
+}
+
+impl NamedIds {
+    pub(super) fn add(&mut self, id: &str) {
+        self.hashes.insert(self.hasher.hash_one(id));
     }
 
-    /// Shows the whole messages that were not shown yet, each once; they stay where they are. Says whether one of them
-    /// is dealt with.
-    pub(super) fn look_ahead(&mut self, framer: impl FnOnce() -> Framer, mut look: impl FnMut(&[u8]) -> Seen) -> bool {
-        let taken = self.taken;
-        let ahead =
-            self.ahead.get_or_insert_with(|| Box::new(Ahead { framer: framer(), seen: taken, last_call: taken }));
-        let mut fresh = &self.bytes[ahead.seen.max(taken)..];
-        let mut done = false;
-        // A broken message is found again when it is taken.
-        while let Ok(Some(frame)) = ahead.framer.next(&mut fresh) {
-            match look(frame) {
-                Seen::Call => ahead.last_call = self.bytes.len() - fresh.len(),
-                Seen::Done => done = true,
-                Seen::Other => {}
-            }
-        }
-        ahead.seen = self.bytes.len();
-        done
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(id))
     }
+}
 
-    /// Whether a call was seen that has not been taken.
-    pub(super) fn has_call(&self) -> bool {
-        self.ahead.as_ref().is_some_and(|ahead| ahead.last_call > self.taken)
-    }
-
-    /// Drops the beginning of a message whose end will never come.
-    pub(super) fn cut(&mut self, framer: impl FnOnce() -> Framer) {
-        if self.rest().is_empty() {
-            return;
-        }
-        self.look_ahead(framer, |_| Seen::Other);
-        // What is left is looked at anew.
-        if let Some(ahead) = self.ahead.take() {
-            let whole = self.bytes.len() - ahead.framer.unfinished();
-            self.bytes.truncate(whole);
-        }
-    }
+/// The message behind the header at `at`, and whether it is a call; `None` at the end.
+fn message_at(bytes: &[u8], at: usize) -> Option<(std::ops::Range<usize>, bool)> {
+    let (header, rest) = bytes.get(at..)?.split_first_chunk::<HEADER_BYTES>()?;
+    let header = u64::from_ne_bytes(*header);
+    // It is there whole, so its length is one of this machine's.
+    let length = usize::try_from(header & !CALL).unwrap_or(usize::MAX).min(rest.len());
+    let start = at + HEADER_BYTES;
+    Some((start..start + length, header & CALL != 0))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
-    use crate::protocol::Format;
 
-    fn framer() -> Framer {
-        Framer::new(Format::Json, Some(100))
-    }
-
-    fn seen(backlog: &mut Backlog) -> Vec<String> {
-        let mut seen = Vec::new();
-        backlog.look_ahead(framer, |frame| {
-            seen.push(String::from_utf8(frame.to_vec()).unwrap());
-            if frame.starts_with(b"call") { Seen::Call } else { Seen::Other }
-        });
-        seen
-    }
-
-    #[test]
-    fn messages_are_shown_once_and_stay() {
-        let mut backlog = Backlog::new(b"taken\x1ecall 1\x1eack".to_vec());
-        backlog.keep(10);
-        assert_eq!(seen(&mut backlog), ["call 1"]);
-        assert!(backlog.has_call());
-        backlog.add(b" 2\x1eping\x1eca");
-        assert_eq!(seen(&mut backlog), ["ack 2", "ping"]);
-        assert_eq!(seen(&mut backlog), [""; 0]);
-        assert_eq!(backlog.rest(), b"call 1\x1eack 2\x1eping\x1eca");
-        backlog.keep(13);
-        assert!(!backlog.has_call());
-        backlog.add(b"ll 2\x1e");
-        assert_eq!(seen(&mut backlog), ["call 2"]);
-        assert!(backlog.has_call());
-    }
-
-    #[test]
-    fn what_is_taken_long_since_is_forgotten_and_the_places_move_with_it() {
-        let mut backlog = Backlog::new(Vec::new());
-        while backlog.rest().len() <= TAKEN + 5 {
-            backlog.add(b"call\x1e");
+    fn backlog(messages: &[&str]) -> Backlog {
+        let mut backlog = Backlog::default();
+        for message in messages {
+            backlog.push(message.as_bytes(), message.starts_with("call"));
         }
-        assert!(seen(&mut backlog).len() > TAKEN / 5);
-        backlog.keep(5);
-        backlog.add(b"ping\x1ecall");
-        assert_eq!(backlog.bytes.len(), 14);
-        assert!(backlog.has_call());
-        assert_eq!(seen(&mut backlog), ["ping"]);
-        backlog.keep(9);
-        assert!(!backlog.has_call());
+        backlog
+    }
+
+    fn rest(mut backlog: Backlog) -> Vec<String> {
+        std::iter::from_fn(|| backlog.next().map(|frame| String::from_utf8(frame.to_vec()).unwrap())).collect()
+    }
+
+    /// Takes what `taken` allows and keeps the rest; returns what it was shown.
+    fn pass(backlog: &mut Backlog, taken: impl Fn(&str, bool) -> Passed) -> Vec<String> {
+        let mut shown = Vec::new();
+        let Ok(()) = backlog.pass::<Infallible>(|message| {
+            let frame = std::str::from_utf8(message.frame).unwrap();
+            assert_eq!(message.is_call, frame.starts_with("call"));
+            shown.push(frame.to_owned());
+            Ok(taken(frame, message.is_first))
+        });
+        shown
+    }
+
+    fn items(frame: &str, _: bool) -> Passed {
+        if frame.starts_with("item") { Passed::Taken } else { Passed::Kept }
     }
 
     #[test]
-    fn half_a_message_is_cut_off() {
-        let mut backlog = Backlog::new(b"one\x1etw".to_vec());
-        backlog.cut(framer);
-        assert_eq!(backlog.rest(), b"one\x1e");
-        backlog.add(b"two\x1ethr");
-        assert_eq!(seen(&mut backlog), ["one", "two"]);
-        backlog.cut(framer);
-        backlog.add(b"three\x1e");
-        assert_eq!(backlog.rest(), b"one\x1etwo\x1ethree\x1e");
-        let mut empty = Backlog::default();
-        empty.cut(framer);
-        assert_eq!(empty.rest(), b"");
+    fn messages_are_taken_in_order() {
+        let mut messages = backlog(&["call 1", "", "item"]);
+        assert!(messages.has_call() && !messages.is_empty());
+        assert_eq!(messages.next(), Some(&b"call 1"[..]));
+        assert!(!messages.has_call());
+        messages.push(b"call 2", true);
+        assert_eq!(rest(messages), ["", "item", "call 2"]);
+    }
+
+    #[test]
+    fn items_pass_calls_and_each_message_is_examined_once() {
+        let mut messages = backlog(&["item 1", "call 1", "item 2", "completion", "item 3"]);
+        assert_eq!(pass(&mut messages, items), ["item 1", "call 1", "item 2", "completion", "item 3"]);
+        assert!(!messages.has_unexamined());
+        assert_eq!(pass(&mut messages, items), [""; 0]);
+        messages.push(b"item 4", false);
+        messages.push(b"call 2", true);
+        assert!(messages.has_unexamined());
+        assert_eq!(pass(&mut messages, items), ["item 4", "call 2"]);
+        assert_eq!(rest(messages), ["call 1", "completion", "call 2"]);
+    }
+
+    #[test]
+    fn a_message_without_others_in_front_is_the_first() {
+        let mut messages = backlog(&["item", "other", "other"]);
+        assert_eq!(pass(&mut messages, |_, is_first| if is_first { Passed::Taken } else { Passed::Kept }).len(), 3);
+        assert!(messages.is_empty() && messages.bytes.capacity() == 0);
+    }
+
+    #[test]
+    fn messages_behind_a_stop_are_examined_later() {
+        let mut messages = backlog(&["item 1", "call", "stop", "item 2"]);
+        let stop = |frame: &str, first| if frame == "stop" { Passed::Stopped } else { items(frame, first) };
+        assert_eq!(pass(&mut messages, stop), ["item 1", "call", "stop"]);
+        assert_eq!(messages.next(), Some(&b"call"[..]));
+        assert_eq!(pass(&mut messages, items), ["stop", "item 2"]);
+        assert_eq!(rest(messages), ["stop"]);
+    }
+
+    #[test]
+    fn messages_that_were_taken_do_not_stay() {
+        let mut messages = Backlog::default();
+        for _ in 0..10 {
+            while messages.len() <= 2 * TAKEN_BYTES {
+                messages.push(b"call", true);
+            }
+            pass(&mut messages, items);
+            while messages.len() > 12 {
+                messages.next();
+            }
+        }
+        assert!(messages.bytes.len() < 4 * TAKEN_BYTES);
+        assert!(messages.has_call() && !messages.has_unexamined());
+        assert_eq!(rest(messages), ["call"]);
+    }
+
+    #[test]
+    fn named_ids_are_found() {
+        let mut named = NamedIds::default();
+        named.add("1");
+        assert!(named.contains("1") && !named.contains("2"));
     }
 }

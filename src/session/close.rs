@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::hub::{DisconnectReason, HubError};
-use crate::lifetime::{ConnectionHandle, Disconnect};
+use crate::lifetime::{ConnectionHandle, Disconnect, Flags};
 use crate::protocol::{HubProtocol, ProtocolError};
 
 /// Why a connection ends.
@@ -37,6 +37,22 @@ const TIMED_OUT: &str = "Client hasn't sent a message/ping within the configured
 const ABORTED: &str = "The connection was aborted by the application.";
 
 impl End {
+    /// The end that the sweep or another task has asked for.
+    pub(super) fn signalled(connection: &ConnectionHandle) -> Option<Self> {
+        let flags = connection.flags();
+        if flags.has(Flags::ABORTED) {
+            Some(Self::given_up(connection))
+        } else if flags.has(Flags::LEAVING) {
+            Some(Self::Leaving)
+        } else if flags.has(Flags::TIMED_OUT) {
+            Some(Self::TimedOut)
+        } else if flags.has(Flags::UNACKNOWLEDGED) {
+            Some(Self::Unacknowledged)
+        } else {
+            None
+        }
+    }
+
     /// The server gave the connection up.
     pub(super) fn given_up(connection: &ConnectionHandle) -> Self {
         connection.farewell().map_or(Self::Aborted, |farewell| Self::Disconnected(Arc::clone(farewell)))

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use super::call::{Call, RunningCall, fail, unauthorized};
 use super::close::End;
+use super::hold::Hold;
 use super::open::Open;
-use super::sequence::Sequence;
 use crate::auth::{Resource, Rules, User};
 use crate::future::BoxFuture;
 use crate::hub::{
@@ -17,10 +17,11 @@ use crate::hub::{
     poll_caught,
 };
 use crate::lifetime::{ConnectionHandle, Flags};
+use crate::outbound::Full;
 use crate::protocol::{self, HubMessage, ProtocolError, Raw, ReadError};
 
-/// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds back
-/// everything behind it (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
+/// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds the
+/// connection (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
 pub(super) struct Dispatcher<'a, H: Hub> {
     core: &'a Arc<HubCore<H>>,
     connection: &'a Arc<ConnectionHandle>,
@@ -37,12 +38,30 @@ pub(super) struct Dispatcher<'a, H: Hub> {
     uploading: Option<Arc<dyn Upload>>,
     /// The queue was full after the last answer, or when the last call went on beside the slots.
     full: bool,
-    /// For a connection that may go on with another socket.
-    sequence: Option<Arc<Sequence>>,
+}
+
+/// Looks up the methods that one message names: parsing asks for the one that is called then.
+pub(super) struct Lookup<'a, H: Hub> {
+    core: &'a HubCore<H>,
+    connection: &'a ConnectionHandle,
+    found: Cell<Option<&'a (Method<H>, Rules)>>,
+}
+
+impl<'a, H: Hub> Lookup<'a, H> {
+    pub(super) fn parse<'f>(&self, frame: &'f [u8]) -> Result<Option<HubMessage<'f>>, ProtocolError> {
+        self.connection.protocol.parse(frame, |name| self.find(name).is_some())
+    }
+
+    fn find(&self, name: &str) -> Option<&'a (Method<H>, Rules)> {
+        if self.found.get().is_none_or(|(method, _)| method.name != name) {
+            self.found.set(self.core.methods.find(name));
+        }
+        self.found.get()
+    }
 }
 
 impl<'a, H: Hub> Dispatcher<'a, H> {
-    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>, sequence: Option<Arc<Sequence>>) -> Self {
+    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>) -> Self {
         Self {
             core,
             connection: caller.connection(),
@@ -53,13 +72,11 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             open: None,
             uploading: None,
             full: false,
-            sequence,
         }
     }
 
-    /// Whether the connection may go on with another socket.
-    pub(super) fn may_resume(&self) -> bool {
-        self.sequence.is_some()
+    pub(super) fn lookup(&self) -> Lookup<'a, H> {
+        Lookup { core: self.core, connection: self.connection, found: Cell::new(None) }
     }
 
     /// Calls that come now see the newest request and user of the connection.
@@ -101,14 +118,30 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// Whether no further message may be taken now.
-    pub(super) fn is_held(&self) -> bool {
-        self.waiting.is_some() || self.full || self.uploading.is_some()
+    /// Why the next message is not taken.
+    pub(super) fn hold(&self) -> Option<Hold> {
+        if self.waiting.is_some() {
+            Some(Hold::Call)
+        } else if self.uploading.is_some() {
+            Some(Hold::Upload)
+        } else if self.full {
+            self.connection.outbound.full().map(|full| match full {
+                Full::Bytes => Hold::Capacity,
+                Full::Unacknowledged => Hold::Acknowledgement,
+            })
+        } else {
+            None
+        }
     }
 
-    /// Whether a full queue alone holds messages back.
-    pub(super) fn is_full(&self) -> bool {
-        self.full
+    /// Whether the client has to acknowledge messages before more are sent.
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
+        self.connection.outbound.full() == Some(Full::Unacknowledged)
+    }
+
+    /// Whether the call of this id waits for a slot.
+    pub(super) fn has_waiting_call(&self, id: &str) -> bool {
+        self.waiting.as_ref().is_some_and(|call| call.state.id.as_deref() == Some(id))
     }
 
     /// The call that still runs when the connection ends.
@@ -116,43 +149,29 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.running.take()
     }
 
-    /// Takes one message. `Err` ends the connection.
-    pub(super) fn message(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Result<(), End> {
+    /// Takes one message, which `lookup` parsed.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    pub(super) fn take(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: HubMessage<'_>,
+        lookup: &Lookup<'a, H>,
+    ) -> Result<(), End> {
         let connection = self.connection;
-        let protocol = connection.protocol;
-        // What parsing has to look up is, but for odd messages, what is called then.
-        let found = Cell::new(None);
-        let find = |name: &str| {
-            if found.get().is_none_or(|(method, _): &(Method<H>, Rules)| method.name != name) {
-                found.set(self.core.methods.find(name));
-            }
-            found.get()
-        };
-        let message = protocol.parse(frame, |name| find(name).is_some()).map_err(End::Failed)?;
-        if let (Some(sequence), Some(message)) = (&self.sequence, &message)
-            && !sequence.receive(message)
-        {
-            tracing::trace!(target: "signalr::hub", connection = %connection.id, "a message came again");
-            return Ok(());
-        }
         match message {
-            Some(HubMessage::Invocation(invocation)) => {
-                let method = find(&invocation.target);
+            HubMessage::Invocation(invocation) => {
+                let method = lookup.find(&invocation.target);
                 self.invoke(cx, &invocation, method)?;
             }
-            Some(HubMessage::Ping) => connection.set(Flags::PINGED),
-            Some(HubMessage::Close { error, .. }) => return Err(End::ClientClosed(error.map(Cow::into_owned))),
-            Some(HubMessage::StreamItem { id, item, item_first }) => self.item(cx, &id, item, item_first)?,
-            Some(HubMessage::Completion { id, result, error }) => self.completed(&id, result, error)?,
-            Some(HubMessage::CancelInvocation { id }) => self.cancel(&id),
-            Some(HubMessage::Ack { sequence_id }) => connection.outbound.acknowledge(sequence_id),
-            Some(HubMessage::Sequence { sequence_id }) => {
-                if let Some(sequence) = &self.sequence {
-                    sequence.go_on_at(sequence_id).map_err(End::Failed)?;
-                }
-            }
-            // A type that is newer than this server: ignored.
-            None => {}
+            HubMessage::Close { error, .. } => return Err(End::ClientClosed(error.map(Cow::into_owned))),
+            HubMessage::StreamItem { id, item, item_first } => self.item(cx, &id, item, item_first)?,
+            HubMessage::Completion { id, result, error } => self.completed(&id, result, error)?,
+            HubMessage::CancelInvocation { id } => self.cancel(&id),
+            // They have no order, and were dealt with when they arrived.
+            HubMessage::Ping | HubMessage::Ack { .. } | HubMessage::Sequence { .. } => {}
         }
         if connection.flags().has(Flags::ABORTED) { Err(End::given_up(connection)) } else { Ok(()) }
     }

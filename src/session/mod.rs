@@ -5,6 +5,8 @@ mod call;
 mod close;
 mod dispatch;
 mod handshake;
+mod hold;
+mod intake;
 mod open;
 mod pulse;
 mod sequence;
@@ -61,8 +63,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
 
     let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
         Ok(()) => {
-            let read_ahead = connection.entry.read_ahead();
-            let mut session = Session::new(core, &caller, &connection.entry, sequence, (early, read_ahead));
+            let mut session = Session::new(core, &caller, &connection.entry, sequence, early);
             let end = session.serve(&mut connection.incoming).await;
             (end, session.end())
         }

@@ -72,7 +72,7 @@ impl Pulse {
             times.acknowledged = now;
         }
         if self.handle.outbound.unacknowledged_for(now) >= ACKNOWLEDGED_IN {
-            self.handle.signal(Flags::UNACKNOWLEDGED);
+            self.handle.abort_unacknowledged();
         }
     }
 

@@ -32,8 +32,13 @@ impl Sequence {
 
     /// The client says which number comes next. When it counts from before what it was told to have come, it has not
     /// heard that, and is told again.
+    ///
+    /// # Errors
+    ///
+    /// The number is beyond all that has come. One that is only beyond the last Sequence message is fine: the socket
+    /// was lost again before the messages behind that came a second time.
     pub(super) fn go_on_at(&self, sequence_id: i64) -> Result<(), ProtocolError> {
-        if sequence_id > self.next.load(Ordering::Acquire) {
+        if sequence_id.saturating_sub(1) > self.latest.load(Ordering::Acquire) {
             return Err(ProtocolError::new("InvalidOperationException", AHEAD));
         }
         self.next.store(sequence_id, Ordering::Release);
@@ -106,6 +111,16 @@ mod tests {
         assert_eq!(sequence.unacknowledged(), None, "the client has heard it");
         sequence.go_on_at(2).unwrap();
         assert_eq!(sequence.unacknowledged(), Some(2));
+    }
+
+    #[test]
+    fn a_repetition_that_was_cut_may_continue_anywhere() {
+        let sequence = Sequence::new();
+        assert!(sequence.receive(&call()) && sequence.receive(&call()));
+        sequence.go_on_at(1).unwrap();
+        sequence.go_on_at(3).unwrap();
+        assert!(sequence.receive(&call()));
+        assert!(sequence.go_on_at(5).is_err());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 #![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod acknowledgements;
+mod model;
+
 #[expect(dead_code, reason = "each suite needs a part of it")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,7 +20,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use signalr::{
-    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, SignalR, hub,
+    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, HubResult,
+    SignalR, UploadStream, hub,
 };
 use support::{Client, End, http, prefixed, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -34,6 +38,15 @@ struct Ward {
 
 #[hub]
 impl Ward {
+    /// Sends as many long messages as the request asks for.
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        let count = caller.request().query("history").and_then(|count| count.parse().ok()).unwrap_or(0);
+        for _ in 0..count {
+            caller.client().send("History", ("x".repeat(60_000),)).await?;
+        }
+        Ok(())
+    }
+
     fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
         let reason = reason.map_or("no reason", DisconnectReason::message);
         let from = caller.request().query("from").unwrap_or_default();
@@ -56,6 +69,20 @@ impl Ward {
     async fn wait(&self) {
         self.heard.send("waits".to_owned()).unwrap();
         self.gate.acquire().await.unwrap().forget();
+    }
+
+    async fn wait_and_repeat(&self, length: usize) -> String {
+        self.wait().await;
+        "x".repeat(length)
+    }
+
+    /// The length of all items.
+    async fn total(&self, mut items: UploadStream<String>) -> HubResult<usize> {
+        let mut total = 0;
+        while let Some(item) = items.next().await {
+            total += item?.len();
+        }
+        Ok(total)
     }
 
     async fn wait_and_abort(&self, caller: &Caller<Self>) {
@@ -108,14 +135,22 @@ impl Host {
     }
 
     async fn open_in_memory(&self, token: &str, from: &str) -> Client<DuplexStream> {
-        Client::over(self.pipe(), &target(token, from), Format::Json).await
+        self.open_in_memory_as(token, from, Format::Json).await
+    }
+
+    async fn open_in_memory_as(&self, token: &str, from: &str, format: Format) -> Client<DuplexStream> {
+        Client::over(self.pipe(), &target(token, from), format).await
     }
 
     /// A connection in memory, ready to be lost, and its token.
     async fn connect_in_memory(&self) -> (Client<DuplexStream>, String) {
+        self.connect_in_memory_as(Format::Json).await
+    }
+
+    async fn connect_in_memory_as(&self, format: Format) -> (Client<DuplexStream>, String) {
         let token = self.negotiate_in_memory().await;
-        let mut client = self.open_in_memory(&token, "first").await;
-        shake_hands(&mut client, Format::Json).await;
+        let mut client = self.open_in_memory_as(&token, "first", format).await;
+        shake_hands(&mut client, format).await;
         (client, token)
     }
 
@@ -164,6 +199,18 @@ async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, for
         false => format!("{{\"type\":{kind},\"sequenceId\":{number}}}\u{1e}").into_bytes(),
     };
     client.send_frame(&message).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// The next message that the server counts.
+    async fn next_answer(&mut self) -> Value {
+        loop {
+            let message = self.next().await.unwrap();
+            if !matches!(message["type"].as_u64(), Some(8 | 9)) {
+                return message;
+            }
+        }
+    }
 }
 
 fn answer(id: &str, result: impl Into<Value>) -> Value {
@@ -302,26 +349,6 @@ async fn who_did_not_agree_on_it_cannot_resume() {
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 404);
 }
 
-/// The answers fill what is kept, while the acknowledgements stand behind calls that wait for them.
-#[tokio::test]
-async fn acknowledgements_behind_calls_that_wait_are_heard() {
-    let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
-    let addr = serve(&host.signalr).await;
-    let (mut client, _) = connect(addr, Format::Json).await;
-    let text = "x".repeat(600);
-    let mut batch = String::new();
-    for n in 0..6 {
-        let call = json!({ "type": 1, "invocationId": n.to_string(), "target": "Echo", "arguments": [text] });
-        batch.push_str(&format!("{call}\u{1e}"));
-    }
-    client.send_frame(batch.as_bytes()).await;
-    for n in 0..6 {
-        assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
-        numbered(&mut client, Format::Json, 8, n + 1).await;
-    }
-    client.echo("and on").await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn who_does_not_come_back_is_gone_once_and_for_all() {
     let mut host = Host::new(|ward| ward);
@@ -383,60 +410,6 @@ async fn each_absence_counts_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_acknowledges_nothing_makes_others_wait_for_5_seconds_alone() {
-    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000).enable_detailed_errors(true));
-    let (mut client, token) = host.connect_in_memory().await;
-    let text = "x".repeat(2000);
-    client.echo(&text).await;
-    // Nobody waits for more, so there is no hurry.
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let hub: HubContext<Ward> = host.signalr.context();
-    let asked = Instant::now();
-    hub.clients().all().send("Told", ("late",)).await.unwrap();
-    let after = asked.elapsed();
-    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
-    assert_eq!(client.next().await.unwrap(), json!({ "type": 8, "sequenceId": 1 }));
-    let error = "Connection closed with an error. OperationCanceledException: The operation was canceled.";
-    let close = json!({ "type": 7, "error": error, "allowReconnect": true });
-    assert_eq!(client.last().await, (close, End::Closed(1000)));
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-    until(|| host.signalr.connection_count() == 0).await;
-    assert_eq!(host.status_in_memory(&token).await, 404);
-}
-
-/// The same for calls of the client itself.
-#[tokio::test(start_paused = true)]
-async fn a_call_waits_for_an_acknowledgement_for_5_seconds_alone() {
-    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
-    let (mut client, _) = host.connect_in_memory().await;
-    client.echo(&"x".repeat(2000)).await;
-    let asked = Instant::now();
-    client.call(Some("late"), "Echo", &["late".into()]).await;
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-    let after = asked.elapsed();
-    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_more_is_kept_for_an_absent_client_than_its_limit() {
-    let mut host = Host::new(|ward| ward);
-    let (client, _) = host.connect_in_memory().await;
-    let hub: HubContext<Ward> = host.signalr.context();
-    drop(client);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let text = "x".repeat(1000);
-    let mut sent = 0;
-    while hub.clients().all().send("Told", (&text,)).now_or_never().is_some() {
-        sent += 1;
-    }
-    assert!((90..=100).contains(&sent), "{sent} messages of a good 1,000 bytes in 100,000");
-    let asked = Instant::now();
-    hub.clients().all().send("Told", (&text,)).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(7));
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_abort_ends_an_absent_connection_at_once() {
     let mut host = Host::new(|ward| ward);
     let (mut client, token) = host.connect_in_memory().await;
@@ -475,23 +448,4 @@ async fn an_absent_client_is_silent_too_long_like_any_other() {
     let gone = host.heard().await;
     assert!(gone.contains("ClientTimeoutInterval"), "{gone}");
     assert!(lost.elapsed() < Duration::from_secs(8));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_came_is_acknowledged_until_the_client_knows() {
-    let host = Host::new(|ward| ward);
-    let (mut client, token) = host.connect_in_memory().await;
-    client.echo("one").await;
-    let ack = json!({ "type": 8, "sequenceId": 1 });
-    assert_eq!(client.next().await.unwrap(), ack);
-    drop(client);
-    // This one has not heard it.
-    let mut client = host.open_in_memory(&token, "second").await;
-    assert_eq!(client.next().await.unwrap(), sequence(1));
-    assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
-    numbered(&mut client, Format::Json, 9, 1).await;
-    client.call(Some("echo"), "Echo", &["one".into()]).await;
-    assert_eq!(client.next().await.unwrap(), ack);
-    // Once is enough.
-    assert!(timeout(Duration::from_secs(8), client.next()).await.is_err());
 }

@@ -284,7 +284,14 @@ pub(crate) fn split(format: Format, mut bytes: &[u8]) -> Vec<Value> {
 /// A MessagePack message as JSON has it.
 fn in_json(message: &Value) -> Value {
     match message[0].as_u64() {
-        Some(1) => json!({ "type": 1, "target": message[3], "arguments": message[4] }),
+        Some(1) => {
+            let mut call = json!({ "type": 1, "target": message[3], "arguments": message[4] });
+            if !message[2].is_null() {
+                call["invocationId"] = message[2].clone();
+            }
+            call
+        }
+        Some(2) => json!({ "type": 2, "invocationId": message[2], "item": message[3] }),
         Some(3) => match message[3].as_u64() {
             Some(1) => json!({ "type": 3, "invocationId": message[2], "error": message[4] }),
             _ => json!({ "type": 3, "invocationId": message[2], "result": message[4] }),

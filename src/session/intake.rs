@@ -1,0 +1,257 @@
+//! Incoming messages: numbered, and taken in order or kept until they may be taken (see [`hold`](super::hold)).
+
+use std::sync::Arc;
+use std::task::Context;
+
+use super::backlog::{Backlog, Passed, Waiting};
+use super::close::End;
+use super::dispatch::Dispatcher;
+use super::hold::Hold;
+use super::sequence::Sequence;
+use crate::connections::Entry;
+use crate::hub::Hub;
+use crate::lifetime::{ConnectionHandle, Flags};
+use crate::protocol::{Framer, HubMessage, ProtocolError};
+
+/// Messages of one connection, from bytes to the dispatcher.
+pub(super) struct Intake<'a, H: Hub> {
+    pub(super) dispatcher: Dispatcher<'a, H>,
+    connection: &'a Arc<ConnectionHandle>,
+    entry: &'a Entry,
+    framer: Framer,
+    backlog: Backlog,
+    /// For a connection that may resume.
+    sequence: Option<Arc<Sequence>>,
+    /// A fault behind messages that wait. Nothing behind it is looked at.
+    failed: Option<Box<ProtocolError>>,
+    /// Messages since the task was last polled.
+    messages: usize,
+}
+
+/// Number of messages after which a task lets others run; tokio's budget of one poll has the same size.
+const MESSAGES_PER_POLL: usize = 128;
+
+impl<'a, H: Hub> Intake<'a, H> {
+    pub(super) fn new(
+        dispatcher: Dispatcher<'a, H>,
+        connection: &'a Arc<ConnectionHandle>,
+        entry: &'a Entry,
+        framer: Framer,
+        sequence: Option<Arc<Sequence>>,
+    ) -> Self {
+        let backlog = Backlog::default();
+        Self { dispatcher, connection, entry, framer, backlog, sequence, failed: None, messages: 0 }
+    }
+
+    pub(super) fn may_resume(&self) -> bool {
+        self.sequence.is_some()
+    }
+
+    /// Continues on a new socket, whose first bytes begin a message.
+    pub(super) fn resume(&mut self) {
+        self.framer.clear();
+        self.dispatcher.renew();
+    }
+
+    /// Whether the end of the input would cut a message.
+    pub(super) fn is_within_message(&self) -> bool {
+        !self.framer.is_empty()
+    }
+
+    /// Whether messages wait, or a fault behind them.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.backlog.is_empty() || self.failed.is_some()
+    }
+
+    pub(super) fn has_waiting_call(&self) -> bool {
+        self.backlog.has_call()
+    }
+
+    /// Whether no more than this is read ahead of messages that wait. Where an Ack may end the hold, the part of a
+    /// message in front of it does not count.
+    pub(super) fn is_full(&self, limit: usize) -> bool {
+        let part = if self.may_resume() { 0 } else { self.framer.unfinished() };
+        self.backlog.len() + part >= limit
+    }
+
+    /// The task is polled: it may take its share of messages.
+    pub(super) fn begin(&mut self) {
+        self.messages = 0;
+    }
+
+    /// Whether the task has taken its share.
+    pub(super) fn is_spent(&self) -> bool {
+        self.messages >= MESSAGES_PER_POLL
+    }
+
+    /// Continues with newer credentials, if there are any, behind the calls that were taken before.
+    pub(super) fn refresh(&mut self, cx: &mut Context<'_>) {
+        refresh(self.connection, self.entry, &mut self.dispatcher, cx);
+    }
+
+    /// Takes the messages that these bytes complete; those that must wait are kept.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Result<(), End> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let Self { dispatcher, connection, entry, framer, backlog, sequence, .. } = self;
+        let failed = loop {
+            let frame = match framer.next(&mut bytes) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(error) => break error,
+            };
+            self.messages += 1;
+            // Before each message: a client whose refresh was answered calls with the new credentials.
+            refresh(connection, entry, dispatcher, cx);
+            let in_order = backlog.is_empty() && dispatcher.hold().is_none();
+            if !in_order && sequence.is_none() {
+                backlog.push(frame, false);
+                continue;
+            }
+            let lookup = dispatcher.lookup();
+            let message = match lookup.parse(frame).and_then(|message| admit(connection, sequence.as_deref(), message))
+            {
+                Ok(Some(message)) => message,
+                Ok(None) => continue,
+                Err(error) => break error,
+            };
+            if in_order {
+                dispatcher.take(cx, message, &lookup)?;
+            } else {
+                backlog.push(frame, matches!(message, HubMessage::Invocation(_)));
+            }
+        };
+        if self.backlog.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
+            return Err(End::Failed(failed));
+        }
+        self.failed = Some(Box::new(failed));
+        Ok(())
+    }
+
+    /// Takes messages that waited, until one has to wait again.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Self { dispatcher, connection, entry, backlog, sequence, .. } = self;
+        while self.messages < MESSAGES_PER_POLL {
+            refresh(connection, entry, dispatcher, cx);
+            if dispatcher.hold().is_some() {
+                return Ok(());
+            }
+            let Some(frame) = backlog.next() else {
+                return self.failed.take().map_or(Ok(()), |failed| Err(End::Failed(*failed)));
+            };
+            self.messages += 1;
+            let lookup = dispatcher.lookup();
+            let message = lookup.parse(frame);
+            let message = match sequence {
+                // It was admitted when it arrived.
+                Some(_) => message,
+                None => message.and_then(|message| admit(connection, None, message)),
+            };
+            if let Some(message) = message.map_err(End::Failed)? {
+                dispatcher.take(cx, message, &lookup)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`pass`](Self::pass) has something to do.
+    pub(super) fn may_pass(&self) -> bool {
+        self.backlog.has_unexamined() && may_pass(&self.dispatcher)
+            || self.failed.is_some() && self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+    }
+
+    /// Takes messages that need not wait for the calls in front of them.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Self { dispatcher, backlog, messages, .. } = self;
+        backlog.pass(|Waiting { frame, is_call, is_first, named }| {
+            if !may_pass(dispatcher) || *messages >= MESSAGES_PER_POLL {
+                return Ok(Passed::Stopped);
+            }
+            *messages += 1;
+            let lookup = dispatcher.lookup();
+            // It was parsed when it arrived.
+            let Some(message) = lookup.parse(frame).map_err(End::Failed)? else { return Ok(Passed::Taken) };
+            let is_named = match &message {
+                HubMessage::StreamItem { id, .. } | HubMessage::Completion { id, .. } => named.contains(id),
+                HubMessage::CancelInvocation { id } => named.contains(id) || dispatcher.has_waiting_call(id),
+                // A Close message, behind which nothing passes: it is the last that a client sends.
+                _ => true,
+            };
+            let is_next = is_first && dispatcher.hold() == Some(Hold::Acknowledgement);
+            if !is_call && (is_next || !is_named) {
+                dispatcher.take(cx, message, &lookup)?;
+                return Ok(Passed::Taken);
+            }
+            message.ids().for_each(|id| named.add(id));
+            Ok(Passed::Kept)
+        })?;
+        match self.failed.take_if(|_| self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement))
+        {
+            Some(failed) => Err(End::Failed(*failed)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether acknowledgements are missing, and messages need not wait for anything else.
+fn may_pass<H: Hub>(dispatcher: &Dispatcher<'_, H>) -> bool {
+    match dispatcher.hold() {
+        Some(Hold::Acknowledgement) => true,
+        Some(Hold::Call) => dispatcher.awaits_acknowledgement(),
+        _ => false,
+    }
+}
+
+fn refresh<H: Hub>(
+    connection: &ConnectionHandle,
+    entry: &Entry,
+    dispatcher: &mut Dispatcher<'_, H>,
+    cx: &mut Context<'_>,
+) {
+    if dispatcher.hold().is_none()
+        && connection.take(Flags::REFRESHED)
+        && let Some(user) = entry.take_refreshed()
+    {
+        connection.set_user(user);
+        dispatcher.refresh(cx);
+    }
+}
+
+/// Numbers a message, and deals with those that are about the connection itself. Returns what remains to be taken in
+/// order: nothing of a message that came before.
+fn admit<'f>(
+    connection: &ConnectionHandle,
+    sequence: Option<&Sequence>,
+    message: Option<HubMessage<'f>>,
+) -> Result<Option<HubMessage<'f>>, ProtocolError> {
+    // A type that is newer than this server is ignored.
+    let Some(message) = message else { return Ok(None) };
+    if let Some(sequence) = sequence
+        && !sequence.receive(&message)
+    {
+        tracing::trace!(target: "signalr::hub", connection = %connection.id, "repeated message ignored");
+        return Ok(None);
+    }
+    match message {
+        HubMessage::Ping => connection.set(Flags::PINGED),
+        HubMessage::Ack { sequence_id } => connection.outbound.acknowledge(sequence_id),
+        HubMessage::Sequence { sequence_id } => {
+            sequence.map_or(Ok(()), |sequence| sequence.go_on_at(sequence_id))?;
+        }
+        message => return Ok(Some(message)),
+    }
+    Ok(None)
+}
