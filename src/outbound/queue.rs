@@ -146,7 +146,12 @@ impl Outbound {
     pub(crate) fn end(&self, cx: &mut Context<'_>) {
         let mut state = self.lock();
         state.busy = false;
+        let was_over = self.is_over(state.bytes);
         self.write_out(&mut state, Some(cx));
+        // The owner may have found the queue full just now, and waits for nothing else.
+        if was_over && !self.is_over(state.bytes) {
+            state.wake_owner();
+        }
     }
 
     /// Drives `future` in the owner's task, and the writing beside it.

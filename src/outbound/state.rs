@@ -245,7 +245,10 @@ impl State {
         let Sink::Owned(writer) = &mut self.sink else { return };
         match Pin::new(writer).poll_flush(cx) {
             Poll::Ready(Ok(())) => self.unflushed = false,
-            Poll::Ready(Err(_)) => self.fail(),
+            Poll::Ready(Err(_)) => {
+                self.fail();
+                self.wake_owner();
+            }
             Poll::Pending => {}
         }
     }

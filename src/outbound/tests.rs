@@ -307,3 +307,70 @@ async fn whoever_is_woken_may_look_at_the_queue() {
     drop(take());
     assert_eq!([body, sender, owner].map(|curious| curious.looked.load(Ordering::SeqCst)), [1; 3]);
 }
+
+/// Counts its wake-ups.
+#[derive(Default)]
+pub(super) struct Count(AtomicUsize);
+
+impl Count {
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A task that saw the queue full takes no messages until it is woken.
+#[tokio::test]
+async fn owner_is_woken_when_its_own_write_empties_a_full_queue() {
+    let outbound = outbound(100, &Sink::with_room(1000));
+    let owner = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&owner));
+    let mut cx = Context::from_waker(&waker);
+    outbound.begin(&cx);
+    assert!(outbound.try_push(&frame(&[1; 98])));
+    assert!(outbound.is_full());
+    outbound.end(&mut cx);
+    assert!(!outbound.is_full());
+    assert_eq!(owner.get(), 1);
+
+    outbound.begin(&cx);
+    outbound.write(b"below the limit");
+    outbound.end(&mut cx);
+    assert_eq!(owner.get(), 1, "a queue that was never full wakes no task");
+}
+
+/// A TLS stream, say, whose peer is gone when the buffered bytes are sent.
+struct BrokenFlush;
+
+impl AsyncWrite for BrokenFlush {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn owner_is_woken_when_a_flush_fails() {
+    let outbound = Outbound::new(0, Flushers::new().next());
+    outbound.attach(Box::new(BrokenFlush));
+    let owner = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&owner));
+    let mut cx = Context::from_waker(&waker);
+    outbound.begin(&cx);
+    outbound.write(b"buffered");
+    outbound.end(&mut cx);
+    assert!(outbound.is_broken());
+    assert_eq!(owner.get(), 1);
+}
