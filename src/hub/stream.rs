@@ -94,9 +94,7 @@ impl Items {
     }
 
     async fn put(&self, message: Vec<u8>) {
-        let outbound = &self.connection.outbound;
-        poll_fn(|cx| outbound.poll_room(cx)).await;
-        outbound.write(&message);
+        self.connection.outbound.write_in_turn(&message).await;
         scratch::give(message);
         // A stream that is always ready lets others have their turn.
         tokio::task::consume_budget().await;

@@ -1,14 +1,13 @@
 //! One broadcast out: encoded once per format, shared by every queue.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
 use super::registry::{Registry, index_of};
-use crate::future::BoxFuture;
 use crate::outbound::Frame;
 use crate::protocol::{Arguments, Format, HubProtocol, Naming, WriteError};
 
@@ -34,18 +33,19 @@ impl Registry {
             Some(Ok(frame)) if connection.outbound.try_push(frame) => {}
             _ => late.push(Arc::clone(connection)),
         });
-        let mut waiting: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(late.len());
+        // Not encoded yet for the first connection of its format, come since we looked.
         for connection in &late {
             let format = connection.protocol.format();
-            // Not encoded yet for the first connection of its format, come since we looked.
-            if let Ok(frame) = frames[index_of(format)].get_or_insert_with(|| encode(format)) {
-                let frame = frame.clone();
-                waiting.push(Box::pin(async move { connection.outbound.push(&frame).await }));
+            frames[index_of(format)].get_or_insert_with(|| encode(format));
+        }
+        let mut waiting = FuturesUnordered::new();
+        for connection in &late {
+            if let Some(Ok(frame)) = &frames[index_of(connection.protocol.format())] {
+                waiting.push(connection.outbound.push(frame));
             }
         }
-        if !waiting.is_empty() {
-            all(waiting).await;
-        }
+        while waiting.next().await.is_some() {}
+        drop(waiting);
         frames.into_iter().flatten().try_for_each(|frame| frame.map(drop))
     }
 }
@@ -54,13 +54,4 @@ fn encode<A: Arguments + ?Sized>(protocol: HubProtocol, target: &str, arguments:
     Frame::try_written(protocol.format().is_binary(), |buffer| {
         protocol.write_invocation(buffer, None, target, arguments)
     })
-}
-
-/// Runs them side by side until each is done.
-async fn all(mut futures: Vec<BoxFuture<'_, ()>>) {
-    poll_fn(|cx| {
-        futures.retain_mut(|future| Pin::new(future).poll(cx).is_pending());
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

@@ -9,6 +9,7 @@
 //!
 //! A connection that may go on with another socket keeps its messages until the client has them (`replay.rs`).
 
+mod capacity;
 mod flusher;
 mod frame;
 mod pull;
@@ -17,6 +18,7 @@ mod replay;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiters;
 
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::Frame;

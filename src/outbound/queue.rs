@@ -70,42 +70,18 @@ impl Outbound {
         full
     }
 
-    /// Queues a shared message, or says `false` when there is no room. Messages to a connection that has ended are
-    /// taken and dropped.
+    /// Queues a shared message. Returns `false` where there is no capacity, or where other senders wait for it. Messages
+    /// to a connection that has ended are taken and dropped.
     pub(crate) fn try_push(self: &Arc<Self>, frame: &Frame) -> bool {
         let mut state = self.lock();
         if state.phase == Phase::Open {
-            if !self.has_room(&state) {
+            if !self.has_room(&state) || state.waiters.is_some() {
                 return false;
             }
             state.send(frame);
             self.arrange_write(state);
         }
         true
-    }
-
-    /// Queues a shared message as soon as there is room.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it is ready, nothing was queued.
-    pub(crate) async fn push(self: &Arc<Self>, frame: &Frame) {
-        while !self.try_push(frame) {
-            poll_fn(|cx| self.poll_room(cx)).await;
-        }
-    }
-
-    /// Ready when senders need not wait.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if state.phase != Phase::Open || self.has_room(&state) {
-            return Poll::Ready(());
-        }
-        state.mark_waiting();
-        if !state.room.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.room.push(cx.waker().clone());
-        }
-        Poll::Pending
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -234,6 +210,7 @@ impl Outbound {
             state.bytes += goodbye.wire().len();
             state.frames.push_back(goodbye);
             state.phase = Phase::Finished;
+            self.make_room(&mut state);
             self.arrange_write(state);
         }
     }
@@ -312,11 +289,12 @@ impl Outbound {
         }
     }
 
-    /// Lets senders go on that waited for room, if there is enough of it again.
+    /// Wakes the sender that has waited longest, if there is enough capacity again; all of them after the end.
     pub(super) fn make_room(&self, state: &mut State) {
-        let relieved = state.bytes <= self.limit / 2 && !state.awaits_acknowledgement();
-        if state.phase != Phase::Open || relieved {
+        if state.phase != Phase::Open {
             state.wake_senders();
+        } else if state.bytes <= self.limit / 2 && !state.awaits_acknowledgement() {
+            state.wake_sender();
         }
     }
 

@@ -169,10 +169,10 @@ impl Outbound {
         self.find_room(&mut state);
     }
 
-    /// Lets senders go on if there is room, whatever made it.
+    /// Wakes the next sender if there is capacity, whatever made it.
     fn find_room(&self, state: &mut State) {
         if self.has_room(state) {
-            state.wake_senders();
+            state.wake_sender();
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::frame::write_header;
 use super::pull::Pull;
 use super::replay::Replay;
+use super::waiters::Waiters;
 use super::{Frame, HEADROOM};
 use crate::scratch;
 
@@ -47,7 +48,8 @@ pub(super) struct State {
     /// Since when a write is under way, and how much of it is left.
     pub(super) stalled: Option<(Instant, usize)>,
     pub(super) owner: Option<Waker>,
-    pub(super) room: Vec<Waker>,
+    /// Senders that wait for capacity; `None` where there are none.
+    pub(super) waiters: Option<Box<Waiters>>,
     /// Whom [`Locked`] wakes.
     woken: Vec<Waker>,
     /// For a connection that may go on with another socket.
@@ -103,7 +105,7 @@ impl State {
             unflushed: false,
             stalled: None,
             owner: None,
-            room: Vec::new(),
+            waiters: None,
             woken: Vec::new(),
             replay: None,
         }
@@ -128,9 +130,26 @@ impl State {
         self.woken.extend(self.owner.clone());
     }
 
-    /// Lets senders look for room again.
+    /// Wakes the sender that has waited longest.
+    pub(super) fn wake_sender(&mut self) {
+        self.woken.extend(self.waiters.as_mut().and_then(|waiters| waiters.next()));
+    }
+
+    /// Wakes all senders.
     pub(super) fn wake_senders(&mut self) {
-        self.woken.extend(mem::take(&mut self.room));
+        if let Some(waiters) = &mut self.waiters {
+            self.woken.extend(std::iter::from_fn(|| waiters.next()));
+        }
+    }
+
+    /// Forgets a sender. Returns its waker unless it was woken.
+    pub(super) fn leave(&mut self, slot: usize) -> Option<Waker> {
+        let waiters = self.waiters.as_mut()?;
+        let waker = waiters.leave(slot);
+        if waiters.is_unused() {
+            self.waiters = None;
+        }
+        waker
     }
 
     /// Wakes all whom an end concerns.

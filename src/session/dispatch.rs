@@ -394,7 +394,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.core.tasks.spawn(async move {
             call.finish().await;
             // The slot is given back when the answer has found room.
-            std::future::poll_fn(|cx| connection.outbound.poll_room(cx)).await;
+            connection.outbound.capacity().await;
             state.free_slot();
             connection.outbound.wake_owner();
         });

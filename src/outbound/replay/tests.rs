@@ -1,13 +1,11 @@
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 
 use tokio::io::AsyncWrite;
 
 use super::super::Flushers;
-use super::super::tests::{Sink, drained, frame, outbound};
+use super::super::tests::{Count, Sink, drained, frame, outbound};
 use super::*;
 
 fn keeping(limit: usize, sink: &Sink) -> Arc<Outbound> {
@@ -124,15 +122,6 @@ async fn beyond_the_limit_senders_wait_for_acknowledgements() {
     assert_eq!(resumed(&outbound).await, "from 3|an answer|late|");
 }
 
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 /// The running call of a connection waits in the connection's own task, which must come to rest.
 #[tokio::test]
 async fn who_waits_for_an_acknowledgement_is_not_woken_by_writes() {
@@ -141,16 +130,17 @@ async fn who_waits_for_an_acknowledgement_is_not_woken_by_writes() {
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
     let mut cx = Context::from_waker(&waker);
-    assert!(outbound.poll_room(&cx).is_pending());
+    let mut waiting = std::pin::pin!(outbound.capacity());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
     for _ in 0..3 {
         outbound.begin(&cx);
         outbound.end(&mut cx);
     }
     assert!(outbound.lose());
-    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    assert_eq!(count.get(), 0);
     outbound.acknowledge(1);
-    assert_eq!(count.0.load(Ordering::SeqCst), 1);
-    assert!(outbound.poll_room(&cx).is_ready());
+    assert_eq!(count.get(), 1);
+    assert!(waiting.as_mut().poll(&mut cx).is_ready());
 }
 
 /// The peer is gone.
@@ -204,7 +194,7 @@ async fn the_end_is_not_replayed() {
     let waiter = tokio::spawn({
         let away = Arc::clone(&away);
         away.write(&[0; 2000]);
-        async move { poll_fn(|cx| away.poll_room(cx)).await }
+        async move { away.capacity().await }
     });
     tokio::task::yield_now().await;
     away.last_words(b"bye");

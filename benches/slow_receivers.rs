@@ -1,0 +1,109 @@
+//! Cost of a broadcast to clients that read slowly: 100 broadcasts wait at once for capacity in the queues of 100 to
+//! 10,000 connections, and each client in turn reads one message. The cost per delivery must not grow with the number of
+//! receivers.
+//!
+//! `cargo bench --bench slow_receivers`. The clients take their server-sent events straight from the service, so that
+//! neither sockets nor another process are measured. Each run ends after 10 seconds, finished or not.
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use http::{Request, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use signalr::{Body, Service, SignalR, hub};
+use tower::ServiceExt;
+
+const RECEIVERS: [usize; 3] = [100, 1000, 10_000];
+
+/// Broadcasts that wait at once.
+const BROADCASTS: usize = 100;
+
+const RUN: Duration = Duration::from_secs(10);
+
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Bench;
+
+#[hub]
+impl Bench {}
+
+fn main() {
+    let mut first = None;
+    for receivers in RECEIVERS {
+        // The runtime ends with its tasks, whatever still waits.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (deliveries, elapsed) = runtime.block_on(run(receivers));
+        let each = elapsed.as_secs_f64() / deliveries as f64;
+        let ratio = each / *first.get_or_insert(each);
+        let all = if deliveries == BROADCASTS * receivers { "all" } else { "out of time with" };
+        println!("{receivers:6} receivers: {:8.2} us a delivery, ratio {ratio:6.2} ({all} {deliveries})", each * 1e6);
+    }
+}
+
+/// Messages that were read, and the time for them.
+async fn run(receivers: usize) -> (usize, Duration) {
+    let signalr = SignalR::builder()
+        .transport_max_buffer_size(1)
+        .transport_send_timeout(NEVER)
+        .keep_alive_interval(NEVER)
+        .hub("/bench", Bench)
+        .build()
+        .expect("one hub");
+    let mut clients = Vec::with_capacity(receivers);
+    for _ in 0..receivers {
+        clients.push(connect(signalr.service()).await);
+    }
+    // The first one fills the queues.
+    for _ in 0..=BROADCASTS {
+        let all = signalr.context::<Bench>().clients().all();
+        tokio::spawn(async move { all.send("Tick", (42,)).await });
+        tokio::task::yield_now().await;
+    }
+    let begun = Instant::now();
+    let mut deliveries = 0;
+    for _ in 0..BROADCASTS {
+        for client in &mut clients {
+            deliveries += read(client);
+            tokio::task::yield_now().await;
+            if begun.elapsed() > RUN {
+                return (deliveries, begun.elapsed());
+            }
+        }
+    }
+    (deliveries, begun.elapsed())
+}
+
+/// Negotiates, opens a stream of events and shakes hands.
+async fn connect(service: Service) -> Body {
+    let ask = |request: http::request::Builder, body: &'static str| {
+        let request = request.body(Body::from(body)).expect("a request");
+        let service = service.clone();
+        async move { service.oneshot(request).await.expect("it cannot fail").into_body() }
+    };
+    let negotiated = ask(Request::post("/bench/negotiate?negotiateVersion=1"), "").await;
+    let negotiated = negotiated.collect().await.expect("a whole body").to_bytes();
+    let negotiated: serde_json::Value = serde_json::from_slice(&negotiated).expect("JSON");
+    let target = format!("/bench?id={}", negotiated["connectionToken"].as_str().expect("a token"));
+    let mut events = ask(Request::get(&target).header(header::ACCEPT, "text/event-stream"), "").await;
+    ask(Request::post(&target), "{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+    while read(&mut events) == 0 {
+        tokio::task::yield_now().await;
+    }
+    events
+}
+
+/// Reads what waits for the client: the number of its messages.
+fn read(events: &mut Body) -> usize {
+    let mut messages = 0;
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(frame) = Pin::new(&mut *events).poll_frame(&mut cx) {
+        let bytes = frame.expect("the stream goes on").expect("the client reads in time").into_data();
+        messages += bytes.expect("there are no trailers").iter().filter(|byte| **byte == 0x1e).count();
+    }
+    messages
+}

@@ -1,0 +1,357 @@
+use std::pin::Pin;
+use std::task::Waker;
+
+use proptest::prelude::*;
+
+use super::super::tests::{Count, Sink, frame, outbound};
+use super::*;
+
+/// A sender, and what wakes it.
+struct Sender {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    wakes: Arc<Count>,
+    /// Wake-ups that were followed by a poll.
+    seen: usize,
+}
+
+impl Sender {
+    fn new(future: impl Future<Output = ()> + 'static) -> Self {
+        Self { future: Box::pin(future), wakes: Arc::default(), seen: 0 }
+    }
+
+    /// Waits to send this message.
+    fn pushing(outbound: &Arc<Outbound>, payload: Vec<u8>) -> Self {
+        let outbound = Arc::clone(outbound);
+        let mut sender = Self::new(async move { outbound.push(&frame(&payload)).await });
+        assert!(!sender.poll());
+        sender
+    }
+
+    /// Whether it is done.
+    fn poll(&mut self) -> bool {
+        self.seen = self.wakes.get();
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
+    }
+
+    fn is_woken(&self) -> bool {
+        self.wakes.get() > self.seen
+    }
+}
+
+/// A full queue of 100 bytes, whose sink takes nothing.
+fn full() -> (Arc<Outbound>, Sink) {
+    let sink = Sink::with_room(0);
+    let outbound = outbound(100, &sink);
+    outbound.write(&[0; 100]);
+    (outbound, sink)
+}
+
+/// Writes what waits, as far as the sink takes it.
+fn write(outbound: &Outbound) {
+    let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
+}
+
+fn woken(senders: &[Sender]) -> Vec<usize> {
+    (0..senders.len()).filter(|at| senders[*at].is_woken()).collect()
+}
+
+#[test]
+fn as_many_senders_are_woken_as_find_capacity() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..1000).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
+    sink.make_room(1000);
+    write(&outbound);
+    for first in 0..3 {
+        assert_eq!(woken(&senders), [first]);
+        assert!(senders[first].poll());
+    }
+    // 120 bytes wait.
+    assert!(woken(&senders).is_empty());
+    let polls = senders.iter().map(|sender| sender.seen).sum::<usize>();
+    assert_eq!(polls, 3);
+}
+
+#[test]
+fn woken_sender_that_is_dropped_wakes_the_next() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
+    sink.make_room(102);
+    write(&outbound);
+    assert_eq!(woken(&senders), [0]);
+    senders.remove(0);
+    assert_eq!(woken(&senders), [0]);
+    // Without capacity there is nothing to pass on.
+    outbound.write(&[0; 100]);
+    senders.remove(0);
+    assert!(woken(&senders).is_empty());
+    sink.make_room(1000);
+    write(&outbound);
+    assert!(senders[0].is_woken() && senders[0].poll());
+}
+
+#[test]
+fn dropped_senders_are_forgotten() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..100).map(|_| Sender::pushing(&outbound, vec![1])).collect();
+    let wakes: Vec<_> = senders.iter().map(|sender| Arc::clone(&sender.wakes)).collect();
+    for at in [50, 0, 97] {
+        senders.remove(at);
+    }
+    assert_eq!(wakes.iter().filter(|wakes| Arc::strong_count(wakes) == 1).count(), 3);
+    sink.make_room(1000);
+    write(&outbound);
+    assert_eq!(woken(&senders), [0]);
+    senders.clear();
+    assert!(wakes.iter().all(|wakes| Arc::strong_count(wakes) == 1));
+    assert!(outbound.lock().waiters.is_none());
+}
+
+#[test]
+fn sender_that_finds_no_capacity_keeps_its_place() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
+    for _ in 0..2 {
+        sink.make_room(102);
+        write(&outbound);
+        assert_eq!(woken(&senders), [0]);
+        outbound.write(&[0; 100]);
+        assert!(!senders[0].poll());
+        assert!(woken(&senders).is_empty());
+    }
+}
+
+#[test]
+fn later_senders_do_not_overtake_those_that_wait() {
+    let (outbound, sink) = full();
+    let mut first = Sender::pushing(&outbound, b"first".to_vec());
+    sink.make_room(40);
+    write(&outbound);
+    assert!(!first.is_woken() && !outbound.is_full(), "62 bytes wait");
+    assert!(!outbound.try_push(&frame(b"second")));
+    let mut second = Sender::pushing(&outbound, b"second".to_vec());
+    sink.make_room(1000);
+    write(&outbound);
+    assert!(first.poll() && second.poll());
+    write(&outbound);
+    assert!(sink.taken().ends_with(b"\x81\x05first\x81\x06second"));
+}
+
+/// A future that is kept and not polled, for instance by a `select!` in a loop.
+#[test]
+fn woken_sender_that_is_not_polled_does_not_stop_the_others() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 8])).collect();
+    sink.make_room(1000);
+    write(&outbound);
+    assert_eq!(woken(&senders), [0]);
+    senders.push(Sender::pushing(&outbound, vec![1; 8]));
+    for at in [1, 2, 3] {
+        assert!(senders[at].is_woken() && senders[at].poll());
+    }
+}
+
+#[test]
+fn waiting_for_capacity_alone_leaves_it_to_the_next() {
+    let (outbound, sink) = full();
+    let mut senders: Vec<_> = (0..3)
+        .map(|_| {
+            let outbound = Arc::clone(&outbound);
+            Sender::new(async move { outbound.capacity().await })
+        })
+        .collect();
+    assert!(!senders.iter_mut().any(Sender::poll));
+    sink.make_room(1000);
+    write(&outbound);
+    for sender in &mut senders {
+        assert!(sender.is_woken() && sender.poll());
+    }
+    assert!(outbound.lock().waiters.is_none());
+}
+
+#[test]
+fn every_end_wakes_all_senders() {
+    let ends: [fn(&Arc<Outbound>); 6] = [
+        |outbound| outbound.abort(),
+        |outbound| outbound.break_off(),
+        |outbound| outbound.discard(),
+        |outbound| outbound.close(),
+        |outbound| outbound.last_words(b"Close"),
+        |outbound| outbound.finish(Frame::control(vec![0x88, 0])),
+    ];
+    for end in ends {
+        let (outbound, _sink) = full();
+        let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1])).collect();
+        end(&outbound);
+        assert_eq!(woken(&senders).len(), 3);
+        // A queue that discards messages stays open, and has capacity for all.
+        assert!(senders.iter_mut().all(Sender::poll));
+        assert!(outbound.lock().waiters.is_none());
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(usize),
+    WriteInTurn(usize),
+    Capacity,
+    Own(usize),
+    /// The sink takes bytes, and the owner writes.
+    Take(usize),
+    Acknowledge,
+    Lose,
+    Attach,
+    /// Polls the sender at this place, woken or not.
+    Poll(usize),
+    Drop(usize),
+    /// Polls the sender that was woken first.
+    Run,
+    End,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = || 1..80_usize;
+    prop_oneof![
+        8 => size().prop_map(Step::Push),
+        3 => size().prop_map(Step::WriteInTurn),
+        2 => Just(Step::Capacity),
+        2 => size().prop_map(Step::Own),
+        8 => (1..150_usize).prop_map(Step::Take),
+        4 => Just(Step::Acknowledge),
+        1 => Just(Step::Lose),
+        1 => Just(Step::Attach),
+        3 => (0..20_usize).prop_map(Step::Poll),
+        3 => (0..20_usize).prop_map(Step::Drop),
+        8 => Just(Step::Run),
+    ]
+}
+
+/// Senders of one queue, in the order in which they came.
+struct Model {
+    outbound: Arc<Outbound>,
+    sink: Sink,
+    senders: Vec<(usize, Sender)>,
+    /// Woken senders, the first one in front.
+    ready: Vec<usize>,
+    came: usize,
+    done: Vec<usize>,
+}
+
+impl Model {
+    fn new(limit: usize, kept: Option<usize>) -> Self {
+        let sink = Sink::with_room(0);
+        let outbound = outbound(limit, &sink);
+        if let Some(limit) = kept {
+            outbound.keep(limit, |_| frame(b"sequence"));
+        }
+        Self { outbound, sink, senders: Vec::new(), ready: Vec::new(), came: 0, done: Vec::new() }
+    }
+
+    fn take(&mut self, step: &Step) {
+        let outbound = Arc::clone(&self.outbound);
+        match *step {
+            Step::Push(size) => self.come(async move { outbound.push(&frame(&vec![1; size])).await }),
+            Step::WriteInTurn(size) => self.come(async move { outbound.write_in_turn(&vec![2; size]).await }),
+            Step::Capacity => self.come(async move { outbound.capacity().await }),
+            Step::Own(size) => drop(outbound.write(&vec![3; size])),
+            Step::Take(size) => {
+                self.sink.make_room(size);
+                write(&outbound);
+            }
+            Step::Acknowledge => outbound.acknowledge(i64::MAX),
+            Step::Lose => drop(outbound.lose()),
+            Step::Attach => outbound.attach(Box::new(self.sink.clone())),
+            Step::Poll(at) if at < self.senders.len() => self.poll(at),
+            Step::Drop(at) if at < self.senders.len() => {
+                let (number, _) = self.senders.remove(at);
+                self.ready.retain(|ready| *ready != number);
+            }
+            Step::Run => self.run(),
+            Step::End => outbound.abort(),
+            Step::Poll(_) | Step::Drop(_) => {}
+        }
+        self.note_woken();
+    }
+
+    fn come(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.came += 1;
+        self.senders.push((self.came, Sender::new(future)));
+        self.poll(self.senders.len() - 1);
+    }
+
+    fn poll(&mut self, at: usize) {
+        let number = self.senders[at].0;
+        self.ready.retain(|ready| *ready != number);
+        if self.senders[at].1.poll() {
+            self.senders.remove(at);
+            self.done.push(number);
+        }
+    }
+
+    fn run(&mut self) {
+        if let Some(number) = self.ready.first() {
+            let at = self.senders.iter().position(|(other, _)| other == number).unwrap();
+            self.poll(at);
+        }
+    }
+
+    /// Senders are woken in their order: each of those that still sleep came later.
+    fn note_woken(&mut self) {
+        let fresh: Vec<usize> = self
+            .senders
+            .iter()
+            .filter(|(number, sender)| sender.is_woken() && !self.ready.contains(number))
+            .map(|(number, _)| *number)
+            .collect();
+        let asleep = self.senders.iter().find(|(_, sender)| !sender.is_woken()).map(|(number, _)| *number);
+        if let (Some(last), Some(asleep)) = (fresh.last(), asleep) {
+            assert!(*last < asleep, "{last} was woken before {asleep}");
+        }
+        self.ready.extend(fresh);
+    }
+
+    fn settle(&mut self) {
+        while !self.ready.is_empty() {
+            self.take(&Step::Run);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn senders_never_wait_beside_capacity_and_keep_their_order(
+        steps in proptest::collection::vec(step(), 1..80),
+        limit in 0..120_usize,
+        kept in proptest::option::of(0..200_usize),
+        prompt in any::<bool>(),
+        ends in any::<bool>(),
+    ) {
+        let mut model = Model::new(limit, kept);
+        for step in &steps {
+            model.take(step);
+            if prompt {
+                model.settle();
+            }
+        }
+        if prompt {
+            // Spurious polls included.
+            prop_assert!(model.done.is_sorted(), "{:?}", model.done);
+        }
+        model.settle();
+        if ends {
+            model.take(&Step::End);
+        } else {
+            model.take(&Step::Attach);
+            for _ in 0..=steps.len() {
+                model.take(&Step::Acknowledge);
+                model.take(&Step::Take(1_000_000));
+                model.settle();
+            }
+        }
+        model.settle();
+        prop_assert!(model.senders.is_empty(), "{} of {} still wait", model.senders.len(), model.came);
+        prop_assert!(model.outbound.lock().waiters.is_none());
+    }
+}
