@@ -26,7 +26,7 @@ impl Outbound {
         self.enqueue(|state| state.send(frame)).await;
     }
 
-    /// Queues a message of the connection itself in the same way.
+    /// Queues a message of the connection itself as soon as there is capacity, behind those that have waited longer.
     ///
     /// # Cancel safety
     ///

@@ -12,10 +12,12 @@
 mod capacity;
 mod flusher;
 mod frame;
+mod kept;
 mod pull;
 mod queue;
 mod replay;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod waiters;

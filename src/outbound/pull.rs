@@ -8,12 +8,12 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
+use super::Outbound;
+use super::frame::{frames, is_control, payload_range};
 use super::state::{MERGED, Phase, Sink, State};
-use super::{HEADROOM, Outbound};
-use crate::scratch;
 
 /// So much of a body is with the HTTP server at once.
 const PIECE: usize = 16 * 1024;
@@ -47,6 +47,13 @@ pub(crate) enum Taken {
 pub(crate) struct HandedOver {
     outbound: Arc<Outbound>,
     rest: VecDeque<Bytes>,
+}
+
+impl Pull {
+    /// Whether a body waits for bytes.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.taker.is_some()
+    }
 }
 
 impl Outbound {
@@ -172,19 +179,21 @@ impl State {
     fn take_payload(&mut self) -> VecDeque<Bytes> {
         let mut pieces = VecDeque::new();
         let mut merged = Vec::new();
-        for frame in mem::take(&mut self.frames) {
-            let payload = frame.payload();
-            if payload.len() <= MERGED {
-                merged.extend_from_slice(payload);
-            } else {
+        for mut piece in mem::take(&mut self.frames) {
+            let payload = payload_range(&piece);
+            if payload.len() > MERGED && payload.end == piece.len() {
                 flush(&mut merged, &mut pieces);
-                pieces.push_back(frame.into_payload());
+                piece.advance(payload.start);
+                pieces.push_back(piece);
+            } else {
+                merge(&mut merged, &piece);
             }
         }
-        if !self.tail.is_empty() {
-            merged.extend_from_slice(&self.tail[HEADROOM..]);
-            scratch::give(mem::take(&mut self.tail));
-        }
+        self.tail.close(self.binary);
+        merged.reserve_exact(self.tail.len());
+        merge(&mut merged, self.tail.wire());
+        mem::take(&mut self.tail).recycle();
+        self.pongs = 0;
         flush(&mut merged, &mut pieces);
         pieces
     }
@@ -207,6 +216,13 @@ impl State {
     pub(super) fn detach(&mut self) {
         self.wake_taker();
         self.sink = Sink::Detached;
+    }
+}
+
+/// Appends the messages in some frames.
+fn merge(merged: &mut Vec<u8>, bytes: &[u8]) {
+    for frame in frames(bytes).filter(|frame| !is_control(frame)) {
+        merged.extend_from_slice(&frame[payload_range(frame)]);
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::state::{Locked, Phase, Sink, State};
 use super::{Flusher, Frame};
 
-/// Where so many bytes wait already, the peer reads too slowly to be sent answers to its pings.
-const CONTROL_ROOM: usize = 16 * 1024;
+/// Maximum number of pongs that wait: 16 KiB where each has the longest payload.
+const MAX_PONGS: u8 = 128;
 
 /// What waits to be sent to one connection.
 ///
@@ -200,29 +200,26 @@ impl Outbound {
     }
 
     /// Queues the transport's own goodbye; from here on nothing is taken.
-    pub(crate) fn finish(self: &Arc<Self>, goodbye: Frame) {
+    pub(crate) fn finish(self: &Arc<Self>, goodbye: &Frame) {
         let mut state = self.lock();
         if state.is_away() {
             state.break_off();
             state.wake_all();
         } else if state.phase <= Phase::Aborted {
-            state.seal();
-            state.bytes += goodbye.wire().len();
-            state.frames.push_back(goodbye);
+            state.add(goodbye.wire());
             state.phase = Phase::Finished;
             self.make_room(&mut state);
             self.arrange_write(state);
         }
     }
 
-    /// Queues a control frame, which is no message. A peer that never reads cannot grow the queue by its pings: where
-    /// enough waits, they go unanswered.
-    pub(crate) fn control(self: &Arc<Self>, frame: Frame) {
+    /// Queues the answer to a ping. Where [`MAX_PONGS`] wait, it is dropped: the peer does not read (RFC 6455 § 5.5.3
+    /// allows to leave pings unanswered while others wait).
+    pub(crate) fn pong(self: &Arc<Self>, frame: &Frame) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted && !state.is_away() && state.bytes < CONTROL_ROOM {
-            state.seal();
-            state.bytes += frame.wire().len();
-            state.frames.push_back(frame);
+        if state.phase <= Phase::Aborted && !state.is_away() && state.pongs < MAX_PONGS {
+            state.pongs += 1;
+            state.add(frame.wire());
             self.arrange_write(state);
         }
     }

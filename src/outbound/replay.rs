@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::kept::Kept;
 use super::state::{MERGED, Phase, Sink, State};
 use super::{Frame, Outbound};
 
 /// What was sent and is not acknowledged (`aspnet: MessageBuffer.cs`). Calls and what belongs to them count, from 1 on;
 /// pings, acknowledgements and the Close message do not, and are not kept.
 pub(super) struct Replay {
-    kept: VecDeque<Frame>,
-    /// Payload of those.
-    bytes: usize,
+    kept: Kept,
     /// The number of the first that is kept; of the next one, where none is.
     first: i64,
     /// With more bytes than this, who sends has to wait.
@@ -31,21 +31,13 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    fn keep(&mut self, frame: Frame) {
-        self.bytes += frame.payload().len();
-        self.kept.push_back(frame);
-    }
-
     /// What was never sent cannot be acknowledged: numbers of the future free what is there.
     fn acknowledge(&mut self, sequence_id: i64) {
-        while self.first <= sequence_id
-            && let Some(frame) = self.kept.pop_front()
-        {
-            self.bytes -= frame.payload().len();
+        while self.first <= sequence_id && self.kept.remove_first() {
             self.first += 1;
         }
         if self.kept.is_empty() {
-            self.kept = VecDeque::new();
+            self.kept = Kept::default();
         }
         if !self.is_full() {
             self.waiting = None;
@@ -54,7 +46,7 @@ impl Replay {
 
     /// As in ASP.NET, the message that crosses the limit is taken.
     fn is_full(&self) -> bool {
-        self.bytes > self.limit
+        self.kept.payload() > self.limit
     }
 }
 
@@ -62,18 +54,19 @@ impl State {
     /// Takes a message of the connection itself.
     pub(super) fn write(&mut self, message: &[u8]) {
         let Some(replay) = &mut self.replay else { return self.append(message) };
-        let frame = Frame::copied(message, self.binary);
-        replay.keep(frame.clone());
-        if replay.away.is_some() {
-            return;
+        if message.len() > MERGED {
+            return self.send(&Frame::copied(message, self.binary));
         }
-        if message.len() <= MERGED { self.append(message) } else { self.push(&frame) }
+        replay.kept.add(message, self.binary);
+        if replay.away.is_none() {
+            self.append(message);
+        }
     }
 
     /// Takes a shared message.
     pub(super) fn send(&mut self, frame: &Frame) {
         if let Some(replay) = &mut self.replay {
-            replay.keep(frame.clone());
+            replay.kept.share(frame);
         }
         if !self.is_away() {
             self.push(frame);
@@ -126,9 +119,9 @@ impl State {
         if let Some(replay) = &mut self.replay {
             replay.away = None;
             let sequence = (replay.sequence)(replay.first);
-            let frames: VecDeque<_> = std::iter::once(sequence).chain(replay.kept.iter().cloned()).collect();
+            let frames: VecDeque<_> = std::iter::once(sequence.shared()).chain(replay.kept.frames()).collect();
             self.clear();
-            self.bytes = frames.iter().map(|frame| frame.wire().len()).sum();
+            self.bytes = frames.iter().map(Bytes::len).sum();
             self.frames = frames;
         }
         self.sink = sink;
@@ -136,7 +129,7 @@ impl State {
 
     /// Says goodbye to the old socket, unless that would stand in the middle of a frame.
     fn dismiss(&mut self, goodbye: &Frame, cx: &mut Context<'_>) {
-        if self.written == 0 {
+        if self.written == 0 && self.cut.is_none() {
             // Whether it arrives or not, this socket is no longer listened to.
             let _ = self.sink.write(Some(cx), &[IoSlice::new(goodbye.wire())]);
             self.poll_flush(cx);
@@ -150,8 +143,7 @@ impl Outbound {
     /// bytes of them. `sequence` writes the message that a new socket begins with.
     pub(crate) fn keep(&self, limit: usize, sequence: impl Fn(i64) -> Frame + Send + 'static) {
         self.lock().replay = Some(Box::new(Replay {
-            kept: VecDeque::new(),
-            bytes: 0,
+            kept: Kept::default(),
             first: 1,
             limit,
             away: None,

@@ -3,21 +3,23 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::num::NonZeroU8;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::MutexGuard;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::frame::write_header;
+use super::Frame;
+use super::frame::{frames, is_pong};
 use super::pull::Pull;
 use super::replay::Replay;
+use super::tail::Tail;
 use super::waiters::Waiters;
-use super::{Frame, HEADROOM};
-use crate::scratch;
 
 /// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
 const SLICES: usize = 64;
@@ -25,15 +27,29 @@ const SLICES: usize = 64;
 /// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
 pub(super) const MERGED: usize = 512;
 
+/// Where at least this number of frames wait, short ones are copied, too: each one that is shared holds more than its
+/// bytes.
+const SHARED: usize = 4;
+
+/// Size at which messages that have to wait are cut into a piece of the queue, so that memory is free again piece by
+/// piece.
+pub(super) const BLOCK: usize = 4096;
+
 /// The state of a queue, under its lock.
 pub(super) struct State {
-    pub(super) frames: VecDeque<Frame>,
-    /// Messages being gathered into one more frame, behind [`HEADROOM`]; empty when there are none.
-    pub(super) tail: Vec<u8>,
-    /// Bytes of the first frame that are written already.
+    /// Complete frames: a long one by itself, or short ones back to back.
+    pub(super) frames: VecDeque<Bytes>,
+    /// Short ones behind those.
+    pub(super) tail: Tail,
+    /// Bytes of the first piece that are written already.
     pub(super) written: usize,
-    /// Bytes that wait, headers of the tail left out.
+    /// Bytes that wait, without the header of an open message.
     pub(super) bytes: usize,
+    /// Set where the first piece begins in the middle of a frame: the number of its pongs, and one. As an `Option<u8>` it
+    /// would make each idle connection 8 bytes larger.
+    pub(super) cut: Option<NonZeroU8>,
+    /// Pongs among the bytes that wait.
+    pub(super) pongs: u8,
     pub(super) binary: bool,
     pub(super) phase: Phase,
     pub(super) sink: Sink,
@@ -93,9 +109,11 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             frames: VecDeque::new(),
-            tail: Vec::new(),
+            tail: Tail::default(),
             written: 0,
             bytes: 0,
+            cut: None,
+            pongs: 0,
             binary: false,
             phase: Phase::Open,
             sink: Sink::Detached,
@@ -158,95 +176,145 @@ impl State {
         self.wake_owner();
     }
 
+    /// Adds a message to those that leave together.
     pub(super) fn append(&mut self, message: &[u8]) {
-        if self.tail.is_empty() {
-            self.tail = scratch::take();
-            self.tail.resize(HEADROOM, 0);
-        }
-        self.tail.extend_from_slice(message);
+        self.prepare_tail(message.len());
+        self.tail.join(message);
         self.bytes += message.len();
+    }
+
+    /// Adds a short frame.
+    pub(super) fn add(&mut self, frame: &[u8]) {
+        self.prepare_tail(frame.len());
+        self.bytes += self.tail.close(self.binary) + frame.len();
+        self.tail.add(frame);
     }
 
     pub(super) fn push(&mut self, frame: &Frame) {
         let payload = frame.payload();
-        if !self.tail.is_empty() && payload.len() <= MERGED {
-            return self.append(payload);
+        if payload.len() > MERGED || self.tail.is_empty() && self.frames.len() < SHARED {
+            self.seal();
+            self.bytes += frame.wire().len();
+            self.frames.push_back(frame.shared());
+        } else if frame.joins() {
+            self.append(payload);
+        } else {
+            self.add(frame.wire());
         }
-        self.seal();
-        self.bytes += frame.wire().len();
-        self.frames.push_back(frame.clone());
     }
 
-    /// Makes a frame of the gathered messages.
+    /// Has a tail for this number of bytes. Where it may have to stay, it is a buffer no larger than needed.
+    fn prepare_tail(&mut self, len: usize) {
+        let stays = self.blocked || matches!(&self.sink, Sink::Pulled(pull) if !pull.is_awaited());
+        if stays && self.tail.len() + len > BLOCK {
+            self.seal();
+        }
+        if self.tail.is_empty() {
+            self.tail = Tail::new(!stays);
+        }
+    }
+
+    /// Makes a piece of the tail.
     pub(super) fn seal(&mut self) {
         if !self.tail.is_empty() {
-            let tail = mem::take(&mut self.tail);
-            self.bytes -= tail.len() - HEADROOM;
-            let frame = Frame::message(tail, self.binary);
-            self.bytes += frame.wire().len();
-            self.frames.push_back(frame);
+            self.bytes += self.tail.close(self.binary);
+            self.frames.push_back(mem::take(&mut self.tail).into_bytes());
         }
     }
 
     /// One system call. `false`: the sink takes no more now.
     pub(super) fn write_once(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<bool> {
-        if self.frames.is_empty() {
-            return self.write_tail(cx);
+        self.bytes += self.tail.close(self.binary);
+        let written = if self.frames.is_empty() {
+            self.sink.write(cx, &[IoSlice::new(self.tail.wire())])?
+        } else {
+            self.write_frames(cx)?
+        };
+        match written {
+            Some(written) => self.advance(written),
+            None if self.tail.wastes(BLOCK) => self.seal(),
+            None => {}
         }
-        self.seal();
+        Ok(written.is_some())
+    }
+
+    fn write_frames(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<Option<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut skip = self.written;
         let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(&frame.wire()[mem::take(&mut skip)..]);
+        let tail = Some(self.tail.wire()).filter(|tail| !tail.is_empty());
+        for (slice, piece) in slices.iter_mut().zip(self.frames.iter().map(Bytes::as_ref).chain(tail)) {
+            *slice = IoSlice::new(&piece[mem::take(&mut skip)..]);
             count += 1;
         }
-        match self.sink.write(cx, &slices[..count])? {
-            None => Ok(false),
-            Some(written) => {
-                self.advance(written);
-                Ok(true)
-            }
-        }
-    }
-
-    /// Writes the gathered messages straight from their buffer, which serves again.
-    fn write_tail(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<bool> {
-        let start = write_header(&mut self.tail, self.binary);
-        let total = self.tail.len() - start;
-        match self.sink.write(cx, &[IoSlice::new(&self.tail[start..])])? {
-            Some(written) if written == total => {
-                self.bytes = 0;
-                self.unflushed = matches!(self.sink, Sink::Owned(_));
-                self.settle_stall(written);
-                scratch::give(mem::take(&mut self.tail));
-                Ok(true)
-            }
-            written => {
-                self.seal();
-                self.advance(written.unwrap_or(0));
-                Ok(written.is_some())
-            }
-        }
+        self.sink.write(cx, &slices[..count])
     }
 
     fn advance(&mut self, written: usize) {
-        self.bytes -= written;
         self.unflushed = matches!(self.sink, Sink::Owned(_));
         self.settle_stall(written);
-        let mut left = self.written + written;
-        while let Some(first) = self.frames.front() {
-            let length = first.wire().len();
-            if left < length {
-                break;
-            }
-            left -= length;
-            self.frames.pop_front();
+        if written == self.bytes {
+            return self.finish_write();
         }
-        self.written = left;
-        if self.frames.is_empty() && self.frames.capacity() > 0 {
+        self.bytes -= written;
+        self.written += written;
+        while let Some(first) = self.frames.front()
+            && self.written >= first.len()
+            && let Some(first) = self.frames.pop_front()
+        {
+            self.written -= first.len();
+            let pongs = self.cut.take().map_or_else(|| self.pongs_in(&first, 0), |pongs| pongs.get() - 1);
+            self.pongs = self.pongs.saturating_sub(pongs);
+        }
+        self.cut();
+    }
+
+    /// Copies the rest of a piece that is partly written, where no other queue holds the piece: memory follows the bytes
+    /// that wait.
+    fn cut(&mut self) {
+        if self.frames.is_empty() && self.written > 0 {
+            let tail = mem::take(&mut self.tail);
+            self.keep_rest(tail.wire());
+            tail.recycle();
+        } else if let Some(first) = self.frames.front()
+            && self.written > (first.len() / 8).max(2 * BLOCK)
+            && first.is_unique()
+            && let Some(first) = self.frames.pop_front()
+        {
+            self.keep_rest(&first);
+        }
+    }
+
+    fn keep_rest(&mut self, piece: &[u8]) {
+        self.frames.push_front(Bytes::copy_from_slice(&piece[self.written..]));
+        if self.cut.is_none() {
+            let pongs = self.pongs_in(piece, self.written);
+            self.pongs = self.pongs.saturating_sub(self.pongs_in(piece, 0) - pongs);
+            self.cut = Some(NonZeroU8::MIN.saturating_add(pongs));
+        }
+        self.written = 0;
+    }
+
+    /// How many pongs of a piece end behind this position.
+    fn pongs_in(&self, piece: &[u8], mut position: usize) -> u8 {
+        if self.pongs == 0 {
+            return 0;
+        }
+        let pongs = frames(piece).filter(|frame| {
+            let is_behind = frame.len() > position;
+            position = position.saturating_sub(frame.len());
+            is_behind && is_pong(frame)
+        });
+        u8::try_from(pongs.count()).unwrap_or(self.pongs)
+    }
+
+    /// All is written; the buffer of the tail serves again.
+    fn finish_write(&mut self) {
+        mem::take(&mut self.tail).recycle();
+        if self.frames.capacity() > 0 {
             self.frames = VecDeque::new();
         }
+        (self.bytes, self.written, self.cut, self.pongs) = (0, 0, None, 0);
     }
 
     /// Whether the socket takes more; if not, the task of `cx` is woken when it does.
@@ -299,9 +367,8 @@ impl State {
     /// Drops what waits.
     pub(super) fn clear(&mut self) {
         self.frames = VecDeque::new();
-        self.tail = Vec::new();
-        self.bytes = 0;
-        self.written = 0;
+        self.tail = Tail::default();
+        (self.bytes, self.written, self.cut, self.pongs) = (0, 0, None, 0);
         self.blocked = false;
         self.unflushed = false;
         self.stalled = None;

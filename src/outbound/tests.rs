@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Flushers, Frame, Outbound};
 
 pub(super) fn frame(payload: &[u8]) -> Frame {
-    Frame::copied(payload, false)
+    Frame::written(false, |buffer| buffer.extend_from_slice(payload))
 }
 
 /// A writer that takes what it is told to and counts how often it is asked.
@@ -181,23 +182,99 @@ async fn an_aborted_queue_takes_the_last_words_alone() {
     outbound.write(b"dropped");
     assert!(outbound.try_push(&frame(b"dropped")), "taken and dropped");
     outbound.last_words(b"bye");
-    outbound.finish(Frame::control(vec![0x88, 2, 3, 232]));
+    outbound.finish(&Frame::control(vec![0x88, 2, 3, 232]));
     outbound.last_words(b"never");
     drained(&outbound).await;
     assert_eq!(sink.taken(), b"\x81\x09beforebye\x88\x02\x03\xe8");
 }
 
 #[tokio::test]
-async fn pongs_are_dropped_where_enough_waits() {
+async fn at_most_128_pongs_wait() {
     let sink = Sink::with_room(0);
     let outbound = outbound(0, &sink);
+    let pong = |byte| Frame::control([&[0x8a, 125], [byte; 125].as_slice()].concat());
+    // Behind any number of bytes.
+    outbound.write(&[0; 100_000]);
+    let write = || {
+        let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
+    };
+    write();
+    let before = outbound.queued_bytes();
     for _ in 0..100_000 {
-        outbound.control(Frame::control(vec![0x8a; 127]));
+        outbound.pong(&pong(1));
+    }
+    let waiting = outbound.queued_bytes() - before;
+    assert_eq!(waiting, 128 * 127);
+    // Half of them are written, and about as many find a place.
+    sink.make_room(100_010 + 64 * 127);
+    write();
+    for _ in 0..100_000 {
+        outbound.pong(&pong(2));
     }
     sink.make_room(usize::MAX / 2);
     drained(&outbound).await;
-    let taken = sink.taken().len();
-    assert!((16 * 1024..17 * 1024).contains(&taken), "{taken}");
+    let pongs = sink.taken()[100_010..].to_vec();
+    let seconds = pongs.chunks(127).filter(|pong| pong[2..] == [2; 125]).count();
+    assert_eq!(pongs.len(), (128 + seconds) * 127);
+    assert!((32..=64).contains(&seconds), "{seconds}");
+}
+
+/// The payload of frames, where neighbours that are messages are one, and the pongs between them.
+fn pieces<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<(bool, Vec<u8>)> {
+    let mut pieces: Vec<(bool, Vec<u8>)> = Vec::new();
+    for frame in frames {
+        let payload = &frame[super::frame::payload_range(frame)];
+        match (frame[0] == 0x8a, pieces.last_mut()) {
+            (false, Some((false, last))) => last.extend_from_slice(payload),
+            (is_pong, _) => pieces.push((is_pong, payload.to_vec())),
+        }
+    }
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn messages_and_pongs_leave_in_order_through_short_writes(
+        steps in proptest::collection::vec((0..6_u8, 0..700_usize, 0..40_usize), 1..100),
+    ) {
+        let sink = Sink::with_room(1);
+        let outbound = outbound(0, &sink);
+        let mut expected = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        for (n, (kind, size, factor)) in (0..).zip(steps) {
+            let payload = vec![n; if kind == 0 { size * factor } else { size }];
+            let sent = match kind {
+                0 | 1 => {
+                    outbound.write(&payload);
+                    frame(&payload)
+                }
+                2 | 3 => {
+                    let sent = if kind == 2 { frame(&payload) } else { Frame::copied(&payload, false) };
+                    assert!(outbound.try_push(&sent));
+                    sent
+                }
+                4 => {
+                    let pong = Frame::control(vec![0x8a, 1, n]);
+                    outbound.pong(&pong);
+                    pong
+                }
+                _ => {
+                    sink.make_room(size * factor);
+                    let _ = outbound.poll_drained(&mut cx);
+                    continue;
+                }
+            };
+            expected.push(sent);
+        }
+        sink.make_room(usize::MAX / 2);
+        assert!(outbound.poll_drained(&mut cx).is_ready());
+        let taken = sink.taken();
+        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(Frame::wire)));
+        let state = outbound.lock();
+        prop_assert_eq!((state.bytes, state.pongs, state.written), (0, 0, 0));
+    }
 }
 
 #[tokio::test]

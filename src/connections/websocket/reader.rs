@@ -126,15 +126,15 @@ impl Reader {
             match self.decoder.next(&mut input) {
                 Ok(None) => return Read::Data,
                 Ok(Some(Event::Data(bytes))) => take(cx, bytes),
-                Ok(Some(Event::Ping(payload))) => self.outbound.control(Frame::control(payload.pong())),
+                Ok(Some(Event::Ping(payload))) => self.outbound.pong(&Frame::control(payload.pong())),
                 Ok(Some(Event::Pong)) => {}
                 // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
                 Ok(Some(Event::Close(_))) => {
-                    self.outbound.finish(close(NORMAL));
+                    self.outbound.finish(&close(NORMAL));
                     return self.end(End::Closed);
                 }
                 Err(code) => {
-                    self.outbound.finish(close(code.into()));
+                    self.outbound.finish(&close(code.into()));
                     return self.end(End::Broken);
                 }
             }

@@ -105,7 +105,7 @@ async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
         entry: Arc::clone(entry),
     };
     let mut served = endpoint.accept.accept(connection).await;
-    outbound.finish(close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
+    outbound.finish(&close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
     let goodbye = poll_fn(|cx| {
         ready!(outbound.poll_drained(cx));
         // The client's own Close frame; anything else it still sends is not heard. A client that was cut sends none.

@@ -61,7 +61,7 @@ async fn without_a_socket_messages_wait_for_the_next_one() {
     outbound.write(b"own");
     assert!(outbound.try_push(&frame(b"shared")));
     assert!(!outbound.try_push_uncounted(&frame(b"ping")));
-    outbound.control(frame(b"pong"));
+    outbound.pong(&Frame::control(vec![0x8a, 0]));
     drained(&outbound).await;
     assert_eq!(outbound.stalled_for(Instant::now()), Duration::ZERO);
     assert_eq!(resumed(&outbound).await, "from 1|was under way|own|shared|");
@@ -82,16 +82,16 @@ async fn acknowledgements_of_the_future_free_what_was_sent() {
 }
 
 #[tokio::test]
-async fn shared_frames_are_kept_and_not_copied() {
+async fn long_frames_are_kept_and_not_copied() {
     let outbound = keeping(10_000, &big());
     let shared = frame(&[b'x'; 2000]);
     outbound.try_push(&shared);
     outbound.write(&[b'y'; 2000]);
     let state = outbound.lock();
-    let replay = state.replay.as_ref().unwrap();
-    assert_eq!(replay.kept[0].payload().as_ptr(), shared.payload().as_ptr());
-    // An own message leaves from where it is kept.
-    assert_eq!(replay.kept[1].payload().as_ptr(), state.frames[1].payload().as_ptr());
+    let kept: Vec<_> = state.replay.as_ref().unwrap().kept.frames().collect();
+    assert_eq!(kept[0].as_ptr(), shared.wire().as_ptr());
+    // A message of the connection itself leaves from where it is kept.
+    assert_eq!(kept[1].as_ptr(), state.frames[1].as_ptr());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,97 @@
+//! Messages that are kept until they are acknowledged: short ones back to back, in blocks of a few kilobytes.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::{Buf, Bytes};
+
+use super::Frame;
+use super::frame::{header, payload_range};
+use super::state::{BLOCK, MERGED};
+
+/// WebSocket frames of one message each, in their order. A message costs its bytes and its header, which is its length,
+/// too: 2 bytes for up to 125, 4 beyond.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Long frames by themselves, shared with the queue and with other connections, and full blocks.
+    sealed: VecDeque<Bytes>,
+    /// The block that short messages are added to.
+    block: Vec<u8>,
+    /// Bytes in front of the block that are acknowledged.
+    removed: usize,
+    /// Bytes of all messages, without headers.
+    payload: usize,
+}
+
+impl Kept {
+    /// Bytes of all messages, without headers.
+    pub(super) fn payload(&self) -> usize {
+        self.payload
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.block.is_empty()
+    }
+
+    /// Adds a short message.
+    pub(super) fn add(&mut self, message: &[u8], binary: bool) {
+        let (header, start) = header(message.len(), binary);
+        self.extend(&[&header[start..], message]);
+        self.payload += message.len();
+    }
+
+    /// Adds a message that others may share.
+    pub(super) fn share(&mut self, frame: &Frame) {
+        let len = frame.payload().len();
+        if len <= MERGED {
+            self.extend(&[frame.wire()]);
+        } else {
+            self.seal();
+            self.sealed.push_back(frame.shared());
+        }
+        self.payload += len;
+    }
+
+    /// Removes the first message. Returns `false` where there is none.
+    pub(super) fn remove_first(&mut self) -> bool {
+        let frames = self.sealed.front().map_or(&self.block[self.removed..], |first| first);
+        if frames.is_empty() {
+            return false;
+        }
+        let (payload, is_last) = (payload_range(frames), payload_range(frames).end == frames.len());
+        self.payload -= payload.len();
+        match self.sealed.front_mut() {
+            Some(_) if is_last => drop(self.sealed.pop_front()),
+            Some(first) => first.advance(payload.end),
+            None if is_last => (self.block, self.removed) = (Vec::new(), 0),
+            None => self.removed += payload.end,
+        }
+        true
+    }
+
+    /// All frames; only those of the last block are copied.
+    pub(super) fn frames(&self) -> impl Iterator<Item = Bytes> {
+        let block = Some(&self.block[self.removed..]).filter(|block| !block.is_empty());
+        self.sealed.iter().cloned().chain(block.map(Bytes::copy_from_slice))
+    }
+
+    fn extend(&mut self, parts: &[&[u8]]) {
+        if self.block.len() + parts.iter().map(|part| part.len()).sum::<usize>() > BLOCK {
+            self.seal();
+        }
+        parts.iter().for_each(|part| self.block.extend_from_slice(part));
+    }
+
+    fn seal(&mut self) {
+        if !self.block.is_empty() {
+            let mut block = mem::take(&mut self.block);
+            block.shrink_to_fit();
+            let mut block = Bytes::from(block);
+            block.advance(mem::take(&mut self.removed));
+            self.sealed.push_back(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

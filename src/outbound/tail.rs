@@ -1,0 +1,88 @@
+//! The end of a queue, where small messages are gathered.
+
+use bytes::{Buf, Bytes};
+
+use super::HEADROOM;
+use super::frame::write_header;
+use crate::scratch;
+
+/// Frames back to back, of which the last may be a message that is still open for more.
+#[derive(Default)]
+pub(super) struct Tail {
+    bytes: Vec<u8>,
+    /// Position of the open message, with [`HEADROOM`] in front of it.
+    open_at: usize,
+    is_open: bool,
+    /// Unused bytes in front of the first frame.
+    unused: u8,
+}
+
+impl Tail {
+    /// An empty one: in a buffer of the thread, for bytes that leave soon, or else in one that grows with them.
+    pub(super) fn new(leaves_soon: bool) -> Self {
+        Self { bytes: if leaves_soon { scratch::take() } else { Vec::new() }, ..Self::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds to the open message, or opens one.
+    pub(super) fn join(&mut self, message: &[u8]) {
+        if !self.is_open {
+            (self.open_at, self.is_open) = (self.bytes.len(), true);
+            self.bytes.resize(self.open_at + HEADROOM, 0);
+        }
+        self.bytes.extend_from_slice(message);
+    }
+
+    /// Adds a frame. The open message must be closed.
+    pub(super) fn add(&mut self, frame: &[u8]) {
+        self.bytes.extend_from_slice(frame);
+    }
+
+    /// Writes the header of the open message. Returns its length.
+    pub(super) fn close(&mut self, binary: bool) -> usize {
+        if !std::mem::take(&mut self.is_open) {
+            return 0;
+        }
+        let start = write_header(&mut self.bytes[self.open_at..], binary);
+        if self.open_at == 0 {
+            self.unused = u8::try_from(start).unwrap_or_default();
+        } else {
+            self.bytes.drain(self.open_at..self.open_at + start);
+        }
+        HEADROOM - start
+    }
+
+    /// The frames, once all are closed.
+    pub(super) fn wire(&self) -> &[u8] {
+        &self.bytes[self.unused.into()..]
+    }
+
+    /// Whether more of the buffer is unused than an eighth of what is used, and than this number of bytes.
+    pub(super) fn wastes(&self, tolerated: usize) -> bool {
+        self.bytes.capacity() - self.bytes.len() > tolerated.max(self.bytes.len() / 8)
+    }
+
+    /// The frames in a buffer of about their size, once all are closed.
+    pub(super) fn into_bytes(self) -> Bytes {
+        if self.wastes(0) {
+            let bytes = Bytes::copy_from_slice(self.wire());
+            self.recycle();
+            return bytes;
+        }
+        let mut bytes = Bytes::from(self.bytes);
+        bytes.advance(self.unused.into());
+        bytes
+    }
+
+    /// Gives the buffer back to the thread.
+    pub(super) fn recycle(self) {
+        scratch::give(self.bytes);
+    }
+}
