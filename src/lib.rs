@@ -5,6 +5,7 @@ mod future;
 mod hub;
 mod lifetime;
 mod options;
+mod ordinal;
 mod origin;
 mod outbound;
 mod raw;

@@ -11,23 +11,39 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
     ("future", &[]),
     ("options", &["protocol"]),
+    ("ordinal", &[]),
     ("outbound", &["scratch"]),
-    ("origin", &[]),
-    ("auth", &["future", "origin"]),
-    ("protocol", &[]),
+    ("origin", &["ordinal"]),
+    ("auth", &["future", "ordinal", "origin"]),
+    ("protocol", &["ordinal"]),
     ("scratch", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
     ("connections", &["auth", "future", "origin", "outbound", "tasks"]),
     ("lifetime", &["auth", "future", "origin", "outbound", "protocol"]),
-    ("hub", &["auth", "future", "lifetime", "options", "origin", "protocol", "scratch", "tasks"]),
+    ("hub", &["auth", "future", "lifetime", "options", "ordinal", "origin", "protocol", "scratch", "tasks"]),
     // What joins them, and what stands beside it with no hub.
     (
         "session",
         &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "scratch"],
     ),
     ("raw", &["auth", "connections", "future", "origin", "outbound", "tasks"]),
-    ("service", &["auth", "connections", "future", "hub", "options", "origin", "protocol", "raw", "session", "tasks"]),
+    (
+        "service",
+        &[
+            "auth",
+            "connections",
+            "future",
+            "hub",
+            "options",
+            "ordinal",
+            "origin",
+            "protocol",
+            "raw",
+            "session",
+            "tasks",
+        ],
+    ),
     ("testing", &["auth", "future", "hub", "origin", "protocol", "service"]),
 ];
 

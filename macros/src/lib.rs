@@ -23,6 +23,7 @@ mod hooks;
 mod hub;
 mod method;
 mod names;
+mod ordinal;
 mod signature;
 
 use proc_macro::TokenStream;

@@ -6,6 +6,7 @@ use syn::{Attribute, Error, Expr, Lit, LitStr, Meta};
 
 use crate::attributes::{is, take};
 use crate::errors::Errors;
+use crate::ordinal::upper;
 
 /// The names that are taken already. Clients call methods ignoring case.
 #[derive(Debug, Default)]
@@ -21,7 +22,8 @@ impl Names {
         if attributes.iter().any(|attribute| is(attribute, "cfg")) {
             return;
         }
-        let (key, text) = (fold(&name.value()), name.value());
+        let text = name.value();
+        let key: String = text.chars().map(upper).collect();
         match self.taken.iter().find(|(taken, _)| *taken == key) {
             Some((_, first)) => {
                 let message = format!("{what} `{text}` is already defined as `{first}` (names are case-insensitive)");
@@ -113,18 +115,6 @@ fn pascal_case(snake: &str) -> String {
         name.push_str(letters.as_str());
     }
     name
-}
-
-/// Upper case by one-to-one mappings only, as the server looks names up.
-fn fold(name: &str) -> String {
-    let upper = |letter: char| {
-        let mut upper = letter.to_uppercase();
-        match (upper.next(), upper.next()) {
-            (Some(one), None) => one,
-            _ => letter,
-        }
-    };
-    name.chars().map(upper).collect()
 }
 
 #[cfg(test)]
@@ -231,5 +221,6 @@ mod tests {
         assert!(add("SENDMESSAGE", &[parse_quote!(#[cfg(windows)])]).is_empty());
         assert!(add("GROẞ", &[]).is_empty(), "ẞ and ß are two letters");
         assert!(add("groß", &[]).is_empty());
+        assert!(add("\u{17f}endMessage", &[]).is_empty(), "the server has two methods then");
     }
 }

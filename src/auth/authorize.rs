@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::policy::{Policy, Resource, all, eq_ignore_case};
+use super::policy::{Policy, Resource, all};
 use super::scheme::Schemes;
 use super::user::User;
+use crate::ordinal;
 
 /// One demand for authorization on a hub, a route or a method; C#'s `[Authorize]` as data.
 ///
@@ -173,7 +174,7 @@ impl Policies {
     /// Finds what is wrong with the policies themselves.
     pub(crate) fn validate(&self, schemes: &Schemes) -> Result<(), PolicyError> {
         for (index, (name, policy)) in self.named.iter().enumerate() {
-            if self.named[..index].iter().any(|(earlier, _)| eq_ignore_case(earlier, name)) {
+            if self.named[..index].iter().any(|(earlier, _)| ordinal::eq(earlier, name)) {
                 return Err(PolicyError::Duplicate { name: name.clone() });
             }
             possible(name, policy)?;
@@ -237,7 +238,7 @@ impl Policies {
     }
 
     fn find(&self, name: &str) -> Option<&Policy> {
-        self.named.iter().find(|(known, _)| eq_ignore_case(known, name)).map(|(_, policy)| policy)
+        self.named.iter().find(|(known, _)| ordinal::eq(known, name)).map(|(_, policy)| policy)
     }
 
     /// aspnet: AuthorizationPolicy.cs, `CombineAsync`.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::user::User;
 use crate::future::BoxFuture;
+use crate::ordinal;
 
 /// A condition on users; ASP.NET's `AuthorizationPolicy`.
 ///
@@ -249,7 +250,7 @@ impl Requirement {
             // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
             Self::Claim { claim_type, values } => user
                 .all_claims()
-                .filter(|claim| eq_ignore_case(claim.claim_type(), claim_type))
+                .filter(|claim| ordinal::eq(claim.claim_type(), claim_type))
                 .any(|claim| values.as_ref().is_none_or(|values| values.iter().any(|value| value == claim.value()))),
             Self::UserName(name) => user.identity_names().any(|known| known == Some(name)),
             Self::Assertion(assertion) => assertion(user),
@@ -331,16 +332,4 @@ pub(super) fn all(known: impl Iterator<Item = Option<bool>>) -> Option<bool> {
         }
     }
     all
-}
-
-/// Equal as `StringComparison.OrdinalIgnoreCase` has it: character by character, by upper-case letters that are one character.
-pub(super) fn eq_ignore_case(a: &str, b: &str) -> bool {
-    fn upper(c: char) -> char {
-        let mut upper = c.to_uppercase();
-        match (upper.next(), upper.next()) {
-            (Some(one), None) => one,
-            _ => c,
-        }
-    }
-    a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
 }

@@ -9,8 +9,8 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
-use super::policy::eq_ignore_case;
 use super::redact::{decode_query, is_access_token};
+use crate::ordinal;
 use crate::origin::query;
 
 /// A request to an endpoint, as an [`Authenticator`](super::Authenticator) sees it before anybody knows who sends it (C#:
@@ -232,7 +232,7 @@ fn starts_with_segments(path: &str, prefix: &str) -> bool {
         return true;
     }
     let mut rest = path.split('/');
-    prefix.split('/').all(|segment| rest.next().is_some_and(|found| eq_ignore_case(found, segment)))
+    prefix.split('/').all(|segment| rest.next().is_some_and(|found| ordinal::eq(found, segment)))
 }
 
 /// Without query and headers, which hold secrets.

@@ -18,6 +18,7 @@ use super::filter::Watched;
 use super::{Hub, generated};
 use crate::auth::{Authorize, Resource};
 use crate::future::BoxFuture;
+use crate::ordinal;
 use crate::protocol::{RawArguments, ReadError};
 
 /// The methods of a hub, as [`Hub::methods`] lists them.
@@ -313,7 +314,7 @@ pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
     /// By the exact name, which clients mostly use, and by the folded one.
     by_name: BTreeMap<Box<str>, usize>,
-    by_folded: BTreeMap<Box<str>, usize>,
+    by_folded: BTreeMap<String, usize>,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
@@ -339,7 +340,7 @@ impl<H, R> MethodTable<H, R> {
         };
         for method in methods.all {
             let at = table.methods.len();
-            if table.by_folded.insert(fold(&method.name), at).is_some() {
+            if table.by_folded.insert(ordinal::fold(&method.name), at).is_some() {
                 return Err(TableError { name: method.name }.into());
             }
             table.by_name.insert(method.name.as_ref().into(), at);
@@ -352,7 +353,7 @@ impl<H, R> MethodTable<H, R> {
     pub(crate) fn find(&self, name: &str) -> Option<&(Method<H>, R)> {
         let at = match self.by_name.get(name) {
             Some(at) => at,
-            None => self.by_folded.get(&fold(name))?,
+            None => self.by_folded.get(&ordinal::fold(name))?,
         };
         Some(&self.methods[*at])
     }
@@ -365,18 +366,6 @@ impl<H, R> MethodTable<H, R> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Method<H>> {
         self.methods.iter().map(|(method, _)| method)
     }
-}
-
-/// Upper case by one-to-one mappings only, as .NET's `StringComparer.OrdinalIgnoreCase` compares.
-fn fold(name: &str) -> Box<str> {
-    let upper = |c: char| {
-        let mut upper = c.to_uppercase();
-        match (upper.next(), upper.next()) {
-            (Some(one), None) => one,
-            _ => c,
-        }
-    };
-    name.chars().map(upper).collect::<String>().into()
 }
 
 impl<H> fmt::Debug for Methods<H> {
@@ -417,12 +406,36 @@ impl fmt::Debug for Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::*;
+    use crate::AnyClient;
+
+    struct Desk;
+
+    impl Hub for Desk {
+        type Client = AnyClient;
+        type Items = ();
+
+        fn methods(methods: &mut Methods<Self>) {
+            for name in ["Slow", "größe"] {
+                methods.method(name, |_, _, (): ()| async { Ok(()) });
+            }
+        }
+    }
+
+    fn table() -> MethodTable<Desk, ()> {
+        MethodTable::new(Methods::list(), |_| Ok::<_, TableError>(())).unwrap()
+    }
 
     #[test]
-    fn names_fold_as_dotnet_compares_them() {
-        assert_eq!(fold("subscribeToWard"), fold("SUBSCRIBETOWARD"));
-        assert_eq!(fold("größe"), "GRÖßE".into(), "ß has no single upper-case letter");
-        assert_eq!(fold("ﬁ"), "ﬁ".into());
+    fn names_are_found_as_dotnet_compares_them() {
+        let table = table();
+        let find = |name: &str| table.find(name).map(|(method, ())| &*method.name);
+        for name in ["Slow", "slow", "SLOW"] {
+            assert_eq!(find(name), Some("Slow"), "{name}");
+        }
+        assert_eq!(find("GRÖßE"), Some("größe"));
+        for name in ["", "Slo", "Slower", "\u{17f}low", "GRÖSSE"] {
+            assert_eq!(find(name), None, "{name}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::ordinal;
+
 /// The value of a parameter (C#: `Request.Query[key].ToString()`): keys ignore case, `+` is a space, and the values of
 /// a parameter that is given several times are joined with `,`, empty ones left out.
 ///
@@ -11,7 +13,7 @@ use percent_encoding::percent_decode_str;
 pub(crate) fn value<'q>(query: Option<&'q str>, key: &str) -> Option<Cow<'q, str>> {
     let pairs = query?.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    join(pairs.filter(|(name, _)| same_name(&decode(name), key)).map(|(_, value)| decode(value)))
+    join(pairs.filter(|(name, _)| ordinal::eq(&decode(name), key)).map(|(_, value)| decode(value)))
 }
 
 /// The value of a cookie, decoded, from the `Cookie` lines of a request (C#: `Request.Cookies[name]`): names ignore case, the
@@ -30,7 +32,7 @@ fn cookie_in<'l>(line: Cow<'l, str>, name: &str) -> Option<Cow<'l, str>> {
 
 fn cookie_value<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let pairs = line.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(other, _)| same_name(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
+    pairs.filter(|(other, _)| ordinal::eq(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
 }
 
 /// The values of one name as one text (`aspnet: StringValues.ToString`).
@@ -40,20 +42,6 @@ pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option
         (false, true) => joined,
         (false, false) => joined + "," + value,
     })
-}
-
-/// Whether two names differ at most in case (C#: `StringComparer.OrdinalIgnoreCase`).
-fn same_name(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.chars().map(upper).eq(b.chars().map(upper))
-}
-
-/// Letters whose upper case is one letter of their own kind; .NET leaves the others (`ß`, `ſ`) alone.
-fn upper(character: char) -> char {
-    let mut upper = character.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(upper), None) if upper.is_ascii() == character.is_ascii() => upper,
-        _ => character,
-    }
 }
 
 /// Resolves percent-encoding; what is no escape, and escapes of what is no UTF-8, stay as they are

@@ -18,7 +18,7 @@ use super::builder::{KeepExtension, PeerAddrOf};
 use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
-use super::routes::canonical;
+use super::routes::{NEGOTIATE, REFRESH, canonical};
 use crate::auth::{self, AuthRequest, Decision, EndpointRules, Identified, Refusal, RequestKind, Schemes};
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
@@ -200,8 +200,8 @@ impl Router {
         }
         let index = self.endpoints.len();
         let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
-        let refresh = endpoint.refreshes().then(|| (format!("{base}/refresh"), Part::Refresh));
-        let parts = [(format!("{base}/negotiate"), Part::Negotiate), (base, Part::Execute)];
+        let refresh = endpoint.refreshes().then(|| (format!("{base}{REFRESH}"), Part::Refresh));
+        let parts = [(format!("{base}{NEGOTIATE}"), Part::Negotiate), (base, Part::Execute)];
         for (route, part) in parts.into_iter().chain(refresh) {
             if self.routes.insert(route, (part, index)).is_some() {
                 return Err(BuildError::DuplicatePath(path));
@@ -225,7 +225,7 @@ impl Router {
                 || path.match_indices('/').any(|(at, _)| self.routes.contains_key(&path[at..]))
         };
         // Clients also ask where nothing is refreshed.
-        ends(&path) || path.strip_suffix("/refresh").is_some_and(ends)
+        ends(&path) || path.strip_suffix(REFRESH).is_some_and(ends)
     }
 
     /// Who it is, whether they may, and then the endpoint.

@@ -8,9 +8,10 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, Unexpected, VariantAccess, Visitor,
 };
 
+use super::Rules;
 use super::deserializer::{WireDeserializer, WireSeed};
 use super::fields::{Named, Names};
-use super::{Rules, case};
+use crate::ordinal;
 
 /// Visits an enum in any of its forms.
 pub(super) struct EnumVisitor<V> {
@@ -38,7 +39,7 @@ impl<V> EnumVisitor<V> {
             return Variant::Index(index);
         }
         // Only keys of maps come here in JSON.
-        let any_case = |name: &&&str| self.rules.is_json() && case::eq_ignore_case(name, trimmed);
+        let any_case = |name: &&&str| self.rules.is_json() && ordinal::eq(name, trimmed);
         Variant::Name(self.variants.iter().find(any_case).copied().unwrap_or(wire))
     }
 }

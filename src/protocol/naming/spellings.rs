@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::LocalKey;
 
 use super::{Rules, case};
+use crate::ordinal;
 
 /// The name on the wire of the field that serde calls `name`.
 pub(super) fn field(name: &'static str, rules: Rules) -> &'static str {
@@ -56,7 +57,7 @@ impl Fields {
         if exact.is_some() || !self.rules.is_json() {
             return exact;
         }
-        self.fields.iter().position(|field| case::eq_ignore_case(spelled(field), wire))
+        self.fields.iter().position(|field| ordinal::eq(spelled(field), wire))
     }
 
     /// What serde calls the field at `index`.
