@@ -315,6 +315,8 @@ pub(crate) struct MethodTable<H, R> {
     /// By the exact name, which clients mostly use, and by the folded one.
     by_name: BTreeMap<Box<str>, usize>,
     by_folded: BTreeMap<String, usize>,
+    /// Characters of the longest name.
+    longest: usize,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
@@ -335,11 +337,13 @@ impl<H, R> MethodTable<H, R> {
             methods: Vec::new(),
             by_name: BTreeMap::new(),
             by_folded: BTreeMap::new(),
+            longest: 0,
             attributes: methods.attributes,
             _hub: PhantomData,
         };
         for method in methods.all {
             let at = table.methods.len();
+            table.longest = table.longest.max(method.name.chars().count());
             if table.by_folded.insert(ordinal::fold(&method.name), at).is_some() {
                 return Err(TableError { name: method.name }.into());
             }
@@ -353,9 +357,16 @@ impl<H, R> MethodTable<H, R> {
     pub(crate) fn find(&self, name: &str) -> Option<&(Method<H>, R)> {
         let at = match self.by_name.get(name) {
             Some(at) => at,
-            None => self.by_folded.get(&ordinal::fold(name))?,
+            None => self.by_folded.get(&self.fold(name)?)?,
         };
         Some(&self.methods[*at])
+    }
+
+    /// The folded name. `None` if it is longer than all of the hub: clients choose the length, and may ask for one name
+    /// many times in a message.
+    fn fold(&self, name: &str) -> Option<String> {
+        // Folding keeps the number of characters.
+        name.chars().nth(self.longest).is_none().then(|| ordinal::fold(name))
     }
 
     /// What is said of the hub.
@@ -437,5 +448,14 @@ mod tests {
         for name in ["", "Slo", "Slower", "\u{17f}low", "GRÖSSE"] {
             assert_eq!(find(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn names_longer_than_all_methods_are_not_folded() {
+        let table = table();
+        for name in ["größer", &"ö".repeat(16 * 1024)] {
+            assert_eq!(table.fold(name), None);
+        }
+        assert_eq!(table.fold("öööö5").as_deref(), Some("ÖÖÖÖ5"));
     }
 }

@@ -42,6 +42,8 @@ struct Envelope<'a> {
     kind: Option<i32>,
     id: Option<Cow<'a, str>>,
     target: Option<Cow<'a, str>>,
+    /// Whether the hub has the method `target`, once that was asked.
+    known: Option<bool>,
     arguments: Option<GivenList<'a>>,
     earlier: Vec<&'a [u8]>,
     stream_ids: Vec<Cow<'a, str>>,
@@ -90,7 +92,7 @@ impl<'a> Envelope<'a> {
             match &*name {
                 b"type" => self.kind = Some(integer(scanner, "type")?.ok_or_else(|| expected("type", "Number"))?),
                 b"invocationId" => self.id = Some(text(scanner, "invocationId")?),
-                b"target" => self.target = Some(text(scanner, "target")?),
+                b"target" => (self.target, self.known) = (Some(text(scanner, "target")?), None),
                 b"arguments" => self.read_arguments(scanner, knows_method)?,
                 b"streamIds" => self.stream_ids = stream_ids(scanner)?,
                 b"headers" => self.headers = headers(scanner)?,
@@ -122,7 +124,8 @@ impl<'a> Envelope<'a> {
         }
         let start = scanner.position();
         let target = self.target.as_deref().filter(|target| !target.is_empty());
-        let method_known = target.is_some_and(knows_method);
+        // Asked once for a target: there may be many lists, and a name that costs much to look up.
+        let method_known = target.is_some_and(|target| *self.known.get_or_insert_with(|| knows_method(target)));
         let checked = target.is_some() && !method_known;
         if checked {
             scanner.skip(PROPERTY_LEVELS)?;
@@ -195,7 +198,7 @@ impl<'a> Envelope<'a> {
                 _ => missing("arguments"),
             });
         };
-        let known = knows_method(&target);
+        let known = *self.known.get_or_insert_with(|| knows_method(&target));
         if !known {
             given.check()?;
         }

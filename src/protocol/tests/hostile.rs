@@ -1,5 +1,7 @@
 //! Whatever a peer sends, nothing panics, and no stack or memory is exhausted.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -124,6 +126,24 @@ fn deep_nesting_is_survived_everywhere() {
             b"\x95\x01",
         ] {
             exercise_all(&[before, &deep, &[0xc0]].concat());
+        }
+    }
+}
+
+#[test]
+fn a_method_is_looked_up_once_for_each_target() {
+    let lists = r#""arguments":[],"#.repeat(1000);
+    for (targets, lookups) in [(r#""target":"x","#, 1), (r#""target":"x","target":"y","#, 1), (r#""target":"","#, 1)] {
+        let frame = format!(r#"{{"type":1,{targets}{lists}"headers":{{}}}}"#);
+        for known in [true, false] {
+            let asked = Cell::new(0);
+            let knows_method = |_: &str| {
+                asked.set(asked.get() + 1);
+                known
+            };
+            let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+            assert!(protocol.parse(frame.as_bytes(), knows_method).is_ok());
+            assert_eq!(asked.get(), lookups, "{targets} {known}");
         }
     }
 }
