@@ -1,6 +1,5 @@
 //! One request in: which hub it is for, who sends it, and whether they may.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,7 +17,7 @@ use super::builder::{KeepExtension, PeerAddrOf};
 use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
-use super::routes::{NEGOTIATE, REFRESH, canonical};
+use super::routes::{NEGOTIATE, REFRESH, Routes, canonical};
 use crate::auth::{self, AuthRequest, Decision, EndpointRules, Identified, Refusal, RequestKind, Schemes};
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
@@ -91,7 +90,7 @@ pub(super) struct Router {
     schemes: Schemes,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
-    routes: HashMap<String, (Part, usize)>,
+    routes: Routes<(Part, usize)>,
     endpoints: Vec<Route>,
     /// For requests that are no endpoint's.
     cors: Option<CorsPolicy>,
@@ -142,7 +141,7 @@ impl Service {
         B::Data: Send,
     {
         let router = &self.server.router;
-        let found = router.find(parts.uri.path());
+        let found = router.routes.find(parts.uri.path());
         let policy = found.map_or(&router.cors, |(_, index)| &router.endpoints[index].cors).as_ref();
         if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
             return ResponseFuture::answered(preflight);
@@ -185,7 +184,7 @@ impl Router {
             schemes,
             peer_addr,
             extensions,
-            routes: HashMap::new(),
+            routes: Routes::new(),
             endpoints: Vec::new(),
             cors,
             #[cfg(feature = "rate-limit")]
@@ -211,21 +210,10 @@ impl Router {
         Ok(())
     }
 
-    /// The endpoint of a path by its index, and what of it is asked for.
-    fn find(&self, path: &str) -> Option<(Part, usize)> {
-        canonical(path).and_then(|path| self.routes.get(&path)).copied()
-    }
-
     /// Whether a path ends in that of an endpoint: routers of hosts cut prefixes off.
     #[cfg(feature = "tower")]
     pub(super) fn is_below(&self, path: &str) -> bool {
-        let Some(path) = canonical(path) else { return false };
-        let ends = |path: &str| {
-            self.routes.contains_key(path)
-                || path.match_indices('/').any(|(at, _)| self.routes.contains_key(&path[at..]))
-        };
-        // Clients also ask where nothing is refreshed.
-        ends(&path) || path.strip_suffix(REFRESH).is_some_and(ends)
+        self.routes.is_below(path)
     }
 
     /// Who it is, whether they may, and then the endpoint.
