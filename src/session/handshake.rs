@@ -86,14 +86,22 @@ fn poll_request(
     limit: Option<usize>,
 ) -> Poll<Arrived> {
     loop {
+        let seen = arrived.len();
         let read = ready!(incoming.poll_read(cx, &mut |_, bytes| arrived.extend_from_slice(bytes)));
-        if !matches!(handshake::find(arrived, limit), Progress::Partial) {
+        if has_ended(arrived, seen, limit) {
             return Poll::Ready(Arrived::Request);
         }
         if let Read::End(_) = read {
             return Poll::Ready(Arrived::Ended);
         }
     }
+}
+
+/// Whether the request ends in what is new behind the `seen` bytes, or is too large. The client chooses how many pieces
+/// it sends, so each byte is looked at once.
+fn has_ended(arrived: &[u8], seen: usize, limit: Option<usize>) -> bool {
+    let limit = limit.map(|limit| limit.saturating_sub(seen));
+    !matches!(handshake::find(&arrived[seen..], limit), Progress::Partial)
 }
 
 /// The format that the client asks for and its version, or why it cannot have it.
@@ -123,4 +131,19 @@ fn answer(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
         write(message);
         outbound.write(message);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_ended;
+
+    #[test]
+    fn pieces_of_a_request_are_looked_at_once() {
+        assert!(!has_ended(b"{\x1e}", 2, None), "the end before that piece was looked for when it came");
+        assert!(has_ended(b"{}\x1e", 2, None));
+        assert!(has_ended(b"{}\x1e", 2, Some(3)));
+        assert!(!has_ended(b"{}", 1, Some(2)));
+        assert!(has_ended(b"{}\x1e", 1, Some(2)), "it is too large");
+        assert!(has_ended(b"{}  ", 3, Some(2)), "it was too large before");
+    }
 }
