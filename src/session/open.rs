@@ -1,6 +1,6 @@
 //! Calls that run beside the slots of their connection, and the streams that go into them and out of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::hub::{CallState, HubError, Upload};
@@ -15,8 +15,11 @@ pub(super) struct Open {
 struct Table {
     /// By the ids of their invocations.
     streams: HashMap<Box<str>, Arc<CallState>>,
-    /// With one answer; few, and seldom looked for.
-    calls: Vec<Arc<CallState>>,
+    /// With one answer, by their ids and numbers: several may have one id. A client chooses how many there are and how
+    /// many of them it cancels.
+    calls: BTreeMap<(Option<Box<str>>, u64), Arc<CallState>>,
+    /// The number of the next of them.
+    next: u64,
     /// By the ids that the client gave them (`aspnet: StreamTracker.cs`).
     uploads: HashMap<Box<str>, Arc<dyn Upload>>,
 }
@@ -26,6 +29,8 @@ struct Table {
 pub(super) struct OpenCall {
     open: Arc<Open>,
     call: Arc<CallState>,
+    /// Of a call with one answer.
+    number: Option<u64>,
     uploads: Vec<(Box<str>, Arc<dyn Upload>)>,
 }
 
@@ -44,23 +49,27 @@ impl Open {
             return None;
         }
         table.streams.insert(id, Arc::clone(call));
-        Some(self.opened(call))
+        Some(self.opened(call, None))
     }
 
     /// Opens a call with one answer. It may share its id with others (`aspnet: DefaultHubDispatcher.cs`).
     pub(super) fn call(self: &Arc<Self>, call: &Arc<CallState>) -> OpenCall {
-        self.table().calls.push(Arc::clone(call));
-        self.opened(call)
+        let mut table = self.table();
+        let number = table.next;
+        table.next += 1;
+        table.calls.insert((call.id.clone(), number), Arc::clone(call));
+        self.opened(call, Some(number))
     }
 
-    fn opened(self: &Arc<Self>, call: &Arc<CallState>) -> OpenCall {
-        OpenCall { open: Arc::clone(self), call: Arc::clone(call), uploads: Vec::new() }
+    fn opened(self: &Arc<Self>, call: &Arc<CallState>, number: Option<u64>) -> OpenCall {
+        OpenCall { open: Arc::clone(self), call: Arc::clone(call), number, uploads: Vec::new() }
     }
 
-    /// Stops a call; an id that is not open is ignored.
+    /// Stops a call, the oldest one of its id; an id that is not open is ignored.
     pub(super) fn cancel(&self, id: &str) {
         let table = self.table();
-        let call = table.streams.get(id).or_else(|| table.calls.iter().find(|call| call.id.as_deref() == Some(id)));
+        let of_id = || (Some(id.into()), 0)..=(Some(id.into()), u64::MAX);
+        let call = table.streams.get(id).or_else(|| table.calls.range(of_id()).next().map(|(_, call)| call));
         let call = call.cloned();
         drop(table);
         if let Some(call) = call {
@@ -116,10 +125,9 @@ fn closed(text: &'static str) -> HubError {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         let mut table = self.open.table();
-        let is_this = |call: &Arc<CallState>| Arc::ptr_eq(call, &self.call);
-        match self.call.id.as_deref() {
-            Some(id) if table.streams.get(id).is_some_and(is_this) => drop(table.streams.remove(id)),
-            _ => table.calls.retain(|call| !is_this(call)),
+        match self.number {
+            Some(number) => drop(table.calls.remove(&(self.call.id.clone(), number))),
+            None => drop(table.streams.remove(self.call.id.as_deref().unwrap_or_default())),
         }
         for (id, upload) in &self.uploads {
             if table.uploads.get(id).is_some_and(|open| Arc::ptr_eq(open, upload)) {
@@ -133,5 +141,31 @@ impl Drop for OpenCall {
         for (_, upload) in &self.uploads {
             upload.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_calls_with_one_id_the_oldest_open_one_is_cancelled() {
+        let open = Arc::new(Open::default());
+        let calls = [Some("1"), Some("1"), Some("10"), None].map(|id| Arc::new(CallState::new(id)));
+        let mut opened: Vec<_> = calls.iter().map(|call| open.call(call)).collect();
+        let cancelled = || calls.each_ref().map(|call| call.token().is_cancelled());
+        open.cancel("");
+        open.cancel("0");
+        assert_eq!(cancelled(), [false; 4]);
+        open.cancel("1");
+        open.cancel("1");
+        assert_eq!(cancelled(), [true, false, false, false]);
+        drop(opened.remove(0));
+        open.cancel("1");
+        assert_eq!(cancelled(), [true, true, false, false]);
+        drop(opened.remove(0));
+        open.cancel("1");
+        assert_eq!(cancelled(), [true, true, false, false]);
+        assert_eq!(open.counts(), (0, 2));
     }
 }
