@@ -8,6 +8,7 @@ mod options;
 mod ordinal;
 mod origin;
 mod outbound;
+mod quoted;
 mod raw;
 mod scratch;
 mod service;

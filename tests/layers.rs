@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("origin", &["ordinal"]),
     ("auth", &["future", "ordinal", "origin"]),
     ("protocol", &["ordinal"]),
+    ("quoted", &[]),
     ("scratch", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
@@ -25,25 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What joins them, and what stands beside it with no hub.
     (
         "session",
-        &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "scratch"],
+        &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "quoted", "scratch"],
     ),
-    ("raw", &["auth", "connections", "future", "origin", "outbound", "tasks"]),
-    (
-        "service",
-        &[
-            "auth",
-            "connections",
-            "future",
-            "hub",
-            "options",
-            "ordinal",
-            "origin",
-            "protocol",
-            "raw",
-            "session",
-            "tasks",
-        ],
-    ),
+    ("raw", &["auth", "connections", "future", "origin", "outbound", "quoted", "tasks"]),
+    ("service", &["auth", "connections", "future", "hub", "options", "ordinal", "origin", "protocol", "raw", "session", "tasks"]),
     ("testing", &["auth", "future", "hub", "origin", "protocol", "service"]),
 ];
 

@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::inbox::RawEnd;
 use crate::connections::{self, Connection, Incoming, Read, Served, Watched};
 use crate::future::BoxFuture;
+use crate::quoted::Quoted;
 use crate::tasks::Tasks;
 
 /// What a path of raw connections is mapped to.
@@ -154,10 +155,10 @@ fn settle(handle: &Handle, outcome: Result<(), Failure>) -> bool {
     let (connection, ended) = (handle.id, handle.inbox.ended());
     let failed = ended.is_none_or(|end| end == RawEnd::Requested);
     if failed {
-        tracing::error!(target: "signalr::connection", %connection, %error, "the handler failed");
+        tracing::error!(target: "signalr::connection", %connection, error = %Quoted(&error), "the handler failed");
     } else {
         // Most likely because of that end.
-        tracing::debug!(target: "signalr::connection", %connection, %error, ?ended, "the handler failed");
+        tracing::debug!(target: "signalr::connection", %connection, error = %Quoted(&error), ?ended, "the handler failed");
     }
     failed
 }

@@ -9,6 +9,7 @@ use super::open::OpenCall;
 use crate::future::BoxFuture;
 use crate::hub::{Answer, CallState, HubError, HubResult, Reply, caught, poll_caught};
 use crate::lifetime::ConnectionHandle;
+use crate::quoted::Quoted;
 use crate::scratch::{self, with_scratch};
 
 /// A call whose arguments are bound.
@@ -113,9 +114,9 @@ impl Call<'_> {
     fn fail(&self, error: &HubError, base: &str) -> bool {
         let method = self.method;
         if error.is_exposed() {
-            tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call refused");
+            tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call refused");
         } else {
-            tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, %error, "call failed");
+            tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call failed");
         }
         fail(self.connection, self.id, &error.explain(base, self.detailed_errors))
     }

@@ -19,6 +19,7 @@ use crate::hub::{
 use crate::lifetime::{ConnectionHandle, Flags};
 use crate::outbound::Full;
 use crate::protocol::{self, HubMessage, ProtocolError, Raw, ReadError};
+use crate::quoted::Quoted;
 
 /// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds the
 /// connection (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
@@ -230,7 +231,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             Ok(Some(Err(ReadError::Malformed(error)))) => return Err(End::Failed(error)),
             Ok(Some(Err(error))) => {
                 let error = error.into_inner();
-                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, %error, "arguments do not fit");
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %Quoted(&error), "arguments do not fit");
                 let mut text = format!("Failed to invoke '{name}' due to an error on the server.");
                 if self.core.options.enable_detailed_errors {
                     text = format!("{text} {}: {error}", error.type_name());
@@ -239,7 +240,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                 return Ok(());
             }
             Err(panicked) => {
-                tracing::error!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %panicked, "call failed");
+                tracing::error!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %Quoted(&panicked), "call failed");
                 self.refuse_with(call, name, &panicked);
                 return Ok(());
             }

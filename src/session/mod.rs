@@ -19,6 +19,7 @@ use crate::hub::{Caller, Hub, HubContext, HubCore, caught};
 use crate::lifetime::{ConnectionHandle, Flags, Registry};
 use crate::outbound::Frame;
 use crate::protocol::HubProtocol;
+use crate::quoted::Quoted;
 use crate::scratch::with_scratch;
 use close::End;
 use handshake::Shaken;
@@ -85,12 +86,12 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
     caller = caller.renewed();
     let mut faulted = false;
     if let End::NotConnected(error) = &end {
-        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_connected failed");
+        tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(error), "on_connected failed");
     } else if let Err(error) = outbound.drive(caught(core.on_disconnected(&caller, reason.as_ref()))).await {
-        tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "on_disconnected failed");
+        tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(&error), "on_disconnected failed");
         faulted = true;
     }
-    let reason = reason.map(tracing::field::display);
+    let reason = reason.map(|reason| tracing::field::display(Quoted(reason)));
     tracing::debug!(target: "signalr::connection", connection = %handle.id, reason, "disconnected");
     faulted
 }

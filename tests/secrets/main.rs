@@ -10,6 +10,7 @@
 #[path = "../support/any.rs"]
 mod any;
 mod failures;
+mod forged;
 #[expect(dead_code, reason = "each suite needs a part of it")]
 #[path = "../support/http2.rs"]
 mod http2;
