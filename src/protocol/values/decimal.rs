@@ -237,6 +237,11 @@ impl<'de> Deserialize<'de> for Decimal {
 
 impl TwoForms for Decimal {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.scale == 0
+            && let Ok(whole) = i64::try_from(self.mantissa)
+        {
+            return serializer.serialize_i64(whole);
+        }
         // A number that no type of serde holds.
         RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
     }

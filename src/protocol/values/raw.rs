@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::value::RawValue;
 
@@ -44,8 +44,7 @@ impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
     /// What `serde_json` gives: a map whose one value is the text.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         map.next_key::<IgnoredAny>()?;
-        let json: String = map.next_value()?;
-        (self.from_json)(&json).map_err(de::Error::custom)
+        map.next_value_seed(JsonSeed(self.from_json))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -54,6 +53,29 @@ impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.otherwise.expecting(f)
+    }
+}
+
+/// Reads the text of a value where it lies.
+struct JsonSeed<T>(fn(&str) -> Result<T, ValueError>);
+
+impl<'de, T> DeserializeSeed<'de> for JsonSeed<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T> Visitor<'_> for JsonSeed<T> {
+    type Value = T;
+
+    fn visit_str<E: de::Error>(self, json: &str) -> Result<T, E> {
+        (self.0)(json).map_err(E::custom)
+    }
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
     }
 }
 
