@@ -26,10 +26,37 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What joins them, and what stands beside it with no hub.
     (
         "session",
-        &["auth", "connections", "future", "hub", "lifetime", "options", "origin", "outbound", "protocol", "quoted", "scratch"],
+        &[
+            "auth",
+            "connections",
+            "future",
+            "hub",
+            "lifetime",
+            "options",
+            "origin",
+            "outbound",
+            "protocol",
+            "quoted",
+            "scratch",
+        ],
     ),
     ("raw", &["auth", "connections", "future", "origin", "outbound", "quoted", "tasks"]),
-    ("service", &["auth", "connections", "future", "hub", "options", "ordinal", "origin", "protocol", "raw", "session", "tasks"]),
+    (
+        "service",
+        &[
+            "auth",
+            "connections",
+            "future",
+            "hub",
+            "options",
+            "ordinal",
+            "origin",
+            "protocol",
+            "raw",
+            "session",
+            "tasks",
+        ],
+    ),
     ("testing", &["auth", "future", "hub", "origin", "protocol", "service"]),
 ];
 

@@ -83,7 +83,9 @@ mod tests {
     /// An ASP.NET Core server was asked about such paths.
     #[test]
     fn letters_of_other_alphabets_are_no_other_spellings() {
-        for (path, other) in [("/wor\u{212a}", "/work"), ("/web\u{17f}ocket", "/websocket"), ("/vers\u{131}on", "/version")] {
+        for (path, other) in
+            [("/wor\u{212a}", "/work"), ("/web\u{17f}ocket", "/websocket"), ("/vers\u{131}on", "/version")]
+        {
             assert_ne!(canonical(path), canonical(other), "{path}");
         }
     }

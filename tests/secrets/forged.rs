@@ -47,8 +47,11 @@ async fn texts_of_clients_begin_no_line_of_a_log() {
     let mut client = Client::connect(addr, "/repeating", Format::Json).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": FORGED, "arguments": [] })).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": "Repeat", "arguments": [FORGED] })).await;
-    say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": "Sample", "arguments": [], "streamIds": ["s"] }))
-        .await;
+    say(
+        &mut client,
+        &json!({ "type": 1, "invocationId": "1", "target": "Sample", "arguments": [], "streamIds": ["s"] }),
+    )
+    .await;
     say(&mut client, &json!({ "type": 3, "invocationId": "s", "error": FORGED })).await;
     for _ in 0..3 {
         assert!(client.next().await.unwrap()["error"].is_string());

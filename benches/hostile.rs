@@ -1,0 +1,206 @@
+//! Cost of hostile messages, as a ratio to an honest one of the same size and format.
+//!
+//! `cargo bench --bench hostile`; `-- headers` runs the shapes whose names contain that. The bench fails where a shape costs
+//! more than 3 times the honest message, which is the echo of a list of small numbers. Each message goes all the way
+//! in: through HTTP, the WebSocket and the session, on a stream in memory. The fastest of several runs counts, so that
+//! other work on the machine changes little.
+
+#![expect(clippy::print_stdout, reason = "the ratios are what it is for")]
+
+#[path = "hostile/json.rs"]
+mod json;
+#[path = "hostile/messagepack.rs"]
+mod messagepack;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+// The type of a parameter that takes any value.
+use serde_json::Value as Dynamic;
+use signalr::protocol::{Format, Framer, HubMessage, HubProtocol, handshake};
+use signalr::{DateTime, Decimal, Guid, HubResult, Naming, SignalR, TimeSpan, UploadStream, hub};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Bytes of a message: below the default of `maximum_receive_message_size`.
+const SIZE: usize = 32_000;
+
+/// Times the cost of the honest message.
+const LIMIT: f64 = 3.0;
+
+const RUNS: usize = 15;
+
+struct Bench;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Person {
+    name: Option<String>,
+    age: i32,
+    home_address: Option<String>,
+    favourite_colour: i32,
+    tags: Vec<String>,
+    friend: Option<Box<Self>>,
+}
+
+#[hub]
+impl Bench {
+    fn echo(&self, value: Dynamic) -> Dynamic {
+        value
+    }
+
+    fn person(&self, value: Person) -> Person {
+        value
+    }
+
+    fn doubles(&self, values: Vec<f64>) -> Vec<f64> {
+        values
+    }
+
+    fn decimals(&self, values: Vec<Decimal>) -> Vec<Decimal> {
+        values
+    }
+
+    fn guids(&self, values: Vec<Guid>) -> Vec<Guid> {
+        values
+    }
+
+    fn dates(&self, values: Vec<DateTime>) -> Vec<DateTime> {
+        values
+    }
+
+    fn spans(&self, values: Vec<TimeSpan>) -> Vec<TimeSpan> {
+        values
+    }
+
+    fn map(&self, values: BTreeMap<String, i32>) -> BTreeMap<String, i32> {
+        values
+    }
+
+    fn nothing(&self) {}
+
+    async fn wait(&self, mut items: UploadStream<Dynamic>) -> HubResult {
+        while items.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// One frame of a WebSocket, which may hold many messages.
+struct Shape {
+    name: &'static str,
+    /// Messages that come first and are not measured.
+    before: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+    let mut dear = 0;
+    for naming in [Naming::Serde, Naming::DotNet] {
+        for (format, shapes) in [(Format::Json, json::shapes()), (Format::MessagePack, messagepack::shapes())] {
+            let protocol = HubProtocol::new(format, naming);
+            let (honest, hostile) = shapes.split_first().expect("the honest message comes first");
+            let unit = runtime.block_on(cost(protocol, honest)).as_secs_f64();
+            println!("{} {naming:?}: {} takes {:.0} us", format.name(), honest.name, unit * 1e6);
+            for shape in hostile.iter().filter(|shape| shape.name.contains(&filter)) {
+                let ratio = runtime.block_on(cost(protocol, shape)).as_secs_f64() / unit;
+                dear += u32::from(ratio > LIMIT);
+                println!("{ratio:8.2}{} {}", if ratio > LIMIT { " !" } else { "  " }, shape.name);
+            }
+        }
+    }
+    assert_eq!(dear, 0, "shapes cost more than {LIMIT} times the honest message");
+}
+
+/// The time from the first byte of a message until the server has taken all of it.
+async fn cost(protocol: HubProtocol, shape: &Shape) -> Duration {
+    let signalr = SignalR::builder().naming(protocol.naming()).hub("/bench", Bench).build().expect("one hub");
+    let mut fastest = Duration::MAX;
+    for _ in 0..RUNS {
+        let mut client = Client::connect(&signalr, protocol).await;
+        client.take(&shape.before).await;
+        // The first one warms the connection up.
+        for _ in 0..3 {
+            let began = Instant::now();
+            let goes_on = client.take(&shape.bytes).await;
+            fastest = fastest.min(began.elapsed());
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    fastest
+}
+
+struct Client {
+    protocol: HubProtocol,
+    ws: WebSocketStream<DuplexStream>,
+    framer: Framer,
+}
+
+impl Client {
+    async fn connect(signalr: &SignalR, protocol: HubProtocol) -> Self {
+        let (client, server) = tokio::io::duplex(256 * 1024);
+        let service = signalr.service();
+        tokio::spawn(async move {
+            let http = hyper::server::conn::http1::Builder::new();
+            let _ = http.serve_connection(TokioIo::new(server), service).with_upgrades().await;
+        });
+        let (ws, _) = client_async("ws://test/bench", client).await.expect("the server takes WebSockets");
+        let mut client = Self { protocol, ws, framer: Framer::new(protocol.format(), None) };
+        let mut request = Vec::new();
+        handshake::write_request(&mut request, protocol.format().name(), 1);
+        client.send(request).await;
+        client.ws.next().await.expect("an answer").expect("an answer to the handshake");
+        client
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) {
+        let message = match self.protocol.format().is_binary() {
+            true => Message::binary(bytes),
+            false => Message::text(String::from_utf8(bytes).expect("JSON is text")),
+        };
+        self.ws.send(message).await.expect("the stream takes it");
+    }
+
+    /// Sends a frame, and a call behind it whose answer shows that the frame was taken. `false`: it ended the connection.
+    async fn take(&mut self, bytes: &[u8]) -> bool {
+        let mut all = bytes.to_vec();
+        self.protocol.write_invocation(&mut all, Some(LAST), "Nothing", &()).expect("it has no arguments");
+        self.send(all).await;
+        loop {
+            let Some(Ok(received)) = self.ws.next().await else { return false };
+            let received = received.into_data();
+            let mut rest = &received[..];
+            while let Some(frame) = self.framer.next(&mut rest).expect("the server's framing is sound") {
+                match self.protocol.parse(frame, |_| true) {
+                    Ok(Some(HubMessage::Completion { id, .. })) if id == LAST => return true,
+                    Ok(Some(HubMessage::Close { .. })) => return false,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// The id of the call behind each frame.
+const LAST: &str = "last";
+
+/// Whole items between two texts, up to `SIZE` bytes.
+fn fill(before: &str, item: impl Fn(usize) -> String, after: &str) -> String {
+    let mut text = before.to_owned();
+    for at in 0.. {
+        let next = item(at);
+        if text.len() + next.len() + after.len() > SIZE {
+            break;
+        }
+        text += &next;
+    }
+    text + after
+}
