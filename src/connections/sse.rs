@@ -86,14 +86,27 @@ const DATA: &[u8] = b"data: ";
 const LINE_END: &[u8] = b"\r\n";
 const EVENT_END: &[u8] = b"\r\n\r\n";
 
+/// Maximum size in bytes of an event that is copied into one buffer: hyper polls no body while it has 16 buffers. The payload of
+/// a longer event stays shared with other receivers.
+const JOINED: usize = 4096;
+
 /// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
 fn wrap(payload: &mut VecDeque<Bytes>) {
     if payload.iter().any(|piece| memchr(b'\n', piece).is_some()) {
         let lines = lines(&payload.iter().flatten().copied().collect::<Vec<_>>());
         *payload = VecDeque::from([lines.into()]);
     }
-    payload.push_front(Bytes::from_static(DATA));
-    payload.push_back(Bytes::from_static(EVENT_END));
+    let length = DATA.len() + payload.iter().map(Bytes::len).sum::<usize>() + EVENT_END.len();
+    if length <= JOINED {
+        let mut event = Vec::with_capacity(length);
+        event.extend_from_slice(DATA);
+        payload.drain(..).for_each(|piece| event.extend_from_slice(&piece));
+        event.extend_from_slice(EVENT_END);
+        payload.push_back(event.into());
+    } else {
+        payload.push_front(Bytes::from_static(DATA));
+        payload.push_back(Bytes::from_static(EVENT_END));
+    }
 }
 
 /// Starts a new line of data where the payload has a line feed, which goes; so does a carriage return right before it,
@@ -116,10 +129,23 @@ fn lines(payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn event(payload: &str) -> String {
+    fn buffers(payload: &str) -> VecDeque<Bytes> {
         let mut pieces = VecDeque::from([Bytes::copy_from_slice(payload.as_bytes())]);
         wrap(&mut pieces);
-        String::from_utf8(pieces.iter().flatten().copied().collect()).unwrap()
+        pieces
+    }
+
+    fn event(payload: &str) -> String {
+        String::from_utf8(buffers(payload).iter().flatten().copied().collect()).unwrap()
+    }
+
+    #[test]
+    fn short_events_are_one_buffer_and_long_ones_are_not_copied() {
+        for (payload, expected) in [(1, 1), (JOINED - 10, 1), (JOINED - 9, 3)] {
+            let text = "x".repeat(payload);
+            assert_eq!(buffers(&text).len(), expected, "{payload}");
+            assert_eq!(event(&text), format!("data: {text}\r\n\r\n"));
+        }
     }
 
     /// The cases of ASP.NET's own formatter.
