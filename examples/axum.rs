@@ -4,15 +4,18 @@
 //! `Notice`, try `curl -d 'Lunch is ready' http://127.0.0.1:5000/notices`.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use signalr::{Caller, HubContext, HubResult, SignalR, hub, hub_client};
-use tokio::net::TcpListener;
+use axum::serve::{IncomingStream, Listener};
+use signalr::{Caller, HubContext, HubResult, SignalR, TimeoutStream, hub, hub_client};
+use tokio::net::{TcpListener, TcpStream};
 
 /// What a client offers to the server.
 #[hub_client]
@@ -38,7 +41,7 @@ impl Notices {
 async fn main() -> Result<(), Box<dyn Error>> {
     let signalr = SignalR::builder()
         // axum leaves the address of the peer here, where `into_make_service_with_connect_info` is used.
-        .peer_addr(|extensions| extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer))
+        .peer_addr(|extensions| extensions.get().map(|ConnectInfo(Peer(addr)): &ConnectInfo<Peer>| *addr))
         .hub("/hubs/notices", Notices)
         .build()?;
 
@@ -49,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Not `nest_service`, which would cut the prefix off the path before the hub sees it.
         .fallback_service(signalr.service());
 
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = Sockets(TcpListener::bind("127.0.0.1:5000").await?, signalr.clone());
     let stop = async move {
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::error!(%error, "Ctrl+C cannot be heard");
@@ -57,8 +60,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Ends the WebSockets, which axum would wait for.
         signalr.shutdown(Duration::from_secs(5)).await;
     };
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await?;
+    axum::serve(listener, app.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(stop).await?;
     Ok(())
+}
+
+/// Sockets that are closed when their client reads nothing.
+struct Sockets(TcpListener, SignalR);
+
+impl Listener for Sockets {
+    type Io = TimeoutStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        let (socket, peer) = Listener::accept(&mut self.0).await;
+        (self.1.timeout_stream(socket), peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Address of a client.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl Connected<IncomingStream<'_, Sockets>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
+        Self(*stream.remote_addr())
+    }
 }
 
 async fn publish(State(notices): State<HubContext<Notices>>, text: String) -> StatusCode {

@@ -44,10 +44,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:5000").await?;
     loop {
         let (socket, peer) = listener.accept().await?;
+        // Closes the socket of a client that reads nothing.
+        let socket = signalr.timeout_stream(socket);
+        let handle = socket.handle();
         let hubs = signalr.service();
         let service = service_fn(move |mut request: Request<Incoming>| {
             // What the hub sees as `caller.request().peer_addr()`.
             request.extensions_mut().insert(PeerAddr(peer));
+            // A stream of HTTP/2 may take nothing while the socket does.
+            request.extensions_mut().insert(handle.clone());
             let hubs = hubs.clone();
             async move { respond(&hubs, request).await }
         });

@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use signalr::{PeerAddr, SignalR, hub};
+use signalr::{PeerAddr, SignalR, TimeoutStream, hub};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -71,21 +71,26 @@ pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, signalr:
     http.http2().timer(TokioTimer::new()).enable_connect_protocol();
     loop {
         let (socket, peer) = listener.accept().await?;
+        // Under TLS: what TLS buffers for a client that reads nothing is not sent yet.
+        let socket = signalr.timeout_stream(socket);
         tokio::spawn(serve_one(socket, peer, acceptor.clone(), http.clone(), signalr.service()));
     }
 }
 
 async fn serve_one(
-    socket: TcpStream,
+    socket: TimeoutStream<TcpStream>,
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     http: auto::Builder<TokioExecutor>,
     hubs: signalr::Service,
 ) {
+    let handle = socket.handle();
     let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await else { return };
     let service = service_fn(move |mut request: Request<Incoming>| {
         // What the hub sees as `caller.request().peer_addr()`.
         request.extensions_mut().insert(PeerAddr(peer));
+        // A stream of HTTP/2 may take nothing while the socket does.
+        request.extensions_mut().insert(handle.clone());
         hubs.call(request)
     });
     if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await {

@@ -13,6 +13,7 @@ mod raw;
 mod scratch;
 mod service;
 mod session;
+mod socket;
 mod tasks;
 
 pub mod auth;
@@ -43,6 +44,7 @@ pub use service::{
 pub use service::{RedactLayer, Redacted};
 #[doc(inline)]
 pub use signalr_macros::{allow_anonymous, authorize, hub, hub_client};
+pub use socket::{SocketHandle, TimeoutStream};
 
 #[doc(hidden)]
 pub use hub::generated as __private;

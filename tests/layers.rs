@@ -18,9 +18,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["ordinal"]),
     ("quoted", &[]),
     ("scratch", &[]),
+    ("socket", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
-    ("connections", &["auth", "future", "origin", "outbound", "tasks"]),
+    ("connections", &["auth", "future", "origin", "outbound", "socket", "tasks"]),
     ("lifetime", &["auth", "future", "origin", "outbound", "protocol"]),
     ("hub", &["auth", "future", "lifetime", "options", "ordinal", "origin", "protocol", "scratch", "tasks"]),
     // What joins them, and what stands beside it with no hub.
@@ -54,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "protocol",
             "raw",
             "session",
+            "socket",
             "tasks",
         ],
     ),

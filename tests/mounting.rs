@@ -6,6 +6,8 @@
 #[expect(dead_code, reason = "each suite needs a part of it")]
 #[path = "support/http2.rs"]
 mod http2;
+#[path = "support/secure.rs"]
+mod secure;
 #[expect(dead_code, reason = "each suite needs a part of it")]
 mod support;
 #[expect(dead_code, reason = "it has a `main` and a hub of its own")]
@@ -13,8 +15,6 @@ mod support;
 mod tls;
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
@@ -29,11 +29,6 @@ use support::{Client, http, negotiate, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower::ServiceExt;
 
 struct Echo;
@@ -175,34 +170,25 @@ async fn it_is_a_service_of_hyper_util() {
     works_at(&signalr, addr).await;
 }
 
+#[tokio::test]
+async fn it_serves_streams_with_a_timeout() {
+    let signalr = server();
+    let host = signalr.clone();
+    let addr = listen(move |socket| serve_http1(TokioIo::new(host.timeout_stream(socket)), host.clone())).await;
+    works_at(&signalr, addr).await;
+}
+
 /// By the example, which offers both versions of HTTP.
 #[tokio::test]
 async fn it_serves_over_tls() {
     let signalr = server();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-    let certificate = files.join("certificate.pem");
-    let acceptor = tls::acceptor(&certificate, &files.join("key.pem")).unwrap();
+    let acceptor = tls::acceptor(&secure::file("certificate.pem"), &secure::file("key.pem")).unwrap();
     tokio::spawn(tls::serve(listener, acceptor, signalr.clone()));
 
-    works(&signalr, async |format| Client::over(secure(addr, &certificate, "http/1.1").await, "/echo", format).await)
-        .await;
-    works_over_http2(&signalr, secure(addr, &certificate, "h2").await).await;
-}
-
-/// A connection that speaks one protocol, to a server that proves itself.
-async fn secure(addr: SocketAddr, certificate: &Path, protocol: &str) -> Box<TlsStream<TcpStream>> {
-    let mut trusted = RootCertStore::empty();
-    trusted.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
-    let mut config = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
-    config.alpn_protocols = vec![protocol.into()];
-    let socket = within(TcpStream::connect(addr)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connecting = Box::pin(TlsConnector::from(Arc::new(config)).connect(name, socket));
-    let stream = Box::new(within(connecting).await.unwrap());
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
-    stream
+    works(&signalr, async |format| Client::over(secure::connect(addr, "http/1.1").await, "/echo", format).await).await;
+    works_over_http2(&signalr, secure::connect(addr, "h2").await).await;
 }
 
 #[tokio::test]

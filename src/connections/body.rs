@@ -12,10 +12,12 @@ use super::entry::Entry;
 use super::long_polling::Turn;
 use super::sse::Events;
 use crate::outbound::{GivenUp, HandedOver};
+use crate::socket::SocketHandle;
 
 /// The body of a response of [`Service`](crate::Service).
 ///
-/// It fails when a connection is given up while a client reads too slowly; the HTTP server closes the socket then.
+/// It fails when its connection is aborted because the client reads too slowly. The HTTP server may wait for the socket
+/// instead of asking the body: see [`TimeoutStream`](crate::TimeoutStream) for what closes the socket then.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -27,7 +29,11 @@ use crate::outbound::{GivenUp, HandedOver};
 /// }
 /// ```
 #[derive(Debug, Default)]
-pub struct Body(Content);
+pub struct Body {
+    content: Content,
+    /// The socket that takes the body, where the host has named it.
+    socket: Option<SocketHandle>,
+}
 
 #[derive(Debug)]
 enum Content {
@@ -43,12 +49,23 @@ enum Content {
 impl Body {
     /// The answer to a poll, which is under way until the body is written.
     pub(super) fn messages(messages: HandedOver, turn: Turn) -> Self {
-        Self(Content::Messages { messages, _turn: turn })
+        Content::Messages { messages, _turn: turn }.into()
     }
 
     /// Everything that a connection sends from now on.
     pub(super) fn events(entry: Arc<Entry>) -> Self {
-        Self(Content::Events(Events::new(entry)))
+        Content::Events(Events::new(entry)).into()
+    }
+
+    /// Lets the socket watch over what the HTTP server has of this body.
+    pub(crate) fn set_socket(&mut self, socket: Option<SocketHandle>) {
+        self.socket = socket;
+    }
+}
+
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
+        Self { content, socket: None }
     }
 }
 
@@ -60,7 +77,7 @@ impl Default for Content {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(Content::Whole(bytes))
+        Content::Whole(bytes).into()
     }
 }
 
@@ -75,7 +92,7 @@ impl http_body::Body for Body {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let piece = match &mut self.0 {
+        let piece = match &mut self.content {
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then_some(Ok(bytes))
@@ -83,11 +100,19 @@ impl http_body::Body for Body {
             Content::Messages { messages, .. } => ready!(messages.poll_piece(cx)),
             Content::Events(events) => ready!(events.poll_piece(cx)),
         };
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(given_up)))
+        Poll::Ready(piece.map(|piece| match (piece, &self.socket) {
+            (Ok(bytes), Some(socket)) => Ok(Frame::data(socket.track(bytes))),
+            (Ok(bytes), None) => Ok(Frame::data(bytes)),
+            (Err(GivenUp), socket) => {
+                // The error by itself ends no more than the stream over HTTP/2; Kestrel closes the socket.
+                socket.iter().for_each(SocketHandle::abort);
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection aborted"))
+            }
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Messages { messages, .. } => messages.is_empty(),
             Content::Events(_) => false,
@@ -95,14 +120,10 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Messages { messages, .. } => SizeHint::with_exact(messages.len() as u64),
             Content::Events(_) => SizeHint::default(),
         }
     }
-}
-
-fn given_up(_: GivenUp) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up")
 }

@@ -77,6 +77,11 @@ impl Endpoint {
         Self { index, options, user_id, table, accept }
     }
 
+    /// How long one write to a client may take.
+    pub(crate) fn send_timeout(&self) -> Duration {
+        self.options.limits.send_timeout
+    }
+
     /// Whether no request of this page's gets here: it asks for a WebSocket, at whatever path, and may not have one.
     pub(crate) fn refuses_origin(&self, request: &Parts) -> bool {
         self.options.allowed_origins.refuse(request)

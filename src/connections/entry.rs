@@ -16,6 +16,7 @@ use super::websocket::Mailbox;
 use crate::auth::User;
 use crate::origin::{ConnectionId, ConnectionToken, TransportType};
 use crate::outbound::Outbound;
+use crate::socket::SocketHandle;
 
 /// What the sweep and a shutdown ask of an open connection; its session implements it.
 pub(crate) trait Watched: Send + Sync {
@@ -72,6 +73,8 @@ struct State {
     life: Life,
     /// Nobody is expected to poll any more.
     given_up: bool,
+    /// The socket that carries the stream of a WebSocket over HTTP/2.
+    socket: Option<SocketHandle>,
 }
 
 /// How newer credentials come in. They may be waited for, so several may be under way.
@@ -140,6 +143,7 @@ impl Entry {
             resting,
             life: Life::Reserved,
             given_up: false,
+            socket: None,
         };
         Self {
             id,
@@ -313,6 +317,23 @@ impl Entry {
         self.mailbox.as_ref()
     }
 
+    /// Sets the socket that is closed when the WebSocket over it takes nothing.
+    pub(super) fn set_socket(&self, socket: Option<SocketHandle>) {
+        self.lock().socket = socket;
+    }
+
+    pub(super) fn has_socket(&self) -> bool {
+        self.lock().socket.is_some()
+    }
+
+    /// Closes the socket under the stream of a WebSocket over HTTP/2: the HTTP server waits for the stream otherwise.
+    pub(super) fn abort_socket(&self) {
+        let socket = self.lock().socket.take();
+        if let Some(socket) = socket {
+            socket.abort();
+        }
+    }
+
     /// Whether another WebSocket may take over.
     pub(super) fn can_resume(&self) -> bool {
         self.mailbox().is_some_and(|mailbox| mailbox.is_open()) && self.outbound.can_resume()
@@ -384,6 +405,7 @@ impl Entry {
         if !limit.is_zero() && self.outbound.stalled_for(now) > limit {
             tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
             self.outbound.break_off();
+            self.abort_socket();
         }
         if let Some(watched) = self.watched() {
             watched.beat(now);

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::{EndpointBuilder, IntoHub, MappedEndpoint};
 use super::error::BuildError;
 use super::http::{PeerAddr, Router};
-use super::settings::Settings;
+use super::settings::{DEFAULT_SEND_TIMEOUT, Settings};
 use super::target::HubTarget;
 use super::{Server, SignalR};
 use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User, UserId};
@@ -58,6 +58,10 @@ pub struct Builder {
     #[cfg(feature = "rate-limit")]
     pub(super) negotiate_limit: Option<super::NegotiateLimit>,
 }
+
+/// Time by which a socket outlives the send timeout of the connections on it. The sweep aborts those once a second; a
+/// connection whose poll ends before would wait for the next poll.
+const SWEEP_MARGIN: Duration = Duration::from_secs(2);
 
 /// Finds the peer's address in what a host left in a request.
 pub(super) type PeerAddrOf = fn(&Extensions) -> Option<SocketAddr>;
@@ -245,6 +249,7 @@ impl Builder {
         };
         let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &parts));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+        let send_timeout = endpoints.iter().map(|endpoint| endpoint.connections.send_timeout()).max();
         let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);
         #[cfg(feature = "rate-limit")]
         {
@@ -252,7 +257,8 @@ impl Builder {
         }
         endpoints.into_iter().try_for_each(|endpoint| router.add(endpoint))?;
         let closing = CancellationToken::new();
-        let server = Server { router, table, hubs: self.hubs, tasks, closing, _stop: stop.drop_guard() };
+        let write_timeout = send_timeout.unwrap_or(DEFAULT_SEND_TIMEOUT).saturating_add(SWEEP_MARGIN);
+        let server = Server { router, table, hubs: self.hubs, tasks, write_timeout, closing, _stop: stop.drop_guard() };
         Ok(SignalR { server: Arc::new(server) })
     }
 

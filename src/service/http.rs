@@ -22,6 +22,7 @@ use crate::auth::{self, AuthRequest, Decision, EndpointRules, Identified, Refusa
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
 use crate::connections::{Answer, Body, Endpoint, Exchange, RequestBody, kind_of};
+use crate::socket::SocketHandle;
 
 /// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
 ///
@@ -83,6 +84,8 @@ pub struct ResponseFuture {
     answer: Option<Answer>,
     /// What CORS adds to the answer.
     cors: HeaderMap,
+    /// The socket of the request.
+    socket: Option<SocketHandle>,
 }
 
 /// The endpoints of a server by their paths.
@@ -129,9 +132,11 @@ impl Service {
         #[cfg(feature = "tower")]
         super::redact_layer::restore(&mut parts);
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
+        let socket = parts.extensions.get().cloned();
         // Which origins may is the application's to say, and its panics must not reach the host.
-        catch_unwind(AssertUnwindSafe(|| self.begin(parts, body)))
-            .unwrap_or_else(|_| ResponseFuture::answered(status(StatusCode::INTERNAL_SERVER_ERROR)))
+        let response = catch_unwind(AssertUnwindSafe(|| self.begin(parts, body)))
+            .unwrap_or_else(|_| ResponseFuture::answered(status(StatusCode::INTERNAL_SERVER_ERROR)));
+        ResponseFuture { socket, ..response }
     }
 
     /// CORS is dealt with at once; what an endpoint answers takes a future.
@@ -163,13 +168,13 @@ impl Service {
             }
             None => Answer::Now(status(StatusCode::NOT_FOUND)),
         };
-        ResponseFuture { answer: Some(answer), cors }
+        ResponseFuture { answer: Some(answer), cors, socket: None }
     }
 }
 
 impl ResponseFuture {
     pub(super) fn answered(response: Response<Body>) -> Self {
-        Self { answer: Some(Answer::Now(response)), cors: HeaderMap::new() }
+        Self { answer: Some(Answer::Now(response)), cors: HeaderMap::new(), socket: None }
     }
 }
 
@@ -353,6 +358,7 @@ impl Future for ResponseFuture {
             },
         };
         response.headers_mut().extend(std::mem::take(&mut self.cors));
+        response.body_mut().set_socket(self.socket.take());
         Poll::Ready(Ok(response))
     }
 }

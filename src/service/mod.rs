@@ -41,6 +41,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::http::Router;
 use crate::connections::Table;
 use crate::hub::{Hub, HubContext, Shared};
+use crate::socket::TimeoutStream;
 use crate::tasks::Tasks;
 
 /// A server of hubs, and of connections without one. A cheap clone; when the last one is gone, and the last [`Service`] of
@@ -82,6 +83,8 @@ struct Server {
     table: Arc<Table>,
     hubs: HashMap<TypeId, Arc<Shared>>,
     tasks: Tasks,
+    /// How long a socket may take nothing.
+    write_timeout: Duration,
     /// Cancelled when a shutdown begins.
     closing: CancellationToken,
     /// Ends all tasks with the server.
@@ -102,6 +105,26 @@ impl SignalR {
     /// Under hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`: WebSockets need both.
     pub fn service(&self) -> Service {
         Service::new(Arc::clone(&self.server))
+    }
+
+    /// Wraps a stream so that it fails once a write has made no progress for the largest
+    /// [`transport_send_timeout`](Builder::transport_send_timeout) of the server, by default 10 seconds, and 2 seconds
+    /// more, so that the connections on it are aborted first. For other hosts; [`serve`](Self::serve) does this by itself.
+    ///
+    /// The examples `hyper_only`, `tls` and `axum` serve with it.
+    ///
+    /// ```
+    /// use hyper_util::rt::TokioIo;
+    /// use signalr::{SignalR, TimeoutStream};
+    /// use tokio::net::{TcpListener, TcpStream};
+    ///
+    /// async fn accept(signalr: &SignalR, listener: &TcpListener) -> std::io::Result<TokioIo<TimeoutStream<TcpStream>>> {
+    ///     let (socket, _) = listener.accept().await?;
+    ///     Ok(TokioIo::new(signalr.timeout_stream(socket)))
+    /// }
+    /// ```
+    pub fn timeout_stream<S>(&self, stream: S) -> TimeoutStream<S> {
+        TimeoutStream::new(stream, self.server.write_timeout)
     }
 
     /// Sends to the clients of a hub from anywhere (C#: `IHubContext<THub>`). There is one for a hub *type*, wherever it

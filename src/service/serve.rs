@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::{PeerAddr, ResponseFuture, Service};
 use super::{SignalR, limits};
+use crate::socket::TimeoutStream;
 
 /// A socket that has sent no request by then is closed; hyper's own limit for later ones over HTTP/1.1 is the same.
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
@@ -28,8 +29,8 @@ impl SignalR {
     /// the address of their peer.
     ///
     /// HTTP has Kestrel's limits: 8 KiB for a request line, 32 KiB and 100 lines of headers, 100 requests at once on a
-    /// connection of HTTP/2. For TLS, or limits of your own, give [`service`](Self::service) to a server of hyper's;
-    /// `examples/tls.rs` is one.
+    /// connection of HTTP/2. A socket that takes nothing is closed as by [`timeout_stream`](Self::timeout_stream). For TLS,
+    /// or other limits, give [`service`](Self::service) to a server of hyper's; `examples/tls.rs` is one.
     ///
     /// # Cancel safety
     ///
@@ -40,8 +41,9 @@ impl SignalR {
         while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((socket, peer)) => {
+                    let stream = self.timeout_stream(socket);
                     let connection =
-                        serve_one(builder.clone(), self.service(), socket, PeerAddr(peer), closing.clone());
+                        serve_one(builder.clone(), self.service(), stream, PeerAddr(peer), closing.clone());
                     self.server.tasks.spawn(connection);
                 }
                 Err(error) => pause(&error).await,
@@ -55,24 +57,26 @@ impl SignalR {
 async fn serve_one(
     builder: auto::Builder<TokioExecutor>,
     service: Service,
-    socket: TcpStream,
+    stream: TimeoutStream<TcpStream>,
     peer: PeerAddr,
     closing: CancellationToken,
 ) {
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = stream.get_ref().set_nodelay(true) {
         tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
     }
+    let socket = stream.handle();
     let asked = Arc::new(Notify::new());
     let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         asks.notify_one();
+        request.extensions_mut().insert(socket.clone());
         request.extensions_mut().insert(peer);
         match limits::refuse(&request) {
             Some(refusal) => ResponseFuture::answered(refusal),
             None => hyper::service::Service::call(&service, request),
         }
     });
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = silence(&asked) => {

@@ -15,6 +15,9 @@ use crate::options::HubOptions;
 use crate::origin::{RequestInfo, Transports};
 use crate::protocol::{Format, Naming};
 
+/// Default of `transport_send_timeout`.
+pub(super) const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
 macro_rules! settings {
     (
         hubs { $($(#[$hub_doc:meta])* $hub_name:ident: $hub_type:ty = $hub_default:expr;)* }
@@ -160,7 +163,7 @@ settings! {
         application_max_buffer_size: usize = 64 * 1024;
         /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
         /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
-        transport_send_timeout: Duration = Duration::from_secs(10);
+        transport_send_timeout: Duration = DEFAULT_SEND_TIMEOUT;
         /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds
         /// by default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
         long_polling_poll_timeout: Duration = Duration::from_secs(90);

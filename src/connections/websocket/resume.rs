@@ -89,7 +89,7 @@ impl Mailbox {
 
 /// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
 pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
-    let Some(Upgrade { response, socket, request }) = upgrade(endpoint, exchange) else {
+    let Some(Upgrade { response, socket, request, carrier }) = upgrade(endpoint, exchange) else {
         return bad_request();
     };
     let (entry, close_timeout) = (Arc::clone(entry), endpoint.options.close_timeout);
@@ -103,7 +103,10 @@ pub(crate) fn resume(endpoint: &Endpoint, exchange: Exchange, entry: &Arc<Entry>
         };
         let Some(mailbox) = entry.mailbox() else { return };
         match mailbox.put(NewSocket { io, request }) {
-            Ok(()) => entry.outbound.wake_owner(),
+            Ok(()) => {
+                entry.set_socket(carrier);
+                entry.outbound.wake_owner();
+            }
             Err(late) => {
                 // The connection ended meanwhile. Whether this arrives or not, the socket closes now.
                 let mut io = TokioIo::new(late.io);

@@ -19,13 +19,15 @@ use super::super::{Body, Connection};
 use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
+use crate::socket::{SocketHandle, TimeoutStream};
 
 /// Answers the upgrade and serves the connection in a task of its own.
 pub(crate) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) -> Response<Body> {
     // The connection is given back wherever this ends.
     let held = Held::new(endpoint, entry);
     match upgrade(endpoint, exchange) {
-        Some(Upgrade { response, socket, request }) => {
+        Some(Upgrade { response, socket, request, carrier }) => {
+            entry.set_socket(carrier);
             endpoint.table.spawn(serve(held, socket, request));
             response
         }
@@ -38,18 +40,21 @@ pub(super) struct Upgrade {
     pub(super) response: Response<Body>,
     pub(super) socket: OnUpgrade,
     pub(super) request: Arc<RequestInfo>,
+    /// The socket under a stream of HTTP/2.
+    pub(super) carrier: Option<SocketHandle>,
 }
 
 /// Says what the request is to be answered; `None` where it cannot be upgraded.
 pub(super) fn upgrade(endpoint: &Endpoint, exchange: Exchange) -> Option<Upgrade> {
     let protocol = endpoint.options.sub_protocol.as_ref().and_then(|selector| selector.select(&exchange.parts.headers));
     let info = Arc::new(exchange.info());
+    let carrier = exchange.parts.extensions.get().filter(|_| exchange.parts.method == Method::CONNECT).cloned();
     match switch(Request::from_parts(exchange.parts, ())) {
         Ok((mut response, socket)) => {
             if let Some(protocol) = protocol {
                 response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
             }
-            Some(Upgrade { response, socket, request: info })
+            Some(Upgrade { response, socket, request: info, carrier })
         }
         Err(error) => {
             tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
@@ -117,7 +122,15 @@ async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
         outbound.poll_shutdown(cx)
     });
     // Whether it came or the time is up, the socket closes now.
-    let _ = tokio::time::timeout(endpoint.options.close_timeout, goodbye).await;
+    let close_timeout = endpoint.options.close_timeout;
+    let is_late = tokio::time::timeout(close_timeout, goodbye).await.is_err();
+    // A stream of HTTP/2 closes once its last bytes are sent.
+    if is_late && entry.has_socket() {
+        let closed = tokio::time::timeout(close_timeout, poll_fn(|cx| outbound.poll_shutdown(cx))).await;
+        if closed.is_err() {
+            entry.abort_socket();
+        }
+    }
     outbound.break_off();
 }
 
@@ -145,10 +158,21 @@ pub(super) fn attach(upgraded: Upgraded, outbound: &Outbound) -> (Source, Vec<u8
 /// The socket under a connection of `hyper` itself or of `hyper-util`'s `auto` builder (and so of axum), with the bytes
 /// that were read too far. They are copied: as they come they would keep hyper's 8 KiB read buffer alive.
 fn into_tcp(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+    let upgraded = match into_io::<TcpStream>(upgraded) {
+        Ok(found) => return Ok(found),
+        Err(upgraded) => upgraded,
+    };
+    into_io::<TimeoutStream<TcpStream>>(upgraded).map(|(io, early)| (io.into_inner(), early))
+}
+
+fn into_io<T: 'static>(upgraded: Upgraded) -> Result<(T, Vec<u8>), Upgraded>
+where
+    TokioIo<T>: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    let upgraded = match upgraded.downcast::<TokioIo<T>>() {
         Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf.to_vec())),
         Err(upgraded) => upgraded,
     };
-    let parts = hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
+    let parts = hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<T>>(upgraded)?;
     Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
 }

@@ -1,0 +1,87 @@
+//! State that a stream shares with the requests and responses on it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::timer::LazyTimer;
+
+/// Activity on one socket.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_aborted: bool,
+    /// The task that polls the stream.
+    task: Option<Waker>,
+    /// Runs while a write or a chunk is pending.
+    timer: LazyTimer,
+    /// Since when the HTTP server has each chunk of a response body; the oldest is the first.
+    chunks: BTreeMap<u64, Instant>,
+    next_chunk: u64,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default() }
+    }
+
+    /// Ready once a write, pending since `blocked`, or a chunk has taken longer than `timeout`, and after an abort.
+    pub(super) fn poll_stalled(&self, cx: &mut Context<'_>, blocked: Option<Instant>, timeout: Duration) -> Poll<()> {
+        let mut state = self.lock();
+        if state.is_aborted {
+            return Poll::Ready(());
+        }
+        if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            state.task = Some(cx.waker().clone());
+        }
+        let oldest = state.chunks.first_key_value().map(|(_, since)| *since);
+        let since = blocked.into_iter().chain(oldest).min();
+        ready!(state.timer.poll(cx, since.and_then(|since| since.checked_add(timeout))));
+        state.is_aborted = true;
+        Poll::Ready(())
+    }
+
+    /// Makes every read and write fail from now on.
+    pub(super) fn abort(&self) {
+        let mut state = self.lock();
+        state.is_aborted = true;
+        wake(state);
+    }
+
+    /// Counts a chunk that is handed to the HTTP server, until [`end_chunk`](Self::end_chunk).
+    pub(super) fn begin_chunk(&self) -> u64 {
+        let mut state = self.lock();
+        let number = state.next_chunk;
+        state.next_chunk += 1;
+        state.chunks.insert(number, Instant::now());
+        // A timer that runs fires before this chunk is overdue, and is moved then.
+        if !state.timer.is_running() {
+            wake(state);
+        }
+        number
+    }
+
+    pub(super) fn end_chunk(&self, number: u64) {
+        self.lock().chunks.remove(&number);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the task that polls the stream, once the lock is free.
+fn wake(state: MutexGuard<'_, State>) {
+    let task = state.task.clone();
+    drop(state);
+    if let Some(task) = task {
+        task.wake();
+    }
+}

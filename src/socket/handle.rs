@@ -1,0 +1,62 @@
+//! The socket of a request, as its response sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::activity::Activity;
+
+/// Lets the responses of [`Service`](crate::Service) close the socket of a request that takes none of their bytes.
+///
+/// It comes from [`TimeoutStream::handle`](crate::TimeoutStream::handle) and belongs into the extensions of each request
+/// over HTTP/2, where a peer may read its socket and still give a stream no window. [`SignalR::serve`](crate::SignalR::serve)
+/// puts it there; other hosts do so as with [`PeerAddr`](crate::PeerAddr).
+///
+/// ```
+/// use signalr::SocketHandle;
+///
+/// fn accepted<B>(request: &mut http::Request<B>, socket: &SocketHandle) {
+///     request.extensions_mut().insert(socket.clone());
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SocketHandle(pub(super) Arc<Activity>);
+
+impl SocketHandle {
+    /// Closes the socket.
+    pub(crate) fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Bytes that have to be dropped before the timeout of the socket is over.
+    pub(crate) fn track(&self, bytes: Bytes) -> Bytes {
+        let number = self.0.begin_chunk();
+        Bytes::from_owner(Chunk { bytes, number, socket: self.clone() })
+    }
+}
+
+impl fmt::Debug for SocketHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketHandle").finish_non_exhaustive()
+    }
+}
+
+/// A chunk of a response body that the HTTP server has.
+struct Chunk {
+    bytes: Bytes,
+    number: u64,
+    socket: SocketHandle,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.socket.0.end_chunk(self.number);
+    }
+}

@@ -1,0 +1,232 @@
+//! A stream whose writes time out.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::activity::Activity;
+use super::handle::SocketHandle;
+
+/// A stream that fails once a write has made no progress for some time, from
+/// [`SignalR::timeout_stream`](crate::SignalR::timeout_stream) (C#: Kestrel's `MinResponseDataRate` has this purpose).
+///
+/// HTTP servers wait for a peer that reads nothing as long as its socket is open. From the timeout on all reads and writes
+/// of this stream fail with [`TimedOut`](io::ErrorKind::TimedOut), so that the server ends the connection, whatever it
+/// waits for. A write that has returned `Pending` must be continued, as HTTP servers and TLS do.
+///
+/// Put it around the TCP socket, and TLS around it: what TLS buffers is no progress. WebSockets over plain HTTP/1.1 take the TCP
+/// socket out of it again.
+///
+/// ```
+/// use std::io;
+///
+/// use signalr::SignalR;
+/// use tokio::net::TcpListener;
+/// use tokio_rustls::{TlsAcceptor, server::TlsStream};
+///
+/// async fn accept(
+///     listener: &TcpListener,
+///     tls: &TlsAcceptor,
+///     signalr: &SignalR,
+/// ) -> io::Result<TlsStream<signalr::TimeoutStream<tokio::net::TcpStream>>> {
+///     let (socket, _) = listener.accept().await?;
+///     tls.accept(signalr.timeout_stream(socket)).await
+/// }
+/// ```
+pub struct TimeoutStream<S> {
+    io: S,
+    timeout: Duration,
+    activity: Arc<Activity>,
+    /// Since when a write has been pending.
+    blocked_write: Option<Instant>,
+    /// Since when a flush or a shutdown has been pending.
+    blocked_flush: Option<Instant>,
+}
+
+impl<S> TimeoutStream<S> {
+    pub(crate) fn new(io: S, timeout: Duration) -> Self {
+        Self { io, timeout, activity: Arc::new(Activity::new()), blocked_write: None, blocked_flush: None }
+    }
+
+    /// The handle for the extensions of the requests on this stream.
+    pub fn handle(&self) -> SocketHandle {
+        SocketHandle(Arc::clone(&self.activity))
+    }
+
+    /// The stream inside.
+    pub fn get_ref(&self) -> &S {
+        &self.io
+    }
+
+    /// Takes the stream out.
+    pub fn into_inner(self) -> S {
+        self.io
+    }
+
+    /// Fails if something has taken too long; otherwise the task is woken when it has.
+    fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        let blocked = self.blocked_write.into_iter().chain(self.blocked_flush).min();
+        match self.activity.poll_stalled(cx, blocked, self.timeout) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "write timed out")),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> TimeoutStream<S> {
+    fn poll_write_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        let Poll::Ready(written) = write(Pin::new(&mut self.io), cx) else {
+            self.blocked_write.get_or_insert_with(Instant::now);
+            self.check(cx)?;
+            return Poll::Pending;
+        };
+        (self.blocked_write, self.blocked_flush) = (None, None);
+        Poll::Ready(written)
+    }
+
+    /// Sockets are always flushed, so the end of this says nothing about a pending write.
+    fn poll_flush_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        flush: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        let Poll::Ready(flushed) = flush(Pin::new(&mut self.io), cx) else {
+            self.blocked_flush.get_or_insert_with(Instant::now);
+            self.check(cx)?;
+            return Poll::Pending;
+        };
+        self.blocked_flush = None;
+        Poll::Ready(flushed)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check(cx)?;
+        Pin::new(&mut this.io).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write_by(cx, |io, cx| io.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write_by(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_flush_by(cx, AsyncWrite::poll_flush)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_flush_by(cx, AsyncWrite::poll_shutdown)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for TimeoutStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutStream").field("io", &self.io).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A stream with room for 8 bytes, and its peer.
+    fn stream() -> (TimeoutStream<DuplexStream>, DuplexStream) {
+        let (io, peer) = tokio::io::duplex(8);
+        (TimeoutStream::new(io, TIMEOUT), peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_without_progress_fails_and_so_does_all_that_follows() {
+        let (mut stream, mut peer) = stream();
+        let began = Instant::now();
+        let error = stream.write_all(b"more than 8 bytes").await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, TIMEOUT));
+        peer.write_all(b"late").await.unwrap();
+        peer.read_exact(&mut [0; 8]).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stream.write_u8(0).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_is_woken_when_a_write_has_made_no_progress() {
+        let (mut stream, _peer) = stream();
+        stream.write_all(b"8 bytes.").await.unwrap();
+        assert!(timeout(TIMEOUT - SECOND, stream.write_u8(0)).await.is_err());
+        // A flush of a socket does nothing.
+        stream.flush().await.unwrap();
+        let began = Instant::now();
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_starts_the_time_again() {
+        let (mut stream, mut peer) = stream();
+        let writing = tokio::spawn(async move { stream.write_all(&[0; 30]).await });
+        for _ in 0..30 {
+            tokio::time::sleep(TIMEOUT - SECOND).await;
+            peer.read_u8().await.unwrap();
+        }
+        writing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_of_a_body_that_are_not_written_in_time_fail_the_stream() {
+        let (mut stream, _peer) = stream();
+        let socket = stream.handle();
+        let reading = tokio::spawn(async move { stream.read_u8().await });
+        for _ in 0..3 {
+            let written = socket.track(Bytes::from_static(b"written"));
+            advance(TIMEOUT - SECOND).await;
+            drop(written);
+        }
+        let began = Instant::now();
+        let _kept = socket.track(Bytes::from_static(b"kept"));
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn an_abort_wakes_a_reader() {
+        let (mut stream, _peer) = stream();
+        let socket = stream.handle();
+        let reading = tokio::spawn(async move { stream.read_u8().await });
+        tokio::task::yield_now().await;
+        socket.abort();
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}
