@@ -118,19 +118,6 @@ async fn it_serves_by_itself() {
     works_over_http2(&signalr, within(TcpStream::connect(addr)).await.unwrap()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_socket_that_asks_for_nothing_is_closed() {
-    let signalr = server();
-    let addr = serve(&signalr).await;
-    for silence in [&b""[..], b"PRI * H", b"GET / HT"] {
-        let mut socket = TcpStream::connect(addr).await.unwrap();
-        socket.write_all(silence).await.unwrap();
-        let mut rest = Vec::new();
-        // However it ends, it does.
-        let _ = tokio::time::timeout(Duration::from_secs(40), socket.read_to_end(&mut rest)).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn it_is_a_service_of_hyper() {
     let signalr = server();

@@ -1,4 +1,4 @@
-//! Sockets whose peer reads nothing: the peer sees their end.
+//! Sockets whose peer reads nothing, asks for nothing or never ends its request head: the peer sees their end.
 //!
 //! Time is paused once clients are connected. It then goes on by itself while nothing can happen, so a test sleeps past a
 //! limit and looks at the socket.
@@ -29,7 +29,7 @@ use hyper::client::conn::http2;
 use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use plain::{begin_post, status};
+use plain::{Plain, begin_post, status};
 use signalr::{Format, HubContext, SignalR, hub};
 use support::{Client, PATIENCE, negotiate};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -365,4 +365,96 @@ async fn clients_over_tls_that_do_not_read_are_closed() {
         flood.await.unwrap();
         drop(http2_events);
     }
+}
+
+/// Seconds after which a connection must be open, and after which it must be closed.
+async fn assert_closed_between(open: u64, closed: u64, has_ended: impl Fn() -> bool, what: &str) {
+    sleep(Duration::from_secs(open)).await;
+    assert!(!has_ended(), "{what}: closed before {open} s");
+    sleep(Duration::from_secs(closed - open)).await;
+    assert!(has_ended(), "{what}: open after {closed} s");
+    tokio::time::resume();
+}
+
+/// The times are those of Kestrel.
+#[tokio::test]
+async fn idle_sockets_have_130_seconds_and_heads_have_30_from_their_first_byte() {
+    const ANSWERED: &str = "GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
+    const POST: &str = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    for (sent, limit) in [
+        (&[""][..], 130),
+        (&["\r\n"], 130),
+        (&[ANSWERED], 130),
+        (&[ANSWERED, ANSWERED], 130),
+        (&[&ANSWERED[..ANSWERED.len() - 1], "\n"], 130),
+        (&[POST], 130),
+        (&["GET / HT"], 30),
+        (&["PRI * H"], 30),
+        (&[ANSWERED, "GET / HT"], 30),
+        (&[&format!("{ANSWERED}GET / HT")], 30),
+        (&[POST, "GET / HT"], 30),
+    ] {
+        let signalr = server();
+        let mut socket = connect(serve(&signalr)).await;
+        tokio::time::pause();
+        for part in sent {
+            socket.write_all(part.as_bytes()).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        let what = format!("{sent:?}");
+        assert_closed_between(limit - 1, limit + 1, || signalr.stats().tasks == 0, &what).await;
+        assert_ended(socket, &what).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_comes_a_line_at_a_time_has_30_seconds() {
+    let signalr = server();
+    let mut socket = connect(serve(&signalr)).await;
+    sleep(Duration::from_secs(60)).await;
+    socket.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    for _ in 0..29 {
+        sleep(Duration::from_secs(1)).await;
+        socket.write_all(b"a: b\r\n").await.unwrap();
+    }
+    assert_closed_between(0, 2, || signalr.stats().tasks == 0, "trickle").await;
+    assert_ended(socket, "trickle").await;
+}
+
+/// Within a head no pings are answered (RFC 9113 § 6.10), by which hyper ends the connection.
+#[tokio::test(start_paused = true)]
+async fn a_head_over_http2_that_does_not_end_is_closed() {
+    let signalr = server();
+    let mut socket = connect(serve(&signalr)).await;
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // Headers of stream 1 without their end.
+    let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+    let sent = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
+    socket.write_all(&sent).await.unwrap();
+    assert_closed_between(29, 52, || signalr.stats().tasks == 0, "head").await;
+    assert_ended(socket, "head").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_http2_connection_has_130_seconds_though_pings_are_answered() {
+    let signalr = server();
+    let mut http2 = Http2::connect(serve(&signalr), 65_535).await;
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(http2.send("GET", "/", &[]).await.status(), 404);
+    assert_closed_between(129, 136, || signalr.stats().tasks == 0, "HTTP/2").await;
+    http2.assert_ended("HTTP/2").await;
+}
+
+#[tokio::test]
+async fn open_event_streams_and_websockets_are_not_idle() {
+    let signalr = server();
+    let addr = serve(&signalr);
+    let events = Plain::connect(addr, "/ward", true).await;
+    let mut http2 = Http2::connect(addr, 65_535).await;
+    let mut client = http2.websocket().await;
+    tokio::time::pause();
+    sleep(Duration::from_secs(600)).await;
+    client.echo("still here").await;
+    assert_eq!(signalr.stats().hub_connections, 2);
+    drop(events);
 }

@@ -11,6 +11,7 @@ use hyper_util::server::conn::auto;
 
 use super::http::status;
 use crate::connections::Body;
+use crate::socket::Phase;
 
 /// The longest request line, line end included (Kestrel: `MaxRequestLineSize`).
 const REQUEST_LINE: usize = 8 * 1024;
@@ -31,13 +32,24 @@ const STREAM_WINDOW: u32 = 768 * 1024;
 /// What waits in hyper to be sent on one of them (Kestrel: `MaxResponseBufferSize`).
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// How long a connection may wait for a request (Kestrel: `KeepAliveTimeout`).
+const IDLE: Duration = Duration::from_secs(130);
+
+/// How long a request head may take from its first byte (Kestrel: `RequestHeadersTimeout`). Over HTTP/2 a peer within a head
+/// answers no pings.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// How long a connection that is closing may wait for its peer.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// How often peers of HTTP/2 are asked whether they are still there (Kestrel asks nobody unless told to).
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// hyper with these limits, and with WebSockets over HTTP/2.
 pub(super) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).max_buf_size(REQUEST_LINE + HEADERS as usize);
+    // hyper's timeout for heads runs between requests, too.
+    builder.http1().header_read_timeout(None).max_buf_size(REQUEST_LINE + HEADERS as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -48,6 +60,15 @@ pub(super) fn builder() -> auto::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(SEND_BUFFER);
     builder
+}
+
+/// How long a connection may be in a phase without a request.
+pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
+    match phase {
+        Phase::Idle if is_closing => CLOSE,
+        Phase::Idle => IDLE,
+        Phase::Head => HEAD,
+    }
 }
 
 /// The answer to a request that hyper lets pass and Kestrel does not; it is the last one over HTTP/1.1.

@@ -1,25 +1,21 @@
 //! A plain hyper server, for those without a framework.
 
-use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
+use http_body::Body as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::http::{PeerAddr, ResponseFuture, Service};
 use super::{SignalR, limits};
-use crate::socket::TimeoutStream;
-
-/// A socket that has sent no request by then is closed; hyper's own limit for later ones over HTTP/1.1 is the same.
-const FIRST_REQUEST: Duration = Duration::from_secs(30);
+use crate::socket::{Phase, SocketHandle, TimeoutStream};
 
 /// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -29,8 +25,9 @@ impl SignalR {
     /// the address of their peer.
     ///
     /// HTTP has Kestrel's limits: 8 KiB for a request line, 32 KiB and 100 lines of headers, 100 requests at once on a
-    /// connection of HTTP/2. A socket that takes nothing is closed as by [`timeout_stream`](Self::timeout_stream). For TLS,
-    /// or other limits, give [`service`](Self::service) to a server of hyper's; `examples/tls.rs` is one.
+    /// connection of HTTP/2. A connection that waits for a request ends after 130 seconds, a request head has 30 seconds
+    /// from its first byte, and a socket that takes nothing is closed as by [`timeout_stream`](Self::timeout_stream). For
+    /// TLS, or other limits, give [`service`](Self::service) to a server of hyper's; `examples/tls.rs` is one.
     ///
     /// # Cancel safety
     ///
@@ -64,12 +61,11 @@ async fn serve_one(
     if let Err(error) = stream.get_ref().set_nodelay(true) {
         tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
     }
-    let socket = stream.handle();
-    let asked = Arc::new(Notify::new());
-    let asks = Arc::clone(&asked);
+    let (stream, activity) = stream.with_keep_alive();
+    let requests = Arc::clone(&activity);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        asks.notify_one();
-        request.extensions_mut().insert(socket.clone());
+        let socket = SocketHandle::open(&requests, !request.body().is_end_stream());
+        request.extensions_mut().insert(socket);
         request.extensions_mut().insert(peer);
         match limits::refuse(&request) {
             Some(refusal) => ResponseFuture::answered(refusal),
@@ -77,26 +73,25 @@ async fn serve_one(
         }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = silence(&asked) => {
-            tracing::debug!(target: "signalr::connection", "a socket sent no request");
-            return;
+    let mut is_closing = false;
+    let served = loop {
+        tokio::select! {
+            // The others depend on what it did.
+            biased;
+            served = connection.as_mut() => break served,
+            phase = activity.overdue(|phase| limits::waiting(phase, is_closing)) => {
+                tracing::debug!(target: "signalr::connection", ?phase, is_closing, "an HTTP connection waited too long");
+                if phase == Phase::Head || is_closing {
+                    return;
+                }
+            }
+            () = closing.cancelled(), if !is_closing => {}
         }
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        is_closing = true;
+        connection.as_mut().graceful_shutdown();
     };
     if let Err(error) = served {
         tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
-    }
-}
-
-/// Ready when the first request is overdue, and never once it has come.
-async fn silence(asked: &Notify) {
-    if tokio::time::timeout(FIRST_REQUEST, asked.notified()).await.is_ok() {
-        pending().await
     }
 }
 

@@ -1,12 +1,14 @@
 //! State that a stream shares with the requests and responses on it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::keep_alive::{KeepAlive, Phase};
 use super::timer::LazyTimer;
 
 /// Activity on one socket.
@@ -25,11 +27,17 @@ struct State {
     /// Since when the HTTP server has each chunk of a response body; the oldest is the first.
     chunks: BTreeMap<u64, Instant>,
     next_chunk: u64,
+    keep_alive: Option<KeepAlive>,
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
         Self { state: Mutex::default() }
+    }
+
+    /// Observes requests from now on.
+    pub(super) fn keep_alive(&self) {
+        self.lock().keep_alive = Some(KeepAlive::new());
     }
 
     /// Ready once a write, pending since `blocked`, or a chunk has taken longer than `timeout`, and after an abort.
@@ -70,6 +78,41 @@ impl Activity {
 
     pub(super) fn end_chunk(&self, number: u64) {
         self.lock().chunks.remove(&number);
+    }
+
+    pub(super) fn begin_request(&self, has_body: bool) {
+        if let Some(keep_alive) = &mut self.lock().keep_alive {
+            keep_alive.begin(has_body);
+        }
+    }
+
+    pub(super) fn end_request(&self) {
+        let mut state = self.lock();
+        if let Some(keep_alive) = &mut state.keep_alive {
+            keep_alive.end();
+            wake(state);
+        }
+    }
+
+    pub(super) fn read(&self, bytes: &[u8]) {
+        if let Some(keep_alive) = &mut self.lock().keep_alive {
+            keep_alive.read(bytes);
+        }
+    }
+
+    /// Ready when a phase has lasted longer than its limit. For the task that polls the stream, after the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub(crate) async fn overdue(&self, limit: impl Fn(Phase) -> Duration) -> Phase {
+        let mut timer = LazyTimer::default();
+        poll_fn(|cx| {
+            let waiting = self.lock().keep_alive.as_ref().and_then(KeepAlive::waiting);
+            let Some((phase, since)) = waiting else { return Poll::Pending };
+            timer.poll(cx, Some(since + limit(phase))).map(|()| phase)
+        })
+        .await
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -21,18 +21,35 @@ use super::activity::Activity;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct SocketHandle(pub(super) Arc<Activity>);
+pub struct SocketHandle(Arc<OpenRequest>);
+
+/// A request that is open until this is dropped.
+struct OpenRequest {
+    activity: Arc<Activity>,
+}
 
 impl SocketHandle {
+    /// Opens a request, which ends with the last clone of the handle.
+    pub(crate) fn open(activity: &Arc<Activity>, has_body: bool) -> Self {
+        activity.begin_request(has_body);
+        Self(Arc::new(OpenRequest { activity: Arc::clone(activity) }))
+    }
+
     /// Closes the socket.
     pub(crate) fn abort(&self) {
-        self.0.abort();
+        self.0.activity.abort();
     }
 
     /// Bytes that have to be dropped before the timeout of the socket is over.
     pub(crate) fn track(&self, bytes: Bytes) -> Bytes {
-        let number = self.0.begin_chunk();
+        let number = self.0.activity.begin_chunk();
         Bytes::from_owner(Chunk { bytes, number, socket: self.clone() })
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.activity.end_request();
     }
 }
 
@@ -57,6 +74,6 @@ impl AsRef<[u8]> for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.socket.0.end_chunk(self.number);
+        self.socket.0.activity.end_chunk(self.number);
     }
 }

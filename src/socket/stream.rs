@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -54,9 +54,16 @@ impl<S> TimeoutStream<S> {
         Self { io, timeout, activity: Arc::new(Activity::new()), blocked_write: None, blocked_flush: None }
     }
 
+    /// Observes requests and the bytes between them, for a server of HTTP in the clear.
+    pub(crate) fn with_keep_alive(self) -> (Self, Arc<Activity>) {
+        self.activity.keep_alive();
+        let activity = Arc::clone(&self.activity);
+        (self, activity)
+    }
+
     /// The handle for the extensions of the requests on this stream.
     pub fn handle(&self) -> SocketHandle {
-        SocketHandle(Arc::clone(&self.activity))
+        SocketHandle::open(&self.activity, false)
     }
 
     /// The stream inside.
@@ -116,7 +123,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check(cx)?;
-        Pin::new(&mut this.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        this.activity.read(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
