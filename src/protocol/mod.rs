@@ -31,7 +31,7 @@ mod error;
 pub use error::{ProtocolError, ReadError, WriteError};
 
 mod format;
-pub use format::{Binary, Format, HubProtocol, Naming};
+pub use format::{Format, HubProtocol, Naming};
 
 mod frame;
 pub use frame::Framer;
@@ -55,7 +55,7 @@ mod type_name;
 pub use type_name::short_type_name;
 
 mod values;
-pub use values::{DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, TimeSpan, ValueError};
+pub use values::{Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, TimeSpan, ValueError};
 
 mod write;
 pub use write::WithHeaders;

@@ -36,7 +36,7 @@ fn short(name: &'static str) -> Cow<'static, str> {
         }
         "serde_json::value::Value" => "Object",
         "uuid::Uuid" => "Guid",
-        _ if name.ends_with("::format::Binary") => "Byte[]",
+        _ if name.ends_with("::binary::Binary") => "Byte[]",
         _ => base.rsplit("::").next().unwrap_or(base),
     };
     match parameters {

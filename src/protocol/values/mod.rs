@@ -1,7 +1,8 @@
-//! Types for what serde has no word for: .NET's dates, spans, decimals and ids.
+//! Types for what serde has no word for: .NET's bytes, dates, spans, decimals and ids.
 //!
 //! | here | C# | JSON | MessagePack |
 //! |---|---|---|---|
+//! | [`Binary`] | `byte[]` | base64 text | `bin` |
 //! | [`DateTime`] | `DateTime` | `"2024-02-29T12:34:56.789Z"` | timestamp (extension -1) |
 //! | [`DateTimeOffset`] | `DateTimeOffset` | `"2024-02-29T12:34:56+02:00"` | list of the clock's timestamp and the offset in minutes |
 //! | [`TimeSpan`] | `TimeSpan` | `"1.02:03:04.0050000"` | number of ticks of 100 ns |
@@ -18,6 +19,9 @@ mod form;
 mod iso;
 mod raw;
 mod timestamp;
+
+mod binary;
+pub use binary::Binary;
 
 mod date_time;
 pub use date_time::{DateTime, DateTimeKind};

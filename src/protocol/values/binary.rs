@@ -1,0 +1,118 @@
+//! C#'s `byte[]`.
+
+use std::fmt;
+use std::ops::Deref;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+/// Bytes: base64 text in JSON and `bin` in MessagePack, as C#'s `byte[]`.
+///
+/// A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
+///
+/// ```
+/// use signalr::Binary;
+/// use signalr::protocol::{Format, HubProtocol, Naming};
+///
+/// let mut out = Vec::new();
+/// let picture = Binary::from(vec![1, 2, 3]);
+/// HubProtocol::new(Format::Json, Naming::Serde).write_value(&mut out, &picture).unwrap();
+/// assert_eq!(out, br#""AQID""#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Binary(pub Bytes);
+
+impl From<Bytes> for Binary {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Binary {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
+}
+
+impl From<Binary> for Bytes {
+    fn from(binary: Binary) -> Self {
+        binary.0
+    }
+}
+
+impl Deref for Binary {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Serialize for Binary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // JSON keeps to texts if it is asked for one; MessagePack hands over whatever there is.
+        deserializer.deserialize_str(BinaryVisitor)
+    }
+}
+
+struct BinaryVisitor;
+
+impl<'de> Visitor<'de> for BinaryVisitor {
+    type Value = Binary;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes, or base64 text")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Binary, E> {
+        Ok(Binary(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Binary, E> {
+        Ok(Binary(bytes.into()))
+    }
+
+    /// .NET takes a list of small numbers in MessagePack, too.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Binary, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = list.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Binary(bytes.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Binary, E> {
+        decode_base64(text).map(|bytes| Binary(bytes.into())).map_err(E::custom)
+    }
+}
+
+/// The base64 that .NET reads: padded, of the standard alphabet, with white space anywhere
+/// (`Convert.FromBase64String`).
+fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    let is_blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+    if text.contains(is_blank) {
+        return STANDARD.decode(text.replace(is_blank, ""));
+    }
+    STANDARD.decode(text)
+}
