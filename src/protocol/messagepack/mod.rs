@@ -9,6 +9,10 @@ use super::headers::Headers;
 use super::message::{HubMessage, Invocation};
 use super::raw::{Raw, RawArguments, Rest, Role};
 
+mod deserializer;
+#[cfg(test)]
+pub(super) use deserializer::Deserializer;
+
 mod reader;
 pub(super) use reader::HeaderReader;
 use reader::Reader;

@@ -44,35 +44,72 @@ impl<'a> Reader<'a> {
 
     /// Reads a text or nil. What is no UTF-8 becomes U+FFFD, as in .NET.
     pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
-        let length = match self.code()? {
-            0xc0 => return Ok(None),
-            code @ 0xa0..=0xbf => usize::from(code & 0x1f),
-            0xd9 => self.size(1)?,
-            0xda => self.size(2)?,
-            0xdb => self.size(4)?,
-            code => return Err(Fault::Code(code)),
-        };
-        self.take(length).map(|text| Some(String::from_utf8_lossy(text)))
+        match self.peek()? {
+            0xc0 => self.code().map(|_| None),
+            0xa0..=0xbf | 0xd9..=0xdb => self.bytes().map(|text| Some(String::from_utf8_lossy(text))),
+            code => Err(Fault::Code(code)),
+        }
+    }
+
+    /// Reads a whole number of any width that is within the signed ones.
+    pub(super) fn int(&mut self) -> Result<i64, Fault> {
+        self.wide_int()?.try_into().map_err(|_| Fault::Overflow)
     }
 
     /// Reads a whole number of any width.
-    pub(super) fn int(&mut self) -> Result<i64, Fault> {
-        let code = self.code()?;
-        match code {
-            0x00..=0x7f => Ok(code.into()),
-            0xe0..=0xff => Ok(code.cast_signed().into()),
-            0xcc..=0xcf => {
-                let number = self.unsigned(1 << (code - 0xcc))?;
-                number.try_into().map_err(|_| Fault::Overflow)
-            }
-            0xd0..=0xd3 => {
-                let width = 1_u32 << (code - 0xd0);
-                let unused = 64 - 8 * width;
-                // Shifting to the top and back again spreads the sign.
-                Ok((self.unsigned(width as usize)? << unused).cast_signed() >> unused)
-            }
-            _ => Err(Fault::Code(code)),
+    #[inline]
+    pub(super) fn wide_int(&mut self) -> Result<i128, Fault> {
+        Ok(match self.code()? {
+            code @ 0x00..=0x7f => code.into(),
+            code @ 0xe0..=0xff => code.cast_signed().into(),
+            0xcc => u8::from_be_bytes(self.array()?).into(),
+            0xcd => u16::from_be_bytes(self.array()?).into(),
+            0xce => u32::from_be_bytes(self.array()?).into(),
+            0xcf => u64::from_be_bytes(self.array()?).into(),
+            0xd0 => i8::from_be_bytes(self.array()?).into(),
+            0xd1 => i16::from_be_bytes(self.array()?).into(),
+            0xd2 => i32::from_be_bytes(self.array()?).into(),
+            0xd3 => i64::from_be_bytes(self.array()?).into(),
+            code => return Err(Fault::Code(code)),
+        })
+    }
+
+    pub(super) fn float32(&mut self) -> Result<f32, Fault> {
+        match self.code()? {
+            0xca => self.array().map(f32::from_be_bytes),
+            code => Err(Fault::Code(code)),
         }
+    }
+
+    pub(super) fn float64(&mut self) -> Result<f64, Fault> {
+        match self.code()? {
+            0xcb => self.array().map(f64::from_be_bytes),
+            code => Err(Fault::Code(code)),
+        }
+    }
+
+    /// Reads what is inside bytes or a text.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+        let length = match self.code()? {
+            code @ 0xa0..=0xbf => usize::from(code & 0x1f),
+            0xc4 | 0xd9 => self.size(1)?,
+            0xc5 | 0xda => self.size(2)?,
+            0xc6 | 0xdb => self.size(4)?,
+            code => return Err(Fault::Code(code)),
+        };
+        self.take(length)
+    }
+
+    /// Reads the type of an extension and its bytes.
+    pub(super) fn extension(&mut self) -> Result<(i8, &'a [u8]), Fault> {
+        let length = match self.code()? {
+            code @ 0xd4..=0xd8 => 1 << (code - 0xd4),
+            0xc7 => self.size(1)?,
+            0xc8 => self.size(2)?,
+            0xc9 => self.size(4)?,
+            code => return Err(Fault::Code(code)),
+        };
+        Ok((self.code()?.cast_signed(), self.take(length)?))
     }
 
     pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
@@ -97,6 +134,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The code of what comes next.
+    #[inline]
+    pub(super) fn peek(&self) -> Result<u8, Fault> {
+        self.rest.first().copied().ok_or(Fault::End)
+    }
+
     fn code(&mut self) -> Result<u8, Fault> {
         let (&code, rest) = self.rest.split_first().ok_or(Fault::End)?;
         self.rest = rest;
@@ -109,6 +152,12 @@ impl<'a> Reader<'a> {
 
     fn unsigned(&mut self, width: usize) -> Result<u64, Fault> {
         Ok(self.take(width)?.iter().fold(0, |number, &digit| number << 8 | u64::from(digit)))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(Fault::End)?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {

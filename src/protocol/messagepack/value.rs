@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use rmp_serde::config::{DefaultConfig, HumanReadableConfig};
-use rmp_serde::decode::{self, Deserializer, ReadRefReader};
+use serde::de::value::Error;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
 use crate::protocol::error::{ProtocolError, ReadError};
@@ -12,6 +11,7 @@ use crate::protocol::format::{Format, HubProtocol, Naming};
 use crate::protocol::naming::{self, buffered};
 use crate::protocol::raw::{ListSeed, Position, RawArguments, wrong_number, wrong_type};
 
+use super::deserializer::Deserializer;
 use super::reader::Reader;
 use super::scan::value_len;
 
@@ -62,23 +62,14 @@ fn deserialize<'de, S: DeserializeSeed<'de>>(
     naming: Naming,
     bytes: &'de [u8],
     mut seed: impl FnMut() -> Option<S>,
-) -> Result<S::Value, decode::Error> {
-    let once = seed().ok_or_else(|| decode::Error::custom("nobody wants this value"))?;
+) -> Result<S::Value, Error> {
+    let once = seed().ok_or_else(|| Error::custom("no seed to read with"))?;
     let protocol = HubProtocol::new(Format::MessagePack, naming);
-    match naming::deserialize(once, protocol, &mut deserializer(bytes)) {
+    match naming::deserialize(once, protocol, &mut Deserializer::new(bytes)) {
         Err(error) if naming == Naming::DotNet && buffered::is_duplicate_field(&error) => {
             let again = seed().ok_or(error)?;
-            buffered::deserialize(again, protocol, &mut deserializer(bytes))
+            buffered::deserialize(again, protocol, &mut Deserializer::new(bytes))
         }
         value => value,
     }
 }
-
-fn deserializer(bytes: &[u8]) -> Deserializer<ReadRefReader<'_, [u8]>, HumanReadableConfig<DefaultConfig>> {
-    let mut deserializer = Deserializer::from_read_ref(bytes).with_human_readable();
-    deserializer.set_max_depth(LEVELS);
-    deserializer
-}
-
-/// How deep values may nest: as in JSON, so that a stack is never in danger.
-const LEVELS: usize = 64;

@@ -10,11 +10,13 @@ use std::marker::PhantomData;
 use std::mem;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use super::deserializer::WireSeed;
-use super::{Rules, spellings};
+use super::{EXTENSION, Rules, spellings};
 use crate::protocol::HubProtocol;
 
 /// Whether a value was refused because a member came twice, so that [`deserialize`] may read it.
@@ -244,6 +246,17 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
         }
     }
 
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        match &self.tree {
+            Tree::Bytes(bytes) => Err(E::invalid_type(Unexpected::Bytes(bytes), &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        self.deserialize_str(visitor)
+    }
+
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {
         // MessagePack has an empty list for it.
         match &self.tree {
@@ -280,11 +293,8 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
         self.human_readable
     }
 
-    forward_to_deserialize_any! { char str string bytes byte_buf unit map enum identifier }
+    forward_to_deserialize_any! { char bytes byte_buf unit map enum identifier }
 }
-
-/// How types ask `rmp-serde` for an extension (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
-const EXTENSION: &str = "_ExtStruct";
 
 /// Drops every entry for which a later one means the same field.
 fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: spellings::Fields) {

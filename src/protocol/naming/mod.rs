@@ -121,6 +121,10 @@ where
 /// ```
 pub const TWO_FORMS: &str = "$signalr::TwoForms";
 
+/// How an extension of MessagePack is asked for and written: a newtype of this name around its type and its bytes
+/// (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
+pub(super) const EXTENSION: &str = "_ExtStruct";
+
 /// The rules that hold at one place of a value.
 #[derive(Clone, Copy, Debug)]
 struct Rules {

@@ -130,6 +130,32 @@ fn deep_nesting_is_survived_everywhere() {
     }
 }
 
+/// A list is one level, and so is a variant with content.
+#[cfg(feature = "messagepack")]
+#[test]
+fn enums_of_messagepack_nest_no_deeper_than_lists() {
+    #[derive(Debug, serde::Deserialize)]
+    enum Nested {
+        Leaf,
+        Node(Box<Self>),
+    }
+    let depth = |mut nested: Nested| {
+        let mut depth = 0;
+        while let Nested::Node(inner) = nested {
+            (nested, depth) = (*inner, depth + 1);
+        }
+        depth
+    };
+    for naming in [Naming::Serde, Naming::DotNet] {
+        let protocol = HubProtocol::new(Format::MessagePack, naming);
+        let read =
+            |levels: usize| protocol.read_value(&[b"\x81\xa4Node".repeat(levels), b"\xa4Leaf".to_vec()].concat());
+        assert_eq!(read(60).map(depth), Ok(60));
+        assert!(read(70).is_err(), "{naming:?}");
+        assert!(read(100_000).is_err(), "{naming:?}");
+    }
+}
+
 #[test]
 fn a_method_is_looked_up_once_for_each_target() {
     let lists = r#""arguments":[],"#.repeat(1000);

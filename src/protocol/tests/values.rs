@@ -96,16 +96,75 @@ fn base64_is_read_as_dotnet_reads_it() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn bytes_are_read_from_lists_of_numbers_in_messagepack_alone() {
-    let read = |bytes: &[u8]| super::MESSAGEPACK.read_value::<Binary>(bytes).ok();
-    let bytes = Some(Binary::from(vec![1, 2, 3]));
-    assert_eq!(written(|out| super::MESSAGEPACK.write_value(out, &bytes).unwrap()), b"\xc4\x03\x01\x02\x03");
-    assert_eq!(read(b"\xc4\x03\x01\x02\x03"), bytes);
-    assert_eq!(read(b"\xc5\x00\x03\x01\x02\x03"), bytes);
-    assert_eq!(read(b"\x93\x01\x02\x03"), bytes);
-    for refused in [&b"\x93\x01\x02\xcd\x01\x00"[..], b"\x05", b"\xc0", b"\x91\xff"] {
-        assert_eq!(read(refused), None, "{}", refused.escape_ascii());
+fn bytes_are_read_from_bin_texts_and_lists_of_numbers_in_messagepack() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Picture {
+        bytes: Option<Binary>,
     }
+    let bytes = Some(Binary::from(vec![1, 2, 0xff]));
+    assert_eq!(written(|out| super::MESSAGEPACK.write_value(out, &bytes).unwrap()), b"\xc4\x03\x01\x02\xff");
+    let cases: &[(&[u8], bool)] = &[
+        (b"\xc4\x03\x01\x02\xff", true),
+        (b"\xc5\x00\x03\x01\x02\xff", true),
+        (b"\xc6\x00\x00\x00\x03\x01\x02\xff", true),
+        (b"\xa3\x01\x02\xff", true),
+        (b"\xda\x00\x03\x01\x02\xff", true),
+        (b"\xdb\x00\x00\x00\x03\x01\x02\xff", true),
+        (b"\x93\x01\xd0\x02\xcc\xff", true),
+        // The old specification has no str 8.
+        (b"\xd9\x03\x01\x02\xff", false),
+        (b"\x93\x01\x02\xcd\x01\x00", false),
+        (b"\x91\xff", false),
+        (b"\x91\xc0", false),
+        (b"\x05", false),
+        (b"\xc0", false),
+        (b"\xd6\xff\x00\x00\x00\x01", false),
+    ];
+    for naming in [Naming::Serde, Naming::DotNet] {
+        let protocol = HubProtocol::new(super::Format::MessagePack, naming);
+        let name: &[u8] = if naming == Naming::DotNet { b"\x81\xa5Bytes" } else { b"\x81\xa5bytes" };
+        for &(value, taken) in cases {
+            let expected = bytes.clone().filter(|_| taken);
+            assert_eq!(protocol.read_value::<Binary>(value).ok(), expected, "{}", value.escape_ascii());
+            let picture = protocol.read_value::<Picture>(&[name, value].concat()).ok();
+            let none_is_fine = value == b"\xc0";
+            assert_eq!(picture.is_some(), taken || none_is_fine, "{}", value.escape_ascii());
+        }
+    }
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn texts_are_read_from_texts_alone_in_messagepack() {
+    let read = |bytes: &[u8]| super::MESSAGEPACK.read_value::<String>(bytes).ok();
+    for text in [&b"\xa1a"[..], b"\xd9\x01a", b"\xda\x00\x01a", b"\xdb\x00\x00\x00\x01a"] {
+        assert_eq!(read(text).as_deref(), Some("a"));
+    }
+    for bytes in [&b"\xa2\xff\x80"[..], b"\xc4\x00", b"\xc4\x01a", b"\xc5\x00\x01a", b"\xc6\x00\x00\x00\x01a"] {
+        assert_eq!(read(bytes), None, "{}", bytes.escape_ascii());
+        let by_name = super::MESSAGEPACK.read_value::<BTreeMap<String, u8>>(&[b"\x81", bytes, b"\x01"].concat());
+        assert!(by_name.is_err(), "{}", bytes.escape_ascii());
+    }
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn bytes_and_texts_stay_apart_beside_a_member_given_twice() {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Picture {
+        size: u8,
+        name: String,
+        bytes: Binary,
+    }
+    let protocol = HubProtocol::new(super::Format::MessagePack, Naming::DotNet);
+    let read = |rest: &[u8]| protocol.read_value::<Picture>(&[b"\x83\xa4Size\x01\xa4Size\x02", rest].concat()).ok();
+    assert_eq!(
+        read(b"\xa5Bytes\xa1a").map(|picture| (picture.size, picture.bytes)),
+        Some((2, Binary::from(&b"a"[..])))
+    );
+    assert_eq!(read(b"\xa4Name\xa1a").map(|picture| picture.name).as_deref(), Some("a"));
+    assert!(read(b"\xa4Name\xc4\x01a").is_none());
 }
 
 #[test]

@@ -9,9 +9,12 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::protocol::naming::TWO_FORMS;
+
 /// Bytes: base64 text in JSON and `bin` in MessagePack, as C#'s `byte[]`.
 ///
-/// A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
+/// In MessagePack it is also read from a list of small numbers and, as in ASP.NET Core, from a text other than `str 8`:
+/// old clients write bytes so. A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
 ///
 /// ```
 /// use signalr::Binary;
@@ -71,26 +74,37 @@ impl Serialize for Binary {
 
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // JSON keeps to texts if it is asked for one; MessagePack hands over whatever there is.
-        deserializer.deserialize_str(BinaryVisitor)
+        deserializer.deserialize_newtype_struct(TWO_FORMS, BinaryVisitor { base64: true })
     }
 }
 
-struct BinaryVisitor;
+struct BinaryVisitor {
+    /// Whether a text has to be decoded, or holds the bytes themselves.
+    base64: bool,
+}
 
 impl<'de> Visitor<'de> for BinaryVisitor {
     type Value = Binary;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes, or base64 text")
+        f.write_str(if self.base64 { "base64 text" } else { "bytes" })
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Binary, D::Error> {
+        if deserializer.is_human_readable() {
+            // JSON would give a list of numbers to a visitor that asks for bytes.
+            deserializer.deserialize_str(self)
+        } else {
+            deserializer.deserialize_byte_buf(Self { base64: false })
+        }
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Binary, E> {
-        Ok(Binary(Bytes::copy_from_slice(bytes)))
+        Ok(bytes.into())
     }
 
     fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Binary, E> {
-        Ok(Binary(bytes.into()))
+        Ok(bytes.into())
     }
 
     /// .NET takes a list of small numbers in MessagePack, too.
@@ -99,11 +113,11 @@ impl<'de> Visitor<'de> for BinaryVisitor {
         while let Some(byte) = list.next_element()? {
             bytes.push(byte);
         }
-        Ok(Binary(bytes.into()))
+        Ok(bytes.into())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Binary, E> {
-        decode_base64(text).map(|bytes| Binary(bytes.into())).map_err(E::custom)
+        if self.base64 { decode_base64(text).map(Binary::from).map_err(E::custom) } else { Ok(text.as_bytes().into()) }
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::protocol::naming::EXTENSION;
+
 use super::date_time::{ticks_from_unix, ticks_to_unix};
 
 /// A point in time as MessagePack has it; not every one is within .NET's range.
@@ -48,10 +50,6 @@ impl Timestamp {
 /// Seconds that stand beside nanoseconds in 64 bits.
 const PACKED_BITS: u32 = 34;
 const LARGEST_PACKED: u64 = (1 << PACKED_BITS) - 1;
-
-/// How `rmp-serde` is asked for an extension: a newtype of this name around its type and its bytes
-/// (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
-const EXTENSION: &str = "_ExtStruct";
 
 const TYPE: i8 = -1;
 

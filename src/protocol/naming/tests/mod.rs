@@ -16,6 +16,8 @@ use serde_json::Value;
 
 use super::buffered::is_duplicate_field;
 use super::{Rules, Wire, WireSeed, buffered};
+#[cfg(feature = "messagepack")]
+use crate::protocol::messagepack::Deserializer as MessagePack;
 use crate::protocol::{Format, HubProtocol, Naming};
 
 const FORMATS: &[Format] = &[
@@ -123,12 +125,7 @@ fn decode<'de, S: DeserializeSeed<'de>>(format: Format, bytes: &'de [u8], seed: 
             Ok(value)
         }
         #[cfg(feature = "messagepack")]
-        Format::MessagePack => {
-            let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-            // As the crate limits it; by itself rmp-serde goes 1,024 deep.
-            deserializer.set_max_depth(64);
-            seed.deserialize(&mut deserializer).map_err(|error| error.to_string())
-        }
+        Format::MessagePack => seed.deserialize(&mut MessagePack::new(bytes)).map_err(|error| error.to_string()),
     }
 }
 

@@ -181,7 +181,7 @@ fn visitors_see_wrapped_elements() {
     #[cfg(feature = "messagepack")]
     {
         let wire = encode(Format::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
-        let mut messagepack = rmp_serde::Deserializer::from_read_ref(&wire);
+        let mut messagepack = MessagePack::new(&wire);
         let arguments = messagepack.deserialize_seq(WireVisitor::new(Arguments, rules(Format::MessagePack))).unwrap();
         assert_eq!(arguments, (person("Ann"), Colour::Blue));
     }
