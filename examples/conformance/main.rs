@@ -65,6 +65,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .handshake_timeout(Duration::from_secs(1))
         .keep_alive_interval(Duration::from_secs(1))
         .client_timeout_interval(Duration::from_secs(2))
+        .stream_buffer_capacity(2)
         .hub("/stateful", StatefulHub)
         .allow_stateful_reconnects(true)
         .hub("/websockets-only", WebSocketsOnlyHub)
