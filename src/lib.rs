@@ -32,7 +32,8 @@ pub use hub::{
 pub use lifetime::Disconnect;
 pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
 pub use protocol::{
-    Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, TimeSpan, ValueError,
+    Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, Number, TimeSpan, Value,
+    ValueError,
 };
 pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
 #[cfg(feature = "rate-limit")]

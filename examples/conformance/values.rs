@@ -7,9 +7,8 @@ use std::fmt;
 use futures_util::stream;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use signalr::protocol::TWO_FORMS;
-use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, HubError, Methods, TimeSpan};
+use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, HubError, Methods, TimeSpan, Value};
 
 /// Lists the methods.
 pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {

@@ -55,7 +55,7 @@ mod type_name;
 pub use type_name::short_type_name;
 
 mod values;
-pub use values::{Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, TimeSpan, ValueError};
+pub use values::{Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, Number, TimeSpan, Value, ValueError};
 
 mod write;
 pub use write::WithHeaders;

@@ -37,6 +37,7 @@ fn short(name: &'static str) -> Cow<'static, str> {
         "serde_json::value::Value" => "Object",
         "uuid::Uuid" => "Guid",
         _ if name.ends_with("::binary::Binary") => "Byte[]",
+        _ if name.ends_with("::dynamic::value::Value") => "Object",
         _ => base.rsplit("::").next().unwrap_or(base),
     };
     match parameters {
@@ -123,6 +124,7 @@ mod tests {
         assert_eq!(short_type_name::<Person>(), "Person");
         assert_eq!(short_type_name::<Pair<Vec<(i32, i32)>, String>>(), "Pair`2");
         assert_eq!(short_type_name::<crate::protocol::Binary>(), "Byte[]");
+        assert_eq!(full_type_name::<crate::protocol::Value>(), "System.Object");
         assert_eq!(full_type_name::<i32>(), "System.Int32");
         assert_eq!(full_type_name::<Person>(), "Person");
     }

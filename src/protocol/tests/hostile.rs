@@ -3,11 +3,10 @@
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use serde_json::Value;
 
 use super::{Format, HubProtocol, Naming, Parameters, each_format, written};
 use crate::protocol::handshake;
-use crate::protocol::{Binary, HubMessage, ReadError};
+use crate::protocol::{Binary, HubMessage, ReadError, Value};
 
 /// Parses a message as the connection would, and reads all that it holds.
 fn exercise(protocol: HubProtocol, frame: &[u8]) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, TwoForms};
+use super::form::{self, ReadForms, WriteForms};
 use super::iso::{self, Parsed, Zone};
 use super::timestamp::{self, Timestamp};
 use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH, ValueError};
@@ -170,7 +170,7 @@ impl<'de> Deserialize<'de> for DateTime {
     }
 }
 
-impl TwoForms for DateTime {
+impl WriteForms for DateTime {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         form::write_text(&self, serializer)
     }
@@ -178,7 +178,9 @@ impl TwoForms for DateTime {
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         Timestamp::of(self.ticks).serialize(serializer)
     }
+}
 
+impl ReadForms for DateTime {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrTimestamp)
     }
@@ -189,7 +191,7 @@ impl TwoForms for DateTime {
 }
 
 impl DateTime {
-    fn from_timestamp(timestamp: Timestamp) -> Result<Self, ValueError> {
+    pub(super) fn from_timestamp(timestamp: Timestamp) -> Result<Self, ValueError> {
         Self::from_ticks(timestamp.ticks().ok_or(ValueError::Range(NAME))?, DateTimeKind::Utc)
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, TwoForms};
+use super::form::{self, ReadForms, WriteForms};
 use super::iso::{self, MAX_OFFSET, Parsed, Zone};
 use super::timestamp::Timestamp;
 use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for DateTimeOffset {
     }
 }
 
-impl TwoForms for DateTimeOffset {
+impl WriteForms for DateTimeOffset {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         form::write_text(&self, serializer)
     }
@@ -153,7 +153,9 @@ impl TwoForms for DateTimeOffset {
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         (Timestamp::of(self.clock()), self.minutes).serialize(serializer)
     }
+}
 
+impl ReadForms for DateTimeOffset {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OffsetVisitor { texts: true })
     }

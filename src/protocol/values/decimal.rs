@@ -9,7 +9,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::form::{self, TextVisitor, TwoForms};
+use super::form::{self, ReadForms, TextVisitor, WriteForms};
 use super::{ValueError, raw};
 
 /// A decimal number of up to 28 digits, 28 of them behind the point at most: C#'s `decimal`.
@@ -133,13 +133,13 @@ impl FromStr for Decimal {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let number = Number::parse(text).ok_or(ValueError::Text(NAME))?;
+        let number = DecimalText::parse(text).ok_or(ValueError::Text(NAME))?;
         number.round().ok_or(ValueError::Range(NAME))
     }
 }
 
 /// The parts of a number.
-struct Number<'a> {
+struct DecimalText<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
@@ -147,7 +147,7 @@ struct Number<'a> {
     exponent: i64,
 }
 
-impl<'a> Number<'a> {
+impl<'a> DecimalText<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(text) => (true, text),
@@ -235,7 +235,7 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
-impl TwoForms for Decimal {
+impl WriteForms for Decimal {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.scale == 0
             && let Ok(whole) = i64::try_from(self.mantissa)
@@ -249,7 +249,9 @@ impl TwoForms for Decimal {
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         form::write_text(&self, serializer)
     }
+}
 
+impl ReadForms for Decimal {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A text fails by its quotes.
         raw::read(deserializer, str::parse, NumberOrText)

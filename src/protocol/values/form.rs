@@ -9,27 +9,30 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::naming::TWO_FORMS;
 
-/// A value with two forms.
-pub(super) trait TwoForms: Copy {
+/// A value that is written in two forms.
+pub(super) trait WriteForms: Copy {
     /// Writes it for JSON, and for everything else that people read.
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error>;
 
     /// Writes it for MessagePack.
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error>;
+}
 
-    /// Reads what [`write_text`](Self::write_text) writes. Where serde has buffered a value before it asks for its type
-    /// (`flatten`, `untagged`), nobody knows the format any more, and this is asked to read MessagePack's form, too.
+/// A value that is read from two forms.
+pub(super) trait ReadForms: Sized {
+    /// Reads the form of JSON, and of everything else that people read. Where serde has buffered a value before it asks
+    /// for its type (`flatten`, `untagged`), the format is lost, and this is called for MessagePack's form, too.
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
-    /// Reads what [`write_binary`](Self::write_binary) writes.
+    /// Reads the form of MessagePack.
     fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
-pub(super) fn serialize<T: TwoForms, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<T: WriteForms, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_newtype_struct(TWO_FORMS, &Form(*value))
 }
 
-pub(super) fn deserialize<'de, T: TwoForms, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn deserialize<'de, T: ReadForms, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_newtype_struct(TWO_FORMS, FormVisitor(PhantomData))
 }
 
@@ -42,7 +45,7 @@ pub(super) fn write_text<T: Display, S: Serializer>(value: &T, serializer: S) ->
 
 struct Form<T>(T);
 
-impl<T: TwoForms> Serialize for Form<T> {
+impl<T: WriteForms> Serialize for Form<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { self.0.write_text(serializer) } else { self.0.write_binary(serializer) }
     }
@@ -50,7 +53,7 @@ impl<T: TwoForms> Serialize for Form<T> {
 
 struct FormVisitor<T>(PhantomData<T>);
 
-impl<'de, T: TwoForms> Visitor<'de> for FormVisitor<T> {
+impl<'de, T: ReadForms> Visitor<'de> for FormVisitor<T> {
     type Value = T;
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {

@@ -1,4 +1,4 @@
-//! Types for what serde has no word for: .NET's bytes, dates, spans, decimals and ids.
+//! Types for what serde has no word for: .NET's bytes, dates, spans, decimals, ids and objects.
 //!
 //! | here | C# | JSON | MessagePack |
 //! |---|---|---|---|
@@ -8,6 +8,7 @@
 //! | [`TimeSpan`] | `TimeSpan` | `"1.02:03:04.0050000"` | number of ticks of 100 ns |
 //! | [`Decimal`] | `decimal` | number, with all digits | text |
 //! | [`Guid`] | `Guid` | text | text |
+//! | [`Value`] | `object` | anything | anything |
 //!
 //! They are what goes over the wire and no more: conversions lead to and from the types of `std`, and of the crates
 //! `chrono`, `time`, `jiff`, `rust_decimal` and `uuid` behind features of those names.
@@ -31,6 +32,9 @@ pub use date_time_offset::DateTimeOffset;
 
 mod decimal;
 pub use decimal::Decimal;
+
+mod dynamic;
+pub use dynamic::{Number, Value};
 
 mod error;
 pub use error::ValueError;

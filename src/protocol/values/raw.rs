@@ -44,7 +44,7 @@ impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
     /// What `serde_json` gives: a map whose one value is the text.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         map.next_key::<IgnoredAny>()?;
-        map.next_value_seed(JsonSeed(self.from_json))
+        map.next_value_seed(JsonText(self.from_json))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -56,10 +56,10 @@ impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
     }
 }
 
-/// Reads the text of a value where it lies.
-struct JsonSeed<T>(fn(&str) -> Result<T, ValueError>);
+/// Reads the text of a value where it stands.
+struct JsonText<T>(fn(&str) -> Result<T, ValueError>);
 
-impl<'de, T> DeserializeSeed<'de> for JsonSeed<T> {
+impl<'de, T> DeserializeSeed<'de> for JsonText<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -67,7 +67,7 @@ impl<'de, T> DeserializeSeed<'de> for JsonSeed<T> {
     }
 }
 
-impl<T> Visitor<'_> for JsonSeed<T> {
+impl<T> Visitor<'_> for JsonText<T> {
     type Value = T;
 
     fn visit_str<E: de::Error>(self, json: &str) -> Result<T, E> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, TwoForms};
+use super::form::{self, ReadForms, WriteForms};
 use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw};
 
 /// A length of time in either direction, some 29,000 years in steps of 100 ns: C#'s `TimeSpan`.
@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for TimeSpan {
     }
 }
 
-impl TwoForms for TimeSpan {
+impl WriteForms for TimeSpan {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         form::write_text(&self, serializer)
     }
@@ -171,7 +171,9 @@ impl TwoForms for TimeSpan {
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.ticks)
     }
+}
 
+impl ReadForms for TimeSpan {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let from_json = |json: &str| raw::unquoted(json).ok_or(ValueError::Text(NAME))?.parse();
         raw::read(deserializer, from_json, TextOrTicks)

@@ -28,7 +28,7 @@ impl Timestamp {
         ticks_from_unix(self.seconds, self.nanoseconds)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(match *bytes {
             [a, b, c, d] => Self { seconds: u32::from_be_bytes([a, b, c, d]).into(), nanoseconds: 0 },
             [_, _, _, _, _, _, _, _] => {
@@ -51,7 +51,7 @@ impl Timestamp {
 const PACKED_BITS: u32 = 34;
 const LARGEST_PACKED: u64 = (1 << PACKED_BITS) - 1;
 
-const TYPE: i8 = -1;
+pub(super) const TYPE: i8 = -1;
 
 /// The shortest of the three forms that holds it.
 impl Serialize for Timestamp {

@@ -4,14 +4,14 @@ use super::*;
 
 /// `wire` and what is written after it was read, in hexadecimal digits; `None` where it is refused.
 #[track_caller]
-fn table<T: Serialize + DeserializeOwned>(table: &[(&str, Option<&str>)]) {
+pub(super) fn table<T: Serialize + DeserializeOwned>(table: &[(&str, Option<&str>)]) {
     for (wire, expected) in table {
         let expected = expected.map(hex);
         echoes::<T>(Format::MessagePack, &hex(wire), expected.as_deref());
     }
 }
 
-fn hex(digits: &str) -> Vec<u8> {
+pub(super) fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<_> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
 }

@@ -1,6 +1,7 @@
 //! Values in both formats, with either naming. The tables are what ASP.NET Core 10.0.12 answered.
 
 mod decimals;
+mod dynamic;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;

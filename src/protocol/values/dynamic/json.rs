@@ -1,0 +1,65 @@
+//! Reading a value from its JSON, without recursion and without a type of serde between, which would round numbers.
+
+use crate::protocol::scan::{JsonScanner, Next, Token};
+
+use super::{LEVELS, Number, Value};
+
+/// Reads the value that `json` is. `None`: a text in it is no Unicode, or it nests too deep.
+pub(super) fn parse(json: &str) -> Option<Value> {
+    let mut scanner = JsonScanner::new(json.as_bytes());
+    // The elements of everything that is open, those of the innermost last. Names are elements, too.
+    let mut elements = Vec::new();
+    let mut open: Vec<Container> = Vec::new();
+    loop {
+        let mut complete = match scanner.token().ok()? {
+            token @ (Token::Array | Token::Object) => {
+                if open.len() == LEVELS {
+                    return None;
+                }
+                open.push(Container { object: token == Token::Object, start: elements.len() });
+                None
+            }
+            Token::String(text) => Some(Value::String(text.decode().ok()?.into_owned())),
+            Token::Number(digits) => Some(Value::Number(Number::from_json(str::from_utf8(digits).ok()?))),
+            Token::True => Some(Value::Bool(true)),
+            Token::False => Some(Value::Bool(false)),
+            Token::Null => Some(Value::Null),
+        };
+        // To the next value, over the ends of containers.
+        loop {
+            let Some(container) = open.last() else { return complete };
+            elements.extend(complete.take());
+            let end = if container.object { b'}' } else { b']' };
+            match scanner.next(elements.len() == container.start, end).ok()? {
+                Next::Element if container.object => {
+                    elements.push(Value::String(scanner.name().ok()?.decode().ok()?.into_owned()));
+                    break;
+                }
+                Next::Element => break,
+                Next::End => complete = open.pop().map(|container| container.close(&mut elements)),
+            }
+        }
+    }
+}
+
+/// A list or an object that is being read.
+struct Container {
+    object: bool,
+    /// Where its elements begin.
+    start: usize,
+}
+
+impl Container {
+    /// Takes the elements, with no capacity beyond them.
+    fn close(self, elements: &mut Vec<Value>) -> Value {
+        let mut elements = elements.drain(self.start..);
+        if !self.object {
+            return Value::List(elements.collect());
+        }
+        let mut map = Vec::with_capacity(elements.len() / 2);
+        while let (Some(name), Some(value)) = (elements.next(), elements.next()) {
+            map.push((name, value));
+        }
+        Value::Map(map)
+    }
+}

@@ -1,0 +1,192 @@
+//! [`Number`].
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::protocol::values::form::{self, WriteForms};
+
+/// A number of a [`Value`](super::Value).
+///
+/// It is a whole number of 64 bits, an `f32`, an `f64`, or the digits that stood in JSON where none of these would be
+/// written with the same digits. [`Display`](fmt::Display) shows all of them. In MessagePack such digits become the nearest
+/// `f64`.
+///
+/// Two numbers are equal if they are the same on the wire: 1, 1.0 as `f32` and 1.0 as `f64` differ, and NaN equals itself.
+///
+/// ```
+/// use signalr::{Format, Naming, Number, Value};
+/// use signalr::protocol::HubProtocol;
+///
+/// let json = HubProtocol::new(Format::Json, Naming::Serde);
+/// let Value::Number(number) = json.read_value(b"12345678901234567890123")? else { panic!("a number") };
+/// assert_eq!(number.to_string(), "12345678901234567890123");
+/// assert_eq!((number.as_i64(), number.as_f64()), (None, 1.2345678901234568e22));
+/// assert_eq!(Number::from(7_u8), Number::from(7_i64));
+/// # Ok::<(), signalr::protocol::ReadError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Number(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Signed(i64),
+    /// Beyond the signed ones.
+    Unsigned(u64),
+    Single(f32),
+    Double(f64),
+    Digits(Box<str>),
+}
+
+impl Number {
+    /// The whole number, if it is one within `i64`.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self.0 {
+            Form::Signed(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one within `u64`.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self.0 {
+            Form::Signed(number) => number.try_into().ok(),
+            Form::Unsigned(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The nearest `f64`; beyond its range that is infinite.
+    #[expect(clippy::cast_precision_loss, reason = "the nearest one is asked for")]
+    pub fn as_f64(&self) -> f64 {
+        match &self.0 {
+            Form::Signed(number) => *number as f64,
+            Form::Unsigned(number) => *number as f64,
+            Form::Single(number) => (*number).into(),
+            Form::Double(number) => *number,
+            Form::Digits(digits) => Digits(digits).nearest(),
+        }
+    }
+
+    /// Reads a number of JSON.
+    pub(super) fn from_json(digits: &str) -> Self {
+        Self(if let Some(number) = digits.parse().ok().filter(|_| digits != "-0") {
+            Form::Signed(number)
+        } else if let Ok(number) = digits.parse() {
+            Form::Unsigned(number)
+        } else if is_short_fraction(digits) {
+            Form::Double(Digits(digits).nearest())
+        } else {
+            Form::Digits(digits.into())
+        })
+    }
+
+    pub(super) fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Form::Signed(number) => serializer.serialize_i64(*number),
+            Form::Unsigned(number) => serializer.serialize_u64(*number),
+            Form::Single(number) => serializer.serialize_f32(*number),
+            Form::Double(number) => serializer.serialize_f64(*number),
+            Form::Digits(digits) => form::serialize(&Digits(digits), serializer),
+        }
+    }
+
+    /// The parts by which numbers are compared.
+    fn identity(&self) -> (u8, u64, &str) {
+        match &self.0 {
+            Form::Signed(number) => (0, number.cast_unsigned(), ""),
+            Form::Unsigned(number) => (1, *number, ""),
+            Form::Single(number) => (2, number.to_bits().into(), ""),
+            Form::Double(number) => (3, number.to_bits(), ""),
+            Form::Digits(digits) => (4, 0, digits),
+        }
+    }
+}
+
+/// Whether a fraction of JSON is written with the same digits after it was read as an `f64`: it has at most 15, which all
+/// count, and no exponent is needed for it.
+fn is_short_fraction(digits: &str) -> bool {
+    let Some((whole, fraction)) = digits.strip_prefix('-').unwrap_or(digits).split_once('.') else { return false };
+    whole.len() + fraction.len() <= 15
+        && !fraction.starts_with("0000")
+        && matches!(fraction.bytes().last(), Some(b'1'..=b'9'))
+        && !fraction.contains(['e', 'E'])
+}
+
+/// The digits of a number in JSON.
+#[derive(Clone, Copy)]
+struct Digits<'a>(&'a str);
+
+impl Digits<'_> {
+    fn nearest(self) -> f64 {
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+}
+
+impl WriteForms for Digits<'_> {
+    fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+
+    fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.nearest())
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Signed(number) => number.fmt(f),
+            Form::Unsigned(number) => number.fmt(f),
+            Form::Single(number) => number.fmt(f),
+            Form::Double(number) => number.fmt(f),
+            Form::Digits(digits) => digits.fmt(f),
+        }
+    }
+}
+
+macro_rules! from_signed {
+    ($($type:ty)*) => {$(
+        impl From<$type> for Number {
+            fn from(number: $type) -> Self {
+                Self(Form::Signed(number.into()))
+            }
+        }
+    )*};
+}
+
+from_signed! { i8 i16 i32 i64 u8 u16 u32 }
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self(i64::try_from(number).map_or(Form::Unsigned(number), Form::Signed))
+    }
+}
+
+impl From<f32> for Number {
+    fn from(number: f32) -> Self {
+        Self(Form::Single(number))
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self(Form::Double(number))
+    }
+}
