@@ -1,0 +1,5 @@
+//! Messages in MessagePack.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| signalr_fuzz::budget::check(input, signalr_fuzz::framing::messagepack));
