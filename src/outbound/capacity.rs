@@ -60,10 +60,12 @@ impl Outbound {
         poll_fn(|cx| place.poll(cx)).await
     }
 
-    /// Wakes the next sender if there is still capacity.
+    /// Wakes the next sender if there is still capacity; if not, that sender waits from now on.
     fn pass_on(&self, state: &mut State) {
         if self.has_room(state) {
             state.wake_sender();
+        } else if state.waiters.is_some() {
+            state.mark_waiting();
         }
     }
 }
@@ -108,6 +110,7 @@ impl Drop for Place<'_> {
         let Some(slot) = self.slot else { return };
         let mut state = self.outbound.lock();
         let waker = state.leave(slot);
+        state.unmark_waiting();
         if waker.is_none() {
             self.outbound.pass_on(&mut state);
         }

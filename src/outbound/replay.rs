@@ -26,6 +26,8 @@ pub(super) struct Replay {
     away: Option<Instant>,
     /// Since when somebody has to wait.
     waiting: Option<Instant>,
+    /// Whether a call of the client is among those that wait.
+    call_waits: bool,
     /// Writes the message that says which number comes next.
     sequence: Box<dyn Fn(i64) -> Frame + Send>,
 }
@@ -40,7 +42,7 @@ impl Replay {
             self.kept = Kept::default();
         }
         if !self.is_full() {
-            self.waiting = None;
+            (self.waiting, self.call_waits) = (None, false);
         }
     }
 
@@ -82,6 +84,14 @@ impl State {
     pub(super) fn mark_waiting(&mut self) {
         if let Some(replay) = self.replay.as_mut().filter(|replay| replay.is_full()) {
             replay.waiting.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// A sender has stopped waiting: the clock runs for those that are left.
+    pub(super) fn unmark_waiting(&mut self) {
+        let oldest = self.waiters.as_ref().and_then(|waiters| waiters.oldest());
+        if let Some(replay) = self.replay.as_mut().filter(|replay| !replay.call_waits) {
+            replay.waiting = replay.waiting.and_then(|since| Some(oldest?.max(since)));
         }
     }
 
@@ -148,6 +158,7 @@ impl Outbound {
             limit,
             away: None,
             waiting: None,
+            call_waits: false,
             sequence: Box::new(sequence),
         }));
     }
@@ -180,8 +191,12 @@ impl Outbound {
     }
 
     /// A call of the client has to wait for its acknowledgement.
-    pub(crate) fn mark_waiting(&self) {
-        self.lock().mark_waiting();
+    pub(crate) fn mark_call_waiting(&self) {
+        let mut state = self.lock();
+        state.mark_waiting();
+        if let Some(replay) = &mut state.replay {
+            replay.call_waits = replay.waiting.is_some();
+        }
     }
 
     /// How long somebody has been waiting for the client to acknowledge what it was sent.

@@ -3,6 +3,7 @@
 use std::task::Waker;
 
 use slab::Slab;
+use tokio::time::Instant;
 
 /// A list through a slab: joining it, leaving it and waking its first sender take constant time.
 ///
@@ -19,6 +20,7 @@ pub(super) struct Waiters {
 
 struct Waiter {
     number: u64,
+    since: Instant,
     /// `None`: woken, and not on the list.
     waker: Option<Waker>,
     before: Option<usize>,
@@ -36,10 +38,16 @@ impl Waiters {
         self.slots[slot].waker.is_none()
     }
 
+    /// Since when the first sender on the list has waited.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.first.map(|slot| self.slots[slot].since)
+    }
+
     /// Gives a new sender the last place, and returns its slot.
     pub(super) fn join(&mut self, waker: Waker) -> usize {
         self.latest += 1;
-        let slot = self.slots.insert(Waiter { number: self.latest, waker: Some(waker), before: None, behind: None });
+        let (number, since) = (self.latest, Instant::now());
+        let slot = self.slots.insert(Waiter { number, since, waker: Some(waker), before: None, behind: None });
         self.link(slot, self.last, None);
         slot
     }

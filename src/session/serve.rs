@@ -106,7 +106,7 @@ impl<'a, H: Hub> Session<'a, H> {
     /// Reads once. While messages wait it reads ahead, so that the transport's own pings and close frames are answered.
     fn read(&mut self, cx: &mut Context<'_>, incoming: &mut Incoming, hold: Option<Hold>) -> Poll<Result<(), End>> {
         if hold == Some(Hold::Acknowledgement) && self.intake.has_waiting_call() {
-            self.connection.outbound.mark_waiting();
+            self.connection.outbound.mark_call_waiting();
         }
         let reads = hold.is_none() || !self.input_ended && !self.intake.is_full(self.read_ahead);
         if reads && matches!(hold, None | Some(Hold::Acknowledgement)) {

@@ -247,3 +247,47 @@ async fn received_messages_are_acknowledged_until_the_client_receives_the_ack() 
     // Once is enough.
     assert!(timeout(Duration::from_secs(8), client.next()).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_stop_waiting_leave_the_connection_open() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.echo(&"x".repeat(2000)).await;
+    let hub: HubContext<Ward> = host.signalr.context();
+    // There is always a sender that waits, but none waits for 5 seconds.
+    let senders = (0..20).map(|n| {
+        let hub = hub.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(n)).await;
+            let all = hub.clients().all();
+            assert!(timeout(Duration::from_secs(2), all.send("Told", ("late",))).await.is_err());
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(host.hears.try_recv().is_err());
+    numbered(&mut client, Format::Json, 8, 1).await;
+    client.call(Some("after"), "Echo", &["after".into()]).await;
+    assert_eq!(client.next_answer().await, answer("after", "after"));
+}
+
+/// An Ack that makes room for one of two senders starts the time of the other one anew.
+#[tokio::test(start_paused = true)]
+async fn each_sender_in_turn_waits_for_5_seconds_alone() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.echo(&"x".repeat(2000)).await;
+    for _ in 0..2 {
+        let hub: HubContext<Ward> = host.signalr.context();
+        tokio::spawn(async move { hub.clients().all().send("Told", ("x".repeat(2000),)).await });
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    numbered(&mut client, Format::Json, 8, 1).await;
+    assert_eq!(client.next_answer().await["target"], "Told");
+    let asked = Instant::now();
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    closed_after_5_seconds(asked);
+}

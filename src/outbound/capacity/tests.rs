@@ -1,7 +1,9 @@
 use std::pin::Pin;
 use std::task::Waker;
+use std::time::Duration;
 
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::super::tests::{Count, Sink, frame, outbound};
 use super::*;
@@ -88,6 +90,36 @@ fn woken_sender_that_is_dropped_wakes_the_next() {
     sink.make_room(1000);
     write(&outbound);
     assert!(senders[0].is_woken() && senders[0].poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clock_of_acknowledgements_runs_for_senders_that_wait() {
+    let outbound = outbound(1000, &Sink::with_room(1000));
+    outbound.keep(10, |_| frame(b"sequence"));
+    outbound.write(&[0; 20]);
+    let waited = || outbound.unacknowledged_for(Instant::now()).as_secs();
+    let second = || tokio::time::advance(Duration::from_secs(1));
+    let mut senders = vec![Sender::pushing(&outbound, vec![1; 20])];
+    second().await;
+    senders.extend((0..2).map(|_| Sender::pushing(&outbound, vec![1; 20])));
+    assert_eq!(waited(), 1);
+    // Capacity for one sender starts the time of the next one anew.
+    outbound.acknowledge(1);
+    assert!(senders.remove(0).poll());
+    second().await;
+    assert_eq!(waited(), 1);
+    senders.push(Sender::pushing(&outbound, vec![1; 20]));
+    second().await;
+    assert_eq!(waited(), 2);
+    senders.drain(..2);
+    assert_eq!(waited(), 1);
+    // A call of the client waits beside it.
+    outbound.mark_call_waiting();
+    senders.clear();
+    assert_eq!(waited(), 1);
+    outbound.acknowledge(2);
+    second().await;
+    assert_eq!(waited(), 0);
 }
 
 #[test]
