@@ -19,7 +19,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 // The type of a parameter that takes any value.
-use serde_json::Value as Dynamic;
+use signalr::Value as Dynamic;
 use signalr::protocol::{Format, Framer, HubMessage, HubProtocol, handshake};
 use signalr::{DateTime, Decimal, Guid, HubResult, Naming, SignalR, TimeSpan, UploadStream, hub};
 use tokio::io::DuplexStream;
