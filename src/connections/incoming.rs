@@ -11,7 +11,7 @@ use crate::origin::RequestInfo;
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// What was sent by POST before the WebSocket was opened.
+    /// Bytes that are read before those of the source.
     early: Vec<u8>,
     source: Source,
 }
@@ -53,6 +53,11 @@ impl Incoming {
 
     pub(super) fn posts(entry: Arc<Entry>) -> Self {
         Self { early: Vec::new(), source: Source::Posts(entry) }
+    }
+
+    /// Puts bytes back, so that they are read next.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        self.early.splice(..0, bytes.iter().copied());
     }
 
     /// Reads once and hands what there is to `take`, in one or more pieces. Cut anywhere: pieces are no messages.

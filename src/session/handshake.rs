@@ -25,8 +25,6 @@ pub(super) struct Shaken {
     pub(super) user_id: Option<Box<str>>,
     /// Whether the client may go on with another socket, if the transport can.
     pub(super) may_resume: bool,
-    /// What came right behind the request.
-    pub(super) early: Vec<u8>,
 }
 
 /// Reads the client's request and answers it. `None` ends the connection without a Close message
@@ -59,7 +57,8 @@ pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> 
                     }
                     answer(outbound, handshake::write_success);
                     let protocol = HubProtocol::new(format, options.naming);
-                    return Some(Shaken { protocol, user_id, may_resume: version >= VERSION, early: rest.to_vec() });
+                    incoming.unread(rest);
+                    return Some(Shaken { protocol, user_id, may_resume: version >= VERSION });
                 }
                 Err(refusal) => refusal,
             },

@@ -48,7 +48,7 @@ pub(crate) fn run<H: Hub>(
 
 /// What follows a handshake. `true`: the end itself failed.
 async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &mut Connection) -> bool {
-    let Shaken { protocol, user_id, may_resume, early } = shaken;
+    let Shaken { protocol, user_id, may_resume } = shaken;
     let sequence = (may_resume && connection.incoming.allow_resume(&connection.entry)).then(|| {
         keep_messages(connection, protocol, core.options.stateful_reconnect_buffer_size);
         Arc::new(Sequence::new())
@@ -64,7 +64,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
 
     let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
         Ok(()) => {
-            let mut session = Session::new(core, &caller, &connection.entry, sequence, early);
+            let mut session = Session::new(core, &caller, &connection.entry, sequence);
             let end = session.serve(&mut connection.incoming).await;
             (end, session.end())
         }

@@ -19,8 +19,6 @@ use crate::protocol::Framer;
 pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     intake: Intake<'a, H>,
-    /// Bytes that arrived together with the handshake.
-    early: Vec<u8>,
     /// Maximum number of bytes that wait before the socket is not read (C#: `ApplicationMaxBufferSize`).
     read_ahead: usize,
     /// The input has ended while messages waited.
@@ -33,12 +31,11 @@ impl<'a, H: Hub> Session<'a, H> {
         caller: &'a Caller<H>,
         entry: &'a Entry,
         sequence: Option<Arc<Sequence>>,
-        early: Vec<u8>,
     ) -> Self {
         let connection = caller.connection();
         let framer = Framer::new(connection.protocol.format(), core.options.maximum_receive_message_size);
         let intake = Intake::new(Dispatcher::new(core, caller), connection, entry, framer, sequence);
-        Self { connection, intake, early, read_ahead: entry.read_ahead(), input_ended: false }
+        Self { connection, intake, read_ahead: entry.read_ahead(), input_ended: false }
     }
 
     /// Runs until the connection ends.
@@ -116,10 +113,6 @@ impl<'a, H: Hub> Session<'a, H> {
         }
         if !reads {
             return Poll::Pending;
-        }
-        if !self.early.is_empty() {
-            let early = std::mem::take(&mut self.early);
-            return Poll::Ready(self.intake.receive(cx, &early));
         }
         let mut taken = Ok(());
         let mut take = |cx: &mut Context<'_>, bytes: &[u8]| {

@@ -15,7 +15,7 @@ use super::super::endpoint::{Endpoint, Exchange, untyped};
 use super::super::entry::Entry;
 use super::super::held::Held;
 use super::super::incoming::{Incoming, Read};
-use super::super::{Body, Connection};
+use super::super::{Body, Connection, Served};
 use super::reader::{INTERNAL_ERROR, NORMAL, Reader, Source, close};
 use crate::origin::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
@@ -109,11 +109,19 @@ async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
         outbound: Arc::clone(&outbound),
         entry: Arc::clone(entry),
     };
-    let mut served = endpoint.accept.accept(connection).await;
+    let served = endpoint.accept.accept(connection).await;
+    // On the heap, since the task would hold its size as long as the connection lives.
+    Box::pin(close_socket(endpoint, entry, served)).await;
+    outbound.break_off();
+}
+
+/// Sends the close frame and waits for that of the client, each for as long as `close_timeout` allows.
+async fn close_socket(endpoint: &Endpoint, entry: &Entry, mut served: Served) {
+    let (outbound, close_timeout) = (&entry.outbound, endpoint.options.close_timeout);
     outbound.finish(&close(if served.faulted { INTERNAL_ERROR } else { NORMAL }));
-    let goodbye = poll_fn(|cx| {
+    let closed = poll_fn(|cx| {
         ready!(outbound.poll_drained(cx));
-        // The client's own Close frame; anything else it still sends is not heard. A client that was cut sends none.
+        // Bytes in front of the client's close frame are dropped. A client that was aborted sends none.
         while !outbound.is_broken() {
             if let Read::End(_) = ready!(served.incoming.poll_read(cx, &mut |_, _| {})) {
                 break;
@@ -121,9 +129,7 @@ async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
         }
         outbound.poll_shutdown(cx)
     });
-    // Whether it came or the time is up, the socket closes now.
-    let close_timeout = endpoint.options.close_timeout;
-    let is_late = tokio::time::timeout(close_timeout, goodbye).await.is_err();
+    let is_late = tokio::time::timeout(close_timeout, closed).await.is_err();
     // A stream of HTTP/2 closes once its last bytes are sent.
     if is_late && entry.has_socket() {
         let closed = tokio::time::timeout(close_timeout, poll_fn(|cx| outbound.poll_shutdown(cx))).await;
@@ -131,7 +137,6 @@ async fn serve(held: Held, socket: OnUpgrade, request: Arc<RequestInfo>) {
             entry.abort_socket();
         }
     }
-    outbound.break_off();
 }
 
 /// Splits the upgraded connection: its TCP socket where there is one, so that broadcasts write to it directly; else
