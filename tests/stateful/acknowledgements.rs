@@ -256,16 +256,14 @@ async fn senders_that_stop_waiting_leave_the_connection_open() {
     let hub: HubContext<Ward> = host.signalr.context();
     // There is always a sender that waits, but none waits for 5 seconds.
     let senders = (0..20).map(|n| {
-        let hub = hub.clone();
-        tokio::spawn(async move {
+        let hub = &hub;
+        async move {
             tokio::time::sleep(Duration::from_secs(n)).await;
             let all = hub.clients().all();
             assert!(timeout(Duration::from_secs(2), all.send("Told", ("late",))).await.is_err());
-        })
+        }
     });
-    for sender in senders.collect::<Vec<_>>() {
-        sender.await.unwrap();
-    }
+    futures_util::future::join_all(senders).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(host.hears.try_recv().is_err());
     numbered(&mut client, Format::Json, 8, 1).await;
