@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
@@ -217,62 +218,43 @@ impl<'a> RawArguments<'a> {
 }
 
 /// A list of arguments that outlives its frame, to be read one by one.
-#[derive(Clone, PartialEq)]
 pub(crate) struct KeptArguments {
     protocol: HubProtocol,
     bytes: Box<[u8]>,
-    sound: bool,
+    /// Their places, looked for once: the client chooses how many there are.
+    elements: OnceLock<Vec<Range<usize>>>,
 }
 
 impl RawArguments<'_> {
     pub(crate) fn keep(&self) -> KeptArguments {
-        KeptArguments { protocol: self.protocol, bytes: self.bytes.into(), sound: self.sound }
+        KeptArguments { protocol: self.protocol, bytes: self.bytes.into(), elements: OnceLock::new() }
     }
 }
 
 impl KeptArguments {
     pub(crate) fn len(&self) -> usize {
-        self.raw().len()
+        self.elements().len()
     }
 
     /// The argument at `at`, counted from 0.
     pub(crate) fn read<T: DeserializeOwned>(&self, at: usize) -> Option<T> {
-        let arguments = self.raw();
-        arguments.bind_with(arguments.len(), || Nth { at, value: PhantomData }).ok().flatten()
+        let element = self.elements().get(at)?.clone();
+        self.protocol.read_whole(&self.bytes[element]).ok()
     }
 
-    fn raw(&self) -> RawArguments<'_> {
-        RawArguments { protocol: self.protocol, before: &[], bytes: &self.bytes, sound: self.sound, rest: None }
-    }
-}
-
-/// One element of a list.
-struct Nth<T> {
-    at: usize,
-    value: PhantomData<T>,
-}
-
-impl<'de, T: DeserializeOwned> Visitor<'de> for Nth<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list with an element {}", self.at)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<T>, A::Error> {
-        for _ in 0..self.at {
-            if list.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(None);
-            }
-        }
-        list.next_element()
+    fn elements(&self) -> &[Range<usize>] {
+        self.elements.get_or_init(|| match self.protocol.format() {
+            Format::Json => json::list_elements(&self.bytes),
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => messagepack::list_elements(&self.bytes),
+        })
     }
 }
 
 /// Shows the size alone, since values are nobody's business.
 impl fmt::Debug for KeptArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.raw().fmt(f)
+        write!(f, "KeptArguments({} bytes)", self.bytes.len())
     }
 }
 

@@ -14,7 +14,7 @@ mod serializer;
 
 mod value;
 use value::{List, check_list};
-pub(super) use value::{bind, is_whole, list_len, read};
+pub(super) use value::{bind, is_whole, list_elements, list_len, read};
 
 pub(super) mod write;
 

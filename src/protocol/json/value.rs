@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
@@ -131,6 +132,19 @@ pub(super) enum List {
 }
 
 pub(super) fn check_list(bytes: &[u8]) -> List {
+    visit_list(bytes, |_| ())
+}
+
+/// The places of the elements of a list; none where it is broken.
+pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut elements = Vec::new();
+    match visit_list(bytes, |element| elements.push(element)) {
+        List::Whole { .. } | List::TrailingComma { .. } => elements,
+        List::Broken => Vec::new(),
+    }
+}
+
+fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> List {
     let mut scanner = JsonScanner::new(bytes);
     if scanner.token() != Ok(Token::Array) {
         return List::Broken;
@@ -144,9 +158,11 @@ pub(super) fn check_list(bytes: &[u8]) -> List {
             Err(Broken) if scanner.peek() == Some(b']') => return List::TrailingComma { len },
             Err(Broken) => return List::Broken,
         }
+        let start = scanner.position();
         if scanner.skip(PROPERTY_LEVELS - 1).is_err() {
             return List::Broken;
         }
+        visit(start..scanner.position());
         len += 1;
     }
 }

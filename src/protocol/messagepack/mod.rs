@@ -20,7 +20,7 @@ use reader::Reader;
 mod scan;
 
 mod value;
-pub(super) use value::{bind, is_whole, list_len, read};
+pub(super) use value::{bind, is_whole, list_elements, list_len, read};
 
 pub(super) mod write;
 

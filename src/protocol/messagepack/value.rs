@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
@@ -28,6 +29,17 @@ pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
 /// The number of elements of a list; 0 where it is none.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
     Reader::new(bytes).array_len().unwrap_or_default()
+}
+
+/// The places of the elements of a list, as far as it is whole.
+pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut reader = Reader::new(bytes);
+    let len = reader.array_len().unwrap_or_default();
+    let mut element = || {
+        let start = bytes.len() - reader.rest().len();
+        reader.value().ok().map(|value| start..start + value.len())
+    };
+    (0..len).map_while(|_| element()).collect()
 }
 
 /// Binds the arguments of a known method; their number is compared before one of them is read. `visitor` is asked for a
