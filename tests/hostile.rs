@@ -6,13 +6,19 @@
 #[expect(dead_code, reason = "each suite needs a part of it")]
 mod support;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use signalr::Format::{Json, MessagePack};
 use signalr::{Format, SignalR, hub};
-use support::{Client, End, prefixed, serve, until, within};
+use support::{Client, End, invocation, prefixed, serve, until, within};
 use tokio::io::AsyncWriteExt;
 
 /// The default of `maximum_receive_message_size`.
@@ -257,4 +263,45 @@ async fn control_frames_without_an_end_are_answered_and_hold_nothing_up() {
     client.echo("still here").await;
     client.close().await;
     until(|| signalr.connection_count() == 0).await;
+}
+
+struct Flooded {
+    calls: Arc<AtomicUsize>,
+}
+
+#[hub]
+impl Flooded {
+    fn count(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_lets_other_tasks_run() {
+    const CALLS: usize = 20_000;
+    /// More than one read of 64 KiB holds.
+    const AT_ONCE: usize = 2_000;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let signalr = SignalR::builder().hub("/flooded", Flooded { calls: Arc::clone(&calls) }).build().unwrap();
+    let (client, server) = tokio::io::duplex(4 << 20);
+    let service = signalr.service();
+    tokio::spawn(async move {
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
+    });
+    let mut client = Client::over(client, "/flooded", Json).await;
+    client.shake_hands().await;
+    client.send_frame(&invocation(Json, None, "Count", &[]).repeat(CALLS)).await;
+    // A task that is woken at once has its turn whenever the connection's task ends its own.
+    let (mut seen, mut most) = (0, 0);
+    let other = tokio::spawn(poll_fn(move |cx| {
+        let now = calls.load(Ordering::SeqCst);
+        (seen, most) = (now, most.max(now - seen));
+        if seen == CALLS {
+            return Poll::Ready(most);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let most = within(other).await.unwrap();
+    assert!(most < AT_ONCE, "{most} calls in one turn");
 }
