@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use http::{Request, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use signalr::{Body, Service, SignalR, hub};
+use signalr::hosting::{ResponseBody, Service};
+use signalr::{SignalR, hub};
 use tower::ServiceExt;
 
 const RECEIVERS: [usize; 3] = [100, 1000, 10_000];
@@ -79,9 +80,9 @@ async fn run(receivers: usize) -> (usize, Duration) {
 }
 
 /// Negotiates, opens a stream of events and shakes hands.
-async fn connect(service: Service) -> Body {
+async fn connect(service: Service) -> ResponseBody {
     let ask = |request: http::request::Builder, body: &'static str| {
-        let request = request.body(Body::from(body)).expect("a request");
+        let request = request.body(ResponseBody::from(body)).expect("a request");
         let service = service.clone();
         async move { service.oneshot(request).await.expect("it cannot fail").into_body() }
     };
@@ -98,7 +99,7 @@ async fn connect(service: Service) -> Body {
 }
 
 /// Reads what waits for the client: the number of its messages.
-fn read(events: &mut Body) -> usize {
+fn read(events: &mut ResponseBody) -> usize {
     let mut messages = 0;
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(frame) = Pin::new(&mut *events).poll_frame(&mut cx) {

@@ -14,7 +14,8 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
-use signalr::{Caller, HubContext, HubResult, SignalR, TimeoutStream, hub, hub_client};
+use signalr::hosting::TimeoutStream;
+use signalr::{Caller, HubContext, HubResult, SignalR, hub, hub_client};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What a client offers to the server.

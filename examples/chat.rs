@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use signalr::Format;
+    use signalr::HubProtocolKind;
     use signalr::auth::User;
     use signalr::testing::TestHost;
 
@@ -58,8 +58,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_goes_to_everybody() {
-        for &format in Format::ALL {
-            let host = TestHost::new(Chat).build();
+        for &format in HubProtocolKind::ALL {
+            let host = TestHost::builder(Chat).build();
             let ada = host.connect(format, User::anonymous()).await;
             let bob = host.connect(format, User::anonymous()).await;
             ada.invoke::<()>("SendMessage", ("Ada", "Hello!")).await.unwrap();
@@ -72,8 +72,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_message_goes_to_nobody() {
-        let host = TestHost::new(Chat).build();
-        let ada = host.connect(Format::Json, User::anonymous()).await;
+        let host = TestHost::builder(Chat).build();
+        let ada = host.connect(HubProtocolKind::Json, User::anonymous()).await;
         let refused = ada.invoke::<()>("SendMessage", ("Ada", " ")).await.unwrap_err();
         assert!(refused.to_string().ends_with("HubException: There is nothing in this message."), "{refused}");
         assert_eq!(ada.try_receive::<(String, String)>("ReceiveMessage").await, None);

@@ -11,7 +11,9 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use signalr::{AnyClient, Body, Caller, Hub, HubResult, Methods, PeerAddr, SignalR};
+use signalr::hosting::{PeerAddr, ResponseBody};
+use signalr::hub::{AnyClient, Methods};
+use signalr::{Caller, Hub, HubResult, SignalR};
 use tokio::net::TcpListener;
 
 /// Adds, and tells everybody the sum.
@@ -67,7 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The hubs answer their own paths; the rest is for this server to answer.
-async fn respond(hubs: &signalr::Service, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn respond(
+    hubs: &signalr::hosting::Service,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
     match request.uri().path() {
         "/" => Ok(Response::new("Connect a SignalR client to /sums.\n".into())),
         _ => hubs.call(request).await,

@@ -11,7 +11,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use signalr::{RawConnection, SignalR};
+use signalr::SignalR;
+use signalr::raw::RawConnection;
 use tokio::net::TcpListener;
 
 /// Sends back whatever comes, until the client leaves.
@@ -24,7 +25,7 @@ async fn echo(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let signalr = SignalR::builder().connections("/echo", echo).build()?;
+    let signalr = SignalR::builder().connection_handler("/echo", echo).build()?;
 
     let listener = TcpListener::bind("127.0.0.1:5000").await?;
     tokio::spawn(signalr.clone().serve(listener));

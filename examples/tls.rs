@@ -21,7 +21,8 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use signalr::{PeerAddr, SignalR, TimeoutStream, hub};
+use signalr::hosting::{PeerAddr, TimeoutStream};
+use signalr::{SignalR, hub};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -82,7 +83,7 @@ async fn serve_one(
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     http: auto::Builder<TokioExecutor>,
-    hubs: signalr::Service,
+    hubs: signalr::hosting::Service,
 ) {
     let handle = socket.handle();
     let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await else { return };

@@ -1,51 +1,47 @@
 #![doc = include_str!("../README.md")]
 
+mod connection_info;
 mod connections;
 mod future;
-mod hub;
-mod lifetime;
 mod options;
 mod ordinal;
-mod origin;
 mod outbound;
 mod quoted;
-mod raw;
+mod registry;
 mod scratch;
-mod service;
 mod session;
 mod socket;
 mod tasks;
 
 pub mod auth;
-#[doc = include_str!("from_csharp.md")]
-pub mod from_csharp {}
+pub mod hosting;
+pub mod hub;
 pub mod protocol;
+pub mod raw;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[doc = include_str!("from_csharp.md")]
+pub mod from_csharp {}
 
-pub use connections::{AuthenticationRefresh, Body, Redirect};
+/// Values and member names as .NET writes and reads them.
+pub mod dotnet {
+    #[doc(inline)]
+    pub use crate::protocol::Naming;
+    pub use crate::protocol::naming::FORMAT_DEPENDENT;
+    pub use crate::protocol::values::{
+        Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, Number, TimeSpan, Value, ValueError,
+    };
+}
+
+pub use connection_info::ConnectionId;
+pub use hosting::SignalR;
 pub use hub::{
-    AnyCaller, AnyClient, Call, Caller, Clients, DisconnectReason, Expose, Filter, Groups, Hub, HubClient, HubContext,
-    HubError, HubResult, Invocation, InvokeError, Many, MethodOptions, Methods, Next, Param, Params, Proxy, Reply,
-    SendError, Single, UploadStream,
+    Caller, Clients, DisconnectReason, Expose, Filter, Groups, Hub, HubClient, HubContext, HubError, HubResult,
+    InvocationContext, Next, UploadStream,
 };
-pub use lifetime::Disconnect;
-pub use origin::{ConnectionId, RequestInfo, TransportType, Transports};
-pub use protocol::{
-    Arguments, Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Format, Guid, Naming, Number, TimeSpan, Value,
-    ValueError,
-};
-pub use raw::{RawConnection, RawEnd, RawWriteError, RawWriter};
-#[cfg(feature = "rate-limit")]
-pub use service::NegotiateLimit;
-pub use service::{
-    BuildError, Builder, Cors, EndpointBuilder, IntoHub, PeerAddr, ResponseFuture, Service, SignalR, Stats,
-};
-#[cfg(feature = "tower")]
-pub use service::{RedactLayer, Redacted};
+pub use protocol::HubProtocolKind;
 #[doc(inline)]
 pub use signalr_macros::{allow_anonymous, authorize, hub, hub_client};
-pub use socket::{SocketHandle, TimeoutStream};
 
 #[doc(hidden)]
-pub use hub::generated as __private;
+pub use hub::macro_support as __private;

@@ -19,7 +19,7 @@ use http::HeaderName;
 use plain::Plain;
 use serde_json::Value;
 use signalr::auth::{ApiKeys, User};
-use signalr::{Format, SignalR, hub};
+use signalr::{HubProtocolKind, SignalR, hub};
 use support::{Client, http, serve, within};
 use tokio::net::TcpStream;
 
@@ -90,7 +90,7 @@ async fn the_token_of_a_connection_is_of_no_use_to_another_user() {
     let target = negotiated(addr, &ann).await;
     assert_useless(addr, &target).await;
     let own = format!("{target}&{ann}");
-    let mut client = Client::open(addr, &own, Format::Json).await;
+    let mut client = Client::open(addr, &own, HubProtocolKind::Json).await;
     client.shake_hands().await;
     assert_useless(addr, &target).await;
     client.echo("still hers").await;
@@ -169,7 +169,7 @@ async fn nobody_else_resumes_a_connection() {
     let ann = token_of("ann");
     let target = negotiated(addr, &ann).await;
     let own = format!("{target}&{ann}");
-    let mut client = Client::open(addr, &own, Format::Json).await;
+    let mut client = Client::open(addr, &own, HubProtocolKind::Json).await;
     client.send_frame("{\"protocol\":\"json\",\"version\":2}\u{1e}".as_bytes()).await;
     assert_eq!(client.next().await, Some(serde_json::json!({})));
     drop(client);
@@ -197,7 +197,7 @@ async fn refused_requests_leave_nothing_behind_and_say_little() {
 mod limited {
     use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, RETRY_AFTER};
     use http::{Request, Response};
-    use signalr::{Body, Cors, NegotiateLimit, PeerAddr};
+    use signalr::hosting::{Cors, NegotiateLimit, PeerAddr, ResponseBody};
     use tower::ServiceExt;
 
     use super::*;
@@ -215,12 +215,12 @@ mod limited {
             .unwrap()
     }
 
-    async fn ask(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<Body> {
+    async fn ask(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<ResponseBody> {
         let mut request = Request::builder().method(method).uri(path).header("origin", "https://app.test");
         if method == "OPTIONS" {
             request = request.header("access-control-request-method", "POST");
         }
-        let mut request = request.body(Body::default()).unwrap();
+        let mut request = request.body(ResponseBody::default()).unwrap();
         if let Some(from) = from {
             request.extensions_mut().insert(PeerAddr(from.parse().unwrap()));
         }
@@ -256,7 +256,7 @@ mod limited {
     async fn websockets_count_where_nobody_negotiated_and_open_ones_go_on() {
         let signalr = limited();
         let addr = serve(&signalr).await;
-        let mut first = Client::connect(addr, "/clinic", Format::Json).await;
+        let mut first = Client::connect(addr, "/clinic", HubProtocolKind::Json).await;
         for expected in [101, 101, 429] {
             assert_eq!(knock(addr, "/clinic").await, expected);
         }

@@ -19,7 +19,7 @@ use any::{WAYS, bearer, token_of};
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
 use serde_json::{Value, json};
-use signalr::{Caller, Format, SignalR, hub};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use support::{Client, http, serve, until, within};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -160,7 +160,7 @@ async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
     let negotiated: Value = serde_json::from_str(&http(addr, "POST", negotiate, &[]).await.1).unwrap();
     let token = negotiated["connectionToken"].as_str().unwrap();
     for tenant in ["north", "south"] {
-        let mut client = Client::open(addr, &format!("/desk?id={token}&tenant={tenant}"), Format::Json).await;
+        let mut client = Client::open(addr, &format!("/desk?id={token}&tenant={tenant}"), HubProtocolKind::Json).await;
         if tenant == "north" {
             client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
             assert_eq!(client.next().await.unwrap(), json!({}));

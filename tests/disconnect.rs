@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use any::{Any, WAYS, bearer, token_of};
 use serde_json::{Value, json};
-use signalr::{Builder, Caller, Disconnect, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
+use signalr::hosting::Builder;
+use signalr::hub::Disconnect;
+use signalr::{Caller, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
 use support::{serve, until, within};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -48,7 +50,7 @@ impl Ward {
 
     fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
         // Still in its groups, as at any other end.
-        let groups = caller.groups().list(caller.connection_id()).join(" ");
+        let groups = caller.groups().groups_of(caller.connection_id()).join(" ");
         let reason = reason.map_or_else(|| "no reason".to_owned(), ToString::to_string);
         self.tells.send(format!("{groups}: {reason}")).unwrap();
     }

@@ -14,7 +14,8 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Body, Builder, Caller, Cors, Format, Redirect, SignalR, hub};
+use signalr::hosting::{Builder, Cors, Redirect, ResponseBody};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use support::{Client, http, serve, within};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
@@ -53,21 +54,21 @@ fn authenticated() -> Builder {
     SignalR::builder().authentication(JwtBearer::hmac(KEY).issuer("front").audience("front"))
 }
 
-async fn ask(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+async fn ask(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    within(signalr.service().oneshot(request.body(Body::default()).unwrap())).await.unwrap()
+    within(signalr.service().oneshot(request.body(ResponseBody::default()).unwrap())).await.unwrap()
 }
 
 /// The origin that an answer lets in.
-fn allowed(response: &Response<Body>) -> Option<&str> {
+fn allowed(response: &Response<ResponseBody>) -> Option<&str> {
     response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap())
 }
 
 #[tokio::test]
 async fn a_policy_of_the_server_holds_for_every_answer() {
     let signalr = authenticated().cors(Cors::origins(["http://app.test"])).hub("/echo", Echo).hub("/secret", Secret);
-    let signalr = signalr.transports(signalr::Transports::WEB_SOCKETS).build().unwrap();
+    let signalr = signalr.transports(signalr::hosting::Transports::WEB_SOCKETS).build().unwrap();
     for (method, path, status) in [
         ("POST", "/echo/negotiate", 200),
         ("OPTIONS", "/echo/negotiate", 405),
@@ -160,7 +161,7 @@ async fn open(addr: SocketAddr, headers: &[(&'static str, &str)]) -> http::Heade
     }
     let socket = within(TcpStream::connect(addr)).await.unwrap();
     let (ws, response) = within(client_async(request, socket)).await.unwrap();
-    let mut client = Client::of(ws, Format::Json);
+    let mut client = Client::of(ws, HubProtocolKind::Json);
     client.shake_hands().await;
     client.echo("hello").await;
     response.into_parts().0.headers
@@ -224,13 +225,13 @@ async fn a_client_is_sent_to_another_server() {
     let (status, body) = negotiate_at(behind, "/echo/negotiate?tenant=north&negotiateVersion=1", &bearer).await;
     assert_eq!(status, 200);
     let target = format!("/echo?tenant=north&id={}&access_token={token}", body["connectionToken"].as_str().unwrap());
-    let mut client = Client::open(behind, &target, Format::MessagePack).await;
+    let mut client = Client::open(behind, &target, HubProtocolKind::MessagePack).await;
     client.shake_hands().await;
     client.call(Some("1"), "Who", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "nurse");
 
     // Who is not sent away stays.
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.echo("here").await;
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
-use signalr::{Caller, DisconnectReason, Format, SignalR, hub};
+use signalr::{Caller, DisconnectReason, HubProtocolKind, SignalR, hub};
 use support::{Client, serve, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
@@ -75,7 +75,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn pings_are_answered_while_a_call_waits_for_the_one_before_it() {
     let (_signalr, addr, gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let mut client = Client::connect(addr, "/desk", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     client.call(Some("2"), "Echo", &["second".into()]).await;
     assert_eq!(within(hears.recv()).await, Some("waits"));
@@ -91,7 +91,7 @@ async fn pings_are_answered_while_a_call_waits_for_the_one_before_it() {
 #[tokio::test]
 async fn a_goodbye_is_answered_and_told_to_the_call_that_runs() {
     let (signalr, addr, _gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let mut client = Client::connect(addr, "/desk", HubProtocolKind::Json).await;
     client.call(None, "WaitForTheEnd", &[]).await;
     client.call(None, "Echo", &["second".into()]).await;
     assert_eq!(within(hears.recv()).await, Some("waits"));
@@ -105,7 +105,7 @@ async fn a_goodbye_is_answered_and_told_to_the_call_that_runs() {
 async fn much_that_waits_is_all_done_in_its_order() {
     const CALLS: usize = 5000;
     let (_signalr, addr, gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let mut client = Client::connect(addr, "/desk", HubProtocolKind::Json).await;
     client.call(Some("first"), "Wait", &[]).await;
     assert_eq!(within(hears.recv()).await, Some("waits"));
     // More than is read ahead, so that some of it waits in the socket.
@@ -123,7 +123,7 @@ async fn much_that_waits_is_all_done_in_its_order() {
 #[tokio::test]
 async fn a_panic_while_arguments_are_bound_fails_that_call_alone() {
     let (signalr, addr, _gate, mut hears) = desk().await;
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut client = Client::connect(addr, "/desk", format).await;
         client.call(Some("1"), "Touch", &[(-1).into()]).await;
         let error = "An unexpected error occurred invoking 'Touch' on the server.";

@@ -16,8 +16,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use signalr::Format::{Json, MessagePack};
-use signalr::{Format, SignalR, hub};
+use signalr::HubProtocolKind::{Json, MessagePack};
+use signalr::{HubProtocolKind, SignalR, hub};
 use support::{Client, End, invocation, prefixed, serve, until, within};
 use tokio::io::AsyncWriteExt;
 
@@ -56,7 +56,7 @@ fn repeat(text: &str, times: usize) -> Vec<u8> {
 const CALL: [u8; 10] = [0x96, 1, 0x80, 0xa1, b'1', 0xa4, b'E', b'c', b'h', b'o'];
 
 /// Sends each payload on a connection of its own, where it must lead to `error` and to the end.
-async fn refuse_each(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
+async fn refuse_each(format: HubProtocolKind, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
     let (signalr, addr) = target().await;
     for (payload, error) in cases {
         let shown = payload.escape_ascii().to_string();

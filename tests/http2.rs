@@ -15,7 +15,8 @@ use http_body_util::BodyExt;
 use http2::{Http2, build, text};
 use serde_json::json;
 use signalr::auth::{Authorize, JwtBearer, QueryToken};
-use signalr::{Builder, Caller, EndpointBuilder, Format, SignalR, hub};
+use signalr::hosting::{Builder, EndpointBuilder};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use support::{End, serve, until, within};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -54,7 +55,7 @@ const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 async fn all_transports_share_a_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let target = format!("/rooms?id={}", http2.negotiate("/rooms").await);
         let mut socket = http2.open(&target, format).await;
         socket.shake_hands().await;
@@ -96,7 +97,7 @@ async fn all_transports_share_a_connection() {
 async fn the_request_of_a_websocket_is_a_connect() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     // Without a negotiation, as clients may.
-    let mut socket = http2.open("/rooms", Format::Json).await;
+    let mut socket = http2.open("/rooms", HubProtocolKind::Json).await;
     socket.shake_hands().await;
     socket.call(Some("1"), "Method", &[]).await;
     assert_eq!(socket.next().await, Some(json!({ "type": 3, "invocationId": "1", "result": "CONNECT" })));
@@ -161,7 +162,7 @@ async fn a_websocket_may_bring_its_token_in_the_query() {
     assert_eq!(http2.request("POST", &target, &[], "").await.0, 401);
     let version = ("sec-websocket-version", "13");
     assert_eq!(http2.connect("/rooms", "websocket", &[version]).await.status(), 401);
-    let mut socket = http2.open(&target, Format::Json).await;
+    let mut socket = http2.open(&target, HubProtocolKind::Json).await;
     socket.shake_hands().await;
     socket.echo("let in").await;
 }
@@ -174,7 +175,7 @@ async fn a_connection_that_is_cut_ends_its_websockets() {
     let mut http2 = Http2::over(TcpStream::from_std(socket).unwrap()).await;
     let mut cut = Vec::new();
     for _ in 0..3 {
-        let mut socket = http2.open("/rooms", Format::Json).await;
+        let mut socket = http2.open("/rooms", HubProtocolKind::Json).await;
         socket.shake_hands().await;
         cut.push(socket);
     }
@@ -190,7 +191,7 @@ async fn a_connection_that_is_cut_ends_its_websockets() {
 async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let mut socket = http2.open("/rooms", format).await;
         socket.shake_hands().await;
         sockets.push(socket);
@@ -209,9 +210,9 @@ async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
 #[tokio::test]
 async fn a_websocket_that_is_not_read_does_not_hold_up_the_others() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
-    let mut held = http2.open("/rooms", Format::Json).await;
+    let mut held = http2.open("/rooms", HubProtocolKind::Json).await;
     held.shake_hands().await;
-    let mut other = http2.open("/rooms", Format::Json).await;
+    let mut other = http2.open("/rooms", HubProtocolKind::Json).await;
     other.shake_hands().await;
 
     let text = "x".repeat(20 * 1024);

@@ -24,7 +24,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::json;
-use signalr::{Body, Caller, Format, HubContext, SignalR, hub};
+use signalr::hosting::ResponseBody;
+use signalr::{Caller, HubContext, HubProtocolKind, SignalR, hub};
 use support::{Client, http, negotiate, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,14 +66,14 @@ async fn serve_http1(io: impl Read + Write + Unpin + Send + 'static, signalr: Si
 }
 
 /// Everything a client does, on a WebSocket that `open` opens.
-async fn works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
+async fn works<S, F>(signalr: &SignalR, open: impl Fn(HubProtocolKind) -> F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Client<S>>,
 {
     let hub: HubContext<Echo> = signalr.context();
     let all = hub.clients().all();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let mut client = open(format).await;
         client.shake_hands().await;
         client.echo("hello").await;
@@ -134,7 +135,7 @@ async fn a_service_goes_on_without_the_handle_it_came_from() {
         async move { drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades().await) }
     })
     .await;
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.echo("hello").await;
     // The sweep comes by once a second; a server that is gone would be noticed by it, and the socket closed.
     let closed = tokio::time::timeout(Duration::from_millis(1500), client.next()).await;
@@ -230,7 +231,7 @@ async fn it_serves_tower_requests() {
         ("POST", "/echo", 400),
         ("GET", "/other", 404),
     ] {
-        let request = http::Request::builder().method(method).uri(path).body(Body::default()).unwrap();
+        let request = http::Request::builder().method(method).uri(path).body(ResponseBody::default()).unwrap();
         let response = signalr.service().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
     }
@@ -297,7 +298,7 @@ async fn the_address_of_the_peer_is_what_the_host_says() {
 }
 
 async fn peer(addr: SocketAddr) -> Option<String> {
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.call(Some("1"), "Peer", &[]).await;
     let answer = client.next().await.unwrap();
     assert_eq!(answer["type"], 3);

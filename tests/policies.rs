@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use signalr::auth::{Authorize, Policy, PolicyError};
-use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, TestHostBuilder, user};
-use signalr::{BuildError, Format, SignalR, UploadStream, hub};
+use signalr::hosting::BuildError;
+use signalr::testing::{ConnectError, InvocationError, TestClient, TestHost, TestHostBuilder, user};
+use signalr::{HubProtocolKind, SignalR, UploadStream, hub};
 use tokio::sync::{Notify, Semaphore};
 
 /// What was done, in order.
@@ -67,7 +68,7 @@ impl Ward {
 
 /// Whoever is called good, as it turns out.
 fn good() -> Policy {
-    Policy::require_async(|user| async move {
+    Policy::require_assertion_async(|user| async move {
         tokio::task::yield_now().await;
         user.id() == Some("good")
     })
@@ -76,14 +77,14 @@ fn good() -> Policy {
 /// All who wait in front of the gate until it opens.
 fn gate(gate: &Arc<Semaphore>) -> Policy {
     let gate = Arc::clone(gate);
-    Policy::require_async(move |_| {
+    Policy::require_assertion_async(move |_| {
         let gate = Arc::clone(&gate);
         async move { gate.acquire().await.map(|permit| permit.forget()).is_ok() }
     })
 }
 
 fn host(ward: &Ward, later: Policy) -> TestHostBuilder<Ward> {
-    let own = Policy::require_call_async(|user, call| async move {
+    let own = Policy::require_invocation_async(|user, call| async move {
         tokio::task::yield_now().await;
         let ward: Option<String> = call.argument(0);
         let caller = call.caller();
@@ -92,20 +93,20 @@ fn host(ward: &Ward, later: Policy) -> TestHostBuilder<Ward> {
             && caller.request().path() == "/hub"
             && ward.is_some_and(|ward| user.has_claim("ward", &ward))
     });
-    TestHost::new(ward.clone()).policy("Later", later).policy("OwnWard", own)
+    TestHost::builder(ward.clone()).policy("Later", later).policy("OwnWard", own)
 }
 
-fn refused(method: &str) -> InvokeFailure {
-    InvokeFailure::Server(format!("Failed to invoke '{method}' because user is unauthorized"))
+fn refused(method: &str) -> InvocationError {
+    InvocationError::Server(format!("Failed to invoke '{method}' because user is unauthorized"))
 }
 
 async fn connect(host: &TestHost<Ward>, id: &str) -> TestClient {
-    host.connect(Format::Json, user(id)).await
+    host.connect(HubProtocolKind::Json, user(id)).await
 }
 
 #[tokio::test]
 async fn calls_of_every_kind_are_let_pass_or_refused() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let ward = Ward::default();
         let host = host(&ward, good()).build();
         let client = host.connect(format, user("good")).await;
@@ -164,7 +165,7 @@ async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
     let (ward, begun, open) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let later = {
         let (begun, open) = (Arc::clone(&begun), Arc::clone(&open));
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             begun.add_permits(1);
             let open = Arc::clone(&open);
             async move { open.acquire().await.is_ok() }
@@ -174,7 +175,7 @@ async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
     let client = connect(&host, "a").await;
     client.send("Slow", ()).await;
     tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
-    client.cut();
+    client.abort();
     open.add_permits(1);
     tokio::time::timeout(PATIENCE, ward.noted.notified()).await.unwrap();
     assert_eq!(ward.done(), ["slow"]);
@@ -192,7 +193,7 @@ async fn the_check_of_a_stream_ends_with_its_connection() {
     let (ward, begun, dropped) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let never = {
         let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             let told = Told(Arc::clone(&dropped));
             begun.add_permits(1);
             async move {
@@ -206,7 +207,7 @@ async fn the_check_of_a_stream_ends_with_its_connection() {
     let client = connect(&host, "a").await;
     let items = client.stream::<u32>("Watch", ());
     tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
-    client.cut();
+    client.abort();
     tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
     drop(items);
     assert_eq!(ward.done(), [""; 0]);
@@ -215,7 +216,7 @@ async fn the_check_of_a_stream_ends_with_its_connection() {
 #[tokio::test]
 async fn a_panic_in_a_check_fails_the_call_alone() {
     for at_once in [true, false] {
-        let panics = Policy::require_async(move |_| {
+        let panics = Policy::require_assertion_async(move |_| {
             assert!(!at_once, "the check");
             async { panic!("the check, later") }
         });
@@ -223,7 +224,7 @@ async fn a_panic_in_a_check_fails_the_call_alone() {
         let host = host(&ward, panics).build();
         let client = connect(&host, "a").await;
         let failed = |method: &str| {
-            InvokeFailure::Server(format!("An unexpected error occurred invoking '{method}' on the server."))
+            InvocationError::Server(format!("An unexpected error occurred invoking '{method}' on the server."))
         };
         assert_eq!(client.invoke::<u32>("Slow", ()).await, Err(failed("Slow")));
         assert_eq!(client.stream::<u32>("Watch", ()).next().await, Some(Err(failed("Watch"))));
@@ -235,13 +236,13 @@ async fn a_panic_in_a_check_fails_the_call_alone() {
 #[tokio::test]
 async fn a_check_may_look_at_the_call() {
     let host = host(&Ward::default(), good()).build();
-    let client = host.connect(Format::MessagePack, user("a").claim("ward", "7")).await;
+    let client = host.connect(HubProtocolKind::MessagePack, user("a").claim("ward", "7")).await;
     assert_eq!(client.invoke::<String>("Own", ("7",)).await, Ok("7".to_owned()));
     assert_eq!(client.invoke::<String>("Own", ("8",)).await, Err(refused("Own")));
 
-    let later = Policy::require_call_async(|_, _| async { true });
+    let later = Policy::require_invocation_async(|_, _| async { true });
     let rule = |policy: Policy| {
-        let server = SignalR::builder().policy("Later", Policy::require(|_| true)).policy("OwnWard", policy);
+        let server = SignalR::builder().policy("Later", Policy::require_assertion(|_| true)).policy("OwnWard", policy);
         server.hub("/ward", Ward::default()).authorize(Authorize::policy("OwnWard")).build()
     };
     for policy in [later.clone(), Policy::any_of([later.clone()]), Policy::require_role("x").and(later.clone())] {
@@ -261,7 +262,7 @@ async fn what_is_known_at_once_asks_nobody() {
     let asked = Arc::new(AtomicUsize::new(0));
     let later = || {
         let asked = Arc::clone(&asked);
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             asked.fetch_add(1, Ordering::SeqCst);
             async { true }
         })
@@ -282,19 +283,19 @@ async fn what_is_known_at_once_asks_nobody() {
         assert_eq!(policy.allows(user), allowed && asks == 0, "what takes time is not met yet: {policy:?}");
     }
     let stranger = signalr::auth::User::anonymous();
-    assert!(!later().allows_async(&stranger).await && later().anonymous_ok().allows_async(&stranger).await);
+    assert!(!later().allows_async(&stranger).await && later().allow_anonymous().allows_async(&stranger).await);
 }
 
 #[tokio::test]
 async fn requests_wait_for_them_too() {
-    let panics = Policy::require_async(|user| async move {
+    let panics = Policy::require_assertion_async(|user| async move {
         tokio::task::yield_now().await;
         assert_ne!(user.id(), Some("panics"), "the check");
         true
     });
     let host = |later: Policy| {
         let builder = SignalR::builder().policy("Later", later).policy("OwnWard", good());
-        TestHost::build(builder.hub("/hub", Ward::default()).require_authorization("Later"))
+        TestHost::from_builder(builder.hub("/hub", Ward::default()).require_authorization("Later"))
     };
     let (good, panics) = (host(good()), host(panics));
     for (host, id, status) in [
@@ -303,9 +304,9 @@ async fn requests_wait_for_them_too() {
         (&panics, "panics", StatusCode::INTERNAL_SERVER_ERROR),
         (&panics, "good", StatusCode::OK),
     ] {
-        let answered = match host.try_connect(Format::Json, user(id)).await {
+        let answered = match host.try_connect(HubProtocolKind::Json, user(id)).await {
             Ok(_) => StatusCode::OK,
-            Err(ConnectFailure::Refused { status, .. }) => status,
+            Err(ConnectError::Refused { status, .. }) => status,
             Err(other) => panic!("{other:?}"),
         };
         assert_eq!(answered, status, "{id}");

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use plain::Plain;
-use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
+use signalr::hosting::{ResponseBody, TransportType};
+use signalr::{HubContext, HubProtocolKind, SignalR, hub};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::{Client, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,7 +81,7 @@ async fn clients_that_do_not_read_hold_their_buffer_delay_nobody_and_are_ended()
             .build()
             .unwrap();
         let addr = serve(&signalr).await;
-        let mut other = Client::connect(addr, "/ward", Format::Json).await;
+        let mut other = Client::connect(addr, "/ward", HubProtocolKind::Json).await;
         let before = live_bytes();
         let mut stalled = Vec::new();
         for _ in 0..STALLED {
@@ -252,7 +253,7 @@ async fn negotiations_that_nobody_uses_cost_little_and_are_gone_in_time() {
         SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward::default()).build().unwrap();
     let before = live_bytes();
     for _ in 0..ORPHANS {
-        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(Body::default()).unwrap();
+        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(ResponseBody::default()).unwrap();
         let response = signalr.service().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
     }

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use plain::{Answers, Plain, begin_post, status};
 use serde_json::{Value, json};
-use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
+use signalr::hosting::{Builder, ResponseBody};
+use signalr::{Caller, DisconnectReason, HubProtocolKind, HubResult, SignalR, hub};
 use support::{Client, PATIENCE, negotiate, serve, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -88,7 +89,7 @@ async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let full = || until(|| signalr.stats().queued_bytes >= 64 * 1024);
 
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let mut client = Client::connect(addr, "/doors", HubProtocolKind::Json).await;
     for id in 0..CALLS {
         client.call(Some(&id.to_string()), "Echo", &["x".repeat(LONG).into()]).await;
     }
@@ -176,7 +177,7 @@ async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
 async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
     let (signalr, addr, _) = server(SignalR::builder().disconnect_timeout(Duration::from_millis(300))).await;
     let token = negotiate(addr, "/doors").await;
-    let request = http::Request::get(format!("/doors?id={token}")).body(Body::default()).unwrap();
+    let request = http::Request::get(format!("/doors?id={token}")).body(ResponseBody::default()).unwrap();
     drop(Service::call(&mut signalr.service(), request));
     until(|| signalr.connection_count() == 0).await;
 }

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use signalr::{Body, Caller, DisconnectReason, Format, SignalR, hub};
+use signalr::hosting::ResponseBody;
+use signalr::{Caller, DisconnectReason, HubProtocolKind, SignalR, hub};
 use support::{Client, End, negotiate, serve, until, within};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -111,7 +112,7 @@ async fn shutdown_tells_clients_to_reconnect_and_takes_nobody_new() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
     let mut clients = Vec::new();
-    for format in Format::ALL.iter().cycle().copied().take(10) {
+    for format in HubProtocolKind::ALL.iter().cycle().copied().take(10) {
         let mut client = Client::connect(addr, "/doors", format).await;
         client.echo("here").await;
         clients.push(client);
@@ -132,7 +133,7 @@ async fn shutdown_tells_clients_to_reconnect_and_takes_nobody_new() {
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     for request in [negotiate, websocket] {
-        let response = signalr.service().oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+        let response = signalr.service().oneshot(request.body(ResponseBody::default()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 503);
     }
     within(tokio::net::TcpStream::connect(addr)).await.unwrap_err();
@@ -151,7 +152,7 @@ async fn a_connection_that_is_only_negotiated_ends_with_the_server() {
 async fn a_running_call_ends_within_the_grace() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let mut client = Client::connect(addr, "/doors", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     doors.until_called().await;
 
@@ -170,7 +171,7 @@ async fn a_call_that_never_ends_is_cut_when_the_grace_is_over() {
     const GRACE: Duration = Duration::from_millis(300);
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let mut client = Client::connect(addr, "/doors", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     doors.until_called().await;
 
@@ -186,7 +187,7 @@ async fn a_call_that_never_ends_is_cut_when_the_grace_is_over() {
 async fn the_hub_hears_of_an_end_that_a_call_outlives() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let mut client = Client::connect(addr, "/doors", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     doors.until_called().await;
     within(signalr.shutdown(Duration::from_millis(300))).await;
@@ -198,7 +199,7 @@ async fn a_client_that_does_not_answer_holds_a_shutdown_up_for_the_grace_alone()
     const GRACE: Duration = Duration::from_millis(300);
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
-    let silent = Client::connect(addr, "/doors", Format::Json).await;
+    let silent = Client::connect(addr, "/doors", HubProtocolKind::Json).await;
     until(|| doors.came.load(Ordering::SeqCst) == 1).await;
     let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
     assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
@@ -210,7 +211,7 @@ async fn a_client_that_does_not_answer_holds_a_shutdown_up_for_the_grace_alone()
 async fn a_connection_without_a_handshake_does_not_hold_a_shutdown_up() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
-    let mut half_open = Client::open(addr, "/doors", Format::Json).await;
+    let mut half_open = Client::open(addr, "/doors", HubProtocolKind::Json).await;
     let took = within(begin_shutdown(&signalr, LONG)).await.unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
     half_open.end().await;
@@ -218,7 +219,7 @@ async fn a_connection_without_a_handshake_does_not_hold_a_shutdown_up() {
 }
 
 /// Ends one connection in some way, and checks that the hub heard of it once, with this reason.
-async fn ends_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
+async fn ends_once(format: HubProtocolKind, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
     let doors = Doors::new();
     let signalr = SignalR::builder()
         .client_timeout_interval(Duration::from_secs(1))
@@ -238,7 +239,7 @@ async fn ends_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(C
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         ends_once(format, None, async |client, _| client.close().await).await;
         ends_once(format, None, async |mut client, _| {
             client.close_message().await;
@@ -250,7 +251,7 @@ async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_vanishes() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         ends_once(format, None, async |client, _| drop(client)).await;
         // With a reset.
         ends_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
@@ -264,7 +265,7 @@ async fn the_hub_hears_once_of_a_client_that_vanishes() {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_it_aborts() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         ends_once(format, None, async |mut client, _| {
             client.call(Some("1"), "AbortMe", &[]).await;
             assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
@@ -275,7 +276,7 @@ async fn the_hub_hears_once_of_a_client_that_it_aborts() {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_falls_silent() {
-    ends_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
+    ends_once(HubProtocolKind::Json, Some("OperationCanceledException"), async |mut client, _| {
         client.send_frame(b"{\"type\":6}\x1e").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
         assert_eq!(client.last().await, (expected, End::Closed(1000)));
@@ -285,7 +286,7 @@ async fn the_hub_hears_once_of_a_client_that_falls_silent() {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (bad, reason) = match format.is_binary() {
             true => ([0xff; 5].as_slice(), "FormatException"),
             false => (b"[]\x1e".as_slice(), "InvalidDataException"),
@@ -306,7 +307,7 @@ async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_shutdown() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         ends_once(format, None, async |mut client, signalr| {
             let shutdown = begin_shutdown(signalr, LONG);
             assert_eq!(client.last().await, come_back());

@@ -30,7 +30,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use plain::{Plain, begin_post, status};
-use signalr::{Format, HubContext, SignalR, hub};
+use signalr::{HubContext, HubProtocolKind, SignalR, hub};
 use support::{Client, PATIENCE, negotiate};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -125,7 +125,7 @@ async fn assert_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
 async fn a_websocket_that_is_not_read_is_closed() {
     for size in SIZES {
         let signalr = server();
-        let mut client = Client::over(connect(serve(&signalr)).await, "/ward", Format::Json).await;
+        let mut client = Client::over(connect(serve(&signalr)).await, "/ward", HubProtocolKind::Json).await;
         client.shake_hands().await;
         let flood = flood(&signalr, size);
         assert_given_up(&signalr, &format!("{size}")).await;
@@ -244,7 +244,8 @@ impl Http2 {
     async fn websocket(&mut self) -> Client<TokioIo<Upgraded>> {
         let response = self.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
         let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-        let mut client = Client::of(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, Format::Json);
+        let mut client =
+            Client::of(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, HubProtocolKind::Json);
         client.shake_hands().await;
         client
     }
@@ -340,7 +341,8 @@ async fn clients_over_tls_that_do_not_read_are_closed() {
         let config = Arc::downgrade(acceptor.config());
         tokio::spawn(tls::serve(listener, acceptor, signalr.clone()));
 
-        let mut websocket = Client::over(secure::connect(tls_addr, "http/1.1").await, "/ward", Format::Json).await;
+        let mut websocket =
+            Client::over(secure::connect(tls_addr, "http/1.1").await, "/ward", HubProtocolKind::Json).await;
         websocket.shake_hands().await;
         let events = open_events(addr, secure::connect(tls_addr, "http/1.1").await).await;
         let mut http2 = Http2::over(secure::connect(tls_addr, "h2").await, 1024).await;

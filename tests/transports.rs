@@ -15,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use plain::{Plain, begin_post, status};
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Caller, DisconnectReason, Format, SignalR, TransportType, hub};
+use signalr::hosting::{Builder, TransportType};
+use signalr::{Caller, DisconnectReason, HubProtocolKind, SignalR, hub};
 use support::{Client, End, http, negotiate, serve, until, within};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -331,7 +332,7 @@ async fn the_hub_hears_once_of_a_token_that_expires() {
         let target = format!("/doors?id={}&{query}", body["connectionToken"].as_str().unwrap());
         let come_back = json!({ "type": 7, "allowReconnect": true });
         if transport == TransportType::WebSockets {
-            let mut client = Client::open(addr, &target, Format::Json).await;
+            let mut client = Client::open(addr, &target, HubProtocolKind::Json).await;
             client.shake_hands().await;
             assert_eq!(client.last().await, (come_back, End::Closed(1000)));
         } else {

@@ -75,7 +75,7 @@ impl Audit {
     /// The same policy, but whom it refuses is written down.
     pub(crate) fn watch(self: &Arc<Self>, what: &'static str, why: &'static str, policy: Policy) -> Policy {
         let audit = Arc::clone(self);
-        Policy::require(move |user| {
+        Policy::require_assertion(move |user| {
             let allowed = policy.allows(user);
             if !allowed {
                 audit.refused(user, what, why);

@@ -33,8 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lexopt::ValueExt;
+use signalr::SignalR;
 use signalr::auth::Policy;
-use signalr::{Builder, EndpointBuilder, SignalR};
+use signalr::hosting::{Builder, EndpointBuilder};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;

@@ -14,7 +14,7 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use signalr::Body;
+use signalr::hosting::ResponseBody;
 
 use crate::cuts::Cuts;
 use crate::files;
@@ -29,7 +29,7 @@ const SECURITY_POLICY: &str =
 
 /// Answers every request to this server.
 pub(crate) struct Site {
-    hubs: signalr::Service,
+    hubs: signalr::hosting::Service,
     sessions: Arc<Sessions>,
     cuts: Arc<Cuts>,
 }
@@ -57,11 +57,11 @@ struct Cut {
 }
 
 impl Site {
-    pub(crate) fn new(hubs: signalr::Service, sessions: Arc<Sessions>, cuts: Arc<Cuts>) -> Self {
+    pub(crate) fn new(hubs: signalr::hosting::Service, sessions: Arc<Sessions>, cuts: Arc<Cuts>) -> Self {
         Self { hubs, sessions, cuts }
     }
 
-    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let mut response = self.route(request).await.unwrap_or_else(|Problem(status, why)| text(status, why));
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SECURITY_POLICY));
@@ -72,7 +72,7 @@ impl Site {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Problem> {
         let path = request.uri().path();
         if path.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("/hubs/")) {
             let answered: Result<_, Infallible> = self.hubs.call(request).await;
@@ -101,7 +101,7 @@ impl Site {
     }
 
     /// Cuts a connection of the person whose token the request carries.
-    async fn cut(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    async fn cut(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Problem> {
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let Some(user_id) = token.and_then(|token| self.sessions.user_id(token)) else {
             return Err(Refused::Unknown.into());
@@ -126,7 +126,7 @@ impl From<Refused> for Problem {
     }
 }
 
-async fn file(path: &str) -> Response<Body> {
+async fn file(path: &str) -> Response<ResponseBody> {
     if path == "/"
         && let Some(problem) = files::missing()
     {
@@ -150,7 +150,7 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Prob
         .map_err(|_| Problem(StatusCode::BAD_REQUEST, "The request is not of the form that is asked for."))
 }
 
-fn json(value: &impl Serialize) -> Result<Response<Body>, Problem> {
+fn json(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     let bytes = serde_json::to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be written.")
@@ -158,19 +158,19 @@ fn json(value: &impl Serialize) -> Result<Response<Body>, Problem> {
     Ok(with_type(Response::new(Bytes::from(bytes).into()), "application/json"))
 }
 
-fn not_allowed(allowed: &'static str) -> Response<Body> {
+fn not_allowed(allowed: &'static str) -> Response<ResponseBody> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+fn text(status: StatusCode, text: impl Into<String>) -> Response<ResponseBody> {
     let mut response = Response::new(Bytes::from(text.into()).into());
     *response.status_mut() = status;
     with_type(response, "text/plain; charset=utf-8")
 }
 
-fn with_type(mut response: Response<Body>, content_type: &'static str) -> Response<Body> {
+fn with_type(mut response: Response<ResponseBody>, content_type: &'static str) -> Response<ResponseBody> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use signalr::auth::{User, UserBuilder};
-use signalr::testing::{ConnectFailure, TestHost, user};
-use signalr::{Format, SignalR};
+use signalr::testing::{ConnectError, TestHost, user};
+use signalr::{HubProtocolKind, SignalR};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
@@ -26,7 +26,7 @@ impl Clinic {
         let wards = Arc::new(Wards::new().unwrap());
         let (audit, refusals) = Audit::new();
         let mut tasks = JoinSet::new();
-        let host = TestHost::build(crate::server(SignalR::builder(), &wards, &audit, &Arc::default()));
+        let host = TestHost::from_builder(crate::server(SignalR::builder(), &wards, &audit, &Arc::default()));
         wards::publish(&wards, &host.context(), &mut tasks);
         tasks.spawn(audit::publish(refusals, host.context()));
         Self { host, _tasks: tasks }
@@ -49,8 +49,8 @@ fn administrator() -> UserBuilder {
 async fn only_clinical_staff_gets_in() {
     let Clinic { host, .. } = &Clinic::open();
     for (visitor, expected) in [(User::anonymous(), 401), (user("visitor").role("Visitor").build(), 403)] {
-        match host.try_connect(Format::Json, visitor).await {
-            Err(ConnectFailure::Refused { status, .. }) => assert_eq!(status, expected),
+        match host.try_connect(HubProtocolKind::Json, visitor).await {
+            Err(ConnectError::Refused { status, .. }) => assert_eq!(status, expected),
             other => panic!("{other:?}"),
         }
     }
@@ -58,7 +58,7 @@ async fn only_clinical_staff_gets_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_nurse_watches_the_ward_of_her_department() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let Clinic { host, .. } = &Clinic::open();
         let nurse = host.connect(format, nurse()).await;
         nurse.expect_nothing(Duration::from_secs(3)).await;
@@ -78,9 +78,9 @@ async fn a_nurse_watches_the_ward_of_her_department() {
 #[tokio::test(start_paused = true)]
 async fn other_wards_are_refused_and_administrators_hear_of_it() {
     let Clinic { host, .. } = &Clinic::open();
-    let administrator = host.connect(Format::Json, administrator()).await;
+    let administrator = host.connect(HubProtocolKind::Json, administrator()).await;
     assert_eq!(administrator.receive::<(Vec<Value>,)>("AuditOpened").await.0.len(), 0);
-    let nurse = host.connect(Format::Json, nurse()).await;
+    let nurse = host.connect(HubProtocolKind::Json, nurse()).await;
     let refused = nurse.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap_err();
     let why = "Access to this ward requires matching department assignment.";
     assert!(refused.to_string().ends_with(why), "{refused}");
@@ -92,8 +92,8 @@ async fn other_wards_are_refused_and_administrators_hear_of_it() {
 #[tokio::test(start_paused = true)]
 async fn only_doctors_order_drugs_and_the_ward_hears_of_it() {
     let Clinic { host, .. } = &Clinic::open();
-    let nurse = host.connect(Format::Json, nurse()).await;
-    let doctor = host.connect(Format::Json, doctor()).await;
+    let nurse = host.connect(HubProtocolKind::Json, nurse()).await;
+    let doctor = host.connect(HubProtocolKind::Json, doctor()).await;
     nurse.invoke::<()>("SubscribeToWard", ("ICU",)).await.unwrap();
     let (sheet,): (Value,) = nurse.receive("WardOpened").await;
     let patient = sheet["patients"][0]["id"].as_str().unwrap();

@@ -1,7 +1,8 @@
 //! Hubs and methods that not everybody may use.
 
 use futures_util::stream::{self, Stream};
-use signalr::{Caller, Guid, HubError, HubResult, UploadStream, hub};
+use signalr::dotnet::Guid;
+use signalr::{Caller, HubError, HubResult, UploadStream, hub};
 
 use super::common::{self, Items};
 use super::streams::sum;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use signalr::{Binary, Caller, Hub, HubError, HubResult, Methods};
+use signalr::dotnet::Binary;
+use signalr::hub::Methods;
+use signalr::{Caller, Hub, HubError, HubResult};
 
 /// A bag of items, as C#'s `Context.Items` is one.
 pub(crate) type Items = Mutex<HashMap<String, Option<String>>>;

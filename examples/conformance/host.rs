@@ -87,7 +87,7 @@ fn counted(signalr: &SignalR) -> Value {
         "connections": stats.connections,
         "hubConnections": stats.hub_connections,
         "groups": stats.groups,
-        "questions": stats.questions,
+        "questions": stats.pending_client_results,
         "tasks": stats.tasks,
         "queuedBytes": stats.queued_bytes,
     })

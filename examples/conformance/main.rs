@@ -16,8 +16,9 @@ mod values;
 use std::error::Error;
 use std::time::Duration;
 
+use signalr::SignalR;
 use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken, User};
-use signalr::{Cors, Redirect, RequestInfo, SignalR, Transports};
+use signalr::hosting::{Cors, Redirect, RequestInfo, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
@@ -40,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     host::run(&urls, signalr).await
 }
 
-fn server() -> Result<SignalR, signalr::BuildError> {
+fn server() -> Result<SignalR, signalr::hosting::BuildError> {
     let bearer = JwtBearer::hmac(KEY)
         .issuer("https://issuer.test")
         .audience("signalr-tests")
@@ -51,7 +52,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
         .policy("SameDepartment", Policy::require_claim("department", ["icu", "er"]))
         .cors(Cors::origins(["http://app.test"]).allow_any_method())
-        .naming(signalr::Naming::DotNet)
+        .naming(signalr::dotnet::Naming::DotNet)
         .identity_binding(IdentityBinding::WarnOnly)
         .hub("/conformance", ConformanceHub)
         .hub("/detailed", DetailedHub)
@@ -93,7 +94,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .close_on_authentication_expiration(true)
         .allow_stateful_reconnects(true)
         .identity_binding(IdentityBinding::Strict)
-        .connections("/front", async |_| Ok(()))
+        .connection_handler("/front", async |_| Ok(()))
         .redirect_negotiate(elsewhere)
         .build()
 }

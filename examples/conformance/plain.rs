@@ -1,6 +1,7 @@
 //! Hubs that differ in their options alone. Each is a type of its own, since the connections of a type are one world.
 
-use signalr::{AnyClient, Hub, Methods};
+use signalr::Hub;
+use signalr::hub::{AnyClient, Methods};
 
 use super::common::{self, Items};
 

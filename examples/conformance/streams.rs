@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
-use signalr::{Caller, Hub, HubError, HubResult, InvokeError, Methods, UploadStream};
+use signalr::hub::{InvokeError, Methods};
+use signalr::{Caller, Hub, HubError, HubResult, UploadStream};
 
 use super::common::secret;
 

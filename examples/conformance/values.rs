@@ -7,8 +7,10 @@ use std::fmt;
 use futures_util::stream;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use signalr::protocol::TWO_FORMS;
-use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, HubError, Methods, TimeSpan, Value};
+use signalr::dotnet::FORMAT_DEPENDENT;
+use signalr::dotnet::{Binary, DateTime, DateTimeOffset, Decimal, Guid, TimeSpan, Value};
+use signalr::hub::Methods;
+use signalr::{Caller, Hub, HubError};
 
 /// Lists the methods.
 pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
@@ -118,13 +120,13 @@ impl Serialize for Colour {
             }
         }
 
-        serializer.serialize_newtype_struct(TWO_FORMS, &Form(*self))
+        serializer.serialize_newtype_struct(FORMAT_DEPENDENT, &Form(*self))
     }
 }
 
 impl<'de> Deserialize<'de> for Colour {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(TWO_FORMS, ColourVisitor)
+        deserializer.deserialize_newtype_struct(FORMAT_DEPENDENT, ColourVisitor)
     }
 }
 

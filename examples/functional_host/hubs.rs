@@ -4,9 +4,9 @@ use std::error::Error;
 
 use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
-use signalr::{
-    Binary, Caller, ConnectionId, DateTime, HubContext, HubError, HubResult, RawConnection, UploadStream, hub,
-};
+use signalr::dotnet::{Binary, DateTime};
+use signalr::raw::RawConnection;
+use signalr::{Caller, ConnectionId, HubContext, HubError, HubResult, UploadStream, hub};
 use uuid::Uuid;
 
 /// Members are spelled as declared, in both formats: the server has no naming policy.

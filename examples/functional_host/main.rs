@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use hubs::{HubWithAuthorization, TestHub, UncreatableHub, echo};
 use lexopt::ValueExt;
+use signalr::SignalR;
 use signalr::auth::{JwtBearer, Policy, claim_types};
-use signalr::{SignalR, Transports};
+use signalr::hosting::Transports;
 use tokio::task::JoinSet;
 
 struct Arguments {
@@ -36,14 +37,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // Who tests, tests with tokens of 5 seconds and a skew of 5 minutes; nobody looks who issued them.
             JwtBearer::hmac(key).allow_any_issuer().allow_any_audience().header_before_query(true),
         )
-        .policy("HasName", Policy::has_claim(claim_types::NAME_IDENTIFIER))
+        .policy("HasName", Policy::require_claim_type(claim_types::NAME_IDENTIFIER))
         .hub("/testhub", TestHub)
         .hub("/testhub-nowebsockets", TestHub)
         .transports(Transports::SERVER_SENT_EVENTS | Transports::LONG_POLLING)
         .hub("/uncreatable", UncreatableHub)
         .hub("/authorizedhub", HubWithAuthorization)
         .require_authorization("HasName")
-        .connections("/echo", echo)
+        .connection_handler("/echo", echo)
         .build()?;
 
     let app = site::router(&signalr, key, wwwroot);

@@ -6,7 +6,7 @@ use http::HeaderName;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::challenge::AuthFailure;
+use super::auth_error::AuthError;
 use super::jwt::AuthConfigError;
 use super::request::AuthRequest;
 use super::scheme::{Authentication, Authenticator};
@@ -15,7 +15,7 @@ use super::user::User;
 /// Authentication by keys in a header: an [`Authenticator`] for programs. Browsers can set no header on WebSockets.
 ///
 /// Only hashes of the keys are kept, and they are compared in constant time. A key has at least 16 bytes, or
-/// [`build`](crate::Builder::build) fails: take random ones.
+/// [`build`](crate::hosting::Builder::build) fails: take random ones.
 ///
 /// ```
 /// use http::HeaderName;
@@ -57,7 +57,7 @@ impl Authenticator for ApiKeys {
         let key = match (lines.next(), lines.next()) {
             (Some(key), None) => key,
             (None, _) => return Authentication::Anonymous,
-            (Some(_), Some(_)) => return Authentication::Failed(AuthFailure::new("there is more than one API key")),
+            (Some(_), Some(_)) => return Authentication::Failed(AuthError::new("there is more than one API key")),
         };
         let sent = hash(key.as_bytes());
         let mut found = None;
@@ -69,7 +69,7 @@ impl Authenticator for ApiKeys {
         }
         match found {
             Some(user) => Authentication::Authenticated(user.clone()),
-            None => Authentication::Failed(AuthFailure::new("nobody has this API key")),
+            None => Authentication::Failed(AuthError::new("nobody has this API key")),
         }
     }
 

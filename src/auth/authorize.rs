@@ -60,7 +60,7 @@ impl Authorize {
     /// `[Authorize(AuthenticationSchemes = "A, B")]`.
     ///
     /// It is for hubs and paths. On a method, where the user is known already, it is an error of
-    /// [`build`](crate::Builder::build); ASP.NET does not read it there.
+    /// [`build`](crate::hosting::Builder::build); ASP.NET does not read it there.
     pub fn schemes(mut self, schemes: impl Into<Cow<'static, str>>) -> Self {
         self.schemes = Some(schemes.into());
         self
@@ -85,7 +85,8 @@ impl From<String> for Authorize {
 ///
 /// ```
 /// use signalr::auth::{Policy, PolicyError};
-/// use signalr::{BuildError, SignalR};
+/// use signalr::hosting::BuildError;
+/// use signalr::SignalR;
 ///
 /// let twice = SignalR::builder()
 ///     .policy("Staff", Policy::require_role("Doctor"))
@@ -189,7 +190,7 @@ impl Policies {
     }
 
     /// The rules of a method: all of these must be met, and without any the method is open.
-    pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+    pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<AuthorizationRules, PolicyError> {
         match rules.iter().find_map(|rule| rule.schemes.as_deref()) {
             Some(schemes) => Err(PolicyError::SchemesOnMethod { schemes: schemes.to_owned() }),
             None => self.rules(rules),
@@ -211,7 +212,7 @@ impl Policies {
             }?;
         }
         let combined = match &self.fallback {
-            Some(fallback) if rules.is_empty() => Rules::new(vec![fallback.clone()]),
+            Some(fallback) if rules.is_empty() => AuthorizationRules::new(vec![fallback.clone()]),
             _ => self.rules(rules)?,
         };
         let mut names: Vec<&str> = Vec::new();
@@ -225,16 +226,16 @@ impl Policies {
         names.extend(combined.policies.iter().flat_map(Policy::scheme_names));
         let schemes = schemes.resolve(names)?;
         // Whoever is known is known all the same.
-        let rules = if allow_anonymous { Rules::default() } else { combined };
+        let rules = if allow_anonymous { AuthorizationRules::default() } else { combined };
         Ok(EndpointRules { rules, schemes })
     }
 
-    fn rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+    fn rules(&self, rules: &[Authorize]) -> Result<AuthorizationRules, PolicyError> {
         let mut policies = Vec::with_capacity(rules.len());
         for rule in rules {
             self.add_rule(rule, &mut policies)?;
         }
-        Ok(Rules::new(policies))
+        Ok(AuthorizationRules::new(policies))
     }
 
     fn find(&self, name: &str) -> Option<&Policy> {
@@ -283,12 +284,12 @@ fn possible_to_connect(name: &str, policy: &Policy) -> Result<(), PolicyError> {
 
 /// The policies that a hub or a method asks for, all of which must allow a user. Empty rules let everybody pass.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rules {
+pub(crate) struct AuthorizationRules {
     policies: Arc<[Policy]>,
     look_at_calls: bool,
 }
 
-impl Rules {
+impl AuthorizationRules {
     fn new(policies: Vec<Policy>) -> Self {
         let look_at_calls = policies.iter().any(Policy::looks_at_resource);
         Self { policies: policies.into(), look_at_calls }
@@ -324,7 +325,7 @@ impl Rules {
 /// What an endpoint asks of each request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndpointRules {
-    rules: Rules,
+    rules: AuthorizationRules,
     /// The schemes that tell who the user is; none are all.
     pub(crate) schemes: Vec<usize>,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::claim_types;
-use super::date;
-use super::json::{self, Kind};
+use super::invariant_date;
+use super::json::{self, JsonKind};
 use super::user::Claim;
 
 /// The claims of a token as they stand there, with those read that decide whether it is valid.
@@ -57,7 +57,7 @@ impl<'a> Payload<'a> {
 
     /// Whether the token has this claim, by the name that it has there.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.members.iter().any(|(found, value)| found == name && json::kind(value) != Kind::Null)
+        self.members.iter().any(|(found, value)| found == name && json::kind(value) != JsonKind::Null)
     }
 
     /// The claims, under the names of .NET if `mapped`; nothing if one is no text that could be read.
@@ -71,7 +71,7 @@ impl<'a> Payload<'a> {
                     claims.extend(self.audiences.iter().map(|audience| Claim::new(claim_type.clone(), &**audience)));
                 }
                 ("exp" | "nbf" | "iat", _) => claims.push(Claim::new(claim_type, json::integer(value)?.to_string())),
-                (_, Kind::Array) => {
+                (_, JsonKind::Array) => {
                     for element in json::elements(value)? {
                         claims.push(Claim::new(claim_type.clone(), text(element)?));
                     }
@@ -90,17 +90,17 @@ impl<'a> Payload<'a> {
             ("iat", _) => {
                 json::integer(value)?;
             }
-            ("iss", Kind::Null) => self.issuer = Issuer::Null,
+            ("iss", JsonKind::Null) => self.issuer = Issuer::Null,
             ("iss", _) => self.issuer = Issuer::Named(json::string(value)?),
-            ("aud", Kind::Null) => self.audiences = Vec::new(),
-            ("aud", Kind::String) => self.audiences = vec![json::string(value)?],
+            ("aud", JsonKind::Null) => self.audiences = Vec::new(),
+            ("aud", JsonKind::String) => self.audiences = vec![json::string(value)?],
             ("aud", _) => {
-                let named = |element: &&RawValue| json::kind(element) != Kind::Null;
+                let named = |element: &&RawValue| json::kind(element) != JsonKind::Null;
                 self.audiences =
                     json::elements(value)?.into_iter().filter(named).map(json::string).collect::<Option<_>>()?;
             }
-            ("sub", Kind::Bool | Kind::Array | Kind::Object) => return None,
-            ("jti" | "azp", kind) if !matches!(kind, Kind::String | Kind::Null) => return None,
+            ("sub", JsonKind::Bool | JsonKind::Array | JsonKind::Object) => return None,
+            ("jti" | "azp", kind) if !matches!(kind, JsonKind::String | JsonKind::Null) => return None,
             _ => {}
         }
         Some(())
@@ -110,14 +110,14 @@ impl<'a> Payload<'a> {
 /// One value as the text of a claim: strings as they are, numbers in .NET's invariant spelling, what is nested as its JSON.
 fn text(value: &RawValue) -> Option<Box<str>> {
     Some(match json::kind(value) {
-        Kind::String => json::string(value)?.into(),
-        Kind::Null => "".into(),
-        Kind::Number => json::number_text(value.get()).into(),
-        Kind::Bool | Kind::Array | Kind::Object => value.get().into(),
+        JsonKind::String => json::string(value)?.into(),
+        JsonKind::Null => "".into(),
+        JsonKind::Number => json::number_text(value.get()).into(),
+        JsonKind::Bool | JsonKind::Array | JsonKind::Object => value.get().into(),
     })
 }
 
 /// IdentityModel: EpochTime.cs, which knows no time before 1970 and none after 9999.
 fn time(value: &RawValue) -> Option<i64> {
-    Some(json::integer(value)?.clamp(0, date::LATEST))
+    Some(json::integer(value)?.clamp(0, invariant_date::LATEST))
 }

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::token::{BASE64, Token};
+use super::token::{BASE64, CompactToken};
 
 /// A key that verifies tokens. Its kind decides which algorithms it takes, whatever a token says.
 ///
@@ -202,7 +202,7 @@ impl SigningKey {
     }
 
     /// Whether a token names this key. IdentityModel: JwtTokenUtilities.cs, `ResolveTokenSigningKey`.
-    pub(super) fn is_named_by(&self, token: &Token<'_>) -> bool {
+    pub(super) fn is_named_by(&self, token: &CompactToken<'_>) -> bool {
         let same = |ours: &Option<String>, theirs: &Option<String>| ours.is_some() && ours == theirs;
         same(&self.kid, &token.kid) || same(&self.kid, &token.x5t) || same(&self.x5t, &token.x5t)
     }

@@ -12,24 +12,24 @@ mod api_keys;
 pub use api_keys::ApiKeys;
 
 mod authorize;
+pub(crate) use authorize::{AuthorizationRules, Decision, EndpointRules, Policies};
 pub use authorize::{Authorize, PolicyError};
-pub(crate) use authorize::{Decision, EndpointRules, Policies, Rules};
 
-mod challenge;
-pub use challenge::AuthFailure;
+mod auth_error;
+pub use auth_error::AuthError;
 
 pub mod claim_types;
 
 mod claims;
 
-mod date;
+mod invariant_date;
 
-mod extension;
-pub use extension::ExtensionUser;
+mod host_user;
+pub use host_user::ExtensionUser;
 
-mod identity;
-pub use identity::IdentityBinding;
-pub(crate) use identity::UserId;
+mod user_identity;
+pub use user_identity::IdentityBinding;
+pub(crate) use user_identity::UserId;
 
 mod json;
 
@@ -60,7 +60,7 @@ pub use request::{AuthRequest, QueryToken, RequestKind};
 mod scheme;
 #[doc(hidden)]
 pub use scheme::AuthenticateFn;
-pub use scheme::{Authentication, Authenticator, Refusal};
+pub use scheme::{AuthRejection, Authentication, Authenticator};
 pub(crate) use scheme::{Identified, Schemes};
 
 #[doc = include_str!("security.md")]

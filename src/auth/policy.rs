@@ -13,13 +13,13 @@ use crate::ordinal;
 /// A condition on users; ASP.NET's `AuthorizationPolicy`.
 ///
 /// A policy holds when all its requirements do. It never holds for an anonymous user, unless it says
-/// [`anonymous_ok`](Self::anonymous_ok): an assertion written for known users must not let strangers in by accident.
+/// [`allow_anonymous`](Self::allow_anonymous): an assertion written for known users must not let strangers in by accident.
 ///
 /// ```
 /// # use signalr::auth::{Policy, User};
 /// let policy = Policy::require_any_role(["Doctor", "Nurse"])
 ///     .and(Policy::require_claim("department", ["icu", "er"]))
-///     .and(Policy::require(|user| !user.is_in_role("Suspended")));
+///     .and(Policy::require_assertion(|user| !user.is_in_role("Suspended")));
 /// assert!(policy.allows(&User::builder().role("Nurse").claim("department", "er").build()));
 /// assert!(!policy.allows(&User::anonymous()));
 /// ```
@@ -70,14 +70,14 @@ impl Policy {
     /// Users with a claim of this type, of whatever value. C#: `RequireClaim` without values.
     ///
     /// The case of the type does not count.
-    pub fn has_claim(claim_type: impl Into<String>) -> Self {
+    pub fn require_claim_type(claim_type: impl Into<String>) -> Self {
         Self::of(Requirement::Claim { claim_type: claim_type.into(), values: None })
     }
 
     /// Users with a claim of this type and one of these values. C#: `RequireClaim`.
     ///
     /// The case of the type does not count, that of the values does. Without any value it holds for nobody, and
-    /// building the server reports it; C# takes that for [`has_claim`](Self::has_claim), which opens the door when a
+    /// building the server reports it; C# takes that for [`require_claim_type`](Self::require_claim_type), which opens the door when a
     /// list from the configuration is empty.
     pub fn require_claim<V: Into<String>>(claim_type: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
         let values = Some(values.into_iter().map(Into::into).collect());
@@ -90,7 +90,7 @@ impl Policy {
     }
 
     /// Users of whom this is true. C#: `RequireAssertion`.
-    pub fn require(assertion: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
+    pub fn require_assertion(assertion: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
         Self::of(Requirement::Assertion(Arc::new(assertion)))
     }
 
@@ -113,13 +113,13 @@ impl Policy {
     /// use signalr::auth::Policy;
     ///
     /// # fn active(accounts: Accounts) -> Policy {
-    /// Policy::require_async(move |user| {
+    /// Policy::require_assertion_async(move |user| {
     ///     let accounts = accounts.clone();
     ///     async move { accounts.is_active(user.id().unwrap_or_default()).await }
     /// })
     /// # }
     /// ```
-    pub fn require_async<R>(assertion: impl Fn(User) -> R + Send + Sync + 'static) -> Self
+    pub fn require_assertion_async<R>(assertion: impl Fn(User) -> R + Send + Sync + 'static) -> Self
     where
         R: Future<Output = bool> + Send + 'static,
     {
@@ -149,7 +149,7 @@ impl Policy {
         // Whether strangers may pass is for each of the policies to say.
         let policies: Vec<Self> = policies.into_iter().collect();
         let schemes: Vec<_> = policies.iter().flat_map(|policy| policy.schemes.clone()).collect();
-        Self::of(Requirement::AnyOf(policies)).anonymous_ok().schemes(schemes)
+        Self::of(Requirement::AnyOf(policies)).allow_anonymous().schemes(schemes)
     }
 
     /// Users whom both policies allow.
@@ -179,12 +179,12 @@ impl Policy {
     }
 
     /// Lets anonymous users pass too, if they meet the requirements, as every policy of ASP.NET does.
-    pub fn anonymous_ok(mut self) -> Self {
+    pub fn allow_anonymous(mut self) -> Self {
         self.anonymous_ok = true;
         self
     }
 
-    /// Whether this user meets the policy, whatever for. What takes [time](Self::require_async) to find out counts as not
+    /// Whether this user meets the policy, whatever for. What takes [time](Self::require_assertion_async) to find out counts as not
     /// met; see [`allows_async`](Self::allows_async).
     pub fn allows(&self, user: &User) -> bool {
         self.allows_for(user, None) == Some(true)

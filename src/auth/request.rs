@@ -10,8 +10,8 @@ use http::{Extensions, HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use super::redact::{decode_query, is_access_token};
+use crate::connection_info::query;
 use crate::ordinal;
-use crate::origin::query;
 
 /// A request to an endpoint, as an [`Authenticator`](super::Authenticator) sees it before anybody knows who sends it (C#:
 /// `HttpContext` of an `AuthenticationHandler`).
@@ -114,7 +114,7 @@ impl QueryToken {
 }
 
 impl<'a> AuthRequest<'a> {
-    /// A request of this kind, for tests of an authenticator. [`Builder::peer_addr`](crate::Builder::peer_addr) is what
+    /// A request of this kind, for tests of an authenticator. [`Builder::peer_addr`](crate::hosting::Builder::peer_addr) is what
     /// tells a server the address of the peer; here it is unknown.
     pub fn new(request: &'a Parts, kind: RequestKind) -> Self {
         Self {
@@ -170,7 +170,7 @@ impl<'a> AuthRequest<'a> {
     }
 
     /// The other end of the HTTP connection: the client, or the proxy in front of this server. `None` where the host does not
-    /// tell; see [`Builder::peer_addr`](crate::Builder::peer_addr).
+    /// tell; see [`Builder::peer_addr`](crate::hosting::Builder::peer_addr).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::auth_error::AuthError;
 use super::authorize::PolicyError;
-use super::challenge::AuthFailure;
 use super::jwt::{AuthConfigError, JwtBearer};
 use super::request::AuthRequest;
 use super::user::User;
@@ -22,7 +22,7 @@ use crate::future::BoxFuture;
 /// use std::collections::HashMap;
 ///
 /// use signalr::SignalR;
-/// use signalr::auth::{AuthFailure, AuthRequest, Authentication, Authenticator, User};
+/// use signalr::auth::{AuthError, AuthRequest, Authentication, Authenticator, User};
 ///
 /// /// Sessions that the application keeps, by the cookie that it gave to the browser.
 /// struct Sessions(HashMap<String, User>);
@@ -32,7 +32,7 @@ use crate::future::BoxFuture;
 ///         let Some(session) = request.cookie("session") else { return Authentication::Anonymous };
 ///         match self.0.get(&*session) {
 ///             Some(user) => Authentication::Authenticated(user.clone()),
-///             None => Authentication::Failed(AuthFailure::new("there is no such session")),
+///             None => Authentication::Failed(AuthError::new("there is no such session")),
 ///         }
 ///     }
 /// }
@@ -67,15 +67,15 @@ pub trait Authenticator: Send + Sync + 'static {
 
     /// The answer to a request that needs a user and has none: 401 by default (C#: `HandleChallengeAsync`). `failure` is
     /// this scheme's own.
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         let _ = (request, failure);
-        Refusal::unauthorized()
+        AuthRejection::unauthorized()
     }
 
     /// The answer to a request whose user may not do this: 403 by default (C#: `HandleForbiddenAsync`).
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         let _ = request;
-        Refusal::forbidden()
+        AuthRejection::forbidden()
     }
 
     /// Finds what is wrong with its options: nothing by default. Building a server asks for it.
@@ -107,7 +107,7 @@ pub enum Authentication {
     /// There is nothing in it that this scheme knows (C#: `NoResult`).
     Anonymous,
     /// There is, and it does not hold (C#: `Fail`). Where nothing asks for a user the request is anonymous.
-    Failed(AuthFailure),
+    Failed(AuthError),
     /// It names a user (C#: `Success`).
     Authenticated(User),
 }
@@ -122,7 +122,7 @@ impl Authentication {
     }
 
     /// Why what stood in the request was refused, if it was.
-    pub fn failure(&self) -> Option<&AuthFailure> {
+    pub fn failure(&self) -> Option<&AuthError> {
         match self {
             Self::Failed(failure) => Some(failure),
             Self::Anonymous | Self::Authenticated(_) => None,
@@ -134,19 +134,19 @@ impl Authentication {
 ///
 /// ```
 /// use http::HeaderValue;
-/// use signalr::auth::Refusal;
+/// use signalr::auth::AuthRejection;
 ///
-/// let basic = Refusal::unauthorized().www_authenticate(HeaderValue::from_static("Basic realm=\"wards\""));
-/// let login = Refusal::redirect(HeaderValue::from_static("/login"));
+/// let basic = AuthRejection::unauthorized().www_authenticate(HeaderValue::from_static("Basic realm=\"wards\""));
+/// let login = AuthRejection::redirect(HeaderValue::from_static("/login"));
 /// # let _ = (basic, login);
 /// ```
 #[derive(Clone)]
-pub struct Refusal {
+pub struct AuthRejection {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
 }
 
-impl Refusal {
+impl AuthRejection {
     /// 401: who is it?
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED)
@@ -188,7 +188,7 @@ impl Refusal {
 }
 
 /// Without the values of headers, among which may be cookies.
-impl fmt::Debug for Refusal {
+impl fmt::Debug for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.keys().collect();
         f.debug_struct("Refusal").field("status", &self.status).field("headers", &headers).finish()
@@ -200,8 +200,8 @@ impl Authenticator for JwtBearer {
         self.authenticate(request).await
     }
 
-    fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        Refusal::unauthorized().www_authenticate(self.www_authenticate_for(failure))
+    fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
+        AuthRejection::unauthorized().www_authenticate(self.www_authenticate_for(failure))
     }
 
     fn validate(&self) -> Result<(), AuthConfigError> {
@@ -215,11 +215,11 @@ impl<A: Authenticator> Authenticator for Arc<A> {
         A::authenticate(self, request)
     }
 
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         A::challenge(self, request, failure)
     }
 
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         A::forbid(self, request)
     }
 
@@ -262,8 +262,8 @@ where
 /// An authenticator whose type is forgotten.
 trait AnyAuthenticator: Send + Sync {
     fn authenticate<'a>(&'a self, request: &'a AuthRequest<'_>) -> BoxFuture<'a, Authentication>;
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal;
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal;
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection;
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection;
     fn validate(&self) -> Result<(), AuthConfigError>;
 }
 
@@ -272,11 +272,11 @@ impl<A: Authenticator> AnyAuthenticator for A {
         Box::pin(self.authenticate(request))
     }
 
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         self.challenge(request, failure)
     }
 
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         self.forbid(request)
     }
 
@@ -303,7 +303,7 @@ struct Scheme {
 pub(crate) struct Identified {
     pub(crate) user: User,
     /// Why schemes refused what stood in the request.
-    failures: Vec<(usize, AuthFailure)>,
+    failures: Vec<(usize, AuthError)>,
 }
 
 impl Schemes {
@@ -368,18 +368,23 @@ impl Schemes {
     }
 
     /// The refusal of a request without a user: that of the default scheme, or those of the chosen ones together.
-    pub(crate) fn challenge(&self, request: &AuthRequest<'_>, chosen: &[usize], identified: &Identified) -> Refusal {
+    pub(crate) fn challenge(
+        &self,
+        request: &AuthRequest<'_>,
+        chosen: &[usize],
+        identified: &Identified,
+    ) -> AuthRejection {
         let refusals = self.refusing(chosen).map(|(at, scheme)| {
             let failure = identified.failures.iter().find(|(failed, _)| *failed == at).map(|(_, failure)| failure);
             scheme.authenticator.challenge(request, failure)
         });
-        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::unauthorized)
+        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(AuthRejection::unauthorized)
     }
 
     /// The refusal of a request whose user is not allowed to make it.
-    pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Refusal {
+    pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthRejection {
         let refusals = self.refusing(chosen).map(|(_, scheme)| scheme.authenticator.forbid(request));
-        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::forbidden)
+        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(AuthRejection::forbidden)
     }
 
     /// The chosen ones, or all.

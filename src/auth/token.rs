@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::json::{self, Kind};
+use super::json::{self, JsonKind};
 
 /// A JWT in its compact form, taken apart.
-pub(super) struct Token<'a> {
+pub(super) struct CompactToken<'a> {
     /// What the signature is of: header and payload as they came.
     pub(super) signed: &'a [u8],
     /// Nothing if it is no base64url; empty if the token is unsigned.
@@ -22,7 +22,7 @@ pub(super) struct Token<'a> {
     pub(super) kind: Option<String>,
 }
 
-impl<'a> Token<'a> {
+impl<'a> CompactToken<'a> {
     /// Takes a token apart; nothing if it is no JWT, or asks for an extension by `crit`.
     pub(super) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.')?;
@@ -55,7 +55,7 @@ impl<'a> Token<'a> {
                 "alg" | "kid" | "typ" | "cty" | "x5t" | "zip" => {}
                 _ => continue,
             }
-            let text = if json::kind(value) == Kind::Null { None } else { Some(json::string(value)?) };
+            let text = if json::kind(value) == JsonKind::Null { None } else { Some(json::string(value)?) };
             match name.as_str() {
                 "alg" => self.algorithm = text.unwrap_or_default(),
                 "kid" => self.kid = text.filter(|kid| !kid.is_empty()),

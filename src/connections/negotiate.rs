@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::origin::{ConnectionId, ConnectionToken, TransportType, Transports, query};
+use crate::connection_info::{ConnectionId, ConnectionToken, TransportType, Transports, query};
 
 /// The newest negotiate version there is; version 1 brought the secret token beside the id.
 const NEWEST_VERSION: i32 = 1;

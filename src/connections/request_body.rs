@@ -10,7 +10,7 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::send::MAX_BODY;
+use super::post::MAX_BODY;
 use crate::tasks::Tasks;
 
 /// An unwanted body is read for so long (Kestrel: `RequestBodyDrainTimeout`).

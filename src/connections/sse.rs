@@ -9,24 +9,28 @@ use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, PRAGMA};
 use memchr::memchr;
 
-use super::Body;
-use super::endpoint::{Endpoint, Exchange};
-use super::entry::Entry;
-use super::held::Held;
-use super::incoming::End;
-use crate::origin::TransportType;
-use crate::outbound::{GivenUp, HandedOver, Taken};
+use super::ResponseBody;
+use super::connection_guard::ConnectionGuard;
+use super::endpoint::{AuthenticatedRequest, Endpoint};
+use super::http_connection::HttpConnection;
+use super::transport_input::TransportEnd;
+use crate::connection_info::TransportType;
+use crate::outbound::{BodyChunks, Dequeued, GivenUp};
 
 /// Answers with the stream and serves the connection in a task of its own.
-pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+pub(super) fn open(
+    endpoint: &Arc<Endpoint>,
+    exchange: AuthenticatedRequest,
+    entry: Arc<HttpConnection>,
+) -> Response<ResponseBody> {
     entry.outbound.attach_bodies(true);
-    let held = Held::new(endpoint, &entry);
+    let held = ConnectionGuard::new(endpoint, &entry);
     let connection = exchange.into_connection(TransportType::ServerSentEvents, &entry);
     endpoint.table.spawn(async move {
         held.endpoint().accept.accept(connection).await;
         held.drained().await;
     });
-    let mut response = Response::new(Body::events(entry));
+    let mut response = Response::new(ResponseBody::events(entry));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache,no-store"));
@@ -39,17 +43,17 @@ pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entr
 /// The stream of one connection, as the HTTP server reads it.
 #[derive(Debug)]
 pub(super) struct Events {
-    entry: Arc<Entry>,
+    entry: Arc<HttpConnection>,
     /// The first bytes are out.
     opened: bool,
-    event: Option<HandedOver>,
+    event: Option<BodyChunks>,
 }
 
 /// A comment, which lets browsers see at once that the stream is open.
 const OPENING: &[u8] = b":\r\n";
 
 impl Events {
-    pub(super) fn new(entry: Arc<Entry>) -> Self {
+    pub(super) fn new(entry: Arc<HttpConnection>) -> Self {
         Self { entry, opened: false, event: None }
     }
 
@@ -66,9 +70,9 @@ impl Events {
                 }
             }
             match ready!(self.entry.outbound.poll_take(cx, wrap)) {
-                Taken::Messages(event) => self.event = Some(event),
-                Taken::End => return Poll::Ready(None),
-                Taken::Broken => return Poll::Ready(Some(Err(GivenUp))),
+                Dequeued::Messages(event) => self.event = Some(event),
+                Dequeued::End => return Poll::Ready(None),
+                Dequeued::Broken => return Poll::Ready(Some(Err(GivenUp))),
             }
         }
     }
@@ -77,7 +81,7 @@ impl Events {
 impl Drop for Events {
     /// The client is gone, or has all it will get.
     fn drop(&mut self) {
-        self.entry.inbox().close(End::Lost);
+        self.entry.inbox().close(TransportEnd::Lost);
         self.entry.outbound.discard();
     }
 }

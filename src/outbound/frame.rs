@@ -22,13 +22,13 @@ const CONTROL: u8 = 0x08;
 /// One or more complete hub messages, shared by all that receive them: a WebSocket writes it whole, the other
 /// transports take its payload.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
+pub(crate) struct EncodedMessage {
     bytes: Bytes,
     /// Other messages may stand in the same WebSocket message.
     joins: bool,
 }
 
-impl Frame {
+impl EncodedMessage {
     /// The message that `write` appends to a buffer.
     pub(crate) fn written(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let Ok(frame) = Self::try_written::<Infallible>(binary, |buffer| {

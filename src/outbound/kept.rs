@@ -5,7 +5,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::Frame;
+use super::EncodedMessage;
 use super::frame::{header, payload_range};
 use super::state::{BLOCK, MERGED};
 
@@ -41,7 +41,7 @@ impl Kept {
     }
 
     /// Adds a message that others may share.
-    pub(super) fn share(&mut self, frame: &Frame) {
+    pub(super) fn share(&mut self, frame: &EncodedMessage) {
         let len = frame.payload().len();
         if len <= MERGED {
             self.extend(&[frame.wire()]);

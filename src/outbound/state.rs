@@ -14,10 +14,10 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::Frame;
+use super::EncodedMessage;
 use super::frame::{frames, is_pong};
-use super::pull::Pull;
-use super::replay::Replay;
+use super::http_body::BodySource;
+use super::message_buffer::MessageBuffer;
 use super::tail::Tail;
 use super::waiters::Waiters;
 
@@ -36,7 +36,7 @@ const SHARED: usize = 4;
 pub(super) const BLOCK: usize = 4096;
 
 /// The state of a queue, under its lock.
-pub(super) struct State {
+pub(super) struct QueueState {
     /// Complete frames: a long one by itself, or short ones back to back.
     pub(super) frames: VecDeque<Bytes>,
     /// Short ones behind those.
@@ -51,7 +51,7 @@ pub(super) struct State {
     /// Pongs among the bytes that wait.
     pub(super) pongs: u8,
     pub(super) binary: bool,
-    pub(super) phase: Phase,
+    pub(super) phase: QueuePhase,
     pub(super) sink: Sink,
     /// The owner is at work and will write at the end of it.
     pub(super) busy: bool,
@@ -69,12 +69,12 @@ pub(super) struct State {
     /// Whom [`Locked`] wakes.
     woken: Vec<Waker>,
     /// For a connection that may go on with another socket.
-    pub(super) replay: Option<Box<Replay>>,
+    pub(super) replay: Option<Box<MessageBuffer>>,
 }
 
 /// The state of a queue under its lock. Wakers may run anybody's code, so it wakes once the lock is free.
 pub(super) struct Locked<'a> {
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, QueueState>,
     /// Dropped behind the guard.
     woken: Woken,
 }
@@ -83,7 +83,7 @@ pub(super) struct Locked<'a> {
 struct Woken(Vec<Waker>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(super) enum Phase {
+pub(super) enum QueuePhase {
     Open,
     /// The hub gave the connection up: its messages are dropped, but for the last words.
     Aborted,
@@ -100,12 +100,12 @@ pub(super) enum Sink {
     /// Written by the owner alone, as only a task can wait on it.
     Owned(Box<dyn AsyncWrite + Send + Unpin>),
     /// Taken by the bodies of HTTP responses.
-    Pulled(Pull),
+    Pulled(BodySource),
     /// Nobody reads any more: what is sent is dropped.
     Gone,
 }
 
-impl State {
+impl QueueState {
     pub(super) fn new() -> Self {
         Self {
             frames: VecDeque::new(),
@@ -115,7 +115,7 @@ impl State {
             cut: None,
             pongs: 0,
             binary: false,
-            phase: Phase::Open,
+            phase: QueuePhase::Open,
             sink: Sink::Detached,
             busy: false,
             scheduled: false,
@@ -190,7 +190,7 @@ impl State {
         self.tail.add(frame);
     }
 
-    pub(super) fn push(&mut self, frame: &Frame) {
+    pub(super) fn push(&mut self, frame: &EncodedMessage) {
         let payload = frame.payload();
         if payload.len() > MERGED || self.tail.is_empty() && self.frames.len() < SHARED {
             self.seal();
@@ -358,7 +358,7 @@ impl State {
     }
 
     pub(super) fn break_off(&mut self) {
-        self.phase = Phase::Broken;
+        self.phase = QueuePhase::Broken;
         self.replay = None;
         self.clear();
         self.detach();
@@ -376,21 +376,21 @@ impl State {
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn new(state: MutexGuard<'a, State>) -> Self {
+    pub(super) fn new(state: MutexGuard<'a, QueueState>) -> Self {
         Self { state, woken: Woken::default() }
     }
 }
 
 impl Deref for Locked<'_> {
-    type Target = State;
+    type Target = QueueState;
 
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &QueueState {
         &self.state
     }
 }
 
 impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
+    fn deref_mut(&mut self) -> &mut QueueState {
         &mut self.state
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signalr::Hub;
+use signalr::hosting::TransportType;
+use signalr::hub::{AnyClient, Methods};
 use signalr::testing::user;
-use signalr::{AnyClient, Hub, Methods, TransportType};
 
 use super::*;
 
@@ -53,8 +55,8 @@ impl Filter for Door {
 #[tokio::test(start_paused = true)]
 async fn a_connection_lives_if_the_filters_say_so() -> Outcome {
     for door in [Door::Swallow, Door::Skip] {
-        let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(door));
-        let client = host.connect(Format::Json, User::anonymous()).await;
+        let host = TestHost::from_builder(SignalR::builder().hub("/closed", Closed).filter(door));
+        let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
         assert_eq!(client.invoke::<String>("Ping", ()).await?, "pong");
     }
     Ok(())
@@ -65,8 +67,8 @@ async fn a_filter_ends_a_connection_that_the_hub_would_take() {
     for (door, told) in [(Door::Refuse, " HubException: Full."), (Door::Panic, "")] {
         let log = Log::default();
         let trace = Trace("1", log.clone());
-        let host = TestHost::build(server().filter(trace).hub("/desk", Desk(log.clone())).filter(door));
-        let client = host.connect(Format::Json, User::anonymous()).await;
+        let host = TestHost::from_builder(server().filter(trace).hub("/desk", Desk(log.clone())).filter(door));
+        let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
         let closed = client.closed().await;
         assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{told}"));
         assert!(!closed.allow_reconnect);
@@ -105,9 +107,9 @@ impl Filter for Farewell {
 #[tokio::test(start_paused = true)]
 async fn a_filter_hears_who_leaves_and_why() -> Outcome {
     let farewell = Arc::new(Farewell::default());
-    let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&farewell)));
-    let stays = host.connect(Format::Json, user("stays")).await;
-    let leaves = host.connect(Format::Json, user("leaves")).await;
+    let host = TestHost::from_builder(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&farewell)));
+    let stays = host.connect(HubProtocolKind::Json, user("stays")).await;
+    let leaves = host.connect(HubProtocolKind::Json, user("leaves")).await;
     assert_eq!(leaves.receive::<(String,)>("Welcome").await, ("leaves".to_owned(),));
     leaves.close().await;
     assert_eq!(stays.receive::<(String,)>("Left").await, ("leaves".to_owned(),));
@@ -138,8 +140,8 @@ impl Hub for Hasty {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_before_on_connected_is_a_future_ends_the_connection_in_order() {
-    let host = TestHost::new(Hasty).build();
-    let client = host.connect(Format::Json, User::anonymous()).await;
+    let host = TestHost::builder(Hasty).build();
+    let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
     let closed = client.closed().await;
     assert_eq!((closed.error.as_deref(), closed.code), (Some("Connection closed with an error."), Some(1000)));
 }

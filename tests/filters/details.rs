@@ -1,9 +1,11 @@
 //! What filters and policies see of a call.
 
 use serde_json::Value;
+use signalr::Hub;
 use signalr::auth::{Authorize, Policy};
+use signalr::hosting::BuildError;
+use signalr::hub::{AnyClient, Methods};
 use signalr::testing::user;
-use signalr::{AnyClient, BuildError, Hub, Methods};
 
 use super::*;
 
@@ -50,7 +52,7 @@ impl Pumps {
 struct Seeing(Log);
 
 impl Filter for Seeing {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let dangers: Vec<_> = call.attributes::<Danger>().map(|danger| danger.0).collect();
         let arguments: Vec<Value> = (0..call.argument_count()).map(|at| call.argument(at).unwrap()).collect();
         let calls = call.caller().typed::<Pumps>().map(|caller| {
@@ -76,20 +78,20 @@ impl Filter for Seeing {
 }
 
 fn pumps(filter: impl Filter) -> TestHost<Pumps> {
-    let own_ward = Policy::require_call(|user, call| {
+    let own_ward = Policy::require_invocation(|user, call| {
         call.argument(0).is_some_and(|ward: String| user.has_claim("ward", &ward))
             && call.attribute::<RateLimit>() == Some(&RateLimit { per_second: 5 })
     });
-    let harmless = Policy::require_call(|_, call| call.attribute().is_none_or(|Danger(level)| *level < 5));
-    let odd = Policy::require_call(|_, call| match call.argument::<Option<u32>>(0) {
+    let harmless = Policy::require_invocation(|_, call| call.attribute().is_none_or(|Danger(level)| *level < 5));
+    let odd = Policy::require_invocation(|_, call| match call.argument::<Option<u32>>(0) {
         Some(number) => number.is_some_and(|number| number % 2 == 1),
         None => panic!("no number"),
     });
     let strange = Policy::any_of([
         Policy::require_role("Admin"),
-        Policy::require_call(|_, call| !call.is_stream()).anonymous_ok(),
+        Policy::require_invocation(|_, call| !call.is_stream()).allow_anonymous(),
     ]);
-    TestHost::new(Pumps)
+    TestHost::builder(Pumps)
         .policy("OwnWard", own_ward)
         .policy("Harmless", harmless)
         .policy("Odd", odd)
@@ -105,9 +107,9 @@ impl Filter for Nothing {}
 
 #[tokio::test(start_paused = true)]
 async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let log = Log::default();
-        let host = pumps(Seeing(log.clone())).at::<Pumps>("/hub?bed=7");
+        let host = pumps(Seeing(log.clone())).for_path::<Pumps>("/hub?bed=7");
         let client = host.connect(format, user("n1").claim("ward", "icu")).await;
         assert_eq!(client.invoke::<String>("setRATE", ("icu", 1.5)).await?, "icu: 1.5");
         assert!(client.stream::<u32>("Watch", ()).next().await.is_none());
@@ -124,7 +126,7 @@ async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn policies_see_the_call() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         // Whether there are filters or not makes no difference.
         let seen = Log::default();
         for host in [pumps(Nothing), pumps(Trace("1", seen.clone()))] {
@@ -169,12 +171,13 @@ impl Hub for ByHand {
 
 #[tokio::test(start_paused = true)]
 async fn attributes_are_given_by_hand_too() -> Outcome {
-    let dangers =
-        Answering(|call: &Call| call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>()));
-    let anybody = Policy::require_call(|_, _| true);
+    let dangers = Answering(|call: &InvocationContext| {
+        call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>())
+    });
+    let anybody = Policy::require_invocation(|_, _| true);
     let server = SignalR::builder().policy("Count", anybody).hub("/list", ByHand).filter(dangers);
-    let host = TestHost::build(server);
-    let client = host.connect(Format::Json, user("u")).await;
+    let host = TestHost::from_builder(server);
+    let client = host.connect(HubProtocolKind::Json, user("u")).await;
     assert_eq!(client.invoke::<Vec<u8>>("Marked", ()).await?, [3, 4, 5]);
     assert_eq!(client.invoke::<Vec<u8>>("Plain", (1,)).await?, [5]);
     Ok(())
@@ -182,7 +185,7 @@ async fn attributes_are_given_by_hand_too() -> Outcome {
 
 #[test]
 fn nobody_connects_by_a_policy_that_looks_at_calls() {
-    let looks = || Policy::require_call(|_, _| true);
+    let looks = || Policy::require_invocation(|_, _| true);
     let either = || Policy::any_of([looks(), Policy::require_role("Admin")]);
     let server = || {
         let bearer = signalr::auth::JwtBearer::hmac("0123456789abcdef0123456789abcdef").issuer("i").audience("a");

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use signalr::auth::{Policy, User};
-use signalr::testing::{Answer, TestClient, TestHost};
+use signalr::hosting::Builder;
+use signalr::hub::{AnyCaller, Reply};
+use signalr::testing::{InvokeFuture, TestClient, TestHost};
 use signalr::{
-    AnyCaller, Builder, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR,
+    Caller, DisconnectReason, Filter, HubError, HubProtocolKind, HubResult, InvocationContext, Next, SignalR,
     UploadStream, hub,
 };
 use tokio::time::{sleep, timeout};
@@ -53,7 +55,7 @@ impl Trace {
 }
 
 impl Filter for Trace {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         self.around(call.method(), next).await
     }
 
@@ -69,8 +71,8 @@ impl Filter for Trace {
 /// Answers each call as a function says, and runs none.
 struct Answering<F>(F);
 
-impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for Answering<F> {
-    async fn invoke(&self, call: &Call, _: Next<'_>) -> HubResult<Reply> {
+impl<F: Fn(&InvocationContext) -> HubResult<Reply> + Send + Sync + 'static> Filter for Answering<F> {
+    async fn invoke(&self, call: &InvocationContext, _: Next<'_>) -> HubResult<Reply> {
         self.0(call)
     }
 }
@@ -127,20 +129,20 @@ impl Desk {
 /// A desk with one filter around it.
 fn desk(filter: impl Filter) -> (TestHost<Desk>, Log) {
     let log = Log::default();
-    let host = TestHost::build(server().filter(filter).hub("/desk", Desk(log.clone())));
+    let host = TestHost::from_builder(server().filter(filter).hub("/desk", Desk(log.clone())));
     (host, log)
 }
 
 fn server() -> Builder {
-    SignalR::builder().policy("Nobody", Policy::require(|_| false))
+    SignalR::builder().policy("Nobody", Policy::require_assertion(|_| false))
 }
 
 async fn connect(host: &TestHost<Desk>) -> TestClient {
-    host.connect(Format::Json, User::anonymous()).await
+    host.connect(HubProtocolKind::Json, User::anonymous()).await
 }
 
 /// The text that the client is told.
-async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: Answer<R>) -> String {
+async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: InvokeFuture<R>) -> String {
     answer.await.unwrap_err().to_string()
 }
 
@@ -154,7 +156,7 @@ async fn the_first_is_outermost_and_the_servers_are_outside_of_a_hubs() -> Outco
         .hub("/desk", Desk(log.clone()))
         .filter(trace("3"))
         .filter(trace("4"));
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     let nested = |what: &str, inside: &str| -> Vec<String> {
         let begin = ["1", "2", "3", "4"].map(|name| format!("{name} > {what}"));
@@ -181,9 +183,9 @@ async fn paths_of_one_hub_have_filters_of_their_own() -> Outcome {
         .hub("/two", Arc::clone(&hub))
         .filter(Trace("2", log.clone()))
         .hub("/none", hub);
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     for (path, begin) in [("/one", Some("1 > Add")), ("/two", Some("2 > Add")), ("/none", None)] {
-        let client = connect(&host.at(path)).await;
+        let client = connect(&host.for_path(path)).await;
         log.take();
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
         let lines = log.take();
@@ -195,8 +197,8 @@ async fn paths_of_one_hub_have_filters_of_their_own() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_filter_answers_instead_of_the_method() -> Outcome {
-    for &format in Format::ALL {
-        let (host, log) = desk(Answering(|call: &Call| call.reply(&42)));
+    for &format in HubProtocolKind::ALL {
+        let (host, log) = desk(Answering(|call: &InvocationContext| call.reply(&42)));
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 42);
@@ -211,7 +213,7 @@ async fn a_filter_answers_instead_of_the_method() -> Outcome {
 struct Doubling;
 
 impl Filter for Doubling {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let reply = next.run().await?;
         match call.result::<i32>(&reply) {
             Some(result) => call.reply(&(result * 2)),
@@ -222,7 +224,7 @@ impl Filter for Doubling {
 
 #[tokio::test(start_paused = true)]
 async fn a_filter_reads_and_replaces_what_the_method_returned() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (host, log) = desk(Doubling);
         let client = host.connect(format, User::anonymous()).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 6);
@@ -239,7 +241,7 @@ async fn a_filter_reads_and_replaces_what_the_method_returned() -> Outcome {
 struct Changing(Log);
 
 impl Filter for Changing {
-    async fn invoke(&self, call: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
         if let Some(text) = next.argument::<String>(0) {
             self.0.add(text.clone());
             text.push('!');
@@ -256,7 +258,7 @@ impl Filter for Changing {
 
 #[tokio::test(start_paused = true)]
 async fn a_filter_changes_arguments_and_streams_are_not_counted() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let seen = Log::default();
         let (host, _) = desk(Changing(seen.clone()));
         let client = host.connect(format, User::anonymous()).await;
@@ -274,7 +276,7 @@ async fn a_filter_changes_arguments_and_streams_are_not_counted() -> Outcome {
 struct Translating;
 
 impl Filter for Translating {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         match next.run().await {
             Err(error) if error.downcast_ref::<ParseIntError>().is_some() => {
                 Err(HubError::new("That is no number.").with_type_name("FormatException"))
@@ -301,9 +303,11 @@ async fn a_filter_replaces_and_swallows_errors() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_filter_fails_that_call_alone() -> Outcome {
     let log = Log::default();
-    let bad = Answering(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
+    let bad = Answering(
+        |call: &InvocationContext| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) },
+    );
     let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone())).filter(bad);
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     log.take();
     let told = "An unexpected error occurred invoking 'Add' on the server.";
@@ -317,7 +321,7 @@ async fn a_panic_in_a_filter_fails_that_call_alone() -> Outcome {
 struct Hasty;
 
 impl Filter for Hasty {
-    fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
+    fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         assert_ne!(call.method(), "Add");
         async { next.run().await }
     }
@@ -363,7 +367,7 @@ async fn filters_run_when_a_call_can_be_made_and_once() -> Outcome {
 struct Slow;
 
 impl Filter for Slow {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         if call.method() == "Wait" {
             sleep(Duration::from_secs(2)).await;
         }
@@ -375,7 +379,7 @@ impl Filter for Slow {
 async fn a_filter_that_waits_holds_up_the_next_call_unless_calls_run_side_by_side() -> Outcome {
     for (slots, waits) in [(1, true), (2, false)] {
         let server = server().filter(Slow).maximum_parallel_invocations_per_client(slots);
-        let host = TestHost::build(server.hub("/desk", Desk(Log::default())));
+        let host = TestHost::from_builder(server.hub("/desk", Desk(Log::default())));
         let client = connect(&host).await;
         let first = client.invoke::<()>("Wait", (0,));
         let mut second = std::pin::pin!(client.invoke::<i32>("Add", (1, 2)));
@@ -393,7 +397,7 @@ async fn a_filter_that_waits_holds_up_the_next_call_unless_calls_run_side_by_sid
 struct Asking;
 
 impl Filter for Asking {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let caller: &Caller<Desk> = call.caller().typed().ok_or_else(|| HubError::new("another hub"))?;
         if caller.client().invoke::<bool>("MayI", (call.method(),)).await? {
             next.run().await

@@ -8,7 +8,7 @@ use super::*;
 async fn of_a_stream_filters_see_how_it_is_set_up() -> Outcome {
     let log = Log::default();
     let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone()));
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     log.take();
     let items: Vec<_> = client.stream::<u32>("Count", (2,)).map(Result::unwrap).collect().await;
@@ -22,9 +22,9 @@ async fn of_a_stream_filters_see_how_it_is_set_up() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
-    let own = Answering(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
+    let own = Answering(|call: &InvocationContext| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
     let (host, log) = desk(own);
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         let items: Vec<_> = client.stream::<String>("Count", (2,)).map(Result::unwrap).collect().await;
@@ -34,7 +34,7 @@ async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
         assert_eq!(log.take(), [""; 0]);
     }
 
-    let (host, _) = desk(Answering(|call: &Call| call.reply(&1)));
+    let (host, _) = desk(Answering(|call: &InvocationContext| call.reply(&1)));
     let client = connect(&host).await;
     let mut items = client.stream::<u32>("Count", (2,));
     assert_eq!(
@@ -46,7 +46,7 @@ async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_a_filter_does_not_run_lets_go_of_its_uploads() -> Outcome {
-    let (host, _) = desk(Answering(|call: &Call| call.reply("no")));
+    let (host, _) = desk(Answering(|call: &InvocationContext| call.reply("no")));
     let client = connect(&host).await;
     let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
     assert_eq!(answer.await?, "no");
@@ -71,7 +71,7 @@ impl Drop for GivenUp {
 }
 
 impl Filter for Stalling {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         if call.is_stream() {
             let _given_up = GivenUp(Arc::clone(&self.0));
             std::future::pending::<()>().await;

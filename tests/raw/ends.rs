@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use signalr::{Body, RawConnection, RawEnd, RawWriteError, SignalR};
+use signalr::SignalR;
+use signalr::hosting::ResponseBody;
+use signalr::raw::{RawConnection, RawEnd, RawWriteError};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
@@ -164,7 +166,7 @@ async fn a_handler_that_waits_for_room_hears_of_a_client_that_polls_no_more() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
         .disconnect_timeout(Duration::from_millis(100))
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let tx = tx.clone();
             async move {
                 let error = loop {
@@ -302,7 +304,7 @@ async fn a_shutdown_takes_nobody_new() {
     let mut client = WebSocket::connect(addr, "/raw").await;
     let (_, end) = within(async { tokio::join!(signalr.shutdown(LONG), client.end()) }).await;
     assert_eq!(end, End::Closed(1000));
-    let request = http::Request::post("/raw/negotiate").body(Body::default()).unwrap();
+    let request = http::Request::post("/raw/negotiate").body(ResponseBody::default()).unwrap();
     assert_eq!(signalr.service().oneshot(request).await.unwrap().status(), 503);
 }
 

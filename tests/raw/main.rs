@@ -19,7 +19,9 @@ use std::net::SocketAddr;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use signalr::auth::{Authorize, JwtBearer, Policy};
-use signalr::{BuildError, RawConnection, RawWriteError, SignalR, TransportType, Transports, hub};
+use signalr::hosting::{BuildError, TransportType, Transports};
+use signalr::raw::{RawConnection, RawWriteError};
+use signalr::{SignalR, hub};
 use support::{End, http, serve, until, within};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -41,7 +43,7 @@ where
     F: Fn(RawConnection) -> R + Send + Sync + 'static,
     R: Future<Output = Outcome> + Send + 'static,
 {
-    let signalr = SignalR::builder().connections("/raw", handler).build().unwrap();
+    let signalr = SignalR::builder().connection_handler("/raw", handler).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
 }
@@ -181,9 +183,9 @@ impl Hub {}
 async fn the_options_of_its_path_hold() {
     let signalr = SignalR::builder()
         .minimum_protocol_version(1)
-        .connections("/raw", echo)
+        .connection_handler("/raw", echo)
         .transports(Transports::LONG_POLLING)
-        .connections("/other", echo)
+        .connection_handler("/other", echo)
         .minimum_protocol_version(0)
         .hub("/hub", Hub)
         .enable_detailed_errors(true)
@@ -208,13 +210,14 @@ async fn the_options_of_its_path_hold() {
 
 #[test]
 fn paths_are_for_hubs_and_handlers_alike() {
-    let twice = SignalR::builder().hub("/same", Hub).connections("/Same", echo).build();
+    let twice = SignalR::builder().hub("/same", Hub).connection_handler("/Same", echo).build();
     assert!(matches!(twice, Err(BuildError::DuplicatePath(path)) if path == "/Same"));
-    let zero = SignalR::builder().connections("/raw", echo).transport_send_timeout(std::time::Duration::ZERO).build();
+    let zero =
+        SignalR::builder().connection_handler("/raw", echo).transport_send_timeout(std::time::Duration::ZERO).build();
     assert!(matches!(zero, Err(BuildError::Zero { option: "transport_send_timeout", .. })));
-    let nobody = SignalR::builder().connections("/raw", echo).authorize(Authorize::user()).build();
+    let nobody = SignalR::builder().connection_handler("/raw", echo).authorize(Authorize::user()).build();
     assert!(matches!(nobody, Err(BuildError::NoAuthentication(path)) if path == "/raw"));
-    let unknown = SignalR::builder().connections("/raw", echo).require_authorization("Nobody").build();
+    let unknown = SignalR::builder().connection_handler("/raw", echo).require_authorization("Nobody").build();
     assert!(matches!(unknown, Err(BuildError::Rule { .. })));
 }
 
@@ -231,7 +234,7 @@ async fn only_those_who_may_connect() {
     let signalr = SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
         .policy("Doctors", Policy::require_role("Doctor"))
-        .connections("/raw", |connection| async move {
+        .connection_handler("/raw", |connection| async move {
             let name = connection.user().id().unwrap_or_default().to_owned();
             connection.write(name).await?;
             Ok(())

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use signalr::{RawEnd, RawWriteError, SignalR};
+use signalr::SignalR;
+use signalr::raw::{RawEnd, RawWriteError};
 use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
@@ -55,7 +56,7 @@ async fn a_handler_waits_for_a_client_that_does_not_read() {
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
     let signalr = SignalR::builder()
-        .connections("/raw", move |connection| {
+        .connection_handler("/raw", move |connection| {
             let count = Arc::clone(&count);
             async move {
                 for n in 0..MESSAGES {
@@ -87,7 +88,7 @@ async fn a_handler_that_always_finds_room_lets_others_run() {
     let count = Arc::clone(&written);
     let signalr = SignalR::builder()
         .transport_max_buffer_size(0)
-        .connections("/raw", move |connection| {
+        .connection_handler("/raw", move |connection| {
             let count = Arc::clone(&count);
             async move {
                 for _ in 0..MANY {
@@ -121,7 +122,7 @@ async fn a_client_waits_for_a_handler_that_does_not_read() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let held = Arc::clone(&gate);
     let signalr = SignalR::builder()
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let (gate, tx) = (Arc::clone(&held), tx.clone());
             async move {
                 gate.acquire().await?.forget();
@@ -157,7 +158,7 @@ async fn a_client_waits_for_a_handler_that_does_not_read() {
 #[tokio::test]
 async fn what_a_handler_will_never_read_holds_nobody_up() {
     let signalr = SignalR::builder()
-        .connections("/raw", |connection| async move {
+        .connection_handler("/raw", |connection| async move {
             let writer = connection.writer();
             drop(connection);
             writer.aborted().await;
@@ -175,7 +176,7 @@ async fn what_a_handler_will_never_read_holds_nobody_up() {
 async fn a_client_that_does_not_read_is_cut_in_the_end() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let tx = tx.clone();
             async move {
                 let error = loop {

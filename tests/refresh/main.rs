@@ -22,7 +22,8 @@ use std::time::{Duration, SystemTime};
 use plain::Plain;
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Caller, EndpointBuilder, Format, HubError, HubResult, SignalR, TransportType, hub};
+use signalr::hosting::{EndpointBuilder, TransportType};
+use signalr::{Caller, HubError, HubProtocolKind, HubResult, SignalR, hub};
 use support::{Client, http, serve, split, within};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -160,7 +161,7 @@ struct Connection {
     /// Its secret.
     id: String,
     pipe: Pipe,
-    format: Format,
+    format: HubProtocolKind,
     arrived: Vec<Value>,
 }
 
@@ -222,14 +223,14 @@ impl Connection {
 
 /// A transport, and a format on it.
 #[derive(Clone, Copy, Debug)]
-struct Way(TransportType, Format);
+struct Way(TransportType, HubProtocolKind);
 
 const WAYS: [Way; 5] = [
-    Way(TransportType::WebSockets, Format::Json),
-    Way(TransportType::WebSockets, Format::MessagePack),
-    Way(TransportType::ServerSentEvents, Format::Json),
-    Way(TransportType::LongPolling, Format::Json),
-    Way(TransportType::LongPolling, Format::MessagePack),
+    Way(TransportType::WebSockets, HubProtocolKind::Json),
+    Way(TransportType::WebSockets, HubProtocolKind::MessagePack),
+    Way(TransportType::ServerSentEvents, HubProtocolKind::Json),
+    Way(TransportType::LongPolling, HubProtocolKind::Json),
+    Way(TransportType::LongPolling, HubProtocolKind::MessagePack),
 ];
 
 const SOCKET: Way = WAYS[0];

@@ -2,7 +2,8 @@
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
+use signalr::HubProtocolKind;
+use signalr::hosting::{AuthenticationRefresh, EndpointBuilder};
 
 use super::support::{Client, http, within};
 use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, token};
@@ -73,7 +74,7 @@ async fn stateful(host: &Host, token: &str) -> (Client, String) {
     let (_, body) = http(host.addr, "POST", path, &[("authorization", &bearer(token))]).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     let id = body["connectionToken"].as_str().unwrap().to_owned();
-    let mut client = Client::open(host.addr, &target(&id, token), Format::Json).await;
+    let mut client = Client::open(host.addr, &target(&id, token), HubProtocolKind::Json).await;
     client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
     assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
     (client, id)
@@ -81,7 +82,7 @@ async fn stateful(host: &Host, token: &str) -> (Client, String) {
 
 /// Goes on with a new socket, and says who the hub then sees.
 async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
-    let mut client = Client::open(host.addr, &target(id, token), Format::Json).await;
+    let mut client = Client::open(host.addr, &target(id, token), HubProtocolKind::Json).await;
     client.send_frame(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
     assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
     client.call(Some("1"), "Extra", &[]).await;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{AnyClient, Cors, Hub, Methods, SignalR};
+use signalr::hosting::Cors;
+use signalr::hub::{AnyClient, Methods};
+use signalr::{Hub, SignalR};
 
 use super::support::{Client, http, serve, within};
 use super::{Host, KEY, SOCKET, WAYS, ann, assert_lifetime, bearer, error, now, post_refresh, target, token};

@@ -1,7 +1,7 @@
 //! Rules that name schemes, and `allow_anonymous`.
 
-use signalr::BuildError;
 use signalr::auth::{AuthConfigError, Policy, PolicyError};
+use signalr::hosting::BuildError;
 
 use super::*;
 
@@ -77,7 +77,10 @@ async fn policies_bring_their_schemes() {
     let default = Policy::require_authenticated_user().schemes(["ApiKey"]);
     let signalr = three()
         .default_policy(default)
-        .policy("Signed in", Policy::require_role("Nurse").and(Policy::require(|_| true).schemes(["Cookies"])))
+        .policy(
+            "Signed in",
+            Policy::require_role("Nurse").and(Policy::require_assertion(|_| true).schemes(["Cookies"])),
+        )
         .hub("/mirror", Mirror)
         .require_authorization("Signed in")
         .hub("/both", Mirror)
@@ -95,7 +98,7 @@ async fn policies_bring_their_schemes() {
 async fn allow_anonymous_opens_a_path_and_not_its_methods() {
     let signalr = three()
         .fallback_policy(Policy::require_authenticated_user())
-        .policy("Nobody", Policy::require(|_| false))
+        .policy("Nobody", Policy::require_assertion(|_| false))
         .hub("/open", Open)
         .require_authorization("Nobody")
         .hub("/route", Mirror)
@@ -161,9 +164,9 @@ fn what_could_only_fail_later_fails_the_build() {
 fn methods_name_no_schemes() {
     struct ByHand;
     impl signalr::Hub for ByHand {
-        type Client = signalr::AnyClient;
+        type Client = hub::AnyClient;
         type Items = ();
-        fn methods(methods: &mut signalr::Methods<Self>) {
+        fn methods(methods: &mut hub::Methods<Self>) {
             let rule = Authorize::roles("Nurse").schemes("Cookies");
             methods.method("Who", |_, _, (): ()| async { Ok(()) }).authorize(rule);
         }

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use signalr::auth::{AuthRequest, Authentication, JwtBearer, Policy, User};
+use signalr::hub::{AnyCaller, Reply};
 use signalr::{
-    AnyCaller, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR, hub,
+    Caller, DisconnectReason, Filter, HubError, HubProtocolKind, HubResult, InvocationContext, Next, SignalR, hub,
 };
 use tokio::net::TcpStream;
 
@@ -59,7 +60,7 @@ impl Talkative {
 struct Told;
 
 impl Filter for Told {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         tracing::info!(?call, "a call");
         let reply = next.run().await;
         tracing::info!(?reply, caller = ?call.caller(), "answered");
@@ -91,13 +92,13 @@ fn talkative() -> SignalR {
         .scheme("Cookies", by_cookie)
         .enable_detailed_errors(true)
         .filter(Told)
-        .policy("Panics", Policy::require_call(|user, call| panic!("{user:?} {call:?}")))
-        .policy("Talks", Policy::require(|user| panic!("{user:?}")))
+        .policy("Panics", Policy::require_invocation(|user, call| panic!("{user:?} {call:?}")))
+        .policy("Talks", Policy::require_assertion(|user| panic!("{user:?}")))
         .hub("/talkative", Talkative)
         .allow_stateful_reconnects(true)
         .hub("/guarded", Talkative)
         .require_authorization("Talks")
-        .connections("/raw", async |mut connection: signalr::RawConnection| {
+        .connection_handler("/raw", async |mut connection: signalr::raw::RawConnection| {
             tracing::info!(?connection, request = ?connection.request(), user = ?connection.user(), "raw");
             connection.read().await;
             Err(format!("{connection:?}").into())
@@ -127,7 +128,7 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
     }
     for fail in ["panic", "error"] {
         let target = format!("/talkative?fail={fail}&{query}");
-        let mut client = Client::open(addr, &target, Format::Json).await;
+        let mut client = Client::open(addr, &target, HubProtocolKind::Json).await;
         client.shake_hands().await;
         let (close, _) = client.last().await;
         assert_silent(&close.to_string(), &secrets);
@@ -135,13 +136,13 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
     // Messages against the protocol, with a token in them.
     for garbage in [format!("{{\"type\":\"{good}\"}}"), format!("{{\"type\":1,\"target\":[\"{good}\"]}}"), good.clone()]
     {
-        let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
+        let mut client = Client::open(addr, &format!("/talkative?{query}"), HubProtocolKind::Json).await;
         client.shake_hands().await;
         client.send_frame(format!("{garbage}\u{1e}").as_bytes()).await;
         let (close, _) = client.last().await;
         assert_silent(&close.to_string(), &secrets);
     }
-    let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
+    let mut client = Client::open(addr, &format!("/talkative?{query}"), HubProtocolKind::Json).await;
     client.send_frame(format!("{{\"protocol\":\"{good}\",\"version\":1}}\u{1e}").as_bytes()).await;
     client.next().await;
 
@@ -157,7 +158,7 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
     secrets.push(target.split(['=', '&']).nth(1).unwrap().to_owned());
     let refused = within(TcpStream::connect(addr)).await.unwrap();
     let _ = within(tokio_tungstenite::client_async(format!("ws://test{target}"), refused)).await;
-    let mut raw = Client::open(addr, &format!("/raw?{query}"), Format::Json).await;
+    let mut raw = Client::open(addr, &format!("/raw?{query}"), HubProtocolKind::Json).await;
     raw.send_frame(b"x").await;
     raw.end().await;
     let mut polled =
@@ -186,7 +187,7 @@ async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<Strin
     let id = negotiated["connectionToken"].as_str().unwrap();
     secrets.push(id.to_owned());
     let shake = b"{\"protocol\":\"json\",\"version\":2}\x1e";
-    let mut first = Client::open(addr, &format!("/talkative?id={id}&{query}"), Format::Json).await;
+    let mut first = Client::open(addr, &format!("/talkative?id={id}&{query}"), HubProtocolKind::Json).await;
     first.send_frame(shake).await;
     assert_eq!(first.next().await, Some(json!({})));
     drop(first);
@@ -197,6 +198,6 @@ async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<Strin
     assert!(within(tokio_tungstenite::client_async(target, refused)).await.is_err());
     let fresh = token("ann", 7200, KEY);
     secrets.extend(super::parts(&fresh));
-    let _second = Client::open(addr, &format!("/talkative?id={id}&access_token={fresh}"), Format::Json).await;
+    let _second = Client::open(addr, &format!("/talkative?id={id}&access_token={fresh}"), HubProtocolKind::Json).await;
     until(|| LOG.text().contains("resumed")).await;
 }

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use signalr::{Caller, Format, HubError, HubResult, RawConnection, SignalR, UploadStream, hub};
+use signalr::raw::RawConnection;
+use signalr::{Caller, HubError, HubProtocolKind, HubResult, SignalR, UploadStream, hub};
 
 use super::LOG;
 use super::support::{Client, serve, until};
@@ -37,14 +38,14 @@ async fn texts_of_clients_begin_no_line_of_a_log() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
         .hub("/repeating", Repeating)
-        .connections("/repeating-raw", async |mut connection: RawConnection| {
+        .connection_handler("/repeating-raw", async |mut connection: RawConnection| {
             let bytes = connection.read().await.unwrap_or_default();
             Err(String::from_utf8_lossy(&bytes).into())
         })
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    let mut client = Client::connect(addr, "/repeating", Format::Json).await;
+    let mut client = Client::connect(addr, "/repeating", HubProtocolKind::Json).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": FORGED, "arguments": [] })).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": "Repeat", "arguments": [FORGED] })).await;
     say(
@@ -67,12 +68,12 @@ async fn texts_of_clients_begin_no_line_of_a_log() {
         format!(r#"{{"type":1,"target":"Repeat","arguments":[],"headers":{{{forged}:1}}}}"#),
         format!(r#"{{"type":2,"item":1,"invocationId":{forged}}}"#),
     ] {
-        let mut client = Client::connect(addr, "/repeating", Format::Json).await;
+        let mut client = Client::connect(addr, "/repeating", HubProtocolKind::Json).await;
         client.send_frame(format!("{message}\u{1e}").as_bytes()).await;
         client.next().await;
         client.end().await;
     }
-    let mut raw = Client::open(addr, "/repeating-raw", Format::Json).await;
+    let mut raw = Client::open(addr, "/repeating-raw", HubProtocolKind::Json).await;
     raw.send_frame(FORGED.as_bytes()).await;
     raw.end().await;
 

@@ -8,7 +8,8 @@ use futures_util::SinkExt;
 use http::HeaderName;
 use serde_json::Value;
 use signalr::auth::{ApiKeys, JwtBearer, QueryToken, User};
-use signalr::{Caller, Cors, Format, HubResult, Redirect, SignalR, hub};
+use signalr::hosting::{Cors, Redirect};
+use signalr::{Caller, HubProtocolKind, HubResult, SignalR, hub};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -44,7 +45,7 @@ struct Closed;
 #[signalr::authorize]
 impl Closed {}
 
-fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
+fn shared<H: signalr::Hub>(methods: &mut hub::Methods<H>) {
     methods.method("Whoami", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user_id().map(str::to_owned)) });
 }
 
@@ -56,7 +57,7 @@ async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Op
     }
     let socket = within(TcpStream::connect(addr)).await.unwrap();
     let (ws, _) = within(tokio_tungstenite::client_async(request, socket)).await.ok()?;
-    Some(Client::of(ws, Format::Json))
+    Some(Client::of(ws, HubProtocolKind::Json))
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use signalr::auth::{
-    ApiKeys, AuthFailure, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, Refusal, SigningKey, User,
-    redact_query,
+    ApiKeys, AuthError, AuthRejection, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, SigningKey,
+    User, redact_query,
 };
-use signalr::{Cors, Redirect, SignalR, hub};
+use signalr::hosting::{Cors, Redirect};
+use signalr::{SignalR, hub};
 
 use super::forms;
 use super::log::assert_silent;
@@ -111,7 +112,7 @@ fn users_print_their_id_and_none_of_their_claims() {
 #[test]
 fn answers_print_no_cookies_and_uris_no_tokens() {
     let mut cookie = HeaderValue::from_static("session=s3cret");
-    let refusal = Refusal::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
+    let refusal = AuthRejection::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
     let mut text = shown(&refusal);
     cookie.set_sensitive(true);
     text += &shown(&cookie);
@@ -136,6 +137,6 @@ fn answers_print_no_cookies_and_uris_no_tokens() {
 fn rules_print_what_they_ask_for_and_failures_forge_no_lines() {
     let text = shown(&Policy::require_role("Doctor")) + &shown(&Authorize::roles("Doctor"));
     assert!(text.contains("Doctor"), "{text}");
-    let failure = AuthFailure::new("no such session\nERROR forged");
+    let failure = AuthError::new("no such session\nERROR forged");
     assert!(!format!("{failure} {failure:?}").contains('\n'), "{failure}");
 }

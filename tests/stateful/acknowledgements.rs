@@ -3,7 +3,7 @@
 use super::*;
 
 /// Written by [`Total`](Ward::total), which this client calls with the stream `u`.
-fn total_call(format: Format, id: &str) -> Vec<u8> {
+fn total_call(format: HubProtocolKind, id: &str) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(1, headers, id, "Total", [(); 0], ["u"])).unwrap());
@@ -11,7 +11,7 @@ fn total_call(format: Format, id: &str) -> Vec<u8> {
     text(&json!({ "type": 1, "invocationId": id, "target": "Total", "arguments": [], "streamIds": ["u"] }))
 }
 
-fn item(format: Format, item: &str) -> Vec<u8> {
+fn item(format: HubProtocolKind, item: &str) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(2, headers, "u", item)).unwrap());
@@ -20,7 +20,7 @@ fn item(format: Format, item: &str) -> Vec<u8> {
 }
 
 /// The end of the stream `u`.
-fn completion(format: Format) -> Vec<u8> {
+fn completion(format: HubProtocolKind) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(3, headers, "u", 2)).unwrap());
@@ -33,7 +33,7 @@ fn text(message: &Value) -> Vec<u8> {
 }
 
 /// 130 KiB of stream items, twice what is read ahead.
-async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
+async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: HubProtocolKind) {
     let message = item(format, &"i".repeat(1000));
     for _ in 0..130 {
         client.send_frame(&message).await;
@@ -55,7 +55,9 @@ fn closed_after_5_seconds(since: Instant) {
 
 #[tokio::test(start_paused = true)]
 async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
-    for (format, with_call) in [Format::Json, Format::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)]) {
+    for (format, with_call) in
+        [HubProtocolKind::Json, HubProtocolKind::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)])
+    {
         let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.send_frame(&total_call(format, "total")).await;
@@ -77,7 +79,7 @@ async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_alone() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.send_frame(&total_call(format, "total")).await;
@@ -92,7 +94,7 @@ async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_a
 
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
@@ -111,7 +113,7 @@ async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_in_two_parts_is_received_once_though_its_socket_is_lost() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, token) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
@@ -143,7 +145,7 @@ async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
     let token = host.negotiate_in_memory().await;
     let mut client = host.open_in_memory(&token, "first&history=3").await;
     let asked = Instant::now();
-    shake_hands(&mut client, Format::Json).await;
+    shake_hands(&mut client, HubProtocolKind::Json).await;
     for _ in 0..2 {
         assert_eq!(client.next().await.unwrap()["target"], "History");
     }
@@ -160,7 +162,7 @@ async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
 async fn acknowledgements_behind_calls_that_wait_are_heard() {
     let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let addr = serve(&host.signalr).await;
-    let (mut client, _) = connect(addr, Format::Json).await;
+    let (mut client, _) = connect(addr, HubProtocolKind::Json).await;
     let text = "x".repeat(600);
     let mut batch = String::new();
     for n in 0..6 {
@@ -170,7 +172,7 @@ async fn acknowledgements_behind_calls_that_wait_are_heard() {
     client.send_frame(batch.as_bytes()).await;
     for n in 0..6 {
         assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
-        numbered(&mut client, Format::Json, 8, n + 1).await;
+        numbered(&mut client, HubProtocolKind::Json, 8, n + 1).await;
     }
     client.echo("and on").await;
 }
@@ -241,7 +243,7 @@ async fn received_messages_are_acknowledged_until_the_client_receives_the_ack() 
     let mut client = host.open_in_memory(&token, "second").await;
     assert_eq!(client.next().await.unwrap(), sequence(1));
     assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
-    numbered(&mut client, Format::Json, 9, 1).await;
+    numbered(&mut client, HubProtocolKind::Json, 9, 1).await;
     client.call(Some("echo"), "Echo", &["one".into()]).await;
     assert_eq!(client.next().await.unwrap(), ack);
     // Once is enough.
@@ -266,7 +268,7 @@ async fn senders_that_stop_waiting_leave_the_connection_open() {
     futures_util::future::join_all(senders).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(host.hears.try_recv().is_err());
-    numbered(&mut client, Format::Json, 8, 1).await;
+    numbered(&mut client, HubProtocolKind::Json, 8, 1).await;
     client.call(Some("after"), "Echo", &["after".into()]).await;
     assert_eq!(client.next_answer().await, answer("after", "after"));
 }
@@ -283,7 +285,7 @@ async fn each_sender_in_turn_waits_for_5_seconds_alone() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    numbered(&mut client, Format::Json, 8, 1).await;
+    numbered(&mut client, HubProtocolKind::Json, 8, 1).await;
     assert_eq!(client.next_answer().await["target"], "Told");
     let asked = Instant::now();
     assert_eq!(host.heard().await, "gone from first: The operation was canceled.");

@@ -19,9 +19,10 @@ use futures_util::{FutureExt, StreamExt};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use signalr::hosting::{Builder, EndpointBuilder};
+use signalr::hub::Disconnect;
 use signalr::{
-    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, HubResult,
-    SignalR, UploadStream, hub,
+    Caller, ConnectionId, DisconnectReason, HubContext, HubProtocolKind, HubResult, SignalR, UploadStream, hub,
 };
 use support::{Client, End, http, prefixed, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -135,19 +136,19 @@ impl Host {
     }
 
     async fn open_in_memory(&self, token: &str, from: &str) -> Client<DuplexStream> {
-        self.open_in_memory_as(token, from, Format::Json).await
+        self.open_in_memory_as(token, from, HubProtocolKind::Json).await
     }
 
-    async fn open_in_memory_as(&self, token: &str, from: &str, format: Format) -> Client<DuplexStream> {
+    async fn open_in_memory_as(&self, token: &str, from: &str, format: HubProtocolKind) -> Client<DuplexStream> {
         Client::over(self.pipe(), &target(token, from), format).await
     }
 
     /// A connection in memory, ready to be lost, and its token.
     async fn connect_in_memory(&self) -> (Client<DuplexStream>, String) {
-        self.connect_in_memory_as(Format::Json).await
+        self.connect_in_memory_as(HubProtocolKind::Json).await
     }
 
-    async fn connect_in_memory_as(&self, format: Format) -> (Client<DuplexStream>, String) {
+    async fn connect_in_memory_as(&self, format: HubProtocolKind) -> (Client<DuplexStream>, String) {
         let token = self.negotiate_in_memory().await;
         let mut client = self.open_in_memory_as(&token, "first", format).await;
         shake_hands(&mut client, format).await;
@@ -179,21 +180,26 @@ fn target(token: &str, from: &str) -> String {
     format!("/ward?id={token}&from={from}")
 }
 
-async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
+async fn connect(addr: SocketAddr, format: HubProtocolKind) -> (Client, String) {
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
     let mut client = Client::open(addr, &target(&token, "first"), format).await;
     shake_hands(&mut client, format).await;
     (client, token)
 }
 
-async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: HubProtocolKind) {
     let request = format!("{{\"protocol\":\"{}\",\"version\":2}}\u{1e}", format.name());
     client.send_frame(request.as_bytes()).await;
     assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
 }
 
 /// The message that says which number comes next; or, of type 8, which has come.
-async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format, kind: u8, number: i64) {
+async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(
+    client: &mut Client<S>,
+    format: HubProtocolKind,
+    kind: u8,
+    number: i64,
+) {
     let message = match format.is_binary() {
         true => prefixed(&rmp_serde::to_vec(&(kind, number)).unwrap()),
         false => format!("{{\"type\":{kind},\"sequenceId\":{number}}}\u{1e}").into_bytes(),
@@ -222,13 +228,13 @@ fn sequence(number: i64) -> Value {
 }
 
 /// Half a call, as a client leaves it that is cut while it sends.
-fn half_a_call(format: Format) -> &'static [u8] {
+fn half_a_call(format: HubProtocolKind) -> &'static [u8] {
     if format.is_binary() { b"\x40\x95\x01" } else { b"{\"type\":1,\"target" }
 }
 
 #[tokio::test]
 async fn a_lost_socket_loses_nothing_else() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut client, token) = connect(addr, format).await;
@@ -279,7 +285,7 @@ async fn a_lost_socket_loses_nothing_else() {
 
 #[tokio::test]
 async fn a_new_socket_takes_over_from_one_that_is_still_open() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
@@ -299,7 +305,7 @@ async fn a_new_socket_takes_over_from_one_that_is_still_open() {
 
 #[tokio::test]
 async fn calls_that_wait_outlast_their_socket_and_half_of_one_does_not() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
@@ -331,7 +337,7 @@ async fn who_did_not_agree_on_it_cannot_resume() {
     let mut host = Host::new(|ward| ward);
     let addr = serve(&host.signalr).await;
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
-    let mut client = Client::open(addr, &target(&token, "first"), Format::Json).await;
+    let mut client = Client::open(addr, &target(&token, "first"), HubProtocolKind::Json).await;
     let upgrade = [
         ("upgrade", "websocket"),
         ("sec-websocket-version", "13"),

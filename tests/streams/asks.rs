@@ -28,7 +28,7 @@ async fn an_answer_counts_once() {
     assert_eq!(asker.next().await.unwrap(), result("1", "one"));
     asker.echo("still here").await;
     client.echo("still here").await;
-    assert_eq!(host.signalr.stats().questions, 0);
+    assert_eq!(host.signalr.stats().pending_client_results, 0);
 }
 
 #[tokio::test]
@@ -97,10 +97,10 @@ async fn a_question_that_is_given_up_is_forgotten_and_its_late_answer_ignored() 
     say(&mut asker, &[call("1", "AskUntilTheGateOpens", &json!([id]))]).await;
     let asked = question(&mut client, "?").await;
     assert_eq!(host.heard().await, "waits");
-    assert_eq!(host.signalr.stats().questions, 1);
+    assert_eq!(host.signalr.stats().pending_client_results, 1);
     host.ward.gate.add_permits(1);
     assert_eq!(asker.next().await.unwrap(), result("1", "no answer"));
-    assert_eq!(host.signalr.stats().questions, 0);
+    assert_eq!(host.signalr.stats().pending_client_results, 0);
     say(&mut client, &[result(&asked, "late")]).await;
     client.echo("still here").await;
     asker.echo("still here").await;

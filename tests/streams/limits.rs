@@ -97,7 +97,7 @@ async fn calls_that_wait_for_answers_count_against_the_limit() {
     }
     say(&mut client, &[ask("5")]).await;
     assert_eq!(client.next().await.unwrap(), failed("5", "Ask", TOO_MANY));
-    assert_eq!(host.signalr.stats().questions, 4);
+    assert_eq!(host.signalr.stats().pending_client_results, 4);
     say(&mut client, &[result(&questions[2], "so")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", "so"));
     say(&mut client, &[ask("6")]).await;

@@ -23,7 +23,9 @@ use futures_util::{Stream, StreamExt, stream};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use signalr::{Caller, ConnectionId, EndpointBuilder, Format, HubResult, InvokeError, SignalR, UploadStream, hub};
+use signalr::hosting::EndpointBuilder;
+use signalr::hub::InvokeError;
+use signalr::{Caller, ConnectionId, HubProtocolKind, HubResult, SignalR, UploadStream, hub};
 use support::{Client, serve, until, within};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -196,7 +198,7 @@ impl Host {
     }
 
     async fn connect(&self) -> Client {
-        Client::connect(self.addr, "/ward", Format::Json).await
+        Client::connect(self.addr, "/ward", HubProtocolKind::Json).await
     }
 
     /// A client in memory, so that time may be paused.
@@ -206,7 +208,7 @@ impl Host {
         tokio::spawn(async move {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
-        let mut client = Client::over(client, "/ward", Format::Json).await;
+        let mut client = Client::over(client, "/ward", HubProtocolKind::Json).await;
         client.shake_hands().await;
         client
     }
@@ -227,7 +229,13 @@ impl Host {
     async fn is_empty(&self) {
         until(|| {
             let stats = self.signalr.stats();
-            let held = [stats.connections, stats.hub_connections, stats.questions, stats.tasks, stats.queued_bytes];
+            let held = [
+                stats.connections,
+                stats.hub_connections,
+                stats.pending_client_results,
+                stats.tasks,
+                stats.queued_bytes,
+            ];
             held == [0; 5]
         })
         .await;

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use signalr::HubProtocolKind;
 use signalr::auth::JwtBearer;
-use signalr::{Format, TransportType};
+use signalr::hosting::TransportType;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -16,22 +17,22 @@ use super::support::{Client, End, goodbye, http, invocation, split, within};
 
 /// A transport, and a format on it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Way(pub(crate) TransportType, pub(crate) Format);
+pub(crate) struct Way(pub(crate) TransportType, pub(crate) HubProtocolKind);
 
 /// All that there are: events are text.
 pub(crate) const WAYS: [Way; 5] = [
-    Way(TransportType::WebSockets, Format::Json),
-    Way(TransportType::WebSockets, Format::MessagePack),
-    Way(TransportType::ServerSentEvents, Format::Json),
-    Way(TransportType::LongPolling, Format::Json),
-    Way(TransportType::LongPolling, Format::MessagePack),
+    Way(TransportType::WebSockets, HubProtocolKind::Json),
+    Way(TransportType::WebSockets, HubProtocolKind::MessagePack),
+    Way(TransportType::ServerSentEvents, HubProtocolKind::Json),
+    Way(TransportType::LongPolling, HubProtocolKind::Json),
+    Way(TransportType::LongPolling, HubProtocolKind::MessagePack),
 ];
 
 /// A client that went one of these ways.
 #[derive(Debug)]
 pub(crate) struct Any {
     pipe: Pipe,
-    format: Format,
+    format: HubProtocolKind,
     arrived: VecDeque<Value>,
 }
 

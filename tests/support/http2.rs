@@ -9,7 +9,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use signalr::Format;
+use signalr::HubProtocolKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -61,7 +61,7 @@ impl Http2 {
     }
 
     /// Opens a WebSocket, without a handshake of the hub's.
-    pub(crate) async fn open(&mut self, target: &str, format: Format) -> Client<Stream> {
+    pub(crate) async fn open(&mut self, target: &str, format: HubProtocolKind) -> Client<Stream> {
         let response = self.connect(target, "websocket", &[("sec-websocket-version", "13")]).await;
         assert_eq!(response.status(), 200);
         // There is no key to answer over HTTP/2.

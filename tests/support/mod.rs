@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use signalr::{Format, SignalR};
+use signalr::{HubProtocolKind, SignalR};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -92,7 +92,7 @@ pub(crate) async fn negotiate(addr: SocketAddr, path: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) ws: WebSocketStream<S>,
-    format: Format,
+    format: HubProtocolKind,
     arrived: VecDeque<Value>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum End {
 
 impl Client {
     /// Negotiates, connects and shakes hands.
-    pub(crate) async fn connect(addr: SocketAddr, path: &str, format: Format) -> Self {
+    pub(crate) async fn connect(addr: SocketAddr, path: &str, format: HubProtocolKind) -> Self {
         let token = negotiate(addr, path).await;
         let mut client = Self::open(addr, &format!("{path}?id={token}"), format).await;
         client.shake_hands().await;
@@ -113,7 +113,7 @@ impl Client {
     }
 
     /// Connects without a handshake.
-    pub(crate) async fn open(addr: SocketAddr, target: &str, format: Format) -> Self {
+    pub(crate) async fn open(addr: SocketAddr, target: &str, format: HubProtocolKind) -> Self {
         Self::over(within(TcpStream::connect(addr)).await.unwrap(), target, format).await
     }
 
@@ -125,12 +125,12 @@ impl Client {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Makes a WebSocket of `io`, without a handshake of the hub's.
-    pub(crate) async fn over(io: S, target: &str, format: Format) -> Self {
+    pub(crate) async fn over(io: S, target: &str, format: HubProtocolKind) -> Self {
         let (ws, _) = within(client_async(format!("ws://test{target}"), io)).await.unwrap();
         Self::of(ws, format)
     }
 
-    pub(crate) fn of(ws: WebSocketStream<S>, format: Format) -> Self {
+    pub(crate) fn of(ws: WebSocketStream<S>, format: HubProtocolKind) -> Self {
         Self { ws, format, arrived: VecDeque::new() }
     }
 
@@ -227,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// A call as clients write it.
-pub(crate) fn invocation(format: Format, id: Option<&str>, method: &str, arguments: &[Value]) -> Vec<u8> {
+pub(crate) fn invocation(format: HubProtocolKind, id: Option<&str>, method: &str, arguments: &[Value]) -> Vec<u8> {
     if format.is_binary() {
         let headers = BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(1, headers, id, method, arguments, [(); 0])).unwrap());
@@ -240,7 +240,7 @@ pub(crate) fn invocation(format: Format, id: Option<&str>, method: &str, argumen
 }
 
 /// A client's Close message.
-pub(crate) fn goodbye(format: Format) -> Vec<u8> {
+pub(crate) fn goodbye(format: HubProtocolKind) -> Vec<u8> {
     if format.is_binary() { prefixed(&rmp_serde::to_vec(&(7, ())).unwrap()) } else { separated(&json!({ "type": 7 })) }
 }
 
@@ -264,7 +264,7 @@ fn separated(message: &Value) -> Vec<u8> {
 }
 
 /// The messages in one WebSocket message, event or answer to a poll; a server's are whole.
-pub(crate) fn split(format: Format, mut bytes: &[u8]) -> Vec<Value> {
+pub(crate) fn split(format: HubProtocolKind, mut bytes: &[u8]) -> Vec<Value> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
         if format.is_binary() {

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use signalr::auth::{JwtBearer, Policy, User};
-use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, user};
-use signalr::{Caller, DisconnectReason, Format, HubError, HubResult, Naming, SignalR, hub};
+use signalr::dotnet::Naming;
+use signalr::testing::{ConnectError, InvocationError, TestClient, TestHost, user};
+use signalr::{Caller, DisconnectReason, HubError, HubProtocolKind, HubResult, SignalR, hub};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -82,7 +83,7 @@ impl Desk {
 }
 
 fn desk() -> TestHost<Desk> {
-    TestHost::new(Desk::default()).policy("Staff", Policy::require_role("Nurse")).build()
+    TestHost::builder(Desk::default()).policy("Staff", Policy::require_role("Nurse")).build()
 }
 
 /// The text with which a test fails.
@@ -92,12 +93,12 @@ async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
 }
 
 async fn connect(host: &TestHost<Desk>) -> TestClient {
-    host.connect(Format::Json, User::anonymous()).await
+    host.connect(HubProtocolKind::Json, User::anonymous()).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_go_both_ways_in_each_format() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let host = desk();
         let client = host.connect(format, user("n1")).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
@@ -131,9 +132,9 @@ async fn the_first_call_ends_before_the_second_runs() -> Outcome {
     let (first, second) = (client.invoke::<()>("Wait", ()), client.invoke::<i32>("Add", (1, 1)));
     let mut second = std::pin::pin!(second);
     assert!(tokio::time::timeout(Duration::from_secs(1), second.as_mut()).await.is_err());
-    client.cut();
-    assert!(matches!(first.await, Err(InvokeFailure::Closed(_))));
-    assert!(matches!(second.await, Err(InvokeFailure::Closed(_))));
+    client.abort();
+    assert!(matches!(first.await, Err(InvocationError::Closed(_))));
+    assert!(matches!(second.await, Err(InvocationError::Closed(_))));
     Ok(())
 }
 
@@ -141,7 +142,7 @@ async fn the_first_call_ends_before_the_second_runs() -> Outcome {
 async fn failures_of_a_call_are_told_in_the_words_of_the_server() {
     let host = desk();
     let client = connect(&host).await;
-    let server = |text: &str| InvokeFailure::Server(text.to_owned());
+    let server = |text: &str| InvocationError::Server(text.to_owned());
     assert_eq!(
         client.invoke::<()>("Fail", ()).await,
         Err(server("An unexpected error occurred invoking 'Fail' on the server. HubException: No."))
@@ -150,8 +151,8 @@ async fn failures_of_a_call_are_told_in_the_words_of_the_server() {
         client.invoke::<()>("StaffOnly", ()).await,
         Err(server("Failed to invoke 'StaffOnly' because user is unauthorized"))
     );
-    assert!(matches!(client.invoke::<String>("Add", (1, 2)).await, Err(InvokeFailure::Unreadable(_))));
-    let nurse = host.connect(Format::Json, user("n1").role("Nurse")).await;
+    assert!(matches!(client.invoke::<String>("Add", (1, 2)).await, Err(InvocationError::Unreadable(_))));
+    let nurse = host.connect(HubProtocolKind::Json, user("n1").role("Nurse")).await;
     assert_eq!(nurse.invoke::<()>("StaffOnly", ()).await, Ok(()));
 }
 
@@ -171,34 +172,34 @@ async fn rules_of_hubs_and_paths_refuse_connections() {
         .policy("Staff", Policy::require_role("Nurse"))
         .hub("/guarded", Guarded)
         .require_authorization("Staff");
-    let host = TestHost::build(server);
-    let refused = async |user: User| match host.try_connect(Format::Json, user).await {
-        Err(ConnectFailure::Refused { status, .. }) => status.as_u16(),
+    let host = TestHost::from_builder(server);
+    let refused = async |user: User| match host.try_connect(HubProtocolKind::Json, user).await {
+        Err(ConnectError::Refused { status, .. }) => status.as_u16(),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(User::anonymous()).await, 401);
     assert_eq!(refused(user("d1").role("Doctor").build()).await, 403);
-    let nurse = host.connect(Format::Json, user("n1").role("Nurse")).await;
+    let nurse = host.connect(HubProtocolKind::Json, user("n1").role("Nurse")).await;
     assert_eq!(nurse.invoke("Hello", ()).await, Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn anonymous_clients_are_left_to_the_authentication_of_the_server() {
     let bearer = JwtBearer::hmac("a key of at least thirty-two bytes").issuer("i").audience("a");
-    let host = TestHost::build(SignalR::builder().authentication(bearer).hub("/guarded", Guarded));
+    let host = TestHost::from_builder(SignalR::builder().authentication(bearer).hub("/guarded", Guarded));
     let host = host.with_header("authorization", "Bearer nonsense");
-    assert!(host.try_connect(Format::Json, User::anonymous()).await.is_err());
-    assert!(host.try_connect(Format::Json, user("n1")).await.is_ok());
+    assert!(host.try_connect(HubProtocolKind::Json, User::anonymous()).await.is_err());
+    assert!(host.try_connect(HubProtocolKind::Json, user("n1")).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_has_all_hubs_and_requests_what_they_are_given() -> Outcome {
     let staff = Policy::require_role("Nurse");
     let server = SignalR::builder().policy("Staff", staff).hub("/guarded", Guarded).hub("/desk", Desk::default());
-    let host = TestHost::build(server);
-    let guarded = host.at::<Guarded>("/guarded").connect(Format::Json, user("n1")).await;
+    let host = TestHost::from_builder(server);
+    let guarded = host.for_path::<Guarded>("/guarded").connect(HubProtocolKind::Json, user("n1")).await;
     assert_eq!(guarded.invoke("Hello", ()).await, Ok(1));
-    let host = host.at::<Desk>("/desk?room=blue%20sky").with_header("x-tenant", "north");
+    let host = host.for_path::<Desk>("/desk?room=blue%20sky").with_header("x-tenant", "north");
     let client = connect(&host).await;
     assert_eq!(client.invoke::<Vec<String>>("Who", ()).await?, ["-", "blue sky", "north"]);
     assert_eq!((host.context().connection_count(), host.signalr().connection_count()), (1, 2));
@@ -207,8 +208,8 @@ async fn a_host_has_all_hubs_and_requests_what_they_are_given() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn names_are_spelled_as_the_hub_spells_them() -> Outcome {
-    for &format in Format::ALL {
-        let host = TestHost::new(Desk::default())
+    for &format in HubProtocolKind::ALL {
+        let host = TestHost::builder(Desk::default())
             .policy("Staff", Policy::require_role("Nurse"))
             .with(|builder| builder.naming(Naming::DotNet))
             .build();
@@ -229,7 +230,7 @@ async fn the_end_is_told_as_the_server_tells_it() {
     let closed = aborted.closed().await;
     assert_eq!((closed.error, closed.allow_reconnect, closed.code), (None, false, Some(1000)));
 
-    let rejected = connect(&host.at("/hub?reject=1")).await.closed().await;
+    let rejected = connect(&host.for_path("/hub?reject=1")).await.closed().await;
     let error = "Connection closed with an error. HubException: The desk is closed.";
     assert_eq!((rejected.error.as_deref(), rejected.allow_reconnect, rejected.code), (Some(error), false, Some(1000)));
 
@@ -242,11 +243,11 @@ async fn the_end_is_told_as_the_server_tells_it() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_closes_has_left_and_one_that_is_cut_will_have() {
     let hub = std::sync::Arc::new(Desk::default());
-    let host = TestHost::new(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
+    let host = TestHost::builder(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
     connect(&host).await.close().await;
     assert_eq!(*hub.left.lock().unwrap(), [None]);
     assert_eq!(host.signalr().connection_count(), 0);
-    connect(&host).await.cut();
+    connect(&host).await.abort();
     sleep(Duration::from_millis(2)).await;
     assert_eq!(*hub.left.lock().unwrap(), [None, None]);
     assert_eq!(host.signalr().connection_count(), 0);
@@ -269,14 +270,14 @@ async fn the_server_pings_and_notices_silence() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_its_time() {
     let host = desk();
-    let client = host.open(Format::Json, User::anonymous()).await.unwrap();
+    let client = host.open(HubProtocolKind::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(14)).await;
-    assert_eq!(client.shake_hands().await, Ok(()));
+    assert_eq!(client.handshake().await, Ok(()));
     assert_eq!(client.invoke("Add", (1, 2)).await, Ok(3));
-    let late = host.open(Format::Json, User::anonymous()).await.unwrap();
+    let late = host.open(HubProtocolKind::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(16)).await;
     assert_eq!(late.closed().await.error.as_deref(), Some("Handshake was canceled."));
-    assert_eq!(late.shake_hands().await, Err(ConnectFailure::Handshake("Handshake was canceled.".to_owned())));
+    assert_eq!(late.handshake().await, Err(ConnectError::Handshake("Handshake was canceled.".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,8 +313,8 @@ async fn what_does_not_come_fails_the_test_with_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_fails_the_test() {
-    let host = TestHost::build(SignalR::builder().hub("/guarded", Guarded));
-    let text = failure(async move { drop(host.connect(Format::Json, User::anonymous()).await) }).await;
+    let host = TestHost::from_builder(SignalR::builder().hub("/guarded", Guarded));
+    let text = failure(async move { drop(host.connect(HubProtocolKind::Json, User::anonymous()).await) }).await;
     assert!(
         text.starts_with("cannot connect: refused with 401 Unauthorized: \n  asked at tests/testing/main.rs:"),
         "{text}"
@@ -340,7 +341,9 @@ async fn many_clients_hear_each_other() -> Outcome {
     let host = desk();
     let mut clients = Vec::new();
     for number in 0..50 {
-        clients.push(host.connect(Format::ALL[number % Format::ALL.len()], user(number.to_string())).await);
+        clients.push(
+            host.connect(HubProtocolKind::ALL[number % HubProtocolKind::ALL.len()], user(number.to_string())).await,
+        );
     }
     host.context().clients().group("everybody").send("Hello", ("all",)).await?;
     for client in &clients {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::challenge::{AuthFailure, challenge_header};
+use super::auth_error::{AuthError, challenge_header};
 use super::claim_types;
 use super::key::{KeyError, SigningKey};
 #[cfg(feature = "oidc")]
@@ -80,7 +80,7 @@ pub struct JwtBearer {
 }
 
 /// What the application says of the user of a valid token.
-type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthFailure>> + Send + Sync>;
+type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthError>> + Send + Sync>;
 
 /// Where the application looks for a token.
 type TokenFrom = Arc<dyn Fn(&AuthRequest<'_>) -> Option<String> + Send + Sync>;
@@ -251,7 +251,7 @@ impl JwtBearer {
     /// It is asked on every request with a token, polls and sends included, so it had better be quick.
     ///
     /// ```
-    /// use signalr::auth::{AuthFailure, JwtBearer, User};
+    /// use signalr::auth::{AuthError, JwtBearer, User};
     ///
     /// # fn revoked(_: &str) -> bool { false }
     /// let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes")
@@ -260,7 +260,7 @@ impl JwtBearer {
     ///     .on_token_validated(|user: User| async move {
     ///         match user.claim("jti") {
     ///             Some(id) if !revoked(id) => Ok(user.to_builder().claim("shift", "night").build()),
-    ///             _ => Err(AuthFailure::new("the session was revoked")),
+    ///             _ => Err(AuthError::new("the session was revoked")),
     ///         }
     ///     });
     /// # let _ = bearer;
@@ -268,7 +268,7 @@ impl JwtBearer {
     pub fn on_token_validated<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(User) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<User, AuthFailure>> + Send + 'static,
+        R: Future<Output = Result<User, AuthError>> + Send + 'static,
     {
         self.on_token_validated = Some(Arc::new(move |user| Box::pin(hook(user))));
         self
@@ -401,7 +401,7 @@ impl JwtBearer {
     }
 
     /// The `WWW-Authenticate` header of a 401.
-    pub(crate) fn www_authenticate_for(&self, failure: Option<&AuthFailure>) -> HeaderValue {
+    pub(crate) fn www_authenticate_for(&self, failure: Option<&AuthError>) -> HeaderValue {
         challenge_header(&self.challenge, failure.filter(|_| self.include_error_details))
     }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::JwtBearer;
-use crate::auth::challenge::{AuthFailure, Reason};
+use crate::auth::auth_error::{AuthError, Reason};
 use crate::auth::claims::{Issuer, Payload};
-use crate::auth::date;
+use crate::auth::invariant_date;
 use crate::auth::key::SigningKey;
-use crate::auth::token::Token;
+use crate::auth::token::CompactToken;
 use crate::auth::user::User;
 
 /// What an identity provider published, to be counted with the options.
@@ -23,7 +23,7 @@ impl JwtBearer {
         if token.len() > self.max_token_bytes {
             return Err(Reason::Malformed);
         }
-        let token = Token::parse(token).ok_or(Reason::Malformed)?;
+        let token = CompactToken::parse(token).ok_or(Reason::Malformed)?;
         let payload = Payload::parse(&token.payload).ok_or(Reason::Malformed)?;
         self.check_published(&token, &payload).await?;
 
@@ -41,7 +41,7 @@ impl JwtBearer {
     }
 
     /// Checks a token with the keys at hand.
-    async fn check_published(&self, token: &Token<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
+    async fn check_published(&self, token: &CompactToken<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
         #[cfg(feature = "oidc")]
         if let Some(provider) = &self.provider {
             return provider.check(token, (self.clock)(), |published| self.check(token, payload, published)).await;
@@ -50,14 +50,14 @@ impl JwtBearer {
     }
 
     /// IdentityModel: JsonWebTokenHandler.ValidateToken.cs, whose order this is.
-    fn check(&self, token: &Token<'_>, payload: &Payload<'_>, published: Published<'_>) -> Result<(), Reason> {
+    fn check(&self, token: &CompactToken<'_>, payload: &Payload<'_>, published: Published<'_>) -> Result<(), Reason> {
         self.check_signature(token, payload, published)?;
         self.check_lifetime(payload.expires, payload.not_before)?;
         self.check_audience(payload)?;
         self.check_issuer(payload, published)?;
         self.check_kind(token)?;
         match self.required_claims.iter().find(|name| !payload.has(name)) {
-            Some(missing) => Err(AuthFailure::new(format!("the token has no claim '{missing}'")).0),
+            Some(missing) => Err(AuthError::new(format!("the token has no claim '{missing}'")).0),
             None => Ok(()),
         }
     }
@@ -65,7 +65,7 @@ impl JwtBearer {
     /// IdentityModel: JsonWebTokenHandler.ValidateSignature.cs.
     fn check_signature(
         &self,
-        token: &Token<'_>,
+        token: &CompactToken<'_>,
         payload: &Payload<'_>,
         published: Published<'_>,
     ) -> Result<(), Reason> {
@@ -88,8 +88,8 @@ impl JwtBearer {
         if token.kid.is_some() {
             // An unknown key may be a new one, but is not worth asking for if the token is bad anyway. .NET takes
             // missing times for the year 1 here.
-            let expires = payload.expires.or(Some(date::EARLIEST));
-            self.check_lifetime(expires, payload.not_before.or(Some(date::EARLIEST)))?;
+            let expires = payload.expires.or(Some(invariant_date::EARLIEST));
+            self.check_lifetime(expires, payload.not_before.or(Some(invariant_date::EARLIEST)))?;
             self.check_issuer(payload, published)?;
             self.check_audience(payload)?;
         }
@@ -147,12 +147,12 @@ impl JwtBearer {
     }
 
     /// IdentityModel: Validators.cs, `ValidateTokenType`, which is silent towards clients.
-    fn check_kind(&self, token: &Token<'_>) -> Result<(), Reason> {
+    fn check_kind(&self, token: &CompactToken<'_>) -> Result<(), Reason> {
         let valid = |kind: &String| self.token_types.contains(kind);
         if self.token_types.is_empty() || token.kind.as_ref().is_some_and(valid) {
             Ok(())
         } else {
-            Err(AuthFailure::new("the token is of another type").0)
+            Err(AuthError::new("the token is of another type").0)
         }
     }
 }

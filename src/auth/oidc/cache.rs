@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::source::{FetchError, HttpClient, Source};
+use super::source::{FetchError, HttpClient, MetadataFetcher};
 use crate::auth::jwt::Published;
 use crate::auth::key::SigningKey;
 
@@ -24,7 +24,7 @@ pub(super) struct KeySet {
 /// The latest set of a provider, which many requests share. IdentityModel: ConfigurationManager.cs.
 #[derive(Default)]
 pub(super) struct Cache {
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     client: OnceLock<HttpClient>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Intervals {
 }
 
 #[derive(Default)]
-struct State {
+struct CacheState {
     current: Option<Arc<KeySet>>,
     /// The last set before the current one that verified tokens.
     last_good: Option<Arc<KeySet>>,
@@ -92,7 +92,7 @@ impl Cache {
     /// The latest set. Requests wait for the first one, and for no other: an old set is replaced behind their backs.
     pub(super) async fn current(
         self: &Arc<Self>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> Option<Arc<KeySet>> {
@@ -116,7 +116,7 @@ impl Cache {
     pub(super) async fn refreshed(
         self: &Arc<Self>,
         seen: &Arc<KeySet>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> Option<Arc<KeySet>> {
@@ -148,8 +148,8 @@ impl Cache {
     /// Fetches in a task of its own, so that a request that is dropped takes no fetch with it.
     fn start(
         self: &Arc<Self>,
-        state: &mut State,
-        source: &Source,
+        state: &mut CacheState,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> watch::Receiver<()> {
@@ -169,7 +169,7 @@ impl Cache {
         landed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,7 +180,7 @@ async fn landing(mut landed: watch::Receiver<()>) {
     while landed.changed().await.is_ok() {}
 }
 
-impl State {
+impl CacheState {
     fn newer_than(&self, seen: &Arc<KeySet>) -> Option<Arc<KeySet>> {
         self.current.clone().filter(|current| !Arc::ptr_eq(current, seen))
     }
@@ -194,7 +194,7 @@ impl State {
     fn settle(
         &mut self,
         fetched: Result<KeySet, FetchError>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         started: SystemTime,
     ) {

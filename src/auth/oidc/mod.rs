@@ -13,10 +13,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use self::cache::{Cache, Intervals};
-use self::source::Source;
-use super::challenge::Reason;
+use self::source::MetadataFetcher;
+use super::auth_error::Reason;
 use super::jwt::{AuthConfigError, JwtBearer, Published};
-use super::token::Token;
+use super::token::CompactToken;
 
 /// An identity provider that publishes its keys by OpenID Connect discovery; a feature, `oidc`.
 ///
@@ -52,7 +52,7 @@ use super::token::Token;
 #[derive(Clone)]
 #[must_use = "it does nothing until tokens are checked with its keys"]
 pub struct IdentityProvider {
-    source: Source,
+    source: MetadataFetcher,
     intervals: Intervals,
     refresh_on_issuer_key_not_found: bool,
     last_known_good_lifetime: Duration,
@@ -76,7 +76,13 @@ impl IdentityProvider {
 
     fn new(address: String, authority: Option<String>) -> Self {
         Self {
-            source: Source { address, authority, require_https: true, timeout: Duration::from_secs(60), roots: None },
+            source: MetadataFetcher {
+                address,
+                authority,
+                require_https: true,
+                timeout: Duration::from_secs(60),
+                roots: None,
+            },
             intervals: Intervals { automatic: Duration::from_secs(12 * 3600), refresh: Duration::from_secs(300) },
             refresh_on_issuer_key_not_found: true,
             last_known_good_lifetime: Duration::from_secs(3600),
@@ -156,7 +162,7 @@ impl IdentityProvider {
     /// Without anything published, tokens are checked all the same: other keys may be configured.
     pub(super) async fn check(
         &self,
-        token: &Token<'_>,
+        token: &CompactToken<'_>,
         now: SystemTime,
         check: impl Fn(Published<'_>) -> Result<(), Reason>,
     ) -> Result<(), Reason> {

@@ -22,7 +22,7 @@ use crate::auth::key::SigningKey;
 
 /// An identity provider as somebody who fetches its keys must know it.
 #[derive(Clone)]
-pub(super) struct Source {
+pub(super) struct MetadataFetcher {
     /// Of the discovery document.
     pub(super) address: String,
     /// Whom the document must be of, if that is known.
@@ -66,7 +66,7 @@ struct Document {
     jwks_uri: String,
 }
 
-impl Source {
+impl MetadataFetcher {
     /// The host of the discovery document, for logs.
     pub(super) fn host(&self) -> String {
         self.address.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()

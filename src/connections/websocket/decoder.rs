@@ -10,7 +10,7 @@ use std::mem;
 
 use hyper_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
-use text::Text;
+use text::Utf8Validator;
 
 /// Takes frames apart.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Decoder {
     partial: Box<[u8]>,
     /// Turned so that it begins with the byte for the payload that comes next.
     mask: [u8; 4],
-    text: Text,
+    text: Utf8Validator,
     frame: Frame,
     message: Message,
 }

@@ -15,7 +15,7 @@ proptest! {
         steps in proptest::collection::vec((0..5_u8, 0..1200_usize), 1..200),
     ) {
         let mut kept = Kept::default();
-        let mut expected: VecDeque<Frame> = VecDeque::new();
+        let mut expected: VecDeque<EncodedMessage> = VecDeque::new();
         for (n, (kind, size)) in (0..).zip(steps) {
             let message = vec![n; size];
             match kind {
@@ -32,7 +32,7 @@ proptest! {
                         prop_assert_eq!(kept.remove_first(), expected.pop_front().is_some());
                     }
                 }
-                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(Frame::wire).copied().collect::<Vec<_>>()),
+                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(EncodedMessage::wire).copied().collect::<Vec<_>>()),
             }
             prop_assert_eq!(kept.payload(), expected.iter().map(|frame| frame.payload().len()).sum::<usize>());
             prop_assert_eq!(kept.is_empty(), expected.is_empty());

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use signalr::Format;
+use signalr::HubProtocolKind;
 
 use super::{Server, Socket, Step};
 use crate::support::{prefixed, split};
 
 /// The client: what it has sent and received, as `HubProtocol.md § Stateful Reconnect` asks for it.
 pub(super) struct ModelClient {
-    format: Format,
+    format: HubProtocolKind,
     token: String,
     pub(super) socket: Socket,
     /// Written, and not given to the socket yet.
@@ -39,7 +39,7 @@ pub(super) struct ModelClient {
 }
 
 impl ModelClient {
-    pub(super) async fn connect(host: &Server, format: Format) -> Self {
+    pub(super) async fn connect(host: &Server, format: HubProtocolKind) -> Self {
         let token = host.negotiate().await;
         let mut socket = host.open(&token).await;
         socket.frame(format, b"", 0);

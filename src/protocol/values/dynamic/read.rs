@@ -6,22 +6,22 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::protocol::values::form::{self, ReadForms};
+use crate::protocol::values::format_dependent::{self, ReadForms};
 use crate::protocol::values::timestamp::{self, Timestamp};
-use crate::protocol::values::{DateTime, ValueError, raw};
+use crate::protocol::values::{DateTime, ValueError, raw_json};
 
 use super::{LEVELS, Value, json};
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
 impl ReadForms for Value {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let from_json = |text: &str| json::parse(text).ok_or(ValueError::Text("Value"));
-        raw::read(deserializer, from_json, ValueVisitor { levels: LEVELS, dictionaries: false })
+        raw_json::read(deserializer, from_json, ValueVisitor { levels: LEVELS, dictionaries: false })
     }
 
     fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
