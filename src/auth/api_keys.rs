@@ -45,7 +45,7 @@ impl ApiKeys {
     /// Whoever sends this key is this user.
     pub fn key(mut self, key: impl AsRef<[u8]>, user: impl Into<User>) -> Self {
         let key = key.as_ref();
-        self.has_short_key |= key.len() < SHORTEST_KEY;
+        self.has_short_key |= key.len() < MIN_KEY_BYTES;
         self.keys.push((hash(key), user.into()));
         self
     }
@@ -90,4 +90,4 @@ fn hash(key: &[u8]) -> [u8; 32] {
 }
 
 /// Of random bytes these are out of reach of guesses; an empty one would let in everybody who sends the header.
-const SHORTEST_KEY: usize = 16;
+const MIN_KEY_BYTES: usize = 16;

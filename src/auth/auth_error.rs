@@ -134,8 +134,8 @@ fn quotable(text: &str) -> String {
     let allowed = |c: char| {
         if matches!(c, ' '..='~' if c != '"' && c != '\\') { c } else { '?' }
     };
-    text.chars().take(LONGEST_DESCRIPTION).map(allowed).collect()
+    text.chars().take(MAX_DESCRIPTION_LENGTH).map(allowed).collect()
 }
 
 /// The fixed texts take at most 103 characters; the rest is room for an issuer, which the client chose.
-const LONGEST_DESCRIPTION: usize = 400;
+const MAX_DESCRIPTION_LENGTH: usize = 400;

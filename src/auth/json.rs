@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 ///
 /// Nothing for a text that is no object, or nested deeper than .NET's reader goes.
 pub(super) fn members(json: &[u8]) -> Option<Vec<(String, &RawValue)>> {
-    if nests_deeper_than(json, DEEPEST) {
+    if nests_deeper_than(json, MAX_DEPTH) {
         return None;
     }
     let mut reader = serde_json::Deserializer::from_slice(json);
@@ -135,7 +135,7 @@ fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
 }
 
 /// `JsonReaderOptions.MaxDepth` of .NET.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// One more than the greatest `i64`.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;

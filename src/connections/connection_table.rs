@@ -16,7 +16,7 @@ use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
 
 /// How often all connections are visited (`aspnet: HttpConnectionManager`, one second).
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// More shards than cores, so that negotiates seldom meet.
 const SHARDS: usize = 16;
@@ -143,7 +143,7 @@ impl ConnectionTable {
 
 /// Runs until the server is gone, and takes the connections along then.
 async fn sweep(table: Weak<ConnectionTable>, tasks: Tasks) {
-    let mut ticks = tokio::time::interval(SWEEP);
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while tasks.stop().run_until_cancelled(ticks.tick()).await.is_some() {
         let Some(table) = table.upgrade() else { break };

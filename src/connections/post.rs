@@ -16,15 +16,15 @@ use super::http_connection::HttpConnection;
 use super::post_buffer::PostBufferClosed;
 
 /// The largest body (Kestrel: `MaxRequestBodySize`).
-pub(super) const MAX_BODY: u64 = 30_000_000;
+pub(super) const MAX_BODY_BYTES: u64 = 30_000_000;
 
 /// A body must come faster than so many bytes a second, but for some seconds of grace (Kestrel:
 /// `MinRequestBodyDataRate`).
-const MIN_DATA_RATE: u32 = 240;
-const GRACE: Duration = Duration::from_secs(5);
+const MIN_DATA_RATE_BYTES_PER_SECOND: u32 = 240;
+const MIN_DATA_RATE_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// A body is copied so far, and then waits for room (`aspnet: HttpConnectionDispatcher.ProcessSend`).
-const PIECE: usize = 4096;
+const CHUNK_BYTES: usize = 4096;
 
 /// Why a body was not taken.
 enum PostError {
@@ -68,21 +68,21 @@ async fn take<B: http_body::Body>(entry: &HttpConnection, body: B) -> Result<(),
     if inbox.is_closed() {
         return Err(PostError::Closed);
     }
-    let mut left = MAX_BODY;
+    let mut left = MAX_BODY_BYTES;
     if body.size_hint().lower() > left {
         return Err(PostError::Unreadable);
     }
     let mut body = pin!(body.map_err(drop));
-    let mut deadline = Instant::now() + GRACE;
+    let mut deadline = Instant::now() + MIN_DATA_RATE_GRACE_PERIOD;
     while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| PostError::Unreadable)? {
         let Ok(frame) = frame else { return Err(PostError::Unreadable) };
         // Trailers say nothing.
         let Ok(mut data) = frame.into_data() else { continue };
         left = left.checked_sub(data.remaining() as u64).ok_or(PostError::Unreadable)?;
-        deadline += Duration::from_secs(data.remaining() as u64) / MIN_DATA_RATE;
+        deadline += Duration::from_secs(data.remaining() as u64) / MIN_DATA_RATE_BYTES_PER_SECOND;
         let arrived = Instant::now();
         while data.has_remaining() {
-            let len = data.chunk().len().min(PIECE);
+            let len = data.chunk().len().min(CHUNK_BYTES);
             inbox.push(&data.chunk()[..len]).await?;
             data.advance(len);
         }

@@ -92,7 +92,7 @@ const EVENT_END: &[u8] = b"\r\n\r\n";
 
 /// Maximum size in bytes of an event that is copied into one buffer: hyper polls no body while it has 16 buffers. The payload of
 /// a longer event stays shared with other receivers.
-const JOINED: usize = 4096;
+const COALESCE_LIMIT_BYTES: usize = 4096;
 
 /// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
 fn wrap(payload: &mut VecDeque<Bytes>) {
@@ -101,7 +101,7 @@ fn wrap(payload: &mut VecDeque<Bytes>) {
         *payload = VecDeque::from([lines.into()]);
     }
     let length = DATA.len() + payload.iter().map(Bytes::len).sum::<usize>() + EVENT_END.len();
-    if length <= JOINED {
+    if length <= COALESCE_LIMIT_BYTES {
         let mut event = Vec::with_capacity(length);
         event.extend_from_slice(DATA);
         payload.drain(..).for_each(|piece| event.extend_from_slice(&piece));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn short_events_are_one_buffer_and_long_ones_are_not_copied() {
-        for (payload, expected) in [(1, 1), (JOINED - 10, 1), (JOINED - 9, 3)] {
+        for (payload, expected) in [(1, 1), (COALESCE_LIMIT_BYTES - 10, 1), (COALESCE_LIMIT_BYTES - 9, 3)] {
             let text = "x".repeat(payload);
             assert_eq!(buffers(&text).len(), expected, "{payload}");
             assert_eq!(event(&text), format!("data: {text}\r\n\r\n"));

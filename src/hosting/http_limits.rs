@@ -14,68 +14,68 @@ use crate::connections::ResponseBody;
 use crate::socket::Phase;
 
 /// The longest request line, line end included (Kestrel: `MaxRequestLineSize`).
-const REQUEST_LINE: usize = 8 * 1024;
+const MAX_REQUEST_LINE_BYTES: usize = 8 * 1024;
 
 /// All header lines together (Kestrel: `MaxRequestHeadersTotalSize`).
-const HEADERS: u32 = 32 * 1024;
+const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
 
 /// How many header lines there may be, as in hyper over HTTP/1.1 (Kestrel: `MaxRequestHeaderCount`).
-const HEADER_COUNT: usize = 100;
+const MAX_HEADER_COUNT: usize = 100;
 
 /// Requests at once on one connection of HTTP/2, WebSockets among them (Kestrel: `Http2Limits.MaxStreamsPerConnection`).
-const STREAMS: u32 = 100;
+const MAX_CONCURRENT_STREAMS: u32 = 100;
 
 /// What one of them may send before it is read, out of hyper's 1 MiB for all: one that is not read must not hold up the
 /// others (Kestrel: `Http2Limits.InitialStreamWindowSize`).
-const STREAM_WINDOW: u32 = 768 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 768 * 1024;
 
 /// What waits in hyper to be sent on one of them (Kestrel: `MaxResponseBufferSize`).
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a connection may wait for a request (Kestrel: `KeepAliveTimeout`).
-const IDLE: Duration = Duration::from_secs(130);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
 
 /// How long a request head may take from its first byte (Kestrel: `RequestHeadersTimeout`). Over HTTP/2 a peer within a head
 /// answers no pings.
-const HEAD: Duration = Duration::from_secs(30);
+const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a connection that is closing may wait for its peer.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often peers of HTTP/2 are asked whether they are still there (Kestrel asks nobody unless told to).
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// hyper with these limits, and with WebSockets over HTTP/2.
 pub(super) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // hyper's timeout for heads runs between requests, too.
-    builder.http1().header_read_timeout(None).max_buf_size(REQUEST_LINE + HEADERS as usize);
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_REQUEST_LINE_BYTES + MAX_HEADER_LIST_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
         .enable_connect_protocol()
-        .max_header_list_size(HEADERS)
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
     builder
 }
 
 /// How long a connection may be in a phase without a request.
 pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
     match phase {
-        Phase::Idle if is_closing => CLOSE,
-        Phase::Idle => IDLE,
-        Phase::Head => HEAD,
+        Phase::Idle if is_closing => CLOSE_TIMEOUT,
+        Phase::Idle => KEEP_ALIVE_TIMEOUT,
+        Phase::Head => REQUEST_HEADERS_TIMEOUT,
     }
 }
 
 /// The answer to a request that hyper lets pass and Kestrel does not; it is the last one over HTTP/1.1.
 pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
-    let refusal = if request_line(request) > REQUEST_LINE {
+    let refusal = if request_line(request) > MAX_REQUEST_LINE_BYTES {
         StatusCode::URI_TOO_LONG
-    } else if request.headers().len() > HEADER_COUNT || headers(request) > HEADERS as usize {
+    } else if request.headers().len() > MAX_HEADER_COUNT || headers(request) > MAX_HEADER_LIST_BYTES as usize {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
     } else if !names_its_host(request) {
         StatusCode::BAD_REQUEST

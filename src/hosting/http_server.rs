@@ -18,7 +18,7 @@ use super::{SignalR, http_limits};
 use crate::socket::{Phase, SocketHandle, TimeoutStream};
 
 /// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl SignalR {
     /// Serves HTTP/1.1 and HTTP/2 in the clear on `listener`, until [`shutdown`](Self::shutdown) begins. Requests carry
@@ -97,5 +97,5 @@ async fn serve_one(
 
 async fn pause(error: &io::Error) {
     tracing::warn!(target: "signalr::connection", %error, "accepting a connection failed");
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
 }

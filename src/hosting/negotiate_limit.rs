@@ -121,19 +121,19 @@ impl Limiter {
 impl AddressTable {
     fn new(quota: Quota) -> Self {
         let clock = TokioClock(Instant::now());
-        Self { limiter: RateLimiter::hashmap_with_clock(quota, clock), sweep_at: SMALLEST_SWEEP }
+        Self { limiter: RateLimiter::hashmap_with_clock(quota, clock), sweep_at: MIN_SWEEP_SIZE }
     }
 
     /// How long to wait, if it is one too many.
     fn count(&mut self, network: IpAddr, quota: Quota) -> Option<Duration> {
         if self.limiter.len() >= self.sweep_at {
             self.limiter.retain_recent();
-            if self.limiter.len() >= MOST_ADDRESSES {
+            if self.limiter.len() >= MAX_ADDRESSES {
                 tracing::warn!(target: "signalr::connection", "too many addresses negotiate: the limit starts anew");
                 *self = Self::new(quota);
             }
             self.limiter.shrink_to_fit();
-            self.sweep_at = (self.limiter.len() * 2).clamp(SMALLEST_SWEEP, MOST_ADDRESSES);
+            self.sweep_at = (self.limiter.len() * 2).clamp(MIN_SWEEP_SIZE, MAX_ADDRESSES);
         }
         let refused = self.limiter.check_key(&network).err()?;
         Some(refused.wait_time_from(self.limiter.clock().now()))
@@ -165,9 +165,9 @@ fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-const SMALLEST_SWEEP: usize = 1024;
+const MIN_SWEEP_SIZE: usize = 1024;
 
-const MOST_ADDRESSES: usize = 65_536;
+const MAX_ADDRESSES: usize = 65_536;
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,8 +229,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(ask_all(5000, 5010), 10, "those of before have nothing used up");
 
-        let most = u32::try_from(MOST_ADDRESSES).unwrap();
-        assert!(ask_all(10_000, 10_000 + 3 * most) <= MOST_ADDRESSES, "no more than that, come who may");
+        let most = u32::try_from(MAX_ADDRESSES).unwrap();
+        assert!(ask_all(10_000, 10_000 + 3 * most) <= MAX_ADDRESSES, "no more than that, come who may");
     }
 
     #[test]

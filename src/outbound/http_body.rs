@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::Outbound;
 use super::frame::{frames, is_control, payload_range};
-use super::state::{MERGED, QueuePhase, QueueState, Sink};
+use super::state::{COALESCE_LIMIT_BYTES, QueuePhase, QueueState, Sink};
 
 /// So much of a body is with the HTTP server at once.
-const PIECE: usize = 16 * 1024;
+const MAX_CHUNK_BYTES: usize = 16 * 1024;
 
 /// The side of a queue from which bodies take.
 #[derive(Default)]
@@ -122,7 +122,7 @@ impl Outbound {
     fn poll_hand(&self, cx: &Context<'_>, len: usize) -> Poll<bool> {
         let mut state = self.lock();
         let Sink::Pulled(pull) = &mut state.sink else { return Poll::Ready(false) };
-        if pull.handed > 0 && pull.handed + len > PIECE {
+        if pull.handed > 0 && pull.handed + len > MAX_CHUNK_BYTES {
             pull.taker = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -181,7 +181,7 @@ impl QueueState {
         let mut merged = Vec::new();
         for mut piece in mem::take(&mut self.frames) {
             let payload = payload_range(&piece);
-            if payload.len() > MERGED && payload.end == piece.len() {
+            if payload.len() > COALESCE_LIMIT_BYTES && payload.end == piece.len() {
                 flush(&mut merged, &mut pieces);
                 piece.advance(payload.start);
                 pieces.push_back(piece);
@@ -245,7 +245,7 @@ impl BodyChunks {
     /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
     pub(crate) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
         let Some(first) = self.rest.front_mut() else { return Poll::Ready(None) };
-        let len = first.len().min(PIECE);
+        let len = first.len().min(MAX_CHUNK_BYTES);
         if !ready!(self.outbound.poll_hand(cx, len)) {
             return Poll::Ready(Some(Err(GivenUp)));
         }
@@ -356,7 +356,7 @@ mod tests {
         let mut taken = messages(&outbound);
         assert!(outbound.is_full());
         let first = piece(&mut taken).unwrap().unwrap().unwrap();
-        assert_eq!(first.len(), PIECE);
+        assert_eq!(first.len(), MAX_CHUNK_BYTES);
         // The server has enough to write.
         assert!(piece(&mut taken).is_none());
         drop(first);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::kept::Kept;
-use super::state::{MERGED, QueuePhase, QueueState, Sink};
+use super::state::{COALESCE_LIMIT_BYTES, QueuePhase, QueueState, Sink};
 use super::{EncodedMessage, Outbound};
 
 /// What was sent and is not acknowledged (`aspnet: MessageBuffer.cs`). Calls and what belongs to them count, from 1 on;
@@ -56,7 +56,7 @@ impl QueueState {
     /// Takes a message of the connection itself.
     pub(super) fn write(&mut self, message: &[u8]) {
         let Some(replay) = &mut self.replay else { return self.append(message) };
-        if message.len() > MERGED {
+        if message.len() > COALESCE_LIMIT_BYTES {
             return self.send(&EncodedMessage::copied(message, self.binary));
         }
         replay.kept.add(message, self.binary);

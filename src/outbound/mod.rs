@@ -24,6 +24,6 @@ mod waiters;
 
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::EncodedMessage;
-use frame::HEADROOM;
+use frame::HEADROOM_BYTES;
 pub(crate) use http_body::{BodyChunks, Dequeued, GivenUp};
 pub(crate) use queue::{Full, Outbound};

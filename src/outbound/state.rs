@@ -22,18 +22,18 @@ use super::tail::Tail;
 use super::waiters::Waiters;
 
 /// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
-const SLICES: usize = 64;
+const MAX_IO_SLICES: usize = 64;
 
 /// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
-pub(super) const MERGED: usize = 512;
+pub(super) const COALESCE_LIMIT_BYTES: usize = 512;
 
 /// Where at least this number of frames wait, short ones are copied, too: each one that is shared holds more than its
 /// bytes.
-const SHARED: usize = 4;
+const MIN_MESSAGES_PER_BLOCK: usize = 4;
 
 /// Size at which messages that have to wait are cut into a piece of the queue, so that memory is free again piece by
 /// piece.
-pub(super) const BLOCK: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// The state of a queue, under its lock.
 pub(super) struct QueueState {
@@ -192,7 +192,7 @@ impl QueueState {
 
     pub(super) fn push(&mut self, frame: &EncodedMessage) {
         let payload = frame.payload();
-        if payload.len() > MERGED || self.tail.is_empty() && self.frames.len() < SHARED {
+        if payload.len() > COALESCE_LIMIT_BYTES || self.tail.is_empty() && self.frames.len() < MIN_MESSAGES_PER_BLOCK {
             self.seal();
             self.bytes += frame.wire().len();
             self.frames.push_back(frame.shared());
@@ -206,7 +206,7 @@ impl QueueState {
     /// Has a tail for this number of bytes. Where it may have to stay, it is a buffer no larger than needed.
     fn prepare_tail(&mut self, len: usize) {
         let stays = self.blocked || matches!(&self.sink, Sink::Pulled(pull) if !pull.is_awaited());
-        if stays && self.tail.len() + len > BLOCK {
+        if stays && self.tail.len() + len > BLOCK_BYTES {
             self.seal();
         }
         if self.tail.is_empty() {
@@ -232,14 +232,14 @@ impl QueueState {
         };
         match written {
             Some(written) => self.advance(written),
-            None if self.tail.wastes(BLOCK) => self.seal(),
+            None if self.tail.wastes(BLOCK_BYTES) => self.seal(),
             None => {}
         }
         Ok(written.is_some())
     }
 
     fn write_frames(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<Option<usize>> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut slices = [IoSlice::new(&[]); MAX_IO_SLICES];
         let mut skip = self.written;
         let mut count = 0;
         let tail = Some(self.tail.wire()).filter(|tail| !tail.is_empty());
@@ -277,7 +277,7 @@ impl QueueState {
             self.keep_rest(tail.wire());
             tail.recycle();
         } else if let Some(first) = self.frames.front()
-            && self.written > (first.len() / 8).max(2 * BLOCK)
+            && self.written > (first.len() / 8).max(2 * BLOCK_BYTES)
             && first.is_unique()
             && let Some(first) = self.frames.pop_front()
         {

@@ -115,7 +115,7 @@ impl Framer {
         let mut length = 0;
         for (index, &byte) in self.pending.iter().chain(input).take(self.room() + self.pending.len()).enumerate() {
             length |= usize::from(byte & 0x7f) << (7 * index);
-            let last = index + 1 == LONGEST_PREFIX;
+            let last = index + 1 == MAX_PREFIX_BYTES;
             if last && byte > 0x07 {
                 return Err(ProtocolError::new("FormatException", TOO_LONG_TO_FRAME));
             }
@@ -163,7 +163,7 @@ pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
 
 /// A length has at most five bytes of seven bits, and is at most 2^31 - 1.
 #[cfg(feature = "messagepack")]
-const LONGEST_PREFIX: usize = 5;
+const MAX_PREFIX_BYTES: usize = 5;
 
 #[cfg(feature = "messagepack")]
 const TOO_LONG_TO_FRAME: &str = "Messages over 2GB in size are not supported.";

@@ -14,7 +14,7 @@ use crate::protocol::{HubProtocol, HubProtocolKind};
 use crate::scratch::with_scratch;
 
 /// The highest version there is: 2, which may resume connections.
-const VERSION: i32 = 2;
+const MAX_PROTOCOL_VERSION: i32 = 2;
 
 const CANCELED: &str = "Handshake was canceled.";
 const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
@@ -61,7 +61,7 @@ pub(super) async fn perform_handshake<H>(
                     answer(outbound, handshake::write_success);
                     let protocol = HubProtocol::new(format, options.naming);
                     incoming.unread(rest);
-                    return Some(HandshakeOutcome { protocol, user_id, may_resume: version >= VERSION });
+                    return Some(HandshakeOutcome { protocol, user_id, may_resume: version >= MAX_PROTOCOL_VERSION });
                 }
                 Err(refusal) => refusal,
             },
@@ -117,7 +117,7 @@ fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Res
         .filter(|format| options.supported_protocols.contains(format))
         .ok_or_else(|| format!("The protocol '{name}' is not supported."))?;
     let known = format.name();
-    if request.version > VERSION {
+    if request.version > MAX_PROTOCOL_VERSION {
         return Err(format!("The server does not support version {} of the '{known}' protocol.", request.version));
     }
     if format.is_binary() && transport == TransportType::ServerSentEvents {

@@ -29,7 +29,7 @@ pub(super) struct Intake<'a, H: Hub> {
 }
 
 /// Number of messages after which a task lets others run; tokio's budget of one poll has the same size.
-const MESSAGES_PER_POLL: usize = 128;
+const MAX_MESSAGES_PER_POLL: usize = 128;
 
 impl<'a, H: Hub> Intake<'a, H> {
     pub(super) fn new(
@@ -81,7 +81,7 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Whether the task has taken its share.
     pub(super) fn is_spent(&self) -> bool {
-        self.messages >= MESSAGES_PER_POLL
+        self.messages >= MAX_MESSAGES_PER_POLL
     }
 
     /// Continues with newer credentials, if there are any, behind the calls that were taken before.
@@ -140,7 +140,7 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// The end of the connection.
     pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let Self { dispatcher, connection, entry, backlog, sequence, .. } = self;
-        while self.messages < MESSAGES_PER_POLL {
+        while self.messages < MAX_MESSAGES_PER_POLL {
             refresh(connection, entry, dispatcher, cx);
             if dispatcher.hold().is_some() {
                 return Ok(());
@@ -177,7 +177,7 @@ impl<'a, H: Hub> Intake<'a, H> {
     pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let Self { dispatcher, backlog, messages, .. } = self;
         backlog.pass(|HeldMessage { frame, is_call, is_first, named }| {
-            if !may_pass(dispatcher) || *messages >= MESSAGES_PER_POLL {
+            if !may_pass(dispatcher) || *messages >= MAX_MESSAGES_PER_POLL {
                 return Ok(PassResult::Stopped);
             }
             *messages += 1;

@@ -14,13 +14,13 @@ use crate::protocol::HubProtocol;
 use crate::registry::{ConnectionHandle, Flags};
 
 /// How much a tick of the sweep may come early.
-const JITTER: Duration = Duration::from_millis(50);
+const TICK_TOLERANCE: Duration = Duration::from_millis(50);
 
 /// What came is acknowledged so often at most (`aspnet: MessageBuffer.cs`).
-const ACKNOWLEDGE: Duration = Duration::from_secs(1);
+const ACK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// So long senders wait for an acknowledgement (`aspnet: MessageBuffer.cs`, from 10.0.x on).
-const ACKNOWLEDGED_IN: Duration = Duration::from_secs(5);
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the sweep does with a connection every second (`aspnet: HubConnectionContext.KeepAliveTick`,
 /// `CheckClientTimeout`).
@@ -68,14 +68,14 @@ impl KeepAliveTimers {
 
     /// Acknowledges what came, and gives up a client that acknowledges nothing while others wait for it.
     fn acknowledge(&self, sequence: &MessageSequence, times: &mut Timestamps, now: Instant) {
-        if now.saturating_duration_since(times.acknowledged) + JITTER >= ACKNOWLEDGE
+        if now.saturating_duration_since(times.acknowledged) + TICK_TOLERANCE >= ACK_INTERVAL
             && let Some(id) = sequence.unacknowledged()
             && self.push(|protocol, message| protocol.write_ack(message, id))
         {
             sequence.acknowledge(id);
             times.acknowledged = now;
         }
-        if self.handle.outbound.unacknowledged_for(now) >= ACKNOWLEDGED_IN {
+        if self.handle.outbound.unacknowledged_for(now) >= ACK_TIMEOUT {
             self.handle.abort_unacknowledged();
         }
     }
@@ -92,7 +92,7 @@ impl KeepAliveTimers {
         let flags = self.handle.flags();
         if self.handle.take(Flags::RECEIVED) || flags.has(Flags::PAUSED) || !flags.has(Flags::PINGED) {
             times.heard = now;
-        } else if now.saturating_duration_since(times.heard) + JITTER >= self.client_timeout_interval {
+        } else if now.saturating_duration_since(times.heard) + TICK_TOLERANCE >= self.client_timeout_interval {
             self.handle.signal(Flags::TIMED_OUT);
         }
     }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem;
 
 /// Maximum number of bytes of messages that were taken and not dropped yet.
-const TAKEN_BYTES: usize = 64 * 1024;
+const MAX_TAKEN_BYTES: usize = 64 * 1024;
 
 /// In front of each message: its length, and in the highest bit whether it is a call.
 const HEADER_BYTES: usize = 8;
@@ -71,7 +71,7 @@ impl ReceiveBuffer {
     }
 
     pub(super) fn push(&mut self, frame: &[u8], is_call: bool) {
-        if self.taken > TAKEN_BYTES {
+        if self.taken > MAX_TAKEN_BYTES {
             let taken = mem::take(&mut self.taken);
             self.bytes.drain(..taken);
             self.examined -= taken;
@@ -230,7 +230,7 @@ mod tests {
     fn messages_that_were_taken_do_not_stay() {
         let mut messages = ReceiveBuffer::default();
         for _ in 0..10 {
-            while messages.len() <= 2 * TAKEN_BYTES {
+            while messages.len() <= 2 * MAX_TAKEN_BYTES {
                 messages.push(b"call", true);
             }
             pass(&mut messages, items);
@@ -238,7 +238,7 @@ mod tests {
                 messages.next();
             }
         }
-        assert!(messages.bytes.len() < 4 * TAKEN_BYTES);
+        assert!(messages.bytes.len() < 4 * MAX_TAKEN_BYTES);
         assert!(messages.has_call() && !messages.has_unexamined());
         assert_eq!(rest(messages), ["call"]);
     }

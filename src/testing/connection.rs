@@ -108,7 +108,7 @@ impl TestConnection {
     pub(super) fn start(ws: WebSocketStream<DuplexStream>, protocol: HubProtocol) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let arrived = Arc::new(ClientInbox { state: Mutex::default(), changed: Notify::new() });
-        let line = Self { protocol, deadline: DEADLINE, commands, arrived };
+        let line = Self { protocol, deadline: DEFAULT_DEADLINE, commands, arrived };
         tokio::spawn(run(ws, inbox, line.clone()));
         line
     }
@@ -166,7 +166,7 @@ impl TestConnection {
 
     /// How it ended. To be asked once it has.
     pub(super) fn closed(&self) -> ConnectionClosed {
-        self.lock().closed.clone().unwrap_or(CUT)
+        self.lock().closed.clone().unwrap_or(ABORTED)
     }
 
     /// Waits until `look` finds something in what has arrived; `None` when the time is up.
@@ -201,7 +201,7 @@ impl TestConnection {
             // Where much waits to be sent, pings stay unanswered.
             loop {
                 self.command(Command::Send(Message::Ping(probe.to_be_bytes().to_vec().into())));
-                if tokio::time::timeout(PROBE_AGAIN, self.find(answered)).await.is_ok() {
+                if tokio::time::timeout(PROBE_INTERVAL, self.find(answered)).await.is_ok() {
                     break;
                 }
             }
@@ -295,7 +295,7 @@ struct ClientReader {
 impl ClientReader {
     fn new(line: TestConnection) -> Self {
         let framer = Framer::new(line.protocol.kind(), None);
-        Self { line, handshake: Some(Vec::new()), framer, end: CUT }
+        Self { line, handshake: Some(Vec::new()), framer, end: ABORTED }
     }
 
     async fn read(&mut self, mut source: SplitStream<WebSocketStream<DuplexStream>>) {
@@ -365,10 +365,10 @@ fn receive(line: &TestConnection, end: &mut ConnectionClosed, frame: &[u8]) -> R
 }
 
 /// So long a test waits for what does not come: far longer than anything takes in memory.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// After so long another ping is sent.
-const PROBE_AGAIN: Duration = Duration::from_millis(100);
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The end that nobody told of.
-const CUT: ConnectionClosed = ConnectionClosed { error: None, allow_reconnect: false, code: None };
+const ABORTED: ConnectionClosed = ConnectionClosed { error: None, allow_reconnect: false, code: None };

@@ -196,7 +196,7 @@ impl<H: Hub> TestHost<H> {
         let uri = self.uri("", &format!("id={token}"));
         let mut request = uri.into_client_request().expect("a request for a WebSocket needs a host, which is there");
         request.headers_mut().extend(self.headers.clone());
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
         let service = self.signalr.service();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().extend(extensions(known.clone()));
@@ -355,4 +355,4 @@ fn extensions(known: Option<TestUser>) -> http::Extensions {
 }
 
 /// As much as sockets take, more or less, before who writes has to wait.
-const PIPE: usize = 64 * 1024;
+const DUPLEX_CAPACITY_BYTES: usize = 64 * 1024;

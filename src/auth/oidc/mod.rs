@@ -148,7 +148,9 @@ impl IdentityProvider {
             Err(AuthConfigError::MetadataAddress)
         } else if self.source.require_https && scheme != Some(&Scheme::HTTPS) {
             Err(AuthConfigError::InsecureMetadata)
-        } else if self.intervals.automatic < SHORTEST_AUTOMATIC || self.intervals.refresh < SHORTEST_REFRESH {
+        } else if self.intervals.automatic < MIN_AUTOMATIC_REFRESH_INTERVAL
+            || self.intervals.refresh < MIN_REFRESH_INTERVAL
+        {
             Err(AuthConfigError::ShortInterval)
         } else if self.source.roots.as_ref().is_some_and(Vec::is_empty) {
             Err(AuthConfigError::NoRootCertificate)
@@ -228,5 +230,5 @@ impl fmt::Debug for IdentityProvider {
 }
 
 /// `BaseConfigurationManager.MinimumAutomaticRefreshInterval` and `MinimumRefreshInterval` of .NET.
-const SHORTEST_AUTOMATIC: Duration = Duration::from_secs(300);
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+const MIN_AUTOMATIC_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);

@@ -123,7 +123,7 @@ impl MetadataFetcher {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status { host, status: response.status() });
         }
-        match Limited::new(response.into_body(), LONGEST_DOCUMENT).collect().await {
+        match Limited::new(response.into_body(), MAX_DOCUMENT_BYTES).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(_) => Err(FetchError::Body { host }),
         }
@@ -139,4 +139,4 @@ fn root_cause(mut error: &dyn Error) -> String {
 }
 
 /// A set of keys has a few KiB; .NET reads 10 MB.
-const LONGEST_DOCUMENT: usize = 1024 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use crate::connection_info::RequestInfo;
 use crate::outbound::{EncodedMessage, Outbound};
 
 /// Read at once at most; idle connections hold none of it.
-const BUFFER: usize = 64 * 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -71,7 +71,7 @@ impl FrameReader {
         if !self.outbound.can_resume() {
             return None;
         }
-        self.outbound.dismiss(&close(NORMAL), cx);
+        self.outbound.dismiss(&close(NORMAL_CLOSURE), cx);
         (self.source, self.early) = attach(io, &self.outbound);
         self.decoder = Decoder::default();
         self.ended = None;
@@ -88,7 +88,7 @@ impl FrameReader {
             return Poll::Ready(self.decode(cx, &mut early, take));
         }
         let mut buffer = SPARE.take();
-        buffer.resize(BUFFER, 0);
+        buffer.resize(READ_BUFFER_BYTES, 0);
         let read = self.poll_source(cx, &mut buffer, take);
         SPARE.set(buffer);
         read
@@ -130,7 +130,7 @@ impl FrameReader {
                 Ok(Some(Event::Pong)) => {}
                 // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
                 Ok(Some(Event::Close(_))) => {
-                    self.outbound.finish(&close(NORMAL));
+                    self.outbound.finish(&close(NORMAL_CLOSURE));
                     return self.end(TransportEnd::Closed);
                 }
                 Err(code) => {
@@ -148,7 +148,7 @@ impl FrameReader {
 }
 
 /// The close codes that a server of hubs sends (RFC 6455 § 7.4.1).
-pub(super) const NORMAL: u16 = 1000;
+pub(super) const NORMAL_CLOSURE: u16 = 1000;
 pub(super) const INTERNAL_ERROR: u16 = 1011;
 
 /// A Close frame without a reason.

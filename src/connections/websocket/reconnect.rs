@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use super::super::ResponseBody;
 use super::super::endpoint::{AuthenticatedRequest, Endpoint};
 use super::super::http_connection::HttpConnection;
-use super::frame_reader::{NORMAL, close};
+use super::frame_reader::{NORMAL_CLOSURE, close};
 use super::upgrade::{Upgrade, bad_request, upgrade};
 use crate::connection_info::RequestInfo;
 
@@ -115,7 +115,7 @@ pub(crate) fn resume(
                 // The connection ended meanwhile. Whether this arrives or not, the socket closes now.
                 let mut io = TokioIo::new(late.io);
                 let goodbye = async {
-                    io.write_all(close(NORMAL).wire()).await?;
+                    io.write_all(close(NORMAL_CLOSURE).wire()).await?;
                     io.shutdown().await
                 };
                 let _ = tokio::time::timeout(close_timeout, goodbye).await;

@@ -16,7 +16,7 @@ use super::super::endpoint::{AuthenticatedRequest, Endpoint, untyped};
 use super::super::http_connection::HttpConnection;
 use super::super::transport_input::{Read, TransportInput};
 use super::super::{Completed, Connection, ResponseBody};
-use super::frame_reader::{FrameReader, INTERNAL_ERROR, NORMAL, SocketSource, close};
+use super::frame_reader::{FrameReader, INTERNAL_ERROR, NORMAL_CLOSURE, SocketSource, close};
 use crate::connection_info::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
 use crate::socket::{SocketHandle, TimeoutStream};
@@ -122,7 +122,7 @@ async fn serve(held: ConnectionGuard, socket: OnUpgrade, request: Arc<RequestInf
 /// Sends the close frame and waits for that of the client, each for as long as `close_timeout` allows.
 async fn close_socket(endpoint: &Endpoint, entry: &HttpConnection, mut served: Completed) {
     let (outbound, close_timeout) = (&entry.outbound, endpoint.options.close_timeout);
-    outbound.finish(&close(if served.failed { INTERNAL_ERROR } else { NORMAL }));
+    outbound.finish(&close(if served.failed { INTERNAL_ERROR } else { NORMAL_CLOSURE }));
     let closed = poll_fn(|cx| {
         ready!(outbound.poll_drained(cx));
         // Bytes in front of the client's close frame are dropped. A client that was aborted sends none.

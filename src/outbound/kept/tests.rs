@@ -19,7 +19,7 @@ proptest! {
         for (n, (kind, size)) in (0..).zip(steps) {
             let message = vec![n; size];
             match kind {
-                0 | 1 if size <= MERGED => {
+                0 | 1 if size <= COALESCE_LIMIT_BYTES => {
                     kept.add(&message, false);
                     expected.push_back(frame(&message));
                 }

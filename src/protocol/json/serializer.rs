@@ -39,16 +39,16 @@ fn write_without_fraction_of_zero<W: ?Sized + io::Write>(
     writer: &mut W,
     write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut buffer = [0; LONGEST_NUMBER];
+    let mut buffer = [0; MAX_NUMBER_LENGTH];
     let mut rest = &mut buffer[..];
     write(&mut rest)?;
     let unused = rest.len();
-    let number = &buffer[..LONGEST_NUMBER - unused];
+    let number = &buffer[..MAX_NUMBER_LENGTH - unused];
     writer.write_all(number.strip_suffix(b".0").unwrap_or(number))
 }
 
 /// The longest that the shortest form of a number can be is 24.
-const LONGEST_NUMBER: usize = 32;
+const MAX_NUMBER_LENGTH: usize = 32;
 
 /// The text of `System.Text.Json` for numbers that are none.
 pub(super) const NOT_FINITE: &str = ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling).";

@@ -20,12 +20,12 @@ pub(in crate::protocol) struct Deserializer<'de> {
     levels: u32,
 }
 
-const LEVELS: u32 = 63;
+const MAX_DEPTH: u32 = 63;
 
 impl<'de> Deserializer<'de> {
     /// Begins at the start of `bytes`, which are known to be a whole value.
     pub(in crate::protocol) fn new(bytes: &'de [u8]) -> Self {
-        Self { reader: MessagePackReader::new(bytes), levels: LEVELS }
+        Self { reader: MessagePackReader::new(bytes), levels: MAX_DEPTH }
     }
 
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {

@@ -7,7 +7,7 @@ use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::format_dependent::{self, ReadForms, WriteForms};
-use super::iso::{self, MAX_OFFSET, Parsed, Zone};
+use super::iso::{self, MAX_OFFSET_MINUTES, Parsed, Zone};
 use super::timestamp::Timestamp;
 use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
 
@@ -74,7 +74,7 @@ impl DateTimeOffset {
     /// From what a clock showed.
     pub(super) fn from_clock(clock: i64, minutes: i16) -> Option<Self> {
         let ticks = clock.checked_sub(i64::from(minutes) * TICKS_PER_MINUTE)?;
-        let valid = (-MAX_OFFSET..=MAX_OFFSET).contains(&minutes)
+        let valid = (-MAX_OFFSET_MINUTES..=MAX_OFFSET_MINUTES).contains(&minutes)
             && (0..=LAST_TICK).contains(&clock)
             && (0..=LAST_TICK).contains(&ticks);
         valid.then_some(Self { ticks, minutes })

@@ -38,7 +38,7 @@ pub(super) fn deserialize<'de, T: ReadForms, D: Deserializer<'de>>(deserializer:
 
 /// Writes a value as the text that it displays as.
 pub(super) fn write_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut text = StackString { bytes: [0; LONGEST_TEXT], length: 0 };
+    let mut text = StackString { bytes: [0; MAX_TEXT_BYTES], length: 0 };
     write!(text, "{value}").map_err(serde::ser::Error::custom)?;
     serializer.serialize_str(text.as_str())
 }
@@ -88,12 +88,12 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for TextVisitor<T> {
 
 /// A short text that needs no allocation.
 struct StackString {
-    bytes: [u8; LONGEST_TEXT],
+    bytes: [u8; MAX_TEXT_BYTES],
     length: usize,
 }
 
 /// A Guid has 36 bytes, a date with its offset 33, a decimal 31, a span 26.
-const LONGEST_TEXT: usize = 40;
+const MAX_TEXT_BYTES: usize = 40;
 
 impl StackString {
     fn as_str(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use crate::protocol::scan::{JsonScanner, JsonToken, NextToken};
 
-use super::{LEVELS, Number, Value};
+use super::{MAX_DEPTH, Number, Value};
 
 /// Reads the value that `json` is. `None`: a text in it is no Unicode, or it nests too deep.
 pub(super) fn parse(json: &str) -> Option<Value> {
@@ -13,7 +13,7 @@ pub(super) fn parse(json: &str) -> Option<Value> {
     loop {
         let mut complete = match scanner.token().ok()? {
             token @ (JsonToken::Array | JsonToken::Object) => {
-                if open.len() == LEVELS {
+                if open.len() == MAX_DEPTH {
                     return None;
                 }
                 open.push(Container { object: token == JsonToken::Object, start: elements.len() });
