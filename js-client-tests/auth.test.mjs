@@ -1,4 +1,4 @@
-// Access tokens and authorization beyond what `requirements.test.mjs` has.
+// Access tokens and authorization beyond what `auth-scenarios.test.mjs` has.
 import assert from 'node:assert/strict';
 import { everywhere, overWebSockets } from './support/conformance.mjs';
 import { admin, doctor, mint, nurse } from './support/tokens.mjs';

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { overWebSockets } from './support/conformance.mjs';
-import { ChaosProxy, Choices } from './support/chaos.mjs';
-import { within } from './support/mailbox.mjs';
+import { ChaosProxy, Choices } from './support/chaos-proxy.mjs';
+import { within } from './support/message-queue.mjs';
 
 const CUTS = Number(process.env.CUTS ?? 50);
 const SEED = process.env.CHAOS_SEED ?? crypto.randomBytes(4).toString('hex');

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
-import { within } from './support/mailbox.mjs';
+import { within } from './support/message-queue.mjs';
 import { exampleBinary, startServer } from './support/process.mjs';
 
 // Its certificate is of this run alone, and signed by nobody.

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { HubConnectionState } from '@microsoft/signalr';
 import { everywhere } from './support/conformance.mjs';
-import { CUT, Kind } from './support/front.mjs';
-import { within } from './support/mailbox.mjs';
+import { CUT, Kind } from './support/http-proxy.mjs';
+import { within } from './support/message-queue.mjs';
 import { mint, nurse } from './support/tokens.mjs';
 
 const SOON = [0, 20, 50, 100, 200];

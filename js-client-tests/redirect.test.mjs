@@ -1,7 +1,7 @@
 // A front that answers negotiation with the address of the server and a token for it, as a service before hubs does.
 import assert from 'node:assert/strict';
 import { everywhere } from './support/conformance.mjs';
-import { Kind } from './support/front.mjs';
+import { Kind } from './support/http-proxy.mjs';
 import { doctor, mint, nurse } from './support/tokens.mjs';
 
 const bearer = ({ headers }) => headers.authorization?.replace(/^Bearer /, '');

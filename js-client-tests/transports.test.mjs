@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { everywhere, inEachFormat } from './support/conformance.mjs';
-import { CUT, Kind } from './support/front.mjs';
-import { within } from './support/mailbox.mjs';
+import { CUT, Kind } from './support/http-proxy.mjs';
+import { within } from './support/message-queue.mjs';
 import { mint, nurse } from './support/tokens.mjs';
 
 /** A proxy's rule by which requests of the kinds in `answers` get those, and all others pass. */

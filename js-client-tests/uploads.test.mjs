@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Subject } from '@microsoft/signalr';
 import { everywhere, overWebSockets } from './support/conformance.mjs';
-import { Kind } from './support/front.mjs';
+import { Kind } from './support/http-proxy.mjs';
 
 /** Delays of a client that comes back quickly. */
 const SOON = [0, 20, 50, 100];

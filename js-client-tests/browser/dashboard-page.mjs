@@ -1,6 +1,6 @@
 // The clinical dashboard as a person sees it, in a browser context of its own.
 import assert from 'node:assert/strict';
-import { traces } from './traces.mjs';
+import { traces } from './page-state.mjs';
 
 const PATIENCE_MS = 15_000;
 

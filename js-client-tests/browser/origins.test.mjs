@@ -1,7 +1,7 @@
 // The browser's own client on a page of another origin: what CORS lets through, over every transport.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Front, Kind } from '../support/front.mjs';
+import { Front, Kind } from '../support/http-proxy.mjs';
 import { pairs } from '../support/matrix.mjs';
 import { conformanceServer } from '../support/process.mjs';
 import { mint, nurse } from '../support/tokens.mjs';

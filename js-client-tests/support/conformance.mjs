@@ -3,10 +3,10 @@
 // Each test file has a server of its own, unless SERVER names one.
 import { after, before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { unlessPending } from './pending.mjs';
+import { unlessPending } from './known-failures.mjs';
 import { conformanceServer } from './process.mjs';
 import { FORMATS, TRANSPORTS, pairs } from './matrix.mjs';
-import { World } from './world.mjs';
+import { World } from './fixture.mjs';
 
 const TEST_MS = 60_000;
 /** Tests that run side by side in one file, each over all its transports: enough that waiting costs nothing. */

@@ -1,9 +1,9 @@
 // Connections that go on with another WebSocket when they lose theirs, which neither side's code notices.
 import assert from 'node:assert/strict';
 import { HubConnectionState } from '@microsoft/signalr';
-import { ChaosProxy } from './support/chaos.mjs';
+import { ChaosProxy } from './support/chaos-proxy.mjs';
 import { everywhere, inEachFormat, overWebSockets } from './support/conformance.mjs';
-import { Kind } from './support/front.mjs';
+import { Kind } from './support/http-proxy.mjs';
 
 overWebSockets('a cut connection goes on under its id, in its groups, with its items', async (world) => {
   const { connect, proxy, unique } = world;

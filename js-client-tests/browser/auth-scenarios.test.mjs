@@ -1,6 +1,6 @@
 // What applications require of authentication and authorization, with the client in headless Chromium.
-import { nothingLogged, requirements } from '../requirements.mjs';
-import { PageWorld } from './page-world.mjs';
+import { nothingLogged, requirements } from '../auth-scenarios.mjs';
+import { PageWorld } from './page-fixture.mjs';
 
 requirements(PageWorld);
 nothingLogged();

@@ -1,6 +1,6 @@
 // What applications require of authentication and authorization, with the client in Node.
-import { nothingLogged, requirements } from './requirements.mjs';
-import { World } from './support/world.mjs';
+import { nothingLogged, requirements } from './auth-scenarios.mjs';
+import { World } from './support/fixture.mjs';
 
 requirements(World);
 nothingLogged();

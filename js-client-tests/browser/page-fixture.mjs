@@ -1,9 +1,9 @@
 // A `World` whose clients live in a page of headless Chromium, so that one test body serves Node and the browser.
 import { after, before } from 'node:test';
-import { World } from '../support/world.mjs';
+import { World } from '../support/fixture.mjs';
 import { launchChromium } from './chromium.mjs';
 import { startSite } from './site.mjs';
-import { traces } from './traces.mjs';
+import { traces } from './page-state.mjs';
 
 /** The origin that the conformance server's policy admits. */
 const ORIGIN = 'http://app.test';

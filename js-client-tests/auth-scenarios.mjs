@@ -1,10 +1,10 @@
 // What applications require of authentication and authorization, from the way a token travels to what the log keeps of
-// it. `requirements.test.mjs` runs it in Node, `browser/requirements.test.mjs` in Chromium.
+// it. `auth-scenarios.test.mjs` runs it in Node, `browser/auth-scenarios.test.mjs` in Chromium.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HubConnectionState } from '@microsoft/signalr';
 import { everywhere, inEachFormat, server } from './support/conformance.mjs';
-import { Kind } from './support/front.mjs';
+import { Kind } from './support/http-proxy.mjs';
 import { pairs } from './support/matrix.mjs';
 import { admin, doctor, mint, minted, nurse } from './support/tokens.mjs';
 

@@ -1,7 +1,7 @@
 // A TCP proxy that cuts connections at an exact byte, and the seeded choices of where.
 import crypto from 'node:crypto';
 import { once } from 'node:events';
-import { TcpProxy } from './tcp.mjs';
+import { TcpProxy } from './tcp-proxy.mjs';
 
 export class ChaosProxy extends TcpProxy {
   #armed;

@@ -2,10 +2,10 @@
 import { createRequire } from 'node:module';
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
-import { Front } from './front.mjs';
-import { Mailbox, within } from './mailbox.mjs';
-import { Proxy } from './proxy.mjs';
-import { Streamed } from './streamed.mjs';
+import { Front } from './http-proxy.mjs';
+import { Mailbox, within } from './message-queue.mjs';
+import { Proxy } from './fault-proxy.mjs';
+import { Streamed } from './streams.mjs';
 
 /** The event source that the client itself takes in Node. */
 const EventSource = createRequire(import.meta.resolve('@microsoft/signalr'))('eventsource');

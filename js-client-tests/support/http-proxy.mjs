@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { within } from './mailbox.mjs';
+import { within } from './message-queue.mjs';
 
 /** What a request to a hub is for. */
 export const Kind = {

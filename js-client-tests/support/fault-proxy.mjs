@@ -1,6 +1,6 @@
 // A TCP proxy between a client and the server, which can cut, refuse or freeze what passes through it.
 import { once } from 'node:events';
-import { TcpProxy } from './tcp.mjs';
+import { TcpProxy } from './tcp-proxy.mjs';
 
 /** In the head of a request that is answered for as long as the connection lives. */
 const STREAM = /^(upgrade: websocket|accept: text\/event-stream)\r$/im;

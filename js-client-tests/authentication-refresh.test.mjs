@@ -4,7 +4,7 @@ import { mock, test } from 'node:test';
 import * as signalR from '@microsoft/signalr';
 import { AuthenticationRefresh } from '../js/authentication-refresh.js';
 import { everywhere, overWebSockets } from './support/conformance.mjs';
-import { Mailbox } from './support/mailbox.mjs';
+import { Mailbox } from './support/message-queue.mjs';
 import { mint } from './support/tokens.mjs';
 
 const PATH = '/hubs/refreshing';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Subject } from '@microsoft/signalr';
-import { within } from './support/mailbox.mjs';
+import { within } from './support/message-queue.mjs';
 import { pairs } from './support/matrix.mjs';
 import { conformanceServer } from './support/process.mjs';
-import { World } from './support/world.mjs';
+import { World } from './support/fixture.mjs';
 
 /** Of each kind. */
 const COUNT = 20;

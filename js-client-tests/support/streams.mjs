@@ -1,5 +1,5 @@
 // What one stream from the server brought, in order, and how it ended.
-import { within } from './mailbox.mjs';
+import { within } from './message-queue.mjs';
 
 export class Streamed {
   /** All items so far. */
