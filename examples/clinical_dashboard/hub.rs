@@ -6,7 +6,7 @@ use signalr::{Caller, DisconnectReason, HubError, HubResult, hub, hub_client};
 use uuid::Uuid;
 
 use crate::audit::{ADMINISTRATORS, Audit, Refusal};
-use crate::cuts::Cuts;
+use crate::connection_killer::Cuts;
 use crate::simulation::WardVitals;
 use crate::wards::{self, Order, WardSheet, Wards};
 

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::cuts::Cuts;
-use crate::site::Site;
+use crate::connection_killer::Cuts;
+use crate::routes::Site;
 
 /// How long a socket may say nothing before its first request.
 const PATIENCE: Duration = Duration::from_secs(30);

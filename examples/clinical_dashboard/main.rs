@@ -7,21 +7,21 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `hub.rs` | the hub, and what the dashboards offer to it |
-//! | `wards.rs`, `simulation.rs`, `beats.rs` | the patients, and what their monitors measure |
+//! | `wards.rs`, `simulation.rs`, `ecg.rs` | the patients, and what their monitors measure |
 //! | `sessions.rs` | who signs in, and their tokens |
 //! | `audit.rs` | who was refused what |
-//! | `site.rs`, `files.rs` | the HTTP side: signing in, and the page in `page/` |
-//! | `listener.rs`, `cuts.rs` | TCP sockets, and cutting them |
+//! | `routes.rs`, `files.rs` | the HTTP side: signing in, and the page in `page/` |
+//! | `listener.rs`, `connection_killer.rs` | TCP sockets, and cutting them |
 
 mod audit;
-mod beats;
-mod cuts;
+mod connection_killer;
+mod ecg;
 mod files;
 mod hub;
 mod listener;
+mod routes;
 mod sessions;
 mod simulation;
-mod site;
 #[cfg(test)]
 mod tests;
 mod wards;
@@ -40,10 +40,10 @@ use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use crate::audit::Audit;
-use crate::cuts::Cuts;
+use crate::connection_killer::Cuts;
 use crate::hub::ClinicalDashboard;
+use crate::routes::Site;
 use crate::sessions::Sessions;
-use crate::site::Site;
 use crate::wards::Wards;
 
 /// How long running calls may go on when the server is stopped.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::beats::{Heart, Rhythm};
+use crate::ecg::{Heart, Rhythm};
 
 /// How many seconds are remembered.
 const HISTORY: usize = 180;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::beats::Rhythm;
+use crate::ecg::Rhythm;
 use crate::hub::ClinicalDashboard;
 use crate::locked;
 use crate::simulation::{Limits, Monitor, Random, Trend, Usual, WardVitals};

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::plain::ConformanceHub;
+use super::hub_variants::ConformanceHub;
 use super::streams::told;
 
 /// The URLs to listen on.

@@ -8,8 +8,8 @@ mod authorized;
 mod bench;
 mod common;
 mod host;
+mod hub_variants;
 mod lifecycle;
-mod plain;
 mod streams;
 mod values;
 
@@ -21,11 +21,11 @@ use signalr::{Cors, Redirect, RequestInfo, SignalR, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
-use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
-use plain::{
+use hub_variants::{
     ConformanceHub, DetailedHub, NoWebSocketsHub, ParallelHub, RelayHub, StatefulHub, TightHub, Version1OnlyHub,
     WebSocketsOnlyHub,
 };
+use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
 
 const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
 

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::site::Secure;
+use super::routes::Secure;
 
 /// Binds to `url`, says so, and returns what serves there.
 pub(crate) async fn on(url: &str, app: Router) -> Result<impl Future<Output = ()> + Send + use<>, Box<dyn Error>> {

@@ -6,7 +6,7 @@
 
 mod hubs;
 mod listen;
-mod site;
+mod routes;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .connections("/echo", echo)
         .build()?;
 
-    let app = site::router(&signalr, key, wwwroot);
+    let app = routes::router(&signalr, key, wwwroot);
     let mut listening = JoinSet::new();
     for url in urls.split(';') {
         listening.spawn(listen::on(url, app.clone()).await?);

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use signalr::Body;
 
-use crate::cuts::Cuts;
+use crate::connection_killer::Cuts;
 use crate::files;
 use crate::sessions::{Refused, Sessions};
 
