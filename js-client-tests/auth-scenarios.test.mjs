@@ -1,6 +1,6 @@
-// What applications require of authentication and authorization, with the client in Node.
-import { nothingLogged, requirements } from './auth-scenarios.mjs';
-import { World } from './support/fixture.mjs';
+// Scenarios of authentication and authorization in applications, with the client in Node.
+import { authScenarios, noTokenIsLogged } from './auth-scenarios.mjs';
+import { Fixture } from './support/fixture.mjs';
 
-requirements(World);
-nothingLogged();
+authScenarios(Fixture);
+noTokenIsLogged();

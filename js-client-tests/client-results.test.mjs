@@ -1,66 +1,66 @@
-// Questions to clients (client results): what a handler returns is the answer that the hub method waits for.
+// Client results: a hub method invokes a method of a client and waits for the value that the handler returns.
 import assert from 'node:assert/strict';
-import { everywhere } from './support/conformance.mjs';
+import { eachTransport } from './support/conformance.mjs';
 
-/** Hubs that run the calls of a client one after another, and four at once. */
+/** A hub that runs one invocation of a client at a time, and a hub that runs four. */
 const HUBS = ['/conformance', '/relay'];
 
-/** A promise, and what resolves it. */
-function promised() {
+/** Returns a promise and the function that resolves it. */
+function deferred() {
   let resolve;
   const promise = new Promise((resolved) => (resolve = resolved));
   return { promise, resolve };
 }
 
-everywhere('what a handler returns is the answer', async ({ connect }) => {
+eachTransport('the return value of a handler is the client result', async ({ connect }) => {
   for (const hub of HUBS) {
-    const [asker, client] = [await connect(hub), await connect(hub)];
-    let answer;
-    client.hub.on('Answer', (question) => answer(question));
-    answer = (question) => `${question} Blutdruck 120/80 ♥ 血圧 🩺`;
+    const [invoker, client] = [await connect(hub), await connect(hub)];
+    let handler;
+    client.hub.on('Answer', (text) => handler(text));
+    handler = (text) => `${text} Blutdruck 120/80 ♥ 血圧 🩺`;
     assert.equal(await client.invoke('AskCaller', 'how?'), 'how? Blutdruck 120/80 ♥ 血圧 🩺');
-    assert.equal(await asker.invoke('AskClient', client.id, 'you?'), 'you? Blutdruck 120/80 ♥ 血圧 🩺');
-    answer = () => '';
-    assert.equal(await asker.invoke('AskClient', client.id, 'you?'), '');
-    answer = (question) => question;
-    assert.equal(await asker.invoke('AskClient', client.id, null), null);
+    assert.equal(await invoker.invoke('AskClient', client.id, 'you?'), 'you? Blutdruck 120/80 ♥ 血圧 🩺');
+    handler = () => '';
+    assert.equal(await invoker.invoke('AskClient', client.id, 'you?'), '');
+    handler = (text) => text;
+    assert.equal(await invoker.invoke('AskClient', client.id, null), null);
   }
 });
 
-everywhere('a handler may take its time', async ({ connect }) => {
-  const [asker, client] = [await connect('/conformance'), await connect('/conformance')];
-  const { promise, resolve } = promised();
-  const asked = client.on('Answer');
+eachTransport('an asynchronous handler blocks no other invocation', async ({ connect }) => {
+  const [invoker, client] = [await connect('/conformance'), await connect('/conformance')];
+  const { promise, resolve } = deferred();
+  const invocations = client.on('Answer');
   client.hub.on('Answer', () => promise);
-  const answer = asker.invoke('AskClient', client.id, 'how?');
-  assert.deepEqual(await asked.next(), ['how?']);
+  const result = invoker.invoke('AskClient', client.id, 'how?');
+  assert.deepEqual(await invocations.next(), ['how?']);
   assert.equal(await client.invoke('Echo', 'meanwhile'), 'meanwhile');
-  assert.equal(await asker.invoke('Echo', 'meanwhile'), 'meanwhile');
+  assert.equal(await invoker.invoke('Echo', 'meanwhile'), 'meanwhile');
   resolve('so');
-  assert.equal(await answer, 'so');
+  assert.equal(await result, 'so');
 });
 
-everywhere('a client that has nothing to say answers with an error', async ({ connect }) => {
-  const [asker, client] = [await connect('/conformance'), await connect('/conformance')];
-  const NOTHING = "HubException: Client didn't provide a result.";
-  const ask = (handlers, expected) => {
+eachTransport('a missing, failed or ambiguous client result is an error', async ({ connect }) => {
+  const [invoker, client] = [await connect('/conformance'), await connect('/conformance')];
+  const NO_RESULT = "HubException: Client didn't provide a result.";
+  const check = (handlers, expected) => {
     client.hub.off('Answer');
     for (const handler of handlers) client.hub.on('Answer', handler);
-    return asker.invoke('AskClient', client.id, 'how?').then((answer) => assert.equal(answer, expected));
+    return invoker.invoke('AskClient', client.id, 'how?').then((result) => assert.equal(result, expected));
   };
-  await ask([], NOTHING);
-  await ask([() => undefined], NOTHING);
-  await ask([async () => {}], NOTHING);
+  await check([], NO_RESULT);
+  await check([() => undefined], NO_RESULT);
+  await check([async () => {}], NO_RESULT);
   const fail = () => {
     throw new Error('no idea');
   };
-  await ask([fail], 'HubException: Error: no idea');
-  await ask([async () => fail()], 'HubException: Error: no idea');
-  await ask([() => 'one', () => 'two'], 'HubException: Client provided multiple results.');
-  await ask([fail, () => 'so'], 'so');
+  await check([fail], 'HubException: Error: no idea');
+  await check([async () => fail()], 'HubException: Error: no idea');
+  await check([() => 'one', () => 'two'], 'HubException: Client provided multiple results.');
+  await check([fail, () => 'so'], 'so');
 });
 
-everywhere('a method that does not care fails with its question', async ({ connect }) => {
+eachTransport('a hub method that does not handle the error of a client result fails with it', async ({ connect }) => {
   const client = await connect('/conformance');
   const failed = "An unexpected error occurred invoking 'AskCaller' on the server.";
   await assert.rejects(client.invoke('AskCaller', 'how?'), {
@@ -70,7 +70,7 @@ everywhere('a method that does not care fails with its question', async ({ conne
   await assert.rejects(client.invoke('AskCaller', 'how?'), { message: `${failed} HubException: Error: no idea` });
 });
 
-everywhere('an answer of another type is an error of the method', async ({ connect, protocol }) => {
+eachTransport('a client result of the wrong type is an error', async ({ connect, protocol }) => {
   const client = await connect('/conformance');
   client.hub.on('Answer', () => 7);
   const reasons = {
@@ -84,75 +84,75 @@ everywhere('an answer of another type is an error of the method', async ({ conne
   assert.equal(await client.invoke('Echo', 'still here'), 'still here');
 });
 
-everywhere('a client may call while it is asked, and ask back', async ({ connect }) => {
+eachTransport('a handler can invoke hub methods and request client results', async ({ connect }) => {
   for (const hub of HUBS) {
     const [one, two] = [await connect(hub), await connect(hub)];
-    // Each asks the other until the question is small enough.
-    const answers = (client, other) => async (question) => {
-      assert.equal(await client.invoke('Echo', 'while asked'), 'while asked');
-      const depth = Number(question);
+    // Each client requests a result of the other until the depth is 0.
+    const handler = (client, other) => async (text) => {
+      assert.equal(await client.invoke('Echo', 'from a handler'), 'from a handler');
+      const depth = Number(text);
       if (depth === 0) return 'end';
       return `${depth} ${await client.invoke('AskClient', other.id, `${depth - 1}`)}`;
     };
-    one.hub.on('Answer', answers(one, two));
-    two.hub.on('Answer', answers(two, one));
+    one.hub.on('Answer', handler(one, two));
+    two.hub.on('Answer', handler(two, one));
     assert.equal(await one.invoke('AskClient', two.id, '6'), '6 5 4 3 2 1 end');
   }
 });
 
-everywhere('many questions wait at once, and each gets its own answer', async ({ connect }) => {
+eachTransport('many pending client results resolve with their values in any order', async ({ connect }) => {
   for (const hub of HUBS) {
     const client = await connect(hub);
     const COUNT = 50;
-    const waiting = [];
-    const { promise: all, resolve: allAsked } = promised();
-    client.hub.on('Answer', (question) => {
-      const { promise, resolve } = promised();
-      waiting.push(() => resolve(`answer to ${question}`));
-      if (waiting.length === COUNT) allAsked();
+    const pending = [];
+    const { promise: allReceived, resolve: onAllReceived } = deferred();
+    client.hub.on('Answer', (text) => {
+      const { promise, resolve } = deferred();
+      pending.push(() => resolve(`result of ${text}`));
+      if (pending.length === COUNT) onAllReceived();
       return promise;
     });
-    const asked = Array.from({ length: COUNT }, (_, n) => client.invoke('AskCaller', `${n}`));
-    await all;
-    assert.equal(await client.invoke('Echo', 'calls pass'), 'calls pass');
-    for (const answer of waiting.toReversed()) answer();
-    for (const [n, answer] of asked.entries()) assert.equal(await answer, `answer to ${n}`);
+    const results = Array.from({ length: COUNT }, (_, n) => client.invoke('AskCaller', `${n}`));
+    await allReceived;
+    assert.equal(await client.invoke('Echo', 'meanwhile'), 'meanwhile');
+    for (const resolve of pending.toReversed()) resolve();
+    for (const [n, result] of results.entries()) assert.equal(await result, `result of ${n}`);
   }
 });
 
-everywhere('a client that leaves owes no answer', async ({ connect }) => {
-  const [asker, client] = [await connect('/conformance'), await connect('/conformance')];
-  const asked = client.on('Answer');
-  client.hub.on('Answer', () => promised().promise);
+eachTransport('pending client results fail when the client disconnects', async ({ connect }) => {
+  const [invoker, client] = [await connect('/conformance'), await connect('/conformance')];
+  const invocations = client.on('Answer');
+  client.hub.on('Answer', () => deferred().promise);
   const { id } = client;
-  const answers = [1, 2, 3].map((n) => asker.invoke('AskClient', id, `${n}`));
-  for (const n of [1, 2, 3]) assert.deepEqual(await asked.next(), [`${n}`]);
+  const results = [1, 2, 3].map((n) => invoker.invoke('AskClient', id, `${n}`));
+  for (const n of [1, 2, 3]) assert.deepEqual(await invocations.next(), [`${n}`]);
   await client.hub.stop();
-  for (const answer of answers) assert.equal(await answer, `IOException: Connection '${id}' disconnected.`);
-  assert.equal(await asker.invoke('AskClient', id, 'again'), `IOException: Connection '${id}' does not exist.`);
-  assert.equal(await asker.invoke('AskClient', 'nobody', 'q'), "IOException: Connection 'nobody' does not exist.");
+  for (const result of results) assert.equal(await result, `IOException: Connection '${id}' disconnected.`);
+  assert.equal(await invoker.invoke('AskClient', id, 'again'), `IOException: Connection '${id}' does not exist.`);
+  assert.equal(await invoker.invoke('AskClient', 'nobody', 'q'), "IOException: Connection 'nobody' does not exist.");
 });
 
-everywhere('a method may give up, and the late answer is nobody’s', async ({ connect }) => {
+eachTransport('a client result that arrives after its timeout is ignored', async ({ connect }) => {
   for (const hub of HUBS) {
-    const [asker, client] = [await connect(hub), await connect(hub)];
-    const { promise, resolve } = promised();
-    const asked = client.on('Answer');
+    const [invoker, client] = [await connect(hub), await connect(hub)];
+    const { promise, resolve } = deferred();
+    const invocations = client.on('Answer');
     client.hub.on('Answer', () => promise);
-    const answer = asker.invoke('AskWithTimeout', client.id, 'how?', 50);
-    assert.equal(await answer, 'HubException: Invocation canceled by the server.');
-    assert.deepEqual(await asked.next(), ['how?']);
+    const result = invoker.invoke('AskWithTimeout', client.id, 'how?', 50);
+    assert.equal(await result, 'HubException: Invocation canceled by the server.');
+    assert.deepEqual(await invocations.next(), ['how?']);
     resolve('late');
     await promise;
     assert.equal(await client.invoke('Echo', 'still here'), 'still here');
-    assert.equal(await asker.invoke('Echo', 'still here'), 'still here');
-    assert.equal(await asker.invoke('AskWithTimeout', client.id, 'again?', 10_000), 'late');
+    assert.equal(await invoker.invoke('Echo', 'still here'), 'still here');
+    assert.equal(await invoker.invoke('AskWithTimeout', client.id, 'again?', 10_000), 'late');
   }
 });
 
-everywhere('clients are asked from outside of every call, too', async ({ connect, post }) => {
+eachTransport('a client result can be requested outside of hub methods', async ({ connect, post }) => {
   const client = await connect('/conformance');
-  client.hub.on('Answer', async (question) => `${question} so`);
+  client.hub.on('Answer', async (text) => `${text} so`);
   assert.equal(await post(`/outside/ask/${client.id}`, 'how?'), 'how? so');
   assert.equal(await post('/outside/ask/nobody', 'how?'), "IOException: Connection 'nobody' does not exist.");
   client.hub.off('Answer');

@@ -1,6 +1,6 @@
-// What applications require of authentication and authorization, with the client in headless Chromium.
-import { nothingLogged, requirements } from '../auth-scenarios.mjs';
-import { PageWorld } from './page-fixture.mjs';
+// Scenarios of authentication and authorization in applications, with the client in headless Chromium.
+import { authScenarios, noTokenIsLogged } from '../auth-scenarios.mjs';
+import { PageFixture } from './page-fixture.mjs';
 
-requirements(PageWorld);
-nothingLogged();
+authScenarios(PageFixture);
+noTokenIsLogged();

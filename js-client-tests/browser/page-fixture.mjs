@@ -1,11 +1,11 @@
-// A `World` whose clients live in a page of headless Chromium, so that one test body serves Node and the browser.
+// A `Fixture` whose clients run in a page of headless Chromium, so that tests run in Node and in the browser.
 import { after, before } from 'node:test';
-import { World } from '../support/fixture.mjs';
+import { Fixture } from '../support/fixture.mjs';
 import { launchChromium } from './chromium.mjs';
 import { startSite } from './site.mjs';
-import { traces } from './page-state.mjs';
+import { readPageState } from './page-state.mjs';
 
-/** The origin that the conformance server's policy admits. */
+/** An origin that the CORS policy of the conformance server allows. */
 const ORIGIN = 'http://app.test';
 
 let site;
@@ -21,22 +21,21 @@ after(async () => {
   await site?.close();
 });
 
-export class PageWorld extends World {
-  /** Scripts of a page can set no header on these. */
+export class PageFixture extends Fixture {
+  /** Scripts of a page cannot set headers on these. */
   tokenInQuery = ['WebSockets', 'ServerSentEvents'];
   #hubs = [];
   #page;
 
   build(path, { token, reconnect, via = this.url, options = {} }) {
     this.#page ??= this.#open();
-    const made = { url: via + path, transport: this.transport, protocol: this.protocol, reconnect, options };
-    const hub = new HubInPage(this.#page, this.#hubs.length, made, token);
+    const settings = { url: via + path, transport: this.transport, protocol: this.protocol, reconnect, options };
+    const hub = new PageHubConnection(this.#page, this.#hubs.length, settings, token);
     this.#hubs.push(hub);
     return hub;
   }
 
-  /** Every place where the page leaves traces, as texts by name. */
-  traces = async () => traces(await this.#page);
+  pageState = async () => readPageState(await this.#page);
 
   async end() {
     await super.end();
@@ -46,92 +45,92 @@ export class PageWorld extends World {
 
   async #open() {
     const page = await (await browser.newContext()).newPage();
-    await page.exposeFunction('tell', (key, what, args, state) => this.#hubs[key].told(what, args, state));
-    await page.exposeFunction('askToken', (key) => this.#hubs[key].token());
+    await page.exposeFunction('emit', (key, event, args, state) => this.#hubs[key].onEvent(event, args, state));
+    await page.exposeFunction('requestToken', (key) => this.#hubs[key].token());
     await page.goto(ORIGIN);
     await page.evaluate(() => (window.hubs = []));
     return page;
   }
 }
 
-/** What the tests use of a `HubConnection`, done by one that is in the page. */
-class HubInPage {
+/** The part of `HubConnection` that the tests use; forwards to a connection in the page. */
+class PageHubConnection {
   connectionId = null;
   state = 'Disconnected';
   #page;
   #key;
   #handlers = new Map();
 
-  constructor(page, key, { url, ...made }, token) {
+  constructor(page, key, { url, ...settings }, token) {
     this.token = token;
     this.baseUrl = url;
     this.#key = key;
-    const given = typeof token === 'function' ? { asked: true } : { token };
+    const tokenOptions = typeof token === 'function' ? { hasTokenFactory: true } : { token };
     this.#page = page.then(async (opened) => {
-      await opened.evaluate(make, { key, url, ...made, ...given });
+      await opened.evaluate(buildConnection, { key, url, ...settings, ...tokenOptions });
       return opened;
     });
   }
 
   on = (name, handler) => {
     this.#handlers.set(name, handler);
-    void this.#run('on', name);
+    void this.#call('on', name);
   };
-  onclose = (handler) => this.#handlers.set('onclose', (message) => handler(failure(message)));
-  onreconnecting = (handler) => this.#handlers.set('onreconnecting', (message) => handler(failure(message)));
+  onclose = (handler) => this.#handlers.set('onclose', (message) => handler(toError(message)));
+  onreconnecting = (handler) => this.#handlers.set('onreconnecting', (message) => handler(toError(message)));
   onreconnected = (handler) => this.#handlers.set('onreconnected', handler);
 
-  start = () => this.#run('start');
-  stop = () => this.#run('stop');
-  send = (...args) => this.#run('send', ...args);
-  invoke = (...args) => this.#run('invoke', ...args);
+  start = () => this.#call('start');
+  stop = () => this.#call('stop');
+  send = (...args) => this.#call('send', ...args);
+  invoke = (...args) => this.#call('invoke', ...args);
 
-  told(what, args, state) {
+  onEvent(event, args, state) {
     Object.assign(this, state);
-    this.#handlers.get(what)(...args);
+    this.#handlers.get(event)(...args);
   }
 
-  async #run(what, ...args) {
+  async #call(method, ...args) {
     const page = await this.#page;
-    const answer = await page.evaluate(run, { key: this.#key, what, args });
-    Object.assign(this, answer.now);
-    if ('error' in answer) throw failure(answer.error);
-    return answer.value;
+    const outcome = await page.evaluate(call, { key: this.#key, method, args });
+    Object.assign(this, outcome.state);
+    if ('error' in outcome) throw toError(outcome.error);
+    return outcome.value;
   }
 }
 
-const failure = (message) => (message === undefined ? undefined : new Error(message));
+const toError = (message) => (message === undefined ? undefined : new Error(message));
 
-/** Runs in the page: makes the hub connection. */
-function make({ key, url, transport, protocol, reconnect, options, token, asked }) {
+/** Runs in the page: builds the hub connection. */
+function buildConnection({ key, url, transport, protocol, reconnect, options, token, hasTokenFactory }) {
   const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel, protocols } = window.signalR;
   const builder = new HubConnectionBuilder()
     .withUrl(url, {
       ...(transport ? { transport: HttpTransportType[transport] } : {}),
       ...(token === undefined ? {} : { accessTokenFactory: () => token }),
-      ...(asked ? { accessTokenFactory: () => window.askToken(key) } : {}),
+      ...(hasTokenFactory ? { accessTokenFactory: () => window.requestToken(key) } : {}),
       ...options,
     })
     .withHubProtocol(protocol === 'json' ? new JsonHubProtocol() : new protocols.msgpack.MessagePackHubProtocol())
     .configureLogging(LogLevel.None);
   if (reconnect) builder.withAutomaticReconnect(...(reconnect === true ? [] : [reconnect]));
   const hub = builder.build();
-  hub.now = () => ({ connectionId: hub.connectionId, state: hub.state });
-  hub.tell = (what, ...args) => window.tell(key, what, args, hub.now());
-  hub.onclose((error) => hub.tell('onclose', error?.message));
-  hub.onreconnecting((error) => hub.tell('onreconnecting', error?.message));
-  hub.onreconnected((id) => hub.tell('onreconnected', id));
+  hub.snapshot = () => ({ connectionId: hub.connectionId, state: hub.state });
+  hub.emit = (event, ...args) => window.emit(key, event, args, hub.snapshot());
+  hub.onclose((error) => hub.emit('onclose', error?.message));
+  hub.onreconnecting((error) => hub.emit('onreconnecting', error?.message));
+  hub.onreconnected((id) => hub.emit('onreconnected', id));
   window.hubs[key] = hub;
 }
 
-/** Runs in the page: calls the hub connection, and tells what came of it. */
-async function run({ key, what, args }) {
+/** Runs in the page: calls a method of the hub connection and returns its outcome. */
+async function call({ key, method, args }) {
   const hub = window.hubs[key];
   try {
-    if (what === 'on') hub.on(args[0], (...values) => hub.tell(args[0], ...values));
-    const value = what === 'on' ? undefined : await hub[what](...args);
-    return { value, now: hub.now() };
+    if (method === 'on') hub.on(args[0], (...values) => hub.emit(args[0], ...values));
+    const value = method === 'on' ? undefined : await hub[method](...args);
+    return { value, state: hub.snapshot() };
   } catch (error) {
-    return { error: error.message, now: hub.now() };
+    return { error: error.message, state: hub.snapshot() };
   }
 }

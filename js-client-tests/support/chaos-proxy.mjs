@@ -1,36 +1,36 @@
-// A TCP proxy that cuts connections at an exact byte, and the seeded choices of where.
+// A TCP proxy that cuts a WebSocket at an exact byte, and a seeded generator that chooses where.
 import crypto from 'node:crypto';
 import { once } from 'node:events';
 import { TcpProxy } from './tcp-proxy.mjs';
 
 export class ChaosProxy extends TcpProxy {
-  #armed;
-  /** WebSockets so far. */
-  sockets = 0;
+  #pendingCut;
+  /** Number of WebSockets accepted so far. */
+  webSockets = 0;
 
   /**
-   * Lets `bytes` more bytes through on the WebSocket that is open, `up` to the server or `down` to the client, and
-   * then cuts it by a `reset`, or else by an end without a goodbye. Resolves when it is cut. With `unnoticed` the
-   * server's side stays open, and nothing comes on it any more.
+   * Forwards `bytes` more bytes on the open WebSocket in one direction, `up` (to the server) or `down` (to the
+   * client), and then cuts it: with a TCP reset if `reset` is set, else with a FIN and no close frame. Resolves after
+   * the cut. With `clientOnly` the server's socket stays open, but receives nothing more.
    */
-  cutAfter({ bytes, direction, reset, unnoticed = false }) {
-    return new Promise((resolve) => (this.#armed = { left: bytes, direction, reset, unnoticed, resolve }));
+  cutAfter({ bytes, direction, reset, clientOnly = false }) {
+    return new Promise((resolve) => (this.#pendingCut = { left: bytes, direction, reset, clientOnly, resolve }));
   }
 
-  accepted(near) {
-    const pair = this.connect(near);
-    const { far } = pair;
-    near.once('data', (head) => {
-      pair.webSocket = /^upgrade: websocket\r$/im.test(head);
-      if (pair.webSocket) this.sockets += 1;
+  onConnection(clientSocket) {
+    const pair = this.connect(clientSocket);
+    const { serverSocket } = pair;
+    clientSocket.once('data', (head) => {
+      pair.isWebSocket = /^upgrade: websocket\r$/im.test(head);
+      if (pair.isWebSocket) this.webSockets += 1;
     });
-    for (const [from, to, direction] of [[near, far, 'up'], [far, near, 'down']]) {
+    for (const [from, to, direction] of [[clientSocket, serverSocket, 'up'], [serverSocket, clientSocket, 'down']]) {
       from.setNoDelay(true);
       from.on('data', (chunk) => this.#forward(pair, to, direction, chunk));
       from.on('end', () => to.end());
       from.on('error', () => to.destroy());
       from.on('close', () => {
-        if (pair.unnoticed) return;
+        if (pair.clientOnly) return;
         to.destroy();
         this.pairs.delete(pair);
       });
@@ -38,24 +38,24 @@ export class ChaosProxy extends TcpProxy {
   }
 
   #forward(pair, to, direction, chunk) {
-    if (pair.cut) return;
-    const armed = this.#armed;
-    if (!pair.webSocket || armed?.direction !== direction) {
+    if (pair.isCut) return;
+    const cut = this.#pendingCut;
+    if (!pair.isWebSocket || cut?.direction !== direction) {
       to.write(chunk);
       return;
     }
-    to.write(chunk.subarray(0, armed.left));
-    armed.left -= chunk.length;
-    if (armed.left > 0) return;
-    this.#armed = undefined;
-    pair.cut = true;
-    this.#cut(pair, armed);
+    to.write(chunk.subarray(0, cut.left));
+    cut.left -= chunk.length;
+    if (cut.left > 0) return;
+    this.#pendingCut = undefined;
+    pair.isCut = true;
+    this.#cut(pair, cut);
   }
 
-  /** The server's side goes first: a client that comes back at once is to find that its old socket is lost. */
-  async #cut(pair, { reset, unnoticed, resolve }) {
-    pair.unnoticed = unnoticed;
-    for (const socket of unnoticed ? [pair.near] : [pair.far, pair.near]) {
+  /** Closes the server's socket first, so that the server has lost the old socket when the client reconnects. */
+  async #cut(pair, { reset, clientOnly, resolve }) {
+    pair.clientOnly = clientOnly;
+    for (const socket of clientOnly ? [pair.clientSocket] : [pair.serverSocket, pair.clientSocket]) {
       const closed = once(socket, 'close');
       if (reset) socket.resetAndDestroy();
       else socket.destroy();
@@ -65,23 +65,23 @@ export class ChaosProxy extends TcpProxy {
   }
 }
 
-/** Choices that are the same for the same seed. */
-export class Choices {
+/** Pseudorandom choices; the same seed gives the same sequence. */
+export class SeededRandom {
   #seed;
-  #made = 0;
+  #count = 0;
 
   constructor(seed) {
     this.#seed = String(seed);
   }
 
-  /** A whole number from `least` to `most`. */
-  between(least, most) {
-    this.#made += 1;
-    const digest = crypto.createHmac('sha256', this.#seed).update(String(this.#made)).digest();
-    return least + (digest.readUInt32BE() % (most - least + 1));
+  /** An integer from `min` to `max`, both included. */
+  integer(min, max) {
+    this.#count += 1;
+    const digest = crypto.createHmac('sha256', this.#seed).update(String(this.#count)).digest();
+    return min + (digest.readUInt32BE() % (max - min + 1));
   }
 
   oneOf(values) {
-    return values[this.between(0, values.length - 1)];
+    return values[this.integer(0, values.length - 1)];
   }
 }

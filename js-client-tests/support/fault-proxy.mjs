@@ -1,71 +1,71 @@
-// A TCP proxy between a client and the server, which can cut, refuse or freeze what passes through it.
+// A TCP proxy between client and server that cuts, rejects or freezes connections.
 import { once } from 'node:events';
 import { TcpProxy } from './tcp-proxy.mjs';
 
-/** In the head of a request that is answered for as long as the connection lives. */
-const STREAM = /^(upgrade: websocket|accept: text\/event-stream)\r$/im;
+/** Matches the head of a request whose response lasts as long as the connection. */
+const LONG_LIVED = /^(upgrade: websocket|accept: text\/event-stream)\r$/im;
 
-export class Proxy extends TcpProxy {
-  #refusing = false;
-  #watchers = new Set();
-  /** Connections refused so far. */
-  refused = 0;
+export class FaultProxy extends TcpProxy {
+  #isRejecting = false;
+  #writeListeners = new Set();
+  /** Number of connections rejected so far. */
+  rejected = 0;
 
-  /** Refuses new connections from now on. */
-  refuse() {
-    this.#refusing = true;
+  /** Rejects new connections from now on. */
+  reject() {
+    this.#isRejecting = true;
   }
 
   /** Accepts new connections again. */
   accept() {
-    this.#refusing = false;
+    this.#isRejecting = false;
   }
 
-  /** Keeps the WebSockets and event streams open, but lets nothing more through on any of them. */
+  /** Stops forwarding on the open WebSockets and event streams without closing them. */
   freeze() {
-    for (const { near, far, stream } of this.pairs) {
-      if (!stream) continue;
-      near.pause();
-      far.pause();
+    for (const { clientSocket, serverSocket, isLongLived } of this.pairs) {
+      if (!isLongLived) continue;
+      clientSocket.pause();
+      serverSocket.pause();
     }
   }
 
-  /** Waits for the server to write `count` more times on a WebSocket or an event stream. */
-  async serverWrites(count) {
+  /** Waits until the server has written `count` more times on a WebSocket or an event stream. */
+  async waitForServerWrites(count) {
     await new Promise((resolve) => {
-      const watcher = () => {
+      const listener = () => {
         count -= 1;
         if (count > 0) return;
-        this.#watchers.delete(watcher);
+        this.#writeListeners.delete(listener);
         resolve();
       };
-      this.#watchers.add(watcher);
+      this.#writeListeners.add(listener);
     });
   }
 
-  /** Waits for `count` more refused connections. */
-  async refusals(count) {
-    for (let seen = 0; seen < count; seen += 1) await once(this.server, 'refused');
+  /** Waits until `count` more connections are rejected. */
+  async waitForRejections(count) {
+    for (let seen = 0; seen < count; seen += 1) await once(this.server, 'rejected');
   }
 
-  accepted(near) {
-    if (this.#refusing) {
-      near.destroy();
-      this.refused += 1;
-      this.server.emit('refused');
+  onConnection(clientSocket) {
+    if (this.#isRejecting) {
+      clientSocket.destroy();
+      this.rejected += 1;
+      this.server.emit('rejected');
       return;
     }
-    const pair = this.connect(near);
-    const { far } = pair;
-    near.once('data', (head) => (pair.stream = STREAM.test(head)));
-    far.on('data', () => {
-      if (!pair.stream) return;
-      for (const watcher of [...this.#watchers]) watcher();
+    const pair = this.connect(clientSocket);
+    const { serverSocket } = pair;
+    clientSocket.once('data', (head) => (pair.isLongLived = LONG_LIVED.test(head)));
+    serverSocket.on('data', () => {
+      if (!pair.isLongLived) return;
+      for (const listener of [...this.#writeListeners]) listener();
     });
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [[clientSocket, serverSocket], [serverSocket, clientSocket]]) {
       from.setNoDelay(true);
       from.pipe(to);
-      // A reset is one of the things this proxy is for; the other side learns of it by its own end.
+      // Resets are expected here; the other socket is closed in their place.
       from.on('error', () => to.destroy());
       from.on('close', () => {
         to.destroy();

@@ -1,24 +1,24 @@
-// What one run of a test body has: a server, a transport, a protocol, and the clients it made.
+// Fixture of one test run: a server, a transport, a hub protocol, and the clients and proxies that the test creates.
 import { createRequire } from 'node:module';
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
-import { Front } from './http-proxy.mjs';
-import { Mailbox, within } from './message-queue.mjs';
-import { Proxy } from './fault-proxy.mjs';
-import { Streamed } from './streams.mjs';
+import { FaultProxy } from './fault-proxy.mjs';
+import { HttpProxy } from './http-proxy.mjs';
+import { MessageQueue, withTimeout } from './message-queue.mjs';
+import { ReceivedStream } from './streams.mjs';
 
-/** The event source that the client itself takes in Node. */
+/** The `EventSource` that the client uses in Node. */
 const EventSource = createRequire(import.meta.resolve('@microsoft/signalr'))('eventsource');
-const PROTOCOLS = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
+const PROTOCOL_CLASSES = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
 
-export class World {
-  /** The transports on which the token travels in the query: what asks for events can set no header. */
+export class Fixture {
+  /** The transports that carry the token in the query, because an `EventSource` cannot set headers. */
   tokenInQuery = ['ServerSentEvents'];
   #clients = [];
-  #between = [];
-  #sources = new Set();
+  #proxies = [];
+  #eventSources = new Set();
 
-  /** Without a `transport`, clients take the first that works. */
+  /** Without `transport`, clients use the first transport that works. */
   constructor(url, transport, protocol) {
     this.url = url;
     this.transport = transport;
@@ -26,10 +26,11 @@ export class World {
   }
 
   /**
-   * A client that is not started.
-   * `token` is a token or an access token factory; `reconnect` the delays of automatic reconnect, or `true` for
-   * the client's own; `via` another server URL, such as a proxy's; `stateful` asks for stateful reconnect;
-   * `protocol` is another hub protocol; `options` what `withUrl` takes besides.
+   * Returns a client that is not started.
+   *
+   * `token` is a token or an access token factory. `reconnect` is the list of delays of automatic reconnect, or `true`
+   * for the client's defaults. `via` is another server URL, such as that of a proxy. `stateful` enables stateful
+   * reconnect. `protocol` is another hub protocol. `options` are further options of `withUrl`.
    */
   client = (path, settings = {}) => {
     const client = new Client(this.build(path, settings));
@@ -37,66 +38,66 @@ export class World {
     return client;
   };
 
-  /** The `HubConnection` under a client. */
+  /** Builds the `HubConnection` of a client. */
   build(path, { token, reconnect, via = this.url, stateful, protocol, options = {} }) {
     const builder = new HubConnectionBuilder()
       .withUrl(via + path, {
         ...(this.transport === undefined ? {} : { transport: HttpTransportType[this.transport] }),
         ...(token === undefined ? {} : { accessTokenFactory: typeof token === 'function' ? token : () => token }),
-        EventSource: this.#remembering(),
+        EventSource: this.#trackedEventSource(),
         ...options,
       })
-      .withHubProtocol(protocol ?? new PROTOCOLS[this.protocol]())
+      .withHubProtocol(protocol ?? new PROTOCOL_CLASSES[this.protocol]())
       .configureLogging(process.env.CLIENT_LOG ? LogLevel.Debug : LogLevel.None);
     if (reconnect) builder.withAutomaticReconnect(...(reconnect === true ? [] : [reconnect]));
     if (stateful) builder.withStatefulReconnect();
     return builder.build();
   }
 
-  /** A started client. */
+  /** Returns a started client. */
   connect = async (path, settings) => {
     const client = this.client(path, settings);
     await client.start();
     return client;
   };
 
-  /** A TCP proxy before the server, of class `Kind`. */
-  proxy = async (Kind = Proxy) => this.#use(await Kind.before(this.url));
+  /** Starts a TCP proxy of class `ProxyClass` that forwards to the server. */
+  tcpProxy = async (ProxyClass = FaultProxy) => this.#addProxy(await ProxyClass.start(this.url));
 
-  /** An HTTP proxy before the server; `rule` as in `Front.before`. */
-  front = async (rule) => this.#use(await Front.before(this.url, rule));
+  /** Starts an HTTP proxy that forwards to the server; `rule` as in `HttpProxy.start`. */
+  httpProxy = async (rule) => this.#addProxy(await HttpProxy.start(this.url, rule));
 
-  /** A POST to the server from outside of every hub. */
+  /** Sends a POST request to a route beside the hubs. */
   post = async (path, body) => {
     const response = await fetch(this.url + path, { method: 'POST', body });
-    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}`);
+    if (!response.ok) throw new Error(`POST ${path}: status ${response.status}`);
     return response.text();
   };
 
-  /** What the server holds of all its clients, counted; `undefined` of a server that does not tell. */
+  /** Returns the server's counts of its connections and their state; `undefined` if the server has no such route. */
   stats = async () => {
     const response = await fetch(`${this.url}/outside/stats`);
     return response.ok ? response.json() : undefined;
   };
 
-  /** What the clients leave on the pages they are on, as texts by place. */
-  traces = async () => ({});
+  /** Returns all places of the clients' page where a secret could be left, as texts by name. Node has none. */
+  pageState = async () => ({});
 
-  /** A name no other test uses, since tests may share a server. */
-  unique = (stem) => {
+  /** Returns a name that no other test uses, since tests may share a server. */
+  unique = (prefix) => {
     serial += 1;
-    return `${stem}-${process.pid}-${serial}`;
+    return `${prefix}-${process.pid}-${serial}`;
   };
 
   async end() {
     await Promise.allSettled(this.#clients.map((client) => client.hub.stop()));
-    await Promise.allSettled(this.#between.map((each) => each.close()));
-    for (const source of this.#sources) source.close();
+    await Promise.allSettled(this.#proxies.map((proxy) => proxy.close()));
+    for (const source of this.#eventSources) source.close();
   }
 
-  /** The client drops an event source that failed to connect without closing it, and it would try for ever. */
-  #remembering() {
-    const sources = this.#sources;
+  /** The client does not close an event source that failed to connect, and such a source retries forever. */
+  #trackedEventSource() {
+    const sources = this.#eventSources;
     return class extends EventSource {
       constructor(...args) {
         super(...args);
@@ -105,22 +106,22 @@ export class World {
     };
   }
 
-  #use(between) {
-    this.#between.push(between);
-    return between;
+  #addProxy(proxy) {
+    this.#proxies.push(proxy);
+    return proxy;
   }
 }
 
 let serial = 0;
 
-/** A real `HubConnection`, with what happens to it as promises. */
+/** A `HubConnection` of the real client whose events can be awaited. */
 class Client {
   constructor(hub) {
     this.hub = hub;
-    /** First argument of every `Message` received. */
-    this.messages = new Mailbox('Message');
-    this.reconnecting = new Mailbox('onreconnecting');
-    this.reconnected = new Mailbox('onreconnected');
+    /** First argument of each `Message` received. */
+    this.messages = new MessageQueue('Message');
+    this.reconnecting = new MessageQueue('onreconnecting');
+    this.reconnected = new MessageQueue('onreconnected');
     this.#closed = new Promise((resolve) => hub.onclose((error) => resolve({ error })));
     hub.on('Message', (text) => this.messages.push(text));
     hub.onreconnecting((error) => this.reconnecting.push({ error, state: hub.state }));
@@ -134,31 +135,31 @@ class Client {
   }
 
   start() {
-    return within(this.hub.start(), 'start()');
+    return withTimeout(this.hub.start(), 'start()');
   }
 
   invoke(method, ...args) {
-    return within(this.hub.invoke(method, ...args), `the answer of ${method}`);
+    return withTimeout(this.hub.invoke(method, ...args), `the result of ${method}`);
   }
 
   send(method, ...args) {
     return this.hub.send(method, ...args);
   }
 
-  /** Asks `method` for its stream. */
+  /** Invokes `method` and returns its stream. */
   stream(method, ...args) {
-    return new Streamed(method, this.hub.stream(method, ...args));
+    return new ReceivedStream(method, this.hub.stream(method, ...args));
   }
 
-  /** Every call of `name` by the server, as arrays of arguments. */
+  /** Registers a handler for `name` and returns a queue of its calls, each an array of arguments. */
   on(name) {
-    const box = new Mailbox(name);
-    this.hub.on(name, (...args) => box.push(args));
-    return box;
+    const calls = new MessageQueue(name);
+    this.hub.on(name, (...args) => calls.push(args));
+    return calls;
   }
 
-  /** What `onclose` is called with, as `{ error }`. */
+  /** Waits for `onclose` and returns its argument as `{ error }`. */
   closed() {
-    return within(this.#closed, 'onclose');
+    return withTimeout(this.#closed, 'onclose');
   }
 }

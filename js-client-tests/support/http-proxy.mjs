@@ -1,57 +1,59 @@
-// An HTTP proxy between a client and the server. It sees every request, and can answer, cut or hold some itself.
+// An HTTP proxy between client and server. It records each request, and can answer, cut or delay it.
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { within } from './message-queue.mjs';
+import { withTimeout } from './message-queue.mjs';
 
-/** What a request to a hub is for. */
-export const Kind = {
+/** Purpose of a request to a hub. */
+export const RequestKind = {
   negotiate: 'negotiate',
   webSocket: 'WebSockets',
   events: 'ServerSentEvents',
   poll: 'LongPolling',
   send: 'send',
-  end: 'end',
+  delete: 'delete',
   preflight: 'preflight',
 };
 
-/** Returned by a rule: the socket is destroyed without an answer. */
+/** Returned by a rule: destroys the socket without a response. */
 export const CUT = Symbol('cut');
 
-export class Front {
+export class HttpProxy {
   #server;
   #target;
   #sockets = new Set();
-  #open = new Set();
-  /** Every request so far, as `{ kind, method, url, headers, status }`; `status` is there once it was answered. */
+  #active = new Set();
+  /**
+   * All requests so far, as `{ kind, method, url, headers, status }`; `status` is set once the response has begun.
+   */
   requests = [];
 
   /**
-   * Listens on a free port in front of the server at `target`, a URL. `rule` sees each request first and returns
-   * `undefined` to let it through, `{ url }` to let it through as a request of another path and query, `CUT`, an answer
-   * as `{ status, headers, body }`, or a promise of one of these.
-   * It may be replaced at any time.
+   * Listens on a free port and forwards to the server at `target`, a URL. `rule` is called with each request and
+   * decides what happens to it. It returns `undefined` to forward the request, `{ url }` to forward it with another
+   * path and query, `CUT`, a response as `{ status, headers, body }`, or a promise of one of these. The property
+   * `rule` can be replaced at any time.
    */
-  static async before(target, rule = () => undefined) {
-    const front = new Front();
-    front.rule = rule;
-    front.#target = new URL(target);
-    front.#server = http.createServer((request, response) => front.#pass(request, response));
-    front.#server.on('upgrade', (request, socket, head) => front.#upgrade(request, socket, head));
-    front.#server.on('connection', (socket) => {
-      front.#sockets.add(socket);
-      socket.on('close', () => front.#sockets.delete(socket));
+  static async start(target, rule = () => undefined) {
+    const proxy = new HttpProxy();
+    proxy.rule = rule;
+    proxy.#target = new URL(target);
+    proxy.#server = http.createServer((request, response) => proxy.#forward(request, response));
+    proxy.#server.on('upgrade', (request, socket, head) => proxy.#upgrade(request, socket, head));
+    proxy.#server.on('connection', (socket) => {
+      proxy.#sockets.add(socket);
+      socket.on('close', () => proxy.#sockets.delete(socket));
     });
-    front.#server.listen(0, '127.0.0.1');
-    await once(front.#server, 'listening');
-    return front;
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
   }
 
   get url() {
     return `http://127.0.0.1:${this.#server.address().port}`;
   }
 
-  /** The kinds of the requests so far, in order. */
+  /** The kinds of all requests so far, in order. */
   get kinds() {
     return this.requests.map(({ kind }) => kind);
   }
@@ -61,28 +63,28 @@ export class Front {
   }
 
   /**
-   * Waits until a request of `kind` is under way: a WebSocket or an event stream that was opened, or a poll that the
-   * server keeps. Returns it, with its `url`; its `cut()` destroys its sockets on both sides.
+   * Waits for an active exchange of `kind`: an open WebSocket or event stream, or a poll without a response yet.
+   * Returns it, with its `url` and with `cut()`, which destroys its sockets on both sides.
    */
-  async underWay(kind) {
-    const found = () => [...this.#open].find((exchange) => exchange.kind === kind);
-    return within(this.#until(found), `a request of kind ${kind} to be under way`);
+  async waitForActive(kind) {
+    const find = () => [...this.#active].find((exchange) => exchange.kind === kind);
+    return withTimeout(this.#waitUntil(find), `an active exchange of kind ${kind}`);
   }
 
-  /** Waits until `count` requests of `kind` have come. */
-  async arrived(kind, count = 1) {
-    return within(this.#until(() => this.count(kind) >= count), `${count} requests of kind ${kind}`);
+  /** Waits until `count` requests of `kind` have been received. */
+  async waitForRequests(kind, count = 1) {
+    return withTimeout(this.#waitUntil(() => this.count(kind) >= count), `${count} requests of kind ${kind}`);
   }
 
   /**
-   * Waits until `transport` is under way, and ends its connection for good: browsers repeat a request that failed on a
-   * socket that was used before.
+   * Waits for an active exchange of `transport`, cuts it, and cuts all later requests of its connection: browsers
+   * repeat a request that failed on a reused socket.
    */
-  async lose(transport) {
-    const carrier = await this.underWay(transport);
-    const lost = connectionOf(carrier);
-    this.rule = (request) => (connectionOf(request) === lost ? CUT : undefined);
-    carrier.cut();
+  async disconnect(transport) {
+    const exchange = await this.waitForActive(transport);
+    const connection = connectionToken(exchange);
+    this.rule = (request) => (connectionToken(request) === connection ? CUT : undefined);
+    exchange.cut();
   }
 
   async close() {
@@ -92,83 +94,82 @@ export class Front {
     await closed;
   }
 
-  async #until(found) {
+  async #waitUntil(find) {
     for (;;) {
-      const value = found();
+      const value = find();
       if (value) return value;
       await once(this.#server, 'changed');
     }
   }
 
-  #note(request, kind) {
+  #record(request, kind) {
     const { method, url, headers } = request;
-    const note = { kind, method, url, headers };
-    this.requests.push(note);
+    const record = { kind, method, url, headers };
+    this.requests.push(record);
     this.#server.emit('changed');
-    return note;
+    return record;
   }
 
-  #opened({ kind, url }, ...sockets) {
+  #activate({ kind, url }, ...sockets) {
     const exchange = { kind, url, cut: () => sockets.forEach((socket) => socket.destroy()) };
-    this.#open.add(exchange);
+    this.#active.add(exchange);
     this.#server.emit('changed');
-    return () => this.#open.delete(exchange);
+    return () => this.#active.delete(exchange);
   }
 
-  async #pass(request, response) {
+  async #forward(request, response) {
     const kind = kindOf(request);
-    const note = this.#note(request, kind);
-    const ruled = await this.rule(note);
-    if (ruled === CUT) return request.socket.destroy();
-    if (ruled?.status) {
-      note.status = ruled.status;
-      response.writeHead(ruled.status, ruled.headers);
-      return response.end(ruled.body);
+    const record = this.#record(request, kind);
+    const action = await this.rule(record);
+    if (action === CUT) return request.socket.destroy();
+    if (action?.status) {
+      record.status = action.status;
+      response.writeHead(action.status, action.headers);
+      return response.end(action.body);
     }
     const { method, headers } = request;
-    const { url } = ruled ?? request;
-    const onward = http.request(new URL(url, this.#target), { method, headers, agent: false });
-    // A side that breaks off takes the other with it.
-    onward.on('error', () => response.destroy());
-    response.on('close', () => onward.destroy());
-    let over = () => {};
-    if (kind === Kind.poll) over = this.#opened(note, request.socket, onward);
-    response.on('close', () => over());
-    onward.on('response', (answer) => {
-      note.status = answer.statusCode;
-      if (kind === Kind.events) over = this.#opened(note, request.socket, onward);
+    const { url } = action ?? request;
+    const upstream = http.request(new URL(url, this.#target), { method, headers, agent: false });
+    // When one side fails, the other is closed.
+    upstream.on('error', () => response.destroy());
+    response.on('close', () => upstream.destroy());
+    let deactivate = () => {};
+    if (kind === RequestKind.poll) deactivate = this.#activate(record, request.socket, upstream);
+    response.on('close', () => deactivate());
+    upstream.on('response', (answer) => {
+      record.status = answer.statusCode;
+      if (kind === RequestKind.events) deactivate = this.#activate(record, request.socket, upstream);
       response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders);
-      // An event stream has headers long before it has a body.
+      // The body of an event stream may begin long after its headers.
       response.flushHeaders();
       answer.on('error', () => response.destroy());
       answer.pipe(response);
     });
-    request.pipe(onward);
+    request.pipe(upstream);
   }
 
-  async #upgrade(request, near, head) {
-    const note = this.#note(request, Kind.webSocket);
-    near.on('error', () => {});
-    const ruled = await this.rule(note);
-    if (ruled === CUT) return near.destroy();
-    if (ruled?.status) {
-      note.status = ruled.status;
-      const line = `HTTP/1.1 ${ruled.status} ${http.STATUS_CODES[ruled.status]}`;
-      return near.end(`${line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+  async #upgrade(request, clientSocket, head) {
+    const record = this.#record(request, RequestKind.webSocket);
+    clientSocket.on('error', () => {});
+    const action = await this.rule(record);
+    if (action === CUT) return clientSocket.destroy();
+    if (action?.status) {
+      record.status = action.status;
+      const line = `HTTP/1.1 ${action.status} ${http.STATUS_CODES[action.status]}`;
+      return clientSocket.end(`${line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
     }
-    const far = net.connect(Number(this.#target.port), this.#target.hostname);
-    const lines = [`${request.method} ${(ruled ?? request).url} HTTP/1.1`];
+    const serverSocket = net.connect(Number(this.#target.port), this.#target.hostname);
+    const lines = [`${request.method} ${(action ?? request).url} HTTP/1.1`];
     for (let at = 0; at < request.rawHeaders.length; at += 2) {
       lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
     }
-    far.write(`${lines.join('\r\n')}\r\n\r\n`);
-    far.write(head);
-    far.once('data', (answer) => {
-      note.status = Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
-      const over = this.#opened(note, near, far);
-      near.on('close', over);
+    serverSocket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    serverSocket.write(head);
+    serverSocket.once('data', (answer) => {
+      record.status = Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
+      clientSocket.on('close', this.#activate(record, clientSocket, serverSocket));
     });
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [[clientSocket, serverSocket], [serverSocket, clientSocket]]) {
       from.setNoDelay(true);
       from.pipe(to);
       from.on('error', () => to.destroy());
@@ -177,12 +178,12 @@ export class Front {
   }
 }
 
-/** The connection token in the URL of a request. */
-const connectionOf = ({ url }) => new URL(url, 'http://front').searchParams.get('id');
+/** Returns the connection token in the URL of a request. */
+const connectionToken = ({ url }) => new URL(url, 'http://proxy').searchParams.get('id');
 
 function kindOf({ method, url, headers }) {
-  if (method === 'OPTIONS') return Kind.preflight;
-  if (method === 'DELETE') return Kind.end;
-  if (method === 'POST') return /\/negotiate(\?|$)/.test(url) ? Kind.negotiate : Kind.send;
-  return headers.accept === 'text/event-stream' ? Kind.events : Kind.poll;
+  if (method === 'OPTIONS') return RequestKind.preflight;
+  if (method === 'DELETE') return RequestKind.delete;
+  if (method === 'POST') return /\/negotiate(\?|$)/.test(url) ? RequestKind.negotiate : RequestKind.send;
+  return headers.accept === 'text/event-stream' ? RequestKind.events : RequestKind.poll;
 }

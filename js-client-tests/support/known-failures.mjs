@@ -1,12 +1,13 @@
-// Tests of what a server does not do yet.
+// Tests that are known to fail because the server lacks a feature.
 //
-// COMPLETE=1 says that the server lacks nothing, so that every test must pass as it is.
+// COMPLETE=1 ignores the marks: every test must pass.
 import assert from 'node:assert/strict';
 
 /**
- * Runs `body`. With `pending`, what the server still lacks for it, it must fail: once it passes, the mark has to go.
+ * Runs `body`. If `reason` is given, it names the missing feature and `body` must fail, so that the mark is removed
+ * when the feature exists.
  */
-export async function unlessPending(pending, body) {
-  if (!pending || process.env.COMPLETE) return body();
-  await assert.rejects(body, () => true, `passes now: take the mark "pending" off (${pending})`);
+export async function expectKnownFailure(reason, body) {
+  if (!reason || process.env.COMPLETE) return body();
+  await assert.rejects(body, () => true, `test passes: remove its \`knownFailure\` mark (${reason})`);
 }

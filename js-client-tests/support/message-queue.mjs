@@ -1,9 +1,10 @@
-// What one client received under one name, in order, and a way to wait for it that fails with a readable text.
+// A queue of received messages that tests can wait on, and a timeout with a readable error.
 
-/** Longest wait for one expected thing. Nothing expected takes this long; a test that waits it out has failed. */
-export const PATIENCE_MS = 20_000;
+/** Longest wait for one expected event. It is far above any real duration, so that reaching it is a failure. */
+export const TIMEOUT_MS = 20_000;
 
-export class Mailbox {
+/** Messages that one client received under one name, in order. */
+export class MessageQueue {
   #items = [];
   #waiting = [];
   #name;
@@ -13,27 +14,28 @@ export class Mailbox {
   }
 
   push(item) {
-    const taker = this.#waiting.shift();
-    if (taker) taker(item);
+    const resolve = this.#waiting.shift();
+    if (resolve) resolve(item);
     else this.#items.push(item);
   }
 
-  /** How many items nobody has taken yet. */
+  /** Number of messages that were received and not taken yet. */
   get size() {
     return this.#items.length;
   }
 
-  /** The next item, waiting for it. */
+  /** Takes the next message; waits for it if necessary. */
   async next() {
     if (this.#items.length > 0) return this.#items.shift();
-    return within(new Promise((resolve) => this.#waiting.push(resolve)), `'${this.#name}' to be received`);
+    return withTimeout(new Promise((resolve) => this.#waiting.push(resolve)), `'${this.#name}'`);
   }
 
   /**
-   * Everything up to the first `marker`, without it. Messages to one connection keep their order, so what is
-   * missing here was not delivered: this is how tests prove an absence without a sleep.
+   * Takes all messages up to the first `marker` and returns those before it. Messages to one connection keep their
+   * order, so a message that is not among them was not sent. Tests show in this way, without a sleep, that a message
+   * does not arrive.
    */
-  async until(marker) {
+  async takeUntil(marker) {
     const before = [];
     for (;;) {
       const item = await this.next();
@@ -43,14 +45,15 @@ export class Mailbox {
   }
 }
 
-/** `promise`, or a rejection naming `what` when it takes longer than anything in these tests may. */
-export async function within(promise, what, patience = PATIENCE_MS) {
+/** Resolves as `promise` does; rejects with an error that names `what` after `milliseconds`. */
+export async function withTimeout(promise, what, milliseconds = TIMEOUT_MS) {
   let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${patience} ms in vain for ${what}`)), patience);
+  const timeout = new Promise((_, reject) => {
+    const error = new Error(`timed out after ${milliseconds} ms: waiting for ${what}`);
+    timer = setTimeout(() => reject(error), milliseconds);
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }

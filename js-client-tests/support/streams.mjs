@@ -1,59 +1,61 @@
-// What one stream from the server brought, in order, and how it ended.
-import { within } from './message-queue.mjs';
+// Reads a server stream in a test: its items in order, and its end.
+import { withTimeout } from './message-queue.mjs';
 
-export class Streamed {
-  /** All items so far. */
+export class ReceivedStream {
+  /** All items received so far. */
   items = [];
-  #taken = 0;
-  #ended;
+  #takenCount = 0;
+  #end;
   #method;
   #changed = () => {};
   #subscription;
 
-  /** Subscribes to `stream`, which is that of `method`. */
+  /** Subscribes to `stream`, the stream of `method`. */
   constructor(method, stream) {
     this.#method = method;
-    const change = (happen) => (value) => {
-      happen(value);
+    const notifying = (update) => (value) => {
+      update(value);
       this.#changed();
     };
     this.#subscription = stream.subscribe({
-      next: change((item) => this.items.push(item)),
-      complete: change(() => (this.#ended = {})),
-      error: change((error) => (this.#ended = { error })),
+      next: notifying((item) => this.items.push(item)),
+      complete: notifying(() => (this.#end = {})),
+      error: notifying((error) => (this.#end = { error })),
     });
   }
 
-  /** The next item that this has not returned yet. */
+  /** Takes the next item; waits for it if necessary. */
   async next() {
-    await this.#until(() => this.#taken < this.items.length || this.#ended, 'an item');
-    if (this.#taken === this.items.length) throw new Error(`${this.#method} ended`, { cause: this.#ended.error });
-    this.#taken += 1;
-    return this.items[this.#taken - 1];
+    await this.#waitUntil(() => this.#takenCount < this.items.length || this.#end, 'an item');
+    if (this.#takenCount === this.items.length) {
+      throw new Error(`stream ${this.#method} has ended`, { cause: this.#end.error });
+    }
+    this.#takenCount += 1;
+    return this.items[this.#takenCount - 1];
   }
 
-  /** All items, once the stream has ended without an error. */
+  /** Waits for the end of the stream and returns all items. Throws the stream's error. */
   async all() {
     const { error } = await this.end();
     if (error) throw error;
     return this.items;
   }
 
-  /** How the stream ended, as `{ error }`. */
+  /** Waits for the end of the stream and returns it as `{ error }`. */
   async end() {
-    await this.#until(() => this.#ended, 'the end');
-    return this.#ended;
+    await this.#waitUntil(() => this.#end, 'the end');
+    return this.#end;
   }
 
-  /** Tells the server that nobody wants more of it. */
+  /** Sends `CancelInvocation`. */
   cancel() {
     this.#subscription.dispose();
   }
 
-  async #until(condition, what) {
-    const held = async () => {
+  async #waitUntil(condition, what) {
+    const met = async () => {
       while (!condition()) await new Promise((resolve) => (this.#changed = resolve));
     };
-    await within(held(), `${what} of the stream ${this.#method}`);
+    await withTimeout(met(), `${what} of stream ${this.#method}`);
   }
 }

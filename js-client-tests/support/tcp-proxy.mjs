@@ -1,18 +1,18 @@
-// The TCP proxy under those that cut, refuse or freeze what passes through them.
+// Base class of the TCP proxies: listens, connects to the server and keeps the pairs of sockets.
 import { once } from 'node:events';
 import net from 'node:net';
 
 export class TcpProxy {
-  /** Both sockets of each connection, and what a proxy knows of it. */
+  /** The client's and the server's socket of each connection, and the state that a subclass adds. */
   pairs = new Set();
   server;
   target;
 
-  /** Listens on a free port in front of the server at `target`, a URL. */
-  static async before(target) {
+  /** Listens on a free port and forwards to the server at `target`, a URL. */
+  static async start(target) {
     const proxy = new this();
     proxy.target = new URL(target);
-    proxy.server = net.createServer((near) => proxy.accepted(near));
+    proxy.server = net.createServer((clientSocket) => proxy.onConnection(clientSocket));
     proxy.server.listen(0, '127.0.0.1');
     await once(proxy.server, 'listening');
     return proxy;
@@ -22,11 +22,11 @@ export class TcpProxy {
     return `http://127.0.0.1:${this.server.address().port}`;
   }
 
-  /** Destroys every socket on both sides, as a lost network or a killed proxy does. */
+  /** Cuts every connection: destroys the sockets on both sides, as a network failure or a killed proxy does. */
   cut() {
-    for (const { near, far } of this.pairs) {
-      near.destroy();
-      far.destroy();
+    for (const { clientSocket, serverSocket } of this.pairs) {
+      clientSocket.destroy();
+      serverSocket.destroy();
     }
   }
 
@@ -37,10 +37,10 @@ export class TcpProxy {
     await closed;
   }
 
-  /** Connects to the server for a client that has come. */
-  connect(near) {
-    const far = net.connect(Number(this.target.port), this.target.hostname);
-    const pair = { near, far };
+  /** Opens the connection to the server that belongs to `clientSocket`. */
+  connect(clientSocket) {
+    const serverSocket = net.connect(Number(this.target.port), this.target.hostname);
+    const pair = { clientSocket, serverSocket };
     this.pairs.add(pair);
     return pair;
   }
