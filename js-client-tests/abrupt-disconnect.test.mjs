@@ -1,4 +1,5 @@
-// Abrupt disconnects: the server keeps nothing of a client whose connection is cut, as its own counts show.
+// Abrupt disconnects: the server keeps nothing of a client whose connection is cut, as its own
+// counts show.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Subject } from '@microsoft/signalr';
@@ -10,7 +11,9 @@ import { Fixture } from './support/fixture.mjs';
 /** Number of streams, uploads and client results of each kind. */
 const COUNT = 20;
 
-/** Includes the disconnect timeout of long polling, for which the server waits for the next poll. */
+/**
+ * Includes the disconnect timeout of long polling, for which the server waits for the next poll.
+ */
 const CLEANUP_TIMEOUT_MS = 40_000;
 
 const NOTHING = { connections: 0, hubConnections: 0, groups: 0, questions: 0, tasks: 0, queuedBytes: 0 };
@@ -75,7 +78,8 @@ async function disconnectBusyClient(fixture) {
   for (const stream of streams) assert.equal(await stream.next(), 0);
   for (const shout of shouts) assert.equal(await shout.next(), 'WORD');
   for (let n = 0; n < 2 * COUNT; n += 1) await invocations.next();
-  // The server has received everything that the client sent, and no request is pending that the cut would fail.
+  // The server has received everything that the client sent, and no request is pending that the cut
+  // would fail.
   assert.equal(await client.invoke('Echo', 'sent'), 'sent');
   const stats = await fixture.stats();
   assert.equal(stats.hubConnections, 2);

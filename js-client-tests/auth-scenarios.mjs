@@ -1,5 +1,6 @@
-// Scenarios of authentication and authorization in applications, from the transport of the token to the server's log.
-// `auth-scenarios.test.mjs` runs them in Node, `browser/auth-scenarios.test.mjs` in Chromium.
+// Scenarios of authentication and authorization in applications, from the transport of the token to
+// the server's log. `auth-scenarios.test.mjs` runs them in Node, `browser/auth-scenarios.test.mjs`
+// in Chromium.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HubConnectionState } from '@microsoft/signalr';
@@ -380,7 +381,10 @@ export function authScenarios(fixture) {
   });
 }
 
-/** Starts `client`, whose connection the server aborts. Fails unless it closes without an error and a reconnect. */
+/**
+ * Starts `client`, whose connection the server aborts. Fails unless it closes without an error and
+ * a reconnect.
+ */
 async function assertClosedWithoutReconnect(client) {
   // `start()` fails if the Close message arrives in one chunk with the handshake response.
   const startError = await client.start().then(() => undefined, (error) => error);
@@ -390,7 +394,9 @@ async function assertClosedWithoutReconnect(client) {
   assert.equal(client.reconnecting.size, 0);
 }
 
-/** Declares the last test of a file: the server's log, at level trace, contains none of the tokens. */
+/**
+ * Declares the last test of a file: the server's log, at level trace, contains none of the tokens.
+ */
 export function noTokenIsLogged() {
   const skip = process.env.SERVER && 'the log of another server is not available';
   test('the log of the server contains no token', { skip }, async () => {

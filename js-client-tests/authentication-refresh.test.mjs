@@ -1,4 +1,5 @@
-// Authentication refresh: new credentials for an open connection, with `js/authentication-refresh.js`.
+// Authentication refresh: new credentials for an open connection, with
+// `js/authentication-refresh.js`.
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import * as signalR from '@microsoft/signalr';
@@ -14,7 +15,10 @@ const SHORT_LIFETIME_S = 4;
 
 const ann = { sub: 'ann', role: 'Nurse', department: 'icu' };
 
-/** Returns a started client with authentication refresh, whose access token factory is `tokens.next()`. */
+/**
+ * Returns a started client with authentication refresh, whose access token factory is
+ * `tokens.next()`.
+ */
 async function connectWithRefresh({ client }, tokens, { reconnect, via, headers, ...settings } = {}) {
   const refresh = new AuthenticationRefresh(signalR, { accessTokenFactory: () => tokens.next(), ...settings });
   const { hub, ...rest } = client(PATH, { reconnect, via, options: refresh.connectionOptions({ headers }) });
@@ -157,7 +161,10 @@ overWebSockets('a refresh without a connection fails', async (fixture) => {
   assert.match((await failed.next()).message, /no negotiated connection/);
 });
 
-/** Sends a poll to a server that rejects the first polls with `errors`. Returns the requests and the outcome. */
+/**
+ * Sends a poll to a server that rejects the first polls with `errors`. Returns the requests and the
+ * outcome.
+ */
 async function poll(...errors) {
   const sent = [];
   const ok = (content) => new signalR.HttpResponse(200, 'OK', content);

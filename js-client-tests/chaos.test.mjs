@@ -1,4 +1,5 @@
-// Stateful reconnect while WebSockets are cut at random bytes: no message is lost, duplicated or reordered.
+// Stateful reconnect while WebSockets are cut at random bytes: no message is lost, duplicated or
+// reordered.
 //
 // CUTS=N cuts N times instead of 50. CHAOS_SEED=TEXT repeats the random choices of an earlier run.
 import assert from 'node:assert/strict';
@@ -10,13 +11,17 @@ import { withTimeout } from './support/message-queue.mjs';
 const CUTS = Number(process.env.CUTS ?? 50);
 const SEED = process.env.CHAOS_SEED ?? crypto.randomBytes(4).toString('hex');
 
-/** Messages sent in each sequence between two cuts. They always have more bytes than `MAX_CUT_DISTANCE_BYTES`. */
+/**
+ * Messages sent in each sequence between two cuts. They always have more bytes than
+ * `MAX_CUT_DISTANCE_BYTES`.
+ */
 const BURST_MESSAGES = 6;
 const MAX_CUT_DISTANCE_BYTES = 250;
 
 /**
- * Each side buffers up to 100 kB of unacknowledged messages and then stops sending. Acknowledgements are sent once a
- * second and are lost with a socket. Therefore the test makes a pause without cuts after this many messages.
+ * Each side buffers up to 100 kB of unacknowledged messages and then stops sending.
+ * Acknowledgements are sent once a second and are lost with a socket. Therefore the test makes a
+ * pause without cuts after this many messages.
  */
 const MAX_UNACKNOWLEDGED_MESSAGES = 250;
 const ACKNOWLEDGEMENT_PAUSE_MS = 1_500;
@@ -93,8 +98,8 @@ overWebSockets(`no message is lost, duplicated or reordered over ${CUTS} cuts`, 
         await withTimeout(Promise.race([failed, pause]), 'the result of a slow invocation');
         acknowledged = results.sent;
       }
-      // Once messages sent after the last cut have arrived in both directions, the client has resumed. A cut before
-      // that would break the attempt to resume, which the client makes once.
+      // Once messages sent after the last cut have arrived in both directions, the client has
+      // resumed. A cut before that would break the attempt to resume, which the client makes once.
       for (const send of sends) send();
       await allReceived(`before cut ${cut}`);
       const where = {

@@ -1,4 +1,5 @@
-// Client results: a hub method invokes a method of a client and waits for the value that the handler returns.
+// Client results: a hub method invokes a method of a client and waits for the value that the
+// handler returns.
 import assert from 'node:assert/strict';
 import { eachTransport } from './support/conformance.mjs';
 

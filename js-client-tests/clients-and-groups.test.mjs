@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { eachTransport } from './support/conformance.mjs';
 import { mint } from './support/tokens.mjs';
 
-/** Sends a marker to each client and returns the messages that each client received before the marker. */
+/**
+ * Sends a marker to each client and returns the messages that each client received before the
+ * marker.
+ */
 async function received(sender, clients, marker) {
   return Promise.all(
     clients.map(async (client) => {
@@ -118,7 +121,8 @@ eachTransport('a message to a user reaches the remaining connections after one s
 
 eachTransport('messages reach the caller, the others or the given connections only', async ({ connect, unique }) => {
   const [one, two, three] = await clients(connect, 3);
-  // Other tests on a shared server receive messages to all connections as well; the name identifies this test's.
+  // Other tests on a shared server receive messages to all connections as well; the name identifies
+  // this test's.
   const name = unique('message');
   const mine = (texts) => texts.filter((text) => text.startsWith(name)).map((text) => text.slice(name.length + 1));
   await one.invoke('ToCaller', `${name} caller`);

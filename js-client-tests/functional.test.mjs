@@ -1,5 +1,5 @@
-// The example `functional_host`, by the expectations of Microsoft's client suites: over HTTP and HTTPS, with every
-// transport and both hub protocols.
+// The example `functional_host`, by the expectations of Microsoft's client suites: over HTTP and
+// HTTPS, with every transport and both hub protocols.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
@@ -20,7 +20,10 @@ after(() => host?.stop());
 const PROTOCOLS = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
 const TRANSPORTS = ['WebSockets', 'ServerSentEvents', 'LongPolling'];
 
-/** Declares `name` once for each scheme, transport and hub protocol. `body` receives `connect` and the combination. */
+/**
+ * Declares `name` once for each scheme, transport and hub protocol. `body` receives `connect` and
+ * the combination.
+ */
 function eachCombination(name, body) {
   describe(name, { concurrency: 4 }, () => {
     for (const [at, scheme] of ['http', 'https'].entries()) {

@@ -8,7 +8,10 @@ import { mint, nurse } from './support/tokens.mjs';
 
 const SHORT_DELAYS = [0, 20, 50, 100, 200];
 
-/** The transports with keep-alive. With long polling neither side pings: each poll shows that the client is alive. */
+/**
+ * The transports with keep-alive. With long polling neither side pings: each poll shows that the
+ * client is alive.
+ */
 const WITH_KEEP_ALIVE = ['WebSockets', 'ServerSentEvents'];
 
 /** The client's error when a connection is cut. An `EventSource` reports no cause. */
@@ -235,7 +238,8 @@ eachTransport('pings of both sides keep an idle connection open', async ({ clien
   idle.hub.serverTimeoutInMilliseconds = 2_500;
   idle.hub.keepAliveIntervalInMilliseconds = 500;
   await idle.start();
-  // The hub pings every second and its client timeout is 2 s, so three pings take longer than either timeout.
+  // The hub pings every second and its client timeout is 2 s, so three pings take longer than
+  // either timeout.
   await withTimeout(proxy.waitForServerWrites(3), 'three pings of the server');
   assert.equal(idle.hub.state, HubConnectionState.Connected);
   assert.equal(await idle.invoke('Echo', 'alive'), 'alive');

@@ -1,5 +1,5 @@
-// Negotiate redirects: a frontend answers negotiate with the URL of the server and an access token for it, as the
-// Azure SignalR Service does.
+// Negotiate redirects: a frontend answers negotiate with the URL of the server and an access token
+// for it, as the Azure SignalR Service does.
 import assert from 'node:assert/strict';
 import { eachTransport } from './support/conformance.mjs';
 import { RequestKind } from './support/http-proxy.mjs';
@@ -7,7 +7,10 @@ import { doctor, mint, nurse } from './support/tokens.mjs';
 
 const bearer = ({ headers }) => headers.authorization?.replace(/^Bearer /, '');
 
-/** A proxy rule that redirects negotiate requests below `/front` to `url()` with the access token `token()`. */
+/**
+ * A proxy rule that redirects negotiate requests below `/front` to `url()` with the access token
+ * `token()`.
+ */
 function redirecting(url, token) {
   return (request) => {
     if (request.kind !== RequestKind.negotiate || !request.url.startsWith('/front/')) return undefined;

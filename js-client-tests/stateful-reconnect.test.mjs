@@ -1,4 +1,5 @@
-// Stateful reconnect: a connection continues on a new WebSocket, invisibly to the application code on both sides.
+// Stateful reconnect: a connection continues on a new WebSocket, invisibly to the application code
+// on both sides.
 import assert from 'node:assert/strict';
 import { HubConnectionState } from '@microsoft/signalr';
 import { ChaosProxy } from './support/chaos-proxy.mjs';

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { Subject } from '@microsoft/signalr';
 import { eachTransport, overWebSockets } from './support/conformance.mjs';
 
-/** Waits until a stream of connection `id` is dropped; `stopped` are the notifications that another client receives. */
+/**
+ * Waits until a stream of connection `id` is dropped; `stopped` are the notifications that another
+ * client receives.
+ */
 async function waitForStop(stopped, id) {
   while ((await stopped.next())[0] !== id);
 }

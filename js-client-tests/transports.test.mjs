@@ -6,16 +6,24 @@ import { CUT, RequestKind } from './support/http-proxy.mjs';
 import { withTimeout } from './support/message-queue.mjs';
 import { mint, nurse } from './support/tokens.mjs';
 
-/** Returns a proxy rule that answers requests with `responses[kind]` and forwards all other requests. */
+/**
+ * Returns a proxy rule that answers requests with `responses[kind]` and forwards all other
+ * requests.
+ */
 const blocking = (responses) => (request) => responses[request.kind];
 
 const FORBIDDEN = { status: 403 };
 const NOT_FOUND = { status: 404, body: 'nothing here' };
 
-/** Returns the transport of a client without WebSockets. Server-Sent Events carry no binary protocol. */
+/**
+ * Returns the transport of a client without WebSockets. Server-Sent Events carry no binary
+ * protocol.
+ */
 const fallbackTransport = (protocol) => (protocol === 'json' ? 'ServerSentEvents' : 'LongPolling');
 
-/** Checks that messages pass in both directions, and that client and server agree on the transport. */
+/**
+ * Checks that messages pass in both directions, and that client and server agree on the transport.
+ */
 async function checkTransport(client, transport, marker) {
   assert.equal(await client.invoke('Transport'), transport);
   assert.equal(await client.invoke('ConnectionId'), client.id);

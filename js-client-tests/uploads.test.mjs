@@ -13,7 +13,10 @@ function sendAll(subject, items) {
   subject.complete();
 }
 
-/** Returns a client, and a function that sends items of a subject and waits until the server has received them. */
+/**
+ * Returns a client, and a function that sends items of a subject and waits until the server has
+ * received them.
+ */
 async function clientWithProxy({ connect, httpProxy, transport }) {
   const proxy = await httpProxy();
   const client = await connect('/conformance', { via: proxy.url });
@@ -22,7 +25,8 @@ async function clientWithProxy({ connect, httpProxy, transport }) {
     await checkAlive();
     const before = proxy.count(RequestKind.send);
     sendAll(subject, items);
-    // Without a WebSocket each item is a request. The client sends the next request after the last response.
+    // Without a WebSocket each item is a request. The client sends the next request after the last
+    // response.
     if (transport !== 'WebSockets') await proxy.waitForRequests(RequestKind.send, before + items.length + 1);
     await checkAlive();
   };
@@ -56,7 +60,8 @@ eachTransport('an upload can be any argument', async ({ connect }) => {
 
 eachTransport('an invocation with two adjacent subjects fails, since the client sends only one', async (fixture) => {
   const { connect } = fixture;
-  // The client skips the argument after a subject when it looks for subjects. Other clients send both.
+  // The client skips the argument after a subject when it looks for subjects. Other clients send
+  // both.
   const client = await connect('/conformance');
   await assert.rejects(client.invoke('SumTwo', new Subject(), new Subject()), {
     message: "Failed to invoke 'SumTwo' due to an error on the server.",

@@ -1,7 +1,7 @@
 // A headless Chromium for the browser tests.
 //
-// CHROME=PATH names an installed Chrome or Chromium. Without it, Linux on x86-64 uses the binary in the node package
-// @sparticuz/chromium, and other platforms use the installed Chrome.
+// CHROME=PATH names an installed Chrome or Chromium. Without it, Linux on x86-64 uses the binary in
+// the node package @sparticuz/chromium, and other platforms use the installed Chrome.
 import { execFile } from 'node:child_process';
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -23,7 +23,10 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** Debian package of each shared library that the bundled binary needs, except those of the C library. */
+/**
+ * Debian package of each shared library that the bundled binary needs, except those of the C
+ * library.
+ */
 const PACKAGES = {
   'libexpat.so.1': 'libexpat1',
   'libnspr4.so': 'libnspr4',
@@ -33,7 +36,10 @@ const PACKAGES = {
   'libnssutil3.so': 'libnss3',
 };
 
-/** Starts Chromium with `flags` and a temporary profile, which is removed when the browser is closed. */
+/**
+ * Starts Chromium with `flags` and a temporary profile, which is removed when the browser is
+ * closed.
+ */
 export async function launchChromium(flags = []) {
   const { executablePath, env } = await browserBinary();
   if (executablePath) await checkLibraries(executablePath);
@@ -59,7 +65,9 @@ async function browserBinary() {
   return { executablePath, env: { FONTCONFIG_FILE: path.join(CACHE, 'fonts.conf') } };
 }
 
-/** Unpacks the bundled browser into `node_modules`; its default is a folder that all users share. */
+/**
+ * Unpacks the bundled browser into `node_modules`; its default is a folder that all users share.
+ */
 async function unpack() {
   await mkdir(path.dirname(CACHE), { recursive: true });
   const partial = await mkdtemp(`${CACHE}-`);
@@ -82,7 +90,8 @@ async function unpack() {
 </fontconfig>
 `,
   );
-  // Renames the complete folder, so that no process sees a partial one. Another test file may have been first.
+  // Renames the complete folder, so that no process sees a partial one. Another test file may have
+  // been first.
   await rename(partial, CACHE).catch(async (error) => {
     await rm(partial, { recursive: true, force: true });
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;

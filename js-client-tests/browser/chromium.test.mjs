@@ -1,4 +1,5 @@
-// Checks the browser itself, so that a broken installation is not mistaken for a failure of the dashboard.
+// Checks the browser itself, so that a broken installation is not mistaken for a failure of the
+// dashboard.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launchChromium } from './chromium.mjs';

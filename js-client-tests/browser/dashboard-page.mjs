@@ -45,7 +45,10 @@ export class Dashboard {
     return (await this.byId(id).innerText()).trim();
   }
 
-  /** Waits until the text of `id` contains the string `expected`, or matches the pattern. Returns the text. */
+  /**
+   * Waits until the text of `id` contains the string `expected`, or matches the pattern. Returns
+   * the text.
+   */
   async waitForText(id, expected) {
     const matches = (text) => (expected instanceof RegExp ? expected.test(text) : text.includes(expected));
     return this.waitUntil(() => this.text(id), matches, `${id} to show ${expected}`);

@@ -1,6 +1,7 @@
 // The clinical dashboard in a real browser: authorization, reconnects and tokens.
 //
-// DASHBOARD=http://host:port names a running dashboard. Without it the built example is started on a free port.
+// DASHBOARD=http://host:port names a running dashboard. Without it the built example is started on
+// a free port.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { exampleBinary, startServer } from '../support/process.mjs';
@@ -169,7 +170,8 @@ dashboardTest('the page stays connected while its tokens are refreshed every few
     const id = await dashboard.text('connection-id');
     await dashboard.recordChanges('connection-state');
     const refreshes = () => dashboard.requests.filter((url) => url.endsWith('/hubs/clinical/refresh')).length;
-    // Each refresh is after half of a token's lifetime, so five refreshes span more than two lifetimes.
+    // Each refresh is after half of a token's lifetime, so five refreshes span more than two
+    // lifetimes.
     await dashboard.waitUntil(async () => refreshes(), (count) => count >= 5, '5 refreshes');
     await dashboard.waitForText('event-log', 'The connection has the new token');
     await dashboard.waitForUpdates(3);

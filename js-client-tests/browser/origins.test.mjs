@@ -9,7 +9,9 @@ import { launchChromium } from './chromium.mjs';
 import { startSite } from './site.mjs';
 
 const TEST_MS = 60_000;
-/** An origin that the CORS policy of the conformance server allows, and an origin that it denies. */
+/**
+ * An origin that the CORS policy of the conformance server allows, and an origin that it denies.
+ */
 const ALLOWED = 'http://app.test';
 const DENIED = 'http://other.test';
 
@@ -29,7 +31,10 @@ after(async () => {
   await site?.close();
 });
 
-/** Declares `name` once for each of `over`. `body` receives a page of `origin` and the proxy for its requests. */
+/**
+ * Declares `name` once for each of `over`. `body` receives a page of `origin` and the proxy for its
+ * requests.
+ */
 function onPage(name, { origin, over = combinations() }, body) {
   describe(name, { concurrency: true }, () => {
     for (const { transport, protocol } of over) {
@@ -49,7 +54,10 @@ function onPage(name, { origin, over = combinations() }, body) {
   });
 }
 
-/** Runs in the page: connects, exchanges messages in both directions and returns what the page received. */
+/**
+ * Runs in the page: connects, exchanges messages in both directions and returns what the page
+ * received.
+ */
 async function exchange({ url, transport, protocol, token, skipNegotiation = false }) {
   const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, protocols } = window.signalR;
   const hub = new HubConnectionBuilder()

@@ -1,4 +1,5 @@
-// A `Fixture` whose clients run in a page of headless Chromium, so that tests run in Node and in the browser.
+// A `Fixture` whose clients run in a page of headless Chromium, so that tests run in Node and in
+// the browser.
 import { after, before } from 'node:test';
 import { Fixture } from '../support/fixture.mjs';
 import { launchChromium } from './chromium.mjs';

@@ -9,7 +9,10 @@ const PAGE = `<!doctype html><title>client</title>
 <script src="/signalr/dist/browser/signalr.js"></script>
 <script src="/signalr-protocol-msgpack/dist/browser/signalr-protocol-msgpack.js"></script>`;
 
-/** Serves the page on a free port until `close()`. With `flags` Chromium resolves each of `hosts` to it. */
+/**
+ * Serves the page on a free port until `close()`. With `flags` Chromium resolves each of `hosts` to
+ * it.
+ */
 export async function startSite(hosts) {
   const server = http.createServer(async (request, response) => {
     if (request.url === '/') return response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);

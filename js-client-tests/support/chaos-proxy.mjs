@@ -9,9 +9,10 @@ export class ChaosProxy extends TcpProxy {
   webSockets = 0;
 
   /**
-   * Forwards `bytes` more bytes on the open WebSocket in one direction, `up` (to the server) or `down` (to the
-   * client), and then cuts it: with a TCP reset if `reset` is set, else with a FIN and no close frame. Resolves after
-   * the cut. With `clientOnly` the server's socket stays open, but receives nothing more.
+   * Forwards `bytes` more bytes on the open WebSocket in one direction, `up` (to the server) or
+   * `down` (to the client), and then cuts it: with a TCP reset if `reset` is set, else with a FIN
+   * and no close frame. Resolves after the cut. With `clientOnly` the server's socket stays open,
+   * but receives nothing more.
    */
   cutAfter({ bytes, direction, reset, clientOnly = false }) {
     return new Promise((resolve) => (this.#pendingCut = { left: bytes, direction, reset, clientOnly, resolve }));
@@ -52,7 +53,10 @@ export class ChaosProxy extends TcpProxy {
     this.#cut(pair, cut);
   }
 
-  /** Closes the server's socket first, so that the server has lost the old socket when the client reconnects. */
+  /**
+   * Closes the server's socket first, so that the server has lost the old socket when the client
+   * reconnects.
+   */
   async #cut(pair, { reset, clientOnly, resolve }) {
     pair.clientOnly = clientOnly;
     for (const socket of clientOnly ? [pair.clientSocket] : [pair.serverSocket, pair.clientSocket]) {

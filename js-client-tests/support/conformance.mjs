@@ -9,7 +9,10 @@ import { PROTOCOLS, TRANSPORTS, combinations } from './matrix.mjs';
 import { Fixture } from './fixture.mjs';
 
 const TEST_TIMEOUT_MS = 60_000;
-/** Number of tests of one file that run concurrently, each with all its transports. Most of their time is waiting. */
+/**
+ * Number of tests of one file that run concurrently, each with all its transports. Most of their
+ * time is waiting.
+ */
 const CONCURRENT_TESTS = 4;
 
 /** The server of this file; set before its tests run. */
@@ -20,12 +23,12 @@ before(async () => {
 after(() => server?.stop());
 
 /**
- * Declares `name` once for each transport, or each of `transports`, and each hub protocol of that transport. `body`
- * receives a `Fixture`, or an instance of the class `fixture`. The tests of a file run concurrently, except those with
- * `exclusive`, which send to all connections.
+ * Declares `name` once for each transport, or each of `transports`, and each hub protocol of that
+ * transport. `body` receives a `Fixture`, or an instance of the class `fixture`. The tests of a
+ * file run concurrently, except those with `exclusive`, which send to all connections.
  *
- * `knownFailure` names the feature that the server lacks for this test. `deviation` says why the test does not hold
- * for ASP.NET Core; other servers skip it.
+ * `knownFailure` names the feature that the server lacks for this test. `deviation` says why the
+ * test does not hold for ASP.NET Core; other servers skip it.
  */
 export function eachTransport(name, body, { transports = TRANSPORTS, ...options } = {}) {
   declare(name, body, combinations(transports), options);

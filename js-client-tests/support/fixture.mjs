@@ -1,4 +1,5 @@
-// Fixture of one test run: a server, a transport, a hub protocol, and the clients and proxies that the test creates.
+// Fixture of one test run: a server, a transport, a hub protocol, and the clients and proxies that
+// the test creates.
 import { createRequire } from 'node:module';
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
@@ -12,7 +13,9 @@ const EventSource = createRequire(import.meta.resolve('@microsoft/signalr'))('ev
 const PROTOCOL_CLASSES = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
 
 export class Fixture {
-  /** The transports that carry the token in the query, because an `EventSource` cannot set headers. */
+  /**
+   * The transports that carry the token in the query, because an `EventSource` cannot set headers.
+   */
   tokenInQuery = ['ServerSentEvents'];
   #clients = [];
   #proxies = [];
@@ -28,9 +31,10 @@ export class Fixture {
   /**
    * Returns a client that is not started.
    *
-   * `token` is a token or an access token factory. `reconnect` is the list of delays of automatic reconnect, or `true`
-   * for the client's defaults. `via` is another server URL, such as that of a proxy. `stateful` enables stateful
-   * reconnect. `protocol` is another hub protocol. `options` are further options of `withUrl`.
+   * `token` is a token or an access token factory. `reconnect` is the list of delays of automatic
+   * reconnect, or `true` for the client's defaults. `via` is another server URL, such as that of a
+   * proxy. `stateful` enables stateful reconnect. `protocol` is another hub protocol. `options` are
+   * further options of `withUrl`.
    */
   client = (path, settings = {}) => {
     const client = new Client(this.build(path, settings));
@@ -74,13 +78,19 @@ export class Fixture {
     return response.text();
   };
 
-  /** Returns the server's counts of its connections and their state; `undefined` if the server has no such route. */
+  /**
+   * Returns the server's counts of its connections and their state; `undefined` if the server has
+   * no such route.
+   */
   stats = async () => {
     const response = await fetch(`${this.url}/outside/stats`);
     return response.ok ? response.json() : undefined;
   };
 
-  /** Returns all places of the clients' page where a secret could be left, as texts by name. Node has none. */
+  /**
+   * Returns all places of the clients' page where a secret could be left, as texts by name. Node
+   * has none.
+   */
   pageState = async () => ({});
 
   /** Returns a name that no other test uses, since tests may share a server. */
@@ -95,7 +105,10 @@ export class Fixture {
     for (const source of this.#eventSources) source.close();
   }
 
-  /** The client does not close an event source that failed to connect, and such a source retries forever. */
+  /**
+   * The client does not close an event source that failed to connect, and such a source retries
+   * forever.
+   */
   #trackedEventSource() {
     const sources = this.#eventSources;
     return class extends EventSource {
@@ -151,7 +164,9 @@ class Client {
     return new ReceivedStream(method, this.hub.stream(method, ...args));
   }
 
-  /** Registers a handler for `name` and returns a queue of its calls, each an array of arguments. */
+  /**
+   * Registers a handler for `name` and returns a queue of its calls, each an array of arguments.
+   */
   on(name) {
     const calls = new MessageQueue(name);
     this.hub.on(name, (...args) => calls.push(args));

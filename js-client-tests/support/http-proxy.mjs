@@ -1,4 +1,5 @@
-// An HTTP proxy between client and server. It records each request, and can answer, cut or delay it.
+// An HTTP proxy between client and server. It records each request, and can answer, cut or delay
+// it.
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -24,15 +25,16 @@ export class HttpProxy {
   #sockets = new Set();
   #active = new Set();
   /**
-   * All requests so far, as `{ kind, method, url, headers, status }`; `status` is set once the response has begun.
+   * All requests so far, as `{ kind, method, url, headers, status }`; `status` is set once the
+   * response has begun.
    */
   requests = [];
 
   /**
-   * Listens on a free port and forwards to the server at `target`, a URL. `rule` is called with each request and
-   * decides what happens to it. It returns `undefined` to forward the request, `{ url }` to forward it with another
-   * path and query, `CUT`, a response as `{ status, headers, body }`, or a promise of one of these. The property
-   * `rule` can be replaced at any time.
+   * Listens on a free port and forwards to the server at `target`, a URL. `rule` is called with
+   * each request and decides what happens to it. It returns `undefined` to forward the request, `{
+   * url }` to forward it with another path and query, `CUT`, a response as `{ status, headers, body
+   * }`, or a promise of one of these. The property `rule` can be replaced at any time.
    */
   static async start(target, rule = () => undefined) {
     const proxy = new HttpProxy();
@@ -63,8 +65,9 @@ export class HttpProxy {
   }
 
   /**
-   * Waits for an active exchange of `kind`: an open WebSocket or event stream, or a poll without a response yet.
-   * Returns it, with its `url` and with `cut()`, which destroys its sockets on both sides.
+   * Waits for an active exchange of `kind`: an open WebSocket or event stream, or a poll without a
+   * response yet. Returns it, with its `url` and with `cut()`, which destroys its sockets on both
+   * sides.
    */
   async waitForActive(kind) {
     const find = () => [...this.#active].find((exchange) => exchange.kind === kind);
@@ -77,8 +80,8 @@ export class HttpProxy {
   }
 
   /**
-   * Waits for an active exchange of `transport`, cuts it, and cuts all later requests of its connection: browsers
-   * repeat a request that failed on a reused socket.
+   * Waits for an active exchange of `transport`, cuts it, and cuts all later requests of its
+   * connection: browsers repeat a request that failed on a reused socket.
    */
   async disconnect(transport) {
     const exchange = await this.waitForActive(transport);

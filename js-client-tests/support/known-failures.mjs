@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 
 /**
- * Runs `body`. If `reason` is given, it names the missing feature and `body` must fail, so that the mark is removed
- * when the feature exists.
+ * Runs `body`. If `reason` is given, it names the missing feature and `body` must fail, so that the
+ * mark is removed when the feature exists.
  */
 export async function expectKnownFailure(reason, body) {
   if (!reason || process.env.COMPLETE) return body();

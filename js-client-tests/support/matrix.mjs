@@ -1,6 +1,9 @@
 // The combinations of transport and hub protocol that the tests run with.
 
-/** The hub protocols of each transport. Server-Sent Events carry text, so they have no binary protocol. */
+/**
+ * The hub protocols of each transport. Server-Sent Events carry text, so they have no binary
+ * protocol.
+ */
 const MATRIX = {
   WebSockets: ['json', 'messagepack'],
   ServerSentEvents: ['json'],

@@ -1,6 +1,9 @@
 // A queue of received messages that tests can wait on, and a timeout with a readable error.
 
-/** Longest wait for one expected event. It is far above any real duration, so that reaching it is a failure. */
+/**
+ * Longest wait for one expected event. It is far above any real duration, so that reaching it is a
+ * failure.
+ */
 export const TIMEOUT_MS = 20_000;
 
 /** Messages that one client received under one name, in order. */
@@ -31,9 +34,9 @@ export class MessageQueue {
   }
 
   /**
-   * Takes all messages up to the first `marker` and returns those before it. Messages to one connection keep their
-   * order, so a message that is not among them was not sent. Tests show in this way, without a sleep, that a message
-   * does not arrive.
+   * Takes all messages up to the first `marker` and returns those before it. Messages to one
+   * connection keep their order, so a message that is not among them was not sent. Tests show in
+   * this way, without a sleep, that a message does not arrive.
    */
   async takeUntil(marker) {
     const before = [];

@@ -18,8 +18,8 @@ export function exampleBinary(name) {
 }
 
 /**
- * Returns the server with the conformance hubs: the running server at SERVER if that is set, else a new process of the
- * example on a free port. CONFORMANCE names another binary.
+ * Returns the server with the conformance hubs: the running server at SERVER if that is set, else a
+ * new process of the example on a free port. CONFORMANCE names another binary.
  */
 export async function conformanceServer() {
   if (process.env.SERVER) return { url: process.env.SERVER.replace(/\/$/, ''), stop: async () => {} };
@@ -27,8 +27,8 @@ export async function conformanceServer() {
 }
 
 /**
- * Runs `binary` with the listen addresses `addresses` and with `options` until `stop()`. Resolves when it has printed
- * one URL for each address.
+ * Runs `binary` with the listen addresses `addresses` and with `options` until `stop()`. Resolves
+ * when it has printed one URL for each address.
  */
 export async function startServer(binary, addresses = ['http://127.0.0.1:0'], options = []) {
   await access(binary).catch(() => {

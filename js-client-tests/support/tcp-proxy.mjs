@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 export class TcpProxy {
-  /** The client's and the server's socket of each connection, and the state that a subclass adds. */
+  /**
+   * The client's and the server's socket of each connection, and the state that a subclass adds.
+   */
   pairs = new Set();
   server;
   target;
@@ -22,7 +24,10 @@ export class TcpProxy {
     return `http://127.0.0.1:${this.server.address().port}`;
   }
 
-  /** Cuts every connection: destroys the sockets on both sides, as a network failure or a killed proxy does. */
+  /**
+   * Cuts every connection: destroys the sockets on both sides, as a network failure or a killed
+   * proxy does.
+   */
   cut() {
     for (const { clientSocket, serverSocket } of this.pairs) {
       clientSocket.destroy();
