@@ -30,7 +30,7 @@ const FILES: [File; 14] = [
     script("/app.js", "examples/clinical_dashboard/page/app.js"),
     script("/chart.js", "examples/clinical_dashboard/page/chart.js"),
     script("/dom.js", "examples/clinical_dashboard/page/dom.js"),
-    script("/link.js", "examples/clinical_dashboard/page/link.js"),
+    script("/connection.js", "examples/clinical_dashboard/page/connection.js"),
     script("/panels.js", "examples/clinical_dashboard/page/panels.js"),
     script("/session.js", "examples/clinical_dashboard/page/session.js"),
     script("/ward.js", "examples/clinical_dashboard/page/ward.js"),

@@ -1,14 +1,14 @@
 // The dashboard: what the person does goes to the server, what the server sends is shown.
 
 import { byId, element, minutes, timeOfDay } from './dom.js';
-import { Link } from './link.js';
+import { DashboardConnection } from './connection.js';
 import { Alarms, clearLists, listAudit, listRefusal, logEvent } from './panels.js';
 import { SessionEnded, accessToken, cut, signIn, signOut, tokenState } from './session.js';
 import { WardView } from './ward.js';
 
 const alarms = new Alarms();
 const wards = new Map();
-let link;
+let connection;
 let updates = 0;
 let refreshes = 0;
 
@@ -20,7 +20,7 @@ for (const button of document.querySelectorAll('[data-ward]')) {
 }
 byId('sign-out').addEventListener('click', () => leave());
 byId('cut-connection').addEventListener('click', cutConnection);
-byId('connect').addEventListener('click', () => link.start());
+byId('connect').addEventListener('click', () => connection.start());
 byId('order').addEventListener('submit', order);
 setInterval(tick, 1000);
 tick();
@@ -31,8 +31,8 @@ async function enter(person) {
   buttons.forEach((button) => { button.disabled = true; });
   try {
     showPerson(await signIn(person, byId('short-tokens').checked));
-    link = new Link({ accessToken, handlers, report });
-    await link.start();
+    connection = new DashboardConnection({ accessToken, handlers, report });
+    await connection.start();
   } catch (error) {
     problem(error.message);
   } finally {
@@ -42,8 +42,8 @@ async function enter(person) {
 
 /** Signs out; `why` is shown when that was not this person's wish. */
 async function leave(why) {
-  const ended = link;
-  link = undefined;
+  const ended = connection;
+  connection = undefined;
   document.body.classList.remove('is-signed-in');
   for (const ward of [...wards.keys()]) closeWard(ward);
   alarms.clear();
@@ -101,14 +101,14 @@ async function openWard(button) {
     return;
   }
   button.disabled = true;
-  const opened = await link.subscribe(ward);
+  const opened = await connection.subscribe(ward);
   button.disabled = false;
   button.classList.toggle('refused', !opened);
 }
 
 async function leaveWard(ward) {
   closeWard(ward);
-  await link.leave(ward).catch((error) => logEvent('bad', error.message));
+  await connection.leave(ward).catch((error) => logEvent('bad', error.message));
 }
 
 function closeWard(ward) {
@@ -120,7 +120,7 @@ function closeWard(ward) {
 
 async function cutConnection() {
   logEvent('warning', 'Asking the server to cut this connection');
-  await cut(link.connectionId).catch((error) => logEvent('bad', `Not cut: ${error.message}`));
+  await cut(connection.connectionId).catch((error) => logEvent('bad', `Not cut: ${error.message}`));
 }
 
 async function order(event) {
@@ -128,7 +128,7 @@ async function order(event) {
   const drug = byId('order-drug').value.trim();
   const result = byId('order-result');
   try {
-    const { number, patientName } = await link.order(byId('order-patient').value, drug);
+    const { number, patientName } = await connection.order(byId('order-patient').value, drug);
     result.textContent = `Order ${number}: ${drug} for ${patientName}.`;
     result.dataset.kind = 'good';
     byId('order-drug').value = '';
@@ -206,7 +206,7 @@ function tick() {
   refreshes = token.refreshes;
   // A connection that breaks finds a fresh token; that of one that lives is refreshed with it. While it is broken, the
   // client asks for one itself.
-  if (token.isExpiringSoon && link?.connectionId) {
+  if (token.isExpiringSoon && connection?.connectionId) {
     accessToken().catch((error) => (error instanceof SessionEnded ? leave(error.message) : logEvent('bad', error.message)));
   }
 }

@@ -12,7 +12,7 @@ const RETRIES = [0, 2000, 10000, 30000];
 /** What the server puts before the text of an error that it lets the client read. */
 const HUB_EXCEPTION = /^.*? HubException: /;
 
-export class Link {
+export class DashboardConnection {
   /** The wards this person watches. Groups belong to one connection, so each new connection joins them again. */
   wards = new Set();
   #connection;
