@@ -1,4 +1,5 @@
-//! Which TCP socket carries which connection, and cutting it: for a look at what clients do when the network fails.
+//! Cuts the TCP socket of a connection on request of its user, to show how clients handle a network
+//! failure.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,50 +8,50 @@ use std::sync::Mutex;
 use signalr::ConnectionId;
 use tokio_util::sync::CancellationToken;
 
-use crate::locked;
+use crate::lock;
 
-/// The open sockets by the address of their peer, and the hub's connections on them.
+/// Open sockets by peer address, and the connections of the hub by connection id.
 #[derive(Debug, Default)]
-pub(crate) struct Cuts {
+pub(crate) struct ConnectionKiller {
     sockets: Mutex<HashMap<SocketAddr, CancellationToken>>,
-    connections: Mutex<HashMap<String, Carried>>,
+    connections: Mutex<HashMap<String, Connection>>,
 }
 
-/// A connection of the hub, and the socket that carries it.
+/// The user of a connection, and the peer address of its socket.
 #[derive(Debug)]
-struct Carried {
+struct Connection {
     user_id: String,
     peer: SocketAddr,
 }
 
-impl Cuts {
-    /// A socket was accepted. When the token is cancelled, it has to end.
-    pub(crate) fn accepted(&self, peer: SocketAddr) -> CancellationToken {
+impl ConnectionKiller {
+    /// Adds an accepted socket. The returned token is cancelled when the socket has to be closed.
+    pub(crate) fn add_socket(&self, peer: SocketAddr) -> CancellationToken {
         let token = CancellationToken::new();
-        locked(&self.sockets).insert(peer, token.clone());
+        lock(&self.sockets).insert(peer, token.clone());
         token
     }
 
-    /// A socket has ended.
-    pub(crate) fn ended(&self, peer: &SocketAddr) {
-        locked(&self.sockets).remove(peer);
+    pub(crate) fn remove_socket(&self, peer: &SocketAddr) {
+        lock(&self.sockets).remove(peer);
     }
 
-    pub(crate) fn connected(&self, id: ConnectionId, user_id: &str, peer: SocketAddr) {
-        locked(&self.connections).insert(id.to_string(), Carried { user_id: user_id.to_owned(), peer });
+    pub(crate) fn add_connection(&self, id: ConnectionId, user_id: &str, peer: SocketAddr) {
+        lock(&self.connections).insert(id.to_string(), Connection { user_id: user_id.to_owned(), peer });
     }
 
-    pub(crate) fn disconnected(&self, id: ConnectionId) {
-        locked(&self.connections).remove(&id.to_string());
+    pub(crate) fn remove_connection(&self, id: ConnectionId) {
+        lock(&self.connections).remove(&id.to_string());
     }
 
-    /// Cuts the socket of a connection, if it is one of this user. Whether there was one is the answer.
+    /// Cuts the socket of a connection if it belongs to this user. Returns whether a socket was
+    /// found.
     pub(crate) fn cut(&self, user_id: &str, connection_id: &str) -> bool {
-        let carried = locked(&self.connections)
+        let peer = lock(&self.connections)
             .get(connection_id)
-            .filter(|carried| carried.user_id == user_id)
-            .map(|carried| carried.peer);
-        let token = carried.and_then(|peer| locked(&self.sockets).get(&peer).cloned());
+            .filter(|connection| connection.user_id == user_id)
+            .map(|connection| connection.peer);
+        let token = peer.and_then(|peer| lock(&self.sockets).get(&peer).cloned());
         if let Some(token) = &token {
             token.cancel();
         }
