@@ -131,7 +131,7 @@ eachTransport('pending client results fail when the client disconnects', async (
   await client.hub.stop();
   for (const result of results) assert.equal(await result, `IOException: Connection '${id}' disconnected.`);
   assert.equal(await invoker.invoke('AskClient', id, 'again'), `IOException: Connection '${id}' does not exist.`);
-  assert.equal(await invoker.invoke('AskClient', 'nobody', 'q'), "IOException: Connection 'nobody' does not exist.");
+  assert.equal(await invoker.invoke('AskClient', 'unknown', 'q'), "IOException: Connection 'unknown' does not exist.");
 });
 
 eachTransport('a client result that arrives after its timeout is ignored', async ({ connect }) => {
@@ -155,7 +155,7 @@ eachTransport('a client result can be requested outside of hub methods', async (
   const client = await connect('/conformance');
   client.hub.on('Answer', async (text) => `${text} so`);
   assert.equal(await post(`/outside/ask/${client.id}`, 'how?'), 'how? so');
-  assert.equal(await post('/outside/ask/nobody', 'how?'), "IOException: Connection 'nobody' does not exist.");
+  assert.equal(await post('/outside/ask/unknown', 'how?'), "IOException: Connection 'unknown' does not exist.");
   client.hub.off('Answer');
   assert.equal(await post(`/outside/ask/${client.id}`, 'how?'), "HubException: Client didn't provide a result.");
 });

@@ -147,8 +147,8 @@ eachCombination('a client result can be requested outside the hub', async ({ con
     throw new Error('from callback');
   });
   assert.equal(await requestResult(), 'Error: from callback');
-  const unknown = await fetch(`${url}/clientresult/nobody`);
-  assert.deepEqual([unknown.status, await unknown.text()], [200, "Connection 'nobody' does not exist."]);
+  const unknown = await fetch(`${url}/clientresult/unknown`);
+  assert.deepEqual([unknown.status, await unknown.text()], [200, "Connection 'unknown' does not exist."]);
 });
 
 eachCombination('a hub with authorization accepts clients with a token', async ({ connect, url }) => {

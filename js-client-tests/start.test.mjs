@@ -27,7 +27,10 @@ for (const name of ['client', ...(args.includes('--omit=dev') ? [] : ['browser']
 writeFileSync('node_modules/.package-lock.json', '{}');
 `;
 
-/** Builds nothing. Runs a server that exits with EXIT_CODE, or with 3 after SIGTERM and 4 after SIGINT. */
+/**
+ * Builds nothing. Runs a server that exits with EXIT_CODE, or with 3 after SIGTERM and 4 after
+ * SIGINT.
+ */
 const CARGO = `#!${process.execPath}
 const [command, ...args] = process.argv.slice(2);
 if (command === 'run') {

@@ -1,4 +1,4 @@
-// Page object of the clinical dashboard, in a browser context of its own.
+// Page object of the clinical dashboard, in a separate browser context.
 import assert from 'node:assert/strict';
 import { readPageState } from './page-state.mjs';
 

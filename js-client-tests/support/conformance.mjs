@@ -1,6 +1,6 @@
 // Declares tests that run once for each transport and hub protocol against the conformance server.
 //
-// Each test file starts a server of its own, unless SERVER names a running one.
+// Each test file starts its own server, unless SERVER names a running one.
 import { after, before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { expectKnownFailure } from './known-failures.mjs';
