@@ -64,7 +64,7 @@ pub(crate) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Bo
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves until accepting fails.
+/// Serves until `accept` fails.
 pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, signalr: SignalR) -> io::Result<()> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new());

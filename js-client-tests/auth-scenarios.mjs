@@ -136,7 +136,7 @@ export function authScenarios(fixture) {
     assert.equal(await aNurse.invoke('Echo', 'still here'), 'still here');
   });
 
-  scenario('RequireAuthorization on a route rejects other users with 403', async ({ client, connect }) => {
+  scenario('RequireAuthorization with a policy rejects other users with 403', async ({ client, connect }) => {
     await assert.rejects(client('/hubs/policy', { token: mint(doctor) }).start(), FORBIDDEN);
     await assert.rejects(client('/hubs/policy').start(), UNAUTHORIZED);
     const allowed = await connect('/hubs/policy', { token: mint(nurse) });
@@ -268,7 +268,7 @@ export function authScenarios(fixture) {
     assert.equal(await client.invoke('InRole', 'Nurse'), false);
   });
 
-  scenario('a hub method can decide by claims and roles who joins a group', async ({ connect, unique }) => {
+  scenario('a hub method can decide by claims and roles which users join a group', async ({ connect, unique }) => {
     const [own, other] = [unique('own'), unique('other')];
     const aNurse = await connect('/hubs/clinical', { token: mint({ ...nurse, department: own }) });
     const anAdmin = await connect('/hubs/clinical', { token: mint(admin) });
@@ -296,7 +296,7 @@ export function authScenarios(fixture) {
     assert.deepEqual(await userOf(byQuery), user);
   });
 
-  scenario('a route beside the hubs has its own authorization', async ({ url, client }) => {
+  scenario('other routes of the server have separate authorization', async ({ url, client }) => {
     const open = await fetch(`${url}/ready`);
     assert.equal(open.status, 200);
     await assert.rejects(client('/hubs/clinical').start(), UNAUTHORIZED);
@@ -335,7 +335,7 @@ export function authScenarios(fixture) {
     else await assert.rejects(result, unauthorized('MembersOnly'));
   });
 
-  scenario('[Authorize] without reading the query: 401 after a successful negotiate', async (run) => {
+  scenario('a hub with [Authorize] answers 401 after negotiate where the query is not read', async (run) => {
     const { client, httpProxy, transport, tokenInQuery } = run;
     const proxy = await httpProxy(({ url }) => ({ url: withoutToken(url) }));
     const start = client('/hubs/clinical', { via: proxy.url, token: mint(nurse) }).start();

@@ -15,7 +15,7 @@ overWebSockets('a token in the query authenticates a WebSocket without negotiate
   assert.equal(await authenticated.invoke('UserIdentifier'), 'nurse-1');
 });
 
-eachTransport('one role of an attribute is sufficient, and all attributes must be met', async ({ connect }) => {
+eachTransport('one role of an [Authorize] attribute is sufficient, and all attributes apply', async ({ connect }) => {
   const aDoctor = await connect('/hubs/clinical', { token: mint(doctor) });
   const aNurse = await connect('/hubs/clinical', { token: mint(nurse) });
   const both = await connect('/hubs/clinical', { token: mint({ ...admin, role: ['Admin', 'Doctor'] }) });

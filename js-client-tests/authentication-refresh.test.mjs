@@ -198,7 +198,7 @@ test('a request that fails with 401 is repeated once with a new token', async ()
   assert.deepEqual(await poll(unauthorized(), unauthorized()), { outcome: 401, sent });
 });
 
-test('a poll that requires a refresh is repeated once after it', async () => {
+test('a poll that fails with 409 is repeated once after a refresh', async () => {
   const sent = ['GET /hub Bearer old', 'POST /hub/refresh Bearer new', 'GET /hub Bearer new'];
   assert.deepEqual(await poll(refreshRequired()), { outcome: 'polled', sent });
   assert.deepEqual(await poll(refreshRequired(), refreshRequired()), { outcome: 409, sent });

@@ -19,7 +19,7 @@ async function received(sender, clients, marker) {
 const clients = (connect, count, path = '/conformance') =>
   Promise.all(Array.from({ length: count }, () => connect(path)));
 
-eachTransport('a group contains connections that joined, until they leave', async ({ connect, unique }) => {
+eachTransport('a message to a group reaches its members until they leave', async ({ connect, unique }) => {
   const [inside, outside, leaver] = await clients(connect, 3);
   const group = unique('group');
   await inside.invoke('Join', group);

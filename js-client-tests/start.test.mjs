@@ -50,7 +50,9 @@ async function withProject(body) {
   const file = (name) => path.join(root, name);
   try {
     for (const folder of ['scripts', 'bin']) await mkdir(file(folder));
-    for (const name of ['run.mjs', 'start.mjs']) await copyFile(path.join(ROOT, 'scripts', name), file(`scripts/${name}`));
+    for (const name of ['run.mjs', 'start.mjs']) {
+      await copyFile(path.join(ROOT, 'scripts', name), file(`scripts/${name}`));
+    }
     await writeFile(file('package.json'), JSON.stringify(PACKAGE));
     await writeFile(file('package-lock.json'), '{}');
     await writeFile(file('npm.js'), NPM);

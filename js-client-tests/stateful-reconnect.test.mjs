@@ -127,7 +127,7 @@ eachTransport('without WebSockets a client with stateful reconnect reconnects un
   assert.equal(await client.invoke('ConnectionId'), client.id);
 }, { transports: ['ServerSentEvents', 'LongPolling'] });
 
-eachProtocol('negotiate tells the client that a hub does not support stateful reconnect', async (fixture) => {
+eachProtocol('a negotiate response reports that a hub does not support stateful reconnect', async (fixture) => {
   const { connect, httpProxy } = fixture;
   const proxy = await httpProxy();
   const client = await connect('/conformance', { via: proxy.url, stateful: true, reconnect: [0, 20, 50] });

@@ -50,7 +50,7 @@ eachTransport('a hub method receives the items and the end of an upload', async 
   assert.equal(await empty, '');
 });
 
-eachTransport('an upload can be any argument', async ({ connect }) => {
+eachTransport('an upload can be at any position among the arguments', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const text = client.invoke('ConcatWith', '<', words, '>');

@@ -100,7 +100,7 @@ enum Level {
     Critical,
 }
 
-/// The monitor at one bed.
+/// Monitor of one patient.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     baseline: SignValues,

@@ -1,4 +1,4 @@
-//! The HTTP server of the hubs, and its routes beside them.
+//! The HTTP server of the hubs, and its other routes.
 
 use std::error::Error;
 use std::io::ErrorKind;

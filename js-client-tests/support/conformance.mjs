@@ -34,7 +34,7 @@ export function eachTransport(name, body, { transports = TRANSPORTS, ...options 
   declare(name, body, combinations(transports), options);
 }
 
-/** As `eachTransport`, for features of WebSockets alone. */
+/** As `eachTransport`, with WebSockets only. */
 export function overWebSockets(name, body, options) {
   eachTransport(name, body, { ...options, transports: ['WebSockets'] });
 }

@@ -71,7 +71,7 @@ export class Fixture {
   /** Starts an HTTP proxy that forwards to the server; `rule` as in `HttpProxy.start`. */
   httpProxy = async (rule) => this.#addProxy(await HttpProxy.start(this.url, rule));
 
-  /** Sends a POST request to a route beside the hubs. */
+  /** Sends a POST request to another route of the server. */
   post = async (path, body) => {
     const response = await fetch(this.url + path, { method: 'POST', body });
     if (!response.ok) throw new Error(`POST ${path}: status ${response.status}`);
