@@ -1,15 +1,15 @@
-//! What does every kind of hub look like, with all its options? The hubs that the transcripts, the client tests and the
-//! load tests talk to.
+//! The hubs that the transcripts, the client tests and the load tests use, with every option of an
+//! endpoint.
 //!
-//! `cargo run --example conformance -- --urls http://127.0.0.1:5000`; several URLs are separated by `;`, and port 0 finds
-//! a free one.
+//! `cargo run --example conformance -- --urls http://127.0.0.1:5000` starts the server. Several
+//! URLs are separated by `;`. Port 0 selects a free port.
 
 mod authorized;
 mod bench;
 mod common;
 mod host;
+mod hub_variants;
 mod lifecycle;
-mod plain;
 mod streams;
 mod values;
 
@@ -22,11 +22,11 @@ use signalr::hosting::{Cors, Redirect, RequestInfo, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
-use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
-use plain::{
+use hub_variants::{
     ConformanceHub, DetailedHub, NoWebSocketsHub, ParallelHub, RelayHub, StatefulHub, TightHub, Version1OnlyHub,
     WebSocketsOnlyHub,
 };
+use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
 
 const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
 
@@ -95,12 +95,12 @@ fn server() -> Result<SignalR, signalr::hosting::BuildError> {
         .allow_stateful_reconnects(true)
         .identity_binding(IdentityBinding::Strict)
         .connection_handler("/front", async |_| Ok(()))
-        .redirect_negotiate(elsewhere)
+        .redirect_negotiate(redirect_to_clinical_hub)
         .build()
 }
 
-/// What a front of this server would say: the clinical hub is there, with the token that is asked for.
-fn elsewhere(request: &RequestInfo, _: &User) -> Option<Redirect> {
+/// Redirects to the clinical hub of this server, with the access token in the query.
+fn redirect_to_clinical_hub(request: &RequestInfo, _: &User) -> Option<Redirect> {
     let redirect = Redirect::to(format!("http://{}/hubs/clinical", request.header("host")?));
     Some(redirect.access_token(request.query("token")?))
 }

@@ -1,14 +1,17 @@
-// Who receives a message: groups, users, single connections, everyone, everyone but some.
+// Recipients of a message: groups, users, single connections, all connections, and all but some.
 import assert from 'node:assert/strict';
-import { everywhere } from './support/conformance.mjs';
+import { eachTransport } from './support/conformance.mjs';
 import { mint } from './support/tokens.mjs';
 
-/** Sends each client a marker of its own and returns what it had received before it. */
+/**
+ * Sends a marker to each client and returns the messages that each client received before the
+ * marker.
+ */
 async function received(sender, clients, marker) {
   return Promise.all(
     clients.map(async (client) => {
       await sender.invoke('ToClient', client.id, marker);
-      return client.messages.until(marker);
+      return client.messages.takeUntil(marker);
     }),
   );
 }
@@ -16,7 +19,7 @@ async function received(sender, clients, marker) {
 const clients = (connect, count, path = '/conformance') =>
   Promise.all(Array.from({ length: count }, () => connect(path)));
 
-everywhere('a group has the members who joined and not those who left', async ({ connect, unique }) => {
+eachTransport('a message to a group reaches its members until they leave', async ({ connect, unique }) => {
   const [inside, outside, leaver] = await clients(connect, 3);
   const group = unique('group');
   await inside.invoke('Join', group);
@@ -31,7 +34,8 @@ everywhere('a group has the members who joined and not those who left', async ({
   ]);
 });
 
-everywhere('joining twice delivers once, and leaving an unknown group is no error', async ({ connect, unique }) => {
+eachTransport('a client that joins a group twice receives each message once', async (fixture) => {
+  const { connect, unique } = fixture;
   const [client] = await clients(connect, 1);
   const group = unique('group');
   await client.invoke('Leave', group);
@@ -40,11 +44,11 @@ everywhere('joining twice delivers once, and leaving an unknown group is no erro
   await client.invoke('ToGroup', group, 'once');
   await client.invoke('Leave', group);
   await client.invoke('ToGroup', group, 'never');
-  await client.invoke('ToGroup', unique('nobody'), 'never');
+  await client.invoke('ToGroup', unique('empty'), 'never');
   assert.deepEqual(await received(client, [client], unique('end')), [['once']]);
 });
 
-everywhere('group names differ by case', async ({ connect, unique }) => {
+eachTransport('group names are case-sensitive', async ({ connect, unique }) => {
   const [client] = await clients(connect, 1);
   const group = unique('Ward');
   await client.invoke('Join', group);
@@ -53,7 +57,7 @@ everywhere('group names differ by case', async ({ connect, unique }) => {
   assert.deepEqual(await received(client, [client], unique('end')), [['exact']]);
 });
 
-everywhere('another connection can be put into a group and taken out', async ({ connect, unique }) => {
+eachTransport('a hub method can add another connection to a group and remove it', async ({ connect, unique }) => {
   const [one, two] = await clients(connect, 2);
   const group = unique('group');
   await one.invoke('JoinOther', two.id, group);
@@ -63,7 +67,8 @@ everywhere('another connection can be put into a group and taken out', async ({ 
   assert.deepEqual(await received(one, [one, two], unique('end')), [[], ['in']]);
 });
 
-everywhere('groups can be addressed together, without some, and without the sender', async ({ connect, unique }) => {
+eachTransport('a message can go to several groups, or to a group without some of its members', async (fixture) => {
+  const { connect, unique } = fixture;
   const [one, two, three] = await clients(connect, 3);
   const [first, second] = [unique('first'), unique('second')];
   for (const client of [one, two]) await client.invoke('Join', first);
@@ -78,7 +83,7 @@ everywhere('groups can be addressed together, without some, and without the send
   ]);
 });
 
-everywhere('a connection that stopped is in no group any more', async ({ connect, unique }) => {
+eachTransport('a stopped connection is removed from its groups', async ({ connect, unique }) => {
   const [watcher, leaver] = await clients(connect, 2, '/lifecycle');
   const went = watcher.on('Went');
   const group = unique('group');
@@ -86,18 +91,18 @@ everywhere('a connection that stopped is in no group any more', async ({ connect
   for (const client of [watcher, leaver]) await client.invoke('Join', group);
   await leaver.hub.stop();
   while ((await went.next())[0] !== id);
-  await watcher.invoke('ToGroup', group, 'who is left');
-  await watcher.invoke('ToClient', id, 'nobody');
-  assert.deepEqual(await received(watcher, [watcher], unique('end')), [['who is left']]);
+  await watcher.invoke('ToGroup', group, 'remaining');
+  await watcher.invoke('ToClient', id, 'never');
+  assert.deepEqual(await received(watcher, [watcher], unique('end')), [['remaining']]);
 });
 
-everywhere('a user has all connections of that user and no others', async ({ connect, unique }) => {
+eachTransport('a message to a user reaches all connections of that user and no others', async ({ connect, unique }) => {
   const [ann, ben] = [unique('ann'), unique('ben')];
   const as = (sub) => connect('/hubs/clinical', { token: mint({ sub }) });
   const [phone, desk, other] = [await as(ann), await as(ann), await as(ben)];
   await other.invoke('ToUser', ann, 'to ann');
   await other.invoke('ToUsers', [ann, ben], 'to both');
-  await phone.invoke('ToUser', unique('nobody'), 'never');
+  await phone.invoke('ToUser', unique('unknown'), 'never');
   assert.deepEqual(await received(other, [phone, desk, other], unique('end')), [
     ['to ann', 'to both'],
     ['to ann', 'to both'],
@@ -105,7 +110,7 @@ everywhere('a user has all connections of that user and no others', async ({ con
   ]);
 });
 
-everywhere('a user keeps the other connections when one of them stops', async ({ connect, unique }) => {
+eachTransport('a message to a user reaches the remaining connections after one stops', async ({ connect, unique }) => {
   const ann = unique('ann');
   const as = (sub) => connect('/hubs/clinical', { token: mint({ sub }) });
   const [phone, desk, other] = [await as(ann), await as(ann), await as(unique('ben'))];
@@ -114,9 +119,10 @@ everywhere('a user keeps the other connections when one of them stops', async ({
   assert.deepEqual(await received(other, [desk], unique('end')), [['to the desk']]);
 });
 
-everywhere('the caller, the others and single clients are told apart', async ({ connect, unique }) => {
+eachTransport('messages reach the caller, the others or the given connections only', async ({ connect, unique }) => {
   const [one, two, three] = await clients(connect, 3);
-  // Whoever shares the server sees what goes to everyone: names are told apart by the test's own.
+  // Other tests on a shared server receive messages to all connections as well; the name identifies
+  // this test's.
   const name = unique('message');
   const mine = (texts) => texts.filter((text) => text.startsWith(name)).map((text) => text.slice(name.length + 1));
   await one.invoke('ToCaller', `${name} caller`);
@@ -129,29 +135,30 @@ everywhere('the caller, the others and single clients are told apart', async ({ 
   assert.deepEqual(first, ['caller', 'all']);
   assert.deepEqual(second, ['others', 'all', 'two', 'pair']);
   assert.deepEqual(third, ['others', 'all', 'but two', 'pair']);
-}, { alone: true });
+}, { exclusive: true });
 
-everywhere('a message from outside of the hub reaches all of that hub alone', async ({ connect, post, unique }) => {
+eachTransport('a message from outside a hub reaches all connections of that hub and no others', async (fixture) => {
+  const { connect, post, unique } = fixture;
   const [one, two] = await clients(connect, 2);
   const [elsewhere] = await clients(connect, 1, '/detailed');
   const text = unique('from outside');
   await post('/outside/all', text);
-  await one.messages.until(text);
-  await two.messages.until(text);
+  await one.messages.takeUntil(text);
+  await two.messages.takeUntil(text);
   const [others] = await received(elsewhere, [elsewhere], unique('end'));
   assert.ok(!others.includes(text));
-}, { alone: true });
+}, { exclusive: true });
 
-everywhere('those who stay hear of those who come and go', async ({ connect }) => {
+eachTransport('a hub notifies the other connections when a client connects and disconnects', async ({ connect }) => {
   const watcher = await connect('/lifecycle');
-  const [came, went] = [watcher.on('Came'), watcher.on('Went')];
+  const [connected, disconnected] = [watcher.on('Came'), watcher.on('Went')];
   const guest = await connect('/lifecycle');
   const id = guest.id;
-  while ((await came.next())[0] !== id);
+  while ((await connected.next())[0] !== id);
   await guest.hub.stop();
   for (;;) {
-    const [gone, error] = await went.next();
-    if (gone !== id) continue;
+    const [disconnectedId, error] = await disconnected.next();
+    if (disconnectedId !== id) continue;
     assert.equal(error, null);
     break;
   }

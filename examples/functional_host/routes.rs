@@ -1,4 +1,4 @@
-//! What surrounds the hubs: cookies, redirects, refusals, tokens and files.
+//! Routes and middleware around the hubs: cookies, redirects, errors, tokens and files.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use signalr::{HubContext, SignalR};
 
 use super::hubs::TestHub;
 
-/// Tokens of this process last so many seconds.
-const TOKEN_LIFETIME: u64 = 5;
+/// Lifetime of issued tokens, in seconds.
+const TOKEN_LIFETIME_SECONDS: u64 = 5;
 
 pub(crate) fn router(signalr: &SignalR, key: [u8; 32], wwwroot: Option<PathBuf>) -> Router {
     let tests: HubContext<TestHub> = signalr.context();
     let client_result = move |Segment(id): Segment<String>| async move {
-        let answer = tests.clients().client(id).invoke::<i32>("Result", ()).await;
-        answer.map_or_else(|error| error.to_string(), |number| number.to_string())
+        let result = tests.clients().client(id).invoke::<i32>("Result", ()).await;
+        result.map_or_else(|error| error.to_string(), |number| number.to_string())
     };
     let redirects = Arc::new(AtomicU32::new(0));
-    let redirect = move |Query(to): Query<Base>| async move {
+    let redirect = move |Query(query): Query<RedirectQuery>| async move {
         let redirects = redirects.fetch_add(1, Ordering::Relaxed) + 1;
-        json!({ "url": format!("{}/testHub?numRedirects={redirects}", to.base_url) }).to_string()
+        json!({ "url": format!("{}/testHub?numRedirects={redirects}", query.base_url) }).to_string()
     };
     let wwwroot = wwwroot.map(Arc::<Path>::from);
     let files = from_fn(move |request: Request, next: Next| {
@@ -55,42 +55,42 @@ pub(crate) fn router(signalr: &SignalR, key: [u8; 32], wwwroot: Option<PathBuf>)
         .route("/clientresult/{id}", get(client_result))
         .route("/deployment", get(|| async { Json(json!({ "version": env!("CARGO_PKG_VERSION") })) }))
         .route("/redirect/{*rest}", any(redirect))
-        .route("/echoredirect", any(to_echo))
-        .route("/echoredirect/{*rest}", any(to_echo))
+        .route("/echoredirect", any(redirect_to_echo))
+        .route("/echoredirect/{*rest}", any(redirect_to_echo))
         .route("/bad-negotiate/{*rest}", any(|| async { (StatusCode::BAD_REQUEST, "Some response from server") }))
         .fallback_service(signalr.service())
         .layer(from_fn(cookies))
-        .layer(from_fn(origins))
+        .layer(from_fn(cors))
         .layer(files)
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Base {
+struct RedirectQuery {
     base_url: String,
 }
 
-/// Negotiations, polls, sends and their ends are sent on to `/echo`, each with its method.
-async fn to_echo(request: Request) -> Response {
+/// Redirects a request to `/echo` and keeps its method: negotiate, polls, sends and DELETE.
+async fn redirect_to_echo(request: Request) -> Response {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let location = target.replacen("echoredirect", "echo", 1);
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()
 }
 
-/// The request came over TLS.
+/// Extension of requests over TLS.
 #[derive(Clone, Copy)]
 pub(crate) struct Secure;
 
-/// Who negotiates gets cookies, one of which has expired long since.
+/// Adds cookies to negotiate responses; one of them has expired.
 async fn cookies(secure: Option<Extension<Secure>>, request: Request, next: Next) -> Response {
     const COOKIES: [&str; 3] = [
         "testCookie=testValue; path=/",
         "testCookie2=testValue2; path=/",
         "expiredCookie=doesntmatter; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/",
     ];
-    let negotiates = request.uri().path().contains("/negotiate");
+    let is_negotiate = request.uri().path().contains("/negotiate");
     let mut response = next.run(request).await;
-    if negotiates {
+    if is_negotiate {
         let attributes = if secure.is_some() { "; secure; samesite=none; partitioned" } else { "" };
         for cookie in COOKIES {
             if let Ok(cookie) = HeaderValue::try_from(format!("{cookie}{attributes}")) {
@@ -101,14 +101,14 @@ async fn cookies(secure: Option<Extension<Secure>>, request: Request, next: Next
     response
 }
 
-/// Every origin may do everything.
-async fn origins(request: Request, next: Next) -> Response {
-    let asked = request.headers().clone();
+/// Allows all cross-origin requests.
+async fn cors(request: Request, next: Next) -> Response {
+    let request_headers = request.headers().clone();
     let mut response = match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
-    if let Some(origin) = asked.get(ORIGIN) {
+    if let Some(origin) = request_headers.get(ORIGIN) {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -116,7 +116,7 @@ async fn origins(request: Request, next: Next) -> Response {
             (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
             (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
         ] {
-            if let Some(value) = asked.get(from) {
+            if let Some(value) = request_headers.get(from) {
                 headers.insert(to, value.clone());
             }
         }
@@ -137,13 +137,13 @@ fn token(key: &[u8]) -> Result<String, StatusCode> {
         iss: "SignalRTestServer",
         aud: "SignalRTests",
         nameid: "testuser",
-        exp: jsonwebtoken::get_current_timestamp() + TOKEN_LIFETIME,
+        exp: jsonwebtoken::get_current_timestamp() + TOKEN_LIFETIME_SECONDS,
     };
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(key))
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A file below `root`, if there is one.
+/// Returns the file at `path` below `root`, if it exists.
 async fn file(root: &Path, path: &str) -> Option<Response> {
     let path = Path::new(path.trim_start_matches('/'));
     let is_below = path.components().all(|component| matches!(component, Component::Normal(_)));

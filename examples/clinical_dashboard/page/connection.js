@@ -1,4 +1,4 @@
-// The connection to the hub: its state, its calls, and the wards to join again when it comes back.
+// The connection to the hub: its state, its invocations, and the wards to rejoin after a reconnect.
 
 import { AuthenticationRefresh } from './authentication-refresh.js';
 import { SessionEnded } from './session.js';
@@ -6,23 +6,30 @@ import { SessionEnded } from './session.js';
 const { signalR } = window;
 const { HubConnectionBuilder, HubConnectionState, LogLevel } = signalR;
 
-/** The waits before each attempt to reconnect, in milliseconds. Then it is given up. */
-const RETRIES = [0, 2000, 10000, 30000];
+/**
+ * Delays before the attempts to reconnect, in milliseconds. The connection closes after the last.
+ */
+const RETRY_DELAYS_MS = [0, 2000, 10000, 30000];
 
-/** What the server puts before the text of an error that it lets the client read. */
-const HUB_EXCEPTION = /^.*? HubException: /;
+/** Prefix of the text of a hub error. */
+const HUB_EXCEPTION_PREFIX = /^.*? HubException: /;
 
-export class Link {
-  /** The wards this person watches. Groups belong to one connection, so each new connection joins them again. */
+export class DashboardConnection {
+  /** The wards that the user watches. A new connection is in no group, so it has to rejoin them. */
   wards = new Set();
   #connection;
   #report;
-  /** The last attempt failed, perhaps for its token: the next one gets a new token. */
-  #inDoubt = false;
+  /**
+   * Whether the last attempt failed, perhaps because of its token. The next attempt uses a new
+   * token.
+   */
+  #needsNewToken = false;
 
   /**
-   * `accessToken(fresh)` gives the token of each new connection, an unused one if `fresh`. `handlers` are what the server calls. `report` is told of
-   * `state(text, connectionId)`, `event(kind, text)`, `refused(what, why)`, `left(ward)` and `sessionEnded()`.
+   * `accessToken(fresh)` returns the token of each new connection, a new one if `fresh` is set.
+   * `handlers` are the methods that the server invokes. `report` has the callbacks `state(text,
+   * connectionId)`, `event(kind, text)`, `denied(action, reason)`, `left(ward)` and
+   * `sessionEnded(error)`.
    */
   constructor({ accessToken, handlers, report }) {
     this.#report = report;
@@ -33,11 +40,11 @@ export class Link {
       .withUrl('/hubs/clinical', refresh.connectionOptions())
       .withAutomaticReconnect({
         nextRetryDelayInMilliseconds: ({ previousRetryCount }) => {
-          this.#inDoubt = previousRetryCount > 0;
-          return RETRIES[previousRetryCount] ?? null;
+          this.#needsNewToken = previousRetryCount > 0;
+          return RETRY_DELAYS_MS[previousRetryCount] ?? null;
         },
       })
-      // At its usual level the client logs the URLs it opens, and with them the token.
+      // At its default level the client logs URLs, which contain the token.
       .configureLogging(LogLevel.Warning)
       .build();
     refresh.attach(this.#connection);
@@ -55,7 +62,7 @@ export class Link {
       await this.#rejoin();
     });
     this.#connection.onclose((error) => {
-      this.#inDoubt = true;
+      this.#needsNewToken = true;
       report.state('Disconnected');
       report.event(error ? 'bad' : 'plain', error ? `Connection closed: ${error.message}` : 'Connection closed');
     });
@@ -83,7 +90,7 @@ export class Link {
     await this.#connection.stop();
   }
 
-  /** Watches a ward. The server refuses those of other departments. */
+  /** Subscribes to a ward. The server denies wards of other departments. */
   async subscribe(ward) {
     try {
       await this.#connection.invoke('SubscribeToWard', ward);
@@ -91,7 +98,7 @@ export class Link {
       this.#report.event('good', `Subscribed to ${ward}`);
       return true;
     } catch (error) {
-      this.#report.refused(`Watch ${ward}`, reason(error));
+      this.#report.denied(`Watch ${ward}`, reason(error));
       return false;
     }
   }
@@ -102,20 +109,22 @@ export class Link {
     this.#report.event('plain', `Left ${ward}`);
   }
 
-  /** Orders a drug; resolves with the order, and throws the server's reason if it refuses. */
+  /**
+   * Orders a drug and returns the order. Throws an error with the server's reason if it is denied.
+   */
   async order(patientId, drugName) {
     try {
       return await this.#connection.invoke('OrderMedication', patientId, drugName);
     } catch (error) {
-      this.#report.refused(`Order ${drugName}`, reason(error));
+      this.#report.denied(`Order ${drugName}`, reason(error));
       throw new Error(reason(error), { cause: error });
     }
   }
 
-  /** Called for each negotiation and each WebSocket, when connecting and reconnecting, and, `wanted` fresh, for each refresh. */
-  async #token(accessToken, wanted) {
-    const fresh = wanted || this.#inDoubt;
-    this.#inDoubt = false;
+  /** Called for each negotiate request and each WebSocket, and with `refresh` for each refresh. */
+  async #token(accessToken, refresh) {
+    const fresh = refresh || this.#needsNewToken;
+    this.#needsNewToken = false;
     try {
       return await accessToken(fresh);
     } catch (error) {
@@ -134,5 +143,5 @@ export class Link {
 }
 
 function reason(error) {
-  return error.message.replace(HUB_EXCEPTION, '');
+  return error.message.replace(HUB_EXCEPTION_PREFIX, '');
 }

@@ -1,5 +1,5 @@
-/** Every place where `page` leaves traces, as texts by name. */
-export async function traces(page) {
+/** Returns all places of `page` where a secret could be left, as texts by name. */
+export async function readPageState(page) {
   const inPage = await page.evaluate(async () => ({
     url: location.href,
     history: JSON.stringify(history.state),

@@ -1,4 +1,4 @@
-//! The HTTP side: what goes to the hub, signing in and out, and the files of the page.
+//! The HTTP routes: the hubs, sign-in and sign-out, and the files of the page.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,149 +16,149 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use signalr::hosting::ResponseBody;
 
-use crate::cuts::Cuts;
+use crate::connection_killer::ConnectionKiller;
 use crate::files;
-use crate::sessions::{Refused, Sessions};
+use crate::sessions::{SessionError, Sessions};
 
-/// The largest body that is read.
-const LARGEST_BODY: usize = 4 * 1024;
+/// Maximum size of a request body, in bytes.
+const MAX_BODY_BYTES: usize = 4 * 1024;
 
-/// Everything comes from here and goes to here; no frames, no forms that are sent elsewhere.
-const SECURITY_POLICY: &str =
+/// Content security policy of the page: same origin only, no frames.
+const PAGE_SECURITY_POLICY: &str =
     "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Answers every request to this server.
-pub(crate) struct Site {
+/// All routes of this server.
+pub(crate) struct Routes {
     hubs: signalr::hosting::Service,
     sessions: Arc<Sessions>,
-    cuts: Arc<Cuts>,
+    killer: Arc<ConnectionKiller>,
 }
 
-/// Why there is no better answer, in words for a person.
-struct Problem(StatusCode, &'static str);
+/// An error response: its status, and a text for the user.
+struct HttpError(StatusCode, &'static str);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Login {
+struct LoginRequest {
     person: String,
     #[serde(default)]
     short_lived: bool,
 }
 
 #[derive(Deserialize)]
-struct Handle {
+struct RefreshHandle {
     refresh: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Cut {
+struct CutRequest {
     connection_id: String,
 }
 
-impl Site {
-    pub(crate) fn new(hubs: signalr::hosting::Service, sessions: Arc<Sessions>, cuts: Arc<Cuts>) -> Self {
-        Self { hubs, sessions, cuts }
+impl Routes {
+    pub(crate) fn new(hubs: signalr::hosting::Service, sessions: Arc<Sessions>, killer: Arc<ConnectionKiller>) -> Self {
+        Self { hubs, sessions, killer }
     }
 
     pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let mut response = self.route(request).await.unwrap_or_else(|Problem(status, why)| text(status, why));
+        let mut response = self.route(request).await.unwrap_or_else(|HttpError(status, message)| text(status, message));
         let headers = response.headers_mut();
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SECURITY_POLICY));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_SECURITY_POLICY));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        // Tokens come from here, and the page as it is on the disk.
+        // Responses contain tokens, and files that change during development.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Problem> {
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, HttpError> {
         let path = request.uri().path();
         if path.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("/hubs/")) {
-            let answered: Result<_, Infallible> = self.hubs.call(request).await;
-            let Ok(response) = answered;
+            let result: Result<_, Infallible> = self.hubs.call(request).await;
+            let Ok(response) = result;
             return Ok(response);
         }
         match (request.method(), path) {
             (&Method::POST, "/login") => {
-                let Login { person, short_lived } = body(request).await?;
+                let LoginRequest { person, short_lived } = body(request).await?;
                 json(&self.sessions.login(&person, short_lived)?)
             }
             (&Method::POST, "/refresh") => {
-                let Handle { refresh } = body(request).await?;
+                let RefreshHandle { refresh } = body(request).await?;
                 json(&self.sessions.refresh(&refresh)?)
             }
             (&Method::POST, "/logout") => {
-                let Handle { refresh } = body(request).await?;
+                let RefreshHandle { refresh } = body(request).await?;
                 self.sessions.logout(&refresh);
                 Ok(text(StatusCode::NO_CONTENT, ""))
             }
             (&Method::POST, "/cut") => self.cut(request).await,
-            (_, "/login" | "/refresh" | "/logout" | "/cut") => Ok(not_allowed("POST")),
+            (_, "/login" | "/refresh" | "/logout" | "/cut") => Ok(method_not_allowed("POST")),
             (&Method::GET, path) => Ok(file(path).await),
-            _ => Ok(not_allowed("GET")),
+            _ => Ok(method_not_allowed("GET")),
         }
     }
 
-    /// Cuts a connection of the person whose token the request carries.
-    async fn cut(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Problem> {
+    /// Cuts a connection of the user whose token the request contains.
+    async fn cut(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, HttpError> {
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let Some(user_id) = token.and_then(|token| self.sessions.user_id(token)) else {
-            return Err(Refused::Unknown.into());
+            return Err(SessionError::Unknown.into());
         };
-        let Cut { connection_id } = body(request).await?;
-        if self.cuts.cut(&user_id, &connection_id) {
-            tracing::info!(user = user_id, connection = connection_id, "cut");
+        let CutRequest { connection_id } = body(request).await?;
+        if self.killer.cut(&user_id, &connection_id) {
+            tracing::info!(user = user_id, connection = connection_id, "connection cut");
             Ok(text(StatusCode::NO_CONTENT, ""))
         } else {
-            Err(Problem(StatusCode::NOT_FOUND, "You have no such connection."))
+            Err(HttpError(StatusCode::NOT_FOUND, "You have no such connection."))
         }
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Unknown => Self(StatusCode::UNAUTHORIZED, "Sign in, please."),
-            Refused::Busy => Self(StatusCode::SERVICE_UNAVAILABLE, "Too many people are signed in."),
-            Refused::Broken => Self(StatusCode::INTERNAL_SERVER_ERROR, "Signing in does not work."),
+impl From<SessionError> for HttpError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Unknown => Self(StatusCode::UNAUTHORIZED, "Please sign in."),
+            SessionError::TooManySessions => Self(StatusCode::SERVICE_UNAVAILABLE, "Too many users are signed in."),
+            SessionError::Internal => Self(StatusCode::INTERNAL_SERVER_ERROR, "The server cannot create a token."),
         }
     }
 }
 
 async fn file(path: &str) -> Response<ResponseBody> {
     if path == "/"
-        && let Some(problem) = files::missing()
+        && let Some(problem) = files::missing_packages()
     {
         return text(StatusCode::SERVICE_UNAVAILABLE, problem);
     }
     match files::read(path).await {
         Some(Ok((content, content_type))) => with_type(Response::new(content.into()), content_type),
         Some(Err(error)) => {
-            tracing::error!(path, %error, "a file of the page cannot be read");
+            tracing::error!(path, %error, "failed to read a file of the page");
             text(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read.")
         }
-        None => text(StatusCode::NOT_FOUND, "There is nothing here."),
+        None => text(StatusCode::NOT_FOUND, "Not found."),
     }
 }
 
-/// The body of a request, from JSON.
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Problem> {
-    let body = Limited::new(request.into_body(), LARGEST_BODY).collect().await;
-    let bytes = body.map_err(|_| Problem(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large or broke off."))?;
-    serde_json::from_slice(&bytes.to_bytes())
-        .map_err(|_| Problem(StatusCode::BAD_REQUEST, "The request is not of the form that is asked for."))
+/// Reads the body of a request as JSON.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, HttpError> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    let bytes =
+        body.map_err(|_| HttpError(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large or incomplete."))?;
+    serde_json::from_slice(&bytes.to_bytes()).map_err(|_| HttpError(StatusCode::BAD_REQUEST, "The request is invalid."))
 }
 
-fn json(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
+fn json(value: &impl Serialize) -> Result<Response<ResponseBody>, HttpError> {
     let bytes = serde_json::to_vec(value).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        Problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be written.")
+        tracing::error!(%error, "failed to serialize a response");
+        HttpError(StatusCode::INTERNAL_SERVER_ERROR, "The response cannot be serialized.")
     })?;
     Ok(with_type(Response::new(Bytes::from(bytes).into()), "application/json"))
 }
 
-fn not_allowed(allowed: &'static str) -> Response<ResponseBody> {
+fn method_not_allowed(allowed: &'static str) -> Response<ResponseBody> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response

@@ -1,4 +1,5 @@
-//! Hubs that differ in their options alone. Each is a type of its own, since the connections of a type are one world.
+//! Hubs that differ only in the options of their endpoints. They are separate types because
+//! endpoints with the same hub type share their connections, groups and users.
 
 use signalr::Hub;
 use signalr::hub::{AnyClient, Methods};
