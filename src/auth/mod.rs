@@ -29,7 +29,7 @@ pub use host_user::ExtensionUser;
 
 mod user_identity;
 pub use user_identity::IdentityBinding;
-pub(crate) use user_identity::UserId;
+pub(crate) use user_identity::UserIdProvider;
 
 mod json;
 
@@ -61,7 +61,7 @@ mod scheme;
 #[doc(hidden)]
 pub use scheme::AuthenticateFn;
 pub use scheme::{AuthRejection, Authentication, Authenticator};
-pub(crate) use scheme::{Identified, Schemes};
+pub(crate) use scheme::{AuthenticationResult, Schemes};
 
 #[doc = include_str!("security.md")]
 pub mod security {}
