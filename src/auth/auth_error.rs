@@ -1,4 +1,4 @@
-//! Why a user was not found out, and how a client is told.
+//! Authentication failures, and the `WWW-Authenticate` header that reports them.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -8,29 +8,29 @@ use http::HeaderValue;
 
 use super::invariant_date::DateText;
 
-/// Why the token of a request was refused, or what else a scheme found there.
+/// Failure to authenticate a request: its token or other credentials are invalid.
 ///
-/// It matters only when something asks for authorization: elsewhere a request with a bad token is anonymous.
-/// It never holds the token.
+/// The request is rejected only where authorization is required; elsewhere it is anonymous. The error
+/// never contains the token.
 ///
 /// ```
 /// use signalr::auth::AuthError;
 ///
 /// let revoked = AuthError::new("session 17 was revoked by admin").with_description("The session has ended");
-/// assert_eq!(revoked.to_string(), "session 17 was revoked by admin"); // for the log
-/// assert_eq!(revoked.description().as_deref(), Some("The session has ended")); // for the client
+/// assert_eq!(revoked.to_string(), "session 17 was revoked by admin"); // in the log
+/// assert_eq!(revoked.description().as_deref(), Some("The session has ended")); // in the response
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthError(pub(super) Reason);
 
-/// The failures that ASP.NET tells apart. Times are seconds since 1970.
+/// Failures that ASP.NET Core distinguishes. Times are seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// Not a JWT, too long, or claims of the wrong type.
     Malformed,
     /// No key verifies it.
     KeyNotFound,
-    /// Unsigned, or not signed with the key that it names.
+    /// Unsigned, or not signed by the key that the token names.
     InvalidSignature,
     NoExpiration,
     InvalidLifetime {
@@ -44,38 +44,40 @@ pub(super) enum Reason {
         expires: i64,
     },
     NoAudience,
-    /// For somebody else. ASP.NET prints `(null)` for the audience.
+    /// Another audience. ASP.NET Core prints `(null)` for it.
     InvalidAudience,
-    /// From somebody else; nothing if the issuer was `null`.
+    /// Another issuer; `None` if it is `null`.
     InvalidIssuer(Option<String>),
-    /// Of a scheme of the application's.
-    Own {
+    /// Failure of a scheme of the application.
+    Custom {
         text: Cow<'static, str>,
         description: Option<Cow<'static, str>>,
     },
 }
 
 impl AuthError {
-    /// A failure of a scheme of your own (C#: `AuthenticateResult.Fail`). The text goes to the log and stays on the server:
-    /// keep tokens, cookies and keys out of it.
+    /// Creates a failure of an application's scheme (C#: `AuthenticateResult.Fail`).
+    ///
+    /// `text` is logged and not sent to the client. It must not contain tokens, cookies or keys.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self(Reason::Own { text: text.into(), description: None })
+        Self(Reason::Custom { text: text.into(), description: None })
     }
 
-    /// Adds the sentence for the client, which a challenge may tell.
+    /// Sets the description for the client, which a challenge may contain.
     pub fn with_description(self, description: impl Into<Cow<'static, str>>) -> Self {
         let text = match self.0 {
-            Reason::Own { text, .. } => text,
+            Reason::Custom { text, .. } => text,
             _ => self.to_string().into(),
         };
-        Self(Reason::Own { text, description: Some(description.into()) })
+        Self(Reason::Custom { text, description: Some(description.into()) })
     }
 
-    /// The sentence for the client, or nothing where there is none. aspnet: JwtBearerHandler.cs, `CreateErrorDescription`.
+    /// Description for the client, if there is one (aspnet: JwtBearerHandler.cs,
+    /// `CreateErrorDescription`).
     pub fn description(&self) -> Option<Cow<'static, str>> {
         let text = match &self.0 {
             Reason::Malformed => return None,
-            Reason::Own { description, .. } => return description.clone(),
+            Reason::Custom { description, .. } => return description.clone(),
             Reason::KeyNotFound => return Some("The signature key was not found".into()),
             Reason::InvalidSignature => return Some("The signature is invalid".into()),
             Reason::NoExpiration => return Some("The token has no expiration".into()),
@@ -95,11 +97,11 @@ impl AuthError {
     }
 }
 
-/// In one line: an issuer is what the client wrote.
+/// Prints one line, without control characters: an issuer is text of the client.
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match &self.0 {
-            Reason::Own { text, .. } => Some(text.clone()),
+            Reason::Custom { text, .. } => Some(text.clone()),
             _ => self.description(),
         };
         f.write_str(&quotable(text.as_deref().unwrap_or("The token is malformed")))
@@ -114,8 +116,8 @@ impl From<Reason> for AuthError {
     }
 }
 
-/// The `WWW-Authenticate` header of a 401: `challenge`, and what is wrong. aspnet: JwtBearerHandler.cs,
-/// `HandleChallengeAsync`.
+/// `WWW-Authenticate` header of a 401: `challenge` and the failure (aspnet: JwtBearerHandler.cs,
+/// `HandleChallengeAsync`).
 pub(super) fn challenge_header(challenge: &HeaderValue, failure: Option<&AuthError>) -> HeaderValue {
     let Some(failure) = failure else { return challenge.clone() };
     let mut header = challenge.as_bytes().to_vec();
@@ -129,7 +131,8 @@ pub(super) fn challenge_header(challenge: &HeaderValue, failure: Option<&AuthErr
     HeaderValue::from_bytes(&header).unwrap_or_else(|_| challenge.clone())
 }
 
-/// What may stand between the quotes of an `error_description` (RFC 6750 § 3): no quote, backslash or control character, and ASCII only.
+/// Replaces the characters that an `error_description` cannot contain (RFC 6750 § 3): quotes,
+/// backslashes, control characters and all beyond ASCII.
 fn quotable(text: &str) -> String {
     let allowed = |c: char| {
         if matches!(c, ' '..='~' if c != '"' && c != '\\') { c } else { '?' }
@@ -137,5 +140,5 @@ fn quotable(text: &str) -> String {
     text.chars().take(MAX_DESCRIPTION_LENGTH).map(allowed).collect()
 }
 
-/// The fixed texts take at most 103 characters; the rest is room for an issuer, which the client chose.
+/// At most 103 characters are fixed text; the rest is for the issuer, which is text of the client.
 const MAX_DESCRIPTION_LENGTH: usize = 400;

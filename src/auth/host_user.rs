@@ -1,4 +1,4 @@
-//! Users that a host found out before.
+//! Users that the host has authenticated already.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,14 +7,14 @@ use super::request::AuthRequest;
 use super::scheme::{Authentication, Authenticator};
 use super::user::User;
 
-/// Takes a user over whom the host knows already: an [`Authenticator`] that looks for a `T` among the extensions of the
-/// request, where a middleware of axum left it.
+/// [`Authenticator`] for users that the host has authenticated: it reads a `T` from the extensions of
+/// the request, where an axum middleware has put it.
 ///
 /// ```
 /// use signalr::SignalR;
 /// use signalr::auth::{ExtensionUser, User};
 ///
-/// /// Who is signed in, as the middleware of the application has it.
+/// /// Account that the middleware of the application has authenticated.
 /// #[derive(Clone)]
 /// struct Account {
 ///     id: u64,
@@ -29,7 +29,8 @@ use super::user::User;
 /// # let _ = builder;
 /// ```
 ///
-/// Only code of the host can put something there; clients cannot. It may be [anonymous](User::anonymous) still.
+/// Clients cannot set extensions; only code of the host can. The user may be
+/// [anonymous](User::anonymous).
 pub struct ExtensionUser<T, F> {
     user: F,
     _extension: PhantomData<fn(&T)>,
@@ -40,7 +41,7 @@ where
     T: Send + Sync + 'static,
     F: Fn(&T) -> User + Send + Sync + 'static,
 {
-    /// `user` says who it is.
+    /// `user` converts the extension.
     pub fn new(user: F) -> Self {
         Self { user, _extension: PhantomData }
     }

@@ -1,8 +1,8 @@
-//! Dates as .NET's invariant culture prints them.
+//! Dates in the format of .NET's invariant culture.
 
 use std::fmt;
 
-/// A number of seconds since 1970, printed in UTC as `MM/dd/yyyy HH:mm:ss`.
+/// Seconds since 1970, printed in UTC as `MM/dd/yyyy HH:mm:ss`.
 pub(super) struct DateText(pub(super) i64);
 
 /// 0001-01-01 00:00:00, .NET's `DateTime.MinValue`.

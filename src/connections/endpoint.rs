@@ -18,7 +18,7 @@ use super::refresh::{self, RefreshOptions};
 use super::transport_input::TransportInput;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Connection, ResponseBody, long_polling, post, sse, websocket};
-use crate::auth::{IdentityBinding, RequestKind, User, UserId};
+use crate::auth::{IdentityBinding, RequestKind, User, UserIdProvider};
 use crate::connection_info::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::connection_info::{TransportType, Transports, query};
 use crate::future::BoxFuture;
@@ -60,7 +60,7 @@ pub(crate) enum EndpointResponse {
 pub(crate) struct Endpoint {
     pub(super) index: usize,
     pub(super) options: TransportOptions,
-    user_id: UserId,
+    user_id: UserIdProvider,
     pub(super) table: Arc<ConnectionTable>,
     pub(super) accept: Arc<dyn Accept>,
 }
@@ -70,7 +70,7 @@ impl Endpoint {
     pub(crate) fn new(
         index: usize,
         options: TransportOptions,
-        user_id: UserId,
+        user_id: UserIdProvider,
         table: Arc<ConnectionTable>,
         accept: Arc<dyn Accept>,
     ) -> Self {

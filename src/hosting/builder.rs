@@ -18,7 +18,7 @@ use super::mapped_endpoint::HubTarget;
 use super::router::{PeerAddr, Router};
 use super::settings::{DEFAULT_SEND_TIMEOUT, Settings};
 use super::{Server, SignalR};
-use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User, UserId};
+use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User, UserIdProvider};
 use crate::connections::ConnectionTable;
 use crate::hub::{Filter, Hub, HubContext, HubShared};
 use crate::raw::{RawConnection, RawHandler};
@@ -51,7 +51,7 @@ pub struct Builder {
     hubs: HashMap<TypeId, Arc<HubShared>>,
     pub(super) schemes: Schemes,
     policies: Policies,
-    user_id: UserId,
+    user_id: UserIdProvider,
     disconnect_timeout: Duration,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
@@ -74,7 +74,7 @@ pub(super) struct BuildContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) policies: &'a Policies,
     pub(super) schemes: &'a Schemes,
-    pub(super) user_id: &'a UserId,
+    pub(super) user_id: &'a UserIdProvider,
     pub(super) table: &'a Arc<ConnectionTable>,
     pub(super) tasks: &'a Tasks,
 }
@@ -120,7 +120,7 @@ impl Builder {
     /// It is asked when a connection opens, and by [`IdentityBinding`](crate::auth::IdentityBinding) when a request brings
     /// another token than the one before: it has to be quick, and to say the same of the same user.
     pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.user_id = UserId::new(id);
+        self.user_id = UserIdProvider::new(id);
         self
     }
 
@@ -276,7 +276,7 @@ impl Default for Builder {
             hubs: HashMap::new(),
             schemes: Schemes::default(),
             policies: Policies::default(),
-            user_id: UserId::default(),
+            user_id: UserIdProvider::default(),
             disconnect_timeout: Duration::from_secs(15),
             peer_addr: |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
             extensions: Vec::new(),

@@ -162,7 +162,7 @@ impl<T> EndpointBuilder<T> {
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
         let mut builder = self.done();
-        builder.schemes.know_users();
+        builder.schemes.trust_test_users();
         builder.build()
     }
 
@@ -191,7 +191,7 @@ impl MappedEndpoint {
             Err(source) => return Err(BuildError::Rule { path, source }),
         };
         let target = target.build(&path, &settings, parts)?;
-        if !parts.schemes.can_tell() && (target.wants_authentication || !rules.is_open()) {
+        if !parts.schemes.is_configured() && (target.wants_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
         let connections =

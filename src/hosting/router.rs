@@ -18,7 +18,9 @@ use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::path::{NEGOTIATE, REFRESH, Routes, canonical};
-use crate::auth::{self, AuthRejection, AuthRequest, Decision, EndpointRules, Identified, RequestKind, Schemes};
+use crate::auth::{
+    self, AuthRejection, AuthRequest, AuthenticationResult, Decision, EndpointRules, RequestKind, Schemes,
+};
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
 use crate::connections::{AuthenticatedRequest, Endpoint, EndpointResponse, RequestBody, ResponseBody, kind_of};
@@ -273,18 +275,18 @@ impl Router {
         }
     }
 
-    async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Identified {
+    async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthenticationResult {
         #[cfg(feature = "testing")]
         if let Some(TestUser(user)) = request.extension() {
-            return Identified::known(user.clone());
+            return AuthenticationResult::of_test_user(user.clone());
         }
         self.schemes.authenticate(request, chosen).await
     }
 }
 
 /// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
-fn is_silent(request: &AuthRequest<'_>, identified: &Identified) -> bool {
-    request.kind().is_stream() && identified.has_found_nothing() && !request.headers().contains_key(COOKIE)
+fn is_silent(request: &AuthRequest<'_>, identified: &AuthenticationResult) -> bool {
+    request.kind().is_stream() && identified.is_anonymous() && !request.headers().contains_key(COOKIE)
 }
 
 /// Clients that negotiate and then get no further fall back to long polling, and nobody notices.

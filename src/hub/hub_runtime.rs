@@ -10,7 +10,7 @@ use super::error::{DisconnectReason, HubResult};
 use super::filter::{FilteredStream, Filters};
 use super::invocation_context::InvocationContext;
 use super::methods::{CallOutput, Method, MethodInvocation, MethodTable, Reply};
-use crate::auth::{AuthorizationRules, UserId};
+use crate::auth::{AuthorizationRules, UserIdProvider};
 use crate::future::BoxFuture;
 use crate::options::HubOptions;
 use crate::protocol::RawArguments;
@@ -24,7 +24,7 @@ pub(crate) struct HubRuntime<H> {
     pub(crate) filters: Arc<Filters>,
     pub(crate) options: HubOptions,
     pub(crate) shared: Arc<HubShared>,
-    pub(crate) user_id: UserId,
+    pub(crate) user_id: UserIdProvider,
     /// Runs calls that outlive their connection's turn.
     pub(crate) tasks: Tasks,
 }

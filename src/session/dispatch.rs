@@ -472,7 +472,11 @@ fn authorized(
     call: BoxFuture<'static, HubResult<Reply>>,
 ) -> BoxFuture<'static, HubResult<Reply>> {
     Box::pin(async move {
-        if rules.check_later(&user, resource.as_ref()).await { call.await } else { Ok(Reply(CallOutput::Unauthorized)) }
+        if rules.check_call_async(&user, resource.as_ref()).await {
+            call.await
+        } else {
+            Ok(Reply(CallOutput::Unauthorized))
+        }
     })
 }
 
