@@ -6,7 +6,8 @@
 // `exec`, run `node scripts/start.mjs`.
 import { installNodePackages, must, run } from './run.mjs';
 
-const EXAMPLE = ['--release', '--example', 'clinical_dashboard'];
+// The profile builds in a fraction of the time of a release build.
+const EXAMPLE = ['--profile', 'example', '--example', 'clinical_dashboard'];
 
 try {
   // The page loads the browser's SignalR client from the node packages.

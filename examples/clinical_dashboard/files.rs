@@ -47,12 +47,12 @@ pub(crate) async fn read(path: &str) -> Option<io::Result<(Bytes, &'static str)>
 /// Returns instructions for the user if the node packages are not installed.
 pub(crate) fn missing_packages() -> Option<String> {
     let client = on_disk(&CLIENT);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).display();
+    let root = Path::new(ROOT).display();
     (!client.is_file()).then(|| format!("The browser's SignalR client is not installed: run `npm ci` in {root}."))
 }
 
 fn on_disk(file: &File) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(file.file)
+    Path::new(ROOT).join(file.file)
 }
 
 const fn script(path: &'static str, file: &'static str) -> File {
@@ -62,3 +62,6 @@ const fn script(path: &'static str, file: &'static str) -> File {
 const fn style(path: &'static str, file: &'static str) -> File {
     File { path, file, content_type: CSS }
 }
+
+/// Root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
