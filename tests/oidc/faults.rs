@@ -106,7 +106,10 @@ async fn answers_that_are_no_good_change_nothing_and_are_not_logged() {
 
     let log = log.text();
     let of_ours: Vec<_> = log.lines().filter(|line| line.contains("signalr::auth")).collect();
-    assert!(of_ours.iter().filter(|line| line.contains("failed to fetch signing keys")).count() >= count, "{of_ours:?}");
+    assert!(
+        of_ours.iter().filter(|line| line.contains("failed to fetch signing keys")).count() >= count,
+        "{of_ours:?}"
+    );
     assert!(of_ours.iter().all(|line| line.contains("127.0.0.1") && !line.contains("SECRET")), "{of_ours:?}");
     for secret in [new.public["x"].as_str().unwrap(), &key.token(&provider, json!({}))] {
         assert!(!log.contains(secret));
