@@ -17,7 +17,7 @@ mod socket;
 mod tasks;
 
 pub mod auth;
-#[doc = include_str!("from_csharp.md")]
+#[doc = include_str!("guide/from_csharp.md")]
 pub mod from_csharp {}
 pub mod protocol;
 #[cfg(feature = "testing")]
