@@ -78,9 +78,9 @@
 //!
 //! Options that stand before the first path hold for all hubs. After [`Builder::hub`], which
 //! returns an [`EndpointBuilder`], options belong to that path, until the next one is mapped.
-//! Authentication and policies belong to the server and therefore come first. `build()` reports
-//! what could only fail later: an unknown policy, two hubs on one path, a rule on a server without
-//! authentication.
+//! Authentication and policies belong to the server and therefore come first. `build()` returns
+//! an error for mistakes that would otherwise show later: an unknown policy, two hubs on one path, a
+//! rule on a server without authentication.
 //!
 //! # Runtime
 //!
