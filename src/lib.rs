@@ -1,5 +1,5 @@
 //! A SignalR server: hubs whose methods `@microsoft/signalr` and every other SignalR client call,
-//! over WebSockets, server-sent events or long polling.
+//! over WebSockets, Server-Sent Events or long polling.
 //!
 //! A *hub* is a type whose methods clients call by name. The server calls methods of its clients,
 //! too: of one client, of a group, of a user, or of all. Both directions carry results and streams.
@@ -78,8 +78,8 @@
 //!
 //! Options that stand before the first path hold for all hubs. After [`Builder::hub`], which
 //! returns an [`EndpointBuilder`], options belong to that path, until the next one is mapped.
-//! Authentication and policies belong to the server and therefore come first. `build()` returns
-//! an error for mistakes that would otherwise show later: an unknown policy, two hubs on one path, a
+//! Authentication and policies belong to the server and therefore come first. `build()` returns an
+//! error for mistakes that would otherwise show later: an unknown policy, two hubs on one path, a
 //! rule on a server without authentication.
 //!
 //! # Runtime
