@@ -101,7 +101,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Links to items of features that are off.
 #![cfg_attr(
-    not(all(feature = "messagepack", feature = "oidc", feature = "rate-limit", feature = "testing", feature = "tower")),
+    not(all(
+        feature = "messagepack",
+        feature = "oidc",
+        feature = "rate-limit",
+        feature = "testing",
+        feature = "tower"
+    )),
     allow(rustdoc::broken_intra_doc_links)
 )]
 
