@@ -10,6 +10,7 @@ use std::path::Path;
 const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
     ("future", &[]),
+    ("guide", &[]),
     ("options", &["protocol"]),
     ("ordinal", &[]),
     ("outbound", &["scratch"]),
