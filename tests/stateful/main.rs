@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod acknowledgements;
+mod held_calls;
 mod model;
 
 #[expect(dead_code, reason = "each suite needs a part of it")]
@@ -84,6 +85,20 @@ impl Ward {
             total += item?.len();
         }
         Ok(total)
+    }
+
+    /// Sends a message that crosses the limit, and then reads its stream.
+    async fn announced_total(&self, caller: &Caller<Self>, mut items: UploadStream<String>) -> HubResult<usize> {
+        caller.client().send("Told", ("x".repeat(2000),)).await?;
+        let mut total = 0;
+        while let Some(item) = items.next().await {
+            total += item?.len();
+        }
+        Ok(total)
+    }
+
+    fn endless(&self) -> impl futures_util::Stream<Item = u32> + use<> {
+        futures_util::stream::pending()
     }
 
     async fn wait_and_abort(&self, caller: &Caller<Self>) {
