@@ -122,7 +122,7 @@ function session(name, sent, comesAgain) {
   messages.messagePack(stream, bodies);
 }
 
-/** A request as text; `tests/support/stranger.rs` has the paths and the placeholders. */
+/** A request as text; `tests/support/src/fuzz_server.rs` has the paths and the placeholders. */
 function request({ method = 'GET', path, headers = {}, ...event }) {
   const target = path.replace(/^\/(hubs\/)?[^/?]*/i, (_, closed) => (closed ? '/closed' : '/open'));
   const fill = (text) => text.replace(/(id=)\$\{[^}]*\}/g, '$1{id}').replace(/\$\{[^}]*\}/g, '{token}');

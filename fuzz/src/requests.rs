@@ -1,12 +1,8 @@
-//! Requests, with the properties of `tests/strangers.rs`.
+//! Requests, with the properties of `tests/it/random_requests.rs`.
 
 use std::cell::RefCell;
 
-#[path = "../../tests/support/stranger.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod stranger;
-
-use stranger::World;
+use signalr_test_support::fuzz_server::World;
 
 thread_local! {
     static WORLD: RefCell<World> = RefCell::new(World::new());

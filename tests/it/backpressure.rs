@@ -1,0 +1,217 @@
+//! Connections whose queue is full: what waits for room gets it, or hears of the end.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
+use signalr_test_support::http_client::{Answers, Plain, begin_post, status};
+use signalr_test_support::{Client, PATIENCE, negotiate, serve, until, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tower::Service;
+
+const LONG: usize = 20_000;
+
+/// Counts who leaves.
+struct Doors(AtomicUsize);
+
+#[hub]
+impl Doors {
+    fn on_disconnected(&self, _: &Caller<Self>, _: Option<&DisconnectReason>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    /// Sends a message before it answers.
+    async fn note(&self, caller: &Caller<Self>) -> HubResult {
+        Ok(caller.client().send("Noted", ()).await?)
+    }
+
+    /// Sends more than may wait.
+    async fn flood(&self, caller: &Caller<Self>) -> HubResult {
+        for _ in 0..20 {
+            caller.client().send("Flood", ("x".repeat(LONG),)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<Doors>) {
+    let doors = Arc::new(Doors(AtomicUsize::new(0)));
+    let signalr = builder.maximum_receive_message_size(None).hub("/doors", Arc::clone(&doors)).build().unwrap();
+    // The kernel keeps little, so that the queue has to.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(64).unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(signalr.clone().serve(listener));
+    (signalr, addr, doors)
+}
+
+fn call(id: usize, method: &str, arguments: &Value) -> String {
+    format!("{}\u{1e}", json!({ "type": 1, "invocationId": id.to_string(), "target": method, "arguments": arguments }))
+}
+
+fn calls(count: usize) -> String {
+    (0..count).map(|id| call(id, "Echo", &json!(["x".repeat(LONG)]))).collect()
+}
+
+fn answer_to(id: &str) -> String {
+    format!("{{\"type\":3,\"invocationId\":\"{id}\",\"result\":null}}\u{1e}")
+}
+
+/// How many answers there are in some text.
+fn answers(text: &str) -> usize {
+    text.matches("\"type\":3").count()
+}
+
+#[tokio::test]
+async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
+    const CALLS: usize = 60;
+    let (signalr, addr, _) = server(SignalR::builder()).await;
+    let full = || until(|| signalr.stats().queued_bytes >= 64 * 1024);
+
+    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    for id in 0..CALLS {
+        client.call(Some(&id.to_string()), "Echo", &["x".repeat(LONG).into()]).await;
+    }
+    for id in 0..CALLS {
+        assert_eq!(client.next().await.unwrap()["invocationId"], id.to_string());
+    }
+
+    for events in [true, false] {
+        let mut client = Plain::connect(addr, "/doors", events).await;
+        client.post("").await;
+        let sent = tokio::spawn({
+            let (text, target) = (calls(CALLS), client.target.clone());
+            async move { status(begin_post(addr, &target, text.len(), text.as_bytes()).await).await }
+        });
+        full().await;
+        let mut seen = 0;
+        while seen < CALLS {
+            seen += match &mut client.events {
+                Some(events) => answers(&within(events.next()).await.unwrap()),
+                None => answers(&within(client.poll()).await.1),
+            };
+        }
+        assert_eq!((seen, within(sent).await.unwrap()), (CALLS, 200));
+    }
+}
+
+/// Whatever the last bytes beyond the buffer are: payload, or what only a WebSocket would add to it.
+#[tokio::test]
+async fn calls_behind_a_full_buffer_go_on_once_it_is_read() {
+    let (note, answer) = ("{\"type\":1,\"target\":\"Noted\",\"arguments\":[]}\u{1e}", answer_to("1"));
+    for beyond in 0..4 {
+        let full = note.len() + answer.len() + beyond;
+        let (_signalr, addr, _) = server(SignalR::builder().transport_max_buffer_size(full)).await;
+        let client = Plain::connect(addr, "/doors", false).await;
+        client.post(&(call(1, "Note", &json!([])) + &call(2, "Note", &json!([])))).await;
+        let mut seen = String::new();
+        while !seen.ends_with(&answer_to("2")) {
+            seen += &within(client.poll()).await.1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
+    for delete in [false, true] {
+        for method in ["Echo", "Flood"] {
+            let patience = Duration::from_millis(if delete { 60_000 } else { 300 });
+            let (signalr, addr, doors) = server(SignalR::builder().disconnect_timeout(patience)).await;
+            let client = Plain::connect(addr, "/doors", false).await;
+            let text = match method {
+                "Echo" => calls(8),
+                _ => call(1, "Flood", &json!([])) + &call(2, "Flood", &json!([])) + &call(3, "Flood", &json!([])),
+            };
+            let post = client.begin_post(text.as_bytes()).await;
+            until(|| signalr.stats().queued_bytes >= 64 * 1024 || signalr.connection_count() == 0).await;
+            if delete {
+                assert_eq!(client.delete().await.0, 202);
+            }
+            until(|| signalr.connection_count() == 0 && doors.0.load(Ordering::SeqCst) == 1).await;
+            until(|| signalr.stats().queued_bytes == 0).await;
+            drop(post);
+        }
+    }
+}
+
+/// A connection that is over is looked after until its last answer is written.
+#[tokio::test]
+async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
+    let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    client.post(&call(1, "Echo", &json!(["x".repeat(3 * LONG)]))).await;
+    until(|| signalr.stats().queued_bytes >= 3 * LONG).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut unread = within(socket.connect(addr)).await.unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+    within(unread.write_all(request.as_bytes())).await.unwrap();
+    assert_eq!(within(unread.read_u8()).await.unwrap(), b'H');
+    assert_eq!(client.delete().await.0, 202);
+    until(|| signalr.stats().tasks == 0).await;
+    assert_eq!(signalr.stats().queued_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
+    let (signalr, addr, _) = server(SignalR::builder().disconnect_timeout(Duration::from_millis(300))).await;
+    let token = negotiate(addr, "/doors").await;
+    let request = http::Request::get(format!("/doors?id={token}")).body(Body::default()).unwrap();
+    drop(Service::call(&mut signalr.service(), request));
+    until(|| signalr.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
+    let (signalr, addr, _) = server(SignalR::builder()).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    let stopped = begin_post(addr, &client.target, 100, b"abc").await;
+    until(|| signalr.stats().queued_bytes == 0).await;
+    let behind = client.begin_post(b"{\"type\":6}\x1e").await;
+    assert_eq!(client.delete().await.0, 202);
+    assert_eq!(status(behind).await, 404);
+    assert_eq!(status(stopped).await, 404);
+}
+
+/// After five seconds, as by Kestrel.
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_refused() {
+    let (_signalr, addr, _) = server(SignalR::builder()).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    let slow = begin_post(addr, &client.target, 100, b"abc").await;
+    assert_eq!(Answers::new(slow).next().await, (400, String::new()));
+}
+
+/// Whoever returns from `main` without a shutdown must not hang on what clients left half done.
+#[test]
+fn a_runtime_goes_down_while_a_body_is_on_its_way() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (signalr, addr, token) = runtime.block_on(async {
+        let signalr = SignalR::builder().hub("/doors", Doors(AtomicUsize::new(0))).build().unwrap();
+        let addr = serve(&signalr).await;
+        (signalr, addr, negotiate(addr, "/doors").await)
+    });
+    let mut socket = std::net::TcpStream::connect(addr).unwrap();
+    let head = format!("POST /doors?id={token} HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nabc");
+    socket.write_all(head.as_bytes()).unwrap();
+    runtime.block_on(until(|| signalr.stats().queued_bytes == 3));
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(runtime);
+        drop(signalr);
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(socket.read(&mut [0; 1]).unwrap_or(0), 0);
+}

@@ -1,0 +1,230 @@
+//! What a hub knows of its caller, on every transport.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::map_request;
+use serde_json::{Value, json};
+use signalr::{Caller, Format, SignalR, hub};
+use signalr_test_support::any_transport::{bearer, token_of, ways};
+use signalr_test_support::{Client, http, serve, until, within};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// What the host finds out about a request.
+#[derive(Clone, Debug)]
+struct Tenant(String);
+
+/// Something else that it finds out, and nobody asked for.
+#[derive(Clone, Debug)]
+struct Unasked;
+
+struct Desk {
+    tells: mpsc::UnboundedSender<String>,
+    calls: AtomicUsize,
+}
+
+#[hub(items = Mutex<Vec<String>>)]
+impl Desk {
+    fn on_connected(&self, caller: &Caller<Self>) {
+        caller.items().lock().unwrap().push("came".to_owned());
+    }
+
+    fn on_disconnected(&self, caller: &Caller<Self>) {
+        let items = caller.items().lock().unwrap().join(" ");
+        self.tells.send(format!("went: {items}")).unwrap();
+    }
+
+    fn transport(&self, caller: &Caller<Self>) -> String {
+        caller.transport().to_string()
+    }
+
+    fn request(&self, caller: &Caller<Self>) -> Value {
+        let request = caller.request();
+        json!({
+            "path": request.path(),
+            "header": request.header("X-Desk"),
+            "cookie": request.cookie("theme"),
+            "query": request.query("Desk"),
+            "peer": request.peer_addr().map(|addr| addr.ip().to_string()),
+            "tenant": request.extension::<Tenant>().map(|tenant| tenant.0.clone()),
+            "unasked": request.extension::<Unasked>().is_some(),
+        })
+    }
+
+    fn user(&self, caller: &Caller<Self>) -> Value {
+        let user = caller.user();
+        json!([caller.user_id(), user.is_authenticated(), user.is_in_role("Doctor"), user.name()])
+    }
+
+    fn remember(&self, caller: &Caller<Self>, text: String) -> usize {
+        let mut items = caller.items().lock().unwrap();
+        items.push(text);
+        items.len()
+    }
+
+    /// Tells when the connection is over.
+    async fn watch(&self, caller: &Caller<Self>) {
+        let (caller, tells) = (caller.clone(), self.tells.clone());
+        tokio::spawn(async move {
+            caller.aborted().await;
+            tells.send("aborted".to_owned()).unwrap();
+        });
+    }
+
+    fn abort(&self, caller: &Caller<Self>) {
+        caller.abort();
+    }
+
+    fn count(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn desk() -> (Desk, mpsc::UnboundedReceiver<String>) {
+    let (tells, told) = mpsc::unbounded_channel();
+    (Desk { tells, calls: AtomicUsize::new(0) }, told)
+}
+
+/// A host that knows each request's tenant by its query, and puts that into the request.
+async fn serve_under_axum(signalr: &SignalR) -> SocketAddr {
+    let app =
+        axum::Router::new().fallback_service(signalr.service()).layer(map_request(async |mut request: Request| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            if let Some((_, tenant)) = query.split_once("tenant=") {
+                request.extensions_mut().insert(Tenant(tenant.to_owned()));
+            }
+            request.extensions_mut().insert(Unasked);
+            request
+        }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).into_future());
+    addr
+}
+
+#[tokio::test]
+async fn a_hub_sees_the_request_that_brought_its_caller() {
+    let signalr = SignalR::builder()
+        .peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr))
+        .keep_extension::<Tenant>()
+        .hub("/desk", desk().0)
+        .build()
+        .unwrap();
+    let addr = serve_under_axum(&signalr).await;
+    for way in ways() {
+        let headers = &[("x-desk", "seven"), ("cookie", "a=1; theme=dark%20blue")];
+        let mut client = way.connect_with(addr, "/desk", "desk=by+the+door&tenant=north", headers).await;
+        let expected = json!({
+            "path": "/desk",
+            "header": "seven",
+            "cookie": "dark blue",
+            "query": "by the door",
+            "peer": "127.0.0.1",
+            "tenant": "north",
+            "unasked": false,
+        });
+        assert_eq!(client.invoke("Request", &[]).await, expected, "{way:?}");
+        assert_eq!(client.invoke("Transport", &[]).await, way.0.as_str(), "{way:?}");
+
+        let mut client = way.connect(addr, "/desk").await;
+        let seen = client.invoke("Request", &[]).await;
+        assert_eq!((&seen["tenant"], &seen["header"], &seen["cookie"]), (&Value::Null, &Value::Null, &Value::Null));
+    }
+}
+
+/// After a stateful reconnect it is the newest request, as with everything else of it.
+#[tokio::test]
+async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
+    let signalr = SignalR::builder()
+        .keep_extension::<Tenant>()
+        .hub("/desk", desk().0)
+        .allow_stateful_reconnects(true)
+        .build()
+        .unwrap();
+    let addr = serve_under_axum(&signalr).await;
+    let negotiate = "/desk/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+    let negotiated: Value = serde_json::from_str(&http(addr, "POST", negotiate, &[]).await.1).unwrap();
+    let token = negotiated["connectionToken"].as_str().unwrap();
+    for tenant in ["north", "south"] {
+        let mut client = Client::open(addr, &format!("/desk?id={token}&tenant={tenant}"), Format::Json).await;
+        if tenant == "north" {
+            client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
+            assert_eq!(client.next().await.unwrap(), json!({}));
+        } else {
+            assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
+            // What was not acknowledged comes again.
+            assert_eq!(client.next().await.unwrap()["result"]["tenant"], "north");
+            client.send_frame(b"{\"type\":9,\"sequenceId\":2}\x1e").await;
+        }
+        client.call(Some(tenant), "Request", &[]).await;
+        assert_eq!(client.next().await.unwrap()["result"]["tenant"], tenant);
+    }
+}
+
+#[tokio::test]
+async fn a_hub_knows_who_is_calling() {
+    let signalr = SignalR::builder().authentication(bearer()).hub("/desk", desk().0).build().unwrap();
+    let addr = serve(&signalr).await;
+    for way in ways() {
+        let mut client = way.connect_with(addr, "/desk", &token_of("ada"), &[]).await;
+        assert_eq!(client.invoke("User", &[]).await, json!(["ada", true, true, "ada"]), "{way:?}");
+        let mut client = way.connect(addr, "/desk").await;
+        assert_eq!(client.invoke("User", &[]).await, json!([null, false, false, null]), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn items_are_a_connections_own_and_last_as_long() {
+    let (desk, mut told) = desk();
+    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+    let addr = serve(&signalr).await;
+    for way in ways() {
+        let (mut client, mut other) = (way.connect(addr, "/desk").await, way.connect(addr, "/desk").await);
+        assert_eq!(client.invoke("Remember", &["a".into()]).await, 2);
+        assert_eq!(client.invoke("Remember", &["b".into()]).await, 3);
+        assert_eq!(other.invoke("Remember", &["c".into()]).await, 2);
+        client.call(&[("2", "Abort", &[])]).await;
+        assert_eq!(within(told.recv()).await.unwrap(), "went: came a b");
+        other.call(&[("2", "Abort", &[])]).await;
+        assert_eq!(within(told.recv()).await.unwrap(), "went: came c");
+    }
+}
+
+#[tokio::test]
+async fn an_abort_ends_the_connection_and_whoever_waits_for_it_is_told() {
+    for way in ways() {
+        let (desk, mut told) = desk();
+        let desk = std::sync::Arc::new(desk);
+        let signalr = SignalR::builder().hub("/desk", std::sync::Arc::clone(&desk)).build().unwrap();
+        let addr = serve(&signalr).await;
+        let mut client = way.connect(addr, "/desk").await;
+        client.invoke("Watch", &[]).await;
+        // Calls behind it are not made, not even those that came with it.
+        client.call(&[("2", "Abort", &[]), ("3", "Count", &[])]).await;
+        let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
+        heard.sort();
+        assert_eq!(heard, ["aborted", "went: came"]);
+        assert_eq!(client.next().await, Some(json!({ "type": 7 })), "{way:?}");
+        client.end().await;
+        until(|| signalr.connection_count() == 0).await;
+        assert_eq!(desk.calls.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_also_when_the_client_leaves() {
+    let (desk, mut told) = desk();
+    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+    let addr = serve(&signalr).await;
+    for way in ways() {
+        let mut client = way.connect(addr, "/desk").await;
+        client.invoke("Watch", &[]).await;
+        client.leave().await;
+        let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
+        heard.sort();
+        assert_eq!(heard, ["aborted", "went: came"], "{way:?}");
+    }
+}

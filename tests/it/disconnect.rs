@@ -1,0 +1,372 @@
+//! Connections that are ended from outside: what their clients are told, and what the hub hears.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signalr::{Builder, Caller, Disconnect, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
+use signalr_test_support::any_transport::{Any, bearer, token_of, ways};
+use signalr_test_support::{serve, until, within};
+use tokio::sync::{Semaphore, mpsc};
+
+#[hub_client]
+trait Screen {
+    fn told(&self, text: &str);
+}
+
+struct Ward {
+    gate: Arc<Semaphore>,
+    calls: Arc<AtomicUsize>,
+    tells: mpsc::UnboundedSender<String>,
+}
+
+#[hub(client = Screen)]
+impl Ward {
+    /// Joins the group that the request names, after it has waited where that says so.
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        if let Some(group) = caller.request().query("group") {
+            caller.join(group).await?;
+        }
+        if caller.request().query("waits").is_some() {
+            self.gate.acquire().await?.forget();
+        }
+        Ok(())
+    }
+
+    fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
+        // Still in its groups, as at any other end.
+        let groups = caller.groups().list(caller.connection_id()).join(" ");
+        let reason = reason.map_or_else(|| "no reason".to_owned(), ToString::to_string);
+        self.tells.send(format!("{groups}: {reason}")).unwrap();
+    }
+
+    fn id(&self, caller: &Caller<Self>) -> String {
+        caller.connection_id().to_string()
+    }
+
+    async fn wait(&self) {
+        self.tells.send("waits".to_owned()).unwrap();
+        self.gate.acquire().await.unwrap().forget();
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn sign_out(&self, caller: &Caller<Self>) -> HubResult {
+        caller.client().disconnect(Disconnect::new().reason("Goodbye.")).await?;
+        Ok(())
+    }
+}
+
+struct Host {
+    signalr: SignalR,
+    addr: SocketAddr,
+    ward: HubContext<Ward>,
+    gate: Arc<Semaphore>,
+    calls: Arc<AtomicUsize>,
+    told: mpsc::UnboundedReceiver<String>,
+}
+
+impl Host {
+    async fn new(builder: Builder) -> Self {
+        let (tells, told) = mpsc::unbounded_channel();
+        let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let ward = Ward { gate: Arc::clone(&gate), calls: Arc::clone(&calls), tells };
+        let signalr = builder.authentication(bearer()).hub("/ward", ward).build().unwrap();
+        let (addr, ward) = (serve(&signalr).await, signalr.context());
+        Self { signalr, addr, ward, gate, calls, told }
+    }
+
+    async fn heard(&mut self) -> String {
+        within(self.told.recv()).await.unwrap()
+    }
+
+    /// Checks that nothing is left of anybody, and that the hub has heard no more.
+    async fn is_left_empty(&mut self) {
+        until(|| self.signalr.connection_count() == 0).await;
+        assert_eq!((self.ward.connection_count(), self.ward.user_count(), self.ward.groups().count()), (0, 0, 0));
+        assert!(self.told.try_recv().is_err());
+    }
+}
+
+fn reason(text: &str) -> Disconnect {
+    Disconnect::new().reason(text)
+}
+
+#[tokio::test]
+async fn clients_are_told_why_and_whether_to_come_back() {
+    let mut host = Host::new(SignalR::builder()).await;
+    let aborted = "The connection was aborted by the application.";
+    for way in ways() {
+        for (disconnect, close, message) in [
+            (Disconnect::new(), json!({ "type": 7 }), aborted),
+            (Disconnect::new().allow_reconnect(), json!({ "type": 7, "allowReconnect": true }), aborted),
+            (reason("You were \"out\"."), json!({ "type": 7, "error": "You were \"out\"." }), "You were \"out\"."),
+            (
+                reason("Be back.").allow_reconnect(),
+                json!({ "type": 7, "error": "Be back.", "allowReconnect": true }),
+                "Be back.",
+            ),
+        ] {
+            let mut client = way.connect_with(host.addr, "/ward", "group=green", &[]).await;
+            let id = client.invoke("Id", &[]).await;
+            host.ward.clients().client(id.as_str().unwrap()).disconnect(disconnect).await.unwrap();
+            assert_eq!(host.heard().await, format!("green: ConnectionAbortedException: {message}"), "{way:?}");
+            assert_eq!(client.next().await, Some(close), "{way:?}");
+            client.end().await;
+            host.is_left_empty().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_in_a_poll_is_told_at_once() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        let ward = host.ward.clone();
+        let (next, ()) = tokio::join!(client.next(), async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            ward.clients().all().disconnect(reason("Closed.")).await.unwrap();
+        });
+        assert_eq!(next, Some(json!({ "type": 7, "error": "Closed." })), "{way:?}");
+        client.end().await;
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: Closed.");
+        host.is_left_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_arrives_and_nothing_after_it() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        client.invoke("Id", &[]).await;
+        let all = host.ward.clients().all();
+        all.told("before").await.unwrap();
+        all.disconnect(reason("Closed.")).await.unwrap();
+        all.told("after").await.unwrap();
+        assert_eq!(client.next().await, Some(json!({ "type": 1, "target": "Told", "arguments": ["before"] })));
+        assert_eq!(client.next().await, Some(json!({ "type": 7, "error": "Closed." })), "{way:?}");
+        client.end().await;
+        host.heard().await;
+        host.is_left_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn users_and_groups_are_ended_and_others_stay() {
+    let mut host = Host::new(SignalR::builder()).await;
+    let mut clients = Vec::new();
+    for (n, way) in ways().iter().cycle().take(10).enumerate() {
+        // The first five are Ada's, in two groups; the others are Ben's.
+        let (user, group) = (if n < 5 { "ada" } else { "ben" }, if n % 2 == 0 { "even" } else { "odd" });
+        let query = format!("group={group}&{}", token_of(user));
+        let mut client = way.connect_with(host.addr, "/ward", &query, &[]).await;
+        client.invoke("Id", &[]).await;
+        clients.push(Some(client));
+    }
+    let counts = |host: &Host| {
+        let (ward, groups) = (&host.ward, host.ward.groups());
+        let of = |user| ward.user_connections(user).len();
+        [of("ada"), of("ben"), groups.member_count("even"), groups.member_count("odd")]
+    };
+    assert_eq!(counts(&host), [5, 5, 5, 5]);
+
+    host.ward.clients().user("ada").disconnect(reason("Signed out.")).await.unwrap();
+    for client in &mut clients[..5] {
+        is_ended(client.take().unwrap(), "Signed out.").await;
+        host.heard().await;
+    }
+    until(|| host.ward.connection_count() == 5).await;
+    assert_eq!(counts(&host), [0, 5, 2, 3]);
+
+    // Those named twice are told once, and nobody is ended for those that are gone or never were.
+    host.ward.clients().groups(["even", "even", "nobody's"]).disconnect(reason("Moved.")).await.unwrap();
+    host.ward.clients().users(["ada", "nobody"]).disconnect(reason("Never.")).await.unwrap();
+    for n in [6, 8] {
+        is_ended(clients[n].take().unwrap(), "Moved.").await;
+        assert_eq!(host.heard().await, "even: ConnectionAbortedException: Moved.");
+    }
+    until(|| host.ward.connection_count() == 3).await;
+    assert_eq!(counts(&host), [0, 3, 0, 3]);
+    for mut client in clients.into_iter().flatten() {
+        client.invoke("Id", &[]).await;
+        client.leave().await;
+        assert_eq!(host.heard().await, "odd: no reason");
+    }
+}
+
+async fn is_ended(mut client: Any, error: &str) {
+    assert_eq!(client.next().await, Some(json!({ "type": 7, "error": error })));
+    client.end().await;
+}
+
+#[tokio::test]
+async fn of_several_ends_the_first_counts() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        client.invoke("Id", &[]).await;
+        let all = host.ward.clients().all();
+        // The connection itself gets no turn in between.
+        all.disconnect(reason("First.")).await.unwrap();
+        all.disconnect(reason("Second.").allow_reconnect()).await.unwrap();
+        is_ended(client, "First.").await;
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: First.", "{way:?}");
+        host.is_left_empty().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_that_come_together_are_one_end() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for _ in 0..20 {
+        let mut client = ways()[0].connect(host.addr, "/ward").await;
+        client.invoke("Id", &[]).await;
+        let ends = (0..4).map(|n| {
+            let ward = host.ward.clone();
+            tokio::spawn(async move { ward.clients().all().disconnect(reason(&format!("{n}"))).await.unwrap() })
+        });
+        let ends: Vec<_> = ends.collect();
+        let close = client.next().await.unwrap();
+        client.end().await;
+        for end in ends {
+            within(end).await.unwrap();
+        }
+        let told = close["error"].as_str().unwrap();
+        assert_eq!(host.heard().await, format!(": ConnectionAbortedException: {told}"));
+        host.is_left_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn calls_that_run_go_on_and_those_behind_are_not_made() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        client.call(&[("1", "Wait", &[]), ("2", "Count", &[])]).await;
+        assert_eq!(host.heard().await, "waits");
+        host.ward.clients().all().disconnect(reason("Closed.")).await.unwrap();
+        is_ended(client, "Closed.").await;
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: Closed.");
+        host.is_left_empty().await;
+        assert_eq!(host.calls.swap(0, Ordering::SeqCst), 0);
+        host.gate.add_permits(1);
+        until(|| host.calls.load(Ordering::SeqCst) == 1).await;
+        host.calls.store(0, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_ends_itself_hears_why_and_is_heard_no_more() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        client.call(&[("1", "SignOut", &[]), ("2", "Count", &[])]).await;
+        is_ended(client, "Goodbye.").await;
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: Goodbye.");
+        host.is_left_empty().await;
+    }
+    assert_eq!(host.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn who_is_ended_while_connecting_is_let_in_first() {
+    let mut host = Host::new(SignalR::builder()).await;
+    for way in ways() {
+        let client = way.connect_with(host.addr, "/ward", "group=green&waits", &[]).await;
+        until(|| host.ward.groups().member_count("green") == 1).await;
+        host.ward.clients().group("green").disconnect(reason("Closed.")).await.unwrap();
+        assert!(host.told.try_recv().is_err());
+        host.gate.add_permits(1);
+        is_ended(client, "Closed.").await;
+        assert_eq!(host.heard().await, "green: ConnectionAbortedException: Closed.");
+        host.is_left_empty().await;
+    }
+}
+
+/// Whoever waits for room is let go, and the hub hears of the end at once. What waited still arrives when the client reads.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_ended() {
+    let patience = Duration::from_secs(3600);
+    let builder = SignalR::builder().transport_send_timeout(patience).web_socket_close_timeout(patience);
+    let mut host = Host::new(builder).await;
+    for way in ways() {
+        let mut client = way.connect(host.addr, "/ward").await;
+        client.invoke("Id", &[]).await;
+        let ward = host.ward.clone();
+        let sender = tokio::spawn(async move {
+            let (text, mut sent) = ("x".repeat(100_000), 0);
+            while ward.connection_count() == 1 {
+                ward.clients().all().told(&text).await.unwrap();
+                sent += 1;
+                tokio::task::yield_now().await;
+            }
+            sent
+        });
+        until_still(&host.signalr).await;
+        assert!(!sender.is_finished());
+
+        host.ward.clients().all().disconnect(reason("Too slow.")).await.unwrap();
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: Too slow.", "{way:?}");
+        let sent: usize = within(sender).await.unwrap();
+        let mut arrived = 0;
+        let close = loop {
+            match client.next().await.unwrap() {
+                message if message["type"] == 1 => arrived += 1,
+                close => break close,
+            }
+        };
+        assert_eq!(close, json!({ "type": 7, "error": "Too slow." }), "{way:?}");
+        // All but what found the connection ended.
+        assert!((1..=sent).contains(&arrived), "{arrived} of {sent}");
+        client.end().await;
+        host.is_left_empty().await;
+    }
+}
+
+/// Waits until so much waits for clients that nobody sends more.
+async fn until_still(signalr: &SignalR) {
+    let (mut before, mut still) = (0, 0);
+    while still < 1000 {
+        tokio::task::yield_now().await;
+        let now = signalr.stats().queued_bytes;
+        still = if now > 0 && now == before { still + 1 } else { 0 };
+        before = now;
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_not_ended() {
+    let mut host = Host::new(SignalR::builder()).await;
+    let mut client = ways()[0].connect(host.addr, "/ward").await;
+    let id = client.invoke("Id", &[]).await;
+    let id: &str = id.as_str().unwrap();
+    let clients = host.ward.clients();
+    for nobody in [
+        clients.all_except([id]),
+        clients.clients(["x", "AAAAAAAAAAAAAAAAAAAAAA"]),
+        clients.group(id),
+        clients.group_except("green", [id]),
+        clients.groups(["green", ""]),
+        clients.user(""),
+        clients.users([""; 0]),
+    ] {
+        nobody.disconnect(reason("Never.")).await.unwrap();
+    }
+    clients.client("x").disconnect(reason("Never.")).await.unwrap();
+    assert_eq!(client.invoke("Id", &[]).await, Value::from(id));
+    clients.clients([id, id]).disconnect(reason("Now.")).await.unwrap();
+    is_ended(client, "Now.").await;
+    // Gone, and gone again.
+    host.heard().await;
+    host.ward.clients().client(id).disconnect(reason("Again.")).await.unwrap();
+    host.is_left_empty().await;
+}

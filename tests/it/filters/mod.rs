@@ -1,0 +1,412 @@
+//! Filters: around which calls they run, in which order, and what they can make of them.
+
+mod connections;
+mod details;
+mod streams;
+
+use std::error::Error;
+use std::num::ParseIntError;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use signalr::auth::{Policy, User};
+use signalr::testing::{Answer, TestClient, TestHost};
+use signalr::{
+    AnyCaller, Builder, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR,
+    UploadStream, hub,
+};
+use tokio::time::{sleep, timeout};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn add(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// Says when it begins and ends, and what came of what is inside of it.
+struct Trace(&'static str, Log);
+
+impl Trace {
+    async fn around<T>(&self, what: &str, next: Next<'_, T>) -> HubResult<T> {
+        let Self(name, log) = self;
+        log.add(format!("{name} > {what}"));
+        let outcome = next.run().await;
+        match &outcome {
+            Ok(_) => log.add(format!("{name} < {what}")),
+            Err(error) => log.add(format!("{name} < {what}: {error}")),
+        }
+        outcome
+    }
+}
+
+impl Filter for Trace {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        self.around(call.method(), next).await
+    }
+
+    async fn on_connected(&self, _: &AnyCaller, next: Next<'_, ()>) -> HubResult {
+        self.around("connected", next).await
+    }
+
+    async fn on_disconnected(&self, _: &AnyCaller, reason: Option<&DisconnectReason>, next: Next<'_, ()>) -> HubResult {
+        self.around(reason.map_or("disconnected", |reason| reason.type_name()), next).await
+    }
+}
+
+/// Answers each call as a function says, and runs none.
+struct Answering<F>(F);
+
+impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for Answering<F> {
+    async fn invoke(&self, call: &Call, _: Next<'_>) -> HubResult<Reply> {
+        self.0(call)
+    }
+}
+
+struct Desk(Log);
+
+#[hub]
+impl Desk {
+    async fn on_connected(&self) {
+        self.0.add("hub connected");
+    }
+
+    async fn on_disconnected(&self) {
+        self.0.add("hub disconnected");
+    }
+
+    async fn add(&self, a: i32, b: i32) -> i32 {
+        self.0.add(format!("Add {a} {b}"));
+        a + b
+    }
+
+    async fn parse(&self, text: String) -> HubResult<i32> {
+        Ok(text.parse()?)
+    }
+
+    async fn panic(&self) {
+        panic!("on purpose");
+    }
+
+    async fn wait(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    async fn count(&self, to: u32) -> HubResult<impl Stream<Item = u32> + use<>> {
+        if to == 0 {
+            return Err(HubError::new("Nothing to count."));
+        }
+        let log = self.0.clone();
+        Ok(stream::iter(0..to).inspect(move |n| log.add(format!("item {n}"))))
+    }
+
+    async fn say(&self, mut words: UploadStream<String>, before: String, times: usize) -> HubResult<String> {
+        let mut text = before.repeat(times);
+        while let Some(word) = words.next().await {
+            text.push_str(&word?);
+        }
+        Ok(text)
+    }
+
+    #[authorize(policy = "Nobody")]
+    async fn secret(&self) {}
+}
+
+/// A desk with one filter around it.
+fn desk(filter: impl Filter) -> (TestHost<Desk>, Log) {
+    let log = Log::default();
+    let host = TestHost::build(server().filter(filter).hub("/desk", Desk(log.clone())));
+    (host, log)
+}
+
+fn server() -> Builder {
+    SignalR::builder().policy("Nobody", Policy::require(|_| false))
+}
+
+async fn connect(host: &TestHost<Desk>) -> TestClient {
+    host.connect(Format::Json, User::anonymous()).await
+}
+
+/// The text that the client is told.
+async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: Answer<R>) -> String {
+    answer.await.unwrap_err().to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_is_outermost_and_the_servers_are_outside_of_a_hubs() -> Outcome {
+    let log = Log::default();
+    let trace = |name| Trace(name, log.clone());
+    let server = server()
+        .filter(trace("1"))
+        .filter(trace("2"))
+        .hub("/desk", Desk(log.clone()))
+        .filter(trace("3"))
+        .filter(trace("4"));
+    let host = TestHost::build(server);
+    let client = connect(&host).await;
+    let nested = |what: &str, inside: &str| -> Vec<String> {
+        let begin = ["1", "2", "3", "4"].map(|name| format!("{name} > {what}"));
+        let end = ["4", "3", "2", "1"].map(|name| format!("{name} < {what}"));
+        begin.into_iter().chain([inside.to_owned()]).chain(end).collect()
+    };
+    assert_eq!(log.take(), nested("connected", "hub connected"));
+    assert_eq!(client.invoke::<i32>("add", (1, 2)).await?, 3);
+    assert_eq!(log.take(), nested("Add", "Add 1 2"));
+    client.send("Add", (3, 4)).await;
+    assert_eq!(log.take(), nested("Add", "Add 3 4"));
+    client.close().await;
+    assert_eq!(log.take(), nested("disconnected", "hub disconnected"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn paths_of_one_hub_have_filters_of_their_own() -> Outcome {
+    let log = Log::default();
+    let hub = Arc::new(Desk(log.clone()));
+    let server = server()
+        .hub("/one", Arc::clone(&hub))
+        .filter(Trace("1", log.clone()))
+        .hub("/two", Arc::clone(&hub))
+        .filter(Trace("2", log.clone()))
+        .hub("/none", hub);
+    let host = TestHost::build(server);
+    for (path, begin) in [("/one", Some("1 > Add")), ("/two", Some("2 > Add")), ("/none", None)] {
+        let client = connect(&host.at(path)).await;
+        log.take();
+        assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
+        let lines = log.take();
+        assert_eq!(lines.first().map(String::as_str), begin.or(Some("Add 1 2")), "{path}");
+        assert_eq!(lines.len(), if begin.is_some() { 3 } else { 1 });
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_answers_instead_of_the_method() -> Outcome {
+    for &format in Format::ALL {
+        let (host, log) = desk(Answering(|call: &Call| call.reply(&42)));
+        let client = host.connect(format, User::anonymous()).await;
+        log.take();
+        assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 42);
+        client.send("Add", (1, 2)).await;
+        assert_eq!(client.invoke::<i32>("Parse", ("x",)).await?, 42);
+        assert_eq!(log.take(), [""; 0], "the method does not run");
+    }
+    Ok(())
+}
+
+/// Doubles what `Add` returns.
+struct Doubling;
+
+impl Filter for Doubling {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        let reply = next.run().await?;
+        match call.result::<i32>(&reply) {
+            Some(result) => call.reply(&(result * 2)),
+            None => Ok(reply),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_reads_and_replaces_what_the_method_returned() -> Outcome {
+    for &format in Format::ALL {
+        let (host, log) = desk(Doubling);
+        let client = host.connect(format, User::anonymous()).await;
+        assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 6);
+        client.send("Add", (3, 4)).await;
+        assert_eq!(log.take(), ["hub connected", "Add 1 2", "Add 3 4"]);
+        client.invoke::<()>("Wait", (0,)).await?;
+        let items: Vec<_> = client.stream::<u32>("Count", (2,)).map(Result::unwrap).collect().await;
+        assert_eq!(items, [0, 1]);
+    }
+    Ok(())
+}
+
+/// Tells which arguments there are, and changes them.
+struct Changing(Log);
+
+impl Filter for Changing {
+    async fn invoke(&self, call: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+        if let Some(text) = next.argument::<String>(0) {
+            self.0.add(text.clone());
+            text.push('!');
+        }
+        if let Some(times) = next.argument::<usize>(1) {
+            *times += 1;
+        }
+        assert_eq!(next.argument::<i64>(0), None, "of another type");
+        assert_eq!(next.argument::<String>(2), None, "not there");
+        assert_eq!(call.argument_count(), if call.method() == "Panic" { 0 } else { 2 });
+        next.run().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_changes_arguments_and_streams_are_not_counted() -> Outcome {
+    for &format in Format::ALL {
+        let seen = Log::default();
+        let (host, _) = desk(Changing(seen.clone()));
+        let client = host.connect(format, User::anonymous()).await;
+        let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
+        words.send("b");
+        words.finish();
+        assert_eq!(answer.await?, "a!a!b");
+        assert_eq!(seen.take(), ["a"]);
+        assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
+    }
+    Ok(())
+}
+
+/// Knows one kind of error.
+struct Translating;
+
+impl Filter for Translating {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        match next.run().await {
+            Err(error) if error.downcast_ref::<ParseIntError>().is_some() => {
+                Err(HubError::new("That is no number.").with_type_name("FormatException"))
+            }
+            Err(_) => call.reply("swallowed"),
+            ok => ok,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_replaces_and_swallows_errors() -> Outcome {
+    let (host, _) = desk(Translating);
+    let client = connect(&host).await;
+    assert_eq!(
+        error(client.invoke::<i32>("Parse", ("x",))).await,
+        "An unexpected error occurred invoking 'Parse' on the server. FormatException: That is no number."
+    );
+    assert_eq!(client.invoke::<i32>("Parse", ("7",)).await?, 7);
+    assert_eq!(client.invoke::<String>("Panic", ()).await?, "swallowed", "a panic of the method is an error, too");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_filter_fails_that_call_alone() -> Outcome {
+    let log = Log::default();
+    let bad = Answering(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
+    let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone())).filter(bad);
+    let host = TestHost::build(server);
+    let client = connect(&host).await;
+    log.take();
+    let told = "An unexpected error occurred invoking 'Add' on the server.";
+    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told);
+    assert_eq!(log.take(), ["1 > Add", "1 < Add: the hub method panicked"]);
+    assert_eq!(client.invoke::<i32>("Wait", (1,)).await?, 1);
+    Ok(())
+}
+
+/// Fails before it is a future.
+struct Hasty;
+
+impl Filter for Hasty {
+    fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
+        assert_ne!(call.method(), "Add");
+        async { next.run().await }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_before_a_filter_is_a_future_fails_that_call_alone() -> Outcome {
+    let (host, _) = desk(Hasty);
+    let client = connect(&host).await;
+    let told = "An unexpected error occurred invoking 'Add' on the server.";
+    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told);
+    assert_eq!(client.invoke::<i32>("Parse", ("7",)).await?, 7);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_run_when_a_call_can_be_made_and_once() -> Outcome {
+    let log = Log::default();
+    let (host, _) = desk(Trace("1", log.clone()));
+    let client = connect(&host).await;
+    log.take();
+    assert!(error(client.invoke::<()>("Unknown", ())).await.ends_with("Method does not exist."));
+    assert!(error(client.invoke::<i32>("Add", (1,))).await.starts_with("Failed to invoke 'Add'"));
+    assert!(error(client.invoke::<i32>("Add", ("x", 1))).await.starts_with("Failed to invoke 'Add'"));
+    assert!(error(client.invoke::<()>("Secret", ())).await.ends_with("because user is unauthorized"));
+    assert!(error(client.invoke::<u32>("Count", (2,))).await.contains("with a non-streaming invocation"));
+    let mut items = client.stream::<i32>("Add", (1, 2));
+    assert!(items.next().await.unwrap().unwrap_err().to_string().contains("with a streaming invocation"));
+    assert!(error(client.invoke::<String>("Say", ("a", 1))).await.contains("Client sent 0 stream(s)"));
+    let ([_one], answer) = client.upload::<i32, 1>("Add", (1, 2));
+    assert!(error(answer).await.contains("Client sent 1 stream(s)"));
+    assert_eq!(log.take(), [""; 0]);
+
+    let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
+    words.send("b");
+    words.finish();
+    assert_eq!(answer.await?, "ab");
+    assert_eq!(log.take(), ["1 > Say", "1 < Say"]);
+    Ok(())
+}
+
+/// Waits before it runs anything.
+struct Slow;
+
+impl Filter for Slow {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        if call.method() == "Wait" {
+            sleep(Duration::from_secs(2)).await;
+        }
+        next.run().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_waits_holds_up_the_next_call_unless_calls_run_side_by_side() -> Outcome {
+    for (slots, waits) in [(1, true), (2, false)] {
+        let server = server().filter(Slow).maximum_parallel_invocations_per_client(slots);
+        let host = TestHost::build(server.hub("/desk", Desk(Log::default())));
+        let client = connect(&host).await;
+        let first = client.invoke::<()>("Wait", (0,));
+        let mut second = std::pin::pin!(client.invoke::<i32>("Add", (1, 2)));
+        let waited = timeout(Duration::from_secs(1), second.as_mut()).await;
+        assert_eq!(waited.is_err(), waits, "{slots}");
+        if waits {
+            assert_eq!(second.await?, 3);
+        }
+        first.await?;
+    }
+    Ok(())
+}
+
+/// Asks the caller whether it may.
+struct Asking;
+
+impl Filter for Asking {
+    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+        let caller: &Caller<Desk> = call.caller().typed().ok_or_else(|| HubError::new("another hub"))?;
+        if caller.client().invoke::<bool>("MayI", (call.method(),)).await? {
+            next.run().await
+        } else {
+            Err(HubError::new("Better not."))
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_asks_the_client_that_is_calling() -> Outcome {
+    let (host, _) = desk(Asking);
+    let client = connect(&host).await;
+    client.on("MayI", |(method,): (String,)| async move { method == "Add" });
+    assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
+    assert!(error(client.invoke::<i32>("Parse", ("7",))).await.ends_with("HubException: Better not."));
+    Ok(())
+}

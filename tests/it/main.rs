@@ -1,0 +1,63 @@
+//! Integration tests of the crate, a module for each subject. Tests that need a process of their own are binaries
+//! beside this one.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+#[cfg(feature = "messagepack")]
+mod backpressure;
+#[cfg(feature = "messagepack")]
+mod broadcast;
+#[cfg(feature = "messagepack")]
+mod caller;
+#[cfg(feature = "messagepack")]
+mod clients_and_groups;
+#[cfg(feature = "messagepack")]
+mod connection_hijacking;
+#[cfg(feature = "messagepack")]
+mod disconnect;
+mod filters;
+#[cfg(feature = "messagepack")]
+mod hosting;
+#[cfg(feature = "messagepack")]
+mod http;
+#[cfg(feature = "messagepack")]
+mod http2;
+#[cfg(feature = "messagepack")]
+mod malformed_input;
+#[cfg(feature = "messagepack")]
+mod missing_credentials_warning;
+mod module_layers;
+#[cfg(feature = "messagepack")]
+mod negotiate_redirect;
+#[cfg(all(feature = "messagepack", feature = "oidc"))]
+mod oidc;
+#[cfg(feature = "messagepack")]
+mod parallel_invocations;
+mod policies;
+mod random_requests;
+#[cfg(feature = "messagepack")]
+mod raw;
+#[cfg(all(feature = "messagepack", feature = "tower"))]
+mod redact_layer;
+#[cfg(feature = "messagepack")]
+mod refresh;
+mod schemes;
+mod security_md;
+#[cfg(feature = "messagepack")]
+mod shutdown;
+#[cfg(feature = "messagepack")]
+mod sockets;
+#[cfg(feature = "messagepack")]
+mod stateful_reconnect;
+#[cfg(feature = "messagepack")]
+mod streams;
+mod testing;
+#[cfg(feature = "messagepack")]
+mod transports;
+mod users;
+
+/// The example, which is the host of the tests over TLS.
+#[cfg(feature = "messagepack")]
+#[expect(dead_code, reason = "tests do not run its `main`")]
+#[path = "../../examples/tls.rs"]
+mod tls_example;

@@ -1,0 +1,131 @@
+//! A connection whose next call has to wait: what is heard of it meanwhile, and what a call does to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use signalr::{Caller, DisconnectReason, Format, SignalR, hub};
+use signalr_test_support::{Client, serve, until, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+
+struct Desk {
+    gate: Arc<Semaphore>,
+    heard: mpsc::UnboundedSender<&'static str>,
+}
+
+/// A number whose `Deserialize` panics when it is negative.
+struct Touchy(i64);
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        assert!(number >= 0, "touched");
+        Ok(Self(number))
+    }
+}
+
+#[hub]
+impl Desk {
+    fn on_disconnected(&self, _: &Caller<Self>, _: Option<&DisconnectReason>) {
+        self.heard.send("gone").unwrap();
+    }
+
+    async fn wait(&self) {
+        self.heard.send("waits").unwrap();
+        self.gate.acquire().await.unwrap().forget();
+    }
+
+    async fn wait_for_the_end(&self, caller: &Caller<Self>) {
+        self.heard.send("waits").unwrap();
+        caller.aborted().await;
+        self.heard.send("aborted").unwrap();
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    async fn touch(&self, number: Touchy) -> i64 {
+        number.0
+    }
+}
+
+async fn desk() -> (SignalR, SocketAddr, Arc<Semaphore>, mpsc::UnboundedReceiver<&'static str>) {
+    let (gate, (heard, hears)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
+    let desk = Desk { gate: Arc::clone(&gate), heard };
+    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+    let addr = serve(&signalr).await;
+    (signalr, addr, gate, hears)
+}
+
+/// The payload of a frame of the client's, under a mask of zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+    [&head[..], payload].concat()
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_a_call_waits_for_the_one_before_it() {
+    let (_signalr, addr, gate, mut hears) = desk().await;
+    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    client.call(Some("1"), "Wait", &[]).await;
+    client.call(Some("2"), "Echo", &["second".into()]).await;
+    assert_eq!(within(hears.recv()).await, Some("waits"));
+    client.socket().write_all(&frame(9, b"there?")).await.unwrap();
+    let mut pong = [0; 8];
+    within(client.socket().read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x06there?");
+    gate.add_permits(1);
+    assert_eq!(client.next().await.unwrap(), json!({ "type": 3, "invocationId": "1", "result": null }));
+    assert_eq!(client.next().await.unwrap()["result"], "second");
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered_and_told_to_the_call_that_runs() {
+    let (signalr, addr, _gate, mut hears) = desk().await;
+    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    client.call(None, "WaitForTheEnd", &[]).await;
+    client.call(None, "Echo", &["second".into()]).await;
+    assert_eq!(within(hears.recv()).await, Some("waits"));
+    within(client.close()).await;
+    assert_eq!(within(hears.recv()).await, Some("aborted"));
+    assert_eq!(within(hears.recv()).await, Some("gone"));
+    until(|| signalr.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn much_that_waits_is_all_done_in_its_order() {
+    const CALLS: usize = 5000;
+    let (_signalr, addr, gate, mut hears) = desk().await;
+    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    client.call(Some("first"), "Wait", &[]).await;
+    assert_eq!(within(hears.recv()).await, Some("waits"));
+    // More than is read ahead, so that some of it waits in the socket.
+    let calls: String = (0..CALLS)
+        .map(|n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{n}\"]}}\u{1e}"))
+        .collect();
+    let (sent, ()) = tokio::join!(client.send_frame(calls.as_bytes()), async { gate.add_permits(1) });
+    let () = sent;
+    assert_eq!(client.next().await.unwrap()["invocationId"], "first");
+    for n in 0..CALLS {
+        assert_eq!(client.next().await.unwrap()["result"], n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_arguments_are_bound_fails_that_call_alone() {
+    let (signalr, addr, _gate, mut hears) = desk().await;
+    for format in [Format::Json, Format::MessagePack] {
+        let mut client = Client::connect(addr, "/desk", format).await;
+        client.call(Some("1"), "Touch", &[(-1).into()]).await;
+        let error = "An unexpected error occurred invoking 'Touch' on the server.";
+        assert_eq!(client.next().await.unwrap(), json!({ "type": 3, "invocationId": "1", "error": error }));
+        client.call(Some("2"), "Touch", &[1.into()]).await;
+        assert_eq!(client.next().await.unwrap()["result"], 1);
+        client.close().await;
+        assert_eq!(within(hears.recv()).await, Some("gone"));
+    }
+    until(|| signalr.connection_count() == 0).await;
+}

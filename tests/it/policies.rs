@@ -1,0 +1,314 @@
+//! Policies that take time: what waits for them, what does not, and how they end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::StatusCode;
+use signalr::auth::{Authorize, Policy, PolicyError};
+use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, TestHostBuilder, user};
+use signalr::{BuildError, Format, SignalR, UploadStream, hub};
+use tokio::sync::{Notify, Semaphore};
+
+/// What was done, in order.
+#[derive(Clone, Default)]
+struct Ward {
+    done: Arc<Mutex<Vec<&'static str>>>,
+    noted: Arc<Notify>,
+}
+
+impl Ward {
+    fn done(&self) -> Vec<&'static str> {
+        self.done.lock().unwrap().clone()
+    }
+
+    fn note(&self, what: &'static str) {
+        self.done.lock().unwrap().push(what);
+        self.noted.notify_one();
+    }
+}
+
+#[hub]
+impl Ward {
+    #[authorize(policy = "Later")]
+    async fn slow(&self) -> u32 {
+        self.note("slow");
+        1
+    }
+
+    async fn quick(&self) -> u32 {
+        self.note("quick");
+        2
+    }
+
+    #[authorize(policy = "Later")]
+    fn watch(&self) -> impl futures_util::Stream<Item = u32> {
+        self.note("watch");
+        futures_util::stream::iter([1, 2])
+    }
+
+    #[authorize(policy = "Later")]
+    async fn upload(&self, mut numbers: UploadStream<u32>) -> u32 {
+        self.note("upload");
+        let mut sum = 0;
+        while let Some(Ok(number)) = numbers.next().await {
+            sum += number;
+        }
+        sum
+    }
+
+    #[authorize(policy = "OwnWard")]
+    async fn own(&self, ward: String) -> String {
+        ward
+    }
+}
+
+/// Whoever is called good, as it turns out.
+fn good() -> Policy {
+    Policy::require_async(|user| async move {
+        tokio::task::yield_now().await;
+        user.id() == Some("good")
+    })
+}
+
+/// All who wait in front of the gate until it opens.
+fn gate(gate: &Arc<Semaphore>) -> Policy {
+    let gate = Arc::clone(gate);
+    Policy::require_async(move |_| {
+        let gate = Arc::clone(&gate);
+        async move { gate.acquire().await.map(|permit| permit.forget()).is_ok() }
+    })
+}
+
+fn host(ward: &Ward, later: Policy) -> TestHostBuilder<Ward> {
+    let own = Policy::require_call_async(|user, call| async move {
+        tokio::task::yield_now().await;
+        let ward: Option<String> = call.argument(0);
+        let caller = call.caller();
+        call.argument_count() == 1
+            && caller.user_id() == user.id()
+            && caller.request().path() == "/hub"
+            && ward.is_some_and(|ward| user.has_claim("ward", &ward))
+    });
+    TestHost::new(ward.clone()).policy("Later", later).policy("OwnWard", own)
+}
+
+fn refused(method: &str) -> InvokeFailure {
+    InvokeFailure::Server(format!("Failed to invoke '{method}' because user is unauthorized"))
+}
+
+async fn connect(host: &TestHost<Ward>, id: &str) -> TestClient {
+    host.connect(Format::Json, user(id)).await
+}
+
+#[tokio::test]
+async fn calls_of_every_kind_are_let_pass_or_refused() {
+    for format in [Format::Json, Format::MessagePack] {
+        let ward = Ward::default();
+        let host = host(&ward, good()).build();
+        let client = host.connect(format, user("good")).await;
+        assert_eq!(client.invoke::<u32>("slow", ()).await, Ok(1));
+        let mut items = client.stream::<u32>("Watch", ());
+        assert_eq!([items.next().await, items.next().await, items.next().await], [Some(Ok(1)), Some(Ok(2)), None]);
+        let ([numbers], sum) = client.upload::<u32, 1>("Upload", ());
+        numbers.send(&20);
+        numbers.send(&3);
+        numbers.finish();
+        assert_eq!(sum.await, Ok(23));
+        assert_eq!(ward.done(), ["slow", "watch", "upload"]);
+
+        let client = host.connect(format, user("bad")).await;
+        assert_eq!(client.invoke::<u32>("Slow", ()).await, Err(refused("Slow")));
+        assert_eq!(client.stream::<u32>("Watch", ()).next().await, Some(Err(refused("Watch"))));
+        let ([numbers], sum) = client.upload::<u32, 1>("Upload", ());
+        numbers.send(&20);
+        assert_eq!(sum.await, Err(refused("Upload")));
+        numbers.send(&3);
+        client.send("Slow", ()).await;
+        // What is left of a refused call disturbs no other.
+        assert_eq!(client.invoke::<u32>("Quick", ()).await, Ok(2));
+        assert_eq!(ward.done(), ["slow", "watch", "upload", "quick"]);
+    }
+}
+
+#[tokio::test]
+async fn calls_wait_behind_one_that_is_checked_and_nothing_else_does() {
+    let (ward, open) = (Ward::default(), Arc::new(Semaphore::new(0)));
+    let host = host(&ward, gate(&open)).build();
+    let (client, other) = (connect(&host, "a").await, connect(&host, "b").await);
+    let slow = client.invoke::<u32>("Slow", ());
+    let quick = client.invoke::<u32>("Quick", ());
+    client.ping().await;
+    assert_eq!(other.invoke::<u32>("Quick", ()).await, Ok(2));
+    assert_eq!(ward.done(), ["quick"]);
+    open.add_permits(1);
+    assert_eq!((slow.await, quick.await), (Ok(1), Ok(2)));
+    assert_eq!(ward.done(), ["quick", "slow", "quick"]);
+}
+
+#[tokio::test]
+async fn calls_that_run_side_by_side_overtake_one_that_is_checked() {
+    let (ward, open) = (Ward::default(), Arc::new(Semaphore::new(0)));
+    let host = host(&ward, gate(&open)).with(|builder| builder.maximum_parallel_invocations_per_client(2)).build();
+    let client = connect(&host, "a").await;
+    let slow = client.invoke::<u32>("Slow", ());
+    assert_eq!(client.invoke::<u32>("Quick", ()).await, Ok(2));
+    open.add_permits(1);
+    assert_eq!(slow.await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
+    let (ward, begun, open) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let later = {
+        let (begun, open) = (Arc::clone(&begun), Arc::clone(&open));
+        Policy::require_async(move |_| {
+            begun.add_permits(1);
+            let open = Arc::clone(&open);
+            async move { open.acquire().await.is_ok() }
+        })
+    };
+    let host = host(&ward, later).build();
+    let client = connect(&host, "a").await;
+    client.send("Slow", ()).await;
+    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    client.cut();
+    open.add_permits(1);
+    tokio::time::timeout(PATIENCE, ward.noted.notified()).await.unwrap();
+    assert_eq!(ward.done(), ["slow"]);
+}
+
+#[tokio::test]
+async fn the_check_of_a_stream_ends_with_its_connection() {
+    /// Tells that it is dropped.
+    struct Told(Arc<Semaphore>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+    let (ward, begun, dropped) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let never = {
+        let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
+        Policy::require_async(move |_| {
+            let told = Told(Arc::clone(&dropped));
+            begun.add_permits(1);
+            async move {
+                std::future::pending::<()>().await;
+                drop(told);
+                true
+            }
+        })
+    };
+    let host = host(&ward, never).build();
+    let client = connect(&host, "a").await;
+    let items = client.stream::<u32>("Watch", ());
+    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    client.cut();
+    tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
+    drop(items);
+    assert_eq!(ward.done(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_check_fails_the_call_alone() {
+    for at_once in [true, false] {
+        let panics = Policy::require_async(move |_| {
+            assert!(!at_once, "the check");
+            async { panic!("the check, later") }
+        });
+        let ward = Ward::default();
+        let host = host(&ward, panics).build();
+        let client = connect(&host, "a").await;
+        let failed = |method: &str| {
+            InvokeFailure::Server(format!("An unexpected error occurred invoking '{method}' on the server."))
+        };
+        assert_eq!(client.invoke::<u32>("Slow", ()).await, Err(failed("Slow")));
+        assert_eq!(client.stream::<u32>("Watch", ()).next().await, Some(Err(failed("Watch"))));
+        assert_eq!(client.invoke::<u32>("Quick", ()).await, Ok(2));
+        assert_eq!(ward.done(), ["quick"]);
+    }
+}
+
+#[tokio::test]
+async fn a_check_may_look_at_the_call() {
+    let host = host(&Ward::default(), good()).build();
+    let client = host.connect(Format::MessagePack, user("a").claim("ward", "7")).await;
+    assert_eq!(client.invoke::<String>("Own", ("7",)).await, Ok("7".to_owned()));
+    assert_eq!(client.invoke::<String>("Own", ("8",)).await, Err(refused("Own")));
+
+    let later = Policy::require_call_async(|_, _| async { true });
+    let rule = |policy: Policy| {
+        let server = SignalR::builder().policy("Later", Policy::require(|_| true)).policy("OwnWard", policy);
+        server.hub("/ward", Ward::default()).authorize(Authorize::policy("OwnWard")).build()
+    };
+    for policy in [later.clone(), Policy::any_of([later.clone()]), Policy::require_role("x").and(later.clone())] {
+        match rule(policy) {
+            Err(BuildError::Rule { source, .. }) => {
+                assert_eq!(source, PolicyError::NeedsCall { name: "OwnWard".into() });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let either = rule(Policy::any_of([later, Policy::require_role("x")]));
+    assert!(matches!(either, Err(BuildError::NoAuthentication(_))), "{either:?}");
+}
+
+#[tokio::test]
+async fn what_is_known_at_once_asks_nobody() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let later = || {
+        let asked = Arc::clone(&asked);
+        Policy::require_async(move |_| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            async { true }
+        })
+    };
+    let admin = || Policy::require_role("Admin");
+    let (nobody, known) = (user("a").build(), user("a").role("Admin").build());
+    for (policy, user, allowed, asks) in [
+        (later(), &nobody, true, 1),
+        (later().and(admin()), &nobody, false, 0),
+        (later().and(admin()), &known, true, 1),
+        (Policy::any_of([later(), admin()]), &known, true, 0),
+        (Policy::any_of([admin(), later()]), &nobody, true, 1),
+        (Policy::any_of([admin().and(later()), admin()]), &nobody, false, 0),
+    ] {
+        asked.store(0, Ordering::SeqCst);
+        assert_eq!(policy.allows_async(user).await, allowed, "{policy:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), asks, "{policy:?}");
+        assert_eq!(policy.allows(user), allowed && asks == 0, "what takes time is not met yet: {policy:?}");
+    }
+    let stranger = signalr::auth::User::anonymous();
+    assert!(!later().allows_async(&stranger).await && later().anonymous_ok().allows_async(&stranger).await);
+}
+
+#[tokio::test]
+async fn requests_wait_for_them_too() {
+    let panics = Policy::require_async(|user| async move {
+        tokio::task::yield_now().await;
+        assert_ne!(user.id(), Some("panics"), "the check");
+        true
+    });
+    let host = |later: Policy| {
+        let builder = SignalR::builder().policy("Later", later).policy("OwnWard", good());
+        TestHost::build(builder.hub("/hub", Ward::default()).require_authorization("Later"))
+    };
+    let (good, panics) = (host(good()), host(panics));
+    for (host, id, status) in [
+        (&good, "good", StatusCode::OK),
+        (&good, "bad", StatusCode::FORBIDDEN),
+        (&panics, "panics", StatusCode::INTERNAL_SERVER_ERROR),
+        (&panics, "good", StatusCode::OK),
+    ] {
+        let answered = match host.try_connect(Format::Json, user(id)).await {
+            Ok(_) => StatusCode::OK,
+            Err(ConnectFailure::Refused { status, .. }) => status,
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(answered, status, "{id}");
+    }
+}
+
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(10);

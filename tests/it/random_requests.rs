@@ -1,0 +1,167 @@
+//! Random requests to the doors of a server: no panic, no way in, and always an answer that clients can read.
+//!
+//! The fuzzers in `fuzz/` hold the same, and look further.
+
+use std::cell::RefCell;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use proptest::prelude::*;
+use signalr_test_support::fuzz_server::{World, token};
+
+thread_local! {
+    static WORLD: RefCell<World> = RefCell::new(World::new());
+}
+
+fn world(ask: impl FnOnce(&mut World)) {
+    WORLD.with_borrow_mut(ask);
+}
+
+/// JSON such as stands in tokens, or nearly.
+fn json() -> impl Strategy<Value = String> {
+    let names = ["alg", "kid", "typ", "crit", "jku", "jwk", "exp", "nbf", "iss", "aud", "sub", "role", "zip", "b64"];
+    let values = prop_oneof![
+        prop::sample::select(vec![
+            r#""HS256""#,
+            r#""none""#,
+            r#""RS256""#,
+            r#""clinic""#,
+            r#"["wards"]"#,
+            "1800003600",
+            "1e400",
+            "-1",
+            "null",
+            "{}",
+            "[[[[]]]]",
+            r#""\ud800""#,
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,12}",
+    ];
+    prop::collection::vec((prop::sample::select(names.to_vec()), values), 0..6).prop_map(|members| {
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+/// What stands where a token should.
+fn credential() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("{token}".to_owned()),
+        Just("{other}".to_owned()),
+        "[!-~]{0,60}",
+        // A good one, with a byte changed, inserted or left out.
+        (any::<prop::sample::Index>(), "[!-~]{0,2}", 0..2_usize).prop_map(|(at, put, cut)| {
+            let mut token = token("ann");
+            let at = at.index(token.len());
+            token.replace_range(at..(at + cut).min(token.len()), &put);
+            token
+        }),
+        // Other parts around a signature, which may be a good one of something else.
+        (json(), json(), prop::option::of(prop::collection::vec(any::<u8>(), 0..64))).prop_map(
+            |(header, payload, signature)| {
+                let good = token("ann");
+                let signature = signature.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+                let signature = signature.as_deref().unwrap_or_else(|| good.rsplit_once('.').unwrap().1);
+                format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+            }
+        ),
+    ]
+}
+
+fn any_of(words: &'static [&'static str], else_like: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![4 => prop::sample::select(words).prop_map(str::to_owned), 1 => else_like]
+}
+
+/// A request to the paths of hubs and beside them.
+fn request() -> impl Strategy<Value = String> {
+    let method = any_of(&["GET", "POST", "DELETE", "OPTIONS", "PUT", "CONNECT", "HEAD"], "[A-Z]{1,8}");
+    let path = any_of(
+        &["/open", "/open/negotiate", "/closed", "/closed/negotiate", "/closed/refresh", "/CLOSED/negotiate/"],
+        "/[!-~&&[^?#{}]]{0,20}",
+    );
+    let name = any_of(
+        &["access_token", "ACCESS_TOKEN", "access%5Ftoken", "id", "negotiateVersion", "useStatefulReconnect"],
+        "[!-~&&[^#{}]]{0,12}",
+    );
+    let value = prop_oneof![
+        credential(),
+        any_of(&["{id}", "0", "1", "-1", "99999999999", "true", "%00", "%ff", ""], "[!-~&&[^#{}]]{0,20}"),
+    ];
+    let query = prop::collection::vec((name, value), 0..5)
+        .prop_map(|pairs| pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"));
+    let header = prop_oneof![
+        (any_of(&["Bearer ", "bearer ", "BEARER  ", "Basic ", "", "Bearer\t"], "[!-~]{0,9}"), credential())
+            .prop_map(|(scheme, credential)| format!("authorization: {scheme}{credential}")),
+        credential().prop_map(|token| format!("cookie: session={token}; access_token={token}")),
+        any_of(
+            &[
+                "accept: text/event-stream",
+                "connection: Upgrade\nupgrade: websocket\nsec-websocket-version: 13\nsec-websocket-key: \
+                 dGhlIHNhbXBsZSBub25jZQ==",
+                "origin: null",
+                "origin: https://app.test",
+                "x-signalr-connection-token: {id}",
+                "x-signalr-connection-token: x",
+                "content-length: 99",
+                "host: a\u{e9}",
+            ],
+            "[a-z-]{1,12}: \\PC{0,30}",
+        ),
+    ];
+    let headers = prop::collection::vec(header, 0..5);
+    let body = prop_oneof![3 => Just(String::new()), 1 => json(), 1 => "\\PC{0,40}"];
+    (method, path, query, headers, body).prop_map(|(method, path, query, headers, body)| {
+        let headers: String = headers.iter().map(|header| format!("\n{header}")).collect();
+        format!("{method} {path}?{query}{headers}\n\n{body}")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_gets_in_without_a_signature(request in request()) {
+        world(|world| world.token(request.as_bytes()));
+    }
+
+    #[test]
+    fn every_negotiation_is_answered_with_what_clients_read(request in request()) {
+        world(|world| world.negotiate(request.as_bytes()));
+    }
+
+    #[test]
+    fn every_refresh_is_answered_with_what_clients_read(request in request()) {
+        world(|world| world.refresh(request.as_bytes()));
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_answered(start in any_of(&["GET /closed?", "POST /open/negotiate?", "POST /closed?id={id}\n"], ""), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let input = [start.as_bytes(), &bytes].concat();
+        world(|world| world.token(&input));
+        world(|world| world.negotiate(&input));
+        world(|world| world.refresh(&input));
+    }
+}
+
+/// The requests above get everywhere, or they would show nothing.
+#[test]
+fn the_good_get_in() {
+    world(|world| {
+        for (request, status) in [
+            ("POST /closed/negotiate?access_token={token}", 200),
+            ("POST /closed/negotiate\nauthorization: Bearer {other}", 200),
+            ("POST /closed/negotiate\nauthorization: Bearer x", 401),
+            ("GET /closed?id={id}\nauthorization: Bearer {other}", 403),
+            ("GET /closed?id={id}&access_token={token}", 200),
+            ("POST /open/negotiate?negotiateVersion=1", 200),
+            ("POST /closed/refresh?id={id}\nauthorization: Bearer {token}", 200),
+            ("POST /closed/refresh?access_token={token}\nx-signalr-connection-token: {id}", 200),
+            ("POST /closed/refresh?id={id}\nauthorization: Bearer {other}", 403),
+            ("POST /closed/refresh?id={id}", 401),
+            ("nonsense", 0),
+        ] {
+            assert_eq!(world.status(request), status, "{request}");
+        }
+    });
+}

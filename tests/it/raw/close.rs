@@ -1,0 +1,321 @@
+//! How raw connections end, and who hears of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use signalr::{Body, RawConnection, RawEnd, RawWriteError, SignalR};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_tungstenite::tungstenite::Message;
+use tower::ServiceExt;
+
+use super::wire::{LongPolling, ServerSentEvents, WebSocket, Wire, on_every_transport};
+use super::{Outcome, echo, server};
+use signalr_test_support::{End, serve, until, within};
+
+const LONG: Duration = Duration::from_secs(60);
+
+on_every_transport! {
+    what_was_written_arrives_before_the_end
+    the_handler_hears_of_a_client_that_leaves_without_reading
+    the_connection_ends_when_it_is_dropped
+}
+
+async fn what_was_written_arrives_before_the_end<W: Wire>() {
+    let text = "x".repeat(5000);
+    let sent = text.clone();
+    let (signalr, addr) = server(move |connection| {
+        let sent = sent.clone();
+        async move {
+            for _ in 0..50 {
+                connection.write(&sent).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = W::connect(addr, "/raw").await;
+    assert_eq!(client.receive(50 * text.len()).await.len(), 50 * text.len());
+    assert_eq!(client.next().await, None);
+    drop(client);
+    until(|| signalr.connection_count() == 0).await;
+}
+
+async fn the_handler_hears_of_a_client_that_leaves_without_reading<W: Wire>() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (_signalr, addr) = server(move |mut connection| {
+        let tx = tx.clone();
+        async move {
+            connection.aborted().await;
+            // What came before the end is still there.
+            tx.send((connection.end(), connection.read().await, connection.read().await))?;
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = W::connect(addr, "/raw").await;
+    client.send("last words").await;
+    client.close().await;
+    let heard = within(rx.recv()).await.unwrap();
+    assert_eq!(heard, (Some(W::CLOSED), Some("last words".into()), None));
+}
+
+/// A poll has to be there already to hear of it.
+#[tokio::test]
+async fn a_shutdown_lets_the_handler_say_goodbye() {
+    goodbye_is_heard::<WebSocket>().await;
+    goodbye_is_heard::<ServerSentEvents>().await;
+}
+
+async fn goodbye_is_heard<W: Wire>() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (signalr, addr) = server(move |mut connection| {
+        let tx = tx.clone();
+        async move {
+            connection.write("hello").await?;
+            while connection.read().await.is_some() {}
+            connection.aborted().await;
+            connection.write("goodbye").await?;
+            tx.send(connection.end())?;
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = W::connect(addr, "/raw").await;
+    assert_eq!(client.next().await.unwrap(), b"hello");
+    let shutdown = tokio::spawn(async move { signalr.shutdown(LONG).await });
+    assert_eq!(client.next().await.unwrap(), b"goodbye");
+    assert_eq!(client.next().await, None);
+    drop(client);
+    within(shutdown).await.unwrap();
+    assert_eq!(within(rx.recv()).await, Some(Some(RawEnd::Requested)));
+}
+
+async fn the_connection_ends_when_it_is_dropped<W: Wire>() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let held = Arc::clone(&gate);
+    let (signalr, addr) = server(move |connection| {
+        let (gate, tx) = (Arc::clone(&held), tx.clone());
+        async move {
+            let writer = connection.writer();
+            drop(connection);
+            writer.write("last").await?;
+            drop(writer);
+            gate.acquire().await?.forget();
+            tx.send("went on")?;
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = W::connect(addr, "/raw").await;
+    assert_eq!(client.next().await.unwrap(), b"last");
+    assert_eq!(client.next().await, None);
+    drop(client);
+    until(|| signalr.connection_count() == 0).await;
+
+    // The handler is still among what a shutdown waits for.
+    let shutdown = tokio::spawn(async move { signalr.shutdown(LONG).await });
+    gate.add_permits(1);
+    within(shutdown).await.unwrap();
+    assert_eq!(rx.try_recv(), Ok("went on"));
+}
+
+/// Does what it is told to.
+async fn obedient(mut connection: RawConnection) -> Outcome {
+    let order = connection.read().await.unwrap_or_default();
+    connection.write("so be it").await?;
+    match &*order {
+        b"return" => Ok(()),
+        b"panic" => panic!("as told"),
+        error => Err(String::from_utf8_lossy(error).into()),
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_closes_with_1011_and_harms_nobody_else() {
+    let (signalr, addr) = server(obedient).await;
+    let mut bystander = WebSocket::connect(addr, "/raw").await;
+    for (order, code) in [("return", 1000), ("an error", 1011), ("panic", 1011)] {
+        let mut client = WebSocket::connect(addr, "/raw").await;
+        client.send(order).await;
+        assert_eq!(client.next().await.unwrap(), b"so be it");
+        assert_eq!(client.end().await, End::Closed(code), "{order}");
+    }
+    bystander.send("return").await;
+    assert_eq!(bystander.next().await.unwrap(), b"so be it");
+    assert_eq!(bystander.end().await, End::Closed(1000));
+    until(|| signalr.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn polls_learn_that_the_handler_failed() {
+    let (_signalr, addr) = server(obedient).await;
+    let mut client = LongPolling::connect(addr, "/raw").await;
+    client.send("an error").await;
+    assert_eq!(client.next().await.unwrap(), b"so be it");
+    assert_eq!(client.poll().await, (500, String::new()));
+}
+
+#[tokio::test]
+async fn a_handler_that_waits_for_room_hears_of_a_client_that_polls_no_more() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let signalr = SignalR::builder()
+        .disconnect_timeout(Duration::from_millis(100))
+        .connections("/raw", move |mut connection| {
+            let tx = tx.clone();
+            async move {
+                let error = loop {
+                    if let Err(error) = connection.write("more and more").await {
+                        break error;
+                    }
+                };
+                tx.send((error, connection.read().await, connection.end()))?;
+                Ok(())
+            }
+        })
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    LongPolling::connect(addr, "/raw").await;
+    let heard = within(rx.recv()).await.unwrap();
+    assert_eq!(heard, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
+    until(|| signalr.connection_count() == 0).await;
+}
+
+/// Reads to the end and tells why it was that.
+async fn end_of(end: impl AsyncFnOnce(WebSocket)) -> Option<RawEnd> {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (signalr, addr) = server(move |mut connection| {
+        let tx = tx.clone();
+        async move {
+            while let Some(bytes) = connection.read().await {
+                connection.write(bytes).await?;
+            }
+            tx.send(connection.end())?;
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    client.send("hello").await;
+    assert_eq!(client.next().await.unwrap(), b"hello");
+    end(client).await;
+    let end = within(rx.recv()).await.unwrap();
+    until(|| signalr.connection_count() == 0).await;
+    end
+}
+
+#[tokio::test]
+async fn the_end_says_who_ended_it() {
+    assert_eq!(end_of(async |client| client.close().await).await, Some(RawEnd::Closed));
+    assert_eq!(end_of(async |client| drop(client)).await, Some(RawEnd::Lost));
+    let broken = end_of(async |mut client| {
+        within(client.ws.get_mut().write_all(&[0xff; 20])).await.unwrap();
+        assert_eq!(client.end().await, End::Closed(1002));
+    });
+    assert_eq!(broken.await, Some(RawEnd::Broken));
+}
+
+#[tokio::test]
+async fn an_abort_cuts_without_a_goodbye() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (signalr, addr) = server(move |mut connection| {
+        let tx = tx.clone();
+        async move {
+            assert!(connection.read().await.is_some());
+            connection.abort();
+            connection.aborted().await;
+            tx.send((connection.read().await, connection.end(), connection.write("too late").await))?;
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    client.send("abort").await;
+    assert_eq!(client.end().await, End::Cut);
+    let heard = within(rx.recv()).await.unwrap();
+    assert_eq!(heard, (None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
+    until(|| signalr.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_its_handler() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (_signalr, addr) = server(move |mut connection| {
+        let tx = tx.clone();
+        async move {
+            let (writer, hello) = (connection.writer(), connection.read().await);
+            tokio::spawn(async move {
+                let rest = connection.read().await;
+                tx.send((hello, rest, connection.end(), writer.write("too late").await))
+            });
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    client.send("hello").await;
+    assert_eq!(client.end().await, End::Closed(1000));
+    let heard = within(rx.recv()).await.unwrap();
+    assert_eq!(heard, (Some("hello".into()), None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
+}
+
+#[tokio::test]
+async fn a_shutdown_cuts_a_handler_that_stays() {
+    const GRACE: Duration = Duration::from_millis(300);
+    struct Count(Arc<AtomicUsize>);
+
+    impl Drop for Count {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&dropped);
+    let (signalr, addr) = server(move |connection| {
+        let count = Count(Arc::clone(&counted));
+        async move {
+            connection.write("here").await?;
+            std::future::pending::<()>().await;
+            drop((count, connection));
+            Ok(())
+        }
+    })
+    .await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    assert_eq!(client.next().await.unwrap(), b"here");
+    let began = Instant::now();
+    within(signalr.shutdown(GRACE)).await;
+    let took = began.elapsed();
+    assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
+    assert_eq!(client.end().await, End::Cut);
+    assert_eq!((dropped.load(Ordering::SeqCst), signalr.connection_count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_shutdown_takes_nobody_new() {
+    let (signalr, addr) = server(echo).await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    let (_, end) = within(async { tokio::join!(signalr.shutdown(LONG), client.end()) }).await;
+    assert_eq!(end, End::Closed(1000));
+    let request = http::Request::post("/raw/negotiate").body(Body::default()).unwrap();
+    assert_eq!(signalr.service().oneshot(request).await.unwrap().status(), 503);
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_the_handler_does_not_read() {
+    let (_signalr, addr) = server(|connection| async move {
+        connection.aborted().await;
+        Ok(())
+    })
+    .await;
+    let mut client = WebSocket::connect(addr, "/raw").await;
+    client.message(Message::Ping("there?".into())).await;
+    let answer = within(client.ws.next()).await.unwrap().unwrap();
+    assert_eq!(answer, Message::Pong("there?".into()));
+    client.close().await;
+}

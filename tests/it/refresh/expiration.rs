@@ -1,0 +1,115 @@
+//! Connections that end with their credentials, which may be renewed.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Host, POLLS, SOCKET, WAYS, ann, assert_lifetime, error, now, target, token};
+use signalr_test_support::http_client::Plain;
+
+#[tokio::test]
+async fn a_connection_ends_with_its_newest_credentials() {
+    let ends = async |way| {
+        let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
+        let mut connection = host.connect(way, &ann(2, "a")).await;
+        let refreshed = ann(4, "b");
+        let end = now() + 3;
+        assert_eq!(host.refresh(&connection.id, &refreshed).await.0, 200);
+        assert_eq!(connection.invoke("Extra").await, "b", "{way:?}");
+        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{way:?}");
+        assert!(now() >= end, "{way:?}");
+        assert_eq!(connection.next().await, None, "{way:?}");
+    };
+    let [a, b, c, d, e] = WAYS.map(ends);
+    tokio::join!(a, b, c, d, e);
+}
+
+#[tokio::test]
+async fn a_connection_ends_at_the_maximum_unless_its_credentials_are_shown_again() {
+    let ends = async |way| {
+        let longest = Some(Duration::from_secs(2));
+        let host =
+            Host::new(|ward| ward.close_on_authentication_expiration(true).maximum_authentication_expiration(longest))
+                .await;
+        let token = ann(600, "a");
+        let begun = now();
+        let mut connection = host.connect(way, &token).await;
+        while now() < begun + 5 {
+            assert_eq!(host.refresh(&connection.id, &token).await.0, 200, "{way:?}");
+            assert_eq!(connection.invoke("Extra").await, "a", "{way:?}");
+        }
+        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{way:?}");
+        assert_eq!(connection.next().await, None, "{way:?}");
+        assert!(host.heard.is_empty(), "the claims are the same");
+    };
+    let [a, b, c, d, e] = WAYS.map(ends);
+    tokio::join!(a, b, c, d, e);
+}
+
+#[tokio::test]
+async fn whoever_may_not_refresh_does_not_prolong_a_connection_either() {
+    let host = Host::new(|ward| {
+        ward.close_on_authentication_expiration(true)
+            .maximum_authentication_expiration(Some(Duration::from_secs(2)))
+            .on_authentication_refresh(async |_| false)
+    })
+    .await;
+    let token = ann(600, "a");
+    let begun = now();
+    let mut connection = host.connect(SOCKET, &token).await;
+    // As long as it lives: taken, each of them would keep it.
+    loop {
+        match host.refresh(&connection.id, &token).await {
+            (404, _) => break,
+            refused => assert_eq!(refused, (403, error("permission_change_rejected"))),
+        }
+        assert!(now() < begun + 8);
+    }
+    assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })));
+}
+
+#[tokio::test]
+async fn without_refreshes_a_poll_moves_the_end_alone() {
+    let host =
+        Host::new(|ward| ward.enable_authentication_refresh(false).close_on_authentication_expiration(true)).await;
+    let mut connection = host.connect(POLLS, &ann(2, "a")).await;
+    connection.use_token(&ann(4, "b"));
+    let end = now() + 3;
+    for _ in 0..2 {
+        assert_eq!(connection.invoke("Extra").await, "a");
+    }
+    assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })));
+    assert!(now() >= end);
+    assert!(host.heard.is_empty());
+}
+
+#[tokio::test]
+async fn polls_carry_their_connection_from_token_to_token() {
+    let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
+    let mut connection = host.connect(POLLS, &ann(2, "0")).await;
+    let begun = now();
+    let mut tokens = 0;
+    while now() < begun + 4 {
+        tokens += 1;
+        connection.use_token(&ann(2, &tokens.to_string()));
+        // The first answer may be from before.
+        connection.invoke("Extra").await;
+        assert_eq!(connection.invoke("Extra").await, tokens.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_polls_is_asked_to_refresh_what_has_expired() {
+    let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
+    let in_grace = token(&json!({ "sub": "ann", "extra": "a", "exp": now() - 60 }));
+    let id = host.negotiate(&in_grace).await["connectionToken"].as_str().unwrap().to_owned();
+    // Before the handshake nothing ends it.
+    let mut client = Plain::open(host.addr, target(&id, &in_grace), false).await;
+    for _ in 0..2 {
+        let (status, body) = client.poll().await;
+        assert_eq!((status, serde_json::from_str(&body).unwrap()), (409, error("authentication_refresh_required")));
+    }
+    assert_lifetime(&host.refresh(&id, &ann(600, "b")).await, 600);
+    client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+    assert_eq!(client.next().await, Some(json!({})));
+}

@@ -1,0 +1,130 @@
+//! Newer credentials that come with polls, and with the sockets of stateful reconnects.
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
+
+use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, token};
+use signalr_test_support::{Client, http, within};
+
+/// Polls in vain: a new call is answered by the poll after.
+async fn switch(connection: &mut Connection, token: &str) -> Value {
+    connection.use_token(token);
+    connection.invoke("Extra").await
+}
+
+#[tokio::test]
+async fn a_poll_brings_newer_credentials() {
+    let mut host = Host::new(|ward| ward).await;
+    let exp = now() + 600;
+    let until_then = |extra: &str| token(&json!({ "sub": "ann", "extra": extra, "exp": exp }));
+    let mut connection = host.connect(POLLS, &until_then("a")).await;
+    // The same token again is none.
+    assert_eq!(switch(&mut connection, &until_then("a")).await, "a");
+    assert!(host.heard.is_empty());
+    // Other claims are newer even if they end at the same time.
+    switch(&mut connection, &until_then("b")).await;
+    assert_eq!(host.heard().await, "refreshed: b");
+    assert_eq!(connection.invoke("Extra").await, "b");
+    switch(&mut connection, &ann(900, "c")).await;
+    assert_eq!(host.heard().await, "refreshed: c");
+    // An older one is served, and forgotten.
+    for old in ["a", "b"] {
+        assert_eq!(switch(&mut connection, &until_then(old)).await, "c");
+    }
+    assert!(host.heard.is_empty());
+    // So is one that is older than what a refresh brought.
+    assert_eq!(host.refresh(&connection.id, &ann(1200, "d")).await.0, 200);
+    assert_eq!(connection.invoke("Extra").await, "d");
+    assert_eq!(host.heard().await, "refreshed: d");
+}
+
+fn refusing(ward: EndpointBuilder<Ward>) -> EndpointBuilder<Ward> {
+    ward.on_authentication_refresh(async |refresh: AuthenticationRefresh| !refresh.new_user().has_claim("extra", "bad"))
+}
+
+#[tokio::test]
+async fn a_poll_with_credentials_that_are_refused_ends_its_connection() {
+    let mut host = Host::new(refusing).await;
+    let mut connection = host.connect(POLLS, &ann(600, "a")).await;
+    switch(&mut connection, &ann(700, "b")).await;
+    assert_eq!(host.heard().await, "refreshed: b");
+    connection.use_token(&ann(800, "bad"));
+    let (status, body) = connection.polling().poll().await;
+    assert_eq!((status, serde_json::from_str(&body).unwrap()), (403, error("permission_change_rejected")));
+    assert_eq!(host.ended().await, "b");
+}
+
+#[tokio::test]
+async fn a_poll_of_another_user_is_refused_and_the_connection_lives_on() {
+    let host = Host::new(|ward| ward).await;
+    let mut connection = host.connect(POLLS, &ann(600, "a")).await;
+    connection.use_token(&token(&json!({ "sub": "bob", "exp": now() + 900 })));
+    for method in ["GET", "POST", "DELETE"] {
+        let answer = http(host.addr, method, &connection.polling().target, &[]).await;
+        assert_eq!(answer, (403, String::new()), "{method}");
+    }
+    assert_eq!(switch(&mut connection, &ann(600, "a")).await, "a");
+}
+
+/// Negotiates a connection that may be resumed, and opens it.
+async fn stateful(host: &Host, token: &str) -> (Client, String) {
+    let path = "/ward/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+    let (_, body) = http(host.addr, "POST", path, &[("authorization", &bearer(token))]).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let id = body["connectionToken"].as_str().unwrap().to_owned();
+    let mut client = Client::open(host.addr, &target(&id, token), Format::Json).await;
+    client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
+    assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
+    (client, id)
+}
+
+/// Goes on with a new socket, and says who the hub then sees.
+async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
+    let mut client = Client::open(host.addr, &target(id, token), Format::Json).await;
+    client.send_frame(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
+    assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
+    client.call(Some("1"), "Extra", &[]).await;
+    let result = client.next().await.unwrap()["result"].take();
+    (client, result)
+}
+
+#[tokio::test]
+async fn a_new_socket_brings_newer_credentials() {
+    for (again, then, seen) in [("a", "a", false), ("b", "b", true)] {
+        let mut host = Host::new(|ward| ward.allow_stateful_reconnects(true)).await;
+        let (first, id) = stateful(&host, &ann(600, "a")).await;
+        drop(first);
+        let same = ann(600, "a");
+        let token = if again == "a" { same } else { ann(900, again) };
+        let (_second, extra) = resume(&host, &id, &token).await;
+        assert_eq!(extra, then);
+        if seen {
+            assert_eq!(host.heard().await, "refreshed: b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_socket_is_refused_with_the_credentials_that_it_brings() {
+    let mut host = Host::new(|ward| refusing(ward.allow_stateful_reconnects(true))).await;
+    let (first, id) = stateful(&host, &ann(600, "a")).await;
+    let upgrade = async |token: &str| {
+        let headers = [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        http(host.addr, "GET", &target(&id, token), &headers).await
+    };
+    // Another user changes nothing.
+    let bob = token(&json!({ "sub": "bob", "exp": now() + 900 }));
+    assert_eq!(upgrade(&bob).await, (403, String::new()));
+    let mut first = first;
+    first.call(Some("1"), "Extra", &[]).await;
+    assert_eq!(first.next().await.unwrap()["result"], "a");
+    let (status, body) = upgrade(&ann(900, "bad")).await;
+    assert_eq!((status, serde_json::from_str(&body).unwrap()), (403, error("permission_change_rejected")));
+    assert_eq!(host.ended().await, "a");
+}

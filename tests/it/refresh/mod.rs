@@ -1,0 +1,265 @@
+//! Newer credentials for connections that go on.
+
+mod calls;
+mod expiration;
+mod http;
+mod long_polling;
+mod ordering;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use signalr::auth::JwtBearer;
+use signalr::{Caller, EndpointBuilder, Format, HubError, HubResult, SignalR, TransportType, hub};
+use signalr_test_support::http_client::Plain;
+use signalr_test_support::{Client, http, serve, split, within};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Tells what happens, and lets calls wait at its gate.
+struct Ward {
+    tells: mpsc::UnboundedSender<String>,
+    ends: mpsc::UnboundedSender<String>,
+    gate: Arc<Semaphore>,
+}
+
+#[hub]
+#[authorize]
+impl Ward {
+    async fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> HubResult {
+        let extra = extra_of(caller);
+        self.tells.send(format!("refreshed: {extra}")).unwrap();
+        match extra.as_str() {
+            "bad" => Err(HubError::new("not this one")),
+            "worse" => panic!("not this one"),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_disconnected(&self, caller: &Caller<Self>) {
+        self.ends.send(extra_of(caller)).unwrap();
+    }
+
+    fn extra(&self, caller: &Caller<Self>) -> String {
+        extra_of(caller)
+    }
+
+    fn user_id(&self, caller: &Caller<Self>) -> Option<String> {
+        caller.user_id().map(str::to_owned)
+    }
+
+    #[authorize(roles = "Doctor")]
+    fn order(&self) -> &'static str {
+        "ordered"
+    }
+
+    async fn join(&self, caller: &Caller<Self>) -> HubResult {
+        Ok(caller.join("ward").await?)
+    }
+
+    async fn tell(&self, caller: &Caller<Self>, user: String) -> HubResult {
+        caller.clients().group("ward").send("Group", ()).await?;
+        caller.clients().user(user).send("User", ()).await?;
+        Ok(())
+    }
+
+    /// The claims before the gate and behind it.
+    async fn wait(&self, caller: &Caller<Self>) -> (String, String) {
+        let before = extra_of(caller);
+        self.tells.send("waits".to_owned()).unwrap();
+        self.gate.acquire().await.unwrap().forget();
+        (before, extra_of(caller))
+    }
+}
+
+fn extra_of(caller: &Caller<Ward>) -> String {
+    caller.user().claim("extra").unwrap_or("nothing").to_owned()
+}
+
+/// A server with one hub, and what that tells.
+struct Host {
+    _signalr: SignalR,
+    addr: SocketAddr,
+    heard: mpsc::UnboundedReceiver<String>,
+    /// The claims of the connections that are over.
+    ended: mpsc::UnboundedReceiver<String>,
+    gate: Arc<Semaphore>,
+}
+
+impl Host {
+    /// Refreshes are on, and what else is set.
+    async fn new(options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
+        let (gate, (tells, heard), (ends, ended)) =
+            (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let bearer = JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience().require_expiration(false);
+        let ward = Ward { tells, ends, gate: Arc::clone(&gate) };
+        let endpoint = SignalR::builder().authentication(bearer).hub("/ward", ward);
+        let signalr = options(endpoint.enable_authentication_refresh(true)).build().unwrap();
+        let addr = serve(&signalr).await;
+        Self { _signalr: signalr, addr, heard, ended, gate }
+    }
+
+    async fn heard(&mut self) -> String {
+        within(self.heard.recv()).await.unwrap()
+    }
+
+    /// The claims of the next connection that ends.
+    async fn ended(&mut self) -> String {
+        within(self.ended.recv()).await.unwrap()
+    }
+
+    /// The answer to a negotiation.
+    async fn negotiate(&self, token: &str) -> Value {
+        let (status, body) =
+            http(self.addr, "POST", "/ward/negotiate?negotiateVersion=1", &[("authorization", &bearer(token))]).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn connect(&self, way: Way, token: &str) -> Connection {
+        let id = self.negotiate(token).await["connectionToken"].as_str().unwrap().to_owned();
+        let Way(transport, format) = way;
+        let target = target(&id, token);
+        let pipe = if transport == TransportType::WebSockets {
+            let mut client = Client::open(self.addr, &target, format).await;
+            client.shake_hands().await;
+            Pipe::WebSocket(Box::new(client))
+        } else {
+            let mut client = Plain::open(self.addr, target, transport == TransportType::ServerSentEvents).await;
+            client.post(&format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", format.name())).await;
+            assert_eq!(client.next().await, Some(json!({})));
+            Pipe::Plain(client)
+        };
+        Connection { id, pipe, format, arrived: Vec::new() }
+    }
+
+    /// Refreshes a connection as .NET's client does.
+    async fn refresh(&self, id: &str, token: &str) -> (u16, Value) {
+        post_refresh(self.addr, id, token).await
+    }
+}
+
+async fn post_refresh(addr: SocketAddr, id: &str, token: &str) -> (u16, Value) {
+    let headers = [("authorization", &*bearer(token)), ("x-signalr-connection-token", id)];
+    let (status, body) = http(addr, "POST", "/ward/refresh", &headers).await;
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+/// A connection that was opened with a token.
+struct Connection {
+    /// Its secret.
+    id: String,
+    pipe: Pipe,
+    format: Format,
+    arrived: Vec<Value>,
+}
+
+enum Pipe {
+    WebSocket(Box<Client>),
+    Plain(Plain),
+}
+
+impl Connection {
+    /// From now on it polls and sends with this token.
+    fn use_token(&mut self, token: &str) {
+        match &mut self.pipe {
+            Pipe::WebSocket(_) => panic!("its socket is open"),
+            Pipe::Plain(client) => client.target = target(&self.id, token),
+        }
+    }
+
+    fn polling(&self) -> &Plain {
+        match &self.pipe {
+            Pipe::WebSocket(_) => panic!("it does not poll"),
+            Pipe::Plain(client) => client,
+        }
+    }
+
+    async fn call(&mut self, id: &str, method: &str, arguments: &[Value]) {
+        let message = signalr_test_support::invocation(self.format, Some(id), method, arguments);
+        match &mut self.pipe {
+            Pipe::WebSocket(client) => client.send_frame(&message).await,
+            Pipe::Plain(client) => {
+                assert_eq!(signalr_test_support::http_client::status(client.begin_post(&message).await).await, 200)
+            }
+        }
+    }
+
+    /// Calls a method, and what comes next is its answer: the result, or the error.
+    async fn invoke(&mut self, method: &str) -> Value {
+        self.call("1", method, &[]).await;
+        let mut answer = self.next().await.unwrap();
+        assert_eq!((&answer["type"], &answer["invocationId"]), (&json!(3), &json!("1")), "{answer}");
+        let outcome = if answer.get("error").is_some() { "error" } else { "result" };
+        answer[outcome].take()
+    }
+
+    /// The next hub message; pings are left out. `None` at the end.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if !self.arrived.is_empty() {
+                let message = self.arrived.remove(0);
+                if message["type"] != 6 {
+                    return Some(message);
+                }
+                continue;
+            }
+            match &mut self.pipe {
+                Pipe::WebSocket(client) => return client.next().await,
+                Pipe::Plain(client) => self.arrived = split(self.format, &client.next_bytes().await?),
+            }
+        }
+    }
+}
+
+/// A transport, and a format on it.
+#[derive(Clone, Copy, Debug)]
+struct Way(TransportType, Format);
+
+const WAYS: [Way; 5] = [
+    Way(TransportType::WebSockets, Format::Json),
+    Way(TransportType::WebSockets, Format::MessagePack),
+    Way(TransportType::ServerSentEvents, Format::Json),
+    Way(TransportType::LongPolling, Format::Json),
+    Way(TransportType::LongPolling, Format::MessagePack),
+];
+
+const SOCKET: Way = WAYS[0];
+const POLLS: Way = WAYS[3];
+
+const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
+
+/// A token of Ann's, good for so many seconds, with a claim `extra`.
+fn ann(seconds: u64, extra: &str) -> String {
+    token(&json!({ "sub": "ann", "role": "Nurse", "extra": extra, "exp": now() + seconds }))
+}
+
+fn token(claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(KEY);
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+fn target(id: &str, token: &str) -> String {
+    format!("/ward?id={id}&access_token={token}")
+}
+
+fn error(code: &str) -> Value {
+    json!({ "error": code })
+}
+
+/// Whether an answer tells a lifetime of about so many seconds.
+#[track_caller]
+fn assert_lifetime((status, body): &(u16, Value), seconds: u64) {
+    assert_eq!(*status, 200, "{body}");
+    let lifetime = body["tokenLifetimeSeconds"].as_u64().unwrap();
+    assert!((seconds - 11..=seconds).contains(&lifetime), "{body}");
+}

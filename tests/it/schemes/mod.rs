@@ -1,0 +1,254 @@
+//! Schemes: who is found out by which of them, and how each refuses. Over real HTTP.
+
+mod certificates;
+mod host;
+mod rules;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use signalr::auth::{
+    ApiKeys, AuthFailure, AuthRequest, Authentication, Authenticator, Authorize, JwtBearer, Refusal, User,
+};
+use signalr::{Builder, Caller, Format, SignalR, hub};
+use signalr_test_support::{Client, serve, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+const API_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// Says who calls.
+#[derive(Clone, Copy)]
+struct Mirror;
+
+#[hub]
+impl Mirror {
+    async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
+        told(caller.user())
+    }
+
+    #[authorize(roles = "Device")]
+    async fn measure(&self) -> u32 {
+        37
+    }
+}
+
+/// The name, the roles and the end.
+fn told(user: &User) -> (Option<String>, Vec<String>, Option<u64>) {
+    let ends = user.expires_at().map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs());
+    (user.name().map(str::to_owned), user.roles().map(str::to_owned).collect(), ends)
+}
+
+/// A cookie of the host's, which redirects and forbids in its own way.
+struct Cookies;
+
+impl Authenticator for Cookies {
+    async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+        tokio::task::yield_now().await;
+        match request.cookie("session").as_deref() {
+            Some("ann 1") => Authentication::Authenticated(ann()),
+            Some(_) => Authentication::Failed(AuthFailure::new("no such session").with_description("It has ended")),
+            None => Authentication::Anonymous,
+        }
+    }
+
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+        let why = failure.and_then(AuthFailure::description).unwrap_or_else(|| "none".into());
+        let cookie = format!("Cookie path=\"{}\", why=\"{why}\"", request.path());
+        Refusal::unauthorized().www_authenticate(HeaderValue::try_from(cookie).unwrap())
+    }
+
+    fn forbid(&self, _: &AuthRequest<'_>) -> Refusal {
+        Refusal::redirect(HeaderValue::from_static("/denied"))
+    }
+}
+
+/// Her names and roles are of her own kind.
+fn ann() -> User {
+    let user = User::builder().name_claim("nick").role_claim("team").id("ann").name("Ann").role("Nurse");
+    user.expires_at(at(2_000_000_000)).build()
+}
+
+fn device() -> User {
+    User::builder().id("d1").name("Pump").role("Device").expires_at(at(1_900_000_000)).build()
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn bearer() -> JwtBearer {
+    JwtBearer::hmac("a secret of at least thirty-two bytes").issuer("clinic").audience("wards")
+}
+
+fn three() -> Builder {
+    let keys = ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(API_KEY, device());
+    SignalR::builder().authentication(bearer()).scheme("ApiKey", keys).scheme("Cookies", Cookies)
+}
+
+/// The status of a request and its headers, in lower case before the colon.
+async fn ask(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
+    let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\nconnection: close\r\n");
+    headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+    let mut response = String::new();
+    within(async {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+        socket.read_to_string(&mut response).await.unwrap();
+    })
+    .await;
+    let head = response.split("\r\n\r\n").next().unwrap();
+    let mut lines = head.lines().map(str::to_owned);
+    (lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap(), lines.collect())
+}
+
+/// The status of a negotiation and what it says of how to do better.
+async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
+    let (status, lines) = ask(addr, "POST", &format!("{path}/negotiate?negotiateVersion=1"), headers).await;
+    let told = |line: &String| {
+        let told = line.strip_prefix("www-authenticate: ").or_else(|| line.strip_prefix("location: "));
+        told.map(str::to_owned)
+    };
+    (status, lines.iter().filter_map(told).collect())
+}
+
+/// A client without a negotiation.
+async fn connect(addr: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Client {
+    let mut request = format!("ws://test{target}").into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+    }
+    let socket = within(TcpStream::connect(addr)).await.unwrap();
+    let mut client = Client::of(within(client_async(request, socket)).await.unwrap().0, Format::Json);
+    client.shake_hands().await;
+    client
+}
+
+async fn invoke(client: &mut Client, method: &str) -> Value {
+    client.call(Some("1"), method, &[]).await;
+    let mut answer = client.next().await.unwrap();
+    match answer.get("error") {
+        Some(error) => error.clone(),
+        None => answer["result"].take(),
+    }
+}
+
+async fn who(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Value {
+    invoke(&mut connect(addr, path, headers).await, "Who").await
+}
+
+#[tokio::test]
+async fn the_first_scheme_that_knows_the_user_counts() {
+    let signalr = three().hub("/mirror", Mirror).build().unwrap();
+    let addr = serve(&signalr).await;
+    let (key, cookie, bad) = (("x-api-key", API_KEY), ("cookie", "session=ann%201"), ("authorization", "Bearer x"));
+    let (pump, ann) = (json!(["Pump", ["Device"], 1_900_000_000]), json!(["Ann", ["Nurse"], 2_000_000_000]));
+    assert_eq!(who(addr, "/mirror", &[]).await, json!([null, [], null]));
+    assert_eq!(who(addr, "/mirror", &[key]).await, pump);
+    assert_eq!(who(addr, "/mirror", &[cookie]).await, ann);
+    assert_eq!(who(addr, "/mirror", &[cookie, key]).await, pump);
+    assert_eq!(who(addr, "/mirror", &[bad, key]).await, pump, "what one refuses, another may know");
+    assert_eq!(who(addr, "/mirror", &[("x-api-key", "0123456789abcdef0123456789abcdeF"), cookie]).await, ann);
+    assert_eq!(who(addr, "/mirror", &[bad]).await, json!([null, [], null]));
+    assert_eq!(who(addr, "/mirror", &[("x-api-key", "")]).await, json!([null, [], null]));
+}
+
+#[tokio::test]
+async fn the_default_scheme_refuses() {
+    let mirror = || three().hub("/mirror", Mirror).authorize(Authorize::roles("Nurse"));
+    let addr = serve(&mirror().build().unwrap()).await;
+    let ask = |headers| negotiate(addr, "/mirror", headers);
+    assert_eq!(ask(&[]).await, (401, vec!["Bearer".into()]));
+    assert_eq!(ask(&[("x-api-key", "x")]).await, (401, vec!["Bearer".into()]));
+    assert_eq!(ask(&[("authorization", "Bearer x")]).await, (401, vec!["Bearer error=\"invalid_token\"".into()]));
+    assert_eq!(ask(&[("x-api-key", API_KEY)]).await, (403, Vec::new()));
+    assert_eq!(ask(&[("cookie", "session=ann 1")]).await.0, 200);
+}
+
+#[tokio::test]
+async fn one_that_waits_holds_up_nobody_else() {
+    let gate = Arc::new(Semaphore::new(0));
+    struct Gate(Arc<Semaphore>);
+    impl Authenticator for Gate {
+        async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+            if request.query("wait").is_some() {
+                self.0.acquire().await.unwrap().forget();
+            }
+            Authentication::Authenticated(User::builder().id("u").build())
+        }
+    }
+    let signalr = SignalR::builder()
+        .scheme("Gate", Gate(gate.clone()))
+        .hub("/mirror", Mirror)
+        .authorize(Authorize::user())
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    let waiting = tokio::spawn(async move { ask(addr, "POST", "/mirror/negotiate?wait", &[]).await.0 });
+    assert_eq!(negotiate(addr, "/mirror", &[]).await.0, 200);
+    assert!(!waiting.is_finished());
+    gate.add_permits(1);
+    assert_eq!(within(waiting).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_and_the_server_goes_on() {
+    async fn panics(request: &AuthRequest<'_>) -> Authentication {
+        match request.query("panic").as_deref() {
+            Some("at once") => panic!("the scheme"),
+            Some(_) => {
+                tokio::task::yield_now().await;
+                panic!("the scheme, later");
+            }
+            None => Authentication::Authenticated(User::builder().build()),
+        }
+    }
+    let signalr = SignalR::builder().scheme("Panics", panics).hub("/mirror", Mirror).build().unwrap();
+    let addr = serve(&signalr).await;
+    for target in ["/mirror/negotiate?panic=at+once", "/mirror/negotiate?panic=later", "/mirror?panic=later"] {
+        assert_eq!(ask(addr, "POST", target, &[]).await.0, 500, "{target}");
+    }
+    assert_eq!(negotiate(addr, "/mirror", &[]).await.0, 200);
+}
+
+#[tokio::test]
+async fn each_request_says_what_it_is_for() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    struct Kinds(Arc<Mutex<Vec<String>>>);
+    impl Authenticator for Kinds {
+        async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
+            self.0.lock().unwrap().push(format!("{} {:?}", request.method(), request.kind()));
+            Authentication::Anonymous
+        }
+    }
+    let signalr = SignalR::builder().scheme("Kinds", Kinds(seen.clone())).hub("/mirror", Mirror).build().unwrap();
+    let addr = serve(&signalr).await;
+    for (method, target, accept) in [
+        ("POST", "/mirror/negotiate", "*/*"),
+        ("GET", "/mirror?id=x", "text/event-stream"),
+        ("GET", "/mirror?id=x", "*/*"),
+        ("POST", "/mirror?id=x", "*/*"),
+        ("DELETE", "/mirror?id=x", "*/*"),
+        ("PUT", "/mirror?id=x", "*/*"),
+        ("POST", "/elsewhere", "*/*"),
+    ] {
+        ask(addr, method, target, &[("accept", accept)]).await;
+    }
+    drop(connect(addr, "/mirror", &[]).await);
+    let expected = [
+        "POST Negotiate",
+        "GET ServerSentEvents",
+        "GET Poll",
+        "POST Send",
+        "DELETE Delete",
+        "PUT Other",
+        "GET WebSocket",
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}

@@ -1,0 +1,312 @@
+//! How connections end: the server's shutdown, and what the hub hears of every other end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use signalr::{Body, Caller, DisconnectReason, Format, SignalR, hub};
+use signalr_test_support::{Client, End, negotiate, serve, until, within};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+/// Counts who comes and goes.
+struct Doors {
+    came: AtomicUsize,
+    /// The reasons of those who left, by their type names.
+    gone: Mutex<Vec<Option<String>>>,
+    waiting: AtomicUsize,
+    gate: Semaphore,
+    finished: AtomicUsize,
+    dropped: AtomicUsize,
+}
+
+impl Doors {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            came: AtomicUsize::new(0),
+            gone: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
+            finished: AtomicUsize::new(0),
+            dropped: AtomicUsize::new(0),
+        })
+    }
+
+    fn gone(&self) -> Vec<Option<String>> {
+        self.gone.lock().unwrap().clone()
+    }
+
+    async fn until_called(&self) {
+        until(|| self.waiting.load(Ordering::SeqCst) == 1).await;
+    }
+}
+
+#[hub]
+impl Doors {
+    fn on_connected(&self) {
+        self.came.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn on_disconnected(&self, _caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
+        self.gone.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    fn abort_me(&self, caller: &Caller<Self>) {
+        caller.abort();
+    }
+
+    /// Ends when the gate opens.
+    async fn wait(&self) {
+        let _guard = CountDrop(&self.dropped);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.gate.acquire().await.unwrap().forget();
+        self.finished.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct CountDrop<'a>(&'a AtomicUsize);
+
+impl Drop for CountDrop<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+async fn server(doors: &Arc<Doors>) -> (SignalR, SocketAddr) {
+    let signalr = SignalR::builder().hub("/doors", Arc::clone(doors)).build().unwrap();
+    let addr = serve(&signalr).await;
+    (signalr, addr)
+}
+
+fn begin_shutdown(signalr: &SignalR, grace: Duration) -> tokio::task::JoinHandle<Duration> {
+    let signalr = signalr.clone();
+    tokio::spawn(async move {
+        let began = Instant::now();
+        signalr.shutdown(grace).await;
+        began.elapsed()
+    })
+}
+
+/// What the server says to everyone when it goes away.
+fn come_back() -> (Value, End) {
+    (json!({ "type": 7, "allowReconnect": true }), End::Closed(1000))
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn shutdown_tells_clients_to_reconnect_and_takes_nobody_new() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let mut clients = Vec::new();
+    for format in Format::ALL.iter().cycle().copied().take(10) {
+        let mut client = Client::connect(addr, "/doors", format).await;
+        client.echo("here").await;
+        clients.push(client);
+    }
+
+    let shutdown = begin_shutdown(&signalr, LONG);
+    for client in &mut clients {
+        assert_eq!(client.last().await, come_back());
+    }
+    within(shutdown).await.unwrap();
+    assert_eq!(doors.gone(), vec![None; 10]);
+    assert_eq!(signalr.connection_count(), 0);
+
+    let negotiate = http::Request::post("/doors/negotiate?negotiateVersion=1");
+    let websocket = http::Request::get("/doors")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for request in [negotiate, websocket] {
+        let response = signalr.service().oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 503);
+    }
+    within(tokio::net::TcpStream::connect(addr)).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_connection_that_is_only_negotiated_ends_with_the_server() {
+    let (signalr, addr) = server(&Doors::new()).await;
+    negotiate(addr, "/doors").await;
+    assert_eq!(signalr.connection_count(), 1);
+    within(signalr.shutdown(LONG)).await;
+    assert_eq!(signalr.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn a_running_call_ends_within_the_grace() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    client.call(Some("1"), "Wait", &[]).await;
+    doors.until_called().await;
+
+    let shutdown = begin_shutdown(&signalr, LONG);
+    assert_eq!(client.next().await, Some(come_back().0));
+    assert!(!shutdown.is_finished());
+    assert_eq!(doors.finished.load(Ordering::SeqCst), 0);
+    doors.gate.add_permits(1);
+    assert_eq!(client.end().await, come_back().1);
+    within(shutdown).await.unwrap();
+    assert_eq!((doors.finished.load(Ordering::SeqCst), doors.gone()), (1, vec![None]));
+}
+
+#[tokio::test]
+async fn a_call_that_never_ends_is_cut_when_the_grace_is_over() {
+    const GRACE: Duration = Duration::from_millis(300);
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    client.call(Some("1"), "Wait", &[]).await;
+    doors.until_called().await;
+
+    let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
+    assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
+    assert_eq!((doors.finished.load(Ordering::SeqCst), doors.dropped.load(Ordering::SeqCst)), (0, 1));
+    assert_eq!(client.next().await, Some(come_back().0));
+    client.end().await;
+    assert_eq!(signalr.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn the_hub_hears_of_an_end_that_a_call_outlives() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    client.call(Some("1"), "Wait", &[]).await;
+    doors.until_called().await;
+    within(signalr.shutdown(Duration::from_millis(300))).await;
+    assert_eq!(doors.gone(), [None]);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_answer_holds_a_shutdown_up_for_the_grace_alone() {
+    const GRACE: Duration = Duration::from_millis(300);
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let silent = Client::connect(addr, "/doors", Format::Json).await;
+    until(|| doors.came.load(Ordering::SeqCst) == 1).await;
+    let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
+    assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
+    assert_eq!(doors.gone(), [None]);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_handshake_does_not_hold_a_shutdown_up() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(&doors).await;
+    let mut half_open = Client::open(addr, "/doors", Format::Json).await;
+    let took = within(begin_shutdown(&signalr, LONG)).await.unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    half_open.end().await;
+    assert_eq!((doors.came.load(Ordering::SeqCst), doors.gone()), (0, vec![]));
+}
+
+/// Ends one connection in some way, and checks that the hub heard of it once, with this reason.
+async fn ends_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
+    let doors = Doors::new();
+    let signalr = SignalR::builder()
+        .client_timeout_interval(Duration::from_secs(1))
+        .web_socket_close_timeout(Duration::from_millis(200))
+        .hub("/doors", Arc::clone(&doors))
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    let mut client = Client::connect(addr, "/doors", format).await;
+    client.echo("here").await;
+    end(client, &signalr).await;
+    until(|| signalr.connection_count() == 0 && !doors.gone().is_empty()).await;
+    // Nothing is left that could run it once more.
+    within(signalr.shutdown(Duration::from_secs(1))).await;
+    assert_eq!((doors.came.load(Ordering::SeqCst), doors.gone()), (1, vec![reason.map(str::to_owned)]), "{format:?}");
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
+    for &format in Format::ALL {
+        ends_once(format, None, async |client, _| client.close().await).await;
+        ends_once(format, None, async |mut client, _| {
+            client.close_message().await;
+            assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_vanishes() {
+    for &format in Format::ALL {
+        ends_once(format, None, async |client, _| drop(client)).await;
+        // With a reset.
+        ends_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
+        ends_once(format, Some("InvalidDataException"), async |mut client, _| {
+            let half = if format.is_binary() { vec![9, 1] } else { b"{\"type\"".to_vec() };
+            client.send_frame(&half).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_it_aborts() {
+    for &format in Format::ALL {
+        ends_once(format, None, async |mut client, _| {
+            client.call(Some("1"), "AbortMe", &[]).await;
+            assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_falls_silent() {
+    ends_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
+        client.send_frame(b"{\"type\":6}\x1e").await;
+        let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
+        assert_eq!(client.last().await, (expected, End::Closed(1000)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
+    for &format in Format::ALL {
+        let (bad, reason) = match format.is_binary() {
+            true => ([0xff; 5].as_slice(), "FormatException"),
+            false => (b"[]\x1e".as_slice(), "InvalidDataException"),
+        };
+        ends_once(format, Some(reason), async |mut client, _| {
+            client.send_frame(bad).await;
+            let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
+            assert_eq!(client.last().await, (expected, End::Closed(1000)));
+        })
+        .await;
+        ends_once(format, Some("WebSocketException"), async |mut client, _| {
+            within(client.socket().write_all(&[0xff; 20])).await.unwrap();
+            assert_eq!(client.end().await, End::Closed(1002));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_shutdown() {
+    for &format in Format::ALL {
+        ends_once(format, None, async |mut client, signalr| {
+            let shutdown = begin_shutdown(signalr, LONG);
+            assert_eq!(client.last().await, come_back());
+            within(shutdown).await.unwrap();
+        })
+        .await;
+    }
+}

@@ -1,0 +1,291 @@
+//! Connections that wait for acknowledgements: the messages that they take meanwhile, and the end of the wait.
+
+use super::*;
+
+/// Written by [`Total`](Ward::total), which this client calls with the stream `u`.
+fn total_call(format: Format, id: &str) -> Vec<u8> {
+    if format.is_binary() {
+        let headers = std::collections::BTreeMap::<(), ()>::new();
+        return prefixed(&rmp_serde::to_vec(&(1, headers, id, "Total", [(); 0], ["u"])).unwrap());
+    }
+    text(&json!({ "type": 1, "invocationId": id, "target": "Total", "arguments": [], "streamIds": ["u"] }))
+}
+
+fn item(format: Format, item: &str) -> Vec<u8> {
+    if format.is_binary() {
+        let headers = std::collections::BTreeMap::<(), ()>::new();
+        return prefixed(&rmp_serde::to_vec(&(2, headers, "u", item)).unwrap());
+    }
+    text(&json!({ "type": 2, "invocationId": "u", "item": item }))
+}
+
+/// The end of the stream `u`.
+fn completion(format: Format) -> Vec<u8> {
+    if format.is_binary() {
+        let headers = std::collections::BTreeMap::<(), ()>::new();
+        return prefixed(&rmp_serde::to_vec(&(3, headers, "u", 2)).unwrap());
+    }
+    text(&json!({ "type": 3, "invocationId": "u" }))
+}
+
+fn text(message: &Value) -> Vec<u8> {
+    format!("{message}\u{1e}").into_bytes()
+}
+
+/// 130 KiB of stream items, twice what is read ahead.
+async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
+    let message = item(format, &"i".repeat(1000));
+    for _ in 0..130 {
+        client.send_frame(&message).await;
+    }
+}
+
+/// Everything that was sent before this has been read when it returns.
+async fn read_up_to_here(client: &mut Client<DuplexStream>) {
+    within(client.ws.get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
+    let mut pong = [0; 2];
+    within(client.ws.get_mut().read_exact(&mut pong)).await.unwrap();
+    assert_eq!(pong, [0x8a, 0]);
+}
+
+fn closed_after_5_seconds(since: Instant) {
+    let after = since.elapsed();
+    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
+    for (format, with_call) in [Format::Json, Format::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)]) {
+        let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+        let (mut client, _) = host.connect_in_memory_as(format).await;
+        client.send_frame(&total_call(format, "total")).await;
+        client.echo(&"x".repeat(2000)).await;
+        if with_call {
+            client.call(Some("held"), "Echo", &["held".into()]).await;
+        }
+        send_items(&mut client, format).await;
+        numbered(&mut client, format, 8, 1).await;
+        if with_call {
+            assert_eq!(client.next_numbered().await, answer("held", "held"));
+        }
+        client.send_frame(&completion(format)).await;
+        assert_eq!(client.next_numbered().await, answer("total", 130_000));
+        client.call(Some("after"), "Echo", &["after".into()]).await;
+        assert_eq!(client.next_numbered().await, answer("after", "after"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_alone() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+        let (mut client, _) = host.connect_in_memory_as(format).await;
+        client.send_frame(&total_call(format, "total")).await;
+        client.echo(&"x".repeat(2000)).await;
+        send_items(&mut client, format).await;
+        let asked = Instant::now();
+        client.call(Some("late"), "Echo", &["late".into()]).await;
+        assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+        closed_after_5_seconds(asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+        let (mut client, _) = host.connect_in_memory_as(format).await;
+        client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
+        assert_eq!(host.heard().await, "waits");
+        let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
+        let (first, second) = call.split_at(call.len() / 2);
+        client.send_frame(first).await;
+        read_up_to_here(&mut client).await;
+        host.gate.add_permits(1);
+        assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
+        client.send_frame(second).await;
+        numbered(&mut client, format, 8, 1).await;
+        assert_eq!(client.next_numbered().await, answer("cut", "cut"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_two_parts_is_received_once_though_its_socket_is_lost() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+        let (mut client, token) = host.connect_in_memory_as(format).await;
+        client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
+        assert_eq!(host.heard().await, "waits");
+        let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
+        let (first, second) = call.split_at(call.len() / 2);
+        client.send_frame(first).await;
+        read_up_to_here(&mut client).await;
+        host.gate.add_permits(1);
+        assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
+        client.send_frame(second).await;
+        read_up_to_here(&mut client).await;
+        drop(client);
+
+        let mut client = host.open_in_memory_as(&token, "second", format).await;
+        numbered(&mut client, format, 8, 1).await;
+        numbered(&mut client, format, 9, 2).await;
+        client.send_frame(&call).await;
+        assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
+        assert_eq!(client.next_numbered().await, answer("cut", "cut"));
+        client.call(Some("count"), "Echoes", &[]).await;
+        assert_eq!(client.next_numbered().await, answer("count", 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
+    let mut host = Host::new(|ward| ward.enable_detailed_errors(true));
+    let token = host.negotiate_in_memory().await;
+    let mut client = host.open_in_memory(&token, "first&history=3").await;
+    let asked = Instant::now();
+    shake_hands(&mut client, Format::Json).await;
+    for _ in 0..2 {
+        assert_eq!(client.next().await.unwrap()["target"], "History");
+    }
+    let error = "Connection closed with an error. OperationCanceledException: The operation was canceled.";
+    let close = json!({ "type": 7, "error": error, "allowReconnect": true });
+    assert_eq!(client.last().await, (close, End::Closed(1000)));
+    closed_after_5_seconds(asked);
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    assert_eq!(host.status_in_memory(&token).await, 404);
+}
+
+/// The answers fill what is kept, while the acknowledgements stand behind calls that wait for them.
+#[tokio::test]
+async fn acknowledgements_behind_calls_that_wait_are_heard() {
+    let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let addr = serve(&host.signalr).await;
+    let (mut client, _) = connect(addr, Format::Json).await;
+    let text = "x".repeat(600);
+    let mut batch = String::new();
+    for n in 0..6 {
+        let call = json!({ "type": 1, "invocationId": n.to_string(), "target": "Echo", "arguments": [text] });
+        batch.push_str(&format!("{call}\u{1e}"));
+    }
+    client.send_frame(batch.as_bytes()).await;
+    for n in 0..6 {
+        assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
+        numbered(&mut client, Format::Json, 8, n + 1).await;
+    }
+    client.echo("and on").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_wait_for_an_acknowledgement_for_5_seconds_alone() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000).enable_detailed_errors(true));
+    let (mut client, token) = host.connect_in_memory().await;
+    let text = "x".repeat(2000);
+    client.echo(&text).await;
+    // No sender waits, so no clock runs.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let hub: HubContext<Ward> = host.signalr.context();
+    let asked = Instant::now();
+    hub.clients().all().send("Told", ("late",)).await.unwrap();
+    let after = asked.elapsed();
+    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
+    assert_eq!(client.next().await.unwrap(), json!({ "type": 8, "sequenceId": 1 }));
+    let error = "Connection closed with an error. OperationCanceledException: The operation was canceled.";
+    let close = json!({ "type": 7, "error": error, "allowReconnect": true });
+    assert_eq!(client.last().await, (close, End::Closed(1000)));
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    until(|| host.signalr.connection_count() == 0).await;
+    assert_eq!(host.status_in_memory(&token).await, 404);
+}
+
+/// The same for calls of the client itself.
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_an_acknowledgement_for_5_seconds_alone() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.echo(&"x".repeat(2000)).await;
+    let asked = Instant::now();
+    client.call(Some("late"), "Echo", &["late".into()]).await;
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    let after = asked.elapsed();
+    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_kept_for_an_absent_client_than_its_limit() {
+    let mut host = Host::new(|ward| ward);
+    let (client, _) = host.connect_in_memory().await;
+    let hub: HubContext<Ward> = host.signalr.context();
+    drop(client);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let text = "x".repeat(1000);
+    let mut sent = 0;
+    while hub.clients().all().send("Told", (&text,)).now_or_never().is_some() {
+        sent += 1;
+    }
+    assert!((90..=100).contains(&sent), "{sent} messages of a good 1,000 bytes in 100,000");
+    let asked = Instant::now();
+    hub.clients().all().send("Told", (&text,)).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(7));
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn received_messages_are_acknowledged_until_the_client_receives_the_ack() {
+    let host = Host::new(|ward| ward);
+    let (mut client, token) = host.connect_in_memory().await;
+    client.echo("one").await;
+    let ack = json!({ "type": 8, "sequenceId": 1 });
+    assert_eq!(client.next().await.unwrap(), ack);
+    drop(client);
+    // This one has not heard it.
+    let mut client = host.open_in_memory(&token, "second").await;
+    assert_eq!(client.next().await.unwrap(), sequence(1));
+    assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
+    numbered(&mut client, Format::Json, 9, 1).await;
+    client.call(Some("echo"), "Echo", &["one".into()]).await;
+    assert_eq!(client.next().await.unwrap(), ack);
+    // Once is enough.
+    assert!(timeout(Duration::from_secs(8), client.next()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_stop_waiting_leave_the_connection_open() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.echo(&"x".repeat(2000)).await;
+    let hub: HubContext<Ward> = host.signalr.context();
+    // There is always a sender that waits, but none waits for 5 seconds.
+    let senders = (0..20).map(|n| {
+        let hub = &hub;
+        async move {
+            tokio::time::sleep(Duration::from_secs(n)).await;
+            let all = hub.clients().all();
+            assert!(timeout(Duration::from_secs(2), all.send("Told", ("late",))).await.is_err());
+        }
+    });
+    futures_util::future::join_all(senders).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(host.hears.try_recv().is_err());
+    numbered(&mut client, Format::Json, 8, 1).await;
+    client.call(Some("after"), "Echo", &["after".into()]).await;
+    assert_eq!(client.next_numbered().await, answer("after", "after"));
+}
+
+/// An Ack that makes room for one of two senders starts the time of the other one anew.
+#[tokio::test(start_paused = true)]
+async fn each_sender_in_turn_waits_for_5_seconds_alone() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.echo(&"x".repeat(2000)).await;
+    for _ in 0..2 {
+        let hub: HubContext<Ward> = host.signalr.context();
+        tokio::spawn(async move { hub.clients().all().send("Told", ("x".repeat(2000),)).await });
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    numbered(&mut client, Format::Json, 8, 1).await;
+    assert_eq!(client.next_numbered().await["target"], "Told");
+    let asked = Instant::now();
+    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    closed_after_5_seconds(asked);
+}

@@ -1,0 +1,432 @@
+//! Connections that go on with another WebSocket when they lose theirs (stateful reconnect).
+
+mod acknowledgements;
+mod model;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use signalr::{
+    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, HubResult,
+    SignalR, UploadStream, hub,
+};
+use signalr_test_support::{Client, End, http, prefixed, serve, until, within};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+
+const NEGOTIATE: &str = "/ward/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+
+struct Ward {
+    gate: Arc<Semaphore>,
+    heard: mpsc::UnboundedSender<String>,
+    echoes: AtomicUsize,
+}
+
+#[hub]
+impl Ward {
+    /// Sends as many long messages as the request asks for.
+    async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
+        let count = caller.request().query("history").and_then(|count| count.parse().ok()).unwrap_or(0);
+        for _ in 0..count {
+            caller.client().send("History", ("x".repeat(60_000),)).await?;
+        }
+        Ok(())
+    }
+
+    fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
+        let reason = reason.map_or("no reason", DisconnectReason::message);
+        let from = caller.request().query("from").unwrap_or_default();
+        self.heard.send(format!("gone from {from}: {reason}")).unwrap();
+    }
+
+    fn echo(&self, text: String) -> String {
+        self.echoes.fetch_add(1, Ordering::SeqCst);
+        text
+    }
+
+    fn echoes(&self) -> usize {
+        self.echoes.load(Ordering::SeqCst)
+    }
+
+    fn who(&self, caller: &Caller<Self>) -> (ConnectionId, String) {
+        (caller.connection_id(), caller.request().query("from").unwrap_or_default().into_owned())
+    }
+
+    async fn wait(&self) {
+        self.heard.send("waits".to_owned()).unwrap();
+        self.gate.acquire().await.unwrap().forget();
+    }
+
+    async fn wait_and_repeat(&self, length: usize) -> String {
+        self.wait().await;
+        "x".repeat(length)
+    }
+
+    /// The length of all items.
+    async fn total(&self, mut items: UploadStream<String>) -> HubResult<usize> {
+        let mut total = 0;
+        while let Some(item) = items.next().await {
+            total += item?.len();
+        }
+        Ok(total)
+    }
+
+    async fn wait_and_abort(&self, caller: &Caller<Self>) {
+        self.wait().await;
+        caller.abort();
+    }
+}
+
+/// A server, and what its hub shows.
+struct Host {
+    signalr: SignalR,
+    gate: Arc<Semaphore>,
+    hears: mpsc::UnboundedReceiver<String>,
+}
+
+impl Host {
+    fn new(options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
+        Self::with(SignalR::builder(), options)
+    }
+
+    fn with(builder: Builder, options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
+        let (gate, (heard, hears)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
+        let ward = Ward { gate: Arc::clone(&gate), heard, echoes: AtomicUsize::new(0) };
+        let signalr = options(builder.hub("/ward", ward).allow_stateful_reconnects(true)).build().unwrap();
+        Self { signalr, gate, hears }
+    }
+
+    /// The next that the hub tells of, however long it takes.
+    async fn heard(&mut self) -> String {
+        timeout(Duration::from_secs(120), self.hears.recv()).await.unwrap().unwrap()
+    }
+
+    /// A connection in memory, so that time may be paused.
+    fn pipe(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(1 << 20);
+        let service = self.signalr.service();
+        tokio::spawn(async move {
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
+        });
+        client
+    }
+
+    async fn negotiate_in_memory(&self) -> String {
+        let mut io = self.pipe();
+        let request = format!("POST {NEGOTIATE} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        io.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        io.read_to_string(&mut response).await.unwrap();
+        token(response.split_once("\r\n\r\n").unwrap().1)
+    }
+
+    async fn open_in_memory(&self, token: &str, from: &str) -> Client<DuplexStream> {
+        self.open_in_memory_as(token, from, Format::Json).await
+    }
+
+    async fn open_in_memory_as(&self, token: &str, from: &str, format: Format) -> Client<DuplexStream> {
+        Client::over(self.pipe(), &target(token, from), format).await
+    }
+
+    /// A connection in memory, ready to be lost, and its token.
+    async fn connect_in_memory(&self) -> (Client<DuplexStream>, String) {
+        self.connect_in_memory_as(Format::Json).await
+    }
+
+    async fn connect_in_memory_as(&self, format: Format) -> (Client<DuplexStream>, String) {
+        let token = self.negotiate_in_memory().await;
+        let mut client = self.open_in_memory_as(&token, "first", format).await;
+        shake_hands(&mut client, format).await;
+        (client, token)
+    }
+
+    /// What a WebSocket with this token is answered.
+    async fn status_in_memory(&self, token: &str) -> u16 {
+        let mut io = self.pipe();
+        let request = format!(
+            "GET {} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            target(token, "late")
+        );
+        io.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        io.read_exact(&mut head).await.unwrap();
+        std::str::from_utf8(&head[9..]).unwrap().parse().unwrap()
+    }
+}
+
+fn token(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["useStatefulReconnect"], true);
+    body["connectionToken"].as_str().unwrap().to_owned()
+}
+
+fn target(token: &str, from: &str) -> String {
+    format!("/ward?id={token}&from={from}")
+}
+
+async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
+    let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
+    let mut client = Client::open(addr, &target(&token, "first"), format).await;
+    shake_hands(&mut client, format).await;
+    (client, token)
+}
+
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
+    let request = format!("{{\"protocol\":\"{}\",\"version\":2}}\u{1e}", format.name());
+    client.send_frame(request.as_bytes()).await;
+    assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
+}
+
+/// The message that says which number comes next; or, of type 8, which has come.
+async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format, kind: u8, number: i64) {
+    let message = match format.is_binary() {
+        true => prefixed(&rmp_serde::to_vec(&(kind, number)).unwrap()),
+        false => format!("{{\"type\":{kind},\"sequenceId\":{number}}}\u{1e}").into_bytes(),
+    };
+    client.send_frame(&message).await;
+}
+
+fn answer(id: &str, result: impl Into<Value>) -> Value {
+    json!({ "type": 3, "invocationId": id, "result": result.into() })
+}
+
+fn sequence(number: i64) -> Value {
+    json!({ "type": 9, "sequenceId": number })
+}
+
+/// Half a call, as a client leaves it that is cut while it sends.
+fn half_a_call(format: Format) -> &'static [u8] {
+    if format.is_binary() { b"\x40\x95\x01" } else { b"{\"type\":1,\"target" }
+}
+
+#[tokio::test]
+async fn a_lost_socket_loses_nothing_else() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward);
+        let addr = serve(&host.signalr).await;
+        let (mut client, token) = connect(addr, format).await;
+        client.call(Some("1"), "Who", &[]).await;
+        let who = client.next().await.unwrap();
+        client.echo("one").await;
+        client.send_frame(half_a_call(format)).await;
+        drop(client);
+        let hub: HubContext<Ward> = host.signalr.context();
+        for text in ["a", "b"] {
+            within(hub.clients().all().send("Told", (text,))).await.unwrap();
+        }
+
+        // Neither side has acknowledged anything: both begin again with their first message.
+        let mut client = Client::open(addr, &target(&token, "second"), format).await;
+        numbered(&mut client, format, 9, 1).await;
+        client.call(Some("1"), "Who", &[]).await;
+        client.call(Some("echo"), "Echo", &["one".into()]).await;
+        client.call(Some("2"), "Who", &[]).await;
+        assert_eq!(client.next().await.unwrap(), sequence(1));
+        assert_eq!(client.next().await.unwrap(), who);
+        assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
+        for text in ["a", "b"] {
+            assert_eq!(client.next().await.unwrap(), json!({ "type": 1, "target": "Told", "arguments": [text] }));
+        }
+        assert_eq!(client.next().await.unwrap(), answer("2", json!([who["result"][0], "second"])));
+
+        // What the client has is not sent again, and calls did not run twice.
+        numbered(&mut client, format, 8, 4).await;
+        client.echo("two").await;
+        drop(client);
+        let mut client = Client::open(addr, &target(&token, "third"), format).await;
+        numbered(&mut client, format, 9, 5).await;
+        assert_eq!(client.next().await.unwrap(), sequence(5));
+        assert_eq!(client.next().await.unwrap(), answer("2", json!([who["result"][0], "second"])));
+        assert_eq!(client.next().await.unwrap(), answer("echo", "two"));
+        client.call(Some("3"), "Echoes", &[]).await;
+        assert_eq!(client.next().await.unwrap(), answer("3", 2));
+
+        // A goodbye is the end.
+        assert_eq!(host.signalr.connection_count(), 1);
+        client.close().await;
+        assert_eq!(host.heard().await, "gone from third: no reason");
+        until(|| host.signalr.connection_count() == 0).await;
+        assert!(host.hears.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_new_socket_takes_over_from_one_that_is_still_open() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward);
+        let addr = serve(&host.signalr).await;
+        let (mut old, token) = connect(addr, format).await;
+        old.echo("one").await;
+        old.send_frame(half_a_call(format)).await;
+
+        let mut new = Client::open(addr, &target(&token, "second"), format).await;
+        assert_eq!(new.next().await.unwrap(), sequence(1));
+        assert_eq!(new.next().await.unwrap(), answer("echo", "one"));
+        numbered(&mut new, format, 9, 2).await;
+        new.echo("two").await;
+        assert_eq!(old.end().await, End::Closed(1000));
+        new.close().await;
+        assert_eq!(host.heard().await, "gone from second: no reason");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_outlast_their_socket_and_half_of_one_does_not() {
+    for format in [Format::Json, Format::MessagePack] {
+        let mut host = Host::new(|ward| ward);
+        let addr = serve(&host.signalr).await;
+        let (mut old, token) = connect(addr, format).await;
+        old.call(Some("1"), "Wait", &[]).await;
+        old.call(Some("2"), "Echo", &["two".into()]).await;
+        old.send_frame(half_a_call(format)).await;
+        assert_eq!(host.heard().await, "waits");
+        // All of it was read when this is answered.
+        within(old.socket().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
+        let mut pong = [0; 2];
+        within(old.socket().read_exact(&mut pong)).await.unwrap();
+        assert_eq!(pong, [0x8a, 0]);
+        drop(old);
+
+        let mut new = Client::open(addr, &target(&token, "second"), format).await;
+        assert_eq!(new.next().await.unwrap(), sequence(1));
+        numbered(&mut new, format, 9, 2).await;
+        new.call(Some("2"), "Echo", &["two".into()]).await;
+        new.call(Some("3"), "Echoes", &[]).await;
+        host.gate.add_permits(1);
+        assert_eq!(new.next().await.unwrap(), answer("1", Value::Null));
+        assert_eq!(new.next().await.unwrap(), answer("2", "two"));
+        assert_eq!(new.next().await.unwrap(), answer("3", 1));
+    }
+}
+
+#[tokio::test]
+async fn who_did_not_agree_on_it_cannot_resume() {
+    let mut host = Host::new(|ward| ward);
+    let addr = serve(&host.signalr).await;
+    let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
+    let mut client = Client::open(addr, &target(&token, "first"), Format::Json).await;
+    let upgrade = [
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("connection", "upgrade"),
+    ];
+    // Before its handshake, and after one with version 1.
+    assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
+    client.shake_hands().await;
+    assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
+    client.echo("still here").await;
+    drop(client);
+    assert_eq!(host.heard().await, "gone from first: no reason");
+    until(|| host.signalr.connection_count() == 0).await;
+    assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_come_back_is_gone_once_and_for_all() {
+    let mut host = Host::new(|ward| ward);
+    let (client, token) = host.connect_in_memory().await;
+    let lost = Instant::now();
+    drop(client);
+    assert_eq!(host.heard().await, "gone from first: no reason");
+    let after = lost.elapsed();
+    assert!((Duration::from_secs(15)..Duration::from_secs(17)).contains(&after), "{after:?}");
+    until(|| host.signalr.connection_count() == 0).await;
+    assert_eq!(host.status_in_memory(&token).await, 404);
+    assert!(host.hears.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_disconnected_while_away_finds_nothing_any_more() {
+    let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
+    let hub: HubContext<Ward> = host.signalr.context();
+    for away in [true, false] {
+        let (client, token) = host.connect_in_memory().await;
+        drop(client);
+        // With more than is kept of it, whoever sends has to wait.
+        let text = "x".repeat(2000);
+        within(hub.clients().all().send("Told", (&text,))).await.unwrap();
+        let (waiting, all) = (hub.clone(), hub.clients().all());
+        let waits = tokio::spawn(async move { waiting.clients().all().send("Told", ("late",)).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!waits.is_finished());
+        let go = Disconnect::new().reason("Go.").allow_reconnect();
+        if away {
+            all.disconnect(go).await.unwrap();
+        } else {
+            let mut client = host.open_in_memory(&token, "second").await;
+            assert_eq!(client.next().await.unwrap(), sequence(1));
+            assert_eq!(client.next().await.unwrap()["arguments"], json!([text]));
+            all.disconnect(go).await.unwrap();
+            let close = json!({ "type": 7, "error": "Go.", "allowReconnect": true });
+            assert_eq!(client.last().await, (close, End::Closed(1000)));
+        }
+        within(waits).await.unwrap().unwrap();
+        assert_eq!(host.heard().await, format!("gone from {}: Go.", if away { "first" } else { "second" }));
+        until(|| host.signalr.connection_count() == 0).await;
+        assert_eq!(host.status_in_memory(&token).await, 404);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_absence_counts_by_itself() {
+    let mut host = Host::new(|ward| ward);
+    let (mut client, token) = host.connect_in_memory().await;
+    for _ in 0..5 {
+        drop(client);
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        client = host.open_in_memory(&token, "again").await;
+        assert_eq!(client.next().await.unwrap(), sequence(1));
+    }
+    assert_eq!(host.signalr.connection_count(), 1);
+    assert!(host.hears.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_ends_an_absent_connection_at_once() {
+    let mut host = Host::new(|ward| ward);
+    let (mut client, token) = host.connect_in_memory().await;
+    client.call(None, "WaitAndAbort", &[]).await;
+    assert_eq!(host.heard().await, "waits");
+    drop(client);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    host.gate.add_permits(1);
+    let aborted = Instant::now();
+    assert_eq!(host.heard().await, "gone from first: no reason");
+    until(|| host.signalr.connection_count() == 0).await;
+    assert!(aborted.elapsed() < Duration::from_secs(1));
+    assert_eq!(host.status_in_memory(&token).await, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_who_is_absent() {
+    let mut host = Host::new(|ward| ward);
+    let (client, _) = host.connect_in_memory().await;
+    drop(client);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let began = Instant::now();
+    host.signalr.shutdown(Duration::from_secs(60)).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(host.heard().await, "gone from first: no reason");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_client_is_silent_too_long_like_any_other() {
+    let mut host = Host::new(|ward| ward.client_timeout_interval(Duration::from_secs(5)));
+    let (mut client, _) = host.connect_in_memory().await;
+    client.send_frame(b"{\"type\":6}\x1e").await;
+    client.echo("heard").await;
+    let lost = Instant::now();
+    drop(client);
+    let gone = host.heard().await;
+    assert!(gone.contains("ClientTimeoutInterval"), "{gone}");
+    assert!(lost.elapsed() < Duration::from_secs(8));
+}

@@ -1,0 +1,146 @@
+//! Questions to clients.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::{Host, call, end, error, result, say};
+use signalr_test_support::{Client, End};
+
+/// The id of the question that comes next.
+pub(crate) async fn question(client: &mut Client, text: &str) -> String {
+    let question = client.next().await.unwrap();
+    assert_eq!((&question["type"], &question["arguments"]), (&json!(1), &json!([text])));
+    question["invocationId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_answer_counts_once() {
+    let host = Host::new(|ward| ward).await;
+    let mut asker = host.connect().await;
+    let (mut client, id) = host.known().await;
+    say(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
+    let asked = question(&mut client, "how?").await;
+    // Of the same number, but not the id.
+    let odd = [asked.replace('s', "s0"), asked.replace('s', "s+")];
+    say(&mut client, &odd.map(|id| result(&id, "zero"))).await;
+    say(&mut client, &[result(&asked, "one"), result(&asked, "two"), error(&asked, "three"), end(&asked)]).await;
+    assert_eq!(asker.next().await.unwrap(), result("1", "one"));
+    asker.echo("still here").await;
+    client.echo("still here").await;
+    assert_eq!(host.signalr.stats().questions, 0);
+}
+
+#[tokio::test]
+async fn who_answers_for_another_is_closed_and_the_question_waits_on() {
+    let host = Host::new(|ward| ward).await;
+    let mut asker = host.connect().await;
+    let (mut client, id) = host.known().await;
+    let (mut intruder, intruders_id) = host.known().await;
+    say(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
+    let asked = question(&mut client, "how?").await;
+    say(&mut intruder, &[result(&asked, "forged")]).await;
+    let text = format!(
+        "Connection closed with an error. InvalidOperationException: \
+        Connection ID '{intruders_id}' is not valid for invocation ID '{asked}'."
+    );
+    let closed = json!({ "type": 7, "error": text, "allowReconnect": true });
+    assert_eq!(intruder.last().await, (closed, End::Closed(1000)));
+    say(&mut client, &[result(&asked, "true")]).await;
+    assert_eq!(asker.next().await.unwrap(), result("1", "true"));
+}
+
+#[tokio::test]
+async fn a_call_may_ask_from_several_tasks() {
+    for slots in [1, 2] {
+        let host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
+        let (mut client, id) = host.known().await;
+        say(&mut client, &[call("1", "AskTwice", &json!([id]))]).await;
+        for _ in 0..2 {
+            let asked = client.next().await.unwrap();
+            let answer = format!("asked {}", asked["arguments"][0].as_str().unwrap());
+            say(&mut client, &[result(asked["invocationId"].as_str().unwrap(), answer)]).await;
+        }
+        let answers = json!(["asked in the call", "asked in a task"]);
+        assert_eq!(client.next().await.unwrap(), result("1", answers));
+        client.echo("the slot is there").await;
+    }
+}
+
+/// The answer could stand behind them.
+#[tokio::test]
+async fn calls_that_wait_go_on_when_the_one_before_them_asks() {
+    let host = Host::new(|ward| ward).await;
+    let (mut client, id) = host.known().await;
+    for method in ["AskInATask", "AskTwice"] {
+        say(&mut client, &[call("1", method, &json!([id])), call("2", "Echo", &json!(["behind"]))]).await;
+        let mut asked = Vec::new();
+        let mut echoed = false;
+        while asked.len() < usize::from(method == "AskTwice") + 1 || !echoed {
+            let message = client.next().await.unwrap();
+            match message["type"].as_u64() {
+                Some(1) => asked.push(message["invocationId"].as_str().unwrap().to_owned()),
+                _ => echoed = message == result("2", "behind"),
+            }
+        }
+        let answers: Vec<_> = asked.iter().map(|asked| result(asked, "so")).collect();
+        say(&mut client, &answers).await;
+        assert_eq!(client.next().await.unwrap()["invocationId"], "1");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_given_up_is_forgotten_and_its_late_answer_ignored() {
+    let mut host = Host::new(|ward| ward).await;
+    let mut asker = host.connect().await;
+    let (mut client, id) = host.known().await;
+    say(&mut asker, &[call("1", "AskUntilTheGateOpens", &json!([id]))]).await;
+    let asked = question(&mut client, "?").await;
+    assert_eq!(host.heard().await, "waits");
+    assert_eq!(host.signalr.stats().questions, 1);
+    host.ward.gate.add_permits(1);
+    assert_eq!(asker.next().await.unwrap(), result("1", "no answer"));
+    assert_eq!(host.signalr.stats().questions, 0);
+    say(&mut client, &[result(&asked, "late")]).await;
+    client.echo("still here").await;
+    asker.echo("still here").await;
+    // It answers no later question either.
+    say(&mut asker, &[call("2", "Ask", &json!([id, "again?"]))]).await;
+    let again = question(&mut client, "again?").await;
+    say(&mut client, &[result(&asked, "late"), result(&again, "in time")]).await;
+    assert_eq!(asker.next().await.unwrap(), result("2", "in time"));
+}
+
+#[tokio::test]
+async fn calls_that_ask_give_their_slots_back_once() {
+    const SLOTS: usize = 2;
+    const CALLS: usize = 6;
+    let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(SLOTS)).await;
+    let (mut client, id) = host.known().await;
+    let mut questions = Vec::new();
+    for n in ["a", "b", "c", "d", "e"] {
+        say(&mut client, &[call(n, "Ask", &json!([id, n]))]).await;
+        questions.push((n, question(&mut client, n).await));
+    }
+    client.echo("calls pass").await;
+    for (n, asked) in questions {
+        say(&mut client, &[result(&asked, n)]).await;
+        assert_eq!(client.next().await.unwrap(), result(n, n));
+    }
+    // Had an answer given a slot back once more, more of these would run at once.
+    for n in 0..CALLS {
+        say(&mut client, &[call(&n.to_string(), "Wait", &json!([]))]).await;
+    }
+    for begun in 1..=CALLS {
+        assert_eq!(host.heard().await, "waits");
+        // Those that run stay until all slots are taken.
+        if begun >= SLOTS {
+            host.ward.gate.add_permits(1);
+        }
+    }
+    host.ward.gate.add_permits(SLOTS - 1);
+    for _ in 0..CALLS {
+        assert_eq!(client.next().await.unwrap()["type"], 3);
+    }
+    assert_eq!(host.ward.most.load(Ordering::SeqCst), SLOTS);
+}

@@ -1,0 +1,97 @@
+//! Streams to the client, and what clients cancel.
+
+use serde_json::{Value, json};
+
+use super::{Host, call, cancel, end, item, large, result, say, streaming, uploading};
+use signalr_test_support::http_client::Plain;
+use signalr_test_support::{until, within};
+
+#[tokio::test]
+async fn a_client_may_cancel_what_it_called() {
+    for slots in [1, 2] {
+        let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
+        let mut client = host.connect().await;
+        for message in [call("1", "WaitForCancel", &json!([])), uploading("1", "IgnoreUntilCancelled", "u")] {
+            say(&mut client, &[message]).await;
+            assert_eq!(host.heard().await, "waits");
+            // Nothing that could be cancelled has these ids.
+            say(&mut client, &[cancel("2"), cancel("u")]).await;
+            say(&mut client, &[cancel("1")]).await;
+            assert_eq!(client.next().await.unwrap(), result("1", "cancelled"));
+        }
+        // The end of the connection does the same.
+        say(&mut client, &[call("1", "WaitForCancel", &json!([]))]).await;
+        assert_eq!(host.heard().await, "waits");
+        drop(client);
+        until(|| host.ward.counts() == (3, 3)).await;
+        host.is_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_stream_is_dropped_and_completes_without_an_error() {
+    let host = Host::new(|ward| ward).await;
+    let mut client = host.connect().await;
+    say(&mut client, &[streaming("1", "Forever", &json!([])), cancel("1"), cancel("1")]).await;
+    // It may have been quick enough for its first item.
+    while client.next().await.unwrap() != end("1") {}
+    client.echo("no second end").await;
+    let (begun, ended) = host.ward.counts();
+    assert_eq!(begun, ended);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_always_ready_leaves_others_their_turn() {
+    let host = Host::new(|ward| ward).await;
+    let mut client = host.connect().await;
+    say(&mut client, &[streaming("1", "Endless", &json!([])), streaming("2", "Endless", &json!([]))]).await;
+    say(&mut client, &[call("0", "Echo", &json!(["between"]))]).await;
+    let mut seen = [false; 3];
+    while seen != [true; 3] {
+        let message = client.next().await.unwrap();
+        seen[message["invocationId"].as_str().unwrap().parse::<usize>().unwrap()] = true;
+    }
+    say(&mut client, &[cancel("1"), cancel("2")]).await;
+    let mut ends = 0;
+    while ends < 2 {
+        ends += usize::from(client.next().await.unwrap()["type"] == 3);
+    }
+    until(|| host.ward.counts() == (2, 2)).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_ends_alone() {
+    let host = Host::new(|ward| ward).await;
+    let mut client = host.connect().await;
+    say(&mut client, &[streaming("1", "Breaks", &json!([]))]).await;
+    assert_eq!(client.next().await.unwrap(), item("1", 0));
+    let last = client.next().await.unwrap();
+    assert_eq!((&last["type"], &last["invocationId"]), (&json!(3), &json!("1")));
+    assert!(last["error"].as_str().unwrap().starts_with("An error occurred on the server while streaming results."));
+    client.echo("still here").await;
+    assert_eq!(host.ward.counts(), (1, 1));
+}
+
+#[tokio::test]
+async fn items_beyond_every_buffer_pass_whole_on_every_transport() {
+    const COUNT: usize = 10;
+    let host = Host::new(|ward| ward).await;
+    let request = streaming("1", "Large", &json!([COUNT]));
+    let expected: Vec<_> = (0..COUNT).map(|n| item("1", large(n))).chain([end("1")]).collect();
+
+    let mut client = host.connect().await;
+    say(&mut client, std::slice::from_ref(&request)).await;
+    for message in &expected {
+        assert!(client.next().await.unwrap() == *message);
+    }
+    for events in [true, false] {
+        let mut client = Plain::connect(host.addr, "/ward", events).await;
+        client.post(&format!("{request}\u{1e}")).await;
+        let mut text = String::new();
+        while text.matches('\u{1e}').count() < expected.len() {
+            text += &within(client.next_text()).await.unwrap();
+        }
+        let messages = text.split_terminator('\u{1e}').map(serde_json::from_str::<Value>);
+        assert!(messages.collect::<Result<Vec<_>, _>>().unwrap() == expected);
+    }
+}

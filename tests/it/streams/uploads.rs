@@ -1,0 +1,97 @@
+//! Streams from the client.
+
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use super::{Host, call, end, item, result, say, uploading};
+use signalr_test_support::http_client::Plain;
+use signalr_test_support::{until, within};
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
+    const ITEM: usize = 8 * 1024;
+    const ITEMS: usize = 512;
+    /// Buffers on the way: of the pipe, of HTTP and the WebSocket, what is read ahead, and the items that may wait.
+    const BOUND: usize = 512 * 1024;
+    let host = Host::new(|ward| ward).await;
+    let mut client = host.piped().await;
+    say(&mut client, &[uploading("1", "CollectLater", "u")]).await;
+    let frame = Message::text(format!("{}\u{1e}", item("u", "x".repeat(ITEM))));
+    let mut sent = 0;
+    // Time goes on only when nobody has anything to do.
+    while let Ok(outcome) = timeout(Duration::from_secs(1), client.ws.send(frame.clone())).await {
+        outcome.unwrap();
+        sent += 1;
+        assert!(sent * ITEM < BOUND, "{} bytes were taken", sent * ITEM);
+    }
+    assert!(sent >= 10, "{sent} items were taken");
+
+    // The item that was on its way is in the client's buffer.
+    host.ward.gate.add_permits(1);
+    within(client.ws.flush()).await.unwrap();
+    for _ in sent + 1..ITEMS {
+        within(client.ws.send(frame.clone())).await.unwrap();
+    }
+    say(&mut client, &[end("u")]).await;
+    assert_eq!(client.next().await.unwrap(), result("1", ITEM * ITEMS));
+}
+
+#[tokio::test]
+async fn what_a_method_leaves_unread_is_dropped_when_it_returns() {
+    let mut host = Host::new(|ward| ward).await;
+    let mut client = host.connect().await;
+    // More than may wait, so that what is behind has to.
+    let mut messages = vec![uploading("1", "First", "u")];
+    messages.extend((0..40).map(|n| item("u", format!("item {n}"))));
+    messages.extend([end("u"), call("2", "Echo", &json!(["behind"]))]);
+    say(&mut client, &messages).await;
+    assert_eq!(host.heard().await, "waits");
+    host.ward.gate.add_permits(1);
+    assert_eq!(client.next().await.unwrap(), result("1", "item 0"));
+    assert_eq!(client.next().await.unwrap(), result("2", "behind"));
+    // The id is free, and what comes for it belongs to whoever has it now.
+    say(&mut client, &[item("u", "late"), uploading("3", "Collect", "u"), item("u", "new"), end("u")]).await;
+    assert_eq!(client.next().await.unwrap(), result("3", 3));
+}
+
+/// The server has stopped reading, so only what it writes can tell.
+#[tokio::test]
+async fn a_client_that_vanishes_behind_an_upload_that_nobody_reads_is_noticed() {
+    let mut host = Host::new(|ward| ward.keep_alive_interval(Duration::from_secs(1))).await;
+    for items in [5, 100] {
+        let mut client = host.connect().await;
+        say(&mut client, &[uploading("1", "IgnoreUntilCancelled", "u")]).await;
+        assert_eq!(host.heard().await, "waits");
+        say(&mut client, &vec![item("u", "x".repeat(5_000)); items]).await;
+        drop(client);
+        host.is_empty().await;
+    }
+    assert_eq!(host.ward.counts(), (2, 2));
+}
+
+#[tokio::test]
+async fn without_a_websocket_a_client_may_leave_behind_an_upload_that_nobody_reads() {
+    let mut host = Host::new(|ward| ward).await;
+    for events in [true, false] {
+        for items in [5, 100] {
+            let mut client = Plain::connect(host.addr, "/ward", events).await;
+            client.post(&format!("{}\u{1e}", uploading("1", "IgnoreUntilCancelled", "u"))).await;
+            assert_eq!(host.heard().await, "waits");
+            let flood = format!("{}\u{1e}", item("u", "x".repeat(5_000))).repeat(items);
+            // One that is too much for the server is not answered before the end.
+            let post = client.begin_post(flood.as_bytes()).await;
+            match client.events.take() {
+                Some(events) => drop(events),
+                None => assert_eq!(client.delete().await.0, 202),
+            }
+            until(|| host.signalr.connection_count() == 0).await;
+            drop(post);
+            host.is_empty().await;
+        }
+    }
+    assert_eq!(host.ward.counts(), (4, 4));
+}

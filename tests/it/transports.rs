@@ -1,0 +1,367 @@
+//! Connections without a WebSocket: their life, and how it ends.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use signalr::auth::JwtBearer;
+use signalr::{Builder, Caller, DisconnectReason, Format, SignalR, TransportType, hub};
+use signalr_test_support::http_client::{Plain, begin_post, status};
+use signalr_test_support::{Client, End, http, negotiate, serve, until, within};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+
+/// Counts who comes and goes.
+struct Doors {
+    came: Mutex<Vec<TransportType>>,
+    gone: Mutex<Vec<Option<String>>>,
+    gate: Semaphore,
+}
+
+impl Doors {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { came: Mutex::default(), gone: Mutex::default(), gate: Semaphore::new(0) })
+    }
+
+    fn gone(&self) -> Vec<Option<String>> {
+        self.gone.lock().unwrap().clone()
+    }
+}
+
+#[hub]
+impl Doors {
+    fn on_connected(&self, caller: &Caller<Self>) {
+        self.came.lock().unwrap().push(caller.transport());
+    }
+
+    fn on_disconnected(&self, _caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
+        self.gone.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    fn abort_me(&self, caller: &Caller<Self>) {
+        caller.abort();
+    }
+
+    async fn wait(&self) {
+        self.gate.acquire().await.unwrap().forget();
+    }
+}
+
+async fn server(builder: Builder, doors: &Arc<Doors>) -> (SignalR, SocketAddr) {
+    let signalr = builder.hub("/doors", Arc::clone(doors)).build().unwrap();
+    let addr = serve(&signalr).await;
+    (signalr, addr)
+}
+
+fn call(id: &str, method: &str, arguments: &Value) -> String {
+    format!("{}\u{1e}", json!({ "type": 1, "invocationId": id, "target": method, "arguments": arguments }))
+}
+
+fn result(id: &str, result: &Value) -> Option<Value> {
+    Some(json!({ "type": 3, "invocationId": id, "result": result }))
+}
+
+/// Ends connections of both kinds in some way, and checks that the hub heard of each end once, with this reason.
+async fn ends_once(reason: Option<&str>, end: impl AsyncFn(Plain, &SignalR)) {
+    for events in [true, false] {
+        let doors = Doors::new();
+        let builder = SignalR::builder()
+            .client_timeout_interval(Duration::from_secs(1))
+            .disconnect_timeout(Duration::from_millis(500));
+        let (signalr, addr) = server(builder, &doors).await;
+        let client = Plain::connect(addr, "/doors", events).await;
+        end(client, &signalr).await;
+        until(|| signalr.connection_count() == 0 && !doors.gone().is_empty()).await;
+        within(signalr.shutdown(Duration::from_secs(1))).await;
+        let transport = if events { TransportType::ServerSentEvents } else { TransportType::LongPolling };
+        assert_eq!(*doors.came.lock().unwrap(), [transport]);
+        assert_eq!(doors.gone(), [reason.map(str::to_owned)]);
+    }
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_vanishes() {
+    ends_once(None, async |client, _| drop(client)).await;
+    ends_once(Some("InvalidDataException"), async |client, _| client.post("{\"type\"").await).await;
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
+    ends_once(None, async |mut client, _| {
+        client.post("{\"type\":7}\u{1e}").await;
+        assert_eq!(client.next().await, Some(json!({ "type": 7 })));
+        assert_eq!(client.next().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_it_aborts() {
+    ends_once(None, async |mut client, _| {
+        client.post(&call("1", "AbortMe", &json!([]))).await;
+        assert_eq!(client.next().await, Some(json!({ "type": 7 })));
+        assert_eq!(client.next().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_client_that_falls_silent() {
+    ends_once(Some("OperationCanceledException"), async |mut client, _| {
+        client.post("{\"type\":6}\u{1e}").await;
+        let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
+        assert_eq!(client.next().await, Some(expected));
+        assert_eq!(client.next().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_shutdown_and_polls_are_answered() {
+    ends_once(None, async |mut client, signalr| {
+        let going = signalr.clone();
+        let shutdown = tokio::spawn(async move { going.shutdown(Duration::from_secs(60)).await });
+        if let Some(events) = &mut client.events {
+            assert_eq!(events.next().await.as_deref(), Some("{\"type\":7,\"allowReconnect\":true}\u{1e}"));
+            assert_eq!(events.next().await, None);
+        }
+        within(shutdown).await.unwrap();
+    })
+    .await;
+
+    // One that waits is answered, though the server takes no other request.
+    let doors = Doors::new();
+    let (signalr, addr) = server(SignalR::builder(), &doors).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+    socket.write_all(request.as_bytes()).await.unwrap();
+    // Behind the poll, whatever it does: a call that is answered by it.
+    client.post(&call("1", "Echo", &json!(["first"]))).await;
+    let mut answers = signalr_test_support::http_client::Answers::new(socket);
+    assert_eq!(answers.next().await, (200, call_result("1", "first")));
+    answers.request(&request).await;
+    client.post("{\"type\":6}\u{1e}").await;
+    let ending = signalr.clone();
+    let shutdown = tokio::spawn(async move { ending.shutdown(Duration::from_secs(60)).await });
+    assert_eq!(answers.next().await, (200, "{\"type\":7,\"allowReconnect\":true}\u{1e}".to_owned()));
+    within(shutdown).await.unwrap();
+    assert_eq!(doors.gone(), [None]);
+}
+
+fn call_result(id: &str, result: &str) -> String {
+    format!("{{\"type\":3,\"invocationId\":\"{id}\",\"result\":\"{result}\"}}\u{1e}")
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_delete() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(SignalR::builder(), &doors).await;
+    let client = Plain::connect(addr, "/doors", false).await;
+    assert_eq!(client.delete().await, (202, String::new()));
+    until(|| signalr.connection_count() == 0).await;
+    assert_eq!(client.delete().await.0, 404);
+    assert_eq!(client.poll().await.0, 404);
+    assert_eq!(doors.gone(), [None]);
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_in_vain_is_answered_after_its_time() {
+    let doors = Doors::new();
+    let builder = SignalR::builder().long_polling_poll_timeout(Duration::from_millis(100));
+    let (_signalr, addr) = server(builder, &doors).await;
+    let mut client = Plain::connect(addr, "/doors", false).await;
+    for _ in 0..3 {
+        assert_eq!(client.poll().await, (200, String::new()));
+    }
+    client.post(&call("1", "Echo", &json!(["still here"]))).await;
+    assert_eq!(client.next().await, result("1", &json!("still here")));
+}
+
+#[tokio::test]
+async fn of_many_polls_the_last_one_waits() {
+    let doors = Doors::new();
+    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
+    let client = Arc::new(Plain::connect(addr, "/doors", false).await);
+    let polls: Vec<_> = (0..5)
+        .map(|_| {
+            let client = Arc::clone(&client);
+            tokio::spawn(async move { client.poll().await })
+        })
+        .collect();
+    until(|| polls.iter().filter(|poll| poll.is_finished()).count() == 4).await;
+    client.post(&call("1", "Echo", &json!(["here"]))).await;
+    let mut answers = Vec::new();
+    for poll in polls {
+        answers.push(within(poll).await.unwrap());
+    }
+    answers.sort();
+    assert_eq!(answers[0], (200, call_result("1", "here")));
+    assert_eq!(answers[1..], vec![(204, String::new()); 4]);
+}
+
+#[tokio::test]
+async fn a_poll_that_the_client_gives_up_makes_room_for_the_next() {
+    let doors = Doors::new();
+    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
+    let mut client = Plain::connect(addr, "/doors", false).await;
+    for n in 0..5 {
+        let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
+        let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        drop(socket);
+        client.post(&call(&n.to_string(), "Echo", &json!([n.to_string()]))).await;
+        assert_eq!(client.next().await, result(&n.to_string(), &json!(n.to_string())));
+    }
+}
+
+#[tokio::test]
+async fn sends_that_come_together_are_taken_one_after_another() {
+    let doors = Doors::new();
+    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
+    let mut client = Plain::connect(addr, "/doors", true).await;
+    let mut pending = Vec::new();
+    for n in 0..20 {
+        pending.push(client.begin_post(call(&n.to_string(), "Echo", &json!([n.to_string()])).as_bytes()).await);
+    }
+    for socket in pending {
+        assert_eq!(status(socket).await, 200);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 20 {
+        let events = client.events.as_mut().unwrap().next().await.unwrap();
+        for message in events.split_terminator('\u{1e}') {
+            let message: Value = serde_json::from_str(message).unwrap();
+            if message["type"] == 3 {
+                seen.push(message["invocationId"].as_str().unwrap().parse::<u32>().unwrap());
+            }
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_keep_up_holds_the_sends_of_that_connection_alone() {
+    for events in [true, false] {
+        let doors = Doors::new();
+        let (_signalr, addr) = server(SignalR::builder().application_max_buffer_size(4096), &doors).await;
+        let slow = Plain::connect(addr, "/doors", events).await;
+        let mut other = Plain::connect(addr, "/doors", events).await;
+        slow.post(&call("1", "Wait", &json!([]))).await;
+        slow.post(&call("2", "Echo", &json!(["behind"]))).await;
+        let much = call("3", "Echo", &json!(["x".repeat(20_000)]));
+        let socket = slow.begin_post(much.as_bytes()).await;
+        let answer = tokio::spawn(status(socket));
+        other.post(&call("1", "Echo", &json!(["at once"]))).await;
+        assert_eq!(other.next().await, result("1", &json!("at once")));
+        assert!(!answer.is_finished());
+        doors.gate.add_permits(1);
+        assert_eq!(within(answer).await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_send_that_waits_is_refused_when_the_connection_ends() {
+    for shuts_down in [false, true] {
+        let doors = Doors::new();
+        let patience = Duration::from_millis(if shuts_down { 60_000 } else { 200 });
+        let builder = SignalR::builder().application_max_buffer_size(1024).disconnect_timeout(patience);
+        let (signalr, addr) = server(builder, &doors).await;
+        // Nobody opens this one.
+        let target = format!("/doors?id={}", negotiate(addr, "/doors").await);
+        let socket = begin_post(addr, &target, 5000, &[b'x'; 5000]).await;
+        until(|| signalr.stats().queued_bytes > 0).await;
+        if shuts_down {
+            within(signalr.shutdown(Duration::from_secs(60))).await;
+        }
+        assert_eq!(status(socket).await, 404);
+        assert_eq!(signalr.connection_count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_long_message_goes_out_in_pieces_and_whole() {
+    for events in [true, false] {
+        let doors = Doors::new();
+        let builder = SignalR::builder().maximum_receive_message_size(None);
+        let (_signalr, addr) = server(builder, &doors).await;
+        let mut client = Plain::connect(addr, "/doors", events).await;
+        let text = "0123456789".repeat(100_000);
+        client.post(&call("1", "Echo", &json!([text]))).await;
+        assert_eq!(client.next().await, result("1", &json!(text)));
+    }
+}
+
+const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
+
+fn bearer() -> JwtBearer {
+    JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience()
+}
+
+fn token(user: &str, good_for: Duration) -> String {
+    let expires_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + good_for;
+    let claims = json!({ "sub": user, "exp": expires_at.as_secs() });
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(KEY))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_hub_hears_once_of_a_token_that_expires() {
+    let ends = async |transport: TransportType| {
+        let doors = Doors::new();
+        let builder = SignalR::builder().authentication(bearer()).close_on_authentication_expiration(true);
+        let (signalr, addr) = server(builder, &doors).await;
+        let query = format!("access_token={}", token("me", Duration::from_secs(4)));
+        let (_, body) = http(addr, "POST", &format!("/doors/negotiate?negotiateVersion=1&{query}"), &[]).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let target = format!("/doors?id={}&{query}", body["connectionToken"].as_str().unwrap());
+        let come_back = json!({ "type": 7, "allowReconnect": true });
+        if transport == TransportType::WebSockets {
+            let mut client = Client::open(addr, &target, Format::Json).await;
+            client.shake_hands().await;
+            assert_eq!(client.last().await, (come_back, End::Closed(1000)));
+        } else {
+            let mut client = Plain::open(addr, target, transport == TransportType::ServerSentEvents).await;
+            client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+            assert_eq!(client.next().await, Some(json!({})));
+            assert_eq!(client.next().await, Some(come_back));
+            assert_eq!(client.next().await, None);
+        }
+        until(|| signalr.connection_count() == 0).await;
+        assert_eq!((&*doors.came.lock().unwrap(), doors.gone()), (&vec![transport], vec![None]));
+    };
+    tokio::join!(
+        ends(TransportType::WebSockets),
+        ends(TransportType::ServerSentEvents),
+        ends(TransportType::LongPolling)
+    );
+}
+
+#[tokio::test]
+async fn requests_of_another_user_are_refused_and_the_connection_lives_on() {
+    let doors = Doors::new();
+    let (signalr, addr) = server(SignalR::builder().authentication(bearer()), &doors).await;
+    let day = Duration::from_secs(86_400);
+    let (mine, other) = (format!("Bearer {}", token("me", day)), format!("Bearer {}", token("other", day)));
+    let (mine, other) = (("authorization", mine.as_str()), ("authorization", other.as_str()));
+    let (_, body) = http(addr, "POST", "/doors/negotiate?negotiateVersion=1", &[mine]).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let target = format!("/doors?id={}", body["connectionToken"].as_str().unwrap());
+    for headers in [&[other][..], &[]] {
+        for method in ["GET", "POST", "DELETE"] {
+            assert_eq!(http(addr, method, &target, headers).await, (403, String::new()), "{method}");
+        }
+        let events = [headers, &[("accept", "text/event-stream")]].concat();
+        assert_eq!(http(addr, "GET", &target, &events).await.0, 403);
+    }
+    assert_eq!(http(addr, "GET", &target, &[mine]).await, (200, String::new()));
+    assert_eq!(http(addr, "GET", &target, &[other]).await.0, 403);
+    assert_eq!(http(addr, "DELETE", &target, &[mine]).await.0, 202);
+    until(|| signalr.connection_count() == 0).await;
+}

@@ -1,0 +1,108 @@
+//! The id of a user: where it comes from, and that sends to users follow it.
+
+use std::time::Duration;
+
+use signalr::auth::User;
+use signalr::testing::{ConnectFailure, TestClient, TestHost, user};
+use signalr::{Builder, Caller, Format, HubResult, hub};
+
+#[derive(Clone, Copy)]
+struct Post;
+
+#[hub]
+impl Post {
+    async fn id(&self, caller: &Caller<Self>) -> Option<String> {
+        caller.user_id().map(str::to_owned)
+    }
+
+    async fn write(&self, caller: &Caller<Self>, to: String) -> HubResult {
+        Ok(caller.clients().user(&to).send("Letter", (to.as_str(),)).await?)
+    }
+
+    async fn join(&self, caller: &Caller<Self>, group: String) -> HubResult {
+        caller.groups().add(caller.connection_id(), &group).await?;
+        Ok(())
+    }
+
+    async fn shout(&self, caller: &Caller<Self>, group: String) -> HubResult {
+        Ok(caller.clients().group(&group).send("Shout", ()).await?)
+    }
+}
+
+fn host(describe: impl FnOnce(Builder) -> Builder) -> TestHost<Post> {
+    TestHost::new(Post).with(describe).build()
+}
+
+async fn connect(host: &TestHost<Post>, user: impl Into<User>) -> TestClient {
+    host.connect(Format::Json, user).await
+}
+
+async fn id(client: &TestClient) -> Option<String> {
+    client.invoke("Id", ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_is_the_first_name_identifier() {
+    let host = host(|builder| builder);
+    assert_eq!(id(&connect(&host, user("ada")).await).await.as_deref(), Some("ada"));
+    assert_eq!(id(&connect(&host, user("ada").id("eve")).await).await.as_deref(), Some("ada"));
+    assert_eq!(id(&connect(&host, user("")).await).await.as_deref(), Some(""));
+    assert_eq!(id(&connect(&host, User::builder().name("ada").claim("sub", "ada")).await).await, None);
+    assert_eq!(id(&connect(&host, User::anonymous()).await).await, None);
+}
+
+#[tokio::test]
+async fn the_servers_own_function_says_it_and_sends_follow() {
+    let host = host(|builder| builder.user_id(|user| Some(format!("{}|{}", user.claim("tenant")?, user.id()?))));
+    let (first, second) = (
+        connect(&host, user("ada").claim("tenant", "a")).await,
+        connect(&host, user("ada").claim("tenant", "a")).await,
+    );
+    let other = connect(&host, user("ada").claim("tenant", "b")).await;
+    let stranger = connect(&host, User::anonymous()).await;
+    assert_eq!(id(&second).await.as_deref(), Some("a|ada"));
+    assert_eq!(id(&stranger).await, None);
+
+    stranger.invoke::<()>("Write", ("a|ada",)).await.unwrap();
+    for client in [&first, &second] {
+        assert_eq!(client.receive::<(String,)>("Letter").await, ("a|ada".to_owned(),));
+    }
+    stranger.invoke::<()>("Write", ("ada",)).await.unwrap();
+    stranger.invoke::<()>("Write", ("A|ADA",)).await.unwrap();
+    let mut known = host.context().user_connections("a|ada");
+    known.sort();
+    let mut expected = [first.connection_id(), second.connection_id()];
+    expected.sort();
+    assert_eq!(known, expected);
+
+    // One connection of a user in a group is no other one.
+    first.invoke::<()>("Join", ("ward",)).await.unwrap();
+    stranger.invoke::<()>("Shout", ("ward",)).await.unwrap();
+    first.receive::<()>("Shout").await;
+    for client in [&first, &second, &other, &stranger] {
+        client.expect_nothing(Duration::ZERO).await;
+    }
+
+    // When one connection has ended, the other still hears.
+    first.close().await;
+    stranger.invoke::<()>("Write", ("a|ada",)).await.unwrap();
+    second.receive::<(String,)>("Letter").await;
+}
+
+#[tokio::test]
+async fn a_panic_in_the_function_ends_that_connection_alone() {
+    let host = host(|builder| {
+        builder.user_id(|user| {
+            assert_ne!(user.id(), Some("panics"), "the function");
+            user.id().map(str::to_owned)
+        })
+    });
+    let other = connect(&host, user("ada")).await;
+    for _ in 0..2 {
+        let client = host.open(Format::Json, user("panics")).await.unwrap();
+        let text = "An unexpected error occurred during connection handshake.".to_owned();
+        assert_eq!(client.shake_hands().await, Err(ConnectFailure::Handshake(text)));
+    }
+    assert_eq!(id(&other).await.as_deref(), Some("ada"));
+    assert_eq!(host.signalr().stats().hub_connections, 1);
+}

@@ -1,0 +1,141 @@
+//! `Debug` and `Display` of what may hold a secret.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::time::SystemTime;
+
+use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use signalr::auth::{
+    ApiKeys, AuthFailure, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, Refusal, SigningKey, User,
+    redact_query,
+};
+use signalr::{Cors, Redirect, SignalR, hub};
+
+use super::forms;
+use signalr_test_support::log_capture::assert_silent;
+
+struct Chat;
+
+#[hub]
+impl Chat {}
+
+/// Both forms of `Debug`.
+fn shown(value: &dyn Debug) -> String {
+    format!("{value:?}\n{value:#?}\n")
+}
+
+/// An error with all that it comes from.
+fn told<E: Error>(error: &E) -> String {
+    let mut told = shown(&error);
+    let mut source: Option<&dyn Error> = Some(error);
+    while let Some(error) = source {
+        told += &format!("{error}\n");
+        source = error.source();
+    }
+    told
+}
+
+#[test]
+fn what_holds_keys_prints_none() {
+    let key = "only-for-tests-and-long-enough-0123456789-0123456789-0123456789-01";
+    let signing = SigningKey::hmac(key).with_kid("june");
+    let bearer = JwtBearer::with_key(signing.clone()).key(SigningKey::hmac(key)).issuer("i").audience("a");
+    let builder = SignalR::builder().authentication(bearer.clone()).cors(Cors::origins(["https://app.test"]));
+    let mut text = shown(&signing) + &shown(&bearer) + &shown(&builder);
+    let endpoint = builder.hub("/chat", Chat);
+    text += &shown(&endpoint);
+    let signalr = endpoint.build().unwrap();
+    text += &(shown(&signalr) + &shown(&signalr.service()) + &shown(&signalr.context::<Chat>()));
+    text += &shown(&ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(key, User::builder().id("gateway")));
+    assert!(text.contains("june") && text.contains("HS512") && text.contains("x-api-key"), "{text}");
+    assert_silent(&text, &forms(key));
+}
+
+#[test]
+fn errors_of_keys_and_of_building_quote_none() {
+    let short = "short-and-secret-key";
+    let mut secrets = forms(short);
+    let build = SignalR::builder().authentication(JwtBearer::hmac(short).issuer("i").audience("a")).build();
+    let mut text = told(&build.unwrap_err());
+    let body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+    secrets.push(body.to_owned());
+    for pem in [
+        short.to_owned(),
+        format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"),
+        format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"),
+        format!("-----BEGIN {short}-----\n{body}\n-----END {short}-----"),
+    ] {
+        text += &told(&SigningKey::ed_pem(&pem).unwrap_err());
+        text += &told(&SigningKey::jwk(&pem).unwrap_err());
+        text += &told(&SigningKey::jwks(&pem).unwrap_err());
+        text += &told(&SigningKey::rsa_pem(&pem).unwrap_err());
+        text += &told(&SigningKey::ec_pem(&pem).unwrap_err());
+        text += &told(&JwtBearer::rsa_pem(&pem).unwrap_err());
+    }
+    for jwk in [
+        format!(r#"{{"kty":"oct","k":"{body}"#),
+        format!(r#"{{"kty":"RSA","n":"{body}","e":"{body}"}}"#),
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{body}","y":"{body}","d":"{body}"}}"#),
+        format!(r#"{{"kty":"{body}","k":{{}}}}"#),
+    ] {
+        text += &told(&SigningKey::jwk(&jwk).unwrap_err());
+        let all = SigningKey::jwks(format!(r#"{{"keys":[{jwk}]}}"#));
+        text += &all.map_or_else(|error| told(&error), |keys| shown(&keys));
+    }
+    assert_silent(&text, &secrets);
+}
+
+#[cfg(feature = "oidc")]
+#[test]
+fn providers_print_no_passwords() {
+    let url = "https://user:s3cret@id.test/s3cret?key=s3cret";
+    let provider = signalr::auth::IdentityProvider::authority(url);
+    let mut text = shown(&provider) + &shown(&JwtBearer::authority(url).audience("a"));
+    if let Err(error) = SignalR::builder().authentication(JwtBearer::authority(url).audience("a")).build() {
+        text += &told(&error);
+    }
+    assert_silent(&text, &["s3cret".to_owned()]);
+}
+
+#[test]
+fn users_print_their_id_and_none_of_their_claims() {
+    let claim = Claim::new("ssn", "123-45-6789");
+    let builder = User::builder().id("ann").role("s3cret-role").claim(claim.claim_type(), claim.value());
+    let mut text = shown(&builder) + &shown(&claim);
+    let user = builder.expires_at(SystemTime::now()).build();
+    text += &(shown(&user) + &shown(&user.all_claims()) + &shown(&Authentication::Authenticated(user)));
+    assert!(text.contains("ann"), "{text}");
+    assert_silent(&text, &["123-45-6789".to_owned(), "s3cret-role".to_owned()]);
+}
+
+#[test]
+fn answers_print_no_cookies_and_uris_no_tokens() {
+    let mut cookie = HeaderValue::from_static("session=s3cret");
+    let refusal = Refusal::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
+    let mut text = shown(&refusal);
+    cookie.set_sensitive(true);
+    text += &shown(&cookie);
+    for url in [
+        "https://u:s3cret@away.test/hub?access_token=s3cret&id=s3cret#s3cret",
+        "https://s3cret@away.test",
+        "/hub?access%5Ftoken=s3cret;s3cret",
+        "https://away.test/#access_token=s3cret",
+        "no url, s3cret",
+    ] {
+        text += &shown(&Redirect::to(url).access_token("s3cret"));
+        if let Ok(uri) = url.parse() {
+            text += &format!("{} {:?}", RedactedUri::new(&uri), RedactedUri::new(&uri));
+        }
+    }
+    text += &redact_query("ID=s3cret&Access_Token=s3cret").to_string();
+    assert!(text.contains("away.test/hub?access_token=***&id=***"), "{text}");
+    assert_silent(&text, &["s3cret".to_owned()]);
+}
+
+#[test]
+fn rules_print_what_they_ask_for_and_failures_forge_no_lines() {
+    let text = shown(&Policy::require_role("Doctor")) + &shown(&Authorize::roles("Doctor"));
+    assert!(text.contains("Doctor"), "{text}");
+    let failure = AuthFailure::new("no such session\nERROR forged");
+    assert!(!format!("{failure} {failure:?}").contains('\n'), "{failure}");
+}

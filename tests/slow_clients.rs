@@ -1,0 +1,268 @@
+//! Clients that do not read, and those that never come: what they cost, counted, and that they harm nobody else.
+//!
+//! It stands alone, since the allocator counts for the whole process; its tests take turns for the same reason.
+
+#![cfg(feature = "messagepack")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::alloc::System;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
+use signalr_test_support::http_client::Plain;
+use signalr_test_support::{Client, until, within};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Mutex;
+use tower::ServiceExt;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Of each kind of transport.
+const STALLED: usize = 10;
+
+/// What may wait for one client.
+const BUFFER: usize = 64 * 1024;
+
+const MESSAGE: usize = 16 * 1024;
+
+/// Beside the buffer: the message that crosses its end, and the connection itself with its HTTP buffers.
+const BESIDE: usize = 2 * MESSAGE + 16 * 1024;
+
+#[derive(Default)]
+struct Ward {
+    /// Streams that are open, each with a part of this.
+    streams: Arc<()>,
+}
+
+#[hub]
+impl Ward {
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    /// Has no item and no end.
+    fn forever(&self) -> impl Stream<Item = i32> {
+        let open = Arc::clone(&self.streams);
+        stream::pending().inspect(move |_| _ = &open)
+    }
+}
+
+impl Ward {
+    fn streams(&self) -> usize {
+        Arc::strong_count(&self.streams) - 1
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_hold_their_buffer_delay_nobody_and_are_ended() {
+    let _turn = TURN.lock().await;
+    for transport in [TransportType::WebSockets, TransportType::ServerSentEvents, TransportType::LongPolling] {
+        let signalr = SignalR::builder()
+            .transport_send_timeout(Duration::from_secs(3))
+            .disconnect_timeout(Duration::from_secs(3))
+            .hub("/ward", Ward::default())
+            .build()
+            .unwrap();
+        let addr = serve(&signalr).await;
+        let mut other = Client::connect(addr, "/ward", Format::Json).await;
+        let before = live_bytes();
+        let mut stalled = Vec::new();
+        for _ in 0..STALLED {
+            stalled.push(connect(addr, transport).await);
+        }
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sender = tokio::spawn(flood(signalr.context(), Arc::clone(&sent)));
+
+        // The one that reads goes on until all others hold a sender up.
+        let mut received = 0;
+        within(async {
+            while signalr.stats().queued_bytes < STALLED * BUFFER {
+                received += usize::from(receives_flood(&mut other).await);
+            }
+            // It has got all that was sent, and what is being sent.
+            while received <= sent.load(Ordering::SeqCst) {
+                received += usize::from(receives_flood(&mut other).await);
+            }
+        })
+        .await;
+        let (held, stats) = (live_bytes() - before, signalr.stats());
+        println!("{transport}: {} bytes a client, {} of them queued", held / STALLED, stats.queued_bytes / STALLED);
+        assert_eq!(stats.hub_connections, STALLED + 1);
+        assert!(stats.queued_bytes <= STALLED * (BUFFER + 2 * MESSAGE), "{transport}: {stats:?}");
+        assert!(held <= STALLED * (BUFFER + BESIDE), "{transport}: {held} bytes");
+        other.call(Some("1"), "Echo", &["at once".into()]).await;
+        while other.next().await.unwrap()["result"] != "at once" {}
+
+        // Then they are given up, and the sender goes on.
+        let sent_before = sent.load(Ordering::SeqCst);
+        within(async {
+            while signalr.stats().hub_connections > 1 || sent.load(Ordering::SeqCst) == sent_before {
+                receives_flood(&mut other).await;
+            }
+        })
+        .await;
+        sender.abort();
+        drop(stalled);
+        drop(other);
+        signalr.shutdown(Duration::ZERO).await;
+        assert_eq!(signalr.connection_count(), 0);
+    }
+}
+
+/// Serves on sockets for which the kernel keeps little.
+async fn serve(signalr: &SignalR) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(signalr.clone().serve(listener));
+    addr
+}
+
+/// Whether a message of the flood arrives within a moment.
+async fn receives_flood(client: &mut Client) -> bool {
+    let next = tokio::time::timeout(Duration::from_millis(20), client.next()).await;
+    next.is_ok_and(|message| message.unwrap()["target"] == "Flood")
+}
+
+/// A client that has shaken hands and does nothing more.
+async fn connect(addr: SocketAddr, transport: TransportType) -> Box<dyn Any> {
+    match transport {
+        TransportType::WebSockets => Box::new(websocket(addr).await),
+        TransportType::ServerSentEvents => Box::new(Plain::connect(addr, "/ward", true).await),
+        _ => Box::new(Plain::connect(addr, "/ward", false).await),
+    }
+}
+
+/// A socket and nothing else: a client would have buffers of its own.
+async fn websocket(addr: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    let request = b"GET /ward HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let hello = b"{\"protocol\":\"json\",\"version\":1}\x1e";
+    let head = [0x81, 0x80 | u8::try_from(hello.len()).unwrap(), 0, 0, 0, 0];
+    socket.write_all(&[&request[..], &head, hello].concat()).await.unwrap();
+    let mut arrived = Vec::new();
+    while !arrived.ends_with(b"{}\x1e") {
+        arrived.push(within(socket.read_u8()).await.unwrap());
+    }
+    socket
+}
+
+/// Sends to everyone, as fast as it may.
+async fn flood(ward: HubContext<Ward>, sent: Arc<AtomicUsize>) {
+    let text = "x".repeat(MESSAGE);
+    loop {
+        ward.clients().all().send("Flood", (&text,)).await.unwrap();
+        sent.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The default of `max_streams`.
+const LIMIT: usize = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_streams_of_one_client_cost_no_more_than_the_limit_of_them() {
+    let _turn = TURN.lock().await;
+    let ward = Arc::new(Ward::default());
+    let signalr = SignalR::builder().hub("/ward", Arc::clone(&ward)).build().unwrap();
+    let addr = serve(&signalr).await;
+    // Buffers of threads and places on lists are made once, and kept.
+    for _ in 0..3 {
+        open_ten_thousand(addr, &signalr, &ward).await;
+    }
+    let before = live_bytes();
+    open_ten_thousand(addr, &signalr, &ward).await;
+    let left = live_bytes().saturating_sub(before);
+    assert!(left < LIMIT * 64, "{left} bytes are left");
+}
+
+/// A client comes, opens more streams than it may, and vanishes.
+async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
+    const STREAMS: usize = 10_000;
+    /// Of a stream that is open: its call, its task, its id, and what the hub makes of it.
+    const EACH: usize = 2 * 1024;
+    let before = live_bytes();
+    let (mut incoming, mut outgoing) = websocket(addr).await.into_split();
+    // All in one WebSocket message, for which nobody waits.
+    let sender = tokio::spawn(async move {
+        let calls: Vec<_> = (0..STREAMS)
+            .map(|id| format!("{{\"type\":4,\"invocationId\":\"{id}\",\"target\":\"Forever\",\"arguments\":[]}}\u{1e}"))
+            .collect();
+        let length: usize = calls.iter().map(String::len).sum();
+        outgoing.write_all(&[0x81, 0xff]).await.unwrap();
+        outgoing.write_all(&(length as u64).to_be_bytes()).await.unwrap();
+        outgoing.write_all(&[0; 4]).await.unwrap();
+        for call in calls {
+            outgoing.write_all(call.as_bytes()).await.unwrap();
+        }
+        outgoing
+    });
+
+    // The refusals that nobody reads hold up what is behind them.
+    until(|| signalr.stats().queued_bytes >= BUFFER).await;
+    assert_eq!(ward.streams(), LIMIT);
+    let held = live_bytes() - before;
+    assert!(held <= LIMIT * EACH + BUFFER + STREAMS * 128 + BESIDE, "{held} bytes");
+
+    let refusal = b"HubException: The connection has 1000 streams open already.";
+    let (mut seen, mut refusals) = (Vec::new(), 0);
+    while refusals < STREAMS - LIMIT {
+        assert_ne!(within(incoming.read_buf(&mut seen)).await.unwrap(), 0);
+        while let Some(at) = seen.windows(refusal.len()).position(|window| window == refusal) {
+            seen.drain(..at + refusal.len());
+            refusals += 1;
+        }
+    }
+    let outgoing = within(sender).await.unwrap();
+    assert_eq!(ward.streams(), LIMIT);
+    let held = live_bytes() - before;
+    assert!(held <= LIMIT * EACH + BUFFER + BESIDE, "{held} bytes");
+
+    drop((incoming, outgoing, seen));
+    until(|| ward.streams() == 0 && signalr.stats().tasks == 0).await;
+    assert_eq!(signalr.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn negotiations_that_nobody_uses_cost_little_and_are_gone_in_time() {
+    const ORPHANS: usize = 100_000;
+    let _turn = TURN.lock().await;
+    let signalr =
+        SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward::default()).build().unwrap();
+    let before = live_bytes();
+    for _ in 0..ORPHANS {
+        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(Body::default()).unwrap();
+        let response = signalr.service().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    let held = live_bytes() - before;
+    println!("{} bytes a negotiation", held / ORPHANS);
+    assert!(held < ORPHANS * 1024, "{held} bytes");
+    let early = signalr.connection_count();
+    assert!(early > ORPHANS / 2, "{early}");
+    // On a clock of the test's own.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(signalr.connection_count(), 0);
+    let left = live_bytes().saturating_sub(before);
+    // The places on the table are kept for the next.
+    assert!(left < ORPHANS * 64, "{left} bytes are left");
+}
+
+fn live_bytes() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
