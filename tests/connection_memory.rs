@@ -12,8 +12,7 @@ use std::net::SocketAddr;
 
 use futures_util::{Stream, stream};
 use signalr::{Caller, SignalR, hub};
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::{http, until, within};
+use signalr_test_support::{ClientKind, http, until, within};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -162,7 +161,7 @@ async fn waiting_short_messages_hold_their_bytes() {
 
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
-            clients.push(Plain::connect(addr, "/numbers", false).await);
+            clients.push(ClientKind::LONG_POLLING.connect(addr, "/numbers").await);
         }
         measure("messages that wait, short", clients, async |clients| {
             for client in clients {

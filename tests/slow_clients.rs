@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::{Client, until, within};
+use signalr_test_support::{Client, ClientKind, until, within};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -140,8 +139,8 @@ async fn receives_flood(client: &mut Client) -> bool {
 async fn connect(addr: SocketAddr, transport: TransportType) -> Box<dyn Any> {
     match transport {
         TransportType::WebSockets => Box::new(websocket(addr).await),
-        TransportType::ServerSentEvents => Box::new(Plain::connect(addr, "/ward", true).await),
-        _ => Box::new(Plain::connect(addr, "/ward", false).await),
+        TransportType::ServerSentEvents => Box::new(ClientKind::SERVER_SENT_EVENTS.connect(addr, "/ward").await),
+        _ => Box::new(ClientKind::LONG_POLLING.connect(addr, "/ward").await),
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
-use signalr_test_support::http_client::{Answers, Plain, begin_post, status};
-use signalr_test_support::{Client, PATIENCE, negotiate, serve, until, within};
+use signalr_test_support::{
+    Client, ClientKind, DEADLINE, Http1Connection, begin_post, negotiate, response_status, serve, until, within,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tower::Service;
@@ -87,17 +88,17 @@ async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
         assert_eq!(client.next().await.unwrap()["invocationId"], id.to_string());
     }
 
-    for events in [true, false] {
-        let mut client = Plain::connect(addr, "/doors", events).await;
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
+        let mut client = kind.connect(addr, "/doors").await;
         client.post("").await;
         let sent = tokio::spawn({
-            let (text, target) = (calls(CALLS), client.target.clone());
-            async move { status(begin_post(addr, &target, text.len(), text.as_bytes()).await).await }
+            let (text, target) = (calls(CALLS), client.target().to_owned());
+            async move { response_status(begin_post(addr, &target, text.len(), text.as_bytes()).await).await }
         });
         full().await;
         let mut seen = 0;
         while seen < CALLS {
-            seen += match &mut client.events {
+            seen += match client.events() {
                 Some(events) => answers(&within(events.next()).await.unwrap()),
                 None => answers(&within(client.poll()).await.1),
             };
@@ -113,7 +114,7 @@ async fn calls_behind_a_full_buffer_go_on_once_it_is_read() {
     for beyond in 0..4 {
         let full = note.len() + answer.len() + beyond;
         let (_signalr, addr, _) = server(SignalR::builder().transport_max_buffer_size(full)).await;
-        let client = Plain::connect(addr, "/doors", false).await;
+        let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
         client.post(&(call(1, "Note", &json!([])) + &call(2, "Note", &json!([])))).await;
         let mut seen = String::new();
         while !seen.ends_with(&answer_to("2")) {
@@ -128,7 +129,7 @@ async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
         for method in ["Echo", "Flood"] {
             let patience = Duration::from_millis(if delete { 60_000 } else { 300 });
             let (signalr, addr, doors) = server(SignalR::builder().disconnect_timeout(patience)).await;
-            let client = Plain::connect(addr, "/doors", false).await;
+            let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
             let text = match method {
                 "Echo" => calls(8),
                 _ => call(1, "Flood", &json!([])) + &call(2, "Flood", &json!([])) + &call(3, "Flood", &json!([])),
@@ -149,13 +150,13 @@ async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
 #[tokio::test]
 async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
     let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
-    let client = Plain::connect(addr, "/doors", false).await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     client.post(&call(1, "Echo", &json!(["x".repeat(3 * LONG)]))).await;
     until(|| signalr.stats().queued_bytes >= 3 * LONG).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut unread = within(socket.connect(addr)).await.unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
     within(unread.write_all(request.as_bytes())).await.unwrap();
     assert_eq!(within(unread.read_u8()).await.unwrap(), b'H');
     assert_eq!(client.delete().await.0, 202);
@@ -175,22 +176,22 @@ async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
-    let client = Plain::connect(addr, "/doors", false).await;
-    let stopped = begin_post(addr, &client.target, 100, b"abc").await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let stopped = begin_post(addr, client.target(), 100, b"abc").await;
     until(|| signalr.stats().queued_bytes == 0).await;
     let behind = client.begin_post(b"{\"type\":6}\x1e").await;
     assert_eq!(client.delete().await.0, 202);
-    assert_eq!(status(behind).await, 404);
-    assert_eq!(status(stopped).await, 404);
+    assert_eq!(response_status(behind).await, 404);
+    assert_eq!(response_status(stopped).await, 404);
 }
 
 /// After five seconds, as by Kestrel.
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_is_refused() {
     let (_signalr, addr, _) = server(SignalR::builder()).await;
-    let client = Plain::connect(addr, "/doors", false).await;
-    let slow = begin_post(addr, &client.target, 100, b"abc").await;
-    assert_eq!(Answers::new(slow).next().await, (400, String::new()));
+    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let slow = begin_post(addr, client.target(), 100, b"abc").await;
+    assert_eq!(Http1Connection::new(slow).next_response().await, (400, String::new()));
 }
 
 /// Whoever returns from `main` without a shutdown must not hang on what clients left half done.
@@ -212,6 +213,6 @@ fn a_runtime_goes_down_while_a_body_is_on_its_way() {
         drop(signalr);
         done.send(()).unwrap();
     });
-    is_done.recv_timeout(PATIENCE).unwrap();
+    is_done.recv_timeout(DEADLINE).unwrap();
     assert_eq!(socket.read(&mut [0; 1]).unwrap_or(0), 0);
 }

@@ -166,7 +166,7 @@ async fn connect_stalled(addr: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stalled = Client::over(within(socket.connect(addr)).await.unwrap(), "/board", Format::Json).await;
-    stalled.shake_hands().await;
+    stalled.handshake().await;
     stalled
 }
 

@@ -8,8 +8,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
 use serde_json::{Value, json};
 use signalr::{Caller, Format, SignalR, hub};
-use signalr_test_support::any_transport::{bearer, token_of, ways};
-use signalr_test_support::{Client, http, serve, until, within};
+use signalr_test_support::{Client, ClientKind, bearer, http, serve, token_query, until, within};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -114,9 +113,9 @@ async fn a_hub_sees_the_request_that_brought_its_caller() {
         .build()
         .unwrap();
     let addr = serve_under_axum(&signalr).await;
-    for way in ways() {
+    for kind in ClientKind::all() {
         let headers = &[("x-desk", "seven"), ("cookie", "a=1; theme=dark%20blue")];
-        let mut client = way.connect_with(addr, "/desk", "desk=by+the+door&tenant=north", headers).await;
+        let mut client = kind.connect_with(addr, "/desk", "desk=by+the+door&tenant=north", headers).await;
         let expected = json!({
             "path": "/desk",
             "header": "seven",
@@ -126,10 +125,10 @@ async fn a_hub_sees_the_request_that_brought_its_caller() {
             "tenant": "north",
             "unasked": false,
         });
-        assert_eq!(client.invoke("Request", &[]).await, expected, "{way:?}");
-        assert_eq!(client.invoke("Transport", &[]).await, way.0.as_str(), "{way:?}");
+        assert_eq!(client.invoke("Request", &[]).await, expected, "{kind:?}");
+        assert_eq!(client.invoke("Transport", &[]).await, kind.transport.as_str(), "{kind:?}");
 
-        let mut client = way.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/desk").await;
         let seen = client.invoke("Request", &[]).await;
         assert_eq!((&seen["tenant"], &seen["header"], &seen["cookie"]), (&Value::Null, &Value::Null, &Value::Null));
     }
@@ -151,13 +150,13 @@ async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
     for tenant in ["north", "south"] {
         let mut client = Client::open(addr, &format!("/desk?id={token}&tenant={tenant}"), Format::Json).await;
         if tenant == "north" {
-            client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
+            client.send(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
             assert_eq!(client.next().await.unwrap(), json!({}));
         } else {
             assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
             // What was not acknowledged comes again.
             assert_eq!(client.next().await.unwrap()["result"]["tenant"], "north");
-            client.send_frame(b"{\"type\":9,\"sequenceId\":2}\x1e").await;
+            client.send(b"{\"type\":9,\"sequenceId\":2}\x1e").await;
         }
         client.call(Some(tenant), "Request", &[]).await;
         assert_eq!(client.next().await.unwrap()["result"]["tenant"], tenant);
@@ -168,11 +167,11 @@ async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
 async fn a_hub_knows_who_is_calling() {
     let signalr = SignalR::builder().authentication(bearer()).hub("/desk", desk().0).build().unwrap();
     let addr = serve(&signalr).await;
-    for way in ways() {
-        let mut client = way.connect_with(addr, "/desk", &token_of("ada"), &[]).await;
-        assert_eq!(client.invoke("User", &[]).await, json!(["ada", true, true, "ada"]), "{way:?}");
-        let mut client = way.connect(addr, "/desk").await;
-        assert_eq!(client.invoke("User", &[]).await, json!([null, false, false, null]), "{way:?}");
+    for kind in ClientKind::all() {
+        let mut client = kind.connect_with(addr, "/desk", &token_query("ada"), &[]).await;
+        assert_eq!(client.invoke("User", &[]).await, json!(["ada", true, true, "ada"]), "{kind:?}");
+        let mut client = kind.connect(addr, "/desk").await;
+        assert_eq!(client.invoke("User", &[]).await, json!([null, false, false, null]), "{kind:?}");
     }
 }
 
@@ -181,34 +180,34 @@ async fn items_are_a_connections_own_and_last_as_long() {
     let (desk, mut told) = desk();
     let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
     let addr = serve(&signalr).await;
-    for way in ways() {
-        let (mut client, mut other) = (way.connect(addr, "/desk").await, way.connect(addr, "/desk").await);
+    for kind in ClientKind::all() {
+        let (mut client, mut other) = (kind.connect(addr, "/desk").await, kind.connect(addr, "/desk").await);
         assert_eq!(client.invoke("Remember", &["a".into()]).await, 2);
         assert_eq!(client.invoke("Remember", &["b".into()]).await, 3);
         assert_eq!(other.invoke("Remember", &["c".into()]).await, 2);
-        client.call(&[("2", "Abort", &[])]).await;
+        client.call_all(&[("2", "Abort", &[])]).await;
         assert_eq!(within(told.recv()).await.unwrap(), "went: came a b");
-        other.call(&[("2", "Abort", &[])]).await;
+        other.call_all(&[("2", "Abort", &[])]).await;
         assert_eq!(within(told.recv()).await.unwrap(), "went: came c");
     }
 }
 
 #[tokio::test]
 async fn an_abort_ends_the_connection_and_whoever_waits_for_it_is_told() {
-    for way in ways() {
+    for kind in ClientKind::all() {
         let (desk, mut told) = desk();
         let desk = std::sync::Arc::new(desk);
         let signalr = SignalR::builder().hub("/desk", std::sync::Arc::clone(&desk)).build().unwrap();
         let addr = serve(&signalr).await;
-        let mut client = way.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/desk").await;
         client.invoke("Watch", &[]).await;
         // Calls behind it are not made, not even those that came with it.
-        client.call(&[("2", "Abort", &[]), ("3", "Count", &[])]).await;
+        client.call_all(&[("2", "Abort", &[]), ("3", "Count", &[])]).await;
         let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
         heard.sort();
         assert_eq!(heard, ["aborted", "went: came"]);
-        assert_eq!(client.next().await, Some(json!({ "type": 7 })), "{way:?}");
-        client.end().await;
+        assert_eq!(client.next().await, Some(json!({ "type": 7 })), "{kind:?}");
+        client.assert_closed().await;
         until(|| signalr.connection_count() == 0).await;
         assert_eq!(desk.calls.load(Ordering::SeqCst), 0);
     }
@@ -219,12 +218,12 @@ async fn whoever_waits_is_told_also_when_the_client_leaves() {
     let (desk, mut told) = desk();
     let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
     let addr = serve(&signalr).await;
-    for way in ways() {
-        let mut client = way.connect(addr, "/desk").await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(addr, "/desk").await;
         client.invoke("Watch", &[]).await;
-        client.leave().await;
+        client.send_close_message().await;
         let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
         heard.sort();
-        assert_eq!(heard, ["aborted", "went: came"], "{way:?}");
+        assert_eq!(heard, ["aborted", "went: came"], "{kind:?}");
     }
 }

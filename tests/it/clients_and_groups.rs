@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use signalr::{AnyClient, Caller, Clients, HubContext, SendError, SignalR, hub};
-use signalr_test_support::any_transport::{Any, bearer, token_of, ways};
-use signalr_test_support::{serve, until, within};
+use signalr_test_support::{Client, ClientKind, bearer, serve, token_query, until, within};
 use tokio::sync::mpsc;
 
 struct Board {
@@ -29,14 +28,14 @@ struct Other;
 #[hub]
 impl Other {}
 
-/// A server and a client for each way of `ways()`, as the hub sees them and as they see themselves.
+/// A server and a client for each kind of `ClientKind::all()`, as the hub sees them and as they see themselves.
 struct Host {
     signalr: SignalR,
     addr: SocketAddr,
     board: HubContext<Board>,
     came: mpsc::UnboundedReceiver<Caller<Board>>,
     callers: Vec<Caller<Board>>,
-    clients: Vec<Any>,
+    clients: Vec<Client>,
 }
 
 impl Host {
@@ -52,9 +51,9 @@ impl Host {
             .unwrap();
         let (addr, board) = (serve(&signalr).await, signalr.context());
         let mut host = Self { signalr, addr, board, came, callers: Vec::new(), clients: Vec::new() };
-        for (way, user) in ways().into_iter().zip(["ada", "ada", "ada", "ben", ""]) {
-            let query = if user.is_empty() { String::new() } else { token_of(user) };
-            host.clients.push(way.connect_with(addr, "/board", &query, &[]).await);
+        for (kind, user) in ClientKind::all().into_iter().zip(["ada", "ada", "ada", "ben", ""]) {
+            let query = if user.is_empty() { String::new() } else { token_query(user) };
+            host.clients.push(kind.connect_with(addr, "/board", &query, &[]).await);
             host.callers.push(within(host.came.recv()).await.unwrap());
         }
         let groups = host.board.groups();
@@ -201,7 +200,7 @@ async fn groups_are_changed_from_outside_and_by_other_connections() {
 async fn who_is_gone_is_in_no_group_and_joins_none() {
     let mut host = Host::new().await;
     let (id, caller) = (host.id(0), host.callers[0].clone());
-    host.clients.remove(0).leave().await;
+    host.clients.remove(0).send_close_message().await;
     host.callers.remove(0);
     until(|| host.board.connection_count() == 4).await;
     for group in ["a", "late"] {
@@ -254,14 +253,14 @@ async fn a_server_tells_who_is_where() {
     assert_eq!((other.connection_count(), other.user_count(), other.groups().count()), (0, 0, 0));
     other.groups().add(host.id(0), "a").await.unwrap();
     assert_eq!((other.groups().count(), groups.member_count("a")), (0, 2));
-    let mut stranger = ways()[0].connect_with(host.addr, "/other", &token_of("ada"), &[]).await;
+    let mut stranger = ClientKind::WEB_SOCKETS.connect_with(host.addr, "/other", &token_query("ada"), &[]).await;
     until(|| other.user_count() == 1).await;
     assert_eq!(host.counted(host.board.clients().user("ada")).await, [1, 1, 1, 0, 0]);
     within(other.clients().all().send("Here", ())).await.unwrap();
     assert_eq!(stranger.next().await.unwrap()["target"], "Here");
 
     for mut client in host.clients {
-        client.leave().await;
+        client.send_close_message().await;
     }
     until(|| board.connection_count() == 0).await;
     assert_eq!((board.user_count(), groups.count(), board.user_connections("ada").len()), (0, 0, 0));

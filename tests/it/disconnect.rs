@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalr::{Builder, Caller, Disconnect, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
-use signalr_test_support::any_transport::{Any, bearer, token_of, ways};
-use signalr_test_support::{serve, until, within};
+use signalr_test_support::{Client, ClientKind, bearer, serve, token_query, until, within};
 use tokio::sync::{Semaphore, mpsc};
 
 #[hub_client]
@@ -101,7 +100,7 @@ fn reason(text: &str) -> Disconnect {
 async fn clients_are_told_why_and_whether_to_come_back() {
     let mut host = Host::new(SignalR::builder()).await;
     let aborted = "The connection was aborted by the application.";
-    for way in ways() {
+    for kind in ClientKind::all() {
         for (disconnect, close, message) in [
             (Disconnect::new(), json!({ "type": 7 }), aborted),
             (Disconnect::new().allow_reconnect(), json!({ "type": 7, "allowReconnect": true }), aborted),
@@ -112,12 +111,12 @@ async fn clients_are_told_why_and_whether_to_come_back() {
                 "Be back.",
             ),
         ] {
-            let mut client = way.connect_with(host.addr, "/ward", "group=green", &[]).await;
+            let mut client = kind.connect_with(host.addr, "/ward", "group=green", &[]).await;
             let id = client.invoke("Id", &[]).await;
             host.ward.clients().client(id.as_str().unwrap()).disconnect(disconnect).await.unwrap();
-            assert_eq!(host.heard().await, format!("green: ConnectionAbortedException: {message}"), "{way:?}");
-            assert_eq!(client.next().await, Some(close), "{way:?}");
-            client.end().await;
+            assert_eq!(host.heard().await, format!("green: ConnectionAbortedException: {message}"), "{kind:?}");
+            assert_eq!(client.next().await, Some(close), "{kind:?}");
+            client.assert_closed().await;
             host.is_left_empty().await;
         }
     }
@@ -126,8 +125,8 @@ async fn clients_are_told_why_and_whether_to_come_back() {
 #[tokio::test]
 async fn a_client_that_waits_in_a_poll_is_told_at_once() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
         let ward = host.ward.clone();
         let (next, ()) = tokio::join!(client.next(), async {
             for _ in 0..100 {
@@ -135,8 +134,8 @@ async fn a_client_that_waits_in_a_poll_is_told_at_once() {
             }
             ward.clients().all().disconnect(reason("Closed.")).await.unwrap();
         });
-        assert_eq!(next, Some(json!({ "type": 7, "error": "Closed." })), "{way:?}");
-        client.end().await;
+        assert_eq!(next, Some(json!({ "type": 7, "error": "Closed." })), "{kind:?}");
+        client.assert_closed().await;
         assert_eq!(host.heard().await, ": ConnectionAbortedException: Closed.");
         host.is_left_empty().await;
     }
@@ -145,16 +144,16 @@ async fn a_client_that_waits_in_a_poll_is_told_at_once() {
 #[tokio::test]
 async fn what_was_sent_before_arrives_and_nothing_after_it() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
         client.invoke("Id", &[]).await;
         let all = host.ward.clients().all();
         all.told("before").await.unwrap();
         all.disconnect(reason("Closed.")).await.unwrap();
         all.told("after").await.unwrap();
         assert_eq!(client.next().await, Some(json!({ "type": 1, "target": "Told", "arguments": ["before"] })));
-        assert_eq!(client.next().await, Some(json!({ "type": 7, "error": "Closed." })), "{way:?}");
-        client.end().await;
+        assert_eq!(client.next().await, Some(json!({ "type": 7, "error": "Closed." })), "{kind:?}");
+        client.assert_closed().await;
         host.heard().await;
         host.is_left_empty().await;
     }
@@ -164,11 +163,11 @@ async fn what_was_sent_before_arrives_and_nothing_after_it() {
 async fn users_and_groups_are_ended_and_others_stay() {
     let mut host = Host::new(SignalR::builder()).await;
     let mut clients = Vec::new();
-    for (n, way) in ways().iter().cycle().take(10).enumerate() {
+    for (n, kind) in ClientKind::all().iter().cycle().take(10).enumerate() {
         // The first five are Ada's, in two groups; the others are Ben's.
         let (user, group) = (if n < 5 { "ada" } else { "ben" }, if n % 2 == 0 { "even" } else { "odd" });
-        let query = format!("group={group}&{}", token_of(user));
-        let mut client = way.connect_with(host.addr, "/ward", &query, &[]).await;
+        let query = format!("group={group}&{}", token_query(user));
+        let mut client = kind.connect_with(host.addr, "/ward", &query, &[]).await;
         client.invoke("Id", &[]).await;
         clients.push(Some(client));
     }
@@ -198,28 +197,28 @@ async fn users_and_groups_are_ended_and_others_stay() {
     assert_eq!(counts(&host), [0, 3, 0, 3]);
     for mut client in clients.into_iter().flatten() {
         client.invoke("Id", &[]).await;
-        client.leave().await;
+        client.send_close_message().await;
         assert_eq!(host.heard().await, "odd: no reason");
     }
 }
 
-async fn is_ended(mut client: Any, error: &str) {
+async fn is_ended(mut client: Client, error: &str) {
     assert_eq!(client.next().await, Some(json!({ "type": 7, "error": error })));
-    client.end().await;
+    client.assert_closed().await;
 }
 
 #[tokio::test]
 async fn of_several_ends_the_first_counts() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
         client.invoke("Id", &[]).await;
         let all = host.ward.clients().all();
         // The connection itself gets no turn in between.
         all.disconnect(reason("First.")).await.unwrap();
         all.disconnect(reason("Second.").allow_reconnect()).await.unwrap();
         is_ended(client, "First.").await;
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: First.", "{way:?}");
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: First.", "{kind:?}");
         host.is_left_empty().await;
     }
 }
@@ -228,7 +227,7 @@ async fn of_several_ends_the_first_counts() {
 async fn ends_that_come_together_are_one_end() {
     let mut host = Host::new(SignalR::builder()).await;
     for _ in 0..20 {
-        let mut client = ways()[0].connect(host.addr, "/ward").await;
+        let mut client = ClientKind::WEB_SOCKETS.connect(host.addr, "/ward").await;
         client.invoke("Id", &[]).await;
         let ends = (0..4).map(|n| {
             let ward = host.ward.clone();
@@ -236,7 +235,7 @@ async fn ends_that_come_together_are_one_end() {
         });
         let ends: Vec<_> = ends.collect();
         let close = client.next().await.unwrap();
-        client.end().await;
+        client.assert_closed().await;
         for end in ends {
             within(end).await.unwrap();
         }
@@ -249,9 +248,9 @@ async fn ends_that_come_together_are_one_end() {
 #[tokio::test]
 async fn calls_that_run_go_on_and_those_behind_are_not_made() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
-        client.call(&[("1", "Wait", &[]), ("2", "Count", &[])]).await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
+        client.call_all(&[("1", "Wait", &[]), ("2", "Count", &[])]).await;
         assert_eq!(host.heard().await, "waits");
         host.ward.clients().all().disconnect(reason("Closed.")).await.unwrap();
         is_ended(client, "Closed.").await;
@@ -267,9 +266,9 @@ async fn calls_that_run_go_on_and_those_behind_are_not_made() {
 #[tokio::test]
 async fn a_caller_that_ends_itself_hears_why_and_is_heard_no_more() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
-        client.call(&[("1", "SignOut", &[]), ("2", "Count", &[])]).await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
+        client.call_all(&[("1", "SignOut", &[]), ("2", "Count", &[])]).await;
         is_ended(client, "Goodbye.").await;
         assert_eq!(host.heard().await, ": ConnectionAbortedException: Goodbye.");
         host.is_left_empty().await;
@@ -280,8 +279,8 @@ async fn a_caller_that_ends_itself_hears_why_and_is_heard_no_more() {
 #[tokio::test]
 async fn who_is_ended_while_connecting_is_let_in_first() {
     let mut host = Host::new(SignalR::builder()).await;
-    for way in ways() {
-        let client = way.connect_with(host.addr, "/ward", "group=green&waits", &[]).await;
+    for kind in ClientKind::all() {
+        let client = kind.connect_with(host.addr, "/ward", "group=green&waits", &[]).await;
         until(|| host.ward.groups().member_count("green") == 1).await;
         host.ward.clients().group("green").disconnect(reason("Closed.")).await.unwrap();
         assert!(host.told.try_recv().is_err());
@@ -298,8 +297,8 @@ async fn a_client_that_does_not_read_is_ended() {
     let patience = Duration::from_secs(3600);
     let builder = SignalR::builder().transport_send_timeout(patience).web_socket_close_timeout(patience);
     let mut host = Host::new(builder).await;
-    for way in ways() {
-        let mut client = way.connect(host.addr, "/ward").await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect(host.addr, "/ward").await;
         client.invoke("Id", &[]).await;
         let ward = host.ward.clone();
         let sender = tokio::spawn(async move {
@@ -315,7 +314,7 @@ async fn a_client_that_does_not_read_is_ended() {
         assert!(!sender.is_finished());
 
         host.ward.clients().all().disconnect(reason("Too slow.")).await.unwrap();
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: Too slow.", "{way:?}");
+        assert_eq!(host.heard().await, ": ConnectionAbortedException: Too slow.", "{kind:?}");
         let sent: usize = within(sender).await.unwrap();
         let mut arrived = 0;
         let close = loop {
@@ -324,10 +323,10 @@ async fn a_client_that_does_not_read_is_ended() {
                 close => break close,
             }
         };
-        assert_eq!(close, json!({ "type": 7, "error": "Too slow." }), "{way:?}");
+        assert_eq!(close, json!({ "type": 7, "error": "Too slow." }), "{kind:?}");
         // All but what found the connection ended.
         assert!((1..=sent).contains(&arrived), "{arrived} of {sent}");
-        client.end().await;
+        client.assert_closed().await;
         host.is_left_empty().await;
     }
 }
@@ -346,7 +345,7 @@ async fn until_still(signalr: &SignalR) {
 #[tokio::test]
 async fn who_is_not_there_is_not_ended() {
     let mut host = Host::new(SignalR::builder()).await;
-    let mut client = ways()[0].connect(host.addr, "/ward").await;
+    let mut client = ClientKind::WEB_SOCKETS.connect(host.addr, "/ward").await;
     let id = client.invoke("Id", &[]).await;
     let id: &str = id.as_str().unwrap();
     let clients = host.ward.clients();

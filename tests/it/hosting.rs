@@ -62,7 +62,7 @@ where
     let all = hub.clients().all();
     for &format in Format::ALL {
         let mut client = open(format).await;
-        client.shake_hands().await;
+        client.handshake().await;
         client.echo("hello").await;
         client.echo(&"long ".repeat(50_000)).await;
         let text = "x".repeat(3000);

@@ -49,7 +49,7 @@ async fn all_transports_share_a_connection() {
     for &format in Format::ALL {
         let target = format!("/rooms?id={}", http2.negotiate("/rooms").await);
         let mut socket = http2.open(&target, format).await;
-        socket.shake_hands().await;
+        socket.handshake().await;
         sockets.push(socket);
     }
 
@@ -89,7 +89,7 @@ async fn the_request_of_a_websocket_is_a_connect() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     // Without a negotiation, as clients may.
     let mut socket = http2.open("/rooms", Format::Json).await;
-    socket.shake_hands().await;
+    socket.handshake().await;
     socket.call(Some("1"), "Method", &[]).await;
     assert_eq!(socket.next().await, Some(json!({ "type": 3, "invocationId": "1", "result": "CONNECT" })));
 }
@@ -154,7 +154,7 @@ async fn a_websocket_may_bring_its_token_in_the_query() {
     let version = ("sec-websocket-version", "13");
     assert_eq!(http2.connect("/rooms", "websocket", &[version]).await.status(), 401);
     let mut socket = http2.open(&target, Format::Json).await;
-    socket.shake_hands().await;
+    socket.handshake().await;
     socket.echo("let in").await;
 }
 
@@ -167,7 +167,7 @@ async fn a_connection_that_is_cut_ends_its_websockets() {
     let mut cut = Vec::new();
     for _ in 0..3 {
         let mut socket = http2.open("/rooms", Format::Json).await;
-        socket.shake_hands().await;
+        socket.handshake().await;
         cut.push(socket);
     }
     // One stream that is reset is only that one's end.
@@ -184,7 +184,7 @@ async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
     let mut sockets = Vec::new();
     for &format in Format::ALL {
         let mut socket = http2.open("/rooms", format).await;
-        socket.shake_hands().await;
+        socket.handshake().await;
         sockets.push(socket);
     }
     let ends = async {
@@ -202,16 +202,16 @@ async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
 async fn a_websocket_that_is_not_read_does_not_hold_up_the_others() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut held = http2.open("/rooms", Format::Json).await;
-    held.shake_hands().await;
+    held.handshake().await;
     let mut other = http2.open("/rooms", Format::Json).await;
-    other.shake_hands().await;
+    other.handshake().await;
 
     let text = "x".repeat(20 * 1024);
     let call = format!("{{\"type\":1,\"target\":\"Echo\",\"arguments\":[\"{text}\"]}}\u{1e}");
     let flood = tokio::spawn(async move {
         held.call(Some("1"), "Wait", &[]).await;
         // 2 MiB at once, of which 768 KiB get through.
-        held.send_frame(call.repeat(100).as_bytes()).await;
+        held.send(call.repeat(100).as_bytes()).await;
         std::future::pending::<()>().await;
     });
     for _ in 0..100 {

@@ -8,11 +8,15 @@ mod backpressure;
 #[cfg(feature = "messagepack")]
 mod broadcast;
 #[cfg(feature = "messagepack")]
+mod callback_panics;
+#[cfg(feature = "messagepack")]
 mod caller;
 #[cfg(feature = "messagepack")]
 mod clients_and_groups;
 #[cfg(feature = "messagepack")]
 mod connection_hijacking;
+#[cfg(feature = "messagepack")]
+mod cors;
 #[cfg(feature = "messagepack")]
 mod disconnect;
 mod filters;
@@ -27,6 +31,8 @@ mod malformed_input;
 #[cfg(feature = "messagepack")]
 mod missing_credentials_warning;
 mod module_layers;
+#[cfg(all(feature = "messagepack", feature = "rate-limit"))]
+mod negotiate_limit;
 #[cfg(feature = "messagepack")]
 mod negotiate_redirect;
 #[cfg(all(feature = "messagepack", feature = "oidc"))]
@@ -51,10 +57,14 @@ mod sockets;
 mod stateful_reconnect;
 #[cfg(feature = "messagepack")]
 mod streams;
+#[cfg(feature = "messagepack")]
+mod subprotocols;
 mod testing;
 #[cfg(feature = "messagepack")]
 mod transports;
 mod users;
+#[cfg(feature = "messagepack")]
+mod websocket_origin;
 
 /// The example, which is the host of the tests over TLS.
 #[cfg(feature = "messagepack")]

@@ -55,7 +55,7 @@ async fn refuse_each(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &
     for (payload, error) in cases {
         let shown = payload.escape_ascii().to_string();
         let mut client = Client::connect(addr, "/detailed", format).await;
-        client.send_frame(&payload).await;
+        client.send(&payload).await;
         assert_eq!(client.last().await, closed(error), "{format:?} {shown:.100}");
     }
     Client::connect(addr, "/detailed", format).await.echo("still here").await;
@@ -129,7 +129,7 @@ async fn malformed_arguments_of_messagepack_fail_their_call_alone() {
         (vec![0x91, 0xc6, 0xff, 0xff, 0xff, 0xff, 0x90], BINDING),
         (vec![0xdd, 0xff, 0xff, 0xff, 0xff], "Reading array length for 'arguments' failed."),
     ] {
-        client.send_frame(&prefixed(&[CALL.as_slice(), &arguments].concat())).await;
+        client.send(&prefixed(&[CALL.as_slice(), &arguments].concat())).await;
         let error = format!("Failed to invoke 'Echo' due to an error on the server. InvalidDataException: {error}");
         assert_eq!(client.next().await, Some(json!({ "type": 3, "invocationId": "1", "error": error })));
         client.echo("still here").await;
@@ -143,13 +143,13 @@ async fn a_message_without_an_end_ends_the_connection_at_the_limit() {
     for (format, start) in [(Json, vec![b'{']), (MessagePack, vec![0xff, 0xff, 0xff, 0xff, 0x07])] {
         let mut client = Client::connect(addr, "/detailed", format).await;
         let payload = [start.as_slice(), &repeat("x", MEGABYTES << 20)].concat();
-        client.send_frame(&payload).await;
+        client.send(&payload).await;
         assert_eq!(client.last().await, closed(TOO_LARGE));
 
         // One byte less than the limit is no reason to end it.
         let mut client = Client::connect(addr, "/detailed", format).await;
-        client.send_frame(&payload[..LIMIT]).await;
-        client.send_frame(b"x").await;
+        client.send(&payload[..LIMIT]).await;
+        client.send(b"x").await;
         assert_eq!(client.last().await, closed(TOO_LARGE));
     }
     until(|| signalr.connection_count() == 0).await;
@@ -198,13 +198,13 @@ async fn a_goodbye_within_a_message_is_an_error() {
     for format in [Json, MessagePack] {
         let mut client = Client::connect(addr, "/detailed", format).await;
         let half = if format.is_binary() { prefixed(&CALL) } else { b"{\"type\":1,".to_vec() };
-        client.send_frame(&half[..half.len() - 1]).await;
+        client.send(&half[..half.len() - 1]).await;
         within(client.socket().write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])).await.unwrap();
         assert_eq!(client.end().await, End::Closed(1000));
 
         // No goodbye at all: whatever is said now, the connection is over.
         let mut client = Client::connect(addr, "/detailed", format).await;
-        client.send_frame(&half[..half.len() - 1]).await;
+        client.send(&half[..half.len() - 1]).await;
         within(client.socket().shutdown()).await.unwrap();
         until(|| signalr.connection_count() == 0).await;
     }
@@ -228,7 +228,7 @@ async fn broken_frames_are_answered_with_their_close_code() {
         for is_connected in [false, true] {
             let mut client = Client::open(addr, "/detailed", Json).await;
             if is_connected {
-                client.shake_hands().await;
+                client.handshake().await;
             }
             within(client.socket().write_all(&frame)).await.unwrap();
             assert_eq!(client.end().await, End::Closed(code), "{frame:x?}");
@@ -242,7 +242,7 @@ async fn broken_frames_are_answered_with_their_close_code() {
 async fn a_handshake_without_an_end_is_refused_at_the_limit() {
     let (signalr, addr) = target().await;
     let mut client = Client::open(addr, "/detailed", Json).await;
-    client.send_frame(&repeat("{", LIMIT + 1)).await;
+    client.send(&repeat("{", LIMIT + 1)).await;
     assert_eq!(client.last().await, (json!({ "error": "Handshake was canceled." }), End::Closed(1000)));
     until(|| signalr.connection_count() == 0).await;
 }
@@ -283,8 +283,8 @@ async fn a_flood_of_messages_lets_other_tasks_run() {
         let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
     });
     let mut client = Client::over(client, "/flooded", Json).await;
-    client.shake_hands().await;
-    client.send_frame(&invocation(Json, None, "Count", &[]).repeat(CALLS)).await;
+    client.handshake().await;
+    client.send(&invocation(Json, None, "Count", &[]).repeat(CALLS)).await;
     // A task that is woken at once has its turn whenever the connection's task ends its own.
     let (mut seen, mut most) = (0, 0);
     let other = tokio::spawn(poll_fn(move |cx| {

@@ -106,7 +106,7 @@ async fn much_that_waits_is_all_done_in_its_order() {
     let calls: String = (0..CALLS)
         .map(|n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{n}\"]}}\u{1e}"))
         .collect();
-    let (sent, ()) = tokio::join!(client.send_frame(calls.as_bytes()), async { gate.add_permits(1) });
+    let (sent, ()) = tokio::join!(client.send(calls.as_bytes()), async { gate.add_permits(1) });
     let () = sent;
     assert_eq!(client.next().await.unwrap()["invocationId"], "first");
     for n in 0..CALLS {

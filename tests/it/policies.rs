@@ -171,10 +171,10 @@ async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
     let host = host(&ward, later).build();
     let client = connect(&host, "a").await;
     client.send("Slow", ()).await;
-    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    tokio::time::timeout(DEADLINE, begun.acquire()).await.unwrap().unwrap().forget();
     client.cut();
     open.add_permits(1);
-    tokio::time::timeout(PATIENCE, ward.noted.notified()).await.unwrap();
+    tokio::time::timeout(DEADLINE, ward.noted.notified()).await.unwrap();
     assert_eq!(ward.done(), ["slow"]);
 }
 
@@ -203,9 +203,9 @@ async fn the_check_of_a_stream_ends_with_its_connection() {
     let host = host(&ward, never).build();
     let client = connect(&host, "a").await;
     let items = client.stream::<u32>("Watch", ());
-    tokio::time::timeout(PATIENCE, begun.acquire()).await.unwrap().unwrap().forget();
+    tokio::time::timeout(DEADLINE, begun.acquire()).await.unwrap().unwrap().forget();
     client.cut();
-    tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
+    tokio::time::timeout(DEADLINE, dropped.acquire()).await.unwrap().unwrap().forget();
     drop(items);
     assert_eq!(ward.done(), [""; 0]);
 }
@@ -311,4 +311,4 @@ async fn requests_wait_for_them_too() {
 }
 
 /// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);

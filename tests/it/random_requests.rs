@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
-use signalr_test_support::fuzz_server::{World, token};
+use signalr_test_support::fuzz_server::{FuzzServer, token};
 
 thread_local! {
-    static WORLD: RefCell<World> = RefCell::new(World::new());
+    static SERVER: RefCell<FuzzServer> = RefCell::new(FuzzServer::new());
 }
 
-fn world(ask: impl FnOnce(&mut World)) {
-    WORLD.with_borrow_mut(ask);
+fn server(test: impl FnOnce(&mut FuzzServer)) {
+    SERVER.with_borrow_mut(test);
 }
 
 /// JSON such as stands in tokens, or nearly.
@@ -122,32 +122,32 @@ proptest! {
 
     #[test]
     fn nobody_gets_in_without_a_signature(request in request()) {
-        world(|world| world.token(request.as_bytes()));
+        server(|server| server.token(request.as_bytes()));
     }
 
     #[test]
     fn every_negotiation_is_answered_with_what_clients_read(request in request()) {
-        world(|world| world.negotiate(request.as_bytes()));
+        server(|server| server.negotiate(request.as_bytes()));
     }
 
     #[test]
     fn every_refresh_is_answered_with_what_clients_read(request in request()) {
-        world(|world| world.refresh(request.as_bytes()));
+        server(|server| server.refresh(request.as_bytes()));
     }
 
     #[test]
     fn bytes_of_any_kind_are_answered(start in any_of(&["GET /closed?", "POST /open/negotiate?", "POST /closed?id={id}\n"], ""), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let input = [start.as_bytes(), &bytes].concat();
-        world(|world| world.token(&input));
-        world(|world| world.negotiate(&input));
-        world(|world| world.refresh(&input));
+        server(|server| server.token(&input));
+        server(|server| server.negotiate(&input));
+        server(|server| server.refresh(&input));
     }
 }
 
 /// The requests above get everywhere, or they would show nothing.
 #[test]
 fn the_good_get_in() {
-    world(|world| {
+    server(|server| {
         for (request, status) in [
             ("POST /closed/negotiate?access_token={token}", 200),
             ("POST /closed/negotiate\nauthorization: Bearer {other}", 200),
@@ -161,7 +161,7 @@ fn the_good_get_in() {
             ("POST /closed/refresh?id={id}", 401),
             ("nonsense", 0),
         ] {
-            assert_eq!(world.status(request), status, "{request}");
+            assert_eq!(server.status(request), status, "{request}");
         }
     });
 }

@@ -10,9 +10,8 @@ use axum::routing::get;
 use axum::{Router, ServiceExt};
 use http::{HeaderName, Response};
 use signalr::{Caller, SignalR, hub};
-use signalr_test_support::any_transport::{bearer, token_of, ways};
-use signalr_test_support::http;
-use signalr_test_support::log_capture::{Log, assert_silent};
+use signalr_test_support::log_capture::{Log, assert_no_secrets};
+use signalr_test_support::{ClientKind, bearer, http, token_query};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt as _};
 use tower_http::trace::{DefaultMakeSpan, TraceLayer};
@@ -70,18 +69,18 @@ async fn serve() -> (SignalR, SocketAddr) {
 async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() {
     let (log, _guard) = Log::of_thread();
     let (_signalr, addr) = serve().await;
-    let query = token_of("ann");
+    let query = token_query("ann");
     let token = query.strip_prefix("access_token=").unwrap();
     let mut secrets: Vec<String> = token.split('.').map(str::to_owned).collect();
     for path in ["/hubs/clinic", "/nested/hubs/clinic", "/Hubs/Clinic/"] {
-        for way in ways() {
-            let mut client = way.connect_with(addr, path.trim_end_matches('/'), &query, &[]).await;
-            assert_eq!(client.invoke("Who", &[]).await, "ann", "{way:?}");
+        for kind in ClientKind::all() {
+            let mut client = kind.connect_with(addr, path.trim_end_matches('/'), &query, &[]).await;
+            assert_eq!(client.invoke("Who", &[]).await, "ann", "{kind:?}");
             let seen = client.invoke("Query", &[]).await;
             let id = seen[0].as_str().unwrap().strip_prefix("id=").unwrap().trim_end_matches('&');
             assert_eq!((id.len(), &seen[1]), (22, &true.into()), "{seen}");
             secrets.push(id.to_owned());
-            client.leave().await;
+            client.send_close_message().await;
         }
     }
     let hidden = ("authorization", &*format!("Bearer {token}"));
@@ -101,7 +100,7 @@ async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() 
     let text = log.text();
     assert!(text.contains("/nested/hubs/clinic/negotiate?negotiateVersion=1 "), "{text}");
     assert!(text.contains("/hubs/wrong?id=5 ") && text.contains("status=404") && text.contains("status=200"), "{text}");
-    assert_silent(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }
 
 #[tokio::test]
@@ -111,7 +110,7 @@ async fn layers_of_two_servers_stand_around_each_other() {
     let app = Router::new().fallback_service(inner.service()).route_service("/outer/negotiate", outer.service());
     let app = outer.redact_layer().layer(inner.redact_layer().layer(app));
     for path in ["inner", "outer"] {
-        let request = Request::post(format!("/{path}/negotiate?id=5&{}", token_of("ann")));
+        let request = Request::post(format!("/{path}/negotiate?id=5&{}", token_query("ann")));
         let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
@@ -133,7 +132,7 @@ async fn other_routes_keep_all_but_the_token() {
 #[tokio::test]
 async fn nobody_brings_what_was_hidden_from_another_request() {
     let (_signalr, addr) = serve().await;
-    let query = token_of("ann");
+    let query = token_query("ann");
     assert_eq!(http(addr, "POST", &format!("/hubs/clinic/negotiate?{query}"), &[]).await.0, 200);
     assert_eq!(http(addr, "POST", "/hubs/clinic/negotiate", &[]).await.0, 401);
     // Twice is once too often, as it is without the layer.

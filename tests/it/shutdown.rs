@@ -236,7 +236,7 @@ async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
     for &format in Format::ALL {
         ends_once(format, None, async |client, _| client.close().await).await;
         ends_once(format, None, async |mut client, _| {
-            client.close_message().await;
+            client.send_close_message().await;
             assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
         })
         .await;
@@ -251,7 +251,7 @@ async fn the_hub_hears_once_of_a_client_that_vanishes() {
         ends_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
         ends_once(format, Some("InvalidDataException"), async |mut client, _| {
             let half = if format.is_binary() { vec![9, 1] } else { b"{\"type\"".to_vec() };
-            client.send_frame(&half).await;
+            client.send(&half).await;
         })
         .await;
     }
@@ -271,7 +271,7 @@ async fn the_hub_hears_once_of_a_client_that_it_aborts() {
 #[tokio::test]
 async fn the_hub_hears_once_of_a_client_that_falls_silent() {
     ends_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
-        client.send_frame(b"{\"type\":6}\x1e").await;
+        client.send(b"{\"type\":6}\x1e").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
         assert_eq!(client.last().await, (expected, End::Closed(1000)));
     })
@@ -286,7 +286,7 @@ async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
             false => (b"[]\x1e".as_slice(), "InvalidDataException"),
         };
         ends_once(format, Some(reason), async |mut client, _| {
-            client.send_frame(bad).await;
+            client.send(bad).await;
             let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
             assert_eq!(client.last().await, (expected, End::Closed(1000)));
         })

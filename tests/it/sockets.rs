@@ -16,8 +16,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use signalr::{Format, HubContext, SignalR, hub};
-use signalr_test_support::http_client::{Plain, begin_post, status};
-use signalr_test_support::{Client, PATIENCE, negotiate, tls};
+use signalr_test_support::{Client, ClientKind, DEADLINE, begin_post, negotiate, response_status, tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -104,7 +103,7 @@ async fn assert_given_up(signalr: &SignalR, what: &str) {
 /// Reads what the kernel still has, up to the end that the server has made.
 async fn assert_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut rest)).await;
+    let ended = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut rest)).await;
     // An orderly end, or a reset where the peer has sent what nothing will read.
     assert!(ended.is_ok(), "{what}: the socket is open");
 }
@@ -114,10 +113,10 @@ async fn a_websocket_that_is_not_read_is_closed() {
     for size in SIZES {
         let signalr = server();
         let mut client = Client::over(connect(serve(&signalr)).await, "/ward", Format::Json).await;
-        client.shake_hands().await;
+        client.handshake().await;
         let flood = flood(&signalr, size);
         assert_given_up(&signalr, &format!("{size}")).await;
-        assert_ended(client.ws.into_inner(), &format!("{size}")).await;
+        assert_ended(client.into_io(), &format!("{size}")).await;
         flood.await.unwrap();
     }
 }
@@ -186,7 +185,7 @@ async fn open_events<S: AsyncWrite + Unpin>(addr: SocketAddr, mut socket: S) -> 
 
 async fn shake_hands(addr: SocketAddr, target: &str) {
     let hello = b"{\"protocol\":\"json\",\"version\":1}\x1e";
-    assert_eq!(status(begin_post(addr, target, hello.len(), hello).await).await, 200);
+    assert_eq!(response_status(begin_post(addr, target, hello.len(), hello).await).await, 200);
 }
 
 /// A connection of HTTP/2 that answers pings, and gives streams a window of `window` bytes.
@@ -232,15 +231,16 @@ impl Http2 {
     async fn websocket(&mut self) -> Client<TokioIo<Upgraded>> {
         let response = self.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
         let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-        let mut client = Client::of(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, Format::Json);
-        client.shake_hands().await;
+        let mut client =
+            Client::from_websocket(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, Format::Json);
+        client.handshake().await;
         client
     }
 
     /// Waits until the server has closed the connection.
     async fn assert_ended(self, what: &str) {
         let Self { requests: _requests, connection } = self;
-        let ended = tokio::time::timeout(PATIENCE, connection).await;
+        let ended = tokio::time::timeout(DEADLINE, connection).await;
         assert!(ended.is_ok(), "{what}: the socket is open");
     }
 }
@@ -329,7 +329,7 @@ async fn clients_over_tls_that_do_not_read_are_closed() {
         tokio::spawn(tls_example::serve(listener, acceptor, signalr.clone()));
 
         let mut websocket = Client::over(tls::connect(tls_addr, "http/1.1").await, "/ward", Format::Json).await;
-        websocket.shake_hands().await;
+        websocket.handshake().await;
         let events = open_events(addr, tls::connect(tls_addr, "http/1.1").await).await;
         let mut http2 = Http2::over(tls::connect(tls_addr, "h2").await, 1024).await;
         let http2_events = http2.open_events(addr).await;
@@ -346,7 +346,7 @@ async fn clients_over_tls_that_do_not_read_are_closed() {
         sleep(Duration::from_secs(LATE)).await;
         tokio::time::resume();
         assert_eq!(config.strong_count(), 1, "{size}");
-        assert_ended(websocket.ws.into_inner(), &format!("{size}, WebSocket")).await;
+        assert_ended(websocket.into_io(), &format!("{size}, WebSocket")).await;
         assert_ended(events, &format!("{size}, events")).await;
         http2.assert_ended(&format!("{size}, HTTP/2")).await;
         assert_ended(asking.await.unwrap(), &format!("{size}, pipelined")).await;
@@ -437,7 +437,7 @@ async fn an_idle_http2_connection_has_130_seconds_though_pings_are_answered() {
 async fn open_event_streams_and_websockets_are_not_idle() {
     let signalr = server();
     let addr = serve(&signalr);
-    let events = Plain::connect(addr, "/ward", true).await;
+    let events = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/ward").await;
     let mut http2 = Http2::connect(addr, 65_535).await;
     let mut client = http2.websocket().await;
     tokio::time::pause();

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Caller, DisconnectReason, Format, SignalR, TransportType, hub};
-use signalr_test_support::http_client::{Plain, begin_post, status};
-use signalr_test_support::{Client, End, http, negotiate, serve, until, within};
+use signalr::{Builder, Caller, DisconnectReason, SignalR, TransportType, hub};
+use signalr_test_support::{
+    Client, ClientKind, Http1Connection, begin_post, http, negotiate, response_status, serve, until, within,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
@@ -67,19 +68,18 @@ fn result(id: &str, result: &Value) -> Option<Value> {
 }
 
 /// Ends connections of both kinds in some way, and checks that the hub heard of each end once, with this reason.
-async fn ends_once(reason: Option<&str>, end: impl AsyncFn(Plain, &SignalR)) {
-    for events in [true, false] {
+async fn ends_once(reason: Option<&str>, end: impl AsyncFn(Client, &SignalR)) {
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let doors = Doors::new();
         let builder = SignalR::builder()
             .client_timeout_interval(Duration::from_secs(1))
             .disconnect_timeout(Duration::from_millis(500));
         let (signalr, addr) = server(builder, &doors).await;
-        let client = Plain::connect(addr, "/doors", events).await;
+        let client = kind.connect(addr, "/doors").await;
         end(client, &signalr).await;
         until(|| signalr.connection_count() == 0 && !doors.gone().is_empty()).await;
         within(signalr.shutdown(Duration::from_secs(1))).await;
-        let transport = if events { TransportType::ServerSentEvents } else { TransportType::LongPolling };
-        assert_eq!(*doors.came.lock().unwrap(), [transport]);
+        assert_eq!(*doors.came.lock().unwrap(), [kind.transport]);
         assert_eq!(doors.gone(), [reason.map(str::to_owned)]);
     }
 }
@@ -126,7 +126,7 @@ async fn the_hub_hears_once_of_a_shutdown_and_polls_are_answered() {
     ends_once(None, async |mut client, signalr| {
         let going = signalr.clone();
         let shutdown = tokio::spawn(async move { going.shutdown(Duration::from_secs(60)).await });
-        if let Some(events) = &mut client.events {
+        if let Some(events) = client.events() {
             assert_eq!(events.next().await.as_deref(), Some("{\"type\":7,\"allowReconnect\":true}\u{1e}"));
             assert_eq!(events.next().await, None);
         }
@@ -137,19 +137,19 @@ async fn the_hub_hears_once_of_a_shutdown_and_polls_are_answered() {
     // One that waits is answered, though the server takes no other request.
     let doors = Doors::new();
     let (signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = Plain::connect(addr, "/doors", false).await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
     socket.write_all(request.as_bytes()).await.unwrap();
     // Behind the poll, whatever it does: a call that is answered by it.
     client.post(&call("1", "Echo", &json!(["first"]))).await;
-    let mut answers = signalr_test_support::http_client::Answers::new(socket);
-    assert_eq!(answers.next().await, (200, call_result("1", "first")));
-    answers.request(&request).await;
+    let mut polls = Http1Connection::new(socket);
+    assert_eq!(polls.next_response().await, (200, call_result("1", "first")));
+    polls.send(&request).await;
     client.post("{\"type\":6}\u{1e}").await;
     let ending = signalr.clone();
     let shutdown = tokio::spawn(async move { ending.shutdown(Duration::from_secs(60)).await });
-    assert_eq!(answers.next().await, (200, "{\"type\":7,\"allowReconnect\":true}\u{1e}".to_owned()));
+    assert_eq!(polls.next_response().await, (200, "{\"type\":7,\"allowReconnect\":true}\u{1e}".to_owned()));
     within(shutdown).await.unwrap();
     assert_eq!(doors.gone(), [None]);
 }
@@ -162,7 +162,7 @@ fn call_result(id: &str, result: &str) -> String {
 async fn the_hub_hears_once_of_a_delete() {
     let doors = Doors::new();
     let (signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = Plain::connect(addr, "/doors", false).await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     assert_eq!(client.delete().await, (202, String::new()));
     until(|| signalr.connection_count() == 0).await;
     assert_eq!(client.delete().await.0, 404);
@@ -175,7 +175,7 @@ async fn a_poll_that_waits_in_vain_is_answered_after_its_time() {
     let doors = Doors::new();
     let builder = SignalR::builder().long_polling_poll_timeout(Duration::from_millis(100));
     let (_signalr, addr) = server(builder, &doors).await;
-    let mut client = Plain::connect(addr, "/doors", false).await;
+    let mut client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     for _ in 0..3 {
         assert_eq!(client.poll().await, (200, String::new()));
     }
@@ -187,7 +187,7 @@ async fn a_poll_that_waits_in_vain_is_answered_after_its_time() {
 async fn of_many_polls_the_last_one_waits() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = Arc::new(Plain::connect(addr, "/doors", false).await);
+    let client = Arc::new(ClientKind::LONG_POLLING.connect(addr, "/doors").await);
     let polls: Vec<_> = (0..5)
         .map(|_| {
             let client = Arc::clone(&client);
@@ -209,10 +209,10 @@ async fn of_many_polls_the_last_one_waits() {
 async fn a_poll_that_the_client_gives_up_makes_room_for_the_next() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let mut client = Plain::connect(addr, "/doors", false).await;
+    let mut client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     for n in 0..5 {
         let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
-        let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target);
+        let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
         socket.write_all(request.as_bytes()).await.unwrap();
         drop(socket);
         client.post(&call(&n.to_string(), "Echo", &json!([n.to_string()]))).await;
@@ -224,17 +224,17 @@ async fn a_poll_that_the_client_gives_up_makes_room_for_the_next() {
 async fn sends_that_come_together_are_taken_one_after_another() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let mut client = Plain::connect(addr, "/doors", true).await;
+    let mut client = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/doors").await;
     let mut pending = Vec::new();
     for n in 0..20 {
         pending.push(client.begin_post(call(&n.to_string(), "Echo", &json!([n.to_string()])).as_bytes()).await);
     }
     for socket in pending {
-        assert_eq!(status(socket).await, 200);
+        assert_eq!(response_status(socket).await, 200);
     }
     let mut seen = Vec::new();
     while seen.len() < 20 {
-        let events = client.events.as_mut().unwrap().next().await.unwrap();
+        let events = client.events().unwrap().next().await.unwrap();
         for message in events.split_terminator('\u{1e}') {
             let message: Value = serde_json::from_str(message).unwrap();
             if message["type"] == 3 {
@@ -248,16 +248,16 @@ async fn sends_that_come_together_are_taken_one_after_another() {
 
 #[tokio::test]
 async fn a_hub_that_does_not_keep_up_holds_the_sends_of_that_connection_alone() {
-    for events in [true, false] {
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let doors = Doors::new();
         let (_signalr, addr) = server(SignalR::builder().application_max_buffer_size(4096), &doors).await;
-        let slow = Plain::connect(addr, "/doors", events).await;
-        let mut other = Plain::connect(addr, "/doors", events).await;
+        let slow = kind.connect(addr, "/doors").await;
+        let mut other = kind.connect(addr, "/doors").await;
         slow.post(&call("1", "Wait", &json!([]))).await;
         slow.post(&call("2", "Echo", &json!(["behind"]))).await;
         let much = call("3", "Echo", &json!(["x".repeat(20_000)]));
         let socket = slow.begin_post(much.as_bytes()).await;
-        let answer = tokio::spawn(status(socket));
+        let answer = tokio::spawn(response_status(socket));
         other.post(&call("1", "Echo", &json!(["at once"]))).await;
         assert_eq!(other.next().await, result("1", &json!("at once")));
         assert!(!answer.is_finished());
@@ -280,18 +280,18 @@ async fn a_send_that_waits_is_refused_when_the_connection_ends() {
         if shuts_down {
             within(signalr.shutdown(Duration::from_secs(60))).await;
         }
-        assert_eq!(status(socket).await, 404);
+        assert_eq!(response_status(socket).await, 404);
         assert_eq!(signalr.connection_count(), 0);
     }
 }
 
 #[tokio::test]
 async fn a_long_message_goes_out_in_pieces_and_whole() {
-    for events in [true, false] {
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let doors = Doors::new();
         let builder = SignalR::builder().maximum_receive_message_size(None);
         let (_signalr, addr) = server(builder, &doors).await;
-        let mut client = Plain::connect(addr, "/doors", events).await;
+        let mut client = kind.connect(addr, "/doors").await;
         let text = "0123456789".repeat(100_000);
         client.post(&call("1", "Echo", &json!([text]))).await;
         assert_eq!(client.next().await, result("1", &json!(text)));
@@ -313,7 +313,7 @@ fn token(user: &str, good_for: Duration) -> String {
 
 #[tokio::test]
 async fn the_hub_hears_once_of_a_token_that_expires() {
-    let ends = async |transport: TransportType| {
+    let ends = async |kind: ClientKind| {
         let doors = Doors::new();
         let builder = SignalR::builder().authentication(bearer()).close_on_authentication_expiration(true);
         let (signalr, addr) = server(builder, &doors).await;
@@ -322,25 +322,14 @@ async fn the_hub_hears_once_of_a_token_that_expires() {
         let body: Value = serde_json::from_str(&body).unwrap();
         let target = format!("/doors?id={}&{query}", body["connectionToken"].as_str().unwrap());
         let come_back = json!({ "type": 7, "allowReconnect": true });
-        if transport == TransportType::WebSockets {
-            let mut client = Client::open(addr, &target, Format::Json).await;
-            client.shake_hands().await;
-            assert_eq!(client.last().await, (come_back, End::Closed(1000)));
-        } else {
-            let mut client = Plain::open(addr, target, transport == TransportType::ServerSentEvents).await;
-            client.post("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
-            assert_eq!(client.next().await, Some(json!({})));
-            assert_eq!(client.next().await, Some(come_back));
-            assert_eq!(client.next().await, None);
-        }
+        let mut client = kind.open(addr, &target).await;
+        client.handshake().await;
+        assert_eq!(client.next().await, Some(come_back));
+        client.assert_closed().await;
         until(|| signalr.connection_count() == 0).await;
-        assert_eq!((&*doors.came.lock().unwrap(), doors.gone()), (&vec![transport], vec![None]));
+        assert_eq!((&*doors.came.lock().unwrap(), doors.gone()), (&vec![kind.transport], vec![None]));
     };
-    tokio::join!(
-        ends(TransportType::WebSockets),
-        ends(TransportType::ServerSentEvents),
-        ends(TransportType::LongPolling)
-    );
+    tokio::join!(ends(ClientKind::WEB_SOCKETS), ends(ClientKind::SERVER_SENT_EVENTS), ends(ClientKind::LONG_POLLING));
 }
 
 #[tokio::test]

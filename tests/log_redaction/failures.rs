@@ -7,13 +7,10 @@ use signalr::auth::{AuthRequest, Authentication, JwtBearer, Policy, User};
 use signalr::{
     AnyCaller, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR, hub,
 };
-use tokio::net::TcpStream;
 
 use super::{KEY, LOG, secrets, token};
-use signalr_test_support::any_transport::ways;
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::log_capture::assert_silent;
-use signalr_test_support::{Client, http, serve, until, within};
+use signalr_test_support::log_capture::assert_no_secrets;
+use signalr_test_support::{Client, ClientKind, http, serve, until, upgrade_status};
 
 /// Whatever it can say of somebody.
 struct Talkative;
@@ -115,34 +112,34 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
     let mut secrets = secrets(std::slice::from_ref(&good));
     let query = format!("access_token={good}");
     let answers: Value = json!(["panics", "fails", "number", "filtered", "guarded", "forbidden", "unknown"]);
-    for way in ways() {
-        let mut client = way.connect_with(addr, "/talkative", &query, &[("cookie", "session=g00d-c00kie")]).await;
+    for kind in ClientKind::all() {
+        let mut client = kind.connect_with(addr, "/talkative", &query, &[("cookie", "session=g00d-c00kie")]).await;
         for method in answers.as_array().unwrap() {
-            client.call(&[("1", method.as_str().unwrap(), &[json!(good)])]).await;
+            client.call_all(&[("1", method.as_str().unwrap(), &[json!(good)])]).await;
             let answer = client.next().await.unwrap();
             assert!(answer["error"].is_string(), "{answer}");
-            assert_silent(&answer.to_string(), &secrets);
+            assert_no_secrets(&answer.to_string(), &secrets);
         }
-        client.leave().await;
+        client.send_close_message().await;
     }
     for fail in ["panic", "error"] {
         let target = format!("/talkative?fail={fail}&{query}");
         let mut client = Client::open(addr, &target, Format::Json).await;
-        client.shake_hands().await;
+        client.handshake().await;
         let (close, _) = client.last().await;
-        assert_silent(&close.to_string(), &secrets);
+        assert_no_secrets(&close.to_string(), &secrets);
     }
     // Messages against the protocol, with a token in them.
     for garbage in [format!("{{\"type\":\"{good}\"}}"), format!("{{\"type\":1,\"target\":[\"{good}\"]}}"), good.clone()]
     {
         let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
-        client.shake_hands().await;
-        client.send_frame(format!("{garbage}\u{1e}").as_bytes()).await;
+        client.handshake().await;
+        client.send(format!("{garbage}\u{1e}").as_bytes()).await;
         let (close, _) = client.last().await;
-        assert_silent(&close.to_string(), &secrets);
+        assert_no_secrets(&close.to_string(), &secrets);
     }
     let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
-    client.send_frame(format!("{{\"protocol\":\"{good}\",\"version\":1}}\u{1e}").as_bytes()).await;
+    client.send(format!("{{\"protocol\":\"{good}\",\"version\":1}}\u{1e}").as_bytes()).await;
     client.next().await;
 
     for cookie in ["g00d-c00kie", "bad-c00kie", "panic-c00kie"] {
@@ -155,16 +152,14 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
 
     let target = format!("/raw?id={}&{query}", signalr_test_support::negotiate(addr, "/raw").await);
     secrets.push(target.split(['=', '&']).nth(1).unwrap().to_owned());
-    let refused = within(TcpStream::connect(addr)).await.unwrap();
-    let _ = within(tokio_tungstenite::client_async(format!("ws://test{target}"), refused)).await;
+    upgrade_status(addr, &target).await;
     let mut raw = Client::open(addr, &format!("/raw?{query}"), Format::Json).await;
-    raw.send_frame(b"x").await;
+    raw.send(b"x").await;
     raw.end().await;
-    let mut polled =
-        Plain::open(addr, format!("/raw?id={}", signalr_test_support::negotiate(addr, "/raw").await), true).await;
-    secrets.push(polled.target.split_once('=').unwrap().1.to_owned());
-    polled.post("x").await;
-    polled.next_bytes().await;
+    let mut events = ClientKind::SERVER_SENT_EVENTS.negotiate_and_open(addr, "/raw").await;
+    secrets.push(events.target().split_once('=').unwrap().1.to_owned());
+    events.post("x").await;
+    events.next_bytes().await;
 
     resume(addr, &query, &mut secrets).await;
     let raw = || LOG.text().matches("the handler failed").count() > 1;
@@ -176,7 +171,7 @@ async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
         assert!(text.contains(said), "{said}");
     }
     secrets.extend(["g00d-c00kie", "bad-c00kie", "panic-c00kie"].map(str::to_owned));
-    assert_silent(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }
 
 /// A connection that goes on with another socket, of its user and of somebody else.
@@ -187,14 +182,13 @@ async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<Strin
     secrets.push(id.to_owned());
     let shake = b"{\"protocol\":\"json\",\"version\":2}\x1e";
     let mut first = Client::open(addr, &format!("/talkative?id={id}&{query}"), Format::Json).await;
-    first.send_frame(shake).await;
+    first.send(shake).await;
     assert_eq!(first.next().await, Some(json!({})));
     drop(first);
     let stranger = token("mallory", 3600, KEY);
     secrets.extend(super::parts(&stranger));
-    let refused = within(TcpStream::connect(addr)).await.unwrap();
-    let target = format!("ws://test/talkative?id={id}&access_token={stranger}");
-    assert!(within(tokio_tungstenite::client_async(target, refused)).await.is_err());
+    let target = format!("/talkative?id={id}&access_token={stranger}");
+    assert_ne!(upgrade_status(addr, &target).await, 101);
     let fresh = token("ann", 7200, KEY);
     secrets.extend(super::parts(&fresh));
     let _second = Client::open(addr, &format!("/talkative?id={id}&access_token={fresh}"), Format::Json).await;

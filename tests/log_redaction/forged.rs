@@ -29,7 +29,7 @@ impl Repeating {
 const FORGED: &str = "x\r\nFORGED line\u{1b}[2J\u{85}FORGED next\u{2028}FORGED paragraph";
 
 async fn say(client: &mut Client, message: &Value) {
-    client.send_frame(format!("{message}\u{1e}").as_bytes()).await;
+    client.send(format!("{message}\u{1e}").as_bytes()).await;
 }
 
 #[tokio::test]
@@ -68,12 +68,12 @@ async fn texts_of_clients_begin_no_line_of_a_log() {
         format!(r#"{{"type":2,"item":1,"invocationId":{forged}}}"#),
     ] {
         let mut client = Client::connect(addr, "/repeating", Format::Json).await;
-        client.send_frame(format!("{message}\u{1e}").as_bytes()).await;
+        client.send(format!("{message}\u{1e}").as_bytes()).await;
         client.next().await;
         client.end().await;
     }
     let mut raw = Client::open(addr, "/repeating-raw", Format::Json).await;
-    raw.send_frame(FORGED.as_bytes()).await;
+    raw.send(FORGED.as_bytes()).await;
     raw.end().await;
 
     until(|| LOG.text().matches("FORGED line").count() >= 8).await;

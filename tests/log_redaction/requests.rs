@@ -4,19 +4,16 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use futures_util::SinkExt;
 use http::HeaderName;
 use serde_json::Value;
 use signalr::auth::{ApiKeys, JwtBearer, QueryToken, User};
 use signalr::{Caller, Cors, Format, HubResult, Redirect, SignalR, hub};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::{KEY, LOG, secrets, token};
 use signalr_test_support::http2::Http2;
-use signalr_test_support::log_capture::assert_silent;
-use signalr_test_support::{Client, http, negotiate, serve, until, within};
+use signalr_test_support::log_capture::assert_no_secrets;
+use signalr_test_support::{Client, http, negotiate, serve, until, upgrade, within};
 
 struct Open;
 
@@ -50,13 +47,9 @@ fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
 
 /// A WebSocket with these headers, or the status that was answered instead.
 async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Option<Client> {
-    let mut request = format!("ws://{addr}{target}").into_client_request().unwrap();
-    if let Some(authorization) = authorization {
-        request.headers_mut().insert("authorization", authorization.parse().unwrap());
-    }
-    let socket = within(TcpStream::connect(addr)).await.unwrap();
-    let (ws, _) = within(tokio_tungstenite::client_async(request, socket)).await.ok()?;
-    Some(Client::of(ws, Format::Json))
+    let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+    let (ws, _) = upgrade(addr, target, &headers).await.ok()?;
+    Some(Client::from_websocket(ws, Format::Json))
 }
 
 #[tokio::test]
@@ -105,24 +98,24 @@ async fn no_token_is_logged_or_shown() {
         secrets.push(connection.clone());
         let target = format!("/open?id={connection}&tenant=green&{query}&ACCESS_TOKEN={token}");
         let mut client = open(addr, &target, Some(&bearer)).await.unwrap();
-        client.shake_hands().await;
+        client.handshake().await;
         client.call(Some("1"), "Request", &[]).await;
         let shown = client.next().await.unwrap()["result"].to_string();
         assert!(shown.contains("tenant=green") && shown.contains("None"), "{shown}");
         // The hub is shown what it was asked by, the id of the connection included; its `Debug` is for logs.
         let debug: Vec<String> = serde_json::from_str(&shown).unwrap();
         let debug = debug.iter().find(|text| text.starts_with("Caller")).unwrap();
-        assert_silent(debug, &secrets);
-        assert_silent(&shown, &secrets.iter().filter(|secret| **secret != connection).cloned().collect::<Vec<_>>());
+        assert_no_secrets(debug, &secrets);
+        assert_no_secrets(&shown, &secrets.iter().filter(|secret| **secret != connection).cloned().collect::<Vec<_>>());
 
         client.call(Some("2"), "Fail", &[]).await;
         let failed: Value = client.next().await.unwrap();
-        assert_silent(&failed.to_string(), &secrets);
+        assert_no_secrets(&failed.to_string(), &secrets);
         client.call(Some("3"), "Nowhere", &[good.as_str().into()]).await;
         client.next().await.unwrap();
         client.call(Some("4"), "Request", &[good.as_str().into()]).await;
         client.next().await.unwrap();
-        within(client.ws.send(Message::text(format!("{{\"type\":1,\"target\":\"{good}\u{1e}")))).await.unwrap();
+        client.send(format!("{{\"type\":1,\"target\":\"{good}\u{1e}")).await;
         client.last().await;
     }
     // Without a WebSocket, of the one who negotiated and of another.
@@ -146,7 +139,7 @@ async fn no_token_is_logged_or_shown() {
         http(addr, "GET", &format!("{target}{token}"), &[("accept", "text/event-stream")]).await;
     }
     let mut client = open(addr, &format!("/closed?access_token={good}"), None).await.unwrap();
-    client.shake_hands().await;
+    client.handshake().await;
     client.call(Some("1"), "Whoami", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "ann");
     client.close().await;
@@ -157,7 +150,7 @@ async fn no_token_is_logged_or_shown() {
     assert!(text.contains("disconnected") && text.contains("call failed") && text.contains("unknown method"), "{text}");
     assert!(text.contains("a request of another user"), "{text}");
     secrets.push("session=hidden".into());
-    assert_silent(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }
 
 #[tokio::test]
@@ -213,5 +206,5 @@ async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
     assert!(text.contains("sent elsewhere") && text.contains("h2::"), "{text}");
     let mut secrets = secrets(&[good]);
     secrets.push("h1dden".into());
-    assert_silent(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }

@@ -12,7 +12,7 @@ use signalr::auth::{
 use signalr::{Cors, Redirect, SignalR, hub};
 
 use super::forms;
-use signalr_test_support::log_capture::assert_silent;
+use signalr_test_support::log_capture::assert_no_secrets;
 
 struct Chat;
 
@@ -48,7 +48,7 @@ fn what_holds_keys_prints_none() {
     text += &(shown(&signalr) + &shown(&signalr.service()) + &shown(&signalr.context::<Chat>()));
     text += &shown(&ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(key, User::builder().id("gateway")));
     assert!(text.contains("june") && text.contains("HS512") && text.contains("x-api-key"), "{text}");
-    assert_silent(&text, &forms(key));
+    assert_no_secrets(&text, &forms(key));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn errors_of_keys_and_of_building_quote_none() {
         let all = SigningKey::jwks(format!(r#"{{"keys":[{jwk}]}}"#));
         text += &all.map_or_else(|error| told(&error), |keys| shown(&keys));
     }
-    assert_silent(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }
 
 #[cfg(feature = "oidc")]
@@ -94,7 +94,7 @@ fn providers_print_no_passwords() {
     if let Err(error) = SignalR::builder().authentication(JwtBearer::authority(url).audience("a")).build() {
         text += &told(&error);
     }
-    assert_silent(&text, &["s3cret".to_owned()]);
+    assert_no_secrets(&text, &["s3cret".to_owned()]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn users_print_their_id_and_none_of_their_claims() {
     let user = builder.expires_at(SystemTime::now()).build();
     text += &(shown(&user) + &shown(&user.all_claims()) + &shown(&Authentication::Authenticated(user)));
     assert!(text.contains("ann"), "{text}");
-    assert_silent(&text, &["123-45-6789".to_owned(), "s3cret-role".to_owned()]);
+    assert_no_secrets(&text, &["123-45-6789".to_owned(), "s3cret-role".to_owned()]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn answers_print_no_cookies_and_uris_no_tokens() {
     }
     text += &redact_query("ID=s3cret&Access_Token=s3cret").to_string();
     assert!(text.contains("away.test/hub?access_token=***&id=***"), "{text}");
-    assert_silent(&text, &["s3cret".to_owned()]);
+    assert_no_secrets(&text, &["s3cret".to_owned()]);
 }
 
 #[test]

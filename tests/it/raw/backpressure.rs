@@ -2,6 +2,7 @@
 //!
 //! Everything is in memory and on one thread, so that what waits where can be counted.
 
+use signalr::Format;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,8 +14,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::wire::WebSocket;
-use signalr_test_support::within;
+use signalr_test_support::{Client, within};
 
 const MESSAGE: usize = 1024;
 const MESSAGES: usize = 500;
@@ -68,16 +68,16 @@ async fn a_handler_waits_for_a_client_that_does_not_read() {
         .transport_max_buffer_size(LIMIT)
         .build()
         .unwrap();
-    let mut client = WebSocket::over(pipe(&signalr, ROOM), "/raw").await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
     let waits = settled(&written).await;
     // The queue and what crosses its limit, the pipe, and what the client read along with the answer to its upgrade.
     assert!((LIMIT..=LIMIT + MESSAGE + 2 * ROOM).contains(&waits), "{waits}");
     let queued = signalr.stats().queued_bytes;
     assert!((LIMIT / 2..=LIMIT + MESSAGE + 4).contains(&queued), "{queued}");
     for n in 0..MESSAGES {
-        assert_eq!(client.message_back().await, Some(Message::text(numbered(n))));
+        assert_eq!(client.next_message().await, Some(Message::text(numbered(n))));
     }
-    assert_eq!(client.message_back().await, None);
+    assert_eq!(client.next_message().await, None);
 }
 
 #[tokio::test]
@@ -101,14 +101,14 @@ async fn a_handler_that_always_finds_room_lets_others_run() {
         .unwrap();
     // In a task, which takes turns with the connection's.
     let client = tokio::spawn(async move {
-        let mut client = WebSocket::over(pipe(&signalr, ROOM), "/raw").await;
-        assert_eq!(client.message_back().await, Some(Message::text("x")));
+        let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+        assert_eq!(client.next_message().await, Some(Message::text("x")));
         let ahead = written.load(Ordering::SeqCst);
         assert!(ahead < MANY / 2, "{ahead}");
         for _ in 1..MANY {
-            assert_eq!(client.message_back().await, Some(Message::text("x")));
+            assert_eq!(client.next_message().await, Some(Message::text("x")));
         }
-        assert_eq!(client.message_back().await, None);
+        assert_eq!(client.next_message().await, None);
     });
     within(client).await.unwrap();
 }
@@ -135,12 +135,12 @@ async fn a_client_waits_for_a_handler_that_does_not_read() {
         })
         .build()
         .unwrap();
-    let mut client = WebSocket::over(pipe(&signalr, ROOM), "/raw").await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     let sending = tokio::spawn(async move {
         for n in 0..MESSAGES {
-            client.message(Message::text(numbered(n))).await;
+            client.send_message(Message::text(numbered(n))).await;
             count.fetch_add(MESSAGE, Ordering::SeqCst);
         }
         client
@@ -165,9 +165,9 @@ async fn what_a_handler_will_never_read_holds_nobody_up() {
         })
         .build()
         .unwrap();
-    let mut client = WebSocket::over(pipe(&signalr, ROOM), "/raw").await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
     for n in 0..MESSAGES {
-        client.message(Message::text(numbered(n))).await;
+        client.send_message(Message::text(numbered(n))).await;
     }
 }
 
@@ -190,7 +190,7 @@ async fn a_client_that_does_not_read_is_cut_in_the_end() {
         .transport_send_timeout(Duration::from_secs(3))
         .build()
         .unwrap();
-    let client = WebSocket::over(pipe(&signalr, ROOM), "/raw").await;
+    let client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
     let heard = within(rx.recv()).await.unwrap();
     assert_eq!(heard, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
     drop(client);

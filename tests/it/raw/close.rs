@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use futures_util::StreamExt;
 use signalr::{Body, RawConnection, RawEnd, RawWriteError, SignalR};
@@ -11,9 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt;
 
-use super::wire::{LongPolling, ServerSentEvents, WebSocket, Wire, on_every_transport};
 use super::{Outcome, echo, server};
-use signalr_test_support::{End, serve, until, within};
+use signalr_test_support::{Client, ClientKind, End, serve, until, within};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -23,7 +23,7 @@ on_every_transport! {
     the_connection_ends_when_it_is_dropped
 }
 
-async fn what_was_written_arrives_before_the_end<W: Wire>() {
+async fn what_was_written_arrives_before_the_end(kind: ClientKind) {
     let text = "x".repeat(5000);
     let sent = text.clone();
     let (signalr, addr) = server(move |connection| {
@@ -36,14 +36,14 @@ async fn what_was_written_arrives_before_the_end<W: Wire>() {
         }
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
     assert_eq!(client.receive(50 * text.len()).await.len(), 50 * text.len());
-    assert_eq!(client.next().await, None);
+    assert_eq!(client.next_bytes().await, None);
     drop(client);
     until(|| signalr.connection_count() == 0).await;
 }
 
-async fn the_handler_hears_of_a_client_that_leaves_without_reading<W: Wire>() {
+async fn the_handler_hears_of_a_client_that_leaves_without_reading(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (_signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -55,21 +55,27 @@ async fn the_handler_hears_of_a_client_that_leaves_without_reading<W: Wire>() {
         }
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
     client.send("last words").await;
-    client.close().await;
+    client.close_with(CloseCode::Away).await;
     let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (Some(W::CLOSED), Some("last words".into()), None));
+    assert_eq!(heard, (Some(closed_by_client(kind)), Some("last words".into()), None));
+}
+
+/// How the server sees the end of a client that closes its connection.
+fn closed_by_client(kind: ClientKind) -> RawEnd {
+    // The end of an event stream looks like a lost socket.
+    if kind == ClientKind::SERVER_SENT_EVENTS { RawEnd::Lost } else { RawEnd::Closed }
 }
 
 /// A poll has to be there already to hear of it.
 #[tokio::test]
 async fn a_shutdown_lets_the_handler_say_goodbye() {
-    goodbye_is_heard::<WebSocket>().await;
-    goodbye_is_heard::<ServerSentEvents>().await;
+    goodbye_is_heard(ClientKind::WEB_SOCKETS).await;
+    goodbye_is_heard(ClientKind::SERVER_SENT_EVENTS).await;
 }
 
-async fn goodbye_is_heard<W: Wire>() {
+async fn goodbye_is_heard(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -83,17 +89,17 @@ async fn goodbye_is_heard<W: Wire>() {
         }
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
-    assert_eq!(client.next().await.unwrap(), b"hello");
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
+    assert_eq!(client.next_bytes().await.unwrap(), b"hello");
     let shutdown = tokio::spawn(async move { signalr.shutdown(LONG).await });
-    assert_eq!(client.next().await.unwrap(), b"goodbye");
-    assert_eq!(client.next().await, None);
+    assert_eq!(client.next_bytes().await.unwrap(), b"goodbye");
+    assert_eq!(client.next_bytes().await, None);
     drop(client);
     within(shutdown).await.unwrap();
     assert_eq!(within(rx.recv()).await, Some(Some(RawEnd::Requested)));
 }
 
-async fn the_connection_ends_when_it_is_dropped<W: Wire>() {
+async fn the_connection_ends_when_it_is_dropped(kind: ClientKind) {
     let gate = Arc::new(Semaphore::new(0));
     let (tx, mut rx) = mpsc::unbounded_channel();
     let held = Arc::clone(&gate);
@@ -110,9 +116,9 @@ async fn the_connection_ends_when_it_is_dropped<W: Wire>() {
         }
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
-    assert_eq!(client.next().await.unwrap(), b"last");
-    assert_eq!(client.next().await, None);
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
+    assert_eq!(client.next_bytes().await.unwrap(), b"last");
+    assert_eq!(client.next_bytes().await, None);
     drop(client);
     until(|| signalr.connection_count() == 0).await;
 
@@ -137,15 +143,15 @@ async fn obedient(mut connection: RawConnection) -> Outcome {
 #[tokio::test]
 async fn a_handler_that_fails_closes_with_1011_and_harms_nobody_else() {
     let (signalr, addr) = server(obedient).await;
-    let mut bystander = WebSocket::connect(addr, "/raw").await;
+    let mut bystander = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     for (order, code) in [("return", 1000), ("an error", 1011), ("panic", 1011)] {
-        let mut client = WebSocket::connect(addr, "/raw").await;
+        let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
         client.send(order).await;
-        assert_eq!(client.next().await.unwrap(), b"so be it");
+        assert_eq!(client.next_bytes().await.unwrap(), b"so be it");
         assert_eq!(client.end().await, End::Closed(code), "{order}");
     }
     bystander.send("return").await;
-    assert_eq!(bystander.next().await.unwrap(), b"so be it");
+    assert_eq!(bystander.next_bytes().await.unwrap(), b"so be it");
     assert_eq!(bystander.end().await, End::Closed(1000));
     until(|| signalr.connection_count() == 0).await;
 }
@@ -153,9 +159,9 @@ async fn a_handler_that_fails_closes_with_1011_and_harms_nobody_else() {
 #[tokio::test]
 async fn polls_learn_that_the_handler_failed() {
     let (_signalr, addr) = server(obedient).await;
-    let mut client = LongPolling::connect(addr, "/raw").await;
+    let mut client = ClientKind::LONG_POLLING.negotiate_and_open(addr, "/raw").await;
     client.send("an error").await;
-    assert_eq!(client.next().await.unwrap(), b"so be it");
+    assert_eq!(client.next_bytes().await.unwrap(), b"so be it");
     assert_eq!(client.poll().await, (500, String::new()));
 }
 
@@ -179,14 +185,14 @@ async fn a_handler_that_waits_for_room_hears_of_a_client_that_polls_no_more() {
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    LongPolling::connect(addr, "/raw").await;
+    ClientKind::LONG_POLLING.negotiate_and_open(addr, "/raw").await;
     let heard = within(rx.recv()).await.unwrap();
     assert_eq!(heard, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
     until(|| signalr.connection_count() == 0).await;
 }
 
 /// Reads to the end and tells why it was that.
-async fn end_of(end: impl AsyncFnOnce(WebSocket)) -> Option<RawEnd> {
+async fn end_of(end: impl AsyncFnOnce(Client)) -> Option<RawEnd> {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -199,9 +205,9 @@ async fn end_of(end: impl AsyncFnOnce(WebSocket)) -> Option<RawEnd> {
         }
     })
     .await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     client.send("hello").await;
-    assert_eq!(client.next().await.unwrap(), b"hello");
+    assert_eq!(client.next_bytes().await.unwrap(), b"hello");
     end(client).await;
     let end = within(rx.recv()).await.unwrap();
     until(|| signalr.connection_count() == 0).await;
@@ -210,10 +216,10 @@ async fn end_of(end: impl AsyncFnOnce(WebSocket)) -> Option<RawEnd> {
 
 #[tokio::test]
 async fn the_end_says_who_ended_it() {
-    assert_eq!(end_of(async |client| client.close().await).await, Some(RawEnd::Closed));
+    assert_eq!(end_of(async |client| client.close_with(CloseCode::Away).await).await, Some(RawEnd::Closed));
     assert_eq!(end_of(async |client| drop(client)).await, Some(RawEnd::Lost));
     let broken = end_of(async |mut client| {
-        within(client.ws.get_mut().write_all(&[0xff; 20])).await.unwrap();
+        within(client.websocket().get_mut().write_all(&[0xff; 20])).await.unwrap();
         assert_eq!(client.end().await, End::Closed(1002));
     });
     assert_eq!(broken.await, Some(RawEnd::Broken));
@@ -233,7 +239,7 @@ async fn an_abort_cuts_without_a_goodbye() {
         }
     })
     .await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     client.send("abort").await;
     assert_eq!(client.end().await, End::Cut);
     let heard = within(rx.recv()).await.unwrap();
@@ -256,7 +262,7 @@ async fn a_connection_does_not_outlive_its_handler() {
         }
     })
     .await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     client.send("hello").await;
     assert_eq!(client.end().await, End::Closed(1000));
     let heard = within(rx.recv()).await.unwrap();
@@ -286,8 +292,8 @@ async fn a_shutdown_cuts_a_handler_that_stays() {
         }
     })
     .await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
-    assert_eq!(client.next().await.unwrap(), b"here");
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
+    assert_eq!(client.next_bytes().await.unwrap(), b"here");
     let began = Instant::now();
     within(signalr.shutdown(GRACE)).await;
     let took = began.elapsed();
@@ -299,7 +305,7 @@ async fn a_shutdown_cuts_a_handler_that_stays() {
 #[tokio::test]
 async fn a_shutdown_takes_nobody_new() {
     let (signalr, addr) = server(echo).await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     let (_, end) = within(async { tokio::join!(signalr.shutdown(LONG), client.end()) }).await;
     assert_eq!(end, End::Closed(1000));
     let request = http::Request::post("/raw/negotiate").body(Body::default()).unwrap();
@@ -313,9 +319,9 @@ async fn pings_are_answered_while_the_handler_does_not_read() {
         Ok(())
     })
     .await;
-    let mut client = WebSocket::connect(addr, "/raw").await;
-    client.message(Message::Ping("there?".into())).await;
-    let answer = within(client.ws.next()).await.unwrap().unwrap();
+    let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
+    client.send_message(Message::Ping("there?".into())).await;
+    let answer = within(client.websocket().next()).await.unwrap().unwrap();
     assert_eq!(answer, Message::Pong("there?".into()));
-    client.close().await;
+    client.close_with(CloseCode::Away).await;
 }

@@ -1,8 +1,24 @@
 //! Connections without a hub, on every transport.
 
+/// Makes a test of each function for each transport.
+macro_rules! on_every_transport {
+    ($($body:ident)*) => {
+        on_every_transport!(@ web_sockets, WEB_SOCKETS, $($body)*);
+        on_every_transport!(@ server_sent_events, SERVER_SENT_EVENTS, $($body)*);
+        on_every_transport!(@ long_polling, LONG_POLLING, $($body)*);
+    };
+    (@ $transport:ident, $kind:ident, $($body:ident)*) => {
+        mod $transport {
+            $(#[tokio::test]
+            async fn $body() {
+                super::$body(signalr_test_support::ClientKind::$kind).await;
+            })*
+        }
+    };
+}
+
 mod backpressure;
 mod close;
-mod wire;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -10,11 +26,11 @@ use std::net::SocketAddr;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use signalr::auth::{Authorize, JwtBearer, Policy};
-use signalr::{BuildError, RawConnection, RawWriteError, SignalR, TransportType, Transports, hub};
-use signalr_test_support::{End, http, serve, until, within};
+use signalr::{BuildError, Format, RawConnection, RawWriteError, SignalR, TransportType, Transports, hub};
+use signalr_test_support::{Client, ClientKind, End, http, serve, until, within};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use wire::{WebSocket, Wire, on_every_transport};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -44,18 +60,18 @@ on_every_transport! {
     writers_go_to_other_tasks
 }
 
-async fn bytes_come_back<W: Wire>() {
+async fn bytes_come_back(kind: ClientKind) {
     let (signalr, addr) = server(echo).await;
-    let mut client = W::connect(addr, "/raw").await;
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
     for text in ["hello", "日本語", &"aé€😀".repeat(10_000)] {
         client.send(text).await;
         assert_eq!(client.receive(text.len()).await, text.as_bytes());
     }
-    client.close().await;
+    client.close_with(CloseCode::Away).await;
     until(|| signalr.connection_count() == 0).await;
 }
 
-async fn writes_arrive_in_their_order<W: Wire>() {
+async fn writes_arrive_in_their_order(kind: ClientKind) {
     let (_signalr, addr) = server(|connection| async move {
         for text in ["one", "", "two", "three"] {
             connection.write(text).await?;
@@ -63,18 +79,18 @@ async fn writes_arrive_in_their_order<W: Wire>() {
         Ok(())
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
     let mut received = Vec::new();
-    while let Some(message) = client.next().await {
+    while let Some(message) = client.next_bytes().await {
         received.push(String::from_utf8(message).unwrap());
     }
     assert_eq!(received.concat(), "onetwothree");
-    if W::TRANSPORT == TransportType::WebSockets {
+    if kind.transport == TransportType::WebSockets {
         assert_eq!(received, ["one", "two", "three"]);
     }
 }
 
-async fn the_handler_knows_who_is_there<W: Wire>() {
+async fn the_handler_knows_who_is_there(kind: ClientKind) {
     let (_signalr, addr) = server(|connection| async move {
         let (id, request) = (connection.connection_id(), connection.request());
         let known = json!({
@@ -90,15 +106,15 @@ async fn the_handler_knows_who_is_there<W: Wire>() {
     })
     .await;
     let token = signalr_test_support::negotiate(addr, "/raw").await;
-    let mut client = W::open(addr, &format!("/raw?id={token}&colour=blue")).await;
-    let known: Value = serde_json::from_slice(&client.next().await.unwrap()).unwrap();
+    let mut client = kind.open(addr, &format!("/raw?id={token}&colour=blue")).await;
+    let known: Value = serde_json::from_slice(&client.next_bytes().await.unwrap()).unwrap();
     let expected = json!({
-        "id": 22, "user": false, "colour": "blue", "peer": "127.0.0.1", "transport": W::TRANSPORT.as_str(), "end": false,
+        "id": 22, "user": false, "colour": "blue", "peer": "127.0.0.1", "transport": kind.transport.as_str(), "end": false,
     });
     assert_eq!(known, expected);
 }
 
-async fn writers_go_to_other_tasks<W: Wire>() {
+async fn writers_go_to_other_tasks(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (_signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -109,11 +125,11 @@ async fn writers_go_to_other_tasks<W: Wire>() {
         }
     })
     .await;
-    let mut client = W::connect(addr, "/raw").await;
+    let mut client = kind.negotiate_and_open(addr, "/raw").await;
     let writer = within(rx.recv()).await.unwrap();
     within(writer.write("from outside")).await.unwrap();
-    assert_eq!(client.next().await.unwrap(), b"from outside");
-    client.close().await;
+    assert_eq!(client.next_bytes().await.unwrap(), b"from outside");
+    client.close_with(CloseCode::Away).await;
     within(writer.aborted()).await;
     assert_eq!(within(writer.write("too late")).await, Err(RawWriteError::Ended));
 }
@@ -121,9 +137,9 @@ async fn writers_go_to_other_tasks<W: Wire>() {
 #[tokio::test]
 async fn a_websocket_needs_no_negotiation() {
     let (_signalr, addr) = server(echo).await;
-    let mut client = WebSocket::open(addr, "/raw").await;
+    let mut client = Client::open(addr, "/raw", Format::Json).await;
     client.send("hello").await;
-    assert_eq!(client.next().await.unwrap(), b"hello");
+    assert_eq!(client.next_bytes().await.unwrap(), b"hello");
 }
 
 #[tokio::test]
@@ -138,12 +154,12 @@ async fn messages_are_text_until_they_are_binary() {
         Ok(())
     })
     .await;
-    let mut client = WebSocket::open(addr, "/raw").await;
+    let mut client = Client::open(addr, "/raw", Format::Json).await;
     let bytes = [0, 0xff, 0xc3];
-    client.message(Message::binary(bytes.to_vec())).await;
-    assert_eq!(client.message_back().await, Some(Message::text("text")));
-    assert_eq!(client.message_back().await, Some(Message::binary(bytes.to_vec())));
-    assert_eq!(client.message_back().await, Some(Message::binary("text")));
+    client.send_message(Message::binary(bytes.to_vec())).await;
+    assert_eq!(client.next_message().await, Some(Message::text("text")));
+    assert_eq!(client.next_message().await, Some(Message::binary(bytes.to_vec())));
+    assert_eq!(client.next_message().await, Some(Message::binary("text")));
     assert_eq!(client.end().await, End::Closed(1000));
 }
 
@@ -153,11 +169,11 @@ async fn text_is_not_cut_within_a_character() {
     let (signalr, _addr) = server(echo).await;
     let text = "aé€😀".repeat(500);
     for room in [61, 1009] {
-        let mut client = WebSocket::over(backpressure::pipe(&signalr, room), "/raw").await;
-        client.message(Message::text(text.clone())).await;
+        let mut client = Client::over(backpressure::pipe(&signalr, room), "/raw", Format::Json).await;
+        client.send_message(Message::text(text.clone())).await;
         let mut received = String::new();
         while received.len() < text.len() {
-            received += client.message_back().await.unwrap().to_text().unwrap();
+            received += client.next_message().await.unwrap().to_text().unwrap();
         }
         assert_eq!(received, text);
     }
@@ -245,6 +261,6 @@ async fn only_those_who_may_connect() {
         assert_eq!(http(addr, "GET", "/raw", &headers).await.0, status);
     }
     let token = doctor.trim_start_matches("Bearer ");
-    let mut client = WebSocket::open(addr, &format!("/raw?access_token={token}")).await;
-    assert_eq!(client.next().await.unwrap(), b"ann");
+    let mut client = Client::open(addr, &format!("/raw?access_token={token}"), Format::Json).await;
+    assert_eq!(client.next_bytes().await.unwrap(), b"ann");
 }

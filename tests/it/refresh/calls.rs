@@ -1,44 +1,45 @@
 //! What calls and hubs see of newer credentials.
 
 use serde_json::{Value, json};
+use signalr_test_support::ClientKind;
 
-use super::{Host, POLLS, SOCKET, WAYS, ann, assert_lifetime, error, now, token};
+use super::{Host, POLLS, SOCKET, ann, assert_lifetime, error, now, token};
 
 #[tokio::test]
 async fn later_calls_see_the_new_claims_on_every_transport() {
     let mut host = Host::new(|ward| ward).await;
-    for way in WAYS {
-        let mut connection = host.connect(way, &ann(600, "a")).await;
-        assert_eq!(connection.invoke("Extra").await, "a", "{way:?}");
+    for kind in ClientKind::all() {
+        let mut connection = host.connect(kind, &ann(600, "a")).await;
+        assert_eq!(connection.invoke("Extra").await, "a", "{kind:?}");
         let refused = "Failed to invoke 'Order' because user is unauthorized";
-        assert_eq!(connection.invoke("Order").await, refused, "{way:?}");
+        assert_eq!(connection.invoke("Order").await, refused, "{kind:?}");
         let doctor = token(&json!({ "sub": "ann", "role": "Doctor", "extra": "b", "exp": now() + 1200 }));
         assert_lifetime(&host.refresh(&connection.id, &doctor).await, 1200);
-        assert_eq!(connection.invoke("Extra").await, "b", "{way:?}");
-        assert_eq!(connection.invoke("Order").await, "ordered", "{way:?}");
-        assert_eq!(connection.invoke("UserId").await, "ann", "{way:?}");
-        assert_eq!(host.heard().await, "refreshed: b", "{way:?}");
+        assert_eq!(connection.invoke("Extra").await, "b", "{kind:?}");
+        assert_eq!(connection.invoke("Order").await, "ordered", "{kind:?}");
+        assert_eq!(connection.invoke("UserId").await, "ann", "{kind:?}");
+        assert_eq!(host.heard().await, "refreshed: b", "{kind:?}");
         // A claim that is gone is gone at once.
         assert_lifetime(&host.refresh(&connection.id, &ann(1800, "c")).await, 1800);
-        assert_eq!(connection.invoke("Order").await, refused, "{way:?}");
-        assert_eq!(host.heard().await, "refreshed: c", "{way:?}");
+        assert_eq!(connection.invoke("Order").await, refused, "{kind:?}");
+        assert_eq!(host.heard().await, "refreshed: c", "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn groups_and_the_user_id_stay() {
     let mut host = Host::new(|ward| ward).await;
-    for way in WAYS {
+    for kind in ClientKind::all() {
         let nurse = |department: &str, seconds| {
             token(&json!({ "sub": "ann", "department": department, "exp": now() + seconds }))
         };
-        let mut connection = host.connect(way, &nurse("icu", 600)).await;
-        assert_eq!(connection.invoke("Join").await, Value::Null, "{way:?}");
-        assert_eq!(host.refresh(&connection.id, &nurse("er", 900)).await.0, 200, "{way:?}");
-        assert_eq!(host.heard().await, "refreshed: nothing", "{way:?}");
+        let mut connection = host.connect(kind, &nurse("icu", 600)).await;
+        assert_eq!(connection.invoke("Join").await, Value::Null, "{kind:?}");
+        assert_eq!(host.refresh(&connection.id, &nurse("er", 900)).await.0, 200, "{kind:?}");
+        assert_eq!(host.heard().await, "refreshed: nothing", "{kind:?}");
         connection.call("1", "Tell", &["ann".into()]).await;
         for expected in ["Group", "User"] {
-            assert_eq!(connection.next().await.unwrap()["target"], expected, "{way:?}");
+            assert_eq!(connection.next().await.unwrap()["target"], expected, "{kind:?}");
         }
     }
 }
@@ -46,21 +47,21 @@ async fn groups_and_the_user_id_stay() {
 #[tokio::test]
 async fn a_call_that_runs_goes_on_as_it_began_and_the_hub_hears_behind_it() {
     let mut host = Host::new(|ward| ward).await;
-    for way in [SOCKET, POLLS] {
-        let mut connection = host.connect(way, &ann(600, "a")).await;
+    for kind in [SOCKET, POLLS] {
+        let mut connection = host.connect(kind, &ann(600, "a")).await;
         connection.call("w", "Wait", &[]).await;
         assert_eq!(host.heard().await, "waits");
         assert_eq!(host.refresh(&connection.id, &ann(900, "b")).await.0, 200);
         connection.call("e", "Extra", &[]).await;
         // The refresh is known, and nothing is told as long as the call runs.
         assert_eq!(host.refresh(&connection.id, &ann(900, "b")).await.0, 200);
-        assert!(host.heard.is_empty(), "{way:?}");
+        assert!(host.heard.is_empty(), "{kind:?}");
         host.gate.add_permits(1);
         let answer = connection.next().await.unwrap();
-        assert_eq!((&answer["invocationId"], &answer["result"]), (&json!("w"), &json!(["a", "a"])), "{way:?}");
+        assert_eq!((&answer["invocationId"], &answer["result"]), (&json!("w"), &json!(["a", "a"])), "{kind:?}");
         let answer = connection.next().await.unwrap();
-        assert_eq!((&answer["invocationId"], &answer["result"]), (&json!("e"), &json!("b")), "{way:?}");
-        assert_eq!(host.heard().await, "refreshed: b", "{way:?}");
+        assert_eq!((&answer["invocationId"], &answer["result"]), (&json!("e"), &json!("b")), "{kind:?}");
+        assert_eq!(host.heard().await, "refreshed: b", "{kind:?}");
     }
 }
 
@@ -78,13 +79,13 @@ async fn a_hook_that_fails_costs_nothing() {
 #[tokio::test]
 async fn what_is_refused_changes_nothing() {
     let host = Host::new(|ward| ward).await;
-    for way in WAYS {
-        let mut connection = host.connect(way, &ann(600, "a")).await;
+    for kind in ClientKind::all() {
+        let mut connection = host.connect(kind, &ann(600, "a")).await;
         let bob = token(&json!({ "sub": "bob", "role": "Doctor", "exp": now() + 900 }));
-        assert_eq!(host.refresh(&connection.id, &bob).await, (403, error("user_changed")), "{way:?}");
-        assert_eq!(host.refresh(&connection.id, "not.a.token").await.0, 401, "{way:?}");
-        assert_eq!(connection.invoke("Extra").await, "a", "{way:?}");
-        assert_eq!(connection.invoke("UserId").await, "ann", "{way:?}");
-        assert!(host.heard.is_empty(), "{way:?}");
+        assert_eq!(host.refresh(&connection.id, &bob).await, (403, error("user_changed")), "{kind:?}");
+        assert_eq!(host.refresh(&connection.id, "not.a.token").await.0, 401, "{kind:?}");
+        assert_eq!(connection.invoke("Extra").await, "a", "{kind:?}");
+        assert_eq!(connection.invoke("UserId").await, "ann", "{kind:?}");
+        assert!(host.heard.is_empty(), "{kind:?}");
     }
 }

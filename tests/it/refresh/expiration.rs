@@ -1,49 +1,48 @@
 //! Connections that end with their credentials, which may be renewed.
 
+use futures_util::future::join_all;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Host, POLLS, SOCKET, WAYS, ann, assert_lifetime, error, now, target, token};
-use signalr_test_support::http_client::Plain;
+use super::{Host, POLLS, SOCKET, ann, assert_lifetime, error, now, target, token};
+use signalr_test_support::ClientKind;
 
 #[tokio::test]
 async fn a_connection_ends_with_its_newest_credentials() {
-    let ends = async |way| {
+    let ends = async |kind| {
         let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
-        let mut connection = host.connect(way, &ann(2, "a")).await;
+        let mut connection = host.connect(kind, &ann(2, "a")).await;
         let refreshed = ann(4, "b");
         let end = now() + 3;
         assert_eq!(host.refresh(&connection.id, &refreshed).await.0, 200);
-        assert_eq!(connection.invoke("Extra").await, "b", "{way:?}");
-        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{way:?}");
-        assert!(now() >= end, "{way:?}");
-        assert_eq!(connection.next().await, None, "{way:?}");
+        assert_eq!(connection.invoke("Extra").await, "b", "{kind:?}");
+        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{kind:?}");
+        assert!(now() >= end, "{kind:?}");
+        assert_eq!(connection.next().await, None, "{kind:?}");
     };
-    let [a, b, c, d, e] = WAYS.map(ends);
-    tokio::join!(a, b, c, d, e);
+    join_all(ClientKind::all().into_iter().map(ends)).await;
 }
 
 #[tokio::test]
 async fn a_connection_ends_at_the_maximum_unless_its_credentials_are_shown_again() {
-    let ends = async |way| {
+    let ends = async |kind| {
         let longest = Some(Duration::from_secs(2));
         let host =
             Host::new(|ward| ward.close_on_authentication_expiration(true).maximum_authentication_expiration(longest))
                 .await;
         let token = ann(600, "a");
         let begun = now();
-        let mut connection = host.connect(way, &token).await;
+        let mut connection = host.connect(kind, &token).await;
         while now() < begun + 5 {
-            assert_eq!(host.refresh(&connection.id, &token).await.0, 200, "{way:?}");
-            assert_eq!(connection.invoke("Extra").await, "a", "{way:?}");
+            assert_eq!(host.refresh(&connection.id, &token).await.0, 200, "{kind:?}");
+            assert_eq!(connection.invoke("Extra").await, "a", "{kind:?}");
         }
-        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{way:?}");
-        assert_eq!(connection.next().await, None, "{way:?}");
+        assert_eq!(connection.next().await, Some(json!({ "type": 7, "allowReconnect": true })), "{kind:?}");
+        assert_eq!(connection.next().await, None, "{kind:?}");
         assert!(host.heard.is_empty(), "the claims are the same");
     };
-    let [a, b, c, d, e] = WAYS.map(ends);
-    tokio::join!(a, b, c, d, e);
+    join_all(ClientKind::all().into_iter().map(ends)).await;
 }
 
 #[tokio::test]
@@ -104,7 +103,7 @@ async fn a_client_that_polls_is_asked_to_refresh_what_has_expired() {
     let in_grace = token(&json!({ "sub": "ann", "extra": "a", "exp": now() - 60 }));
     let id = host.negotiate(&in_grace).await["connectionToken"].as_str().unwrap().to_owned();
     // Before the handshake nothing ends it.
-    let mut client = Plain::open(host.addr, target(&id, &in_grace), false).await;
+    let mut client = ClientKind::LONG_POLLING.open(host.addr, &target(&id, &in_grace)).await;
     for _ in 0..2 {
         let (status, body) = client.poll().await;
         assert_eq!((status, serde_json::from_str(&body).unwrap()), (409, error("authentication_refresh_required")));

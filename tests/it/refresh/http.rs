@@ -1,13 +1,15 @@
 //! What `POST {path}/refresh` and the negotiation are answered.
 
+use signalr::Format;
+use signalr::TransportType;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
 use signalr::{AnyClient, Cors, Hub, Methods, SignalR};
 
-use super::{Host, KEY, SOCKET, WAYS, ann, assert_lifetime, bearer, error, now, post_refresh, target, token};
-use signalr_test_support::{Client, http, serve, within};
+use super::{Host, KEY, SOCKET, ann, assert_lifetime, bearer, error, now, post_refresh, target, token};
+use signalr_test_support::{Client, ClientKind, close_message, http, serve, within};
 
 #[tokio::test]
 async fn a_refresh_is_posted() {
@@ -74,18 +76,19 @@ async fn connections_without_a_secret_are_not_refreshed() {
 #[tokio::test]
 async fn connections_that_ended_are_not_refreshed() {
     let mut host = Host::new(|ward| ward).await;
-    for way in WAYS {
-        let mut connection = host.connect(way, &ann(600, "a")).await;
+    for kind in ClientKind::all() {
+        let mut connection = host.connect(kind, &ann(600, "a")).await;
         connection.call("1", "NoSuchMethod", &[]).await;
-        assert_eq!(connection.next().await.unwrap()["type"], 3, "{way:?}");
-        let goodbye = signalr_test_support::goodbye(connection.format);
-        match &mut connection.pipe {
-            super::Pipe::WebSocket(client) => client.send_frame(&goodbye).await,
-            super::Pipe::Plain(client) => drop(client.begin_post(&goodbye).await),
+        assert_eq!(connection.next().await.unwrap()["type"], 3, "{kind:?}");
+        let message = close_message(kind.protocol);
+        match kind.transport {
+            TransportType::WebSockets => connection.client.send(&message).await,
+            // The response may be that of a connection that has ended.
+            _ => drop(connection.client.begin_post(&message).await),
         }
         while connection.next().await.is_some() {}
-        assert_eq!(host.ended().await, "a", "{way:?}");
-        // Its end may be on its way still.
+        assert_eq!(host.ended().await, "a", "{kind:?}");
+        // Its end may be on its kind still.
         let refused = within(async {
             loop {
                 match host.refresh(&connection.id, &ann(900, "b")).await {
@@ -94,7 +97,7 @@ async fn connections_that_ended_are_not_refreshed() {
                 }
             }
         });
-        assert_eq!(refused.await, (404, error("connection_not_found")), "{way:?}");
+        assert_eq!(refused.await, (404, error("connection_not_found")), "{kind:?}");
     }
 }
 
@@ -199,8 +202,8 @@ async fn a_refresh_before_the_handshake_counts_from_the_start() {
     let (first, second) = (ann(600, "a"), ann(900, "b"));
     let id = host.negotiate(&first).await["connectionToken"].as_str().unwrap().to_owned();
     assert_lifetime(&host.refresh(&id, &second).await, 900);
-    let mut client = Client::open(host.addr, &target(&id, &first), SOCKET.1).await;
-    client.shake_hands().await;
+    let mut client = Client::open(host.addr, &target(&id, &first), Format::Json).await;
+    client.handshake().await;
     client.call(Some("1"), "Extra", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "b");
     client.close().await;

@@ -1,11 +1,10 @@
 //! Newer credentials that come with polls, and with the sockets of stateful reconnects.
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
 
 use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, token};
-use signalr_test_support::{Client, http, within};
+use signalr_test_support::{Client, http};
 
 /// Polls in vain: a new call is answered by the poll after.
 async fn switch(connection: &mut Connection, token: &str) -> Value {
@@ -50,7 +49,7 @@ async fn a_poll_with_credentials_that_are_refused_ends_its_connection() {
     switch(&mut connection, &ann(700, "b")).await;
     assert_eq!(host.heard().await, "refreshed: b");
     connection.use_token(&ann(800, "bad"));
-    let (status, body) = connection.polling().poll().await;
+    let (status, body) = connection.client.poll().await;
     assert_eq!((status, serde_json::from_str(&body).unwrap()), (403, error("permission_change_rejected")));
     assert_eq!(host.ended().await, "b");
 }
@@ -61,7 +60,7 @@ async fn a_poll_of_another_user_is_refused_and_the_connection_lives_on() {
     let mut connection = host.connect(POLLS, &ann(600, "a")).await;
     connection.use_token(&token(&json!({ "sub": "bob", "exp": now() + 900 })));
     for method in ["GET", "POST", "DELETE"] {
-        let answer = http(host.addr, method, &connection.polling().target, &[]).await;
+        let answer = http(host.addr, method, connection.client.target(), &[]).await;
         assert_eq!(answer, (403, String::new()), "{method}");
     }
     assert_eq!(switch(&mut connection, &ann(600, "a")).await, "a");
@@ -74,15 +73,14 @@ async fn stateful(host: &Host, token: &str) -> (Client, String) {
     let body: Value = serde_json::from_str(&body).unwrap();
     let id = body["connectionToken"].as_str().unwrap().to_owned();
     let mut client = Client::open(host.addr, &target(&id, token), Format::Json).await;
-    client.send_frame(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
-    assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
+    client.handshake_version(2).await;
     (client, id)
 }
 
 /// Goes on with a new socket, and says who the hub then sees.
 async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
     let mut client = Client::open(host.addr, &target(id, token), Format::Json).await;
-    client.send_frame(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
+    client.send(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
     assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
     client.call(Some("1"), "Extra", &[]).await;
     let result = client.next().await.unwrap()["result"].take();

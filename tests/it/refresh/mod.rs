@@ -12,9 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Caller, EndpointBuilder, Format, HubError, HubResult, SignalR, TransportType, hub};
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::{Client, http, serve, split, within};
+use signalr::{Caller, EndpointBuilder, HubError, HubResult, SignalR, hub};
+use signalr_test_support::{Client, ClientKind, http, serve, within};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Tells what happens, and lets calls wait at its gate.
@@ -117,21 +116,11 @@ impl Host {
         serde_json::from_str(&body).unwrap()
     }
 
-    async fn connect(&self, way: Way, token: &str) -> Connection {
+    async fn connect(&self, kind: ClientKind, token: &str) -> Connection {
         let id = self.negotiate(token).await["connectionToken"].as_str().unwrap().to_owned();
-        let Way(transport, format) = way;
-        let target = target(&id, token);
-        let pipe = if transport == TransportType::WebSockets {
-            let mut client = Client::open(self.addr, &target, format).await;
-            client.shake_hands().await;
-            Pipe::WebSocket(Box::new(client))
-        } else {
-            let mut client = Plain::open(self.addr, target, transport == TransportType::ServerSentEvents).await;
-            client.post(&format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", format.name())).await;
-            assert_eq!(client.next().await, Some(json!({})));
-            Pipe::Plain(client)
-        };
-        Connection { id, pipe, format, arrived: Vec::new() }
+        let mut client = kind.open(self.addr, &target(&id, token)).await;
+        client.handshake().await;
+        Connection { id, client }
     }
 
     /// Refreshes a connection as .NET's client does.
@@ -150,43 +139,20 @@ async fn post_refresh(addr: SocketAddr, id: &str, token: &str) -> (u16, Value) {
 struct Connection {
     /// Its secret.
     id: String,
-    pipe: Pipe,
-    format: Format,
-    arrived: Vec<Value>,
-}
-
-enum Pipe {
-    WebSocket(Box<Client>),
-    Plain(Plain),
+    client: Client,
 }
 
 impl Connection {
-    /// From now on it polls and sends with this token.
+    /// Uses this token for later polls and sends.
     fn use_token(&mut self, token: &str) {
-        match &mut self.pipe {
-            Pipe::WebSocket(_) => panic!("its socket is open"),
-            Pipe::Plain(client) => client.target = target(&self.id, token),
-        }
-    }
-
-    fn polling(&self) -> &Plain {
-        match &self.pipe {
-            Pipe::WebSocket(_) => panic!("it does not poll"),
-            Pipe::Plain(client) => client,
-        }
+        self.client.set_target(target(&self.id, token));
     }
 
     async fn call(&mut self, id: &str, method: &str, arguments: &[Value]) {
-        let message = signalr_test_support::invocation(self.format, Some(id), method, arguments);
-        match &mut self.pipe {
-            Pipe::WebSocket(client) => client.send_frame(&message).await,
-            Pipe::Plain(client) => {
-                assert_eq!(signalr_test_support::http_client::status(client.begin_post(&message).await).await, 200)
-            }
-        }
+        self.client.call(Some(id), method, arguments).await;
     }
 
-    /// Calls a method, and what comes next is its answer: the result, or the error.
+    /// Invokes a method and returns its result or its error. The completion must be the next message.
     async fn invoke(&mut self, method: &str) -> Value {
         self.call("1", method, &[]).await;
         let mut answer = self.next().await.unwrap();
@@ -195,38 +161,13 @@ impl Connection {
         answer[outcome].take()
     }
 
-    /// The next hub message; pings are left out. `None` at the end.
     async fn next(&mut self) -> Option<Value> {
-        loop {
-            if !self.arrived.is_empty() {
-                let message = self.arrived.remove(0);
-                if message["type"] != 6 {
-                    return Some(message);
-                }
-                continue;
-            }
-            match &mut self.pipe {
-                Pipe::WebSocket(client) => return client.next().await,
-                Pipe::Plain(client) => self.arrived = split(self.format, &client.next_bytes().await?),
-            }
-        }
+        self.client.next().await
     }
 }
 
-/// A transport, and a format on it.
-#[derive(Clone, Copy, Debug)]
-struct Way(TransportType, Format);
-
-const WAYS: [Way; 5] = [
-    Way(TransportType::WebSockets, Format::Json),
-    Way(TransportType::WebSockets, Format::MessagePack),
-    Way(TransportType::ServerSentEvents, Format::Json),
-    Way(TransportType::LongPolling, Format::Json),
-    Way(TransportType::LongPolling, Format::MessagePack),
-];
-
-const SOCKET: Way = WAYS[0];
-const POLLS: Way = WAYS[3];
+const SOCKET: ClientKind = ClientKind::WEB_SOCKETS;
+const POLLS: ClientKind = ClientKind::LONG_POLLING;
 
 const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
 

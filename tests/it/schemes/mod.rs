@@ -13,13 +13,11 @@ use serde_json::{Value, json};
 use signalr::auth::{
     ApiKeys, AuthFailure, AuthRequest, Authentication, Authenticator, Authorize, JwtBearer, Refusal, User,
 };
-use signalr::{Builder, Caller, Format, SignalR, hub};
-use signalr_test_support::{Client, serve, within};
+use signalr::{Builder, Caller, SignalR, hub};
+use signalr_test_support::{Client, ClientKind, serve, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_tungstenite::client_async;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -120,13 +118,8 @@ async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u
 
 /// A client without a negotiation.
 async fn connect(addr: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Client {
-    let mut request = format!("ws://test{target}").into_client_request().unwrap();
-    for (name, value) in headers {
-        request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-    }
-    let socket = within(TcpStream::connect(addr)).await.unwrap();
-    let mut client = Client::of(within(client_async(request, socket)).await.unwrap().0, Format::Json);
-    client.shake_hands().await;
+    let mut client = ClientKind::WEB_SOCKETS.open_with(addr, target, headers).await;
+    client.handshake().await;
     client
 }
 

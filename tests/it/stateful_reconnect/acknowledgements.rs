@@ -36,15 +36,15 @@ fn text(message: &Value) -> Vec<u8> {
 async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
     let message = item(format, &"i".repeat(1000));
     for _ in 0..130 {
-        client.send_frame(&message).await;
+        client.send(&message).await;
     }
 }
 
 /// Everything that was sent before this has been read when it returns.
 async fn read_up_to_here(client: &mut Client<DuplexStream>) {
-    within(client.ws.get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
+    within(client.websocket().get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
     let mut pong = [0; 2];
-    within(client.ws.get_mut().read_exact(&mut pong)).await.unwrap();
+    within(client.websocket().get_mut().read_exact(&mut pong)).await.unwrap();
     assert_eq!(pong, [0x8a, 0]);
 }
 
@@ -58,7 +58,7 @@ async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
     for (format, with_call) in [Format::Json, Format::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)]) {
         let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
-        client.send_frame(&total_call(format, "total")).await;
+        client.send(&total_call(format, "total")).await;
         client.echo(&"x".repeat(2000)).await;
         if with_call {
             client.call(Some("held"), "Echo", &["held".into()]).await;
@@ -68,7 +68,7 @@ async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
         if with_call {
             assert_eq!(client.next_numbered().await, answer("held", "held"));
         }
-        client.send_frame(&completion(format)).await;
+        client.send(&completion(format)).await;
         assert_eq!(client.next_numbered().await, answer("total", 130_000));
         client.call(Some("after"), "Echo", &["after".into()]).await;
         assert_eq!(client.next_numbered().await, answer("after", "after"));
@@ -80,7 +80,7 @@ async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_a
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
-        client.send_frame(&total_call(format, "total")).await;
+        client.send(&total_call(format, "total")).await;
         client.echo(&"x".repeat(2000)).await;
         send_items(&mut client, format).await;
         let asked = Instant::now();
@@ -99,11 +99,11 @@ async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
         assert_eq!(host.heard().await, "waits");
         let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
         let (first, second) = call.split_at(call.len() / 2);
-        client.send_frame(first).await;
+        client.send(first).await;
         read_up_to_here(&mut client).await;
         host.gate.add_permits(1);
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
-        client.send_frame(second).await;
+        client.send(second).await;
         numbered(&mut client, format, 8, 1).await;
         assert_eq!(client.next_numbered().await, answer("cut", "cut"));
     }
@@ -118,18 +118,18 @@ async fn a_message_in_two_parts_is_received_once_though_its_socket_is_lost() {
         assert_eq!(host.heard().await, "waits");
         let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
         let (first, second) = call.split_at(call.len() / 2);
-        client.send_frame(first).await;
+        client.send(first).await;
         read_up_to_here(&mut client).await;
         host.gate.add_permits(1);
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
-        client.send_frame(second).await;
+        client.send(second).await;
         read_up_to_here(&mut client).await;
         drop(client);
 
         let mut client = host.open_in_memory_as(&token, "second", format).await;
         numbered(&mut client, format, 8, 1).await;
         numbered(&mut client, format, 9, 2).await;
-        client.send_frame(&call).await;
+        client.send(&call).await;
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
         assert_eq!(client.next_numbered().await, answer("cut", "cut"));
         client.call(Some("count"), "Echoes", &[]).await;
@@ -143,7 +143,7 @@ async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
     let token = host.negotiate_in_memory().await;
     let mut client = host.open_in_memory(&token, "first&history=3").await;
     let asked = Instant::now();
-    shake_hands(&mut client, Format::Json).await;
+    client.handshake_version(2).await;
     for _ in 0..2 {
         assert_eq!(client.next().await.unwrap()["target"], "History");
     }
@@ -167,7 +167,7 @@ async fn acknowledgements_behind_calls_that_wait_are_heard() {
         let call = json!({ "type": 1, "invocationId": n.to_string(), "target": "Echo", "arguments": [text] });
         batch.push_str(&format!("{call}\u{1e}"));
     }
-    client.send_frame(batch.as_bytes()).await;
+    client.send(batch.as_bytes()).await;
     for n in 0..6 {
         assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
         numbered(&mut client, Format::Json, 8, n + 1).await;

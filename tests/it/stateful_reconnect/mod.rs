@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -143,7 +143,7 @@ impl Host {
     async fn connect_in_memory_as(&self, format: Format) -> (Client<DuplexStream>, String) {
         let token = self.negotiate_in_memory().await;
         let mut client = self.open_in_memory_as(&token, "first", format).await;
-        shake_hands(&mut client, format).await;
+        client.handshake_version(2).await;
         (client, token)
     }
 
@@ -175,14 +175,8 @@ fn target(token: &str, from: &str) -> String {
 async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
     let mut client = Client::open(addr, &target(&token, "first"), format).await;
-    shake_hands(&mut client, format).await;
+    client.handshake_version(2).await;
     (client, token)
-}
-
-async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
-    let request = format!("{{\"protocol\":\"{}\",\"version\":2}}\u{1e}", format.name());
-    client.send_frame(request.as_bytes()).await;
-    assert_eq!(&within(client.ws.next()).await.unwrap().unwrap().into_data()[..], b"{}\x1e");
 }
 
 /// The message that says which number comes next; or, of type 8, which has come.
@@ -191,7 +185,7 @@ async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, for
         true => prefixed(&rmp_serde::to_vec(&(kind, number)).unwrap()),
         false => format!("{{\"type\":{kind},\"sequenceId\":{number}}}\u{1e}").into_bytes(),
     };
-    client.send_frame(&message).await;
+    client.send(&message).await;
 }
 
 fn answer(id: &str, result: impl Into<Value>) -> Value {
@@ -216,7 +210,7 @@ async fn a_lost_socket_loses_nothing_else() {
         client.call(Some("1"), "Who", &[]).await;
         let who = client.next().await.unwrap();
         client.echo("one").await;
-        client.send_frame(half_a_call(format)).await;
+        client.send(half_a_call(format)).await;
         drop(client);
         let hub: HubContext<Ward> = host.signalr.context();
         for text in ["a", "b"] {
@@ -265,7 +259,7 @@ async fn a_new_socket_takes_over_from_one_that_is_still_open() {
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
         old.echo("one").await;
-        old.send_frame(half_a_call(format)).await;
+        old.send(half_a_call(format)).await;
 
         let mut new = Client::open(addr, &target(&token, "second"), format).await;
         assert_eq!(new.next().await.unwrap(), sequence(1));
@@ -286,7 +280,7 @@ async fn calls_that_wait_outlast_their_socket_and_half_of_one_does_not() {
         let (mut old, token) = connect(addr, format).await;
         old.call(Some("1"), "Wait", &[]).await;
         old.call(Some("2"), "Echo", &["two".into()]).await;
-        old.send_frame(half_a_call(format)).await;
+        old.send(half_a_call(format)).await;
         assert_eq!(host.heard().await, "waits");
         // All of it was read when this is answered.
         within(old.socket().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
@@ -321,7 +315,7 @@ async fn who_did_not_agree_on_it_cannot_resume() {
     ];
     // Before its handshake, and after one with version 1.
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
-    client.shake_hands().await;
+    client.handshake().await;
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
     client.echo("still here").await;
     drop(client);
@@ -422,7 +416,7 @@ async fn a_shutdown_does_not_wait_for_who_is_absent() {
 async fn an_absent_client_is_silent_too_long_like_any_other() {
     let mut host = Host::new(|ward| ward.client_timeout_interval(Duration::from_secs(5)));
     let (mut client, _) = host.connect_in_memory().await;
-    client.send_frame(b"{\"type\":6}\x1e").await;
+    client.send(b"{\"type\":6}\x1e").await;
     client.echo("heard").await;
     let lost = Instant::now();
     drop(client);

@@ -117,7 +117,7 @@ async fn answers_beside_the_slots_that_nobody_reads_stop_the_client() {
     say(&mut other, &[call("id", "Id", &json!([]))]).await;
     let other_id = other.next().await.unwrap()["result"].clone();
     let answering = tokio::spawn(async move {
-        while let Some(Ok(asked)) = other.ws.next().await {
+        while let Some(Ok(asked)) = other.websocket().next().await {
             for asked in asked.into_text().unwrap().split_terminator('\u{1e}') {
                 let asked: Value = serde_json::from_str(asked).unwrap();
                 if asked["type"] == 1 {
@@ -140,7 +140,7 @@ async fn answers_beside_the_slots_that_nobody_reads_stop_the_client() {
         };
         let mut sent = 0;
         // Time goes on only when nobody has anything to do.
-        while let Ok(outcome) = timeout(Duration::from_secs(1), client.ws.send(frame(sent))).await {
+        while let Ok(outcome) = timeout(Duration::from_secs(1), client.websocket().send(frame(sent))).await {
             outcome.unwrap();
             sent += 1;
             assert!(sent * ID < BOUND, "{} bytes were taken", sent * ID);

@@ -198,7 +198,7 @@ impl Host {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
         let mut client = Client::over(client, "/ward", Format::Json).await;
-        client.shake_hands().await;
+        client.handshake().await;
         client
     }
 
@@ -228,7 +228,7 @@ impl Host {
 /// Sends all of these at once.
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, messages: &[Value]) {
     let text: String = messages.iter().map(|message| format!("{message}\u{1e}")).collect();
-    client.send_frame(text.as_bytes()).await;
+    client.send(text.as_bytes()).await;
 }
 
 fn call(id: &str, method: &str, arguments: &Value) -> Value {

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Host, call, cancel, end, item, large, result, say, streaming, uploading};
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::{until, within};
+use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test]
 async fn a_client_may_cancel_what_it_called() {
@@ -84,8 +83,8 @@ async fn items_beyond_every_buffer_pass_whole_on_every_transport() {
     for message in &expected {
         assert!(client.next().await.unwrap() == *message);
     }
-    for events in [true, false] {
-        let mut client = Plain::connect(host.addr, "/ward", events).await;
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
+        let mut client = kind.connect(host.addr, "/ward").await;
         client.post(&format!("{request}\u{1e}")).await;
         let mut text = String::new();
         while text.matches('\u{1e}').count() < expected.len() {

@@ -8,8 +8,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::{Host, call, end, item, result, say, uploading};
-use signalr_test_support::http_client::Plain;
-use signalr_test_support::{until, within};
+use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
@@ -23,7 +22,7 @@ async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
     let frame = Message::text(format!("{}\u{1e}", item("u", "x".repeat(ITEM))));
     let mut sent = 0;
     // Time goes on only when nobody has anything to do.
-    while let Ok(outcome) = timeout(Duration::from_secs(1), client.ws.send(frame.clone())).await {
+    while let Ok(outcome) = timeout(Duration::from_secs(1), client.websocket().send(frame.clone())).await {
         outcome.unwrap();
         sent += 1;
         assert!(sent * ITEM < BOUND, "{} bytes were taken", sent * ITEM);
@@ -32,9 +31,9 @@ async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
 
     // The item that was on its way is in the client's buffer.
     host.ward.gate.add_permits(1);
-    within(client.ws.flush()).await.unwrap();
+    within(client.websocket().flush()).await.unwrap();
     for _ in sent + 1..ITEMS {
-        within(client.ws.send(frame.clone())).await.unwrap();
+        within(client.websocket().send(frame.clone())).await.unwrap();
     }
     say(&mut client, &[end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("1", ITEM * ITEMS));
@@ -76,15 +75,15 @@ async fn a_client_that_vanishes_behind_an_upload_that_nobody_reads_is_noticed() 
 #[tokio::test]
 async fn without_a_websocket_a_client_may_leave_behind_an_upload_that_nobody_reads() {
     let mut host = Host::new(|ward| ward).await;
-    for events in [true, false] {
+    for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         for items in [5, 100] {
-            let mut client = Plain::connect(host.addr, "/ward", events).await;
+            let mut client = kind.connect(host.addr, "/ward").await;
             client.post(&format!("{}\u{1e}", uploading("1", "IgnoreUntilCancelled", "u"))).await;
             assert_eq!(host.heard().await, "waits");
             let flood = format!("{}\u{1e}", item("u", "x".repeat(5_000))).repeat(items);
             // One that is too much for the server is not answered before the end.
             let post = client.begin_post(flood.as_bytes()).await;
-            match client.events.take() {
+            match client.take_events() {
                 Some(events) => drop(events),
                 None => assert_eq!(client.delete().await.0, 202),
             }

@@ -1,8 +1,8 @@
-//! A server, and whatever a stranger may send to it: random tests and fuzzers share what must hold.
+//! A server for arbitrary requests, with the properties that random tests and fuzzers share.
 //!
-//! A request is text: its first line is the method and the target, those after it are headers, and what stands behind an
-//! empty line is the body. In it `{token}` is a good token, `{other}` one of another user and `{id}` the connection token of a
-//! connection of the first one.
+//! A request is text: the first line has the method and the target, the next lines are headers, and the body follows an
+//! empty line. `{token}` stands for a valid token of `ann`, `{other}` for one of `bob`, and `{id}` for the connection token
+//! of a connection of `ann`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -23,11 +23,11 @@ use tower_service::Service;
 
 const KEY: &[u8] = b"a-32-byte-or-longer-key-for-tests-only-0123456789";
 
-/// The tokens' time, and the server's.
+/// The Unix time of the server and of its tokens, in seconds.
 const NOW: u64 = 1_800_000_000;
 
-/// How many got to the hub whom nobody knows.
-static STRANGERS: AtomicUsize = AtomicUsize::new(0);
+/// Connections of unknown users that reached the hub.
+static UNKNOWN_CALLERS: AtomicUsize = AtomicUsize::new(0);
 
 struct Open;
 
@@ -41,75 +41,77 @@ struct Closed;
 impl Closed {
     fn on_connected(&self, caller: &Caller<Self>) {
         if !matches!(caller.user_id(), Some("ann" | "bob")) {
-            STRANGERS.fetch_add(1, Ordering::Relaxed);
+            UNKNOWN_CALLERS.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// A server whose clock stands still, until too many connections wait.
-pub struct World {
+/// A server with paused time, which advances when too many connections have accumulated.
+#[derive(Debug)]
+pub struct FuzzServer {
     runtime: Runtime,
     signalr: SignalR,
     token: String,
     other: String,
-    /// The connection token of a connection at `/closed`, made anew when the old one is gone.
+    /// The connection token of a connection at `/closed`, replaced after the old connection expired.
     id: String,
-    asked: usize,
+    requests: usize,
 }
 
-/// What came of a request.
-struct Answer {
+/// A request and its response.
+struct Exchange {
     method: Method,
     path: String,
-    /// Whose good tokens stood in it, wherever.
+    /// The users of the valid tokens in the request.
     signed: Vec<String>,
     response: Response<()>,
     body: Bytes,
 }
 
-impl World {
+impl FuzzServer {
+    /// Starts the server.
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let bearer = JwtBearer::hmac(KEY).issuer("clinic").audience("wards");
         let bearer = bearer.clock(|| UNIX_EPOCH + Duration::from_secs(NOW));
         let builder = SignalR::builder().authentication(bearer).enable_authentication_refresh(true);
-        // Time goes on where something waits, and connections end by it.
+        // Paused time advances while a request waits. The timeout keeps that from ending connections.
         let builder = builder.long_polling_poll_timeout(Duration::from_millis(1));
         let signalr = builder.hub("/open", Open).hub("/closed", Closed).build().unwrap();
         let mut world =
-            Self { runtime, signalr, token: token("ann"), other: token("bob"), id: String::new(), asked: 0 };
-        world.negotiate_anew();
+            Self { runtime, signalr, token: token("ann"), other: token("bob"), id: String::new(), requests: 0 };
+        world.open_connection();
         world
     }
 
-    /// Whoever is not signed in is refused by what asks for it, and whatever is sent is answered.
+    /// Checks that requests without a valid token are rejected where one is required.
     pub fn token(&mut self, input: &[u8]) {
-        let Some(answer) = self.ask(input) else { return };
-        if answer.path == "/closed" || answer.path == "/closed/negotiate" {
-            let status = answer.response.status();
+        let Some(exchange) = self.exchange(input) else { return };
+        if exchange.path == "/closed" || exchange.path == "/closed/negotiate" {
+            let status = exchange.response.status();
             if status != StatusCode::UNAUTHORIZED {
-                assert!(!answer.signed.is_empty(), "{status} without a good token");
+                assert!(!exchange.signed.is_empty(), "{status} without a valid token");
             } else {
-                assert!(answer.body.is_empty());
-                let challenge = answer.response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+                assert!(exchange.body.is_empty());
+                let challenge = exchange.response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
                 assert!(challenge.starts_with("Bearer"), "{challenge}");
             }
         }
-        assert_eq!(STRANGERS.load(Ordering::Relaxed), 0, "a stranger is in");
+        assert_eq!(UNKNOWN_CALLERS.load(Ordering::Relaxed), 0, "an unknown user is connected");
     }
 
-    /// Negotiations are answered with what clients can read, and other methods are refused.
+    /// Checks that negotiate responses have the fields that clients read, and that other methods are rejected.
     pub fn negotiate(&mut self, input: &[u8]) {
-        let Some(answer) = self.ask(input) else { return };
-        if answer.path != "/open/negotiate" {
+        let Some(exchange) = self.exchange(input) else { return };
+        if exchange.path != "/open/negotiate" {
             return;
         }
-        if answer.method != Method::POST {
-            assert_eq!(answer.response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        if exchange.method != Method::POST {
+            assert_eq!(exchange.response.status(), StatusCode::METHOD_NOT_ALLOWED);
             return;
         }
-        assert_eq!(answer.response.status(), StatusCode::OK);
-        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(exchange.response.status(), StatusCode::OK);
+        let body: Value = serde_json::from_slice(&exchange.body).unwrap();
         if body["error"].is_string() {
             assert_eq!(body.as_object().unwrap().len(), 1);
         } else {
@@ -120,37 +122,38 @@ impl World {
         }
     }
 
-    /// A refresh is answered as clients read it, and only of use to the user whose connection it is.
+    /// Checks that responses to an authentication refresh have the fields that clients read, and that it succeeds only for
+    /// the user of the connection.
     pub fn refresh(&mut self, input: &[u8]) {
-        let Some(answer) = self.ask(input) else { return };
-        if answer.path != "/closed/refresh" {
+        let Some(exchange) = self.exchange(input) else { return };
+        if exchange.path != "/closed/refresh" {
             return;
         }
-        let status = answer.response.status();
-        let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        let status = exchange.response.status();
+        let body: Option<Value> = serde_json::from_slice(&exchange.body).ok();
         match (status.as_u16(), body) {
             (200, Some(body)) => {
-                assert!(answer.signed.iter().any(|user| user == "ann"), "a connection of ann's");
+                assert!(exchange.signed.iter().any(|user| user == "ann"), "the connection is ann's");
                 assert!(body["tokenLifetimeSeconds"].is_u64(), "{body}");
             }
-            (401 | 405, None) => assert!(answer.body.is_empty()),
+            (401 | 405, None) => assert!(exchange.body.is_empty()),
             (400 | 401 | 403 | 404, Some(body)) => assert!(body["error"].is_string(), "{body}"),
             (_, body) => panic!("{status} {body:?}"),
         }
     }
 
-    /// The status that a request is answered with, or 0 if it is none.
+    /// Returns the status of the response, or 0 if `input` is no HTTP request.
     pub fn status(&mut self, input: &str) -> u16 {
-        self.ask(input.as_bytes()).map_or(0, |answer| answer.response.status().as_u16())
+        self.exchange(input.as_bytes()).map_or(0, |exchange| exchange.response.status().as_u16())
     }
 
-    /// Sends a request; nothing if it is none. The answer is no fault of the server's.
-    fn ask(&mut self, input: &[u8]) -> Option<Answer> {
-        self.make_room();
+    /// Sends a request and checks that the response is no server error. Returns `None` if `input` is no HTTP request.
+    fn exchange(&mut self, input: &[u8]) -> Option<Exchange> {
+        self.expire_connections();
         self.send(input)
     }
 
-    fn send(&mut self, input: &[u8]) -> Option<Answer> {
+    fn send(&mut self, input: &[u8]) -> Option<Exchange> {
         let text = String::from_utf8_lossy(input).into_owned();
         let text = text.replace("{token}", &self.token).replace("{other}", &self.other).replace("{id}", &self.id);
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -165,50 +168,50 @@ impl World {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let signed = candidates(&request).iter().filter(|token| is_signed(token)).map(|token| subject(token)).collect();
         let mut service = self.signalr.service();
-        let answer = self.runtime.block_on(async move {
+        let exchange = self.runtime.block_on(async move {
             let (head, body) = service.call(request).await.unwrap().into_parts();
-            // Events have no end.
+            // Event streams have no end.
             let body = tokio::time::timeout(Duration::from_millis(1), body.collect()).await;
             let body = body.map(|body| body.map(|body| body.to_bytes()).unwrap_or_default()).unwrap_or_default();
-            Answer { method, path, signed, response: Response::from_parts(head, ()), body }
+            Exchange { method, path, signed, response: Response::from_parts(head, ()), body }
         });
-        let status = answer.response.status();
+        let status = exchange.response.status();
         assert!(!status.is_server_error(), "{status}");
-        Some(answer)
+        Some(exchange)
     }
 
-    /// What nobody opens is swept away after 15 seconds.
-    fn make_room(&mut self) {
-        self.asked += 1;
-        if self.asked.is_multiple_of(1000) {
+    /// Every 1000 requests, lets more than `disconnect_timeout` pass, which is 15 s, and replaces the connection.
+    fn expire_connections(&mut self) {
+        self.requests += 1;
+        if self.requests.is_multiple_of(1000) {
             self.runtime.block_on(async { tokio::time::sleep(Duration::from_secs(20)).await });
-            assert_eq!(self.signalr.connection_count(), 0, "something is left");
-            self.negotiate_anew();
+            assert_eq!(self.signalr.connection_count(), 0, "a connection is left");
+            self.open_connection();
         }
     }
 
-    /// A connection that polls.
-    fn negotiate_anew(&mut self) {
-        let body = self.get_in("POST /closed/negotiate?negotiateVersion=1&access_token={token}");
+    /// Negotiates a connection of `ann` and polls it once.
+    fn open_connection(&mut self) {
+        let body = self.send_ok("POST /closed/negotiate?negotiateVersion=1&access_token={token}");
         let body: Value = serde_json::from_slice(&body).unwrap();
         body["connectionToken"].as_str().unwrap().clone_into(&mut self.id);
-        self.get_in("GET /closed?id={id}&access_token={token}");
+        self.send_ok("GET /closed?id={id}&access_token={token}");
     }
 
-    fn get_in(&mut self, request: &str) -> Bytes {
-        let answer = self.send(request.as_bytes()).unwrap();
-        assert_eq!(answer.response.status(), StatusCode::OK);
-        answer.body
+    fn send_ok(&mut self, request: &str) -> Bytes {
+        let exchange = self.send(request.as_bytes()).unwrap();
+        assert_eq!(exchange.response.status(), StatusCode::OK);
+        exchange.body
     }
 }
 
-/// A good token of a user.
+/// Returns a valid token of a user.
 pub fn token(user: &str) -> String {
     let claims = json!({ "sub": user, "iss": "clinic", "aud": "wards", "exp": NOW + 3600 });
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(KEY)).unwrap()
 }
 
-/// Every text that could be meant as a token.
+/// Returns every text at a place where a token may be.
 fn candidates<B>(request: &Request<B>) -> Vec<String> {
     let lines = request.headers().get_all(AUTHORIZATION).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
     let headers = lines.filter_map(|line| line.split_once(' ').map(|(_, token)| token.trim().to_owned()));
@@ -217,14 +220,14 @@ fn candidates<B>(request: &Request<B>) -> Vec<String> {
     headers.chain(parameters).collect()
 }
 
-/// Whom a token names.
+/// Returns the `sub` of a token.
 fn subject(token: &str) -> String {
     let claims = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok()).unwrap_or_default();
     let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
     claims["sub"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The judgement of another library: whether a token is signed with the key.
+/// Whether a token is signed with the key, according to `jsonwebtoken`.
 fn is_signed(token: &str) -> bool {
     let Some((message, signature)) = token.rsplit_once('.') else { return false };
     let signature = signature.trim_end_matches('=');

@@ -1,4 +1,4 @@
-//! A client of HTTP/2, which opens WebSockets by extended `CONNECT`.
+//! An HTTP/2 client, which opens WebSockets by extended CONNECT.
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -17,26 +17,27 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::{Client, within};
 
-/// One connection of HTTP/2.
+/// An HTTP/2 connection.
 #[derive(Debug)]
 pub struct Http2 {
     requests: SendRequest<Full<Bytes>>,
     connection: JoinHandle<hyper::Result<()>>,
 }
 
-/// A WebSocket that is one of its streams.
+/// A stream that carries a WebSocket.
 pub type Stream = TokioIo<Upgraded>;
 
 impl Http2 {
+    /// Performs the handshake of HTTP/2 over `io`.
     pub async fn over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (requests, connection) = within(handshake(TokioExecutor::new(), TokioIo::new(io))).await.unwrap();
         let mut client = Self { requests, connection: tokio::spawn(connection) };
-        // The server's settings are there with its first answer; before that, nobody knows that it takes WebSockets.
+        // The settings of the server arrive before its first response. Without them, extended CONNECT is not available.
         assert_eq!(client.request("GET", "/", &[], "").await.0, 404);
         client
     }
 
-    /// One request, its whole answer awaited.
+    /// Sends a request and returns status and body of the response.
     pub async fn request(
         &mut self,
         method: &str,
@@ -47,11 +48,12 @@ impl Http2 {
         text(self.send(build(method, target, headers, body)).await).await
     }
 
+    /// Sends a request and returns the head of the response.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         within(self.requests.send_request(request)).await.unwrap()
     }
 
-    /// Negotiates a connection and returns its secret token.
+    /// Negotiates a connection and returns its connection token.
     pub async fn negotiate(&mut self, path: &str) -> String {
         let target = format!("{path}/negotiate?negotiateVersion=1");
         let (status, body) = self.request("POST", &target, &[], "").await;
@@ -60,17 +62,17 @@ impl Http2 {
         body["connectionToken"].as_str().unwrap().to_owned()
     }
 
-    /// Opens a WebSocket, without a handshake of the hub's.
-    pub async fn open(&mut self, target: &str, format: Format) -> Client<Stream> {
+    /// Opens a WebSocket, without a handshake of the hub protocol.
+    pub async fn open(&mut self, target: &str, protocol: Format) -> Client<Stream> {
         let response = self.connect(target, "websocket", &[("sec-websocket-version", "13")]).await;
         assert_eq!(response.status(), 200);
-        // There is no key to answer over HTTP/2.
+        // Over HTTP/2, upgrades have no key (RFC 8441 § 5).
         assert!(!response.headers().contains_key("sec-websocket-accept"));
         let stream = TokioIo::new(within(hyper::upgrade::on(response)).await.unwrap());
-        Client::of(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, format)
+        Client::from_websocket(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, protocol)
     }
 
-    /// An extended `CONNECT` for any protocol.
+    /// Sends an extended CONNECT for `protocol`.
     pub async fn connect(
         &mut self,
         target: &str,
@@ -82,12 +84,13 @@ impl Http2 {
         self.send(request).await
     }
 
-    /// Waits until the server has closed the connection in order.
+    /// Waits until the server has closed the connection with GOAWAY and without an error.
     pub async fn closed(self) {
         within(self.connection).await.unwrap().unwrap();
     }
 }
 
+/// Builds a request.
 pub fn build(method: &str, target: &str, headers: &[(&str, &str)], body: &'static str) -> Request<Full<Bytes>> {
     let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
     let request = request.uri(format!("http://test{target}"));
@@ -95,7 +98,7 @@ pub fn build(method: &str, target: &str, headers: &[(&str, &str)], body: &'stati
     request.body(Full::from(body)).unwrap()
 }
 
-/// Status and body of an answer.
+/// Returns status and body of a response.
 pub async fn text(response: Response<Incoming>) -> (u16, String) {
     let status = response.status().as_u16();
     let body = within(response.into_body().collect()).await.unwrap().to_bytes();

@@ -1,4 +1,4 @@
-//! Everything that is logged, at the finest level, and a look for secrets in it.
+//! Captures log output at the finest level, and searches it for secrets.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,23 +8,24 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// What was logged.
+/// Captured log output.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Returns the output so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Captures every event of the whole process, and every span that begins or ends, with all of their fields.
+    /// Captures all events of the process, and every span when it begins and ends, with all of their fields.
     pub fn of_process() -> Self {
         let log = Self::default();
         tracing::subscriber::set_global_default(log.subscriber()).unwrap();
         log
     }
 
-    /// The same of this thread, until the guard is dropped.
+    /// Captures those of this thread until the guard is dropped.
     pub fn of_thread() -> (Self, DefaultGuard) {
         let log = Self::default();
         let guard = tracing::subscriber::set_default(log.subscriber());
@@ -59,12 +60,13 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
+/// Checks that no line of `text` contains a secret.
 #[track_caller]
-pub fn assert_silent(text: &str, secrets: &[String]) {
+pub fn assert_no_secrets(text: &str, secrets: &[String]) {
     for secret in secrets {
         assert!(!secret.is_empty());
         if let Some(line) = text.lines().find(|line| line.contains(secret.as_str())) {
-            panic!("{secret} is in\n{line}");
+            panic!("{secret} was logged:\n{line}");
         }
     }
 }

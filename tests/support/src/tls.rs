@@ -1,4 +1,4 @@
-//! A client of TLS.
+//! A TLS client, and the certificate of the server.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::within;
 
-/// The path of a file of the server's certificate.
+/// Returns the path of `certificate.pem` or `key.pem`.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tls").join(name)
 }
 
-/// A connection that speaks one protocol, to a server that proves itself.
+/// Connects to a server with that certificate, which must select this ALPN protocol.
 pub async fn connect(addr: SocketAddr, protocol: &str) -> Box<TlsStream<TcpStream>> {
     let mut trusted = RootCertStore::empty();
     trusted.add(CertificateDer::from_pem_file(file("certificate.pem")).unwrap()).unwrap();

@@ -1,0 +1,26 @@
+//! Panics in callbacks of the application that run before a hub.
+
+use signalr::{Cors, SignalR, hub};
+use signalr_test_support::{UPGRADE_HEADERS, http, serve};
+
+struct Echo;
+
+#[hub]
+impl Echo {}
+
+/// None of its connections stays behind.
+#[tokio::test]
+async fn code_that_panics_before_a_hub_is_an_error_of_its_request() {
+    let signalr = SignalR::builder()
+        .web_socket_sub_protocol(|asked| panic!("asked for {asked:?}"))
+        .redirect_negotiate(|_, _| panic!("sent nowhere"))
+        .cors(Cors::origin_allowed(|origin| panic!("{origin}")))
+        .hub("/echo", Echo)
+        .build()
+        .unwrap();
+    let addr = serve(&signalr).await;
+    assert_eq!(http(addr, "GET", "/echo", &UPGRADE_HEADERS).await, (500, String::new()));
+    assert_eq!(http(addr, "POST", "/echo/negotiate", &[]).await, (500, String::new()));
+    assert_eq!(http(addr, "GET", "/echo", &[("origin", "http://app.test")]).await, (500, String::new()));
+    assert_eq!(signalr.connection_count(), 0);
+}

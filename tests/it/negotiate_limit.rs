@@ -1,0 +1,86 @@
+//! The limit of negotiations of one address.
+
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, RETRY_AFTER};
+use http::{Request, Response};
+use signalr::{Body, Cors, Format, NegotiateLimit, PeerAddr, SignalR, hub};
+use signalr_test_support::{Client, bearer, http, serve, token_query, upgrade_status, within};
+use tower::ServiceExt;
+
+struct Clinic;
+
+#[hub]
+impl Clinic {
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+}
+
+struct Closed;
+
+#[hub]
+#[authorize]
+impl Closed {}
+
+const LIMIT: u32 = 3;
+
+fn limited() -> SignalR {
+    SignalR::builder()
+        .authentication(bearer())
+        .cors(Cors::origins(["https://app.test"]).allow_any_method())
+        .negotiate_limit(NegotiateLimit::per_minute(1).burst(LIMIT))
+        .hub("/clinic", Clinic)
+        .hub("/closed", Closed)
+        .build()
+        .unwrap()
+}
+
+async fn ask(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("origin", "https://app.test");
+    if method == "OPTIONS" {
+        request = request.header("access-control-request-method", "POST");
+    }
+    let mut request = request.body(Body::default()).unwrap();
+    if let Some(from) = from {
+        request.extensions_mut().insert(PeerAddr(from.parse().unwrap()));
+    }
+    within(signalr.service().oneshot(request)).await.unwrap()
+}
+
+#[tokio::test]
+async fn negotiates_beyond_the_limit_are_refused_before_anything_else() {
+    let signalr = limited();
+    let here = Some("192.0.2.1:1000");
+    // All paths together, refused ones as well.
+    for (path, status) in [("/clinic/negotiate", 200), ("/closed/negotiate", 401), ("/Clinic/Negotiate/", 200)] {
+        assert_eq!(ask(&signalr, "POST", path, here).await.status(), status, "{path}");
+    }
+    for path in ["/clinic/negotiate", "/closed/negotiate", &format!("/closed/negotiate?{}", token_query("ann"))] {
+        let refused = ask(&signalr, "POST", path, Some("192.0.2.1:1001")).await;
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()[RETRY_AFTER], "60");
+        assert_eq!(refused.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.test");
+    }
+    assert_eq!(ask(&signalr, "OPTIONS", "/clinic/negotiate", here).await.status(), 204);
+    // What is no negotiation counts nothing, and is not counted.
+    for path in ["/clinic", "/clinic?id=unknown", "/nowhere"] {
+        assert_ne!(ask(&signalr, "GET", path, here).await.status(), 429, "{path}");
+    }
+    assert_eq!(ask(&signalr, "POST", "/clinic/negotiate", Some("192.0.2.2:1000")).await.status(), 200);
+    for _ in 0..=LIMIT {
+        assert_eq!(ask(&signalr, "POST", "/clinic/negotiate", None).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn websockets_count_where_nobody_negotiated_and_open_ones_go_on() {
+    let signalr = limited();
+    let addr = serve(&signalr).await;
+    let mut first = Client::connect(addr, "/clinic", Format::Json).await;
+    for expected in [101, 101, 429] {
+        assert_eq!(upgrade_status(addr, "/clinic").await, expected);
+    }
+    assert_eq!(upgrade_status(addr, "/clinic?id=").await, 429);
+    assert_eq!(upgrade_status(addr, "/clinic?id=AAAAAAAAAAAAAAAAAAAAAA").await, 404);
+    assert_eq!(http(addr, "POST", "/clinic/negotiate", &[]).await.0, 429);
+    first.echo("still here").await;
+}
