@@ -141,7 +141,7 @@ async fn settled(signalr: &SignalR, limit: usize) -> usize {
 }
 
 #[tokio::test]
-async fn waiting_short_messages_hold_their_bytes() {
+async fn queued_short_messages_use_the_documented_memory() {
     let _turn = TURN.lock().await;
     for method in ["Ones", "Notes"] {
         let Server { signalr, addr } = serve();
@@ -174,7 +174,7 @@ async fn waiting_short_messages_hold_their_bytes() {
 }
 
 #[tokio::test]
-async fn waiting_short_messages_between_long_ones_hold_their_bytes() {
+async fn queued_mixed_messages_use_the_documented_memory() {
     let _turn = TURN.lock().await;
     let Server { signalr, addr } = serve();
     let mut clients = Vec::new();
@@ -191,7 +191,7 @@ async fn waiting_short_messages_between_long_ones_hold_their_bytes() {
 }
 
 #[tokio::test]
-async fn waiting_pongs_hold_their_bytes() {
+async fn queued_pongs_use_the_documented_memory() {
     const PINGS: usize = 2000;
     let _turn = TURN.lock().await;
     for shakes_hands in [false, true] {
@@ -213,7 +213,7 @@ async fn waiting_pongs_hold_their_bytes() {
 }
 
 #[tokio::test]
-async fn short_messages_that_are_not_acknowledged_hold_their_bytes() {
+async fn unacknowledged_messages_use_the_documented_memory() {
     let _turn = TURN.lock().await;
     let Server { addr, .. } = serve();
     let mut clients = Vec::new();

@@ -32,7 +32,7 @@ impl Idle {
 }
 
 #[test]
-fn an_idle_websocket_holds_less_than_3800_bytes() {
+fn idle_websocket_uses_less_than_3800_bytes() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let signalr = SignalR::builder().keep_alive_interval(Duration::from_secs(3600)).hub("/idle", Idle).build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -63,7 +63,7 @@ impl Ward {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_do_not_read_hold_their_buffer_delay_nobody_and_are_ended() {
+async fn unread_connections_use_bounded_memory_and_are_aborted() {
     let _turn = TURN.lock().await;
     for transport in [TransportType::WebSockets, TransportType::ServerSentEvents, TransportType::LongPolling] {
         let signalr = SignalR::builder()
@@ -173,7 +173,7 @@ async fn flood(ward: HubContext<Ward>, sent: Arc<AtomicUsize>) {
 const LIMIT: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_streams_of_one_client_cost_no_more_than_the_limit_of_them() {
+async fn ten_thousand_streams_use_the_memory_of_max_streams() {
     let _turn = TURN.lock().await;
     let ward = Arc::new(Ward::default());
     let signalr = SignalR::builder().hub("/ward", Arc::clone(&ward)).build().unwrap();
@@ -236,7 +236,7 @@ async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
 }
 
 #[tokio::test]
-async fn negotiations_that_nobody_uses_cost_little_and_are_gone_in_time() {
+async fn unused_negotiations_use_little_memory_and_expire() {
     const ORPHANS: usize = 100_000;
     let _turn = TURN.lock().await;
     let signalr =

@@ -4,7 +4,7 @@
 //! before they are kept.
 
 #[test]
-fn macros_accept_what_fits_and_refuse_the_rest_where_it_stands() {
+fn macros_accept_valid_code_and_report_errors_at_their_spans() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/ui/pass/*.rs");
     cases.compile_fail("tests/ui/fail/*.rs");

@@ -75,7 +75,7 @@ fn answers(text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
+async fn completions_beyond_the_buffer_all_arrive_when_they_are_read() {
     const CALLS: usize = 60;
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let full = || until(|| signalr.stats().queued_bytes >= 64 * 1024);
@@ -109,7 +109,7 @@ async fn answers_beyond_the_buffer_all_arrive_however_late_they_are_read() {
 
 /// Whatever the last bytes beyond the buffer are: payload, or what only a WebSocket would add to it.
 #[tokio::test]
-async fn calls_behind_a_full_buffer_go_on_once_it_is_read() {
+async fn calls_behind_a_full_queue_continue_after_it_is_read() {
     let (note, answer) = ("{\"type\":1,\"target\":\"Noted\",\"arguments\":[]}\u{1e}", answer_to("1"));
     for beyond in 0..4 {
         let full = note.len() + answer.len() + beyond;
@@ -124,7 +124,7 @@ async fn calls_behind_a_full_buffer_go_on_once_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
+async fn connection_without_polls_ends_while_its_queue_is_full() {
     for delete in [false, true] {
         for method in ["Echo", "Flood"] {
             let patience = Duration::from_millis(if delete { 60_000 } else { 300 });
@@ -148,7 +148,7 @@ async fn a_connection_that_nobody_polls_ends_though_its_queue_is_full() {
 
 /// A connection that is over is looked after until its last answer is written.
 #[tokio::test]
-async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
+async fn unread_poll_is_aborted_after_the_client_deleted_the_connection() {
     let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
     let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     client.post(&call(1, "Echo", &json!(["x".repeat(3 * LONG)]))).await;
@@ -165,7 +165,7 @@ async fn a_poll_that_is_not_read_is_cut_though_its_client_said_goodbye() {
 }
 
 #[tokio::test]
-async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
+async fn dropped_first_poll_leaves_no_connection() {
     let (signalr, addr, _) = server(SignalR::builder().disconnect_timeout(Duration::from_millis(300))).await;
     let token = negotiate(addr, "/doors").await;
     let request = http::Request::get(format!("/doors?id={token}")).body(Body::default()).unwrap();
@@ -174,7 +174,7 @@ async fn a_first_poll_that_never_begins_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
+async fn incomplete_post_is_rejected_when_the_connection_ends() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     let stopped = begin_post(addr, client.target(), 100, b"abc").await;
@@ -187,7 +187,7 @@ async fn a_body_that_stops_holds_nobody_up_beyond_the_end() {
 
 /// After five seconds, as by Kestrel.
 #[tokio::test]
-async fn a_body_that_comes_too_slowly_is_refused() {
+async fn slow_request_body_is_rejected() {
     let (_signalr, addr, _) = server(SignalR::builder()).await;
     let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
     let slow = begin_post(addr, client.target(), 100, b"abc").await;
@@ -196,7 +196,7 @@ async fn a_body_that_comes_too_slowly_is_refused() {
 
 /// Whoever returns from `main` without a shutdown must not hang on what clients left half done.
 #[test]
-fn a_runtime_goes_down_while_a_body_is_on_its_way() {
+fn runtime_shuts_down_during_an_incomplete_request_body() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (signalr, addr, token) = runtime.block_on(async {
         let signalr = SignalR::builder().hub("/doors", Doors(AtomicUsize::new(0))).build().unwrap();

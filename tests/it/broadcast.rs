@@ -56,7 +56,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn a_broadcast_is_encoded_once_for_each_format_in_use() {
+async fn broadcast_is_encoded_once_for_each_hub_protocol_in_use() {
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
@@ -80,7 +80,7 @@ async fn a_broadcast_is_encoded_once_for_each_format_in_use() {
 }
 
 #[tokio::test]
-async fn a_send_is_encoded_for_the_formats_of_its_receivers_alone() {
+async fn send_is_encoded_for_the_hub_protocols_of_its_receivers_only() {
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
@@ -105,7 +105,7 @@ async fn a_send_is_encoded_for_the_formats_of_its_receivers_alone() {
 }
 
 #[tokio::test]
-async fn what_one_format_cannot_say_reaches_those_of_the_other() {
+async fn message_that_one_hub_protocol_cannot_encode_reaches_clients_of_the_other() {
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
@@ -118,7 +118,7 @@ async fn what_one_format_cannot_say_reaches_those_of_the_other() {
 }
 
 #[tokio::test]
-async fn every_connection_gets_broadcasts_in_the_order_of_their_sends() {
+async fn broadcasts_arrive_in_the_order_of_their_sends() {
     const COUNT: usize = 1000;
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
@@ -172,7 +172,7 @@ async fn connect_stalled(addr: SocketAddr) -> Client {
 
 /// A sender waits for the slowest receiver, as in ASP.NET; the receivers do not wait for each other.
 #[tokio::test]
-async fn a_client_that_never_reads_is_cut_and_keeps_nobody_else_waiting() {
+async fn unread_connection_is_aborted_and_delays_no_other_receiver() {
     const SEND_TIMEOUT: Duration = Duration::from_secs(1);
     let gone = Arc::new(AtomicUsize::new(0));
     let signalr = SignalR::builder()
@@ -229,7 +229,7 @@ async fn a_client_that_never_reads_is_cut_and_keeps_nobody_else_waiting() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_cut_is_not_waited_for() {
+async fn aborted_connection_is_removed_without_a_closing_handshake() {
     let gone = Arc::new(AtomicUsize::new(0));
     let signalr = SignalR::builder()
         .hub("/board", Counting(Arc::clone(&gone)))

@@ -10,7 +10,7 @@ impl Echo {}
 
 /// None of its connections stays behind.
 #[tokio::test]
-async fn code_that_panics_before_a_hub_is_an_error_of_its_request() {
+async fn panic_in_a_callback_is_a_500_of_its_request() {
     let signalr = SignalR::builder()
         .web_socket_sub_protocol(|asked| panic!("asked for {asked:?}"))
         .redirect_negotiate(|_, _| panic!("sent nowhere"))

@@ -105,7 +105,7 @@ async fn serve_under_axum(signalr: &SignalR) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_hub_sees_the_request_that_brought_its_caller() {
+async fn caller_exposes_its_request() {
     let signalr = SignalR::builder()
         .peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr))
         .keep_extension::<Tenant>()
@@ -136,7 +136,7 @@ async fn a_hub_sees_the_request_that_brought_its_caller() {
 
 /// After a stateful reconnect it is the newest request, as with everything else of it.
 #[tokio::test]
-async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
+async fn request_extensions_are_replaced_by_a_reconnect() {
     let signalr = SignalR::builder()
         .keep_extension::<Tenant>()
         .hub("/desk", desk().0)
@@ -164,7 +164,7 @@ async fn what_the_host_knows_of_a_request_is_renewed_with_it() {
 }
 
 #[tokio::test]
-async fn a_hub_knows_who_is_calling() {
+async fn caller_exposes_its_user() {
     let signalr = SignalR::builder().authentication(bearer()).hub("/desk", desk().0).build().unwrap();
     let addr = serve(&signalr).await;
     for kind in ClientKind::all() {
@@ -176,7 +176,7 @@ async fn a_hub_knows_who_is_calling() {
 }
 
 #[tokio::test]
-async fn items_are_a_connections_own_and_last_as_long() {
+async fn items_belong_to_one_connection_and_last_until_on_disconnected() {
     let (desk, mut told) = desk();
     let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
     let addr = serve(&signalr).await;
@@ -193,7 +193,7 @@ async fn items_are_a_connections_own_and_last_as_long() {
 }
 
 #[tokio::test]
-async fn an_abort_ends_the_connection_and_whoever_waits_for_it_is_told() {
+async fn abort_ends_the_connection_and_resolves_the_aborted_future() {
     for kind in ClientKind::all() {
         let (desk, mut told) = desk();
         let desk = std::sync::Arc::new(desk);
@@ -214,7 +214,7 @@ async fn an_abort_ends_the_connection_and_whoever_waits_for_it_is_told() {
 }
 
 #[tokio::test]
-async fn whoever_waits_is_told_also_when_the_client_leaves() {
+async fn aborted_future_resolves_when_the_client_disconnects() {
     let (desk, mut told) = desk();
     let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
     let addr = serve(&signalr).await;

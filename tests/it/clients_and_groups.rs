@@ -87,7 +87,7 @@ impl Host {
 
 /// The same from within the hub and from outside.
 #[tokio::test]
-async fn a_selection_is_who_it_says() {
+async fn clients_select_by_connection_group_and_user() {
     let mut host = Host::new().await;
     let [first, second, third, ..] = [0, 1, 2].map(|n| host.id(n));
     let nobody = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -146,7 +146,7 @@ async fn a_selection_is_who_it_says() {
 
 /// Those that only a hub has.
 #[tokio::test]
-async fn a_selection_knows_who_is_calling() {
+async fn caller_selects_itself_and_others() {
     let mut host = Host::new().await;
     let caller = host.callers[1].clone();
     assert_eq!(host.counted(caller.client()).await, [0, 1, 0, 0, 0]);
@@ -157,7 +157,7 @@ async fn a_selection_knows_who_is_calling() {
 }
 
 #[tokio::test]
-async fn many_ids_cost_no_more_than_each_of_them() {
+async fn large_id_lists_are_processed_in_linear_time() {
     let mut host = Host::new().await;
     let mut ids: Vec<_> = (0..100_000).map(|n| format!("{n:022}")).collect();
     ids.extend([host.id(0), host.id(3)]);
@@ -174,7 +174,7 @@ async fn many_ids_cost_no_more_than_each_of_them() {
 }
 
 #[tokio::test]
-async fn groups_are_changed_from_outside_and_by_other_connections() {
+async fn groups_are_changed_by_the_context_and_by_other_connections() {
     let mut host = Host::new().await;
     let (last, fourth) = (host.id(4), host.id(3));
     let by = host.callers[0].groups();
@@ -197,7 +197,7 @@ async fn groups_are_changed_from_outside_and_by_other_connections() {
 }
 
 #[tokio::test]
-async fn who_is_gone_is_in_no_group_and_joins_none() {
+async fn disconnected_connections_leave_groups_and_cannot_join() {
     let mut host = Host::new().await;
     let (id, caller) = (host.id(0), host.callers[0].clone());
     host.clients.remove(0).send_close_message().await;
@@ -221,7 +221,7 @@ async fn who_is_gone_is_in_no_group_and_joins_none() {
 }
 
 #[tokio::test]
-async fn a_server_tells_who_is_where() {
+async fn connections_of_groups_and_users_are_listed() {
     let mut host = Host::new().await;
     let (board, groups) = (host.board.clone(), host.board.groups());
     let ids = |these: &[usize]| {
@@ -268,7 +268,7 @@ async fn a_server_tells_who_is_where() {
 
 /// One format can say it and the other cannot: whoever speaks that one stays, unlike in ASP.NET.
 #[tokio::test]
-async fn a_message_that_cannot_be_encoded_ends_nobody() {
+async fn encoding_error_keeps_connections_open() {
     let mut host = Host::new().await;
     let (text, binary) = (host.id(0), host.id(1));
     let clients = host.board.clients();

@@ -58,7 +58,7 @@ async fn assert_token_rejected(addr: SocketAddr, target: &str) {
 }
 
 #[tokio::test]
-async fn the_token_of_a_connection_is_of_no_use_to_another_user() {
+async fn connection_token_is_useless_to_another_user() {
     let (_signalr, addr) = clinic().await;
     let ann = token_query("ann");
 
@@ -84,7 +84,7 @@ async fn the_token_of_a_connection_is_of_no_use_to_another_user() {
 
 /// Where claims keep the token's names, no user has an id but by `sub`.
 #[tokio::test]
-async fn nor_is_it_where_claims_keep_their_names() {
+async fn connection_token_is_useless_to_others_without_inbound_claim_mapping() {
     let bearer = bearer().map_inbound_claims(false);
     let signalr = SignalR::builder().authentication(bearer).hub("/clinic", Clinic).build().unwrap();
     let addr = serve(&signalr).await;
@@ -96,7 +96,7 @@ async fn nor_is_it_where_claims_keep_their_names() {
 
 /// The application tells users apart by tenant as well, whose keys have no id of their own.
 #[tokio::test]
-async fn nor_is_it_where_the_application_says_who_is_who() {
+async fn connection_token_is_bound_to_the_custom_identity() {
     let keys = || {
         let key = |tenant: &str| User::builder().id("ann").claim("tenant", tenant).build();
         let device = |role: &str| User::builder().role(role).build();
@@ -136,7 +136,7 @@ async fn nor_is_it_where_the_application_says_who_is_who() {
 
 /// A connection that lost its socket waits for its own user.
 #[tokio::test]
-async fn nobody_else_resumes_a_connection() {
+async fn reconnect_of_another_user_is_rejected() {
     let (signalr, addr) = clinic().await;
     let ann = token_query("ann");
     let target = negotiated(addr, &ann).await;
@@ -150,7 +150,7 @@ async fn nobody_else_resumes_a_connection() {
 }
 
 #[tokio::test]
-async fn refused_requests_leave_nothing_behind_and_say_little() {
+async fn rejected_requests_have_no_body_and_leave_no_connection() {
     let (signalr, addr) = clinic().await;
     for query in ["access_token=garbage".to_owned(), "id=AAAAAAAAAAAAAAAAAAAAAA".to_owned(), String::new()] {
         for method in ["POST", "GET", "DELETE", "PUT"] {

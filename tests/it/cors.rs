@@ -41,7 +41,7 @@ fn allowed(response: &Response<Body>) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_policy_of_the_server_holds_for_every_answer() {
+async fn cors_policy_of_the_server_applies_to_every_response() {
     let signalr = authenticated().cors(Cors::origins(["http://app.test"])).hub("/echo", Echo).hub("/secret", Secret);
     let signalr = signalr.transports(signalr::Transports::WEB_SOCKETS).build().unwrap();
     for (method, path, status) in [
@@ -69,7 +69,7 @@ async fn a_policy_of_the_server_holds_for_every_answer() {
 
 /// Answers that take their time carry it, too.
 #[tokio::test]
-async fn polls_sends_and_upgrades_are_told_as_well() {
+async fn cors_headers_are_on_polls_posts_and_upgrades() {
     let signalr = SignalR::builder().cors(Cors::origins(["http://app.test"])).hub("/echo", Echo).build().unwrap();
     let addr = serve(&signalr).await;
     let target = format!("/echo?id={}", negotiate(addr, "/echo").await);
@@ -83,7 +83,7 @@ async fn polls_sends_and_upgrades_are_told_as_well() {
 }
 
 #[tokio::test]
-async fn a_hub_has_its_own_policy_or_that_of_the_server() {
+async fn cors_policy_of_a_hub_replaces_that_of_the_server() {
     let signalr = SignalR::builder()
         .cors(Cors::any_origin())
         .hub("/own", Echo)

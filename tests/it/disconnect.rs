@@ -97,7 +97,7 @@ fn reason(text: &str) -> Disconnect {
 }
 
 #[tokio::test]
-async fn clients_are_told_why_and_whether_to_come_back() {
+async fn close_message_has_the_reason_and_the_reconnect_flag() {
     let mut host = Host::new(SignalR::builder()).await;
     let aborted = "The connection was aborted by the application.";
     for kind in ClientKind::all() {
@@ -123,7 +123,7 @@ async fn clients_are_told_why_and_whether_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_in_a_poll_is_told_at_once() {
+async fn disconnect_reaches_waiting_clients_at_once() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
@@ -142,7 +142,7 @@ async fn a_client_that_waits_in_a_poll_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_arrives_and_nothing_after_it() {
+async fn messages_before_a_disconnect_arrive_and_later_ones_do_not() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
@@ -160,7 +160,7 @@ async fn what_was_sent_before_arrives_and_nothing_after_it() {
 }
 
 #[tokio::test]
-async fn users_and_groups_are_ended_and_others_stay() {
+async fn disconnect_selects_users_and_groups() {
     let mut host = Host::new(SignalR::builder()).await;
     let mut clients = Vec::new();
     for (n, kind) in ClientKind::all().iter().cycle().take(10).enumerate() {
@@ -208,7 +208,7 @@ async fn is_ended(mut client: Client, error: &str) {
 }
 
 #[tokio::test]
-async fn of_several_ends_the_first_counts() {
+async fn first_of_several_disconnects_wins() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
@@ -224,7 +224,7 @@ async fn of_several_ends_the_first_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ends_that_come_together_are_one_end() {
+async fn concurrent_disconnects_end_the_connection_once() {
     let mut host = Host::new(SignalR::builder()).await;
     for _ in 0..20 {
         let mut client = ClientKind::WEB_SOCKETS.connect(host.addr, "/ward").await;
@@ -246,7 +246,7 @@ async fn ends_that_come_together_are_one_end() {
 }
 
 #[tokio::test]
-async fn calls_that_run_go_on_and_those_behind_are_not_made() {
+async fn running_calls_continue_after_a_disconnect_and_held_calls_do_not_run() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
@@ -264,7 +264,7 @@ async fn calls_that_run_go_on_and_those_behind_are_not_made() {
 }
 
 #[tokio::test]
-async fn a_caller_that_ends_itself_hears_why_and_is_heard_no_more() {
+async fn caller_can_disconnect_itself() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
@@ -277,7 +277,7 @@ async fn a_caller_that_ends_itself_hears_why_and_is_heard_no_more() {
 }
 
 #[tokio::test]
-async fn who_is_ended_while_connecting_is_let_in_first() {
+async fn disconnect_during_on_connected_takes_effect_after_it() {
     let mut host = Host::new(SignalR::builder()).await;
     for kind in ClientKind::all() {
         let client = kind.connect_with(host.addr, "/ward", "group=green&waits", &[]).await;
@@ -293,7 +293,7 @@ async fn who_is_ended_while_connecting_is_let_in_first() {
 
 /// Whoever waits for room is let go, and the hub hears of the end at once. What waited still arrives when the client reads.
 #[tokio::test]
-async fn a_client_that_does_not_read_is_ended() {
+async fn disconnect_wakes_senders_of_a_client_that_does_not_read() {
     let patience = Duration::from_secs(3600);
     let builder = SignalR::builder().transport_send_timeout(patience).web_socket_close_timeout(patience);
     let mut host = Host::new(builder).await;
@@ -343,7 +343,7 @@ async fn until_still(signalr: &SignalR) {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_not_ended() {
+async fn disconnect_ignores_targets_without_connections() {
     let mut host = Host::new(SignalR::builder()).await;
     let mut client = ClientKind::WEB_SOCKETS.connect(host.addr, "/ward").await;
     let id = client.invoke("Id", &[]).await;

@@ -99,7 +99,7 @@ async fn works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + U
 }
 
 #[tokio::test]
-async fn it_serves_by_itself() {
+async fn standalone_server_accepts_http1_and_http2() {
     let signalr = server();
     let addr = serve(&signalr).await;
     works_at(&signalr, addr).await;
@@ -107,7 +107,7 @@ async fn it_serves_by_itself() {
 }
 
 #[tokio::test]
-async fn it_is_a_service_of_hyper() {
+async fn hyper_serves_the_service() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| serve_http1(TokioIo::new(socket), host.clone())).await;
@@ -115,7 +115,7 @@ async fn it_is_a_service_of_hyper() {
 }
 
 #[tokio::test]
-async fn a_service_goes_on_without_the_handle_it_came_from() {
+async fn service_keeps_running_after_its_handle_is_dropped() {
     let service = server().service();
     let addr = listen(move |socket| {
         let service = service.clone();
@@ -131,7 +131,7 @@ async fn a_service_goes_on_without_the_handle_it_came_from() {
 }
 
 #[tokio::test]
-async fn it_is_a_service_of_hyper_util() {
+async fn hyper_util_serves_the_service() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| {
@@ -146,7 +146,7 @@ async fn it_is_a_service_of_hyper_util() {
 }
 
 #[tokio::test]
-async fn it_serves_streams_with_a_timeout() {
+async fn hyper_serves_the_service_over_timeout_streams() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| serve_http1(TokioIo::new(host.timeout_stream(socket)), host.clone())).await;
@@ -155,7 +155,7 @@ async fn it_serves_streams_with_a_timeout() {
 
 /// By the example, which offers both versions of HTTP.
 #[tokio::test]
-async fn it_serves_over_tls() {
+async fn tls_example_serves_http1_and_http2() {
     let signalr = server();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -167,7 +167,7 @@ async fn it_serves_over_tls() {
 }
 
 #[tokio::test]
-async fn it_is_a_fallback_of_axum() {
+async fn axum_serves_the_service_as_fallback() {
     let signalr = server();
     let app = axum::Router::new()
         .route("/own", axum::routing::get(|| async { "axum's" }))
@@ -181,7 +181,7 @@ async fn it_is_a_fallback_of_axum() {
 
 /// A TCP socket that nobody knows for one.
 #[tokio::test]
-async fn it_serves_whatever_bytes_come_by() {
+async fn hyper_serves_the_service_over_any_async_read_write() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| {
@@ -194,7 +194,7 @@ async fn it_serves_whatever_bytes_come_by() {
 
 /// With room for a few bytes at a time: every frame is written in pieces.
 #[tokio::test]
-async fn it_serves_a_pipe_in_memory() {
+async fn hyper_serves_the_service_over_a_pipe_in_memory() {
     let signalr = server();
     for room in [61, 64 * 1024] {
         works(&signalr, async |format| Client::over(pipe(&signalr, room), "/echo", format).await).await;
@@ -208,7 +208,7 @@ fn pipe(signalr: &SignalR, room: usize) -> DuplexStream {
 }
 
 #[tokio::test]
-async fn it_serves_tower_requests() {
+async fn tower_requests_are_routed() {
     let signalr = server();
     for (method, path, status) in [
         ("POST", "/echo/negotiate?negotiateVersion=1", 200),
@@ -226,7 +226,7 @@ async fn it_serves_tower_requests() {
 
 /// Clients need not wait for the 101 before they go on.
 #[tokio::test]
-async fn what_comes_with_the_request_is_not_lost() {
+async fn websocket_frames_sent_with_the_upgrade_request_are_processed() {
     let signalr = server();
     let addr = serve(&signalr).await;
     speaks_early(within(TcpStream::connect(addr)).await.unwrap()).await;
@@ -261,7 +261,7 @@ async fn speaks_early(mut io: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 #[tokio::test]
-async fn the_address_of_the_peer_is_what_the_host_says() {
+async fn peer_address_is_provided_by_the_host() {
     let by_itself = server();
     let addr = serve(&by_itself).await;
     assert!(peer(addr).await.unwrap().starts_with("127.0.0.1:"));

@@ -143,7 +143,7 @@ async fn server() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn requests_are_answered_as_by_aspnet_core() {
+async fn responses_match_aspnet_core() {
     let addr = server().await;
     for (request, expected) in AS_ASPNET {
         assert_eq!(outcome(addr, request).await, *expected, "{request:?}");
@@ -151,7 +151,7 @@ async fn requests_are_answered_as_by_aspnet_core() {
 }
 
 #[tokio::test]
-async fn some_requests_are_answered_otherwise() {
+async fn listed_responses_differ_from_aspnet_core() {
     let addr = server().await;
     for (request, theirs, expected) in OTHERWISE {
         assert_ne!(theirs, expected);
@@ -160,7 +160,7 @@ async fn some_requests_are_answered_otherwise() {
 }
 
 #[tokio::test]
-async fn methods_that_nobody_knows_are_refused_without_a_word() {
+async fn unknown_methods_are_rejected_without_a_body() {
     let addr = server().await;
     let long = "X".repeat(40);
     for method in ["HEAD", "OPTIONS", "PUT", "PATCH", "TRACE", "PROPFIND", "M-SEARCH", &long] {
@@ -172,7 +172,7 @@ async fn methods_that_nobody_knows_are_refused_without_a_word() {
 
 /// The last bytes of each are within Kestrel's limit, or beyond it.
 #[tokio::test]
-async fn the_head_of_a_request_has_limits() {
+async fn request_heads_are_limited() {
     let addr = server().await;
     let line = |length: usize| {
         let start = "POST /hub/negotiate?negotiateVersion=1&a=";
@@ -203,7 +203,7 @@ async fn the_head_of_a_request_has_limits() {
 }
 
 #[tokio::test]
-async fn requests_may_come_before_the_answers() {
+async fn pipelined_requests_are_answered_in_order() {
     let mut connection = Connection::open(server().await).await;
     let requests = ["POST /hub/negotiate?negotiateVersion=1", "POST /hub?id=nobody", "PUT /hub"];
     connection.write(requests.map(bytes).concat().as_slice()).await;
@@ -214,7 +214,7 @@ async fn requests_may_come_before_the_answers() {
 }
 
 #[tokio::test]
-async fn a_send_may_expect_to_be_let_in() {
+async fn post_with_expect_100_continue_is_accepted() {
     let addr = server().await;
     let target = format!("/hub?id={}", negotiate(addr, "/hub").await);
     let mut connection = Connection::open(addr).await;
@@ -228,7 +228,7 @@ async fn a_send_may_expect_to_be_let_in() {
 }
 
 #[tokio::test]
-async fn the_connection_outlives_a_body_that_comes_after_the_answer() {
+async fn keep_alive_continues_after_a_late_request_body() {
     let mut connection = Connection::open(server().await).await;
     connection.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 1000000\n\nsome")).await;
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");
@@ -237,7 +237,7 @@ async fn the_connection_outlives_a_body_that_comes_after_the_answer() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_end_closes_the_connection() {
+async fn endless_request_body_closes_the_connection() {
     let mut connection = Connection::open(server().await).await;
     connection.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ntransfer-encoding: chunked\n\n")).await;
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");
@@ -252,7 +252,7 @@ async fn a_body_that_does_not_end_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_closes_the_connection() {
+async fn missing_request_body_closes_the_connection() {
     let mut connection = Connection::open(server().await).await;
     connection.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 4\n\nabc")).await;
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");

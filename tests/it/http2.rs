@@ -43,7 +43,7 @@ async fn connect(rooms: EndpointBuilder<Rooms>) -> (SignalR, Http2) {
 const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 
 #[tokio::test]
-async fn all_transports_share_a_connection() {
+async fn all_transports_share_one_http2_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
     for &format in Format::ALL {
@@ -85,7 +85,7 @@ async fn all_transports_share_a_connection() {
 }
 
 #[tokio::test]
-async fn the_request_of_a_websocket_is_a_connect() {
+async fn websocket_upgrade_requires_extended_connect() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     // Without a negotiation, as clients may.
     let mut socket = http2.open("/rooms", Format::Json).await;
@@ -96,7 +96,7 @@ async fn the_request_of_a_websocket_is_a_connect() {
 
 /// The first three are what an ASP.NET Core server answered.
 #[tokio::test]
-async fn what_is_no_websocket_opens_nothing() {
+async fn invalid_extended_connect_is_rejected() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let version = ("sec-websocket-version", "13");
     for (target, protocol, headers, expected) in [
@@ -118,7 +118,7 @@ async fn what_is_no_websocket_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_beyond_the_limits_leaves_the_connection_alone() {
+async fn oversized_request_keeps_the_http2_connection_open() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let path = |length: usize| format!("/rooms?a={}", "a".repeat(length));
     let long = "a".repeat(33_000);
@@ -140,7 +140,7 @@ async fn a_request_beyond_the_limits_leaves_the_connection_alone() {
 }
 
 #[tokio::test]
-async fn a_websocket_may_bring_its_token_in_the_query() {
+async fn websocket_over_http2_accepts_a_token_in_the_query() {
     const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
     let bearer = JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience().query_token(QueryToken::UpgradesOnly);
     let (_signalr, mut http2) =
@@ -159,7 +159,7 @@ async fn a_websocket_may_bring_its_token_in_the_query() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_ends_its_websockets() {
+async fn lost_http2_connection_ends_its_websockets() {
     let signalr = rooms(SignalR::builder()).build().unwrap();
     let socket = within(TcpStream::connect(serve(&signalr).await)).await.unwrap().into_std().unwrap();
     let scissors = socket.try_clone().unwrap();
@@ -179,7 +179,7 @@ async fn a_connection_that_is_cut_ends_its_websockets() {
 }
 
 #[tokio::test]
-async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
+async fn shutdown_asks_websockets_to_reconnect_and_closes_the_http2_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
     for &format in Format::ALL {
@@ -199,7 +199,7 @@ async fn shutdown_tells_websockets_to_reconnect_and_closes_the_connection() {
 
 /// Each may fill its own window, but not that of the connection.
 #[tokio::test]
-async fn a_websocket_that_is_not_read_does_not_hold_up_the_others() {
+async fn unread_websocket_does_not_block_other_streams() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut held = http2.open("/rooms", Format::Json).await;
     held.handshake().await;

@@ -64,7 +64,7 @@ async fn refuse_each(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &
 
 /// The answers of this and the next two were asked of an ASP.NET Core server.
 #[tokio::test]
-async fn malformed_json_ends_in_the_close_message_of_aspnet() {
+async fn malformed_json_is_answered_with_the_close_message_of_aspnet() {
     const READING: &str = "InvalidDataException: Error reading JSON.";
     const NOT_AN_OBJECT: &str = "InvalidDataException: Unexpected JSON Token Type 'Array'. Expected a JSON Object.";
     const NOT_AN_INTEGER: &str =
@@ -88,7 +88,7 @@ async fn malformed_json_ends_in_the_close_message_of_aspnet() {
 }
 
 #[tokio::test]
-async fn malformed_messagepack_ends_in_the_close_message_of_aspnet() {
+async fn malformed_messagepack_is_answered_with_the_close_message_of_aspnet() {
     const TOO_LONG_TO_FRAME: &str = "FormatException: Messages over 2GB in size are not supported.";
     const END: &str = "EndOfStreamException: Attempted to read past the end of the stream.";
     let unexpected =
@@ -120,7 +120,7 @@ async fn malformed_messagepack_ends_in_the_close_message_of_aspnet() {
 }
 
 #[tokio::test]
-async fn malformed_arguments_of_messagepack_fail_their_call_alone() {
+async fn malformed_messagepack_arguments_fail_only_their_call() {
     const BINDING: &str = "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
     let (_signalr, addr) = target().await;
     let mut client = Client::connect(addr, "/detailed", MessagePack).await;
@@ -137,7 +137,7 @@ async fn malformed_arguments_of_messagepack_fail_their_call_alone() {
 }
 
 #[tokio::test]
-async fn a_message_without_an_end_ends_the_connection_at_the_limit() {
+async fn endless_message_closes_the_connection_at_the_size_limit() {
     const MEGABYTES: usize = 10;
     let (signalr, addr) = target().await;
     for (format, start) in [(Json, vec![b'{']), (MessagePack, vec![0xff, 0xff, 0xff, 0xff, 0x07])] {
@@ -157,7 +157,7 @@ async fn a_message_without_an_end_ends_the_connection_at_the_limit() {
 
 /// Its own messages are whole before it is: they are taken as they come.
 #[tokio::test]
-async fn a_frame_without_an_end_carries_calls_until_one_is_too_large() {
+async fn messages_within_an_endless_frame_are_processed_up_to_the_size_limit() {
     // The client's Close frame would be payload of it.
     let target = SignalR::builder().hub("/detailed", Target).enable_detailed_errors(true);
     let signalr = target.web_socket_close_timeout(Duration::from_millis(100)).build().unwrap();
@@ -193,7 +193,7 @@ async fn a_frame_without_an_end_carries_calls_until_one_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_goodbye_within_a_message_is_an_error() {
+async fn close_frame_within_a_hub_message_ends_the_connection() {
     let (signalr, addr) = target().await;
     for format in [Json, MessagePack] {
         let mut client = Client::connect(addr, "/detailed", format).await;
@@ -212,7 +212,7 @@ async fn a_goodbye_within_a_message_is_an_error() {
 }
 
 #[tokio::test]
-async fn broken_frames_are_answered_with_their_close_code() {
+async fn invalid_frames_are_answered_with_their_close_code() {
     let (signalr, addr) = target().await;
     let mask = [0x80, 0, 0, 0, 0];
     for (frame, code) in [
@@ -239,7 +239,7 @@ async fn broken_frames_are_answered_with_their_close_code() {
 }
 
 #[tokio::test]
-async fn a_handshake_without_an_end_is_refused_at_the_limit() {
+async fn endless_handshake_is_rejected_at_the_size_limit() {
     let (signalr, addr) = target().await;
     let mut client = Client::open(addr, "/detailed", Json).await;
     client.send(&repeat("{", LIMIT + 1)).await;
@@ -248,7 +248,7 @@ async fn a_handshake_without_an_end_is_refused_at_the_limit() {
 }
 
 #[tokio::test]
-async fn control_frames_without_an_end_are_answered_and_hold_nothing_up() {
+async fn ping_flood_does_not_block_the_connection() {
     let (signalr, addr) = target().await;
     let mut client = Client::connect(addr, "/detailed", Json).await;
     let ping = [&[0x89, 0xfd, 0, 0, 0, 0], [b'p'; 125].as_slice()].concat();
@@ -271,7 +271,7 @@ impl Flooded {
 }
 
 #[tokio::test]
-async fn a_flood_of_messages_lets_other_tasks_run() {
+async fn message_flood_yields_to_other_tasks() {
     const CALLS: usize = 20_000;
     /// More than one read of 64 KiB holds.
     const AT_ONCE: usize = 2_000;

@@ -32,14 +32,14 @@ async fn warnings(requests: &[(&str, HeaderName, &str)]) -> usize {
 }
 
 #[tokio::test]
-async fn each_path_is_warned_of_once() {
+async fn warning_is_logged_once_for_each_path() {
     let silent = |path| (path, HeaderName::from_static("x-nothing"), "1");
     assert_eq!(warnings(&[silent("/hubs/a"), silent("/hubs/a?id=secret"), silent("/hubs/a")]).await, 1);
     assert_eq!(warnings(&[silent("/hubs/a"), silent("/b?access_token=secret")]).await, 2, "it is not read at /b");
 }
 
 #[tokio::test]
-async fn credentials_that_do_not_hold_are_no_silence() {
+async fn invalid_credentials_log_no_warning() {
     assert_eq!(warnings(&[("/hubs/a?access_token=secret", HeaderName::from_static("x-nothing"), "1")]).await, 0);
     assert_eq!(
         warnings(&[("/hubs/a", AUTHORIZATION, "Bearer secret"), ("/hubs/a", COOKIE, "session=secret")]).await,

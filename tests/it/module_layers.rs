@@ -61,13 +61,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn modules_only_look_down() {
+fn modules_depend_downwards_only() {
     let breaches = breaches(&sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))));
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
 }
 
 #[test]
-fn a_breach_is_found() {
+fn forbidden_dependency_is_detected() {
     let planted = ("protocol/json.rs".to_owned(), "use crate::hub::Hub;".to_owned());
     assert_eq!(breaches(&[planted]), ["src/protocol/json.rs:1: `protocol` may not use `hub`"]);
     let unknown = ("helpers/mod.rs".to_owned(), "use crate::hub::Hub;".to_owned());
@@ -75,7 +75,7 @@ fn a_breach_is_found() {
 }
 
 #[test]
-fn the_table_has_no_cycle() {
+fn dependency_table_has_no_cycle() {
     let mut below: Vec<&str> = Vec::new();
     let mut left = MAY_USE.to_vec();
     while !left.is_empty() {
@@ -92,7 +92,7 @@ fn the_table_has_no_cycle() {
 }
 
 #[test]
-fn no_file_is_over_long() {
+fn source_files_have_at_most_500_lines() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["src", "macros", "protocol-tests", "examples", "tests", "benches"] {
         for (file, text) in sources(&root.join(folder)) {

@@ -47,7 +47,7 @@ async fn ask(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) ->
 }
 
 #[tokio::test]
-async fn negotiates_beyond_the_limit_are_refused_before_anything_else() {
+async fn negotiations_beyond_the_limit_are_rejected_before_authentication() {
     let signalr = limited();
     let here = Some("192.0.2.1:1000");
     // All paths together, refused ones as well.
@@ -72,7 +72,7 @@ async fn negotiates_beyond_the_limit_are_refused_before_anything_else() {
 }
 
 #[tokio::test]
-async fn websockets_count_where_nobody_negotiated_and_open_ones_go_on() {
+async fn websockets_without_negotiation_count_against_the_limit() {
     let signalr = limited();
     let addr = serve(&signalr).await;
     let mut first = Client::connect(addr, "/clinic", Format::Json).await;

@@ -35,7 +35,7 @@ fn authenticated() -> Builder {
 }
 
 #[tokio::test]
-async fn a_client_is_sent_to_another_server() {
+async fn negotiate_redirects_to_another_server() {
     let service = authenticated().hub("/echo", Secret).build().unwrap();
     let behind = serve(&service).await;
     let token = token("nurse");
@@ -72,7 +72,7 @@ async fn a_client_is_sent_to_another_server() {
 }
 
 #[tokio::test]
-async fn the_checks_of_a_negotiation_come_before_it_is_sent_elsewhere() {
+async fn negotiate_is_authorized_and_validated_before_the_redirect() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&asked);
     let signalr =

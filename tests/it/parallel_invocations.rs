@@ -67,7 +67,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn pings_are_answered_while_a_call_waits_for_the_one_before_it() {
+async fn pings_are_answered_while_a_call_is_held() {
     let (_signalr, addr, gate, mut hears) = desk().await;
     let mut client = Client::connect(addr, "/desk", Format::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
@@ -83,7 +83,7 @@ async fn pings_are_answered_while_a_call_waits_for_the_one_before_it() {
 }
 
 #[tokio::test]
-async fn a_goodbye_is_answered_and_told_to_the_call_that_runs() {
+async fn close_frame_is_answered_and_aborts_the_running_call() {
     let (signalr, addr, _gate, mut hears) = desk().await;
     let mut client = Client::connect(addr, "/desk", Format::Json).await;
     client.call(None, "WaitForTheEnd", &[]).await;
@@ -96,7 +96,7 @@ async fn a_goodbye_is_answered_and_told_to_the_call_that_runs() {
 }
 
 #[tokio::test]
-async fn much_that_waits_is_all_done_in_its_order() {
+async fn held_calls_all_run_in_order() {
     const CALLS: usize = 5000;
     let (_signalr, addr, gate, mut hears) = desk().await;
     let mut client = Client::connect(addr, "/desk", Format::Json).await;
@@ -115,7 +115,7 @@ async fn much_that_waits_is_all_done_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_panic_while_arguments_are_bound_fails_that_call_alone() {
+async fn panic_during_argument_binding_fails_only_its_call() {
     let (signalr, addr, _gate, mut hears) = desk().await;
     for format in [Format::Json, Format::MessagePack] {
         let mut client = Client::connect(addr, "/desk", format).await;

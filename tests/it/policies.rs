@@ -102,7 +102,7 @@ async fn connect(host: &TestHost<Ward>, id: &str) -> TestClient {
 }
 
 #[tokio::test]
-async fn calls_of_every_kind_are_let_pass_or_refused() {
+async fn asynchronous_policies_guard_every_kind_of_call() {
     for format in [Format::Json, Format::MessagePack] {
         let ward = Ward::default();
         let host = host(&ward, good()).build();
@@ -132,7 +132,7 @@ async fn calls_of_every_kind_are_let_pass_or_refused() {
 }
 
 #[tokio::test]
-async fn calls_wait_behind_one_that_is_checked_and_nothing_else_does() {
+async fn pending_authorization_delays_later_calls_of_its_connection_only() {
     let (ward, open) = (Ward::default(), Arc::new(Semaphore::new(0)));
     let host = host(&ward, gate(&open)).build();
     let (client, other) = (connect(&host, "a").await, connect(&host, "b").await);
@@ -147,7 +147,7 @@ async fn calls_wait_behind_one_that_is_checked_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn calls_that_run_side_by_side_overtake_one_that_is_checked() {
+async fn parallel_calls_overtake_a_pending_authorization() {
     let (ward, open) = (Ward::default(), Arc::new(Semaphore::new(0)));
     let host = host(&ward, gate(&open)).with(|builder| builder.maximum_parallel_invocations_per_client(2)).build();
     let client = connect(&host, "a").await;
@@ -158,7 +158,7 @@ async fn calls_that_run_side_by_side_overtake_one_that_is_checked() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
+async fn call_runs_after_its_client_disconnected_during_authorization() {
     let (ward, begun, open) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let later = {
         let (begun, open) = (Arc::clone(&begun), Arc::clone(&open));
@@ -179,7 +179,7 @@ async fn a_call_that_is_checked_is_made_though_its_client_leaves() {
 }
 
 #[tokio::test]
-async fn the_check_of_a_stream_ends_with_its_connection() {
+async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
     /// Tells that it is dropped.
     struct Told(Arc<Semaphore>);
     impl Drop for Told {
@@ -211,7 +211,7 @@ async fn the_check_of_a_stream_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_check_fails_the_call_alone() {
+async fn panic_in_a_policy_fails_only_its_call() {
     for at_once in [true, false] {
         let panics = Policy::require_async(move |_| {
             assert!(!at_once, "the check");
@@ -231,7 +231,7 @@ async fn a_panic_in_a_check_fails_the_call_alone() {
 }
 
 #[tokio::test]
-async fn a_check_may_look_at_the_call() {
+async fn asynchronous_policies_can_inspect_the_call() {
     let host = host(&Ward::default(), good()).build();
     let client = host.connect(Format::MessagePack, user("a").claim("ward", "7")).await;
     assert_eq!(client.invoke::<String>("Own", ("7",)).await, Ok("7".to_owned()));
@@ -255,7 +255,7 @@ async fn a_check_may_look_at_the_call() {
 }
 
 #[tokio::test]
-async fn what_is_known_at_once_asks_nobody() {
+async fn synchronous_requirements_short_circuit_async_ones() {
     let asked = Arc::new(AtomicUsize::new(0));
     let later = || {
         let asked = Arc::clone(&asked);
@@ -284,7 +284,7 @@ async fn what_is_known_at_once_asks_nobody() {
 }
 
 #[tokio::test]
-async fn requests_wait_for_them_too() {
+async fn negotiate_requests_wait_for_asynchronous_policies() {
     let panics = Policy::require_async(|user| async move {
         tokio::task::yield_now().await;
         assert_ne!(user.id(), Some("panics"), "the check");

@@ -121,22 +121,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nobody_gets_in_without_a_signature(request in request()) {
+    fn unsigned_tokens_are_rejected(request in request()) {
         server(|server| server.token(request.as_bytes()));
     }
 
     #[test]
-    fn every_negotiation_is_answered_with_what_clients_read(request in request()) {
+    fn negotiate_responses_are_readable(request in request()) {
         server(|server| server.negotiate(request.as_bytes()));
     }
 
     #[test]
-    fn every_refresh_is_answered_with_what_clients_read(request in request()) {
+    fn refresh_responses_are_readable(request in request()) {
         server(|server| server.refresh(request.as_bytes()));
     }
 
     #[test]
-    fn bytes_of_any_kind_are_answered(start in any_of(&["GET /closed?", "POST /open/negotiate?", "POST /closed?id={id}\n"], ""), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_are_answered(start in any_of(&["GET /closed?", "POST /open/negotiate?", "POST /closed?id={id}\n"], ""), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let input = [start.as_bytes(), &bytes].concat();
         server(|server| server.token(&input));
         server(|server| server.negotiate(&input));
@@ -146,7 +146,7 @@ proptest! {
 
 /// The requests above get everywhere, or they would show nothing.
 #[test]
-fn the_good_get_in() {
+fn generator_reaches_every_status() {
     server(|server| {
         for (request, status) in [
             ("POST /closed/negotiate?access_token={token}", 200),

@@ -66,7 +66,7 @@ async fn serve() -> (SignalR, SocketAddr) {
 }
 
 #[tokio::test]
-async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() {
+async fn application_behind_the_layer_logs_no_secret_and_its_hubs_work() {
     let (log, _guard) = Log::of_thread();
     let (_signalr, addr) = serve().await;
     let query = token_query("ann");
@@ -104,7 +104,7 @@ async fn an_application_that_logs_everything_logs_no_secret_and_its_hubs_work() 
 }
 
 #[tokio::test]
-async fn layers_of_two_servers_stand_around_each_other() {
+async fn layers_of_two_servers_can_be_nested() {
     let server = |path: &str| SignalR::builder().authentication(bearer()).hub(path, Clinic).build().unwrap();
     let (inner, outer) = (server("/inner"), server("/outer"));
     let app = Router::new().fallback_service(inner.service()).route_service("/outer/negotiate", outer.service());
@@ -117,7 +117,7 @@ async fn layers_of_two_servers_stand_around_each_other() {
 }
 
 #[tokio::test]
-async fn other_routes_keep_all_but_the_token() {
+async fn other_routes_see_the_request_without_the_token() {
     let (_signalr, addr) = serve().await;
     let headers = [("authorization", "Bearer s3cret"), ("x-api-key", "s3cret"), ("x-other", "seen")];
     let (status, shown) = http(addr, "GET", "/api/things?id=5&access_token=s3cret&x=%26", &headers).await;
@@ -130,7 +130,7 @@ async fn other_routes_keep_all_but_the_token() {
 }
 
 #[tokio::test]
-async fn nobody_brings_what_was_hidden_from_another_request() {
+async fn hidden_token_is_not_carried_over_to_the_next_request() {
     let (_signalr, addr) = serve().await;
     let query = token_query("ann");
     assert_eq!(http(addr, "POST", &format!("/hubs/clinic/negotiate?{query}"), &[]).await.0, 200);

@@ -17,7 +17,7 @@ fn exists(path: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_security_md_names_is_there() {
+fn security_md_names_existing_tests() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md")).unwrap();
     let mut named = 0;
     for line in text.lines().filter(|line| line.starts_with("| ")) {
@@ -35,7 +35,7 @@ fn every_test_that_security_md_names_is_there() {
 }
 
 #[test]
-fn a_name_without_a_file_is_found() {
+fn missing_file_is_detected() {
     assert!(exists("src/auth/tests") && exists("fixtures/transcripts/auth/alg-*.json"));
     assert!(!exists("tests/nowhere.rs") && !exists("fixtures/transcripts/auth/nowhere-*.json"));
 }

@@ -102,7 +102,7 @@ fn come_back() -> (Value, End) {
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn shutdown_tells_clients_to_reconnect_and_takes_nobody_new() {
+async fn shutdown_asks_clients_to_reconnect_and_rejects_new_connections() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
     let mut clients = Vec::new();
@@ -134,7 +134,7 @@ async fn shutdown_tells_clients_to_reconnect_and_takes_nobody_new() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_only_negotiated_ends_with_the_server() {
+async fn shutdown_removes_negotiated_connections() {
     let (signalr, addr) = server(&Doors::new()).await;
     negotiate(addr, "/doors").await;
     assert_eq!(signalr.connection_count(), 1);
@@ -143,7 +143,7 @@ async fn a_connection_that_is_only_negotiated_ends_with_the_server() {
 }
 
 #[tokio::test]
-async fn a_running_call_ends_within_the_grace() {
+async fn shutdown_waits_for_running_calls() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
     let mut client = Client::connect(addr, "/doors", Format::Json).await;
@@ -161,7 +161,7 @@ async fn a_running_call_ends_within_the_grace() {
 }
 
 #[tokio::test]
-async fn a_call_that_never_ends_is_cut_when_the_grace_is_over() {
+async fn shutdown_drops_running_calls_after_the_grace_period() {
     const GRACE: Duration = Duration::from_millis(300);
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
@@ -178,7 +178,7 @@ async fn a_call_that_never_ends_is_cut_when_the_grace_is_over() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_of_an_end_that_a_call_outlives() {
+async fn hub_is_notified_of_a_shutdown_during_a_running_call() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
     let mut client = Client::connect(addr, "/doors", Format::Json).await;
@@ -189,7 +189,7 @@ async fn the_hub_hears_of_an_end_that_a_call_outlives() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_answer_holds_a_shutdown_up_for_the_grace_alone() {
+async fn unresponsive_client_delays_shutdown_by_the_grace_period_at_most() {
     const GRACE: Duration = Duration::from_millis(300);
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
@@ -202,7 +202,7 @@ async fn a_client_that_does_not_answer_holds_a_shutdown_up_for_the_grace_alone()
 }
 
 #[tokio::test]
-async fn a_connection_without_a_handshake_does_not_hold_a_shutdown_up() {
+async fn connection_before_its_handshake_does_not_delay_shutdown() {
     let doors = Doors::new();
     let (signalr, addr) = server(&doors).await;
     let mut half_open = Client::open(addr, "/doors", Format::Json).await;
@@ -232,7 +232,7 @@ async fn ends_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(C
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
+async fn client_close_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         ends_once(format, None, async |client, _| client.close().await).await;
         ends_once(format, None, async |mut client, _| {
@@ -244,7 +244,7 @@ async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_vanishes() {
+async fn lost_connection_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         ends_once(format, None, async |client, _| drop(client)).await;
         // With a reset.
@@ -258,7 +258,7 @@ async fn the_hub_hears_once_of_a_client_that_vanishes() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_it_aborts() {
+async fn abort_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         ends_once(format, None, async |mut client, _| {
             client.call(Some("1"), "AbortMe", &[]).await;
@@ -269,7 +269,7 @@ async fn the_hub_hears_once_of_a_client_that_it_aborts() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_falls_silent() {
+async fn client_timeout_is_reported_to_the_hub_once() {
     ends_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
         client.send(b"{\"type\":6}\x1e").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
@@ -279,7 +279,7 @@ async fn the_hub_hears_once_of_a_client_that_falls_silent() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
+async fn protocol_error_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         let (bad, reason) = match format.is_binary() {
             true => ([0xff; 5].as_slice(), "FormatException"),
@@ -300,7 +300,7 @@ async fn the_hub_hears_once_of_a_client_that_breaks_the_rules() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_shutdown() {
+async fn shutdown_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         ends_once(format, None, async |mut client, signalr| {
             let shutdown = begin_shutdown(signalr, LONG);

@@ -109,7 +109,7 @@ async fn assert_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
 }
 
 #[tokio::test]
-async fn a_websocket_that_is_not_read_is_closed() {
+async fn unread_websocket_is_closed() {
     for size in SIZES {
         let signalr = server();
         let mut client = Client::over(connect(serve(&signalr)).await, "/ward", Format::Json).await;
@@ -122,7 +122,7 @@ async fn a_websocket_that_is_not_read_is_closed() {
 }
 
 #[tokio::test]
-async fn an_event_stream_that_is_not_read_is_closed() {
+async fn unread_event_stream_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
@@ -135,7 +135,7 @@ async fn an_event_stream_that_is_not_read_is_closed() {
 }
 
 #[tokio::test]
-async fn a_poll_that_is_not_read_is_closed() {
+async fn unread_poll_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
@@ -154,7 +154,7 @@ async fn a_poll_that_is_not_read_is_closed() {
 }
 
 #[tokio::test]
-async fn pipelined_requests_whose_answers_are_not_read_are_closed() {
+async fn connection_with_unread_pipelined_responses_is_closed() {
     let signalr = server();
     let mut socket = connect(serve(&signalr)).await;
     tokio::time::pause();
@@ -246,7 +246,7 @@ impl Http2 {
 }
 
 #[tokio::test]
-async fn an_event_stream_over_http2_without_a_window_is_closed() {
+async fn http2_event_stream_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
@@ -261,7 +261,7 @@ async fn an_event_stream_over_http2_without_a_window_is_closed() {
 }
 
 #[tokio::test]
-async fn a_poll_over_http2_without_a_window_is_closed() {
+async fn http2_poll_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
@@ -281,7 +281,7 @@ async fn a_poll_over_http2_without_a_window_is_closed() {
 }
 
 #[tokio::test]
-async fn a_websocket_over_http2_without_a_window_is_closed() {
+async fn http2_websocket_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
         let mut http2 = Http2::connect(serve(&signalr), 1024).await;
@@ -296,7 +296,7 @@ async fn a_websocket_over_http2_without_a_window_is_closed() {
 
 /// Its session ends with the handshake timeout, and the Close frame is not taken.
 #[tokio::test]
-async fn a_websocket_over_http2_that_never_closes_is_closed() {
+async fn http2_websocket_without_a_close_frame_is_closed() {
     let signalr = server();
     let mut http2 = Http2::connect(serve(&signalr), 0).await;
     let response = http2.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
@@ -307,7 +307,7 @@ async fn a_websocket_over_http2_that_never_closes_is_closed() {
 }
 
 #[tokio::test]
-async fn answers_over_http2_without_a_window_are_closed() {
+async fn http2_response_without_a_window_is_closed() {
     let signalr = server();
     let mut http2 = Http2::connect(serve(&signalr), 0).await;
     let answer = http2.send("POST", "/ward/negotiate?negotiateVersion=1", &[]).await;
@@ -319,7 +319,7 @@ async fn answers_over_http2_without_a_window_are_closed() {
 
 /// By the example, which puts the timeout under TLS.
 #[tokio::test]
-async fn clients_over_tls_that_do_not_read_are_closed() {
+async fn unread_connections_over_tls_are_closed() {
     for size in SIZES {
         let signalr = server();
         let (addr, (listener, tls_addr)) = (serve(&signalr), listen());
@@ -366,7 +366,7 @@ async fn assert_closed_between(open: u64, closed: u64, has_ended: impl Fn() -> b
 
 /// The times are those of Kestrel.
 #[tokio::test]
-async fn idle_sockets_have_130_seconds_and_heads_have_30_from_their_first_byte() {
+async fn idle_sockets_close_after_130s_and_incomplete_heads_after_30s() {
     const ANSWERED: &str = "GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
     const POST: &str = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
     for (sent, limit) in [
@@ -396,7 +396,7 @@ async fn idle_sockets_have_130_seconds_and_heads_have_30_from_their_first_byte()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_comes_a_line_at_a_time_has_30_seconds() {
+async fn slow_request_head_closes_after_30s() {
     let signalr = server();
     let mut socket = connect(serve(&signalr)).await;
     sleep(Duration::from_secs(60)).await;
@@ -411,7 +411,7 @@ async fn a_head_that_comes_a_line_at_a_time_has_30_seconds() {
 
 /// Within a head no pings are answered (RFC 9113 § 6.10), by which hyper ends the connection.
 #[tokio::test(start_paused = true)]
-async fn a_head_over_http2_that_does_not_end_is_closed() {
+async fn http2_connection_with_an_endless_head_is_closed() {
     let signalr = server();
     let mut socket = connect(serve(&signalr)).await;
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -424,7 +424,7 @@ async fn a_head_over_http2_that_does_not_end_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_http2_connection_has_130_seconds_though_pings_are_answered() {
+async fn idle_http2_connection_closes_after_130s_despite_answered_pings() {
     let signalr = server();
     let mut http2 = Http2::connect(serve(&signalr), 65_535).await;
     sleep(Duration::from_secs(100)).await;
@@ -434,7 +434,7 @@ async fn an_idle_http2_connection_has_130_seconds_though_pings_are_answered() {
 }
 
 #[tokio::test]
-async fn open_event_streams_and_websockets_are_not_idle() {
+async fn connections_with_event_streams_or_websockets_are_not_idle() {
     let signalr = server();
     let addr = serve(&signalr);
     let events = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/ward").await;

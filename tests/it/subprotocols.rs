@@ -17,7 +17,7 @@ impl Echo {
 }
 
 #[tokio::test]
-async fn the_sub_protocol_is_what_the_selector_says() {
+async fn selector_chooses_the_sub_protocol() {
     let signalr = SignalR::builder().web_socket_sub_protocol(|asked| {
         let known = asked.iter().find(|protocol| protocol.starts_with("v2."));
         known.map(|protocol| (*protocol).to_owned())

@@ -85,13 +85,13 @@ async fn ends_once(reason: Option<&str>, end: impl AsyncFn(Client, &SignalR)) {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_vanishes() {
+async fn lost_connection_is_reported_to_the_hub_once() {
     ends_once(None, async |client, _| drop(client)).await;
     ends_once(Some("InvalidDataException"), async |client, _| client.post("{\"type\"").await).await;
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
+async fn client_close_is_reported_to_the_hub_once() {
     ends_once(None, async |mut client, _| {
         client.post("{\"type\":7}\u{1e}").await;
         assert_eq!(client.next().await, Some(json!({ "type": 7 })));
@@ -101,7 +101,7 @@ async fn the_hub_hears_once_of_a_client_that_says_goodbye() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_it_aborts() {
+async fn abort_is_reported_to_the_hub_once() {
     ends_once(None, async |mut client, _| {
         client.post(&call("1", "AbortMe", &json!([]))).await;
         assert_eq!(client.next().await, Some(json!({ "type": 7 })));
@@ -111,7 +111,7 @@ async fn the_hub_hears_once_of_a_client_that_it_aborts() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_client_that_falls_silent() {
+async fn client_timeout_is_reported_to_the_hub_once() {
     ends_once(Some("OperationCanceledException"), async |mut client, _| {
         client.post("{\"type\":6}\u{1e}").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
@@ -122,7 +122,7 @@ async fn the_hub_hears_once_of_a_client_that_falls_silent() {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_shutdown_and_polls_are_answered() {
+async fn shutdown_is_reported_to_the_hub_once_and_completes_pending_polls() {
     ends_once(None, async |mut client, signalr| {
         let going = signalr.clone();
         let shutdown = tokio::spawn(async move { going.shutdown(Duration::from_secs(60)).await });
@@ -159,7 +159,7 @@ fn call_result(id: &str, result: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_delete() {
+async fn delete_request_is_reported_to_the_hub_once() {
     let doors = Doors::new();
     let (signalr, addr) = server(SignalR::builder(), &doors).await;
     let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
@@ -171,7 +171,7 @@ async fn the_hub_hears_once_of_a_delete() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waits_in_vain_is_answered_after_its_time() {
+async fn poll_without_messages_completes_after_the_poll_timeout() {
     let doors = Doors::new();
     let builder = SignalR::builder().long_polling_poll_timeout(Duration::from_millis(100));
     let (_signalr, addr) = server(builder, &doors).await;
@@ -184,7 +184,7 @@ async fn a_poll_that_waits_in_vain_is_answered_after_its_time() {
 }
 
 #[tokio::test]
-async fn of_many_polls_the_last_one_waits() {
+async fn newest_of_concurrent_polls_stays_open() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
     let client = Arc::new(ClientKind::LONG_POLLING.connect(addr, "/doors").await);
@@ -206,7 +206,7 @@ async fn of_many_polls_the_last_one_waits() {
 }
 
 #[tokio::test]
-async fn a_poll_that_the_client_gives_up_makes_room_for_the_next() {
+async fn dropped_poll_is_replaced_by_the_next() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
     let mut client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
@@ -221,7 +221,7 @@ async fn a_poll_that_the_client_gives_up_makes_room_for_the_next() {
 }
 
 #[tokio::test]
-async fn sends_that_come_together_are_taken_one_after_another() {
+async fn concurrent_posts_are_processed_one_after_another() {
     let doors = Doors::new();
     let (_signalr, addr) = server(SignalR::builder(), &doors).await;
     let mut client = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/doors").await;
@@ -247,7 +247,7 @@ async fn sends_that_come_together_are_taken_one_after_another() {
 }
 
 #[tokio::test]
-async fn a_hub_that_does_not_keep_up_holds_the_sends_of_that_connection_alone() {
+async fn slow_hub_delays_only_the_posts_of_its_connection() {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let doors = Doors::new();
         let (_signalr, addr) = server(SignalR::builder().application_max_buffer_size(4096), &doors).await;
@@ -267,7 +267,7 @@ async fn a_hub_that_does_not_keep_up_holds_the_sends_of_that_connection_alone() 
 }
 
 #[tokio::test]
-async fn a_send_that_waits_is_refused_when_the_connection_ends() {
+async fn waiting_post_is_rejected_when_the_connection_ends() {
     for shuts_down in [false, true] {
         let doors = Doors::new();
         let patience = Duration::from_millis(if shuts_down { 60_000 } else { 200 });
@@ -286,7 +286,7 @@ async fn a_send_that_waits_is_refused_when_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_long_message_goes_out_in_pieces_and_whole() {
+async fn long_message_is_written_in_pieces_and_arrives_whole() {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let doors = Doors::new();
         let builder = SignalR::builder().maximum_receive_message_size(None);
@@ -312,7 +312,7 @@ fn token(user: &str, good_for: Duration) -> String {
 }
 
 #[tokio::test]
-async fn the_hub_hears_once_of_a_token_that_expires() {
+async fn token_expiration_is_reported_to_the_hub_once() {
     let ends = async |kind: ClientKind| {
         let doors = Doors::new();
         let builder = SignalR::builder().authentication(bearer()).close_on_authentication_expiration(true);
@@ -333,7 +333,7 @@ async fn the_hub_hears_once_of_a_token_that_expires() {
 }
 
 #[tokio::test]
-async fn requests_of_another_user_are_refused_and_the_connection_lives_on() {
+async fn requests_of_another_user_are_rejected_and_the_connection_stays_open() {
     let doors = Doors::new();
     let (signalr, addr) = server(SignalR::builder().authentication(bearer()), &doors).await;
     let day = Duration::from_secs(86_400);

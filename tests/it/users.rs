@@ -42,7 +42,7 @@ async fn id(client: &TestClient) -> Option<String> {
 }
 
 #[tokio::test]
-async fn it_is_the_first_name_identifier() {
+async fn user_id_is_the_first_name_identifier_claim() {
     let host = host(|builder| builder);
     assert_eq!(id(&connect(&host, user("ada")).await).await.as_deref(), Some("ada"));
     assert_eq!(id(&connect(&host, user("ada").id("eve")).await).await.as_deref(), Some("ada"));
@@ -52,7 +52,7 @@ async fn it_is_the_first_name_identifier() {
 }
 
 #[tokio::test]
-async fn the_servers_own_function_says_it_and_sends_follow() {
+async fn user_id_callback_selects_the_receivers_of_sends() {
     let host = host(|builder| builder.user_id(|user| Some(format!("{}|{}", user.claim("tenant")?, user.id()?))));
     let (first, second) = (
         connect(&host, user("ada").claim("tenant", "a")).await,
@@ -90,7 +90,7 @@ async fn the_servers_own_function_says_it_and_sends_follow() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_function_ends_that_connection_alone() {
+async fn panic_in_the_user_id_callback_ends_only_its_connection() {
     let host = host(|builder| {
         builder.user_id(|user| {
             assert_ne!(user.id(), Some("panics"), "the function");

@@ -28,7 +28,7 @@ fn authenticated() -> Builder {
 }
 
 #[tokio::test]
-async fn websockets_of_other_pages_are_refused() {
+async fn websockets_of_other_origins_are_rejected() {
     let signalr = authenticated().allowed_origins(["https://App.test"]).hub("/echo", Echo).hub("/secret", Secret);
     let signalr = signalr.hub("/open", Echo).allowed_origins(["*"]).build().unwrap();
     let addr = serve(&signalr).await;

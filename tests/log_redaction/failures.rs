@@ -104,7 +104,7 @@ fn talkative() -> SignalR {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_what_a_hub_says_of_its_callers() {
+async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     LazyLock::force(&LOG);
     let signalr = talkative();
     let addr = serve(&signalr).await;

@@ -33,7 +33,7 @@ async fn say(client: &mut Client, message: &Value) {
 }
 
 #[tokio::test]
-async fn texts_of_clients_begin_no_line_of_a_log() {
+async fn client_texts_cannot_forge_log_lines() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
         .hub("/repeating", Repeating)

@@ -53,7 +53,7 @@ async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Op
 }
 
 #[tokio::test]
-async fn no_token_is_logged_or_shown() {
+async fn no_token_is_logged_or_visible_to_hubs() {
     LazyLock::force(&LOG);
     let bearer = JwtBearer::hmac(KEY)
         .allow_any_issuer()
@@ -154,7 +154,7 @@ async fn no_token_is_logged_or_shown() {
 }
 
 #[tokio::test]
-async fn nor_over_http_2_nor_where_a_request_goes_nowhere() {
+async fn no_secret_is_logged_over_http2_or_for_redirected_and_unmapped_requests() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())

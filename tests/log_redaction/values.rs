@@ -36,7 +36,7 @@ fn told<E: Error>(error: &E) -> String {
 }
 
 #[test]
-fn what_holds_keys_prints_none() {
+fn debug_output_contains_no_key_material() {
     let key = "only-for-tests-and-long-enough-0123456789-0123456789-0123456789-01";
     let signing = SigningKey::hmac(key).with_kid("june");
     let bearer = JwtBearer::with_key(signing.clone()).key(SigningKey::hmac(key)).issuer("i").audience("a");
@@ -52,7 +52,7 @@ fn what_holds_keys_prints_none() {
 }
 
 #[test]
-fn errors_of_keys_and_of_building_quote_none() {
+fn errors_contain_no_key_material() {
     let short = "short-and-secret-key";
     let mut secrets = forms(short);
     let build = SignalR::builder().authentication(JwtBearer::hmac(short).issuer("i").audience("a")).build();
@@ -87,7 +87,7 @@ fn errors_of_keys_and_of_building_quote_none() {
 
 #[cfg(feature = "oidc")]
 #[test]
-fn providers_print_no_passwords() {
+fn debug_output_of_providers_contains_no_passwords() {
     let url = "https://user:s3cret@id.test/s3cret?key=s3cret";
     let provider = signalr::auth::IdentityProvider::authority(url);
     let mut text = shown(&provider) + &shown(&JwtBearer::authority(url).audience("a"));
@@ -98,7 +98,7 @@ fn providers_print_no_passwords() {
 }
 
 #[test]
-fn users_print_their_id_and_none_of_their_claims() {
+fn debug_output_of_users_contains_only_their_id() {
     let claim = Claim::new("ssn", "123-45-6789");
     let builder = User::builder().id("ann").role("s3cret-role").claim(claim.claim_type(), claim.value());
     let mut text = shown(&builder) + &shown(&claim);
@@ -109,7 +109,7 @@ fn users_print_their_id_and_none_of_their_claims() {
 }
 
 #[test]
-fn answers_print_no_cookies_and_uris_no_tokens() {
+fn debug_output_of_responses_and_uris_contains_no_cookies_or_tokens() {
     let mut cookie = HeaderValue::from_static("session=s3cret");
     let refusal = Refusal::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
     let mut text = shown(&refusal);
@@ -133,7 +133,7 @@ fn answers_print_no_cookies_and_uris_no_tokens() {
 }
 
 #[test]
-fn rules_print_what_they_ask_for_and_failures_forge_no_lines() {
+fn debug_output_of_rules_is_readable_and_of_failures_is_one_line() {
     let text = shown(&Policy::require_role("Doctor")) + &shown(&Authorize::roles("Doctor"));
     assert!(text.contains("Doctor"), "{text}");
     let failure = AuthFailure::new("no such session\nERROR forged");

@@ -51,7 +51,7 @@ impl Filter for Door {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_lives_if_the_filters_say_so() -> Outcome {
+async fn filter_accepts_a_connection_that_the_hub_rejects() -> Outcome {
     for door in [Door::Swallow, Door::Skip] {
         let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(door));
         let client = host.connect(Format::Json, User::anonymous()).await;
@@ -61,7 +61,7 @@ async fn a_connection_lives_if_the_filters_say_so() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_ends_a_connection_that_the_hub_would_take() {
+async fn filter_rejects_a_connection_that_the_hub_accepts() {
     for (door, told) in [(Door::Refuse, " HubException: Full."), (Door::Panic, "")] {
         let log = Log::default();
         let trace = Trace("1", log.clone());
@@ -103,7 +103,7 @@ impl Filter for Farewell {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_hears_who_leaves_and_why() -> Outcome {
+async fn filter_sees_the_caller_and_the_reason_of_a_disconnect() -> Outcome {
     let farewell = Arc::new(Farewell::default());
     let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&farewell)));
     let stays = host.connect(Format::Json, user("stays")).await;
@@ -137,7 +137,7 @@ impl Hub for Hasty {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_before_on_connected_is_a_future_ends_the_connection_in_order() {
+async fn panic_while_on_connected_creates_its_future_closes_the_connection() {
     let host = TestHost::new(Hasty).build();
     let client = host.connect(Format::Json, User::anonymous()).await;
     let closed = client.closed().await;

@@ -123,7 +123,7 @@ async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn policies_see_the_call() -> Outcome {
+async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
     for &format in Format::ALL {
         // Whether there are filters or not makes no difference.
         let seen = Log::default();
@@ -168,7 +168,7 @@ impl Hub for ByHand {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attributes_are_given_by_hand_too() -> Outcome {
+async fn attributes_can_be_added_without_macros() -> Outcome {
     let dangers =
         Answering(|call: &Call| call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>()));
     let anybody = Policy::require_call(|_, _| true);
@@ -181,7 +181,7 @@ async fn attributes_are_given_by_hand_too() -> Outcome {
 }
 
 #[test]
-fn nobody_connects_by_a_policy_that_looks_at_calls() {
+fn policies_that_inspect_calls_cannot_guard_connections() {
     let looks = || Policy::require_call(|_, _| true);
     let either = || Policy::any_of([looks(), Policy::require_role("Admin")]);
     let server = || {

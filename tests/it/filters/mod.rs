@@ -143,7 +143,7 @@ async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: Answer<
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_is_outermost_and_the_servers_are_outside_of_a_hubs() -> Outcome {
+async fn server_filters_run_outside_of_hub_filters_in_order_of_registration() -> Outcome {
     let log = Log::default();
     let trace = |name| Trace(name, log.clone());
     let server = server()
@@ -170,7 +170,7 @@ async fn the_first_is_outermost_and_the_servers_are_outside_of_a_hubs() -> Outco
 }
 
 #[tokio::test(start_paused = true)]
-async fn paths_of_one_hub_have_filters_of_their_own() -> Outcome {
+async fn each_path_of_a_hub_has_its_own_filters() -> Outcome {
     let log = Log::default();
     let hub = Arc::new(Desk(log.clone()));
     let server = server()
@@ -192,7 +192,7 @@ async fn paths_of_one_hub_have_filters_of_their_own() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_answers_instead_of_the_method() -> Outcome {
+async fn filter_replies_without_running_the_method() -> Outcome {
     for &format in Format::ALL {
         let (host, log) = desk(Answering(|call: &Call| call.reply(&42)));
         let client = host.connect(format, User::anonymous()).await;
@@ -219,7 +219,7 @@ impl Filter for Doubling {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_reads_and_replaces_what_the_method_returned() -> Outcome {
+async fn filter_reads_and_replaces_the_result() -> Outcome {
     for &format in Format::ALL {
         let (host, log) = desk(Doubling);
         let client = host.connect(format, User::anonymous()).await;
@@ -253,7 +253,7 @@ impl Filter for Changing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_changes_arguments_and_streams_are_not_counted() -> Outcome {
+async fn filter_changes_arguments_except_upload_streams() -> Outcome {
     for &format in Format::ALL {
         let seen = Log::default();
         let (host, _) = desk(Changing(seen.clone()));
@@ -284,7 +284,7 @@ impl Filter for Translating {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_replaces_and_swallows_errors() -> Outcome {
+async fn filter_replaces_and_swallows_errors() -> Outcome {
     let (host, _) = desk(Translating);
     let client = connect(&host).await;
     assert_eq!(
@@ -297,7 +297,7 @@ async fn a_filter_replaces_and_swallows_errors() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_filter_fails_that_call_alone() -> Outcome {
+async fn panic_in_a_filter_fails_only_its_call() -> Outcome {
     let log = Log::default();
     let bad = Answering(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
     let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone())).filter(bad);
@@ -322,7 +322,7 @@ impl Filter for Hasty {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_before_a_filter_is_a_future_fails_that_call_alone() -> Outcome {
+async fn panic_while_a_filter_creates_its_future_fails_only_its_call() -> Outcome {
     let (host, _) = desk(Hasty);
     let client = connect(&host).await;
     let told = "An unexpected error occurred invoking 'Add' on the server.";
@@ -332,7 +332,7 @@ async fn a_panic_before_a_filter_is_a_future_fails_that_call_alone() -> Outcome 
 }
 
 #[tokio::test(start_paused = true)]
-async fn filters_run_when_a_call_can_be_made_and_once() -> Outcome {
+async fn filters_run_once_for_calls_that_bind_and_are_authorized() -> Outcome {
     let log = Log::default();
     let (host, _) = desk(Trace("1", log.clone()));
     let client = connect(&host).await;
@@ -370,7 +370,7 @@ impl Filter for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_that_waits_holds_up_the_next_call_unless_calls_run_side_by_side() -> Outcome {
+async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> Outcome {
     for (slots, waits) in [(1, true), (2, false)] {
         let server = server().filter(Slow).maximum_parallel_invocations_per_client(slots);
         let host = TestHost::build(server.hub("/desk", Desk(Log::default())));
@@ -402,7 +402,7 @@ impl Filter for Asking {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_asks_the_client_that_is_calling() -> Outcome {
+async fn filter_requests_a_client_result_of_the_caller() -> Outcome {
     let (host, _) = desk(Asking);
     let client = connect(&host).await;
     client.on("MayI", |(method,): (String,)| async move { method == "Add" });

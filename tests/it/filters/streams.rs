@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn of_a_stream_filters_see_how_it_is_set_up() -> Outcome {
+async fn filters_run_around_the_start_of_a_stream() -> Outcome {
     let log = Log::default();
     let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone()));
     let host = TestHost::build(server);
@@ -21,7 +21,7 @@ async fn of_a_stream_filters_see_how_it_is_set_up() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
+async fn filter_replies_with_another_stream() -> Outcome {
     let own = Answering(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
     let (host, log) = desk(own);
     for &format in Format::ALL {
@@ -45,7 +45,7 @@ async fn a_filter_gives_a_stream_of_its_own() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_a_filter_does_not_run_lets_go_of_its_uploads() -> Outcome {
+async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
     let (host, _) = desk(Answering(|call: &Call| call.reply("no")));
     let client = connect(&host).await;
     let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
@@ -81,7 +81,7 @@ impl Filter for Stalling {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_cancelled_takes_its_filters_along() -> Outcome {
+async fn cancelled_stream_drops_its_pending_filters() -> Outcome {
     let given_up = Arc::new(Notify::new());
     let (host, log) = desk(Stalling(Arc::clone(&given_up)));
     let client = connect(&host).await;

@@ -8,7 +8,7 @@ use super::{HOUR, Server, trusting};
 use signalr_test_support::log_capture::Log;
 
 #[tokio::test]
-async fn a_provider_that_is_down_leaves_the_last_keys() {
+async fn last_known_keys_stay_valid_while_the_provider_is_down() {
     let provider = Provider::start().await;
     let (old, new) = (Key::new("old"), Key::new("new"));
     provider.publish(&[&old]);
@@ -30,7 +30,7 @@ async fn a_provider_that_is_down_leaves_the_last_keys() {
 
 /// Again after 1 second, 2, 4 and so on.
 #[tokio::test]
-async fn a_provider_that_never_answered_is_asked_at_growing_intervals() {
+async fn failed_first_fetch_is_retried_at_growing_intervals() {
     let provider = Provider::start().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -50,7 +50,7 @@ async fn a_provider_that_never_answered_is_asked_at_growing_intervals() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_good_change_nothing_and_are_not_logged() {
+async fn invalid_provider_responses_are_ignored_and_not_logged() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let _guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
@@ -114,7 +114,7 @@ async fn answers_that_are_no_good_change_nothing_and_are_not_logged() {
 }
 
 #[tokio::test]
-async fn a_provider_is_trusted_by_its_certificate() {
+async fn provider_certificate_is_verified() {
     let (provider, other) = (Provider::start().await, Provider::start().await);
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -130,7 +130,7 @@ async fn a_provider_is_trusted_by_its_certificate() {
 }
 
 #[tokio::test]
-async fn without_tls_only_where_it_is_allowed() {
+async fn plain_http_provider_must_be_allowed_explicitly() {
     let provider = Provider::start_without_tls().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -142,7 +142,7 @@ async fn without_tls_only_where_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_discovery_document_by_its_address_may_be_of_any_issuer() {
+async fn metadata_address_accepts_any_issuer() {
     let provider = Provider::start().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -159,7 +159,7 @@ async fn a_discovery_document_by_its_address_may_be_of_any_issuer() {
 }
 
 #[test]
-fn options_that_cannot_work_are_reported() {
+fn invalid_provider_options_are_rejected() {
     use std::time::Duration;
 
     let good = || IdentityProvider::authority("https://id.example/realm/");

@@ -73,7 +73,7 @@ fn trusting(provider: &Provider) -> IdentityProvider {
 const HOUR: u64 = 3600;
 
 #[tokio::test]
-async fn the_first_tokens_wait_for_the_keys_and_share_one_fetch() {
+async fn first_requests_wait_for_the_keys_and_share_one_fetch() {
     let provider = Provider::start().await;
     let (key, stranger) = (Key::new("a"), Key::new("a"));
     provider.publish(&[&key]);
@@ -97,7 +97,7 @@ async fn the_first_tokens_wait_for_the_keys_and_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn keys_rotate_under_load() {
+async fn key_rotation_costs_one_fetch_under_load() {
     let provider = Provider::start().await;
     let mut keys = vec![Key::new("0"), Key::new("1")];
     provider.publish(&[&keys[0], &keys[1]]);
@@ -120,7 +120,7 @@ async fn keys_rotate_under_load() {
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_fetches_at_a_bounded_rate() {
+async fn unknown_key_ids_trigger_fetches_at_a_bounded_rate() {
     let provider = Provider::start().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -136,7 +136,7 @@ async fn a_flood_of_unknown_keys_fetches_at_a_bounded_rate() {
 }
 
 #[tokio::test]
-async fn only_tokens_that_would_be_good_ask_for_new_keys() {
+async fn only_otherwise_valid_tokens_trigger_a_key_fetch() {
     let provider = Provider::start().await;
     let (key, new) = (Key::new("a"), Key::new("b"));
     provider.publish(&[&key]);
@@ -164,7 +164,7 @@ async fn only_tokens_that_would_be_good_ask_for_new_keys() {
 }
 
 #[tokio::test]
-async fn after_twelve_hours_keys_are_fetched_while_requests_go_on() {
+async fn keys_are_refreshed_every_12_hours_without_delaying_requests() {
     let provider = Provider::start().await;
     let (old, new) = (Key::new("old"), Key::new("new"));
     provider.publish(&[&old]);
@@ -194,7 +194,7 @@ async fn after_twelve_hours_keys_are_fetched_while_requests_go_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_does_not_take_the_fetch_with_it() {
+async fn key_fetch_continues_after_its_request_is_dropped() {
     let provider = Provider::start().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
@@ -222,7 +222,7 @@ async fn until_asked(provider: &Provider, request: &mut (impl Future<Output = u1
 }
 
 #[tokio::test]
-async fn keys_that_were_withdrawn_verify_for_an_hour_or_not_at_all() {
+async fn withdrawn_keys_verify_for_the_configured_lifetime() {
     for (lifetime, expected) in [(None, [200, 200, 401]), (Some(Duration::ZERO), [401, 401, 401])] {
         let provider = Provider::start().await;
         let (old, new) = (Key::new("old"), Key::new("new"));
@@ -246,7 +246,7 @@ async fn keys_that_were_withdrawn_verify_for_an_hour_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn keys_of_ones_own_stand_beside_those_of_the_provider() {
+async fn configured_keys_work_beside_those_of_the_provider() {
     let provider = Provider::start().await;
     let (key, own) = (Key::new("a"), Key::new("own"));
     provider.publish(&[&key]);

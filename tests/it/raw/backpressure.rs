@@ -50,7 +50,7 @@ fn numbered(n: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_handler_waits_for_a_client_that_does_not_read() {
+async fn handler_waits_for_a_client_that_does_not_read() {
     const LIMIT: usize = 16 * 1024;
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
@@ -81,7 +81,7 @@ async fn a_handler_waits_for_a_client_that_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_handler_that_always_finds_room_lets_others_run() {
+async fn handler_with_an_unlimited_queue_yields_to_other_tasks() {
     const MANY: usize = 10_000;
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
@@ -114,7 +114,7 @@ async fn a_handler_that_always_finds_room_lets_others_run() {
 }
 
 #[tokio::test]
-async fn a_client_waits_for_a_handler_that_does_not_read() {
+async fn client_waits_for_a_handler_that_does_not_read() {
     /// What is read ahead of a handler.
     const AHEAD: usize = 64 * 1024;
     let gate = Arc::new(Semaphore::new(0));
@@ -155,7 +155,7 @@ async fn a_client_waits_for_a_handler_that_does_not_read() {
 }
 
 #[tokio::test]
-async fn what_a_handler_will_never_read_holds_nobody_up() {
+async fn input_after_reader_drop_is_discarded() {
     let signalr = SignalR::builder()
         .connections("/raw", |connection| async move {
             let writer = connection.writer();
@@ -172,7 +172,7 @@ async fn what_a_handler_will_never_read_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_is_cut_in_the_end() {
+async fn unread_connection_is_aborted_after_the_send_timeout() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
         .connections("/raw", move |mut connection| {

@@ -18,12 +18,12 @@ use signalr_test_support::{Client, ClientKind, End, serve, until, within};
 const LONG: Duration = Duration::from_secs(60);
 
 on_every_transport! {
-    what_was_written_arrives_before_the_end
-    the_handler_hears_of_a_client_that_leaves_without_reading
-    the_connection_ends_when_it_is_dropped
+    written_bytes_arrive_before_the_end
+    handler_that_does_not_read_is_notified_of_the_end
+    dropped_connection_and_writers_end_the_connection
 }
 
-async fn what_was_written_arrives_before_the_end(kind: ClientKind) {
+async fn written_bytes_arrive_before_the_end(kind: ClientKind) {
     let text = "x".repeat(5000);
     let sent = text.clone();
     let (signalr, addr) = server(move |connection| {
@@ -43,7 +43,7 @@ async fn what_was_written_arrives_before_the_end(kind: ClientKind) {
     until(|| signalr.connection_count() == 0).await;
 }
 
-async fn the_handler_hears_of_a_client_that_leaves_without_reading(kind: ClientKind) {
+async fn handler_that_does_not_read_is_notified_of_the_end(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (_signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -70,7 +70,7 @@ fn closed_by_client(kind: ClientKind) -> RawEnd {
 
 /// A poll has to be there already to hear of it.
 #[tokio::test]
-async fn a_shutdown_lets_the_handler_say_goodbye() {
+async fn handler_can_write_during_shutdown() {
     goodbye_is_heard(ClientKind::WEB_SOCKETS).await;
     goodbye_is_heard(ClientKind::SERVER_SENT_EVENTS).await;
 }
@@ -99,7 +99,7 @@ async fn goodbye_is_heard(kind: ClientKind) {
     assert_eq!(within(rx.recv()).await, Some(Some(RawEnd::Requested)));
 }
 
-async fn the_connection_ends_when_it_is_dropped(kind: ClientKind) {
+async fn dropped_connection_and_writers_end_the_connection(kind: ClientKind) {
     let gate = Arc::new(Semaphore::new(0));
     let (tx, mut rx) = mpsc::unbounded_channel();
     let held = Arc::clone(&gate);
@@ -141,7 +141,7 @@ async fn obedient(mut connection: RawConnection) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_closes_with_1011_and_harms_nobody_else() {
+async fn failing_handler_closes_its_connection_with_1011() {
     let (signalr, addr) = server(obedient).await;
     let mut bystander = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     for (order, code) in [("return", 1000), ("an error", 1011), ("panic", 1011)] {
@@ -157,7 +157,7 @@ async fn a_handler_that_fails_closes_with_1011_and_harms_nobody_else() {
 }
 
 #[tokio::test]
-async fn polls_learn_that_the_handler_failed() {
+async fn poll_after_a_failed_handler_is_answered_with_500() {
     let (_signalr, addr) = server(obedient).await;
     let mut client = ClientKind::LONG_POLLING.negotiate_and_open(addr, "/raw").await;
     client.send("an error").await;
@@ -166,7 +166,7 @@ async fn polls_learn_that_the_handler_failed() {
 }
 
 #[tokio::test]
-async fn a_handler_that_waits_for_room_hears_of_a_client_that_polls_no_more() {
+async fn blocked_write_fails_when_the_client_stops_polling() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
         .disconnect_timeout(Duration::from_millis(100))
@@ -215,7 +215,7 @@ async fn end_of(end: impl AsyncFnOnce(Client)) -> Option<RawEnd> {
 }
 
 #[tokio::test]
-async fn the_end_says_who_ended_it() {
+async fn end_reason_tells_close_loss_and_protocol_error_apart() {
     assert_eq!(end_of(async |client| client.close_with(CloseCode::Away).await).await, Some(RawEnd::Closed));
     assert_eq!(end_of(async |client| drop(client)).await, Some(RawEnd::Lost));
     let broken = end_of(async |mut client| {
@@ -226,7 +226,7 @@ async fn the_end_says_who_ended_it() {
 }
 
 #[tokio::test]
-async fn an_abort_cuts_without_a_goodbye() {
+async fn abort_ends_the_websocket_without_a_close_frame() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -248,7 +248,7 @@ async fn an_abort_cuts_without_a_goodbye() {
 }
 
 #[tokio::test]
-async fn a_connection_does_not_outlive_its_handler() {
+async fn connection_ends_when_its_handler_returns() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (_signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -270,7 +270,7 @@ async fn a_connection_does_not_outlive_its_handler() {
 }
 
 #[tokio::test]
-async fn a_shutdown_cuts_a_handler_that_stays() {
+async fn shutdown_aborts_a_handler_that_does_not_return() {
     const GRACE: Duration = Duration::from_millis(300);
     struct Count(Arc<AtomicUsize>);
 
@@ -303,7 +303,7 @@ async fn a_shutdown_cuts_a_handler_that_stays() {
 }
 
 #[tokio::test]
-async fn a_shutdown_takes_nobody_new() {
+async fn shutdown_rejects_new_raw_connections() {
     let (signalr, addr) = server(echo).await;
     let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     let (_, end) = within(async { tokio::join!(signalr.shutdown(LONG), client.end()) }).await;

@@ -54,13 +54,13 @@ where
 }
 
 on_every_transport! {
-    bytes_come_back
-    writes_arrive_in_their_order
-    the_handler_knows_who_is_there
-    writers_go_to_other_tasks
+    bytes_are_echoed
+    writes_arrive_in_order
+    handler_sees_connection_user_and_request
+    writer_can_be_used_from_another_task
 }
 
-async fn bytes_come_back(kind: ClientKind) {
+async fn bytes_are_echoed(kind: ClientKind) {
     let (signalr, addr) = server(echo).await;
     let mut client = kind.negotiate_and_open(addr, "/raw").await;
     for text in ["hello", "日本語", &"aé€😀".repeat(10_000)] {
@@ -71,7 +71,7 @@ async fn bytes_come_back(kind: ClientKind) {
     until(|| signalr.connection_count() == 0).await;
 }
 
-async fn writes_arrive_in_their_order(kind: ClientKind) {
+async fn writes_arrive_in_order(kind: ClientKind) {
     let (_signalr, addr) = server(|connection| async move {
         for text in ["one", "", "two", "three"] {
             connection.write(text).await?;
@@ -90,7 +90,7 @@ async fn writes_arrive_in_their_order(kind: ClientKind) {
     }
 }
 
-async fn the_handler_knows_who_is_there(kind: ClientKind) {
+async fn handler_sees_connection_user_and_request(kind: ClientKind) {
     let (_signalr, addr) = server(|connection| async move {
         let (id, request) = (connection.connection_id(), connection.request());
         let known = json!({
@@ -114,7 +114,7 @@ async fn the_handler_knows_who_is_there(kind: ClientKind) {
     assert_eq!(known, expected);
 }
 
-async fn writers_go_to_other_tasks(kind: ClientKind) {
+async fn writer_can_be_used_from_another_task(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (_signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -135,7 +135,7 @@ async fn writers_go_to_other_tasks(kind: ClientKind) {
 }
 
 #[tokio::test]
-async fn a_websocket_needs_no_negotiation() {
+async fn websocket_connects_without_negotiation() {
     let (_signalr, addr) = server(echo).await;
     let mut client = Client::open(addr, "/raw", Format::Json).await;
     client.send("hello").await;
@@ -143,7 +143,7 @@ async fn a_websocket_needs_no_negotiation() {
 }
 
 #[tokio::test]
-async fn messages_are_text_until_they_are_binary() {
+async fn set_binary_switches_from_text_to_binary_messages() {
     let (_signalr, addr) = server(|mut connection| async move {
         let bytes = connection.read().await.unwrap_or_default();
         assert_eq!(connection.write(&bytes).await, Err(RawWriteError::NotText));
@@ -165,7 +165,7 @@ async fn messages_are_text_until_they_are_binary() {
 
 /// Cut anywhere on its way, it is text in every piece.
 #[tokio::test]
-async fn text_is_not_cut_within_a_character() {
+async fn text_messages_are_split_at_character_boundaries() {
     let (signalr, _addr) = server(echo).await;
     let text = "aé€😀".repeat(500);
     for room in [61, 1009] {
@@ -185,7 +185,7 @@ struct Hub;
 impl Hub {}
 
 #[tokio::test]
-async fn the_options_of_its_path_hold() {
+async fn raw_endpoints_use_the_options_of_their_path() {
     let signalr = SignalR::builder()
         .minimum_protocol_version(1)
         .connections("/raw", echo)
@@ -214,7 +214,7 @@ async fn the_options_of_its_path_hold() {
 }
 
 #[test]
-fn paths_are_for_hubs_and_handlers_alike() {
+fn raw_endpoints_share_path_and_rule_checks_with_hubs() {
     let twice = SignalR::builder().hub("/same", Hub).connections("/Same", echo).build();
     assert!(matches!(twice, Err(BuildError::DuplicatePath(path)) if path == "/Same"));
     let zero = SignalR::builder().connections("/raw", echo).transport_send_timeout(std::time::Duration::ZERO).build();
@@ -234,7 +234,7 @@ fn bearer(role: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_those_who_may_connect() {
+async fn authorization_guards_raw_connections() {
     let signalr = SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
         .policy("Doctors", Policy::require_role("Doctor"))

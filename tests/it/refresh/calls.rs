@@ -6,7 +6,7 @@ use signalr_test_support::ClientKind;
 use super::{Host, POLLS, SOCKET, ann, assert_lifetime, error, now, token};
 
 #[tokio::test]
-async fn later_calls_see_the_new_claims_on_every_transport() {
+async fn calls_after_a_refresh_see_the_new_claims_on_every_transport() {
     let mut host = Host::new(|ward| ward).await;
     for kind in ClientKind::all() {
         let mut connection = host.connect(kind, &ann(600, "a")).await;
@@ -27,7 +27,7 @@ async fn later_calls_see_the_new_claims_on_every_transport() {
 }
 
 #[tokio::test]
-async fn groups_and_the_user_id_stay() {
+async fn groups_and_user_id_survive_a_refresh() {
     let mut host = Host::new(|ward| ward).await;
     for kind in ClientKind::all() {
         let nurse = |department: &str, seconds| {
@@ -45,7 +45,7 @@ async fn groups_and_the_user_id_stay() {
 }
 
 #[tokio::test]
-async fn a_call_that_runs_goes_on_as_it_began_and_the_hub_hears_behind_it() {
+async fn running_call_keeps_its_claims_and_delays_the_refresh_callback() {
     let mut host = Host::new(|ward| ward).await;
     for kind in [SOCKET, POLLS] {
         let mut connection = host.connect(kind, &ann(600, "a")).await;
@@ -66,7 +66,7 @@ async fn a_call_that_runs_goes_on_as_it_began_and_the_hub_hears_behind_it() {
 }
 
 #[tokio::test]
-async fn a_hook_that_fails_costs_nothing() {
+async fn failing_refresh_callback_keeps_the_connection_open() {
     let mut host = Host::new(|ward| ward).await;
     let mut connection = host.connect(SOCKET, &ann(600, "a")).await;
     for (seconds, extra) in [(700, "bad"), (800, "worse"), (900, "good")] {
@@ -77,7 +77,7 @@ async fn a_hook_that_fails_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_refused_changes_nothing() {
+async fn rejected_refresh_keeps_the_old_claims() {
     let host = Host::new(|ward| ward).await;
     for kind in ClientKind::all() {
         let mut connection = host.connect(kind, &ann(600, "a")).await;

@@ -9,7 +9,7 @@ use super::{Host, POLLS, SOCKET, ann, assert_lifetime, error, now, target, token
 use signalr_test_support::ClientKind;
 
 #[tokio::test]
-async fn a_connection_ends_with_its_newest_credentials() {
+async fn connection_closes_when_its_newest_credentials_expire() {
     let ends = async |kind| {
         let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
         let mut connection = host.connect(kind, &ann(2, "a")).await;
@@ -25,7 +25,7 @@ async fn a_connection_ends_with_its_newest_credentials() {
 }
 
 #[tokio::test]
-async fn a_connection_ends_at_the_maximum_unless_its_credentials_are_shown_again() {
+async fn connection_closes_at_the_maximum_unless_its_credentials_are_refreshed() {
     let ends = async |kind| {
         let longest = Some(Duration::from_secs(2));
         let host =
@@ -46,7 +46,7 @@ async fn a_connection_ends_at_the_maximum_unless_its_credentials_are_shown_again
 }
 
 #[tokio::test]
-async fn whoever_may_not_refresh_does_not_prolong_a_connection_either() {
+async fn rejected_refresh_does_not_extend_expiration() {
     let host = Host::new(|ward| {
         ward.close_on_authentication_expiration(true)
             .maximum_authentication_expiration(Some(Duration::from_secs(2)))
@@ -68,7 +68,7 @@ async fn whoever_may_not_refresh_does_not_prolong_a_connection_either() {
 }
 
 #[tokio::test]
-async fn without_refreshes_a_poll_moves_the_end_alone() {
+async fn poll_extends_only_the_expiration_when_refresh_is_disabled() {
     let host =
         Host::new(|ward| ward.enable_authentication_refresh(false).close_on_authentication_expiration(true)).await;
     let mut connection = host.connect(POLLS, &ann(2, "a")).await;
@@ -83,7 +83,7 @@ async fn without_refreshes_a_poll_moves_the_end_alone() {
 }
 
 #[tokio::test]
-async fn polls_carry_their_connection_from_token_to_token() {
+async fn polls_with_new_tokens_keep_the_connection_open() {
     let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
     let mut connection = host.connect(POLLS, &ann(2, "0")).await;
     let begun = now();
@@ -98,7 +98,7 @@ async fn polls_carry_their_connection_from_token_to_token() {
 }
 
 #[tokio::test]
-async fn a_client_that_polls_is_asked_to_refresh_what_has_expired() {
+async fn poll_with_expired_credentials_is_answered_with_409() {
     let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
     let in_grace = token(&json!({ "sub": "ann", "extra": "a", "exp": now() - 60 }));
     let id = host.negotiate(&in_grace).await["connectionToken"].as_str().unwrap().to_owned();

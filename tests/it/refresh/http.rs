@@ -12,7 +12,7 @@ use super::{Host, KEY, SOCKET, ann, assert_lifetime, bearer, error, now, post_re
 use signalr_test_support::{Client, ClientKind, close_message, http, serve, within};
 
 #[tokio::test]
-async fn a_refresh_is_posted() {
+async fn refresh_requires_post() {
     let host = Host::new(|ward| ward).await;
     let (token, header) = (ann(600, "a"), "authorization");
     for method in ["GET", "PUT", "DELETE"] {
@@ -25,7 +25,7 @@ async fn a_refresh_is_posted() {
 }
 
 #[tokio::test]
-async fn there_is_no_such_path_where_refreshes_are_off() {
+async fn refresh_path_does_not_exist_unless_enabled() {
     let host = Host::new(|ward| ward.enable_authentication_refresh(false)).await;
     let token = ann(600, "a");
     assert_eq!(host.negotiate(&token).await.get("tokenLifetimeSeconds"), None);
@@ -40,7 +40,7 @@ async fn there_is_no_such_path_where_refreshes_are_off() {
 }
 
 #[tokio::test]
-async fn a_refresh_names_its_connection() {
+async fn refresh_requires_a_connection_token() {
     let host = Host::new(|ward| ward).await;
     let token = ann(600, "a");
     let auth = ("authorization", &*bearer(&token));
@@ -64,7 +64,7 @@ async fn a_refresh_names_its_connection() {
 }
 
 #[tokio::test]
-async fn connections_without_a_secret_are_not_refreshed() {
+async fn connections_of_negotiate_version_0_cannot_refresh() {
     let host = Host::new(|ward| ward).await;
     let token = ann(600, "a");
     let (_, body) = http(host.addr, "POST", "/ward/negotiate", &[("authorization", &bearer(&token))]).await;
@@ -74,7 +74,7 @@ async fn connections_without_a_secret_are_not_refreshed() {
 }
 
 #[tokio::test]
-async fn connections_that_ended_are_not_refreshed() {
+async fn ended_connections_cannot_refresh() {
     let mut host = Host::new(|ward| ward).await;
     for kind in ClientKind::all() {
         let mut connection = host.connect(kind, &ann(600, "a")).await;
@@ -88,7 +88,7 @@ async fn connections_that_ended_are_not_refreshed() {
         }
         while connection.next().await.is_some() {}
         assert_eq!(host.ended().await, "a", "{kind:?}");
-        // Its end may be on its kind still.
+        // Its end may still be pending.
         let refused = within(async {
             loop {
                 match host.refresh(&connection.id, &ann(900, "b")).await {
@@ -112,7 +112,7 @@ impl Hub for Open {
 }
 
 #[tokio::test]
-async fn a_refresh_needs_a_valid_token_of_the_same_user() {
+async fn refresh_requires_a_valid_token_of_the_same_user() {
     let bearer = JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience();
     let builder = SignalR::builder().authentication(bearer).enable_authentication_refresh(true);
     let signalr = builder.hub("/ward", Open).build().unwrap();
@@ -141,7 +141,7 @@ async fn a_refresh_needs_a_valid_token_of_the_same_user() {
 }
 
 #[tokio::test]
-async fn the_lifetime_is_told_where_there_is_one() {
+async fn response_contains_the_token_lifetime_if_it_is_limited() {
     let host = Host::new(|ward| ward).await;
     let never = token(&json!({ "sub": "ann", "extra": "forever" }));
     let long = token(&json!({ "sub": "ann", "exp": now() + 100_000_000_000 }));
@@ -159,7 +159,7 @@ async fn the_lifetime_is_told_where_there_is_one() {
 }
 
 #[tokio::test]
-async fn no_credentials_are_relied_on_for_longer_than_the_maximum() {
+async fn token_lifetime_is_capped_at_the_configured_maximum() {
     let host = Host::new(|ward| ward.maximum_authentication_expiration(Some(Duration::from_secs(300)))).await;
     let never = token(&json!({ "sub": "ann" }));
     for token in [&never, &ann(3600, "a")] {
@@ -174,7 +174,7 @@ async fn no_credentials_are_relied_on_for_longer_than_the_maximum() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_read_the_answer() {
+async fn allowed_origins_can_read_refresh_responses() {
     let host = Host::new(|ward| ward.cors(Cors::origins(["https://app.test"]))).await;
     let mut socket = tokio::net::TcpStream::connect(host.addr).await.unwrap();
     for (request, status) in [
@@ -197,7 +197,7 @@ async fn pages_of_other_origins_may_read_the_answer() {
 }
 
 #[tokio::test]
-async fn a_refresh_before_the_handshake_counts_from_the_start() {
+async fn refresh_before_the_handshake_applies_to_the_first_call() {
     let mut host = Host::new(|ward| ward).await;
     let (first, second) = (ann(600, "a"), ann(900, "b"));
     let id = host.negotiate(&first).await["connectionToken"].as_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ async fn switch(connection: &mut Connection, token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_poll_brings_newer_credentials() {
+async fn poll_with_newer_credentials_refreshes_the_connection() {
     let mut host = Host::new(|ward| ward).await;
     let exp = now() + 600;
     let until_then = |extra: &str| token(&json!({ "sub": "ann", "extra": extra, "exp": exp }));
@@ -43,7 +43,7 @@ fn refusing(ward: EndpointBuilder<Ward>) -> EndpointBuilder<Ward> {
 }
 
 #[tokio::test]
-async fn a_poll_with_credentials_that_are_refused_ends_its_connection() {
+async fn poll_with_rejected_credentials_closes_the_connection() {
     let mut host = Host::new(refusing).await;
     let mut connection = host.connect(POLLS, &ann(600, "a")).await;
     switch(&mut connection, &ann(700, "b")).await;
@@ -55,7 +55,7 @@ async fn a_poll_with_credentials_that_are_refused_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn a_poll_of_another_user_is_refused_and_the_connection_lives_on() {
+async fn poll_of_another_user_is_rejected_and_the_connection_stays_open() {
     let host = Host::new(|ward| ward).await;
     let mut connection = host.connect(POLLS, &ann(600, "a")).await;
     connection.use_token(&token(&json!({ "sub": "bob", "exp": now() + 900 })));
@@ -88,7 +88,7 @@ async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
 }
 
 #[tokio::test]
-async fn a_new_socket_brings_newer_credentials() {
+async fn reconnect_with_newer_credentials_refreshes_the_connection() {
     for (again, then, seen) in [("a", "a", false), ("b", "b", true)] {
         let mut host = Host::new(|ward| ward.allow_stateful_reconnects(true)).await;
         let (first, id) = stateful(&host, &ann(600, "a")).await;
@@ -104,7 +104,7 @@ async fn a_new_socket_brings_newer_credentials() {
 }
 
 #[tokio::test]
-async fn a_new_socket_is_refused_with_the_credentials_that_it_brings() {
+async fn reconnect_with_rejected_credentials_is_rejected() {
     let mut host = Host::new(|ward| refusing(ward.allow_stateful_reconnects(true))).await;
     let (first, id) = stateful(&host, &ann(600, "a")).await;
     let upgrade = async |token: &str| {

@@ -12,7 +12,7 @@ use super::{Host, SOCKET, ann, assert_lifetime, error, now, post_refresh, token}
 use signalr_test_support::within;
 
 #[tokio::test]
-async fn the_application_accepts_refuses_or_fails() {
+async fn application_callback_accepts_or_rejects_a_refresh() {
     let (asked, mut asks) = mpsc::unbounded_channel();
     let decide = move |refresh: AuthenticationRefresh| {
         let asked = asked.clone();
@@ -93,7 +93,7 @@ impl Slow {
 }
 
 #[tokio::test]
-async fn an_older_refresh_that_ends_last_changes_nothing() {
+async fn older_refresh_that_completes_last_is_ignored() {
     let mut slow = Slow::new().await;
     let mut connection = slow.host.connect(SOCKET, &ann(600, "a")).await;
     let older = slow.begin(&connection.id, ann(800, "b")).await;
@@ -109,7 +109,7 @@ async fn an_older_refresh_that_ends_last_changes_nothing() {
 }
 
 #[tokio::test]
-async fn refreshes_whose_tokens_end_together_keep_their_order() {
+async fn refreshes_with_equal_expiration_keep_their_order() {
     let mut slow = Slow::new().await;
     let mut connection = slow.host.connect(SOCKET, &ann(600, "a")).await;
     let exp = now() + 900;
@@ -129,7 +129,7 @@ async fn refreshes_whose_tokens_end_together_keep_their_order() {
 }
 
 #[tokio::test]
-async fn a_longer_token_wins_whenever_it_came() {
+async fn refresh_with_the_later_expiration_wins() {
     let mut slow = Slow::new().await;
     let mut connection = slow.host.connect(SOCKET, &ann(600, "a")).await;
     let longer = slow.begin(&connection.id, ann(900, "b")).await;

@@ -97,7 +97,7 @@ async fn negotiate_as(addr: SocketAddr, authority: &Authority, identity: Option<
 }
 
 #[tokio::test]
-async fn a_client_certificate_says_who_it_is() {
+async fn client_certificate_identifies_the_user() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (pump, lamp) = (authority.issue("pump"), authority.issue("lamp"));
     let known = HashMap::from([(pump.0.to_vec(), "pump")]);

@@ -39,7 +39,7 @@ fn accounts() -> impl Authenticator {
 }
 
 #[tokio::test]
-async fn the_user_of_a_middleware_is_taken_over() {
+async fn user_of_an_axum_middleware_is_used() {
     let signalr = SignalR::builder()
         .scheme("Accounts", accounts())
         .hub("/mirror", Mirror)
@@ -67,7 +67,7 @@ impl Authenticator for Proxy {
 }
 
 #[tokio::test]
-async fn headers_of_a_proxy_count_from_its_address_alone() {
+async fn proxy_headers_are_trusted_from_its_address_only() {
     let (here, elsewhere) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([10, 0, 0, 1]));
     for (proxies, status) in [(vec![elsewhere, here], 200), (vec![elsewhere], 401), (Vec::new(), 401)] {
         let server = || {

@@ -137,7 +137,7 @@ async fn who(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test]
-async fn the_first_scheme_that_knows_the_user_counts() {
+async fn first_scheme_with_a_user_wins() {
     let signalr = three().hub("/mirror", Mirror).build().unwrap();
     let addr = serve(&signalr).await;
     let (key, cookie, bad) = (("x-api-key", API_KEY), ("cookie", "session=ann%201"), ("authorization", "Bearer x"));
@@ -153,7 +153,7 @@ async fn the_first_scheme_that_knows_the_user_counts() {
 }
 
 #[tokio::test]
-async fn the_default_scheme_refuses() {
+async fn default_scheme_writes_the_challenge() {
     let mirror = || three().hub("/mirror", Mirror).authorize(Authorize::roles("Nurse"));
     let addr = serve(&mirror().build().unwrap()).await;
     let ask = |headers| negotiate(addr, "/mirror", headers);
@@ -165,7 +165,7 @@ async fn the_default_scheme_refuses() {
 }
 
 #[tokio::test]
-async fn one_that_waits_holds_up_nobody_else() {
+async fn pending_authenticator_does_not_block_other_requests() {
     let gate = Arc::new(Semaphore::new(0));
     struct Gate(Arc<Semaphore>);
     impl Authenticator for Gate {
@@ -191,7 +191,7 @@ async fn one_that_waits_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_and_the_server_goes_on() {
+async fn panic_in_an_authenticator_is_a_500_of_its_request() {
     async fn panics(request: &AuthRequest<'_>) -> Authentication {
         match request.query("panic").as_deref() {
             Some("at once") => panic!("the scheme"),
@@ -211,7 +211,7 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
 }
 
 #[tokio::test]
-async fn each_request_says_what_it_is_for() {
+async fn authenticators_see_the_kind_of_request() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     struct Kinds(Arc<Mutex<Vec<String>>>);
     impl Authenticator for Kinds {

@@ -34,7 +34,7 @@ const KEY: (&str, &str) = ("x-api-key", API_KEY);
 const COOKIE: (&str, &str) = ("cookie", "a=b; session=ann%201");
 
 #[tokio::test]
-async fn named_schemes_alone_are_asked_and_taken_together() {
+async fn named_schemes_are_the_only_ones_and_their_claims_are_merged() {
     let signalr = three()
         .scheme("Anybody", anybody)
         .hub("/devices", Devices)
@@ -63,7 +63,7 @@ async fn anybody(_: &AuthRequest<'_>) -> Authentication {
 }
 
 #[tokio::test]
-async fn each_named_scheme_adds_a_line_of_its_own() {
+async fn each_named_scheme_adds_a_challenge() {
     let rule = Authorize::user().schemes(" Cookies ,Bearer,, Cookies");
     let signalr = three().hub("/mirror", Mirror).authorize(rule).build().unwrap();
     let addr = serve(&signalr).await;
@@ -73,7 +73,7 @@ async fn each_named_scheme_adds_a_line_of_its_own() {
 }
 
 #[tokio::test]
-async fn policies_bring_their_schemes() {
+async fn policies_add_their_schemes() {
     let default = Policy::require_authenticated_user().schemes(["ApiKey"]);
     let signalr = three()
         .default_policy(default)
@@ -92,7 +92,7 @@ async fn policies_bring_their_schemes() {
 }
 
 #[tokio::test]
-async fn allow_anonymous_opens_a_path_and_not_its_methods() {
+async fn allow_anonymous_opens_a_path_but_not_its_methods() {
     let signalr = three()
         .fallback_policy(Policy::require_authenticated_user())
         .policy("Nobody", Policy::require(|_| false))
@@ -120,7 +120,7 @@ async fn allow_anonymous_opens_a_path_and_not_its_methods() {
 }
 
 #[test]
-fn what_could_only_fail_later_fails_the_build() {
+fn invalid_schemes_and_rules_fail_the_build() {
     let rule = |built: Result<SignalR, BuildError>| match built {
         Err(BuildError::Rule { source, .. }) => source,
         other => panic!("{other:?}"),
@@ -158,7 +158,7 @@ fn what_could_only_fail_later_fails_the_build() {
 }
 
 #[test]
-fn methods_name_no_schemes() {
+fn schemes_on_a_method_fail_the_build() {
     struct ByHand;
     impl signalr::Hub for ByHand {
         type Client = signalr::AnyClient;

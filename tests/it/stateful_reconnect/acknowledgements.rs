@@ -54,7 +54,7 @@ fn closed_after_5_seconds(since: Instant) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
+async fn stream_items_before_an_acknowledgement_are_processed() {
     for (format, with_call) in [Format::Json, Format::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)]) {
         let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
@@ -76,7 +76,7 @@ async fn stream_items_in_front_of_an_acknowledgement_are_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_alone() {
+async fn call_behind_stream_items_waits_at_most_5s_for_an_acknowledgement() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
@@ -91,7 +91,7 @@ async fn a_call_behind_stream_items_waits_for_an_acknowledgement_for_5_seconds_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
+async fn acknowledgement_behind_a_split_message_is_processed() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
@@ -110,7 +110,7 @@ async fn an_acknowledgement_behind_a_message_in_two_parts_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_in_two_parts_is_received_once_though_its_socket_is_lost() {
+async fn split_message_is_received_once_after_a_reconnect() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, token) = host.connect_in_memory_as(format).await;
@@ -138,7 +138,7 @@ async fn a_message_in_two_parts_is_received_once_though_its_socket_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
+async fn on_connected_waits_at_most_5s_for_an_acknowledgement() {
     let mut host = Host::new(|ward| ward.enable_detailed_errors(true));
     let token = host.negotiate_in_memory().await;
     let mut client = host.open_in_memory(&token, "first&history=3").await;
@@ -157,7 +157,7 @@ async fn on_connected_waits_for_an_acknowledgement_for_5_seconds_alone() {
 
 /// The answers fill what is kept, while the acknowledgements stand behind calls that wait for them.
 #[tokio::test]
-async fn acknowledgements_behind_calls_that_wait_are_heard() {
+async fn acknowledgements_behind_held_calls_are_processed() {
     let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let addr = serve(&host.signalr).await;
     let (mut client, _) = connect(addr, Format::Json).await;
@@ -176,7 +176,7 @@ async fn acknowledgements_behind_calls_that_wait_are_heard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn senders_wait_for_an_acknowledgement_for_5_seconds_alone() {
+async fn senders_wait_at_most_5s_for_a_client_that_never_acks() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000).enable_detailed_errors(true));
     let (mut client, token) = host.connect_in_memory().await;
     let text = "x".repeat(2000);
@@ -199,7 +199,7 @@ async fn senders_wait_for_an_acknowledgement_for_5_seconds_alone() {
 
 /// The same for calls of the client itself.
 #[tokio::test(start_paused = true)]
-async fn a_call_waits_for_an_acknowledgement_for_5_seconds_alone() {
+async fn call_waits_at_most_5s_for_an_acknowledgement() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let (mut client, _) = host.connect_in_memory().await;
     client.echo(&"x".repeat(2000)).await;
@@ -211,7 +211,7 @@ async fn a_call_waits_for_an_acknowledgement_for_5_seconds_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_is_kept_for_an_absent_client_than_its_limit() {
+async fn message_buffer_of_a_detached_client_is_limited() {
     let mut host = Host::new(|ward| ward);
     let (client, _) = host.connect_in_memory().await;
     let hub: HubContext<Ward> = host.signalr.context();
@@ -230,7 +230,7 @@ async fn no_more_is_kept_for_an_absent_client_than_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn received_messages_are_acknowledged_until_the_client_receives_the_ack() {
+async fn ack_is_sent_again_until_the_client_receives_it() {
     let host = Host::new(|ward| ward);
     let (mut client, token) = host.connect_in_memory().await;
     client.echo("one").await;
@@ -249,7 +249,7 @@ async fn received_messages_are_acknowledged_until_the_client_receives_the_ack() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn senders_that_stop_waiting_leave_the_connection_open() {
+async fn dropped_sends_do_not_end_the_connection() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let (mut client, _) = host.connect_in_memory().await;
     client.echo(&"x".repeat(2000)).await;
@@ -273,7 +273,7 @@ async fn senders_that_stop_waiting_leave_the_connection_open() {
 
 /// An Ack that makes room for one of two senders starts the time of the other one anew.
 #[tokio::test(start_paused = true)]
-async fn each_sender_in_turn_waits_for_5_seconds_alone() {
+async fn ack_restarts_the_5s_of_the_next_waiting_sender() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let (mut client, _) = host.connect_in_memory().await;
     client.echo(&"x".repeat(2000)).await;

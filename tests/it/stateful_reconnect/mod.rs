@@ -202,7 +202,7 @@ fn half_a_call(format: Format) -> &'static [u8] {
 }
 
 #[tokio::test]
-async fn a_lost_socket_loses_nothing_else() {
+async fn reconnect_resumes_after_a_lost_socket() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
@@ -253,7 +253,7 @@ async fn a_lost_socket_loses_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_new_socket_takes_over_from_one_that_is_still_open() {
+async fn reconnect_replaces_a_socket_that_is_still_open() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
@@ -273,7 +273,7 @@ async fn a_new_socket_takes_over_from_one_that_is_still_open() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_outlast_their_socket_and_half_of_one_does_not() {
+async fn held_calls_survive_a_reconnect_and_incomplete_messages_do_not() {
     for format in [Format::Json, Format::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
@@ -302,7 +302,7 @@ async fn calls_that_wait_outlast_their_socket_and_half_of_one_does_not() {
 }
 
 #[tokio::test]
-async fn who_did_not_agree_on_it_cannot_resume() {
+async fn resume_requires_a_negotiated_stateful_reconnect() {
     let mut host = Host::new(|ward| ward);
     let addr = serve(&host.signalr).await;
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
@@ -325,7 +325,7 @@ async fn who_did_not_agree_on_it_cannot_resume() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_come_back_is_gone_once_and_for_all() {
+async fn connection_is_removed_after_the_reconnect_window() {
     let mut host = Host::new(|ward| ward);
     let (client, token) = host.connect_in_memory().await;
     let lost = Instant::now();
@@ -339,7 +339,7 @@ async fn who_does_not_come_back_is_gone_once_and_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_disconnected_while_away_finds_nothing_any_more() {
+async fn disconnect_while_detached_wakes_senders_and_rejects_reconnects() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let hub: HubContext<Ward> = host.signalr.context();
     for away in [true, false] {
@@ -371,7 +371,7 @@ async fn who_is_disconnected_while_away_finds_nothing_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_absence_counts_by_itself() {
+async fn reconnect_window_restarts_with_each_lost_socket() {
     let mut host = Host::new(|ward| ward);
     let (mut client, token) = host.connect_in_memory().await;
     for _ in 0..5 {
@@ -385,7 +385,7 @@ async fn each_absence_counts_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abort_ends_an_absent_connection_at_once() {
+async fn abort_ends_a_detached_connection_at_once() {
     let mut host = Host::new(|ward| ward);
     let (mut client, token) = host.connect_in_memory().await;
     client.call(None, "WaitAndAbort", &[]).await;
@@ -401,7 +401,7 @@ async fn an_abort_ends_an_absent_connection_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_does_not_wait_for_who_is_absent() {
+async fn shutdown_does_not_wait_for_detached_connections() {
     let mut host = Host::new(|ward| ward);
     let (client, _) = host.connect_in_memory().await;
     drop(client);
@@ -413,7 +413,7 @@ async fn a_shutdown_does_not_wait_for_who_is_absent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absent_client_is_silent_too_long_like_any_other() {
+async fn client_timeout_applies_to_detached_connections() {
     let mut host = Host::new(|ward| ward.client_timeout_interval(Duration::from_secs(5)));
     let (mut client, _) = host.connect_in_memory().await;
     client.send(b"{\"type\":6}\x1e").await;

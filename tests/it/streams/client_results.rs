@@ -15,7 +15,7 @@ pub(crate) async fn question(client: &mut Client, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_counts_once() {
+async fn client_result_is_accepted_once() {
     let host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
     let (mut client, id) = host.known().await;
@@ -32,7 +32,7 @@ async fn an_answer_counts_once() {
 }
 
 #[tokio::test]
-async fn who_answers_for_another_is_closed_and_the_question_waits_on() {
+async fn completion_for_another_connections_invocation_closes_the_sender() {
     let host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
     let (mut client, id) = host.known().await;
@@ -51,7 +51,7 @@ async fn who_answers_for_another_is_closed_and_the_question_waits_on() {
 }
 
 #[tokio::test]
-async fn a_call_may_ask_from_several_tasks() {
+async fn client_results_can_be_requested_from_several_tasks() {
     for slots in [1, 2] {
         let host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
         let (mut client, id) = host.known().await;
@@ -69,7 +69,7 @@ async fn a_call_may_ask_from_several_tasks() {
 
 /// The answer could stand behind them.
 #[tokio::test]
-async fn calls_that_wait_go_on_when_the_one_before_them_asks() {
+async fn held_calls_run_while_the_running_call_awaits_a_client_result() {
     let host = Host::new(|ward| ward).await;
     let (mut client, id) = host.known().await;
     for method in ["AskInATask", "AskTwice"] {
@@ -90,7 +90,7 @@ async fn calls_that_wait_go_on_when_the_one_before_them_asks() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_given_up_is_forgotten_and_its_late_answer_ignored() {
+async fn dropped_client_result_request_ignores_a_late_completion() {
     let mut host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
     let (mut client, id) = host.known().await;
@@ -112,7 +112,7 @@ async fn a_question_that_is_given_up_is_forgotten_and_its_late_answer_ignored() 
 }
 
 #[tokio::test]
-async fn calls_that_ask_give_their_slots_back_once() {
+async fn calls_awaiting_client_results_release_their_slot_once() {
     const SLOTS: usize = 2;
     const CALLS: usize = 6;
     let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(SLOTS)).await;

@@ -14,7 +14,7 @@ use signalr_test_support::until;
 const TOO_MANY: &str = "HubException: The connection has 3 streams open already.";
 
 #[tokio::test]
-async fn nothing_is_left_of_a_client_that_vanishes_under_a_thousand_streams() {
+async fn lost_connection_with_1000_streams_leaves_no_state() {
     const EACH: usize = 500;
     let mut host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
@@ -40,7 +40,7 @@ async fn nothing_is_left_of_a_client_that_vanishes_under_a_thousand_streams() {
 }
 
 #[tokio::test]
-async fn calls_of_an_id_in_use_are_refused_and_uploads_replaced() {
+async fn duplicate_invocation_ids_are_rejected_and_duplicate_uploads_replaced() {
     let mut host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     let forever = streaming("1", "Forever", &json!([]));
@@ -64,7 +64,7 @@ async fn calls_of_an_id_in_use_are_refused_and_uploads_replaced() {
 }
 
 #[tokio::test]
-async fn streams_of_either_direction_count_against_the_limit() {
+async fn streams_of_both_directions_count_against_the_limit() {
     let host = Host::new(|ward| ward.max_streams(3)).await;
     let mut client = host.connect().await;
     let opened =
@@ -85,7 +85,7 @@ async fn streams_of_either_direction_count_against_the_limit() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_for_answers_count_against_the_limit() {
+async fn calls_awaiting_client_results_count_against_the_limit() {
     let host = Host::new(|ward| ward.max_streams(3)).await;
     let (mut client, id) = host.known().await;
     let ask = |n: &str| call(n, "Ask", &json!([id, n]));
@@ -108,7 +108,7 @@ async fn calls_that_wait_for_answers_count_against_the_limit() {
 
 /// No one of these calls is open for long, and all of them are answered: who does not read the answers begins no more.
 #[tokio::test(start_paused = true)]
-async fn answers_beside_the_slots_that_nobody_reads_stop_the_client() {
+async fn unread_completions_stop_the_client() {
     const ID: usize = 8 * 1024;
     /// Buffers on the way, there and back: of the pipe, of HTTP and the WebSocket, what is read ahead, and the queue.
     const BOUND: usize = 512 * 1024;

@@ -6,7 +6,7 @@ use super::{Host, call, cancel, end, item, large, result, say, streaming, upload
 use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test]
-async fn a_client_may_cancel_what_it_called() {
+async fn client_cancels_calls_by_invocation_id() {
     for slots in [1, 2] {
         let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
         let mut client = host.connect().await;
@@ -28,7 +28,7 @@ async fn a_client_may_cancel_what_it_called() {
 }
 
 #[tokio::test]
-async fn a_cancelled_stream_is_dropped_and_completes_without_an_error() {
+async fn cancelled_stream_is_dropped_and_completes_without_an_error() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     say(&mut client, &[streaming("1", "Forever", &json!([])), cancel("1"), cancel("1")]).await;
@@ -40,7 +40,7 @@ async fn a_cancelled_stream_is_dropped_and_completes_without_an_error() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_always_ready_leaves_others_their_turn() {
+async fn always_ready_stream_yields_to_other_calls() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     say(&mut client, &[streaming("1", "Endless", &json!([])), streaming("2", "Endless", &json!([]))]).await;
@@ -59,7 +59,7 @@ async fn a_stream_that_is_always_ready_leaves_others_their_turn() {
 }
 
 #[tokio::test]
-async fn a_stream_that_panics_ends_alone() {
+async fn panic_in_a_stream_ends_only_that_stream() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     say(&mut client, &[streaming("1", "Breaks", &json!([]))]).await;
@@ -72,7 +72,7 @@ async fn a_stream_that_panics_ends_alone() {
 }
 
 #[tokio::test]
-async fn items_beyond_every_buffer_pass_whole_on_every_transport() {
+async fn items_larger_than_every_buffer_arrive_on_every_transport() {
     const COUNT: usize = 10;
     let host = Host::new(|ward| ward).await;
     let request = streaming("1", "Large", &json!([COUNT]));

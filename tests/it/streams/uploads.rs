@@ -11,7 +11,7 @@ use super::{Host, call, end, item, result, say, uploading};
 use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
+async fn unread_upload_stops_the_client_until_it_is_read() {
     const ITEM: usize = 8 * 1024;
     const ITEMS: usize = 512;
     /// Buffers on the way: of the pipe, of HTTP and the WebSocket, what is read ahead, and the items that may wait.
@@ -40,7 +40,7 @@ async fn an_upload_that_is_not_read_stops_the_client_until_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_method_leaves_unread_is_dropped_when_it_returns() {
+async fn unread_items_are_discarded_when_the_method_returns() {
     let mut host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     // More than may wait, so that what is behind has to.
@@ -59,7 +59,7 @@ async fn what_a_method_leaves_unread_is_dropped_when_it_returns() {
 
 /// The server has stopped reading, so only what it writes can tell.
 #[tokio::test]
-async fn a_client_that_vanishes_behind_an_upload_that_nobody_reads_is_noticed() {
+async fn lost_websocket_is_detected_behind_an_unread_upload() {
     let mut host = Host::new(|ward| ward.keep_alive_interval(Duration::from_secs(1))).await;
     for items in [5, 100] {
         let mut client = host.connect().await;
@@ -73,7 +73,7 @@ async fn a_client_that_vanishes_behind_an_upload_that_nobody_reads_is_noticed() 
 }
 
 #[tokio::test]
-async fn without_a_websocket_a_client_may_leave_behind_an_upload_that_nobody_reads() {
+async fn closed_http_transport_is_detected_behind_an_unread_upload() {
     let mut host = Host::new(|ward| ward).await;
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         for items in [5, 100] {

@@ -94,7 +94,7 @@ async fn connect(host: &TestHost<Desk>) -> TestClient {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_go_both_ways_in_each_format() -> Outcome {
+async fn calls_work_in_both_directions_in_each_hub_protocol() -> Outcome {
     for &format in Format::ALL {
         let host = desk();
         let client = host.connect(format, user("n1")).await;
@@ -114,7 +114,7 @@ async fn calls_go_both_ways_in_each_format() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_is_connected_when_on_connected_is_done() -> Outcome {
+async fn connect_waits_for_on_connected() -> Outcome {
     let host = desk();
     let client = connect(&host).await;
     host.context().clients().group("everybody").send("Hello", ()).await?;
@@ -123,7 +123,7 @@ async fn a_client_is_connected_when_on_connected_is_done() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_call_ends_before_the_second_runs() -> Outcome {
+async fn calls_of_one_client_run_one_after_another() -> Outcome {
     let host = desk();
     let client = connect(&host).await;
     let (first, second) = (client.invoke::<()>("Wait", ()), client.invoke::<i32>("Add", (1, 1)));
@@ -136,7 +136,7 @@ async fn the_first_call_ends_before_the_second_runs() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_of_a_call_are_told_in_the_words_of_the_server() {
+async fn call_errors_have_the_text_of_the_server() {
     let host = desk();
     let client = connect(&host).await;
     let server = |text: &str| InvokeFailure::Server(text.to_owned());
@@ -164,7 +164,7 @@ impl Guarded {
 struct Guarded;
 
 #[tokio::test(start_paused = true)]
-async fn rules_of_hubs_and_paths_refuse_connections() {
+async fn rules_of_hubs_and_paths_reject_connections() {
     let server = SignalR::builder()
         .policy("Staff", Policy::require_role("Nurse"))
         .hub("/guarded", Guarded)
@@ -181,7 +181,7 @@ async fn rules_of_hubs_and_paths_refuse_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn anonymous_clients_are_left_to_the_authentication_of_the_server() {
+async fn anonymous_clients_are_authenticated_by_the_server() {
     let bearer = JwtBearer::hmac("a key of at least thirty-two bytes").issuer("i").audience("a");
     let host = TestHost::build(SignalR::builder().authentication(bearer).hub("/guarded", Guarded));
     let host = host.with_header("authorization", "Bearer nonsense");
@@ -190,7 +190,7 @@ async fn anonymous_clients_are_left_to_the_authentication_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_has_all_hubs_and_requests_what_they_are_given() -> Outcome {
+async fn host_serves_all_hubs_with_query_and_headers() -> Outcome {
     let staff = Policy::require_role("Nurse");
     let server = SignalR::builder().policy("Staff", staff).hub("/guarded", Guarded).hub("/desk", Desk::default());
     let host = TestHost::build(server);
@@ -204,7 +204,7 @@ async fn a_host_has_all_hubs_and_requests_what_they_are_given() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_spelled_as_the_hub_spells_them() -> Outcome {
+async fn member_names_follow_the_naming_of_the_hub() -> Outcome {
     for &format in Format::ALL {
         let host = TestHost::new(Desk::default())
             .policy("Staff", Policy::require_role("Nurse"))
@@ -220,7 +220,7 @@ async fn names_are_spelled_as_the_hub_spells_them() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_is_told_as_the_server_tells_it() {
+async fn closed_reports_error_code_and_reconnect_flag() {
     let host = desk();
     let aborted = connect(&host).await;
     aborted.send("Leave", ()).await;
@@ -238,7 +238,7 @@ async fn the_end_is_told_as_the_server_tells_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_closes_has_left_and_one_that_is_cut_will_have() {
+async fn close_waits_for_on_disconnected_and_abort_does_not() {
     let hub = std::sync::Arc::new(Desk::default());
     let host = TestHost::new(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
     connect(&host).await.close().await;
@@ -251,7 +251,7 @@ async fn a_client_that_closes_has_left_and_one_that_is_cut_will_have() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_pings_and_notices_silence() {
+async fn server_sends_pings_and_applies_the_client_timeout() {
     let host = desk();
     let client = connect(&host).await;
     sleep(Duration::from_secs(120)).await;
@@ -265,7 +265,7 @@ async fn the_server_pings_and_notices_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_has_its_time() {
+async fn handshake_has_a_timeout() {
     let host = desk();
     let client = host.open(Format::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(14)).await;
@@ -278,7 +278,7 @@ async fn a_handshake_has_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_come_fails_the_test_with_its_name() {
+async fn timeouts_fail_with_the_missing_method_name() {
     let host = desk();
     let clients = [connect(&host).await, connect(&host).await, connect(&host).await, connect(&host).await];
     host.context().clients().all().send("Other", ("text",)).await.unwrap();
@@ -309,7 +309,7 @@ async fn what_does_not_come_fails_the_test_with_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_client_fails_the_test() {
+async fn rejected_connect_fails_the_test() {
     let host = TestHost::build(SignalR::builder().hub("/guarded", Guarded));
     let text = failure(async move { drop(host.connect(Format::Json, User::anonymous()).await) }).await;
     assert!(
@@ -319,7 +319,7 @@ async fn a_refused_client_fails_the_test() {
 }
 
 #[tokio::test]
-async fn much_is_taken_while_nobody_receives() -> Outcome {
+async fn messages_are_buffered_until_they_are_received() -> Outcome {
     let host = desk();
     let client = connect(&host).await;
     let text = "x".repeat(20_000);
@@ -334,7 +334,7 @@ async fn much_is_taken_while_nobody_receives() -> Outcome {
 
 /// Clients of real time, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_clients_hear_each_other() -> Outcome {
+async fn many_clients_receive_broadcasts() -> Outcome {
     let host = desk();
     let mut clients = Vec::new();
     for number in 0..50 {

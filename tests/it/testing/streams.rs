@@ -77,7 +77,7 @@ fn refused(method: &str, why: &str) -> InvokeFailure {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_brings_its_items_and_its_end() {
+async fn stream_yields_items_and_its_end() {
     for &format in Format::ALL {
         let (_host, _, client) = connected(format).await;
         let mut items = client.stream::<u32>("Count", (2,));
@@ -94,7 +94,7 @@ async fn a_stream_brings_its_items_and_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_dropped_stops_on_the_server() {
+async fn dropped_stream_is_cancelled_on_the_server() {
     for &format in Format::ALL {
         let (_host, hub, client) = connected(format).await;
         let mut items = client.stream::<u32>("Forever", ());
@@ -113,7 +113,7 @@ async fn a_stream_that_is_dropped_stops_on_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_with_its_connection() {
+async fn stream_ends_with_its_connection() {
     let (host, _, client) = connected(Format::Json).await;
     let mut items = client.stream::<u32>("Forever", ());
     assert_eq!(items.next().await, Some(Ok(1)));
@@ -129,7 +129,7 @@ async fn a_stream_ends_with_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uploads_reach_the_method() {
+async fn upload_items_reach_the_method() {
     for &format in Format::ALL {
         let (_host, _, client) = connected(format).await;
         let ([items], total) = client.upload("Sum", (1,));
@@ -159,7 +159,7 @@ async fn uploads_reach_the_method() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_answer_as_they_are_told() {
+async fn client_handlers_return_client_results() {
     for &format in Format::ALL {
         let (host, _, client) = connected(format).await;
         client.on("Add", |(a, b): (u32, u32)| async move { a + b });
@@ -191,7 +191,7 @@ async fn clients_answer_as_they_are_told() {
 
 /// As in ASP.NET, whose reader of MessagePack does not look up what is called as a stream.
 #[tokio::test(start_paused = true)]
-async fn errors_of_streams_name_the_method_as_the_format_has_it() {
+async fn stream_errors_name_the_method_as_the_hub_protocol_does() {
     for (format, shown) in [(Format::Json, "Refuse"), (Format::MessagePack, "REFUSE")] {
         let (_host, _, client) = connected(format).await;
         let refused = client.stream::<u32>("REFUSE", ()).next().await.unwrap().unwrap_err();

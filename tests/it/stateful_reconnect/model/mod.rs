@@ -234,7 +234,7 @@ async fn run(case: &Case) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn nothing_is_lost_nothing_comes_twice_and_nothing_waits_for_ever() {
+fn messages_are_neither_lost_nor_duplicated_nor_stuck() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     proptest!(config, |(case in case())| {
