@@ -18,10 +18,10 @@ use tower::Service;
 const LONG: usize = 20_000;
 
 /// Counts who leaves.
-struct Doors(AtomicUsize);
+struct ConnectionCounter(AtomicUsize);
 
 #[hub]
-impl Doors {
+impl ConnectionCounter {
     fn on_disconnected(&self, _: &Caller<Self>, _: Option<&DisconnectReason>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -44,9 +44,9 @@ impl Doors {
     }
 }
 
-async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<Doors>) {
-    let doors = Arc::new(Doors(AtomicUsize::new(0)));
-    let signalr = builder.maximum_receive_message_size(None).hub("/doors", Arc::clone(&doors)).build().unwrap();
+async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<ConnectionCounter>) {
+    let counter = Arc::new(ConnectionCounter(AtomicUsize::new(0)));
+    let signalr = builder.maximum_receive_message_size(None).hub("/counter", Arc::clone(&counter)).build().unwrap();
     // The kernel keeps little, so that the queue has to.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
@@ -54,7 +54,7 @@ async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<Doors>) {
     let listener = socket.listen(64).unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(signalr.clone().serve(listener));
-    (signalr, addr, doors)
+    (signalr, addr, counter)
 }
 
 fn call(id: usize, method: &str, arguments: &Value) -> String {
@@ -80,7 +80,7 @@ async fn completions_beyond_the_buffer_all_arrive_when_they_are_read() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let full = || until(|| signalr.stats().queued_bytes >= 64 * 1024);
 
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let mut client = Client::connect(addr, "/counter", Format::Json).await;
     for id in 0..CALLS {
         client.call(Some(&id.to_string()), "Echo", &["x".repeat(LONG).into()]).await;
     }
@@ -89,7 +89,7 @@ async fn completions_beyond_the_buffer_all_arrive_when_they_are_read() {
     }
 
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
-        let mut client = kind.connect(addr, "/doors").await;
+        let mut client = kind.connect(addr, "/counter").await;
         client.post("").await;
         let sent = tokio::spawn({
             let (text, target) = (calls(CALLS), client.target().to_owned());
@@ -114,7 +114,7 @@ async fn calls_behind_a_full_queue_continue_after_it_is_read() {
     for beyond in 0..4 {
         let full = note.len() + answer.len() + beyond;
         let (_signalr, addr, _) = server(SignalR::builder().transport_max_buffer_size(full)).await;
-        let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+        let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
         client.post(&(call(1, "Note", &json!([])) + &call(2, "Note", &json!([])))).await;
         let mut seen = String::new();
         while !seen.ends_with(&answer_to("2")) {
@@ -128,8 +128,8 @@ async fn connection_without_polls_ends_while_its_queue_is_full() {
     for delete in [false, true] {
         for method in ["Echo", "Flood"] {
             let patience = Duration::from_millis(if delete { 60_000 } else { 300 });
-            let (signalr, addr, doors) = server(SignalR::builder().disconnect_timeout(patience)).await;
-            let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+            let (signalr, addr, counter) = server(SignalR::builder().disconnect_timeout(patience)).await;
+            let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
             let text = match method {
                 "Echo" => calls(8),
                 _ => call(1, "Flood", &json!([])) + &call(2, "Flood", &json!([])) + &call(3, "Flood", &json!([])),
@@ -139,7 +139,7 @@ async fn connection_without_polls_ends_while_its_queue_is_full() {
             if delete {
                 assert_eq!(client.delete().await.0, 202);
             }
-            until(|| signalr.connection_count() == 0 && doors.0.load(Ordering::SeqCst) == 1).await;
+            until(|| signalr.connection_count() == 0 && counter.0.load(Ordering::SeqCst) == 1).await;
             until(|| signalr.stats().queued_bytes == 0).await;
             drop(post);
         }
@@ -150,7 +150,7 @@ async fn connection_without_polls_ends_while_its_queue_is_full() {
 #[tokio::test]
 async fn unread_poll_is_aborted_after_the_client_deleted_the_connection() {
     let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
-    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     client.post(&call(1, "Echo", &json!(["x".repeat(3 * LONG)]))).await;
     until(|| signalr.stats().queued_bytes >= 3 * LONG).await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -167,8 +167,8 @@ async fn unread_poll_is_aborted_after_the_client_deleted_the_connection() {
 #[tokio::test]
 async fn dropped_first_poll_leaves_no_connection() {
     let (signalr, addr, _) = server(SignalR::builder().disconnect_timeout(Duration::from_millis(300))).await;
-    let token = negotiate(addr, "/doors").await;
-    let request = http::Request::get(format!("/doors?id={token}")).body(Body::default()).unwrap();
+    let token = negotiate(addr, "/counter").await;
+    let request = http::Request::get(format!("/counter?id={token}")).body(Body::default()).unwrap();
     drop(Service::call(&mut signalr.service(), request));
     until(|| signalr.connection_count() == 0).await;
 }
@@ -176,7 +176,7 @@ async fn dropped_first_poll_leaves_no_connection() {
 #[tokio::test]
 async fn incomplete_post_is_rejected_when_the_connection_ends() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
-    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     let stopped = begin_post(addr, client.target(), 100, b"abc").await;
     until(|| signalr.stats().queued_bytes == 0).await;
     let behind = client.begin_post(b"{\"type\":6}\x1e").await;
@@ -189,7 +189,7 @@ async fn incomplete_post_is_rejected_when_the_connection_ends() {
 #[tokio::test]
 async fn slow_request_body_is_rejected() {
     let (_signalr, addr, _) = server(SignalR::builder()).await;
-    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     let slow = begin_post(addr, client.target(), 100, b"abc").await;
     assert_eq!(Http1Connection::new(slow).next_response().await, (400, String::new()));
 }
@@ -199,12 +199,12 @@ async fn slow_request_body_is_rejected() {
 fn runtime_shuts_down_during_an_incomplete_request_body() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (signalr, addr, token) = runtime.block_on(async {
-        let signalr = SignalR::builder().hub("/doors", Doors(AtomicUsize::new(0))).build().unwrap();
+        let signalr = SignalR::builder().hub("/counter", ConnectionCounter(AtomicUsize::new(0))).build().unwrap();
         let addr = serve(&signalr).await;
-        (signalr, addr, negotiate(addr, "/doors").await)
+        (signalr, addr, negotiate(addr, "/counter").await)
     });
     let mut socket = std::net::TcpStream::connect(addr).unwrap();
-    let head = format!("POST /doors?id={token} HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nabc");
+    let head = format!("POST /counter?id={token} HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nabc");
     socket.write_all(head.as_bytes()).unwrap();
     runtime.block_on(until(|| signalr.stats().queued_bytes == 3));
     let (done, is_done) = std::sync::mpsc::channel();

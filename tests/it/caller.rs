@@ -18,22 +18,22 @@ struct Tenant(String);
 
 /// Something else that it finds out, and nobody asked for.
 #[derive(Clone, Debug)]
-struct Unasked;
+struct Other;
 
-struct Desk {
-    tells: mpsc::UnboundedSender<String>,
+struct CallerHub {
+    events_tx: mpsc::UnboundedSender<String>,
     calls: AtomicUsize,
 }
 
 #[hub(items = Mutex<Vec<String>>)]
-impl Desk {
+impl CallerHub {
     fn on_connected(&self, caller: &Caller<Self>) {
         caller.items().lock().unwrap().push("came".to_owned());
     }
 
     fn on_disconnected(&self, caller: &Caller<Self>) {
         let items = caller.items().lock().unwrap().join(" ");
-        self.tells.send(format!("went: {items}")).unwrap();
+        self.events_tx.send(format!("went: {items}")).unwrap();
     }
 
     fn transport(&self, caller: &Caller<Self>) -> String {
@@ -49,7 +49,7 @@ impl Desk {
             "query": request.query("Desk"),
             "peer": request.peer_addr().map(|addr| addr.ip().to_string()),
             "tenant": request.extension::<Tenant>().map(|tenant| tenant.0.clone()),
-            "unasked": request.extension::<Unasked>().is_some(),
+            "unasked": request.extension::<Other>().is_some(),
         })
     }
 
@@ -66,10 +66,10 @@ impl Desk {
 
     /// Tells when the connection is over.
     async fn watch(&self, caller: &Caller<Self>) {
-        let (caller, tells) = (caller.clone(), self.tells.clone());
+        let (caller, events_tx) = (caller.clone(), self.events_tx.clone());
         tokio::spawn(async move {
             caller.aborted().await;
-            tells.send("aborted".to_owned()).unwrap();
+            events_tx.send("aborted".to_owned()).unwrap();
         });
     }
 
@@ -82,9 +82,9 @@ impl Desk {
     }
 }
 
-fn desk() -> (Desk, mpsc::UnboundedReceiver<String>) {
-    let (tells, told) = mpsc::unbounded_channel();
-    (Desk { tells, calls: AtomicUsize::new(0) }, told)
+fn caller_hub() -> (CallerHub, mpsc::UnboundedReceiver<String>) {
+    let (events_tx, received) = mpsc::unbounded_channel();
+    (CallerHub { events_tx, calls: AtomicUsize::new(0) }, received)
 }
 
 /// A host that knows each request's tenant by its query, and puts that into the request.
@@ -95,7 +95,7 @@ async fn serve_under_axum(signalr: &SignalR) -> SocketAddr {
             if let Some((_, tenant)) = query.split_once("tenant=") {
                 request.extensions_mut().insert(Tenant(tenant.to_owned()));
             }
-            request.extensions_mut().insert(Unasked);
+            request.extensions_mut().insert(Other);
             request
         }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -109,15 +109,15 @@ async fn caller_exposes_its_request() {
     let signalr = SignalR::builder()
         .peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr))
         .keep_extension::<Tenant>()
-        .hub("/desk", desk().0)
+        .hub("/caller", caller_hub().0)
         .build()
         .unwrap();
     let addr = serve_under_axum(&signalr).await;
     for kind in ClientKind::all() {
         let headers = &[("x-desk", "seven"), ("cookie", "a=1; theme=dark%20blue")];
-        let mut client = kind.connect_with(addr, "/desk", "desk=by+the+door&tenant=north", headers).await;
+        let mut client = kind.connect_with(addr, "/caller", "desk=by+the+door&tenant=north", headers).await;
         let expected = json!({
-            "path": "/desk",
+            "path": "/caller",
             "header": "seven",
             "cookie": "dark blue",
             "query": "by the door",
@@ -128,7 +128,7 @@ async fn caller_exposes_its_request() {
         assert_eq!(client.invoke("Request", &[]).await, expected, "{kind:?}");
         assert_eq!(client.invoke("Transport", &[]).await, kind.transport.as_str(), "{kind:?}");
 
-        let mut client = kind.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/caller").await;
         let seen = client.invoke("Request", &[]).await;
         assert_eq!((&seen["tenant"], &seen["header"], &seen["cookie"]), (&Value::Null, &Value::Null, &Value::Null));
     }
@@ -139,16 +139,16 @@ async fn caller_exposes_its_request() {
 async fn request_extensions_are_replaced_by_a_reconnect() {
     let signalr = SignalR::builder()
         .keep_extension::<Tenant>()
-        .hub("/desk", desk().0)
+        .hub("/caller", caller_hub().0)
         .allow_stateful_reconnects(true)
         .build()
         .unwrap();
     let addr = serve_under_axum(&signalr).await;
-    let negotiate = "/desk/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+    let negotiate = "/caller/negotiate?negotiateVersion=1&useStatefulReconnect=true";
     let negotiated: Value = serde_json::from_str(&http(addr, "POST", negotiate, &[]).await.1).unwrap();
     let token = negotiated["connectionToken"].as_str().unwrap();
     for tenant in ["north", "south"] {
-        let mut client = Client::open(addr, &format!("/desk?id={token}&tenant={tenant}"), Format::Json).await;
+        let mut client = Client::open(addr, &format!("/caller?id={token}&tenant={tenant}"), Format::Json).await;
         if tenant == "north" {
             client.send(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
             assert_eq!(client.next().await.unwrap(), json!({}));
@@ -165,65 +165,65 @@ async fn request_extensions_are_replaced_by_a_reconnect() {
 
 #[tokio::test]
 async fn caller_exposes_its_user() {
-    let signalr = SignalR::builder().authentication(bearer()).hub("/desk", desk().0).build().unwrap();
+    let signalr = SignalR::builder().authentication(bearer()).hub("/caller", caller_hub().0).build().unwrap();
     let addr = serve(&signalr).await;
     for kind in ClientKind::all() {
-        let mut client = kind.connect_with(addr, "/desk", &token_query("ada"), &[]).await;
+        let mut client = kind.connect_with(addr, "/caller", &token_query("ada"), &[]).await;
         assert_eq!(client.invoke("User", &[]).await, json!(["ada", true, true, "ada"]), "{kind:?}");
-        let mut client = kind.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/caller").await;
         assert_eq!(client.invoke("User", &[]).await, json!([null, false, false, null]), "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn items_belong_to_one_connection_and_last_until_on_disconnected() {
-    let (desk, mut told) = desk();
-    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+    let (hub, mut received) = caller_hub();
+    let signalr = SignalR::builder().hub("/caller", hub).build().unwrap();
     let addr = serve(&signalr).await;
     for kind in ClientKind::all() {
-        let (mut client, mut other) = (kind.connect(addr, "/desk").await, kind.connect(addr, "/desk").await);
+        let (mut client, mut other) = (kind.connect(addr, "/caller").await, kind.connect(addr, "/caller").await);
         assert_eq!(client.invoke("Remember", &["a".into()]).await, 2);
         assert_eq!(client.invoke("Remember", &["b".into()]).await, 3);
         assert_eq!(other.invoke("Remember", &["c".into()]).await, 2);
         client.call_all(&[("2", "Abort", &[])]).await;
-        assert_eq!(within(told.recv()).await.unwrap(), "went: came a b");
+        assert_eq!(within(received.recv()).await.unwrap(), "went: came a b");
         other.call_all(&[("2", "Abort", &[])]).await;
-        assert_eq!(within(told.recv()).await.unwrap(), "went: came c");
+        assert_eq!(within(received.recv()).await.unwrap(), "went: came c");
     }
 }
 
 #[tokio::test]
 async fn abort_ends_the_connection_and_resolves_the_aborted_future() {
     for kind in ClientKind::all() {
-        let (desk, mut told) = desk();
-        let desk = std::sync::Arc::new(desk);
-        let signalr = SignalR::builder().hub("/desk", std::sync::Arc::clone(&desk)).build().unwrap();
+        let (hub, mut received) = caller_hub();
+        let hub = std::sync::Arc::new(hub);
+        let signalr = SignalR::builder().hub("/caller", std::sync::Arc::clone(&hub)).build().unwrap();
         let addr = serve(&signalr).await;
-        let mut client = kind.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/caller").await;
         client.invoke("Watch", &[]).await;
         // Calls behind it are not made, not even those that came with it.
         client.call_all(&[("2", "Abort", &[]), ("3", "Count", &[])]).await;
-        let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
-        heard.sort();
-        assert_eq!(heard, ["aborted", "went: came"]);
+        let mut events = [within(received.recv()).await.unwrap(), within(received.recv()).await.unwrap()];
+        events.sort();
+        assert_eq!(events, ["aborted", "went: came"]);
         assert_eq!(client.next().await, Some(json!({ "type": 7 })), "{kind:?}");
         client.assert_closed().await;
         until(|| signalr.connection_count() == 0).await;
-        assert_eq!(desk.calls.load(Ordering::SeqCst), 0);
+        assert_eq!(hub.calls.load(Ordering::SeqCst), 0);
     }
 }
 
 #[tokio::test]
 async fn aborted_future_resolves_when_the_client_disconnects() {
-    let (desk, mut told) = desk();
-    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+    let (hub, mut received) = caller_hub();
+    let signalr = SignalR::builder().hub("/caller", hub).build().unwrap();
     let addr = serve(&signalr).await;
     for kind in ClientKind::all() {
-        let mut client = kind.connect(addr, "/desk").await;
+        let mut client = kind.connect(addr, "/caller").await;
         client.invoke("Watch", &[]).await;
         client.send_close_message().await;
-        let mut heard = [within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
-        heard.sort();
-        assert_eq!(heard, ["aborted", "went: came"], "{kind:?}");
+        let mut events = [within(received.recv()).await.unwrap(), within(received.recv()).await.unwrap()];
+        events.sort();
+        assert_eq!(events, ["aborted", "went: came"], "{kind:?}");
     }
 }

@@ -68,7 +68,7 @@ impl Host {
     }
 
     /// How often each client gets what is sent to a selection.
-    async fn counted(&mut self, selected: AnyClient<impl Sized>) -> [usize; 5] {
+    async fn received_by(&mut self, selected: AnyClient<impl Sized>) -> [usize; 5] {
         within(selected.send("Told", ())).await.unwrap();
         let mut counts = [0; 5];
         for (n, (client, count)) in self.clients.iter_mut().zip(&mut counts).enumerate() {
@@ -135,10 +135,10 @@ async fn clients_select_by_connection_group_and_user() {
         .into_iter()
         .enumerate()
         {
-            assert_eq!(host.counted(select(n)).await, expected, "{:?}", select(n));
+            assert_eq!(host.received_by(select(n)).await, expected, "{:?}", select(n));
         }
-        assert_eq!(host.counted(clients.client(&second)).await, [0, 1, 0, 0, 0]);
-        assert_eq!(host.counted(clients.client(nobody)).await, [0; 5]);
+        assert_eq!(host.received_by(clients.client(&second)).await, [0, 1, 0, 0, 0]);
+        assert_eq!(host.received_by(clients.client(nobody)).await, [0; 5]);
         let error = clients.groups(["a", ""]).send("Told", ()).await.unwrap_err();
         assert_eq!(error, SendError::EmptyGroupName);
     }
@@ -149,11 +149,11 @@ async fn clients_select_by_connection_group_and_user() {
 async fn caller_selects_itself_and_others() {
     let mut host = Host::new().await;
     let caller = host.callers[1].clone();
-    assert_eq!(host.counted(caller.client()).await, [0, 1, 0, 0, 0]);
-    assert_eq!(host.counted(caller.others()).await, [1, 0, 1, 1, 1]);
-    assert_eq!(host.counted(caller.others_in_group("a")).await, [1, 0, 0, 0, 0]);
-    assert_eq!(host.counted(caller.others_in_group("b")).await, [0, 0, 1, 0, 0]);
-    assert_eq!(host.counted(caller.others_in_group("")).await, [0, 0, 0, 1, 0]);
+    assert_eq!(host.received_by(caller.client()).await, [0, 1, 0, 0, 0]);
+    assert_eq!(host.received_by(caller.others()).await, [1, 0, 1, 1, 1]);
+    assert_eq!(host.received_by(caller.others_in_group("a")).await, [1, 0, 0, 0, 0]);
+    assert_eq!(host.received_by(caller.others_in_group("b")).await, [0, 0, 1, 0, 0]);
+    assert_eq!(host.received_by(caller.others_in_group("")).await, [0, 0, 0, 1, 0]);
 }
 
 #[tokio::test]
@@ -165,10 +165,10 @@ async fn large_id_lists_are_processed_in_linear_time() {
     let users: Vec<_> = (0..100_000).map(|n| n.to_string()).chain(["ada".to_owned()]).collect();
     let began = Instant::now();
     let clients: Clients<AnyClient> = host.board.clients();
-    assert_eq!(host.counted(clients.clients(&ids)).await, [1, 0, 0, 1, 0]);
-    assert_eq!(host.counted(clients.all_except(&ids)).await, [0, 1, 1, 0, 1]);
-    assert_eq!(host.counted(clients.group_except("a", &ids)).await, [0, 1, 0, 0, 0]);
-    assert_eq!(host.counted(clients.users(users.iter().chain(&users))).await, [1, 1, 1, 0, 0]);
+    assert_eq!(host.received_by(clients.clients(&ids)).await, [1, 0, 0, 1, 0]);
+    assert_eq!(host.received_by(clients.all_except(&ids)).await, [0, 1, 1, 0, 1]);
+    assert_eq!(host.received_by(clients.group_except("a", &ids)).await, [0, 1, 0, 0, 0]);
+    assert_eq!(host.received_by(clients.users(users.iter().chain(&users))).await, [1, 1, 1, 0, 0]);
     // Compared with each other, they would take minutes.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
@@ -182,13 +182,13 @@ async fn groups_are_changed_by_the_context_and_by_other_connections() {
     // Once in it is in, however often it is said.
     host.board.groups().add(&last, "c").await.unwrap();
     host.callers[3].join("c").await.unwrap();
-    assert_eq!(host.counted(host.board.clients().group("c")).await, [0, 0, 0, 1, 1]);
+    assert_eq!(host.received_by(host.board.clients().group("c")).await, [0, 0, 0, 1, 1]);
     by.remove(&last, "c").await.unwrap();
     by.remove(&last, "c").await.unwrap();
     by.remove(&last, "never there").await.unwrap();
-    assert_eq!(host.counted(host.board.clients().group("c")).await, [0, 0, 0, 1, 0]);
+    assert_eq!(host.received_by(host.board.clients().group("c")).await, [0, 0, 0, 1, 0]);
     host.board.groups().remove(&fourth, "c").await.unwrap();
-    assert_eq!(host.counted(host.board.clients().group("c")).await, [0; 5]);
+    assert_eq!(host.received_by(host.board.clients().group("c")).await, [0; 5]);
     for unknown in ["AAAAAAAAAAAAAAAAAAAAAA", "no id", ""] {
         host.board.groups().add(unknown, "c").await.unwrap();
         host.board.groups().remove(unknown, "c").await.unwrap();
@@ -253,11 +253,11 @@ async fn connections_of_groups_and_users_are_listed() {
     assert_eq!((other.connection_count(), other.user_count(), other.groups().count()), (0, 0, 0));
     other.groups().add(host.id(0), "a").await.unwrap();
     assert_eq!((other.groups().count(), groups.member_count("a")), (0, 2));
-    let mut stranger = ClientKind::WEB_SOCKETS.connect_with(host.addr, "/other", &token_query("ada"), &[]).await;
+    let mut other_client = ClientKind::WEB_SOCKETS.connect_with(host.addr, "/other", &token_query("ada"), &[]).await;
     until(|| other.user_count() == 1).await;
-    assert_eq!(host.counted(host.board.clients().user("ada")).await, [1, 1, 1, 0, 0]);
+    assert_eq!(host.received_by(host.board.clients().user("ada")).await, [1, 1, 1, 0, 0]);
     within(other.clients().all().send("Here", ())).await.unwrap();
-    assert_eq!(stranger.next().await.unwrap()["target"], "Here");
+    assert_eq!(other_client.next().await.unwrap()["target"], "Here");
 
     for mut client in host.clients {
         client.send_close_message().await;

@@ -29,7 +29,7 @@ fn authenticated() -> Builder {
     SignalR::builder().authentication(bearer)
 }
 
-async fn ask(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+async fn request(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     within(signalr.service().oneshot(request.body(Body::default()).unwrap())).await.unwrap()
@@ -54,14 +54,14 @@ async fn cors_policy_of_the_server_applies_to_every_response() {
         ("POST", "/secret/negotiate", 401),
         ("GET", "/nowhere", 404),
     ] {
-        let response = ask(&signalr, method, path, &[("origin", "http://app.test")]).await;
+        let response = request(&signalr, method, path, &[("origin", "http://app.test")]).await;
         assert_eq!((response.status().as_u16(), allowed(&response)), (status, Some("http://app.test")), "{path}");
         for headers in [&[("origin", "http://evil.test")][..], &[]] {
-            let response = ask(&signalr, method, path, headers).await;
+            let response = request(&signalr, method, path, headers).await;
             assert_eq!((response.status().as_u16(), allowed(&response)), (status, None), "{path}");
         }
         let asks = [("origin", "http://app.test"), ("access-control-request-method", "POST")];
-        let preflight = ask(&signalr, "OPTIONS", path, &asks).await;
+        let preflight = request(&signalr, "OPTIONS", path, &asks).await;
         assert_eq!((preflight.status().as_u16(), allowed(&preflight)), (204, Some("http://app.test")), "{path}");
         assert_eq!(preflight.headers()["access-control-allow-methods"], "GET,POST,DELETE");
     }
@@ -74,7 +74,7 @@ async fn cors_headers_are_on_polls_posts_and_upgrades() {
     let addr = serve(&signalr).await;
     let target = format!("/echo?id={}", negotiate(addr, "/echo").await);
     for method in ["GET", "POST", "DELETE"] {
-        let response = ask(&signalr, method, &target, &[("origin", "http://app.test")]).await;
+        let response = request(&signalr, method, &target, &[("origin", "http://app.test")]).await;
         assert!(response.status().is_success(), "{method}");
         assert_eq!(allowed(&response), Some("http://app.test"), "{method}");
     }
@@ -92,16 +92,16 @@ async fn cors_policy_of_a_hub_replaces_that_of_the_server() {
         .build()
         .unwrap();
     let from = |origin: &'static str| [("origin", origin)];
-    let answer = ask(&signalr, "POST", "/own/negotiate", &from("http://app.test")).await;
+    let answer = request(&signalr, "POST", "/own/negotiate", &from("http://app.test")).await;
     assert_eq!(allowed(&answer), Some("http://app.test"));
-    assert_eq!(allowed(&ask(&signalr, "POST", "/own/negotiate", &from("http://evil.test")).await), None);
-    assert_eq!(allowed(&ask(&signalr, "POST", "/other/negotiate", &from("http://evil.test")).await), Some("*"));
+    assert_eq!(allowed(&request(&signalr, "POST", "/own/negotiate", &from("http://evil.test")).await), None);
+    assert_eq!(allowed(&request(&signalr, "POST", "/other/negotiate", &from("http://evil.test")).await), Some("*"));
 
     let signalr = SignalR::builder().hub("/own", Echo).cors(Cors::any_origin()).hub("/other", Echo).build().unwrap();
     let asks = [("origin", "http://app.test"), ("access-control-request-method", "POST")];
-    assert_eq!(ask(&signalr, "OPTIONS", "/own/negotiate", &asks).await.status(), 204);
-    assert_eq!(ask(&signalr, "OPTIONS", "/other/negotiate", &asks).await.status(), 405);
-    assert_eq!(ask(&signalr, "OPTIONS", "/nowhere", &asks).await.status(), 404);
+    assert_eq!(request(&signalr, "OPTIONS", "/own/negotiate", &asks).await.status(), 204);
+    assert_eq!(request(&signalr, "OPTIONS", "/other/negotiate", &asks).await.status(), 405);
+    assert_eq!(request(&signalr, "OPTIONS", "/nowhere", &asks).await.status(), 404);
 }
 
 /// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.

@@ -18,7 +18,7 @@ trait Screen {
 struct Ward {
     gate: Arc<Semaphore>,
     calls: Arc<AtomicUsize>,
-    tells: mpsc::UnboundedSender<String>,
+    events_tx: mpsc::UnboundedSender<String>,
 }
 
 #[hub(client = Screen)]
@@ -38,7 +38,7 @@ impl Ward {
         // Still in its groups, as at any other end.
         let groups = caller.groups().list(caller.connection_id()).join(" ");
         let reason = reason.map_or_else(|| "no reason".to_owned(), ToString::to_string);
-        self.tells.send(format!("{groups}: {reason}")).unwrap();
+        self.events_tx.send(format!("{groups}: {reason}")).unwrap();
     }
 
     fn id(&self, caller: &Caller<Self>) -> String {
@@ -46,7 +46,7 @@ impl Ward {
     }
 
     async fn wait(&self) {
-        self.tells.send("waits".to_owned()).unwrap();
+        self.events_tx.send("waits".to_owned()).unwrap();
         self.gate.acquire().await.unwrap().forget();
         self.calls.fetch_add(1, Ordering::SeqCst);
     }
@@ -67,28 +67,28 @@ struct Host {
     ward: HubContext<Ward>,
     gate: Arc<Semaphore>,
     calls: Arc<AtomicUsize>,
-    told: mpsc::UnboundedReceiver<String>,
+    events: mpsc::UnboundedReceiver<String>,
 }
 
 impl Host {
     async fn new(builder: Builder) -> Self {
-        let (tells, told) = mpsc::unbounded_channel();
+        let (events_tx, events) = mpsc::unbounded_channel();
         let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-        let ward = Ward { gate: Arc::clone(&gate), calls: Arc::clone(&calls), tells };
+        let ward = Ward { gate: Arc::clone(&gate), calls: Arc::clone(&calls), events_tx };
         let signalr = builder.authentication(bearer()).hub("/ward", ward).build().unwrap();
         let (addr, ward) = (serve(&signalr).await, signalr.context());
-        Self { signalr, addr, ward, gate, calls, told }
+        Self { signalr, addr, ward, gate, calls, events }
     }
 
-    async fn heard(&mut self) -> String {
-        within(self.told.recv()).await.unwrap()
+    async fn next_event(&mut self) -> String {
+        within(self.events.recv()).await.unwrap()
     }
 
-    /// Checks that nothing is left of anybody, and that the hub has heard no more.
-    async fn is_left_empty(&mut self) {
+    /// Checks that nothing is left of anybody, and that the hub has next_event no more.
+    async fn assert_no_connections(&mut self) {
         until(|| self.signalr.connection_count() == 0).await;
         assert_eq!((self.ward.connection_count(), self.ward.user_count(), self.ward.groups().count()), (0, 0, 0));
-        assert!(self.told.try_recv().is_err());
+        assert!(self.events.try_recv().is_err());
     }
 }
 
@@ -114,10 +114,10 @@ async fn close_message_has_the_reason_and_the_reconnect_flag() {
             let mut client = kind.connect_with(host.addr, "/ward", "group=green", &[]).await;
             let id = client.invoke("Id", &[]).await;
             host.ward.clients().client(id.as_str().unwrap()).disconnect(disconnect).await.unwrap();
-            assert_eq!(host.heard().await, format!("green: ConnectionAbortedException: {message}"), "{kind:?}");
+            assert_eq!(host.next_event().await, format!("green: ConnectionAbortedException: {message}"), "{kind:?}");
             assert_eq!(client.next().await, Some(close), "{kind:?}");
             client.assert_closed().await;
-            host.is_left_empty().await;
+            host.assert_no_connections().await;
         }
     }
 }
@@ -136,8 +136,8 @@ async fn disconnect_reaches_waiting_clients_at_once() {
         });
         assert_eq!(next, Some(json!({ "type": 7, "error": "Closed." })), "{kind:?}");
         client.assert_closed().await;
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: Closed.");
-        host.is_left_empty().await;
+        assert_eq!(host.next_event().await, ": ConnectionAbortedException: Closed.");
+        host.assert_no_connections().await;
     }
 }
 
@@ -154,8 +154,8 @@ async fn messages_before_a_disconnect_arrive_and_later_ones_do_not() {
         assert_eq!(client.next().await, Some(json!({ "type": 1, "target": "Told", "arguments": ["before"] })));
         assert_eq!(client.next().await, Some(json!({ "type": 7, "error": "Closed." })), "{kind:?}");
         client.assert_closed().await;
-        host.heard().await;
-        host.is_left_empty().await;
+        host.next_event().await;
+        host.assert_no_connections().await;
     }
 }
 
@@ -180,8 +180,8 @@ async fn disconnect_selects_users_and_groups() {
 
     host.ward.clients().user("ada").disconnect(reason("Signed out.")).await.unwrap();
     for client in &mut clients[..5] {
-        is_ended(client.take().unwrap(), "Signed out.").await;
-        host.heard().await;
+        assert_disconnected(client.take().unwrap(), "Signed out.").await;
+        host.next_event().await;
     }
     until(|| host.ward.connection_count() == 5).await;
     assert_eq!(counts(&host), [0, 5, 2, 3]);
@@ -190,19 +190,19 @@ async fn disconnect_selects_users_and_groups() {
     host.ward.clients().groups(["even", "even", "nobody's"]).disconnect(reason("Moved.")).await.unwrap();
     host.ward.clients().users(["ada", "nobody"]).disconnect(reason("Never.")).await.unwrap();
     for n in [6, 8] {
-        is_ended(clients[n].take().unwrap(), "Moved.").await;
-        assert_eq!(host.heard().await, "even: ConnectionAbortedException: Moved.");
+        assert_disconnected(clients[n].take().unwrap(), "Moved.").await;
+        assert_eq!(host.next_event().await, "even: ConnectionAbortedException: Moved.");
     }
     until(|| host.ward.connection_count() == 3).await;
     assert_eq!(counts(&host), [0, 3, 0, 3]);
     for mut client in clients.into_iter().flatten() {
         client.invoke("Id", &[]).await;
         client.send_close_message().await;
-        assert_eq!(host.heard().await, "odd: no reason");
+        assert_eq!(host.next_event().await, "odd: no reason");
     }
 }
 
-async fn is_ended(mut client: Client, error: &str) {
+async fn assert_disconnected(mut client: Client, error: &str) {
     assert_eq!(client.next().await, Some(json!({ "type": 7, "error": error })));
     client.assert_closed().await;
 }
@@ -217,9 +217,9 @@ async fn first_of_several_disconnects_wins() {
         // The connection itself gets no turn in between.
         all.disconnect(reason("First.")).await.unwrap();
         all.disconnect(reason("Second.").allow_reconnect()).await.unwrap();
-        is_ended(client, "First.").await;
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: First.", "{kind:?}");
-        host.is_left_empty().await;
+        assert_disconnected(client, "First.").await;
+        assert_eq!(host.next_event().await, ": ConnectionAbortedException: First.", "{kind:?}");
+        host.assert_no_connections().await;
     }
 }
 
@@ -240,8 +240,8 @@ async fn concurrent_disconnects_end_the_connection_once() {
             within(end).await.unwrap();
         }
         let told = close["error"].as_str().unwrap();
-        assert_eq!(host.heard().await, format!(": ConnectionAbortedException: {told}"));
-        host.is_left_empty().await;
+        assert_eq!(host.next_event().await, format!(": ConnectionAbortedException: {told}"));
+        host.assert_no_connections().await;
     }
 }
 
@@ -251,11 +251,11 @@ async fn running_calls_continue_after_a_disconnect_and_held_calls_do_not_run() {
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
         client.call_all(&[("1", "Wait", &[]), ("2", "Count", &[])]).await;
-        assert_eq!(host.heard().await, "waits");
+        assert_eq!(host.next_event().await, "waits");
         host.ward.clients().all().disconnect(reason("Closed.")).await.unwrap();
-        is_ended(client, "Closed.").await;
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: Closed.");
-        host.is_left_empty().await;
+        assert_disconnected(client, "Closed.").await;
+        assert_eq!(host.next_event().await, ": ConnectionAbortedException: Closed.");
+        host.assert_no_connections().await;
         assert_eq!(host.calls.swap(0, Ordering::SeqCst), 0);
         host.gate.add_permits(1);
         until(|| host.calls.load(Ordering::SeqCst) == 1).await;
@@ -269,9 +269,9 @@ async fn caller_can_disconnect_itself() {
     for kind in ClientKind::all() {
         let mut client = kind.connect(host.addr, "/ward").await;
         client.call_all(&[("1", "SignOut", &[]), ("2", "Count", &[])]).await;
-        is_ended(client, "Goodbye.").await;
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: Goodbye.");
-        host.is_left_empty().await;
+        assert_disconnected(client, "Goodbye.").await;
+        assert_eq!(host.next_event().await, ": ConnectionAbortedException: Goodbye.");
+        host.assert_no_connections().await;
     }
     assert_eq!(host.calls.load(Ordering::SeqCst), 0);
 }
@@ -283,11 +283,11 @@ async fn disconnect_during_on_connected_takes_effect_after_it() {
         let client = kind.connect_with(host.addr, "/ward", "group=green&waits", &[]).await;
         until(|| host.ward.groups().member_count("green") == 1).await;
         host.ward.clients().group("green").disconnect(reason("Closed.")).await.unwrap();
-        assert!(host.told.try_recv().is_err());
+        assert!(host.events.try_recv().is_err());
         host.gate.add_permits(1);
-        is_ended(client, "Closed.").await;
-        assert_eq!(host.heard().await, "green: ConnectionAbortedException: Closed.");
-        host.is_left_empty().await;
+        assert_disconnected(client, "Closed.").await;
+        assert_eq!(host.next_event().await, "green: ConnectionAbortedException: Closed.");
+        host.assert_no_connections().await;
     }
 }
 
@@ -310,11 +310,11 @@ async fn disconnect_wakes_senders_of_a_client_that_does_not_read() {
             }
             sent
         });
-        until_still(&host.signalr).await;
+        until_queues_are_full(&host.signalr).await;
         assert!(!sender.is_finished());
 
         host.ward.clients().all().disconnect(reason("Too slow.")).await.unwrap();
-        assert_eq!(host.heard().await, ": ConnectionAbortedException: Too slow.", "{kind:?}");
+        assert_eq!(host.next_event().await, ": ConnectionAbortedException: Too slow.", "{kind:?}");
         let sent: usize = within(sender).await.unwrap();
         let mut arrived = 0;
         let close = loop {
@@ -327,12 +327,12 @@ async fn disconnect_wakes_senders_of_a_client_that_does_not_read() {
         // All but what found the connection ended.
         assert!((1..=sent).contains(&arrived), "{arrived} of {sent}");
         client.assert_closed().await;
-        host.is_left_empty().await;
+        host.assert_no_connections().await;
     }
 }
 
 /// Waits until so much waits for clients that nobody sends more.
-async fn until_still(signalr: &SignalR) {
+async fn until_queues_are_full(signalr: &SignalR) {
     let (mut before, mut still) = (0, 0);
     while still < 1000 {
         tokio::task::yield_now().await;
@@ -363,9 +363,9 @@ async fn disconnect_ignores_targets_without_connections() {
     clients.client("x").disconnect(reason("Never.")).await.unwrap();
     assert_eq!(client.invoke("Id", &[]).await, Value::from(id));
     clients.clients([id, id]).disconnect(reason("Now.")).await.unwrap();
-    is_ended(client, "Now.").await;
+    assert_disconnected(client, "Now.").await;
     // Gone, and gone again.
-    host.heard().await;
+    host.next_event().await;
     host.ward.clients().client(id).disconnect(reason("Again.")).await.unwrap();
-    host.is_left_empty().await;
+    host.assert_no_connections().await;
 }

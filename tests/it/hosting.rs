@@ -53,7 +53,7 @@ async fn serve_http1(io: impl Read + Write + Unpin + Send + 'static, signalr: Si
 }
 
 /// Everything a client does, on a WebSocket that `open` opens.
-async fn works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
+async fn assert_hub_works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Client<S>>,
@@ -67,7 +67,7 @@ where
         client.echo(&"long ".repeat(50_000)).await;
         let text = "x".repeat(3000);
         for n in 0..100 {
-            // Beyond the room of its queue, so somebody has to read meanwhile.
+            // Beyond the capacity of its queue, so somebody has to read meanwhile.
             let (sent, received) = tokio::join!(within(all.send("Told", (n, &text))), client.next());
             sent.unwrap();
             assert_eq!(received, Some(json!({ "type": 1, "target": "Told", "arguments": [n, text] })));
@@ -78,8 +78,8 @@ where
 }
 
 /// The same over TCP, with a negotiation before.
-async fn works_at(signalr: &SignalR, addr: SocketAddr) {
-    works(signalr, async |format| {
+async fn assert_hub_works_at(signalr: &SignalR, addr: SocketAddr) {
+    assert_hub_works(signalr, async |format| {
         let token = negotiate(addr, "/echo").await;
         Client::open(addr, &format!("/echo?id={token}"), format).await
     })
@@ -88,9 +88,9 @@ async fn works_at(signalr: &SignalR, addr: SocketAddr) {
 }
 
 /// The same over HTTP/2.
-async fn works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+async fn assert_hub_works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let http2 = Mutex::new(Http2::over(io).await);
-    works(signalr, async |format| {
+    assert_hub_works(signalr, async |format| {
         let mut http2 = http2.lock().await;
         let token = http2.negotiate("/echo").await;
         http2.open(&format!("/echo?id={token}"), format).await
@@ -102,8 +102,8 @@ async fn works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + U
 async fn standalone_server_accepts_http1_and_http2() {
     let signalr = server();
     let addr = serve(&signalr).await;
-    works_at(&signalr, addr).await;
-    works_over_http2(&signalr, within(TcpStream::connect(addr)).await.unwrap()).await;
+    assert_hub_works_at(&signalr, addr).await;
+    assert_hub_works_over_http2(&signalr, within(TcpStream::connect(addr)).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn hyper_serves_the_service() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| serve_http1(TokioIo::new(socket), host.clone())).await;
-    works_at(&signalr, addr).await;
+    assert_hub_works_at(&signalr, addr).await;
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn hyper_util_serves_the_service() {
         }
     })
     .await;
-    works_at(&signalr, addr).await;
+    assert_hub_works_at(&signalr, addr).await;
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn hyper_serves_the_service_over_timeout_streams() {
     let signalr = server();
     let host = signalr.clone();
     let addr = listen(move |socket| serve_http1(TokioIo::new(host.timeout_stream(socket)), host.clone())).await;
-    works_at(&signalr, addr).await;
+    assert_hub_works_at(&signalr, addr).await;
 }
 
 /// By the example, which offers both versions of HTTP.
@@ -162,8 +162,11 @@ async fn tls_example_serves_http1_and_http2() {
     let acceptor = tls_example::acceptor(&tls::file("certificate.pem"), &tls::file("key.pem")).unwrap();
     tokio::spawn(tls_example::serve(listener, acceptor, signalr.clone()));
 
-    works(&signalr, async |format| Client::over(tls::connect(addr, "http/1.1").await, "/echo", format).await).await;
-    works_over_http2(&signalr, tls::connect(addr, "h2").await).await;
+    assert_hub_works(&signalr, async |format| {
+        Client::over(tls::connect(addr, "http/1.1").await, "/echo", format).await
+    })
+    .await;
+    assert_hub_works_over_http2(&signalr, tls::connect(addr, "h2").await).await;
 }
 
 #[tokio::test]
@@ -175,7 +178,7 @@ async fn axum_serves_the_service_as_fallback() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(axum::serve(listener, app).into_future());
-    works_at(&signalr, addr).await;
+    assert_hub_works_at(&signalr, addr).await;
     assert_eq!(http(addr, "GET", "/own", &[]).await, (200, "axum's".to_owned()));
 }
 
@@ -189,20 +192,20 @@ async fn hyper_serves_the_service_over_any_async_read_write() {
         serve_http1(TokioIo::new(tokio::io::join(reader, writer)), host.clone())
     })
     .await;
-    works_at(&signalr, addr).await;
+    assert_hub_works_at(&signalr, addr).await;
 }
 
-/// With room for a few bytes at a time: every frame is written in pieces.
+/// With capacity for a few bytes at a time: every frame is written in pieces.
 #[tokio::test]
 async fn hyper_serves_the_service_over_a_pipe_in_memory() {
     let signalr = server();
-    for room in [61, 64 * 1024] {
-        works(&signalr, async |format| Client::over(pipe(&signalr, room), "/echo", format).await).await;
+    for capacity in [61, 64 * 1024] {
+        assert_hub_works(&signalr, async |format| Client::over(pipe(&signalr, capacity), "/echo", format).await).await;
     }
 }
 
-fn pipe(signalr: &SignalR, room: usize) -> DuplexStream {
-    let (client, server) = tokio::io::duplex(room);
+fn pipe(signalr: &SignalR, capacity: usize) -> DuplexStream {
+    let (client, server) = tokio::io::duplex(capacity);
     tokio::spawn(serve_http1(TokioIo::new(server), signalr.clone()));
     client
 }
@@ -229,12 +232,12 @@ async fn tower_requests_are_routed() {
 async fn websocket_frames_sent_with_the_upgrade_request_are_processed() {
     let signalr = server();
     let addr = serve(&signalr).await;
-    speaks_early(within(TcpStream::connect(addr)).await.unwrap()).await;
-    speaks_early(pipe(&signalr, 4096)).await;
+    assert_early_frames_work(within(TcpStream::connect(addr)).await.unwrap()).await;
+    assert_early_frames_work(pipe(&signalr, 4096)).await;
     until(|| signalr.connection_count() == 0).await;
 }
 
-async fn speaks_early(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+async fn assert_early_frames_work(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     let mut request = b"GET /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         .to_vec();

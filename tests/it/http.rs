@@ -20,7 +20,7 @@ impl Echo {
 
 /// Requests, and how they are answered: the status, the type, `no-cache`, the body, and what becomes of a negotiation on
 /// the same connection. A first line without a version is short for `HTTP/1.1` with a `Host`.
-const AS_ASPNET: &[(&str, &str)] = &[
+const SAME_AS_ASPNET: &[(&str, &str)] = &[
     // Methods.
     ("GET /hub", "400 text/plain no-cache 'Connection ID required', open"),
     ("POST /hub", "400 text/plain 'Connection ID required', open"),
@@ -100,7 +100,7 @@ const AS_ASPNET: &[(&str, &str)] = &[
 ];
 
 /// The same, answered otherwise than by ASP.NET Core, whose answer stands between.
-const OTHERWISE: &[(&str, &str, &str)] = &[
+const DIFFERENT_FROM_ASPNET: &[(&str, &str, &str)] = &[
     ("post /hub", "400 text/plain 'Connection ID required', open", "405 text/plain, open"),
     ("CONNECT /hub", "400 text/plain no-cache 'Connection ID required', open", "405 text/plain, open"),
     ("GET *", "405, closed", "404, open"),
@@ -145,7 +145,7 @@ async fn server() -> SocketAddr {
 #[tokio::test]
 async fn responses_match_aspnet_core() {
     let addr = server().await;
-    for (request, expected) in AS_ASPNET {
+    for (request, expected) in SAME_AS_ASPNET {
         assert_eq!(outcome(addr, request).await, *expected, "{request:?}");
     }
 }
@@ -153,7 +153,7 @@ async fn responses_match_aspnet_core() {
 #[tokio::test]
 async fn listed_responses_differ_from_aspnet_core() {
     let addr = server().await;
-    for (request, theirs, expected) in OTHERWISE {
+    for (request, theirs, expected) in DIFFERENT_FROM_ASPNET {
         assert_ne!(theirs, expected);
         assert_eq!(outcome(addr, request).await, *expected, "{request:?}");
     }
@@ -210,7 +210,7 @@ async fn pipelined_requests_are_answered_in_order() {
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");
     assert_eq!(connection.answer(false).await.unwrap(), "404 text/plain 'No Connection with that ID'");
     assert_eq!(connection.answer(false).await.unwrap(), "405 text/plain");
-    assert_eq!(connection.goes_on().await, "open");
+    assert_eq!(connection.next_request().await, "open");
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn post_with_expect_100_continue_is_accepted() {
     assert_eq!(connection.answer(true).await.unwrap(), "100");
     connection.write(b"abc").await;
     assert_eq!(connection.answer(false).await.unwrap(), "200 text/plain");
-    assert_eq!(connection.goes_on().await, "open");
+    assert_eq!(connection.next_request().await, "open");
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn keep_alive_continues_after_a_late_request_body() {
     connection.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 1000000\n\nsome")).await;
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");
     connection.write(&[b'a'; 1_000_000 - 4]).await;
-    assert_eq!(connection.goes_on().await, "open");
+    assert_eq!(connection.next_request().await, "open");
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn outcome(addr: SocketAddr, request: &str) -> String {
     let mut connection = Connection::open(addr).await;
     connection.write(&bytes(request)).await;
     let answer = connection.answer(request.starts_with("HEAD ")).await.unwrap();
-    format!("{answer}, {}", connection.goes_on().await)
+    format!("{answer}, {}", connection.next_request().await)
 }
 
 /// A request as it is sent.
@@ -324,7 +324,7 @@ impl Connection {
     }
 
     /// What becomes of a further request.
-    async fn goes_on(&mut self) -> String {
+    async fn next_request(&mut self) -> String {
         self.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 0")).await;
         match self.answer(false).await {
             None => "closed".to_owned(),

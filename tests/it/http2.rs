@@ -162,7 +162,7 @@ async fn websocket_over_http2_accepts_a_token_in_the_query() {
 async fn lost_http2_connection_ends_its_websockets() {
     let signalr = rooms(SignalR::builder()).build().unwrap();
     let socket = within(TcpStream::connect(serve(&signalr).await)).await.unwrap().into_std().unwrap();
-    let scissors = socket.try_clone().unwrap();
+    let second_handle = socket.try_clone().unwrap();
     let mut http2 = Http2::over(TcpStream::from_std(socket).unwrap()).await;
     let mut cut = Vec::new();
     for _ in 0..3 {
@@ -174,7 +174,7 @@ async fn lost_http2_connection_ends_its_websockets() {
     drop(cut.pop());
     until(|| signalr.connection_count() == 2).await;
     cut[0].echo("untouched").await;
-    scissors.shutdown(Shutdown::Both).unwrap();
+    second_handle.shutdown(Shutdown::Both).unwrap();
     until(|| signalr.connection_count() == 0).await;
 }
 

@@ -30,7 +30,7 @@ impl Target {
 }
 
 /// A server that tells every error.
-async fn target() -> (SignalR, SocketAddr) {
+async fn server() -> (SignalR, SocketAddr) {
     let signalr = SignalR::builder().hub("/detailed", Target).enable_detailed_errors(true).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
@@ -50,8 +50,8 @@ fn repeat(text: &str, times: usize) -> Vec<u8> {
 const CALL: [u8; 10] = [0x96, 1, 0x80, 0xa1, b'1', 0xa4, b'E', b'c', b'h', b'o'];
 
 /// Sends each payload on a connection of its own, where it must lead to `error` and to the end.
-async fn refuse_each(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
-    let (signalr, addr) = target().await;
+async fn assert_each_closes(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
+    let (signalr, addr) = server().await;
     for (payload, error) in cases {
         let shown = payload.escape_ascii().to_string();
         let mut client = Client::connect(addr, "/detailed", format).await;
@@ -84,7 +84,7 @@ async fn malformed_json_is_answered_with_the_close_message_of_aspnet() {
         ([b"{\"type\":1".as_slice(), &repeat("0", 10_000), b"}"].concat(), NOT_AN_INTEGER),
         (br#"{"type":1,"target":"\ud800","arguments":[]}"#.to_vec(), SURROGATE),
     ];
-    refuse_each(Json, cases.map(|(payload, error)| ([payload.as_slice(), b"\x1e"].concat(), error))).await;
+    assert_each_closes(Json, cases.map(|(payload, error)| ([payload.as_slice(), b"\x1e"].concat(), error))).await;
 }
 
 #[tokio::test]
@@ -116,13 +116,13 @@ async fn malformed_messagepack_is_answered_with_the_close_message_of_aspnet() {
             "InvalidDataException: Reading 'headers[0].Key' as String failed.",
         ),
     ];
-    refuse_each(MessagePack, cases).await;
+    assert_each_closes(MessagePack, cases).await;
 }
 
 #[tokio::test]
 async fn malformed_messagepack_arguments_fail_only_their_call() {
     const BINDING: &str = "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
-    let (_signalr, addr) = target().await;
+    let (_signalr, addr) = server().await;
     let mut client = Client::connect(addr, "/detailed", MessagePack).await;
     for (arguments, error) in [
         ([[0x91].as_slice(), &[0x91; 30_000], &[0xc0, 0x90]].concat(), BINDING),
@@ -139,7 +139,7 @@ async fn malformed_messagepack_arguments_fail_only_their_call() {
 #[tokio::test]
 async fn endless_message_closes_the_connection_at_the_size_limit() {
     const MEGABYTES: usize = 10;
-    let (signalr, addr) = target().await;
+    let (signalr, addr) = server().await;
     for (format, start) in [(Json, vec![b'{']), (MessagePack, vec![0xff, 0xff, 0xff, 0xff, 0x07])] {
         let mut client = Client::connect(addr, "/detailed", format).await;
         let payload = [start.as_slice(), &repeat("x", MEGABYTES << 20)].concat();
@@ -194,7 +194,7 @@ async fn messages_within_an_endless_frame_are_processed_up_to_the_size_limit() {
 
 #[tokio::test]
 async fn close_frame_within_a_hub_message_ends_the_connection() {
-    let (signalr, addr) = target().await;
+    let (signalr, addr) = server().await;
     for format in [Json, MessagePack] {
         let mut client = Client::connect(addr, "/detailed", format).await;
         let half = if format.is_binary() { prefixed(&CALL) } else { b"{\"type\":1,".to_vec() };
@@ -213,7 +213,7 @@ async fn close_frame_within_a_hub_message_ends_the_connection() {
 
 #[tokio::test]
 async fn invalid_frames_are_answered_with_their_close_code() {
-    let (signalr, addr) = target().await;
+    let (signalr, addr) = server().await;
     let mask = [0x80, 0, 0, 0, 0];
     for (frame, code) in [
         ([&[0x81, 0x82, 0, 0, 0, 0], b"\xff\xff".as_slice()].concat(), 1007),
@@ -240,7 +240,7 @@ async fn invalid_frames_are_answered_with_their_close_code() {
 
 #[tokio::test]
 async fn endless_handshake_is_rejected_at_the_size_limit() {
-    let (signalr, addr) = target().await;
+    let (signalr, addr) = server().await;
     let mut client = Client::open(addr, "/detailed", Json).await;
     client.send(&repeat("{", LIMIT + 1)).await;
     assert_eq!(client.last().await, (json!({ "error": "Handshake was canceled." }), End::Closed(1000)));
@@ -249,7 +249,7 @@ async fn endless_handshake_is_rejected_at_the_size_limit() {
 
 #[tokio::test]
 async fn ping_flood_does_not_block_the_connection() {
-    let (signalr, addr) = target().await;
+    let (signalr, addr) = server().await;
     let mut client = Client::connect(addr, "/detailed", Json).await;
     let ping = [&[0x89, 0xfd, 0, 0, 0, 0], [b'p'; 125].as_slice()].concat();
     let pings = ping.repeat(2000);

@@ -34,7 +34,7 @@ fn limited() -> SignalR {
         .unwrap()
 }
 
-async fn ask(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<Body> {
+async fn request(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path).header("origin", "https://app.test");
     if method == "OPTIONS" {
         request = request.header("access-control-request-method", "POST");
@@ -52,22 +52,22 @@ async fn negotiations_beyond_the_limit_are_rejected_before_authentication() {
     let here = Some("192.0.2.1:1000");
     // All paths together, refused ones as well.
     for (path, status) in [("/clinic/negotiate", 200), ("/closed/negotiate", 401), ("/Clinic/Negotiate/", 200)] {
-        assert_eq!(ask(&signalr, "POST", path, here).await.status(), status, "{path}");
+        assert_eq!(request(&signalr, "POST", path, here).await.status(), status, "{path}");
     }
     for path in ["/clinic/negotiate", "/closed/negotiate", &format!("/closed/negotiate?{}", token_query("ann"))] {
-        let refused = ask(&signalr, "POST", path, Some("192.0.2.1:1001")).await;
+        let refused = request(&signalr, "POST", path, Some("192.0.2.1:1001")).await;
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()[RETRY_AFTER], "60");
         assert_eq!(refused.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.test");
     }
-    assert_eq!(ask(&signalr, "OPTIONS", "/clinic/negotiate", here).await.status(), 204);
+    assert_eq!(request(&signalr, "OPTIONS", "/clinic/negotiate", here).await.status(), 204);
     // What is no negotiation counts nothing, and is not counted.
     for path in ["/clinic", "/clinic?id=unknown", "/nowhere"] {
-        assert_ne!(ask(&signalr, "GET", path, here).await.status(), 429, "{path}");
+        assert_ne!(request(&signalr, "GET", path, here).await.status(), 429, "{path}");
     }
-    assert_eq!(ask(&signalr, "POST", "/clinic/negotiate", Some("192.0.2.2:1000")).await.status(), 200);
+    assert_eq!(request(&signalr, "POST", "/clinic/negotiate", Some("192.0.2.2:1000")).await.status(), 200);
     for _ in 0..=LIMIT {
-        assert_eq!(ask(&signalr, "POST", "/clinic/negotiate", None).await.status(), 200);
+        assert_eq!(request(&signalr, "POST", "/clinic/negotiate", None).await.status(), 200);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A connection whose next call has to wait: what is heard of it meanwhile, and what a call does to it.
+//! A connection whose next call has to wait: what is events of it meanwhile, and what a call does to it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use signalr_test_support::{Client, serve, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 
-struct Desk {
+struct GatedHub {
     gate: Arc<Semaphore>,
-    heard: mpsc::UnboundedSender<&'static str>,
+    events_tx: mpsc::UnboundedSender<&'static str>,
 }
 
 /// A number whose `Deserialize` panics when it is negative.
-struct Touchy(i64);
+struct PanicsWhenNegative(i64);
 
-impl<'de> Deserialize<'de> for Touchy {
+impl<'de> Deserialize<'de> for PanicsWhenNegative {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = i64::deserialize(deserializer)?;
         assert!(number >= 0, "touched");
@@ -27,37 +27,37 @@ impl<'de> Deserialize<'de> for Touchy {
 }
 
 #[hub]
-impl Desk {
+impl GatedHub {
     fn on_disconnected(&self, _: &Caller<Self>, _: Option<&DisconnectReason>) {
-        self.heard.send("gone").unwrap();
+        self.events_tx.send("disconnected").unwrap();
     }
 
     async fn wait(&self) {
-        self.heard.send("waits").unwrap();
+        self.events_tx.send("waits").unwrap();
         self.gate.acquire().await.unwrap().forget();
     }
 
     async fn wait_for_the_end(&self, caller: &Caller<Self>) {
-        self.heard.send("waits").unwrap();
+        self.events_tx.send("waits").unwrap();
         caller.aborted().await;
-        self.heard.send("aborted").unwrap();
+        self.events_tx.send("aborted").unwrap();
     }
 
     async fn echo(&self, text: String) -> String {
         text
     }
 
-    async fn touch(&self, number: Touchy) -> i64 {
+    async fn take_number(&self, number: PanicsWhenNegative) -> i64 {
         number.0
     }
 }
 
-async fn desk() -> (SignalR, SocketAddr, Arc<Semaphore>, mpsc::UnboundedReceiver<&'static str>) {
-    let (gate, (heard, hears)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
-    let desk = Desk { gate: Arc::clone(&gate), heard };
-    let signalr = SignalR::builder().hub("/desk", desk).build().unwrap();
+async fn serve_gated_hub() -> (SignalR, SocketAddr, Arc<Semaphore>, mpsc::UnboundedReceiver<&'static str>) {
+    let (gate, (events_tx, events)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
+    let hub = GatedHub { gate: Arc::clone(&gate), events_tx };
+    let signalr = SignalR::builder().hub("/gated", hub).build().unwrap();
     let addr = serve(&signalr).await;
-    (signalr, addr, gate, hears)
+    (signalr, addr, gate, events)
 }
 
 /// The payload of a frame of the client's, under a mask of zeros.
@@ -68,11 +68,11 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn pings_are_answered_while_a_call_is_held() {
-    let (_signalr, addr, gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let (_signalr, addr, gate, mut events) = serve_gated_hub().await;
+    let mut client = Client::connect(addr, "/gated", Format::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     client.call(Some("2"), "Echo", &["second".into()]).await;
-    assert_eq!(within(hears.recv()).await, Some("waits"));
+    assert_eq!(within(events.recv()).await, Some("waits"));
     client.socket().write_all(&frame(9, b"there?")).await.unwrap();
     let mut pong = [0; 8];
     within(client.socket().read_exact(&mut pong)).await.unwrap();
@@ -84,24 +84,24 @@ async fn pings_are_answered_while_a_call_is_held() {
 
 #[tokio::test]
 async fn close_frame_is_answered_and_aborts_the_running_call() {
-    let (signalr, addr, _gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let (signalr, addr, _gate, mut events) = serve_gated_hub().await;
+    let mut client = Client::connect(addr, "/gated", Format::Json).await;
     client.call(None, "WaitForTheEnd", &[]).await;
     client.call(None, "Echo", &["second".into()]).await;
-    assert_eq!(within(hears.recv()).await, Some("waits"));
+    assert_eq!(within(events.recv()).await, Some("waits"));
     within(client.close()).await;
-    assert_eq!(within(hears.recv()).await, Some("aborted"));
-    assert_eq!(within(hears.recv()).await, Some("gone"));
+    assert_eq!(within(events.recv()).await, Some("aborted"));
+    assert_eq!(within(events.recv()).await, Some("disconnected"));
     until(|| signalr.connection_count() == 0).await;
 }
 
 #[tokio::test]
 async fn held_calls_all_run_in_order() {
     const CALLS: usize = 5000;
-    let (_signalr, addr, gate, mut hears) = desk().await;
-    let mut client = Client::connect(addr, "/desk", Format::Json).await;
+    let (_signalr, addr, gate, mut events) = serve_gated_hub().await;
+    let mut client = Client::connect(addr, "/gated", Format::Json).await;
     client.call(Some("first"), "Wait", &[]).await;
-    assert_eq!(within(hears.recv()).await, Some("waits"));
+    assert_eq!(within(events.recv()).await, Some("waits"));
     // More than is read ahead, so that some of it waits in the socket.
     let calls: String = (0..CALLS)
         .map(|n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{n}\"]}}\u{1e}"))
@@ -116,16 +116,16 @@ async fn held_calls_all_run_in_order() {
 
 #[tokio::test]
 async fn panic_during_argument_binding_fails_only_its_call() {
-    let (signalr, addr, _gate, mut hears) = desk().await;
+    let (signalr, addr, _gate, mut events) = serve_gated_hub().await;
     for format in [Format::Json, Format::MessagePack] {
-        let mut client = Client::connect(addr, "/desk", format).await;
-        client.call(Some("1"), "Touch", &[(-1).into()]).await;
-        let error = "An unexpected error occurred invoking 'Touch' on the server.";
+        let mut client = Client::connect(addr, "/gated", format).await;
+        client.call(Some("1"), "TakeNumber", &[(-1).into()]).await;
+        let error = "An unexpected error occurred invoking 'TakeNumber' on the server.";
         assert_eq!(client.next().await.unwrap(), json!({ "type": 3, "invocationId": "1", "error": error }));
-        client.call(Some("2"), "Touch", &[1.into()]).await;
+        client.call(Some("2"), "TakeNumber", &[1.into()]).await;
         assert_eq!(client.next().await.unwrap()["result"], 1);
         client.close().await;
-        assert_eq!(within(hears.recv()).await, Some("gone"));
+        assert_eq!(within(events.recv()).await, Some("disconnected"));
     }
     until(|| signalr.connection_count() == 0).await;
 }

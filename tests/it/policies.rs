@@ -63,8 +63,8 @@ impl Ward {
     }
 }
 
-/// Whoever is called good, as it turns out.
-fn good() -> Policy {
+/// Whoever is called allow_good, as it turns out.
+fn allow_good() -> Policy {
     Policy::require_async(|user| async move {
         tokio::task::yield_now().await;
         user.id() == Some("good")
@@ -105,7 +105,7 @@ async fn connect(host: &TestHost<Ward>, id: &str) -> TestClient {
 async fn asynchronous_policies_guard_every_kind_of_call() {
     for format in [Format::Json, Format::MessagePack] {
         let ward = Ward::default();
-        let host = host(&ward, good()).build();
+        let host = host(&ward, allow_good()).build();
         let client = host.connect(format, user("good")).await;
         assert_eq!(client.invoke::<u32>("slow", ()).await, Ok(1));
         let mut items = client.stream::<u32>("Watch", ());
@@ -181,8 +181,8 @@ async fn call_runs_after_its_client_disconnected_during_authorization() {
 #[tokio::test]
 async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
     /// Tells that it is dropped.
-    struct Told(Arc<Semaphore>);
-    impl Drop for Told {
+    struct SignalOnDrop(Arc<Semaphore>);
+    impl Drop for SignalOnDrop {
         fn drop(&mut self) {
             self.0.add_permits(1);
         }
@@ -191,7 +191,7 @@ async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
     let never = {
         let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
         Policy::require_async(move |_| {
-            let told = Told(Arc::clone(&dropped));
+            let told = SignalOnDrop(Arc::clone(&dropped));
             begun.add_permits(1);
             async move {
                 std::future::pending::<()>().await;
@@ -232,7 +232,7 @@ async fn panic_in_a_policy_fails_only_its_call() {
 
 #[tokio::test]
 async fn asynchronous_policies_can_inspect_the_call() {
-    let host = host(&Ward::default(), good()).build();
+    let host = host(&Ward::default(), allow_good()).build();
     let client = host.connect(Format::MessagePack, user("a").claim("ward", "7")).await;
     assert_eq!(client.invoke::<String>("Own", ("7",)).await, Ok("7".to_owned()));
     assert_eq!(client.invoke::<String>("Own", ("8",)).await, Err(refused("Own")));
@@ -279,8 +279,8 @@ async fn synchronous_requirements_short_circuit_async_ones() {
         assert_eq!(asked.load(Ordering::SeqCst), asks, "{policy:?}");
         assert_eq!(policy.allows(user), allowed && asks == 0, "what takes time is not met yet: {policy:?}");
     }
-    let stranger = signalr::auth::User::anonymous();
-    assert!(!later().allows_async(&stranger).await && later().anonymous_ok().allows_async(&stranger).await);
+    let anonymous = signalr::auth::User::anonymous();
+    assert!(!later().allows_async(&anonymous).await && later().anonymous_ok().allows_async(&anonymous).await);
 }
 
 #[tokio::test]
@@ -291,15 +291,15 @@ async fn negotiate_requests_wait_for_asynchronous_policies() {
         true
     });
     let host = |later: Policy| {
-        let builder = SignalR::builder().policy("Later", later).policy("OwnWard", good());
+        let builder = SignalR::builder().policy("Later", later).policy("OwnWard", allow_good());
         TestHost::build(builder.hub("/hub", Ward::default()).require_authorization("Later"))
     };
-    let (good, panics) = (host(good()), host(panics));
+    let (accepting, panicking) = (host(allow_good()), host(panics));
     for (host, id, status) in [
-        (&good, "good", StatusCode::OK),
-        (&good, "bad", StatusCode::FORBIDDEN),
-        (&panics, "panics", StatusCode::INTERNAL_SERVER_ERROR),
-        (&panics, "good", StatusCode::OK),
+        (&accepting, "good", StatusCode::OK),
+        (&accepting, "bad", StatusCode::FORBIDDEN),
+        (&panicking, "panics", StatusCode::INTERNAL_SERVER_ERROR),
+        (&panicking, "good", StatusCode::OK),
     ] {
         let answered = match host.try_connect(Format::Json, user(id)).await {
             Ok(_) => StatusCode::OK,

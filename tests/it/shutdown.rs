@@ -13,21 +13,21 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// Counts who comes and goes.
-struct Doors {
-    came: AtomicUsize,
+struct ConnectionCounter {
+    connected: AtomicUsize,
     /// The reasons of those who left, by their type names.
-    gone: Mutex<Vec<Option<String>>>,
+    disconnected: Mutex<Vec<Option<String>>>,
     waiting: AtomicUsize,
     gate: Semaphore,
     finished: AtomicUsize,
     dropped: AtomicUsize,
 }
 
-impl Doors {
+impl ConnectionCounter {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            came: AtomicUsize::new(0),
-            gone: Mutex::default(),
+            connected: AtomicUsize::new(0),
+            disconnected: Mutex::default(),
             waiting: AtomicUsize::new(0),
             gate: Semaphore::new(0),
             finished: AtomicUsize::new(0),
@@ -35,8 +35,8 @@ impl Doors {
         })
     }
 
-    fn gone(&self) -> Vec<Option<String>> {
-        self.gone.lock().unwrap().clone()
+    fn disconnected(&self) -> Vec<Option<String>> {
+        self.disconnected.lock().unwrap().clone()
     }
 
     async fn until_called(&self) {
@@ -45,20 +45,20 @@ impl Doors {
 }
 
 #[hub]
-impl Doors {
+impl ConnectionCounter {
     fn on_connected(&self) {
-        self.came.fetch_add(1, Ordering::SeqCst);
+        self.connected.fetch_add(1, Ordering::SeqCst);
     }
 
     fn on_disconnected(&self, _caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
-        self.gone.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
+        self.disconnected.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
     }
 
     async fn echo(&self, text: String) -> String {
         text
     }
 
-    fn abort_me(&self, caller: &Caller<Self>) {
+    fn abort(&self, caller: &Caller<Self>) {
         caller.abort();
     }
 
@@ -79,8 +79,8 @@ impl Drop for CountDrop<'_> {
     }
 }
 
-async fn server(doors: &Arc<Doors>) -> (SignalR, SocketAddr) {
-    let signalr = SignalR::builder().hub("/doors", Arc::clone(doors)).build().unwrap();
+async fn server(counter: &Arc<ConnectionCounter>) -> (SignalR, SocketAddr) {
+    let signalr = SignalR::builder().hub("/counter", Arc::clone(counter)).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
 }
@@ -95,7 +95,7 @@ fn begin_shutdown(signalr: &SignalR, grace: Duration) -> tokio::task::JoinHandle
 }
 
 /// What the server says to everyone when it goes away.
-fn come_back() -> (Value, End) {
+fn reconnect_close() -> (Value, End) {
     (json!({ "type": 7, "allowReconnect": true }), End::Closed(1000))
 }
 
@@ -103,25 +103,25 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn shutdown_asks_clients_to_reconnect_and_rejects_new_connections() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
     let mut clients = Vec::new();
     for format in Format::ALL.iter().cycle().copied().take(10) {
-        let mut client = Client::connect(addr, "/doors", format).await;
+        let mut client = Client::connect(addr, "/counter", format).await;
         client.echo("here").await;
         clients.push(client);
     }
 
     let shutdown = begin_shutdown(&signalr, LONG);
     for client in &mut clients {
-        assert_eq!(client.last().await, come_back());
+        assert_eq!(client.last().await, reconnect_close());
     }
     within(shutdown).await.unwrap();
-    assert_eq!(doors.gone(), vec![None; 10]);
+    assert_eq!(counter.disconnected(), vec![None; 10]);
     assert_eq!(signalr.connection_count(), 0);
 
-    let negotiate = http::Request::post("/doors/negotiate?negotiateVersion=1");
-    let websocket = http::Request::get("/doors")
+    let negotiate = http::Request::post("/counter/negotiate?negotiateVersion=1");
+    let websocket = http::Request::get("/counter")
         .header("connection", "upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
@@ -135,8 +135,8 @@ async fn shutdown_asks_clients_to_reconnect_and_rejects_new_connections() {
 
 #[tokio::test]
 async fn shutdown_removes_negotiated_connections() {
-    let (signalr, addr) = server(&Doors::new()).await;
-    negotiate(addr, "/doors").await;
+    let (signalr, addr) = server(&ConnectionCounter::new()).await;
+    negotiate(addr, "/counter").await;
     assert_eq!(signalr.connection_count(), 1);
     within(signalr.shutdown(LONG)).await;
     assert_eq!(signalr.connection_count(), 0);
@@ -144,98 +144,102 @@ async fn shutdown_removes_negotiated_connections() {
 
 #[tokio::test]
 async fn shutdown_waits_for_running_calls() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
+    let mut client = Client::connect(addr, "/counter", Format::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
-    doors.until_called().await;
+    counter.until_called().await;
 
     let shutdown = begin_shutdown(&signalr, LONG);
-    assert_eq!(client.next().await, Some(come_back().0));
+    assert_eq!(client.next().await, Some(reconnect_close().0));
     assert!(!shutdown.is_finished());
-    assert_eq!(doors.finished.load(Ordering::SeqCst), 0);
-    doors.gate.add_permits(1);
-    assert_eq!(client.end().await, come_back().1);
+    assert_eq!(counter.finished.load(Ordering::SeqCst), 0);
+    counter.gate.add_permits(1);
+    assert_eq!(client.end().await, reconnect_close().1);
     within(shutdown).await.unwrap();
-    assert_eq!((doors.finished.load(Ordering::SeqCst), doors.gone()), (1, vec![None]));
+    assert_eq!((counter.finished.load(Ordering::SeqCst), counter.disconnected()), (1, vec![None]));
 }
 
 #[tokio::test]
 async fn shutdown_drops_running_calls_after_the_grace_period() {
     const GRACE: Duration = Duration::from_millis(300);
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
+    let mut client = Client::connect(addr, "/counter", Format::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
-    doors.until_called().await;
+    counter.until_called().await;
 
     let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
     assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
-    assert_eq!((doors.finished.load(Ordering::SeqCst), doors.dropped.load(Ordering::SeqCst)), (0, 1));
-    assert_eq!(client.next().await, Some(come_back().0));
+    assert_eq!((counter.finished.load(Ordering::SeqCst), counter.dropped.load(Ordering::SeqCst)), (0, 1));
+    assert_eq!(client.next().await, Some(reconnect_close().0));
     client.end().await;
     assert_eq!(signalr.connection_count(), 0);
 }
 
 #[tokio::test]
 async fn hub_is_notified_of_a_shutdown_during_a_running_call() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
-    let mut client = Client::connect(addr, "/doors", Format::Json).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
+    let mut client = Client::connect(addr, "/counter", Format::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
-    doors.until_called().await;
+    counter.until_called().await;
     within(signalr.shutdown(Duration::from_millis(300))).await;
-    assert_eq!(doors.gone(), [None]);
+    assert_eq!(counter.disconnected(), [None]);
 }
 
 #[tokio::test]
 async fn unresponsive_client_delays_shutdown_by_the_grace_period_at_most() {
     const GRACE: Duration = Duration::from_millis(300);
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
-    let silent = Client::connect(addr, "/doors", Format::Json).await;
-    until(|| doors.came.load(Ordering::SeqCst) == 1).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
+    let silent = Client::connect(addr, "/counter", Format::Json).await;
+    until(|| counter.connected.load(Ordering::SeqCst) == 1).await;
     let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
     assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
-    assert_eq!(doors.gone(), [None]);
+    assert_eq!(counter.disconnected(), [None]);
     drop(silent);
 }
 
 #[tokio::test]
 async fn connection_before_its_handshake_does_not_delay_shutdown() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(&doors).await;
-    let mut half_open = Client::open(addr, "/doors", Format::Json).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(&counter).await;
+    let mut half_open = Client::open(addr, "/counter", Format::Json).await;
     let took = within(begin_shutdown(&signalr, LONG)).await.unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
     half_open.end().await;
-    assert_eq!((doors.came.load(Ordering::SeqCst), doors.gone()), (0, vec![]));
+    assert_eq!((counter.connected.load(Ordering::SeqCst), counter.disconnected()), (0, vec![]));
 }
 
 /// Ends one connection in some way, and checks that the hub heard of it once, with this reason.
-async fn ends_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
-    let doors = Doors::new();
+async fn assert_reported_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
+    let counter = ConnectionCounter::new();
     let signalr = SignalR::builder()
         .client_timeout_interval(Duration::from_secs(1))
         .web_socket_close_timeout(Duration::from_millis(200))
-        .hub("/doors", Arc::clone(&doors))
+        .hub("/counter", Arc::clone(&counter))
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    let mut client = Client::connect(addr, "/doors", format).await;
+    let mut client = Client::connect(addr, "/counter", format).await;
     client.echo("here").await;
     end(client, &signalr).await;
-    until(|| signalr.connection_count() == 0 && !doors.gone().is_empty()).await;
+    until(|| signalr.connection_count() == 0 && !counter.disconnected().is_empty()).await;
     // Nothing is left that could run it once more.
     within(signalr.shutdown(Duration::from_secs(1))).await;
-    assert_eq!((doors.came.load(Ordering::SeqCst), doors.gone()), (1, vec![reason.map(str::to_owned)]), "{format:?}");
+    assert_eq!(
+        (counter.connected.load(Ordering::SeqCst), counter.disconnected()),
+        (1, vec![reason.map(str::to_owned)]),
+        "{format:?}"
+    );
 }
 
 #[tokio::test]
 async fn client_close_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
-        ends_once(format, None, async |client, _| client.close().await).await;
-        ends_once(format, None, async |mut client, _| {
+        assert_reported_once(format, None, async |client, _| client.close().await).await;
+        assert_reported_once(format, None, async |mut client, _| {
             client.send_close_message().await;
             assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
         })
@@ -246,10 +250,10 @@ async fn client_close_is_reported_to_the_hub_once() {
 #[tokio::test]
 async fn lost_connection_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
-        ends_once(format, None, async |client, _| drop(client)).await;
+        assert_reported_once(format, None, async |client, _| drop(client)).await;
         // With a reset.
-        ends_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
-        ends_once(format, Some("InvalidDataException"), async |mut client, _| {
+        assert_reported_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
+        assert_reported_once(format, Some("InvalidDataException"), async |mut client, _| {
             let half = if format.is_binary() { vec![9, 1] } else { b"{\"type\"".to_vec() };
             client.send(&half).await;
         })
@@ -260,8 +264,8 @@ async fn lost_connection_is_reported_to_the_hub_once() {
 #[tokio::test]
 async fn abort_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
-        ends_once(format, None, async |mut client, _| {
-            client.call(Some("1"), "AbortMe", &[]).await;
+        assert_reported_once(format, None, async |mut client, _| {
+            client.call(Some("1"), "Abort", &[]).await;
             assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
         })
         .await;
@@ -270,7 +274,7 @@ async fn abort_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn client_timeout_is_reported_to_the_hub_once() {
-    ends_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
+    assert_reported_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
         client.send(b"{\"type\":6}\x1e").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
         assert_eq!(client.last().await, (expected, End::Closed(1000)));
@@ -285,13 +289,13 @@ async fn protocol_error_is_reported_to_the_hub_once() {
             true => ([0xff; 5].as_slice(), "FormatException"),
             false => (b"[]\x1e".as_slice(), "InvalidDataException"),
         };
-        ends_once(format, Some(reason), async |mut client, _| {
+        assert_reported_once(format, Some(reason), async |mut client, _| {
             client.send(bad).await;
             let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
             assert_eq!(client.last().await, (expected, End::Closed(1000)));
         })
         .await;
-        ends_once(format, Some("WebSocketException"), async |mut client, _| {
+        assert_reported_once(format, Some("WebSocketException"), async |mut client, _| {
             within(client.socket().write_all(&[0xff; 20])).await.unwrap();
             assert_eq!(client.end().await, End::Closed(1002));
         })
@@ -302,9 +306,9 @@ async fn protocol_error_is_reported_to_the_hub_once() {
 #[tokio::test]
 async fn shutdown_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
-        ends_once(format, None, async |mut client, signalr| {
+        assert_reported_once(format, None, async |mut client, signalr| {
             let shutdown = begin_shutdown(signalr, LONG);
-            assert_eq!(client.last().await, come_back());
+            assert_eq!(client.last().await, reconnect_close());
             within(shutdown).await.unwrap();
         })
         .await;

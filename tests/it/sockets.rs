@@ -86,7 +86,7 @@ fn flood(signalr: &SignalR, size: usize) -> JoinHandle<()> {
 }
 
 /// Lets the time pass in which a socket that takes nothing has to be closed, and checks that the server has let go of it.
-async fn assert_given_up(signalr: &SignalR, what: &str) {
+async fn assert_connection_dropped(signalr: &SignalR, what: &str) {
     sleep(EARLY).await;
     assert_ne!(signalr.stats().tasks, 0, "{what}: ended too early");
     for _ in 0..LATE {
@@ -101,7 +101,7 @@ async fn assert_given_up(signalr: &SignalR, what: &str) {
 }
 
 /// Reads what the kernel still has, up to the end that the server has made.
-async fn assert_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
+async fn assert_socket_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut rest)).await;
     // An orderly end, or a reset where the peer has sent what nothing will read.
@@ -115,8 +115,8 @@ async fn unread_websocket_is_closed() {
         let mut client = Client::over(connect(serve(&signalr)).await, "/ward", Format::Json).await;
         client.handshake().await;
         let flood = flood(&signalr, size);
-        assert_given_up(&signalr, &format!("{size}")).await;
-        assert_ended(client.into_io(), &format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        assert_socket_ended(client.into_io(), &format!("{size}")).await;
         flood.await.unwrap();
     }
 }
@@ -128,8 +128,8 @@ async fn unread_event_stream_is_closed() {
         let addr = serve(&signalr);
         let socket = open_events(addr, connect(addr).await).await;
         let flood = flood(&signalr, size);
-        assert_given_up(&signalr, &format!("{size}")).await;
-        assert_ended(socket, &format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        assert_socket_ended(socket, &format!("{size}")).await;
         flood.await.unwrap();
     }
 }
@@ -141,14 +141,14 @@ async fn unread_poll_is_closed() {
         let addr = serve(&signalr);
         let (target, mut socket) = (negotiated(addr).await, connect(addr).await);
         assert_eq!(signalr_test_support::http(addr, "GET", &target, &[]).await, (200, String::new()));
-        shake_hands(addr, &target).await;
+        post_handshake(addr, &target).await;
         assert_eq!(signalr_test_support::http(addr, "GET", &target, &[]).await, (200, "{}\u{1e}".to_owned()));
         let flood = flood(&signalr, size);
         // All that fits waits before it is asked for.
         sleep(Duration::from_millis(1)).await;
         socket.write_all(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
-        assert_given_up(&signalr, &format!("{size}")).await;
-        assert_ended(socket, &format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        assert_socket_ended(socket, &format!("{size}")).await;
         flood.await.unwrap();
     }
 }
@@ -165,9 +165,9 @@ async fn connection_with_unread_pipelined_responses_is_closed() {
     };
     tokio::select! {
         () = asking => {}
-        () = assert_given_up(&signalr, "pipelined") => {}
+        () = assert_connection_dropped(&signalr, "pipelined") => {}
     }
-    assert_ended(socket, "pipelined").await;
+    assert_socket_ended(socket, "pipelined").await;
 }
 
 async fn negotiated(addr: SocketAddr) -> String {
@@ -179,22 +179,22 @@ async fn open_events<S: AsyncWrite + Unpin>(addr: SocketAddr, mut socket: S) -> 
     let target = negotiated(addr).await;
     let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
-    shake_hands(addr, &target).await;
+    post_handshake(addr, &target).await;
     socket
 }
 
-async fn shake_hands(addr: SocketAddr, target: &str) {
+async fn post_handshake(addr: SocketAddr, target: &str) {
     let hello = b"{\"protocol\":\"json\",\"version\":1}\x1e";
     assert_eq!(response_status(begin_post(addr, target, hello.len(), hello).await).await, 200);
 }
 
 /// A connection of HTTP/2 that answers pings, and gives streams a window of `window` bytes.
-struct Http2 {
+struct WindowedHttp2 {
     requests: http2::SendRequest<Full<Bytes>>,
     connection: JoinHandle<hyper::Result<()>>,
 }
 
-impl Http2 {
+impl WindowedHttp2 {
     async fn connect(addr: SocketAddr, window: u32) -> Self {
         Self::over(connect(addr).await, window).await
     }
@@ -223,7 +223,7 @@ impl Http2 {
     async fn open_events(&mut self, addr: SocketAddr) -> Response<Incoming> {
         let target = negotiated(addr).await;
         let events = self.send("GET", &target, &[("accept", "text/event-stream")]).await;
-        shake_hands(addr, &target).await;
+        post_handshake(addr, &target).await;
         events
     }
 
@@ -238,7 +238,7 @@ impl Http2 {
     }
 
     /// Waits until the server has closed the connection.
-    async fn assert_ended(self, what: &str) {
+    async fn assert_socket_ended(self, what: &str) {
         let Self { requests: _requests, connection } = self;
         let ended = tokio::time::timeout(DEADLINE, connection).await;
         assert!(ended.is_ok(), "{what}: the socket is open");
@@ -250,11 +250,11 @@ async fn http2_event_stream_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
-        let mut http2 = Http2::connect(addr, 1024).await;
+        let mut http2 = WindowedHttp2::connect(addr, 1024).await;
         let events = http2.open_events(addr).await;
         let flood = flood(&signalr, size);
-        assert_given_up(&signalr, &format!("{size}")).await;
-        http2.assert_ended(&format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        http2.assert_socket_ended(&format!("{size}")).await;
         flood.await.unwrap();
         drop(events);
     }
@@ -265,16 +265,16 @@ async fn http2_poll_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
         let addr = serve(&signalr);
-        let mut http2 = Http2::connect(addr, 1024).await;
+        let mut http2 = WindowedHttp2::connect(addr, 1024).await;
         let target = negotiated(addr).await;
         assert_eq!(signalr_test_support::http(addr, "GET", &target, &[]).await, (200, String::new()));
-        shake_hands(addr, &target).await;
+        post_handshake(addr, &target).await;
         assert_eq!(signalr_test_support::http(addr, "GET", &target, &[]).await, (200, "{}\u{1e}".to_owned()));
         let flood = flood(&signalr, size);
         sleep(Duration::from_millis(1)).await;
         let poll = http2.send("GET", &target, &[]).await;
-        assert_given_up(&signalr, &format!("{size}")).await;
-        http2.assert_ended(&format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        http2.assert_socket_ended(&format!("{size}")).await;
         flood.await.unwrap();
         drop(poll);
     }
@@ -284,11 +284,11 @@ async fn http2_poll_without_a_window_is_closed() {
 async fn http2_websocket_without_a_window_is_closed() {
     for size in SIZES {
         let signalr = server();
-        let mut http2 = Http2::connect(serve(&signalr), 1024).await;
+        let mut http2 = WindowedHttp2::connect(serve(&signalr), 1024).await;
         let client = http2.websocket().await;
         let flood = flood(&signalr, size);
-        assert_given_up(&signalr, &format!("{size}")).await;
-        http2.assert_ended(&format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
+        http2.assert_socket_ended(&format!("{size}")).await;
         flood.await.unwrap();
         drop(client);
     }
@@ -298,22 +298,22 @@ async fn http2_websocket_without_a_window_is_closed() {
 #[tokio::test]
 async fn http2_websocket_without_a_close_frame_is_closed() {
     let signalr = server();
-    let mut http2 = Http2::connect(serve(&signalr), 0).await;
+    let mut http2 = WindowedHttp2::connect(serve(&signalr), 0).await;
     let response = http2.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
     tokio::time::pause();
-    assert_given_up(&signalr, "closing").await;
-    http2.assert_ended("closing").await;
+    assert_connection_dropped(&signalr, "closing").await;
+    http2.assert_socket_ended("closing").await;
     drop(response);
 }
 
 #[tokio::test]
 async fn http2_response_without_a_window_is_closed() {
     let signalr = server();
-    let mut http2 = Http2::connect(serve(&signalr), 0).await;
+    let mut http2 = WindowedHttp2::connect(serve(&signalr), 0).await;
     let answer = http2.send("POST", "/ward/negotiate?negotiateVersion=1", &[]).await;
     tokio::time::pause();
-    assert_given_up(&signalr, "negotiate").await;
-    http2.assert_ended("negotiate").await;
+    assert_connection_dropped(&signalr, "negotiate").await;
+    http2.assert_socket_ended("negotiate").await;
     assert!(answer.into_body().collect().await.is_err());
 }
 
@@ -331,7 +331,7 @@ async fn unread_connections_over_tls_are_closed() {
         let mut websocket = Client::over(tls::connect(tls_addr, "http/1.1").await, "/ward", Format::Json).await;
         websocket.handshake().await;
         let events = open_events(addr, tls::connect(tls_addr, "http/1.1").await).await;
-        let mut http2 = Http2::over(tls::connect(tls_addr, "h2").await, 1024).await;
+        let mut http2 = WindowedHttp2::over(tls::connect(tls_addr, "h2").await, 1024).await;
         let http2_events = http2.open_events(addr).await;
         let mut pipelined = tls::connect(tls_addr, "http/1.1").await;
         let asking = tokio::spawn(async move {
@@ -340,16 +340,16 @@ async fn unread_connections_over_tls_are_closed() {
         });
         assert!(config.strong_count() > 4, "{size}");
         let flood = flood(&signalr, size);
-        assert_given_up(&signalr, &format!("{size}")).await;
+        assert_connection_dropped(&signalr, &format!("{size}")).await;
         // The connections of the example's host are no tasks of the server.
         tokio::time::pause();
         sleep(Duration::from_secs(LATE)).await;
         tokio::time::resume();
         assert_eq!(config.strong_count(), 1, "{size}");
-        assert_ended(websocket.into_io(), &format!("{size}, WebSocket")).await;
-        assert_ended(events, &format!("{size}, events")).await;
-        http2.assert_ended(&format!("{size}, HTTP/2")).await;
-        assert_ended(asking.await.unwrap(), &format!("{size}, pipelined")).await;
+        assert_socket_ended(websocket.into_io(), &format!("{size}, WebSocket")).await;
+        assert_socket_ended(events, &format!("{size}, events")).await;
+        http2.assert_socket_ended(&format!("{size}, HTTP/2")).await;
+        assert_socket_ended(asking.await.unwrap(), &format!("{size}, pipelined")).await;
         flood.await.unwrap();
         drop(http2_events);
     }
@@ -391,7 +391,7 @@ async fn idle_sockets_close_after_130s_and_incomplete_heads_after_30s() {
         }
         let what = format!("{sent:?}");
         assert_closed_between(limit - 1, limit + 1, || signalr.stats().tasks == 0, &what).await;
-        assert_ended(socket, &what).await;
+        assert_socket_ended(socket, &what).await;
     }
 }
 
@@ -406,7 +406,7 @@ async fn slow_request_head_closes_after_30s() {
         socket.write_all(b"a: b\r\n").await.unwrap();
     }
     assert_closed_between(0, 2, || signalr.stats().tasks == 0, "trickle").await;
-    assert_ended(socket, "trickle").await;
+    assert_socket_ended(socket, "trickle").await;
 }
 
 /// Within a head no pings are answered (RFC 9113 § 6.10), by which hyper ends the connection.
@@ -420,17 +420,17 @@ async fn http2_connection_with_an_endless_head_is_closed() {
     let sent = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
     socket.write_all(&sent).await.unwrap();
     assert_closed_between(29, 52, || signalr.stats().tasks == 0, "head").await;
-    assert_ended(socket, "head").await;
+    assert_socket_ended(socket, "head").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_http2_connection_closes_after_130s_despite_answered_pings() {
     let signalr = server();
-    let mut http2 = Http2::connect(serve(&signalr), 65_535).await;
+    let mut http2 = WindowedHttp2::connect(serve(&signalr), 65_535).await;
     sleep(Duration::from_secs(100)).await;
     assert_eq!(http2.send("GET", "/", &[]).await.status(), 404);
     assert_closed_between(129, 136, || signalr.stats().tasks == 0, "HTTP/2").await;
-    http2.assert_ended("HTTP/2").await;
+    http2.assert_socket_ended("HTTP/2").await;
 }
 
 #[tokio::test]
@@ -438,7 +438,7 @@ async fn connections_with_event_streams_or_websockets_are_not_idle() {
     let signalr = server();
     let addr = serve(&signalr);
     let events = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/ward").await;
-    let mut http2 = Http2::connect(addr, 65_535).await;
+    let mut http2 = WindowedHttp2::connect(addr, 65_535).await;
     let mut client = http2.websocket().await;
     tokio::time::pause();
     sleep(Duration::from_secs(600)).await;

@@ -14,37 +14,37 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 /// Counts who comes and goes.
-struct Doors {
-    came: Mutex<Vec<TransportType>>,
-    gone: Mutex<Vec<Option<String>>>,
+struct ConnectionCounter {
+    connected: Mutex<Vec<TransportType>>,
+    disconnected: Mutex<Vec<Option<String>>>,
     gate: Semaphore,
 }
 
-impl Doors {
+impl ConnectionCounter {
     fn new() -> Arc<Self> {
-        Arc::new(Self { came: Mutex::default(), gone: Mutex::default(), gate: Semaphore::new(0) })
+        Arc::new(Self { connected: Mutex::default(), disconnected: Mutex::default(), gate: Semaphore::new(0) })
     }
 
-    fn gone(&self) -> Vec<Option<String>> {
-        self.gone.lock().unwrap().clone()
+    fn disconnected(&self) -> Vec<Option<String>> {
+        self.disconnected.lock().unwrap().clone()
     }
 }
 
 #[hub]
-impl Doors {
+impl ConnectionCounter {
     fn on_connected(&self, caller: &Caller<Self>) {
-        self.came.lock().unwrap().push(caller.transport());
+        self.connected.lock().unwrap().push(caller.transport());
     }
 
     fn on_disconnected(&self, _caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
-        self.gone.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
+        self.disconnected.lock().unwrap().push(reason.map(|reason| reason.type_name().to_owned()));
     }
 
     async fn echo(&self, text: String) -> String {
         text
     }
 
-    fn abort_me(&self, caller: &Caller<Self>) {
+    fn abort(&self, caller: &Caller<Self>) {
         caller.abort();
     }
 
@@ -53,8 +53,8 @@ impl Doors {
     }
 }
 
-async fn server(builder: Builder, doors: &Arc<Doors>) -> (SignalR, SocketAddr) {
-    let signalr = builder.hub("/doors", Arc::clone(doors)).build().unwrap();
+async fn server(builder: Builder, counter: &Arc<ConnectionCounter>) -> (SignalR, SocketAddr) {
+    let signalr = builder.hub("/counter", Arc::clone(counter)).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
 }
@@ -68,31 +68,31 @@ fn result(id: &str, result: &Value) -> Option<Value> {
 }
 
 /// Ends connections of both kinds in some way, and checks that the hub heard of each end once, with this reason.
-async fn ends_once(reason: Option<&str>, end: impl AsyncFn(Client, &SignalR)) {
+async fn assert_reported_once(reason: Option<&str>, end: impl AsyncFn(Client, &SignalR)) {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
-        let doors = Doors::new();
+        let counter = ConnectionCounter::new();
         let builder = SignalR::builder()
             .client_timeout_interval(Duration::from_secs(1))
             .disconnect_timeout(Duration::from_millis(500));
-        let (signalr, addr) = server(builder, &doors).await;
-        let client = kind.connect(addr, "/doors").await;
+        let (signalr, addr) = server(builder, &counter).await;
+        let client = kind.connect(addr, "/counter").await;
         end(client, &signalr).await;
-        until(|| signalr.connection_count() == 0 && !doors.gone().is_empty()).await;
+        until(|| signalr.connection_count() == 0 && !counter.disconnected().is_empty()).await;
         within(signalr.shutdown(Duration::from_secs(1))).await;
-        assert_eq!(*doors.came.lock().unwrap(), [kind.transport]);
-        assert_eq!(doors.gone(), [reason.map(str::to_owned)]);
+        assert_eq!(*counter.connected.lock().unwrap(), [kind.transport]);
+        assert_eq!(counter.disconnected(), [reason.map(str::to_owned)]);
     }
 }
 
 #[tokio::test]
 async fn lost_connection_is_reported_to_the_hub_once() {
-    ends_once(None, async |client, _| drop(client)).await;
-    ends_once(Some("InvalidDataException"), async |client, _| client.post("{\"type\"").await).await;
+    assert_reported_once(None, async |client, _| drop(client)).await;
+    assert_reported_once(Some("InvalidDataException"), async |client, _| client.post("{\"type\"").await).await;
 }
 
 #[tokio::test]
 async fn client_close_is_reported_to_the_hub_once() {
-    ends_once(None, async |mut client, _| {
+    assert_reported_once(None, async |mut client, _| {
         client.post("{\"type\":7}\u{1e}").await;
         assert_eq!(client.next().await, Some(json!({ "type": 7 })));
         assert_eq!(client.next().await, None);
@@ -102,8 +102,8 @@ async fn client_close_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn abort_is_reported_to_the_hub_once() {
-    ends_once(None, async |mut client, _| {
-        client.post(&call("1", "AbortMe", &json!([]))).await;
+    assert_reported_once(None, async |mut client, _| {
+        client.post(&call("1", "Abort", &json!([]))).await;
         assert_eq!(client.next().await, Some(json!({ "type": 7 })));
         assert_eq!(client.next().await, None);
     })
@@ -112,7 +112,7 @@ async fn abort_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn client_timeout_is_reported_to_the_hub_once() {
-    ends_once(Some("OperationCanceledException"), async |mut client, _| {
+    assert_reported_once(Some("OperationCanceledException"), async |mut client, _| {
         client.post("{\"type\":6}\u{1e}").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
         assert_eq!(client.next().await, Some(expected));
@@ -123,7 +123,7 @@ async fn client_timeout_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn shutdown_is_reported_to_the_hub_once_and_completes_pending_polls() {
-    ends_once(None, async |mut client, signalr| {
+    assert_reported_once(None, async |mut client, signalr| {
         let going = signalr.clone();
         let shutdown = tokio::spawn(async move { going.shutdown(Duration::from_secs(60)).await });
         if let Some(events) = client.events() {
@@ -135,9 +135,9 @@ async fn shutdown_is_reported_to_the_hub_once_and_completes_pending_polls() {
     .await;
 
     // One that waits is answered, though the server takes no other request.
-    let doors = Doors::new();
-    let (signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(SignalR::builder(), &counter).await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
     let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -151,7 +151,7 @@ async fn shutdown_is_reported_to_the_hub_once_and_completes_pending_polls() {
     let shutdown = tokio::spawn(async move { ending.shutdown(Duration::from_secs(60)).await });
     assert_eq!(polls.next_response().await, (200, "{\"type\":7,\"allowReconnect\":true}\u{1e}".to_owned()));
     within(shutdown).await.unwrap();
-    assert_eq!(doors.gone(), [None]);
+    assert_eq!(counter.disconnected(), [None]);
 }
 
 fn call_result(id: &str, result: &str) -> String {
@@ -160,22 +160,22 @@ fn call_result(id: &str, result: &str) -> String {
 
 #[tokio::test]
 async fn delete_request_is_reported_to_the_hub_once() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(SignalR::builder(), &counter).await;
+    let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     assert_eq!(client.delete().await, (202, String::new()));
     until(|| signalr.connection_count() == 0).await;
     assert_eq!(client.delete().await.0, 404);
     assert_eq!(client.poll().await.0, 404);
-    assert_eq!(doors.gone(), [None]);
+    assert_eq!(counter.disconnected(), [None]);
 }
 
 #[tokio::test]
 async fn poll_without_messages_completes_after_the_poll_timeout() {
-    let doors = Doors::new();
+    let counter = ConnectionCounter::new();
     let builder = SignalR::builder().long_polling_poll_timeout(Duration::from_millis(100));
-    let (_signalr, addr) = server(builder, &doors).await;
-    let mut client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let (_signalr, addr) = server(builder, &counter).await;
+    let mut client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     for _ in 0..3 {
         assert_eq!(client.poll().await, (200, String::new()));
     }
@@ -185,9 +185,9 @@ async fn poll_without_messages_completes_after_the_poll_timeout() {
 
 #[tokio::test]
 async fn newest_of_concurrent_polls_stays_open() {
-    let doors = Doors::new();
-    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let client = Arc::new(ClientKind::LONG_POLLING.connect(addr, "/doors").await);
+    let counter = ConnectionCounter::new();
+    let (_signalr, addr) = server(SignalR::builder(), &counter).await;
+    let client = Arc::new(ClientKind::LONG_POLLING.connect(addr, "/counter").await);
     let polls: Vec<_> = (0..5)
         .map(|_| {
             let client = Arc::clone(&client);
@@ -207,9 +207,9 @@ async fn newest_of_concurrent_polls_stays_open() {
 
 #[tokio::test]
 async fn dropped_poll_is_replaced_by_the_next() {
-    let doors = Doors::new();
-    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let mut client = ClientKind::LONG_POLLING.connect(addr, "/doors").await;
+    let counter = ConnectionCounter::new();
+    let (_signalr, addr) = server(SignalR::builder(), &counter).await;
+    let mut client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     for n in 0..5 {
         let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
         let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
@@ -222,9 +222,9 @@ async fn dropped_poll_is_replaced_by_the_next() {
 
 #[tokio::test]
 async fn concurrent_posts_are_processed_one_after_another() {
-    let doors = Doors::new();
-    let (_signalr, addr) = server(SignalR::builder(), &doors).await;
-    let mut client = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/doors").await;
+    let counter = ConnectionCounter::new();
+    let (_signalr, addr) = server(SignalR::builder(), &counter).await;
+    let mut client = ClientKind::SERVER_SENT_EVENTS.connect(addr, "/counter").await;
     let mut pending = Vec::new();
     for n in 0..20 {
         pending.push(client.begin_post(call(&n.to_string(), "Echo", &json!([n.to_string()])).as_bytes()).await);
@@ -249,10 +249,10 @@ async fn concurrent_posts_are_processed_one_after_another() {
 #[tokio::test]
 async fn slow_hub_delays_only_the_posts_of_its_connection() {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
-        let doors = Doors::new();
-        let (_signalr, addr) = server(SignalR::builder().application_max_buffer_size(4096), &doors).await;
-        let slow = kind.connect(addr, "/doors").await;
-        let mut other = kind.connect(addr, "/doors").await;
+        let counter = ConnectionCounter::new();
+        let (_signalr, addr) = server(SignalR::builder().application_max_buffer_size(4096), &counter).await;
+        let slow = kind.connect(addr, "/counter").await;
+        let mut other = kind.connect(addr, "/counter").await;
         slow.post(&call("1", "Wait", &json!([]))).await;
         slow.post(&call("2", "Echo", &json!(["behind"]))).await;
         let much = call("3", "Echo", &json!(["x".repeat(20_000)]));
@@ -261,7 +261,7 @@ async fn slow_hub_delays_only_the_posts_of_its_connection() {
         other.post(&call("1", "Echo", &json!(["at once"]))).await;
         assert_eq!(other.next().await, result("1", &json!("at once")));
         assert!(!answer.is_finished());
-        doors.gate.add_permits(1);
+        counter.gate.add_permits(1);
         assert_eq!(within(answer).await.unwrap(), 200);
     }
 }
@@ -269,12 +269,12 @@ async fn slow_hub_delays_only_the_posts_of_its_connection() {
 #[tokio::test]
 async fn waiting_post_is_rejected_when_the_connection_ends() {
     for shuts_down in [false, true] {
-        let doors = Doors::new();
+        let counter = ConnectionCounter::new();
         let patience = Duration::from_millis(if shuts_down { 60_000 } else { 200 });
         let builder = SignalR::builder().application_max_buffer_size(1024).disconnect_timeout(patience);
-        let (signalr, addr) = server(builder, &doors).await;
+        let (signalr, addr) = server(builder, &counter).await;
         // Nobody opens this one.
-        let target = format!("/doors?id={}", negotiate(addr, "/doors").await);
+        let target = format!("/counter?id={}", negotiate(addr, "/counter").await);
         let socket = begin_post(addr, &target, 5000, &[b'x'; 5000]).await;
         until(|| signalr.stats().queued_bytes > 0).await;
         if shuts_down {
@@ -288,10 +288,10 @@ async fn waiting_post_is_rejected_when_the_connection_ends() {
 #[tokio::test]
 async fn long_message_is_written_in_pieces_and_arrives_whole() {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
-        let doors = Doors::new();
+        let counter = ConnectionCounter::new();
         let builder = SignalR::builder().maximum_receive_message_size(None);
-        let (_signalr, addr) = server(builder, &doors).await;
-        let mut client = kind.connect(addr, "/doors").await;
+        let (_signalr, addr) = server(builder, &counter).await;
+        let mut client = kind.connect(addr, "/counter").await;
         let text = "0123456789".repeat(100_000);
         client.post(&call("1", "Echo", &json!([text]))).await;
         assert_eq!(client.next().await, result("1", &json!(text)));
@@ -314,34 +314,34 @@ fn token(user: &str, good_for: Duration) -> String {
 #[tokio::test]
 async fn token_expiration_is_reported_to_the_hub_once() {
     let ends = async |kind: ClientKind| {
-        let doors = Doors::new();
+        let counter = ConnectionCounter::new();
         let builder = SignalR::builder().authentication(bearer()).close_on_authentication_expiration(true);
-        let (signalr, addr) = server(builder, &doors).await;
+        let (signalr, addr) = server(builder, &counter).await;
         let query = format!("access_token={}", token("me", Duration::from_secs(4)));
-        let (_, body) = http(addr, "POST", &format!("/doors/negotiate?negotiateVersion=1&{query}"), &[]).await;
+        let (_, body) = http(addr, "POST", &format!("/counter/negotiate?negotiateVersion=1&{query}"), &[]).await;
         let body: Value = serde_json::from_str(&body).unwrap();
-        let target = format!("/doors?id={}&{query}", body["connectionToken"].as_str().unwrap());
-        let come_back = json!({ "type": 7, "allowReconnect": true });
+        let target = format!("/counter?id={}&{query}", body["connectionToken"].as_str().unwrap());
+        let reconnect_close = json!({ "type": 7, "allowReconnect": true });
         let mut client = kind.open(addr, &target).await;
         client.handshake().await;
-        assert_eq!(client.next().await, Some(come_back));
+        assert_eq!(client.next().await, Some(reconnect_close));
         client.assert_closed().await;
         until(|| signalr.connection_count() == 0).await;
-        assert_eq!((&*doors.came.lock().unwrap(), doors.gone()), (&vec![kind.transport], vec![None]));
+        assert_eq!((&*counter.connected.lock().unwrap(), counter.disconnected()), (&vec![kind.transport], vec![None]));
     };
     tokio::join!(ends(ClientKind::WEB_SOCKETS), ends(ClientKind::SERVER_SENT_EVENTS), ends(ClientKind::LONG_POLLING));
 }
 
 #[tokio::test]
 async fn requests_of_another_user_are_rejected_and_the_connection_stays_open() {
-    let doors = Doors::new();
-    let (signalr, addr) = server(SignalR::builder().authentication(bearer()), &doors).await;
+    let counter = ConnectionCounter::new();
+    let (signalr, addr) = server(SignalR::builder().authentication(bearer()), &counter).await;
     let day = Duration::from_secs(86_400);
     let (mine, other) = (format!("Bearer {}", token("me", day)), format!("Bearer {}", token("other", day)));
     let (mine, other) = (("authorization", mine.as_str()), ("authorization", other.as_str()));
-    let (_, body) = http(addr, "POST", "/doors/negotiate?negotiateVersion=1", &[mine]).await;
+    let (_, body) = http(addr, "POST", "/counter/negotiate?negotiateVersion=1", &[mine]).await;
     let body: Value = serde_json::from_str(&body).unwrap();
-    let target = format!("/doors?id={}", body["connectionToken"].as_str().unwrap());
+    let target = format!("/counter?id={}", body["connectionToken"].as_str().unwrap());
     for headers in [&[other][..], &[]] {
         for method in ["GET", "POST", "DELETE"] {
             assert_eq!(http(addr, method, &target, headers).await, (403, String::new()), "{method}");

@@ -7,10 +7,10 @@ use signalr::testing::{ConnectFailure, TestClient, TestHost, user};
 use signalr::{Builder, Caller, Format, HubResult, hub};
 
 #[derive(Clone, Copy)]
-struct Post;
+struct Mailbox;
 
 #[hub]
-impl Post {
+impl Mailbox {
     async fn id(&self, caller: &Caller<Self>) -> Option<String> {
         caller.user_id().map(str::to_owned)
     }
@@ -29,11 +29,11 @@ impl Post {
     }
 }
 
-fn host(describe: impl FnOnce(Builder) -> Builder) -> TestHost<Post> {
-    TestHost::new(Post).with(describe).build()
+fn host(configure: impl FnOnce(Builder) -> Builder) -> TestHost<Mailbox> {
+    TestHost::new(Mailbox).with(configure).build()
 }
 
-async fn connect(host: &TestHost<Post>, user: impl Into<User>) -> TestClient {
+async fn connect(host: &TestHost<Mailbox>, user: impl Into<User>) -> TestClient {
     host.connect(Format::Json, user).await
 }
 
@@ -59,16 +59,16 @@ async fn user_id_callback_selects_the_receivers_of_sends() {
         connect(&host, user("ada").claim("tenant", "a")).await,
     );
     let other = connect(&host, user("ada").claim("tenant", "b")).await;
-    let stranger = connect(&host, User::anonymous()).await;
+    let anonymous = connect(&host, User::anonymous()).await;
     assert_eq!(id(&second).await.as_deref(), Some("a|ada"));
-    assert_eq!(id(&stranger).await, None);
+    assert_eq!(id(&anonymous).await, None);
 
-    stranger.invoke::<()>("Write", ("a|ada",)).await.unwrap();
+    anonymous.invoke::<()>("Write", ("a|ada",)).await.unwrap();
     for client in [&first, &second] {
         assert_eq!(client.receive::<(String,)>("Letter").await, ("a|ada".to_owned(),));
     }
-    stranger.invoke::<()>("Write", ("ada",)).await.unwrap();
-    stranger.invoke::<()>("Write", ("A|ADA",)).await.unwrap();
+    anonymous.invoke::<()>("Write", ("ada",)).await.unwrap();
+    anonymous.invoke::<()>("Write", ("A|ADA",)).await.unwrap();
     let mut known = host.context().user_connections("a|ada");
     known.sort();
     let mut expected = [first.connection_id(), second.connection_id()];
@@ -77,15 +77,15 @@ async fn user_id_callback_selects_the_receivers_of_sends() {
 
     // One connection of a user in a group is no other one.
     first.invoke::<()>("Join", ("ward",)).await.unwrap();
-    stranger.invoke::<()>("Shout", ("ward",)).await.unwrap();
+    anonymous.invoke::<()>("Shout", ("ward",)).await.unwrap();
     first.receive::<()>("Shout").await;
-    for client in [&first, &second, &other, &stranger] {
+    for client in [&first, &second, &other, &anonymous] {
         client.expect_nothing(Duration::ZERO).await;
     }
 
     // When one connection has ended, the other still hears.
     first.close().await;
-    stranger.invoke::<()>("Write", ("a|ada",)).await.unwrap();
+    anonymous.invoke::<()>("Write", ("a|ada",)).await.unwrap();
     second.receive::<(String,)>("Letter").await;
 }
 

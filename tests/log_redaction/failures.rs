@@ -1,4 +1,4 @@
-//! What goes wrong in a hub and around it, told to whom it may concern.
+//! What goes wrong in a hub and around it, error_text to whom it may concern.
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,10 @@ use signalr_test_support::log_capture::assert_no_secrets;
 use signalr_test_support::{Client, ClientKind, http, serve, until, upgrade_status};
 
 /// Whatever it can say of somebody.
-struct Talkative;
+struct DebugLoggingHub;
 
 #[hub]
-impl Talkative {
+impl DebugLoggingHub {
     fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         tracing::info!(?caller, user = ?caller.user(), request = ?caller.request(), "came");
         match caller.request().query("fail").as_deref() {
@@ -53,9 +53,9 @@ impl Talkative {
     fn forbidden(&self, _token: String) {}
 }
 
-struct Told;
+struct DebugLoggingFilter;
 
-impl Filter for Told {
+impl Filter for DebugLoggingFilter {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         tracing::info!(?call, "a call");
         let reply = next.run().await;
@@ -82,17 +82,17 @@ async fn by_cookie(request: &AuthRequest<'_>) -> Authentication {
     }
 }
 
-fn talkative() -> SignalR {
+fn debug_logging() -> SignalR {
     SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
         .scheme("Cookies", by_cookie)
         .enable_detailed_errors(true)
-        .filter(Told)
+        .filter(DebugLoggingFilter)
         .policy("Panics", Policy::require_call(|user, call| panic!("{user:?} {call:?}")))
         .policy("Talks", Policy::require(|user| panic!("{user:?}")))
-        .hub("/talkative", Talkative)
+        .hub("/debug_logging", DebugLoggingHub)
         .allow_stateful_reconnects(true)
-        .hub("/guarded", Talkative)
+        .hub("/guarded", DebugLoggingHub)
         .require_authorization("Talks")
         .connections("/raw", async |mut connection: signalr::RawConnection| {
             tracing::info!(?connection, request = ?connection.request(), user = ?connection.user(), "raw");
@@ -106,14 +106,14 @@ fn talkative() -> SignalR {
 #[tokio::test]
 async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     LazyLock::force(&LOG);
-    let signalr = talkative();
+    let signalr = debug_logging();
     let addr = serve(&signalr).await;
     let good = token("ann", 3600, KEY);
     let mut secrets = secrets(std::slice::from_ref(&good));
     let query = format!("access_token={good}");
     let answers: Value = json!(["panics", "fails", "number", "filtered", "guarded", "forbidden", "unknown"]);
     for kind in ClientKind::all() {
-        let mut client = kind.connect_with(addr, "/talkative", &query, &[("cookie", "session=g00d-c00kie")]).await;
+        let mut client = kind.connect_with(addr, "/debug_logging", &query, &[("cookie", "session=g00d-c00kie")]).await;
         for method in answers.as_array().unwrap() {
             client.call_all(&[("1", method.as_str().unwrap(), &[json!(good)])]).await;
             let answer = client.next().await.unwrap();
@@ -123,7 +123,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
         client.send_close_message().await;
     }
     for fail in ["panic", "error"] {
-        let target = format!("/talkative?fail={fail}&{query}");
+        let target = format!("/debug_logging?fail={fail}&{query}");
         let mut client = Client::open(addr, &target, Format::Json).await;
         client.handshake().await;
         let (close, _) = client.last().await;
@@ -132,19 +132,19 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     // Messages against the protocol, with a token in them.
     for garbage in [format!("{{\"type\":\"{good}\"}}"), format!("{{\"type\":1,\"target\":[\"{good}\"]}}"), good.clone()]
     {
-        let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
+        let mut client = Client::open(addr, &format!("/debug_logging?{query}"), Format::Json).await;
         client.handshake().await;
         client.send(format!("{garbage}\u{1e}").as_bytes()).await;
         let (close, _) = client.last().await;
         assert_no_secrets(&close.to_string(), &secrets);
     }
-    let mut client = Client::open(addr, &format!("/talkative?{query}"), Format::Json).await;
+    let mut client = Client::open(addr, &format!("/debug_logging?{query}"), Format::Json).await;
     client.send(format!("{{\"protocol\":\"{good}\",\"version\":1}}\u{1e}").as_bytes()).await;
     client.next().await;
 
     for cookie in ["g00d-c00kie", "bad-c00kie", "panic-c00kie"] {
         let cookie = format!("session={cookie}");
-        for path in ["/guarded/negotiate", "/talkative/negotiate", "/raw"] {
+        for path in ["/guarded/negotiate", "/debug_logging/negotiate", "/raw"] {
             http(addr, "POST", path, &[("cookie", &cookie)]).await;
         }
     }
@@ -176,21 +176,21 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
 
 /// A connection that goes on with another socket, of its user and of somebody else.
 async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<String>) {
-    let negotiate = format!("/talkative/negotiate?negotiateVersion=1&useStatefulReconnect=true&{query}");
+    let negotiate = format!("/debug_logging/negotiate?negotiateVersion=1&useStatefulReconnect=true&{query}");
     let negotiated: Value = serde_json::from_str(&http(addr, "POST", &negotiate, &[]).await.1).unwrap();
     let id = negotiated["connectionToken"].as_str().unwrap();
     secrets.push(id.to_owned());
     let shake = b"{\"protocol\":\"json\",\"version\":2}\x1e";
-    let mut first = Client::open(addr, &format!("/talkative?id={id}&{query}"), Format::Json).await;
+    let mut first = Client::open(addr, &format!("/debug_logging?id={id}&{query}"), Format::Json).await;
     first.send(shake).await;
     assert_eq!(first.next().await, Some(json!({})));
     drop(first);
-    let stranger = token("mallory", 3600, KEY);
-    secrets.extend(super::parts(&stranger));
-    let target = format!("/talkative?id={id}&access_token={stranger}");
+    let other_user = token("mallory", 3600, KEY);
+    secrets.extend(super::parts(&other_user));
+    let target = format!("/debug_logging?id={id}&access_token={other_user}");
     assert_ne!(upgrade_status(addr, &target).await, 101);
     let fresh = token("ann", 7200, KEY);
     secrets.extend(super::parts(&fresh));
-    let _second = Client::open(addr, &format!("/talkative?id={id}&access_token={fresh}"), Format::Json).await;
+    let _second = Client::open(addr, &format!("/debug_logging?id={id}&access_token={fresh}"), Format::Json).await;
     until(|| LOG.text().contains("resumed")).await;
 }

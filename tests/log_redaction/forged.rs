@@ -8,10 +8,10 @@ use signalr::{Caller, Format, HubError, HubResult, RawConnection, SignalR, Uploa
 use super::LOG;
 use signalr_test_support::{Client, serve, until};
 
-struct Repeating;
+struct EchoingHub;
 
 #[hub]
-impl Repeating {
+impl EchoingHub {
     async fn sample(&self, mut samples: UploadStream<String>) -> HubResult<Option<String>> {
         samples.next().await.transpose()
     }
@@ -36,15 +36,15 @@ async fn say(client: &mut Client, message: &Value) {
 async fn client_texts_cannot_forge_log_lines() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
-        .hub("/repeating", Repeating)
-        .connections("/repeating-raw", async |mut connection: RawConnection| {
+        .hub("/echoing", EchoingHub)
+        .connections("/echoing-raw", async |mut connection: RawConnection| {
             let bytes = connection.read().await.unwrap_or_default();
             Err(String::from_utf8_lossy(&bytes).into())
         })
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    let mut client = Client::connect(addr, "/repeating", Format::Json).await;
+    let mut client = Client::connect(addr, "/echoing", Format::Json).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": FORGED, "arguments": [] })).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": "Repeat", "arguments": [FORGED] })).await;
     say(
@@ -67,12 +67,12 @@ async fn client_texts_cannot_forge_log_lines() {
         format!(r#"{{"type":1,"target":"Repeat","arguments":[],"headers":{{{forged}:1}}}}"#),
         format!(r#"{{"type":2,"item":1,"invocationId":{forged}}}"#),
     ] {
-        let mut client = Client::connect(addr, "/repeating", Format::Json).await;
+        let mut client = Client::connect(addr, "/echoing", Format::Json).await;
         client.send(format!("{message}\u{1e}").as_bytes()).await;
         client.next().await;
         client.end().await;
     }
-    let mut raw = Client::open(addr, "/repeating-raw", Format::Json).await;
+    let mut raw = Client::open(addr, "/echoing-raw", Format::Json).await;
     raw.send(FORGED.as_bytes()).await;
     raw.end().await;
 

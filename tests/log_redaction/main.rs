@@ -1,4 +1,4 @@
-//! Secrets stay secret: in what is logged at the finest level, in panics and in `Debug`, and in what a hub is shown of a
+//! Secrets stay secret: in what is logged at the finest level, in panics and in `Debug`, and in what a hub is debug_text of a
 //! request.
 //!
 //! It stands alone, since the log and the panics are those of the whole process.

@@ -1,4 +1,4 @@
-//! Requests of every kind, good and bad, and what a hub is shown of them.
+//! Requests of every kind, good and bad, and what a hub is debug_text of them.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -23,10 +23,11 @@ impl Open {
     fn request(&self, caller: &Caller<Self>) -> Vec<String> {
         let request = caller.request();
         let headers = request.headers().map(|(name, value)| format!("{name}: {value}"));
-        let shown = [format!("{caller:?} {request:?}"), request.path().to_owned(), request.query_string().to_owned()];
+        let debug_text =
+            [format!("{caller:?} {request:?}"), request.path().to_owned(), request.query_string().to_owned()];
         let asked = ["access_token", "ACCESS_TOKEN"].map(|name| format!("{:?}", request.query(name)));
         let header = format!("{:?}", request.header("authorization"));
-        headers.chain(shown).chain(asked).chain([header]).collect()
+        headers.chain(debug_text).chain(asked).chain([header]).collect()
     }
 
     async fn fail(&self, caller: &Caller<Self>) -> HubResult {
@@ -100,13 +101,16 @@ async fn no_token_is_logged_or_visible_to_hubs() {
         let mut client = open(addr, &target, Some(&bearer)).await.unwrap();
         client.handshake().await;
         client.call(Some("1"), "Request", &[]).await;
-        let shown = client.next().await.unwrap()["result"].to_string();
-        assert!(shown.contains("tenant=green") && shown.contains("None"), "{shown}");
-        // The hub is shown what it was asked by, the id of the connection included; its `Debug` is for logs.
-        let debug: Vec<String> = serde_json::from_str(&shown).unwrap();
+        let debug_text = client.next().await.unwrap()["result"].to_string();
+        assert!(debug_text.contains("tenant=green") && debug_text.contains("None"), "{debug_text}");
+        // The hub is debug_text what it was asked by, the id of the connection included; its `Debug` is for logs.
+        let debug: Vec<String> = serde_json::from_str(&debug_text).unwrap();
         let debug = debug.iter().find(|text| text.starts_with("Caller")).unwrap();
         assert_no_secrets(debug, &secrets);
-        assert_no_secrets(&shown, &secrets.iter().filter(|secret| **secret != connection).cloned().collect::<Vec<_>>());
+        assert_no_secrets(
+            &debug_text,
+            &secrets.iter().filter(|secret| **secret != connection).cloned().collect::<Vec<_>>(),
+        );
 
         client.call(Some("2"), "Fail", &[]).await;
         let failed: Value = client.next().await.unwrap();

@@ -26,7 +26,7 @@ impl Closed {
 }
 
 /// What is done about those who come.
-enum Door {
+enum ConnectPolicy {
     /// What the hub says does not matter.
     Swallow,
     /// The hub is not asked.
@@ -35,7 +35,7 @@ enum Door {
     Panic,
 }
 
-impl Filter for Door {
+impl Filter for ConnectPolicy {
     async fn on_connected(&self, _: &AnyCaller, next: Next<'_, ()>) -> HubResult {
         match self {
             Self::Swallow => {
@@ -52,7 +52,7 @@ impl Filter for Door {
 
 #[tokio::test(start_paused = true)]
 async fn filter_accepts_a_connection_that_the_hub_rejects() -> Outcome {
-    for door in [Door::Swallow, Door::Skip] {
+    for door in [ConnectPolicy::Swallow, ConnectPolicy::Skip] {
         let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(door));
         let client = host.connect(Format::Json, User::anonymous()).await;
         assert_eq!(client.invoke::<String>("Ping", ()).await?, "pong");
@@ -62,13 +62,13 @@ async fn filter_accepts_a_connection_that_the_hub_rejects() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn filter_rejects_a_connection_that_the_hub_accepts() {
-    for (door, told) in [(Door::Refuse, " HubException: Full."), (Door::Panic, "")] {
+    for (door, expected) in [(ConnectPolicy::Refuse, " HubException: Full."), (ConnectPolicy::Panic, "")] {
         let log = Log::default();
         let trace = Trace("1", log.clone());
-        let host = TestHost::build(server().filter(trace).hub("/desk", Desk(log.clone())).filter(door));
+        let host = TestHost::build(server().filter(trace).hub("/calculator", Calculator(log.clone())).filter(door));
         let client = host.connect(Format::Json, User::anonymous()).await;
         let closed = client.closed().await;
-        assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{told}"));
+        assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{expected}"));
         assert!(!closed.allow_reconnect);
         let [begin, end] = &log.take()[..] else { panic!("nobody hears of its end") };
         assert_eq!(begin, "1 > connected");
@@ -78,9 +78,9 @@ async fn filter_rejects_a_connection_that_the_hub_accepts() {
 
 /// Sees what the hub makes of an end, and makes nothing of it.
 #[derive(Default)]
-struct Farewell(Log, AtomicBool);
+struct DisconnectRecorder(Log, AtomicBool);
 
-impl Filter for Farewell {
+impl Filter for DisconnectRecorder {
     async fn on_connected(&self, caller: &AnyCaller, _: Next<'_, ()>) -> HubResult {
         caller.groups().add(caller.connection_id(), "guests").await?;
         caller.clients().client(caller.connection_id()).send("Welcome", (caller.user_id(),)).await?;
@@ -104,27 +104,27 @@ impl Filter for Farewell {
 
 #[tokio::test(start_paused = true)]
 async fn filter_sees_the_caller_and_the_reason_of_a_disconnect() -> Outcome {
-    let farewell = Arc::new(Farewell::default());
-    let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&farewell)));
+    let recorder = Arc::new(DisconnectRecorder::default());
+    let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&recorder)));
     let stays = host.connect(Format::Json, user("stays")).await;
     let leaves = host.connect(Format::Json, user("leaves")).await;
     assert_eq!(leaves.receive::<(String,)>("Welcome").await, ("leaves".to_owned(),));
     leaves.close().await;
     assert_eq!(stays.receive::<(String,)>("Left").await, ("leaves".to_owned(),));
-    assert_eq!(farewell.0.take(), ["left"]);
-    assert!(farewell.1.load(Ordering::SeqCst), "it saw the error of the hub");
+    assert_eq!(recorder.0.take(), ["left"]);
+    assert!(recorder.1.load(Ordering::SeqCst), "it saw the error of the hub");
 
     stays.ping().await;
     sleep(Duration::from_secs(40)).await;
     stays.closed().await;
-    assert_eq!(farewell.0.take(), ["Client hasn't sent a message/ping within the configured ClientTimeoutInterval."]);
+    assert_eq!(recorder.0.take(), ["Client hasn't sent a message/ping within the configured ClientTimeoutInterval."]);
     Ok(())
 }
 
 /// Fails before it is a future.
-struct Hasty;
+struct PanicsBeforeFuture;
 
-impl Hub for Hasty {
+impl Hub for PanicsBeforeFuture {
     type Client = AnyClient;
     type Items = ();
 
@@ -138,7 +138,7 @@ impl Hub for Hasty {
 
 #[tokio::test(start_paused = true)]
 async fn panic_while_on_connected_creates_its_future_closes_the_connection() {
-    let host = TestHost::new(Hasty).build();
+    let host = TestHost::new(PanicsBeforeFuture).build();
     let client = host.connect(Format::Json, User::anonymous()).await;
     let closed = client.closed().await;
     assert_eq!((closed.error.as_deref(), closed.code), (Some("Connection closed with an error."), Some(1000)));

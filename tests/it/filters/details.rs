@@ -47,9 +47,9 @@ impl Pumps {
 }
 
 /// Writes down what it sees of each call.
-struct Seeing(Log);
+struct Recorder(Log);
 
-impl Filter for Seeing {
+impl Filter for Recorder {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         let dangers: Vec<_> = call.attributes::<Danger>().map(|danger| danger.0).collect();
         let arguments: Vec<Value> = (0..call.argument_count()).map(|at| call.argument(at).unwrap()).collect();
@@ -67,7 +67,7 @@ impl Filter for Seeing {
             call.caller().request().query("bed"),
             call.caller().transport(),
         ));
-        assert!(call.caller().typed::<Desk>().is_none());
+        assert!(call.caller().typed::<Calculator>().is_none());
         assert_eq!(call.argument::<u8>(call.argument_count()), None);
         assert_eq!(call.argument::<Vec<u8>>(0), None);
         assert_eq!(call.caller().user_id(), call.user().id());
@@ -99,15 +99,15 @@ fn pumps(filter: impl Filter) -> TestHost<Pumps> {
 }
 
 /// Is not there.
-struct Nothing;
+struct NoFilter;
 
-impl Filter for Nothing {}
+impl Filter for NoFilter {}
 
 #[tokio::test(start_paused = true)]
 async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
     for &format in Format::ALL {
         let log = Log::default();
-        let host = pumps(Seeing(log.clone())).at::<Pumps>("/hub?bed=7");
+        let host = pumps(Recorder(log.clone())).at::<Pumps>("/hub?bed=7");
         let client = host.connect(format, user("n1").claim("ward", "icu")).await;
         assert_eq!(client.invoke::<String>("setRATE", ("icu", 1.5)).await?, "icu: 1.5");
         assert!(client.stream::<u32>("Watch", ()).next().await.is_none());
@@ -127,7 +127,7 @@ async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
     for &format in Format::ALL {
         // Whether there are filters or not makes no difference.
         let seen = Log::default();
-        for host in [pumps(Nothing), pumps(Trace("1", seen.clone()))] {
+        for host in [pumps(NoFilter), pumps(Trace("1", seen.clone()))] {
             let nurse = host.connect(format, user("n1").claim("ward", "icu")).await;
             let unauthorized = |method: &str| format!("Failed to invoke '{method}' because user is unauthorized");
             assert_eq!(nurse.invoke::<String>("SetRate", ("icu", 2.5)).await?, "icu: 2.5");
@@ -144,10 +144,10 @@ async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
             assert_eq!(error(nurse.invoke::<()>("Odd", ())).await, panicked, "of the policy");
             nurse.invoke::<()>("Strange", ()).await?;
 
-            let stranger = host.connect(format, User::anonymous()).await;
-            assert_eq!(error(stranger.invoke::<String>("SetRate", ("icu", 2.5))).await, unauthorized("SetRate"));
-            assert_eq!(error(stranger.invoke::<()>("Harmless", ())).await, unauthorized("Harmless"));
-            stranger.invoke::<()>("Strange", ()).await?;
+            let anonymous = host.connect(format, User::anonymous()).await;
+            assert_eq!(error(anonymous.invoke::<String>("SetRate", ("icu", 2.5))).await, unauthorized("SetRate"));
+            assert_eq!(error(anonymous.invoke::<()>("Harmless", ())).await, unauthorized("Harmless"));
+            anonymous.invoke::<()>("Strange", ()).await?;
         }
     }
     Ok(())
@@ -170,7 +170,7 @@ impl Hub for ByHand {
 #[tokio::test(start_paused = true)]
 async fn attributes_can_be_added_without_macros() -> Outcome {
     let dangers =
-        Answering(|call: &Call| call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>()));
+        ReplyWith(|call: &Call| call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>()));
     let anybody = Policy::require_call(|_, _| true);
     let server = SignalR::builder().policy("Count", anybody).hub("/list", ByHand).filter(dangers);
     let host = TestHost::build(server);
@@ -188,7 +188,7 @@ fn policies_that_inspect_calls_cannot_guard_connections() {
         let bearer = signalr::auth::JwtBearer::hmac("0123456789abcdef0123456789abcdef").issuer("i").audience("a");
         SignalR::builder().authentication(bearer).policy("Count", looks()).policy("Either", either())
     };
-    let told = |built: Result<SignalR, BuildError>| {
+    let expected = |built: Result<SignalR, BuildError>| {
         let error: &dyn Error = &built.unwrap_err();
         error.source().map_or_else(|| error.to_string(), ToString::to_string)
     };
@@ -196,9 +196,9 @@ fn policies_that_inspect_calls_cannot_guard_connections() {
         |name: &str| format!("nobody who connects can meet the authorization policy \"{name}\": it looks at calls");
     assert!(server().hub("/list", ByHand).build().is_ok(), "methods may ask for it");
     assert!(server().hub("/list", ByHand).require_authorization("Either").build().is_ok());
-    assert_eq!(told(server().hub("/list", ByHand).require_authorization("count").build()), text("count"));
+    assert_eq!(expected(server().hub("/list", ByHand).require_authorization("count").build()), text("count"));
     let by_default = server().default_policy(looks()).hub("/list", ByHand).authorize(Authorize::user());
-    assert_eq!(told(by_default.build()), text("default"));
-    assert_eq!(told(server().fallback_policy(looks()).hub("/list", ByHand).build()), text("fallback"));
+    assert_eq!(expected(by_default.build()), text("default"));
+    assert_eq!(expected(server().fallback_policy(looks()).hub("/list", ByHand).build()), text("fallback"));
     assert!(!looks().allows(&User::builder().id("u").build()));
 }

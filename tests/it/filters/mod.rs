@@ -65,18 +65,18 @@ impl Filter for Trace {
 }
 
 /// Answers each call as a function says, and runs none.
-struct Answering<F>(F);
+struct ReplyWith<F>(F);
 
-impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for Answering<F> {
+impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for ReplyWith<F> {
     async fn invoke(&self, call: &Call, _: Next<'_>) -> HubResult<Reply> {
         self.0(call)
     }
 }
 
-struct Desk(Log);
+struct Calculator(Log);
 
 #[hub]
-impl Desk {
+impl Calculator {
     async fn on_connected(&self) {
         self.0.add("hub connected");
     }
@@ -122,10 +122,10 @@ impl Desk {
     async fn secret(&self) {}
 }
 
-/// A desk with one filter around it.
-fn desk(filter: impl Filter) -> (TestHost<Desk>, Log) {
+/// A calculator with one filter around it.
+fn calculator(filter: impl Filter) -> (TestHost<Calculator>, Log) {
     let log = Log::default();
-    let host = TestHost::build(server().filter(filter).hub("/desk", Desk(log.clone())));
+    let host = TestHost::build(server().filter(filter).hub("/calculator", Calculator(log.clone())));
     (host, log)
 }
 
@@ -133,11 +133,11 @@ fn server() -> Builder {
     SignalR::builder().policy("Nobody", Policy::require(|_| false))
 }
 
-async fn connect(host: &TestHost<Desk>) -> TestClient {
+async fn connect(host: &TestHost<Calculator>) -> TestClient {
     host.connect(Format::Json, User::anonymous()).await
 }
 
-/// The text that the client is told.
+/// Returns the error text of a call.
 async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: Answer<R>) -> String {
     answer.await.unwrap_err().to_string()
 }
@@ -149,7 +149,7 @@ async fn server_filters_run_outside_of_hub_filters_in_order_of_registration() ->
     let server = server()
         .filter(trace("1"))
         .filter(trace("2"))
-        .hub("/desk", Desk(log.clone()))
+        .hub("/calculator", Calculator(log.clone()))
         .filter(trace("3"))
         .filter(trace("4"));
     let host = TestHost::build(server);
@@ -172,7 +172,7 @@ async fn server_filters_run_outside_of_hub_filters_in_order_of_registration() ->
 #[tokio::test(start_paused = true)]
 async fn each_path_of_a_hub_has_its_own_filters() -> Outcome {
     let log = Log::default();
-    let hub = Arc::new(Desk(log.clone()));
+    let hub = Arc::new(Calculator(log.clone()));
     let server = server()
         .hub("/one", Arc::clone(&hub))
         .filter(Trace("1", log.clone()))
@@ -194,7 +194,7 @@ async fn each_path_of_a_hub_has_its_own_filters() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn filter_replies_without_running_the_method() -> Outcome {
     for &format in Format::ALL {
-        let (host, log) = desk(Answering(|call: &Call| call.reply(&42)));
+        let (host, log) = calculator(ReplyWith(|call: &Call| call.reply(&42)));
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 42);
@@ -206,9 +206,9 @@ async fn filter_replies_without_running_the_method() -> Outcome {
 }
 
 /// Doubles what `Add` returns.
-struct Doubling;
+struct ResultDoubler;
 
-impl Filter for Doubling {
+impl Filter for ResultDoubler {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         let reply = next.run().await?;
         match call.result::<i32>(&reply) {
@@ -221,7 +221,7 @@ impl Filter for Doubling {
 #[tokio::test(start_paused = true)]
 async fn filter_reads_and_replaces_the_result() -> Outcome {
     for &format in Format::ALL {
-        let (host, log) = desk(Doubling);
+        let (host, log) = calculator(ResultDoubler);
         let client = host.connect(format, User::anonymous()).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 6);
         client.send("Add", (3, 4)).await;
@@ -234,9 +234,9 @@ async fn filter_reads_and_replaces_the_result() -> Outcome {
 }
 
 /// Tells which arguments there are, and changes them.
-struct Changing(Log);
+struct ArgumentChanger(Log);
 
-impl Filter for Changing {
+impl Filter for ArgumentChanger {
     async fn invoke(&self, call: &Call, mut next: Next<'_>) -> HubResult<Reply> {
         if let Some(text) = next.argument::<String>(0) {
             self.0.add(text.clone());
@@ -256,7 +256,7 @@ impl Filter for Changing {
 async fn filter_changes_arguments_except_upload_streams() -> Outcome {
     for &format in Format::ALL {
         let seen = Log::default();
-        let (host, _) = desk(Changing(seen.clone()));
+        let (host, _) = calculator(ArgumentChanger(seen.clone()));
         let client = host.connect(format, User::anonymous()).await;
         let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
         words.send("b");
@@ -269,9 +269,9 @@ async fn filter_changes_arguments_except_upload_streams() -> Outcome {
 }
 
 /// Knows one kind of error.
-struct Translating;
+struct ErrorTranslator;
 
-impl Filter for Translating {
+impl Filter for ErrorTranslator {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         match next.run().await {
             Err(error) if error.downcast_ref::<ParseIntError>().is_some() => {
@@ -285,7 +285,7 @@ impl Filter for Translating {
 
 #[tokio::test(start_paused = true)]
 async fn filter_replaces_and_swallows_errors() -> Outcome {
-    let (host, _) = desk(Translating);
+    let (host, _) = calculator(ErrorTranslator);
     let client = connect(&host).await;
     assert_eq!(
         error(client.invoke::<i32>("Parse", ("x",))).await,
@@ -299,22 +299,22 @@ async fn filter_replaces_and_swallows_errors() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn panic_in_a_filter_fails_only_its_call() -> Outcome {
     let log = Log::default();
-    let bad = Answering(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
-    let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone())).filter(bad);
+    let bad = ReplyWith(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
+    let server = server().filter(Trace("1", log.clone())).hub("/calculator", Calculator(log.clone())).filter(bad);
     let host = TestHost::build(server);
     let client = connect(&host).await;
     log.take();
-    let told = "An unexpected error occurred invoking 'Add' on the server.";
-    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told);
+    let expected = "An unexpected error occurred invoking 'Add' on the server.";
+    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, expected);
     assert_eq!(log.take(), ["1 > Add", "1 < Add: the hub method panicked"]);
     assert_eq!(client.invoke::<i32>("Wait", (1,)).await?, 1);
     Ok(())
 }
 
 /// Fails before it is a future.
-struct Hasty;
+struct PanicsBeforeFuture;
 
-impl Filter for Hasty {
+impl Filter for PanicsBeforeFuture {
     fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         assert_ne!(call.method(), "Add");
         async { next.run().await }
@@ -323,10 +323,10 @@ impl Filter for Hasty {
 
 #[tokio::test(start_paused = true)]
 async fn panic_while_a_filter_creates_its_future_fails_only_its_call() -> Outcome {
-    let (host, _) = desk(Hasty);
+    let (host, _) = calculator(PanicsBeforeFuture);
     let client = connect(&host).await;
-    let told = "An unexpected error occurred invoking 'Add' on the server.";
-    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told);
+    let expected = "An unexpected error occurred invoking 'Add' on the server.";
+    assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, expected);
     assert_eq!(client.invoke::<i32>("Parse", ("7",)).await?, 7);
     Ok(())
 }
@@ -334,7 +334,7 @@ async fn panic_while_a_filter_creates_its_future_fails_only_its_call() -> Outcom
 #[tokio::test(start_paused = true)]
 async fn filters_run_once_for_calls_that_bind_and_are_authorized() -> Outcome {
     let log = Log::default();
-    let (host, _) = desk(Trace("1", log.clone()));
+    let (host, _) = calculator(Trace("1", log.clone()));
     let client = connect(&host).await;
     log.take();
     assert!(error(client.invoke::<()>("Unknown", ())).await.ends_with("Method does not exist."));
@@ -358,9 +358,9 @@ async fn filters_run_once_for_calls_that_bind_and_are_authorized() -> Outcome {
 }
 
 /// Waits before it runs anything.
-struct Slow;
+struct Delay;
 
-impl Filter for Slow {
+impl Filter for Delay {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         if call.method() == "Wait" {
             sleep(Duration::from_secs(2)).await;
@@ -372,8 +372,8 @@ impl Filter for Slow {
 #[tokio::test(start_paused = true)]
 async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> Outcome {
     for (slots, waits) in [(1, true), (2, false)] {
-        let server = server().filter(Slow).maximum_parallel_invocations_per_client(slots);
-        let host = TestHost::build(server.hub("/desk", Desk(Log::default())));
+        let server = server().filter(Delay).maximum_parallel_invocations_per_client(slots);
+        let host = TestHost::build(server.hub("/calculator", Calculator(Log::default())));
         let client = connect(&host).await;
         let first = client.invoke::<()>("Wait", (0,));
         let mut second = std::pin::pin!(client.invoke::<i32>("Add", (1, 2)));
@@ -388,11 +388,11 @@ async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> O
 }
 
 /// Asks the caller whether it may.
-struct Asking;
+struct AskCaller;
 
-impl Filter for Asking {
+impl Filter for AskCaller {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
-        let caller: &Caller<Desk> = call.caller().typed().ok_or_else(|| HubError::new("another hub"))?;
+        let caller: &Caller<Calculator> = call.caller().typed().ok_or_else(|| HubError::new("another hub"))?;
         if caller.client().invoke::<bool>("MayI", (call.method(),)).await? {
             next.run().await
         } else {
@@ -403,7 +403,7 @@ impl Filter for Asking {
 
 #[tokio::test(start_paused = true)]
 async fn filter_requests_a_client_result_of_the_caller() -> Outcome {
-    let (host, _) = desk(Asking);
+    let (host, _) = calculator(AskCaller);
     let client = connect(&host).await;
     client.on("MayI", |(method,): (String,)| async move { method == "Add" });
     assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);

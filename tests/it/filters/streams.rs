@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn filters_run_around_the_start_of_a_stream() -> Outcome {
     let log = Log::default();
-    let server = server().filter(Trace("1", log.clone())).hub("/desk", Desk(log.clone()));
+    let server = server().filter(Trace("1", log.clone())).hub("/calculator", Calculator(log.clone()));
     let host = TestHost::build(server);
     let client = connect(&host).await;
     log.take();
@@ -22,19 +22,19 @@ async fn filters_run_around_the_start_of_a_stream() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn filter_replies_with_another_stream() -> Outcome {
-    let own = Answering(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
-    let (host, log) = desk(own);
+    let own = ReplyWith(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
+    let (host, log) = calculator(own);
     for &format in Format::ALL {
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         let items: Vec<_> = client.stream::<String>("Count", (2,)).map(Result::unwrap).collect().await;
         assert_eq!(items, ["a", "b"]);
-        let told = "An unexpected error occurred invoking 'Add' on the server.";
-        assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, told, "no stream is awaited");
+        let expected = "An unexpected error occurred invoking 'Add' on the server.";
+        assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, expected, "no stream is awaited");
         assert_eq!(log.take(), [""; 0]);
     }
 
-    let (host, _) = desk(Answering(|call: &Call| call.reply(&1)));
+    let (host, _) = calculator(ReplyWith(|call: &Call| call.reply(&1)));
     let client = connect(&host).await;
     let mut items = client.stream::<u32>("Count", (2,));
     assert_eq!(
@@ -46,7 +46,7 @@ async fn filter_replies_with_another_stream() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
-    let (host, _) = desk(Answering(|call: &Call| call.reply("no")));
+    let (host, _) = calculator(ReplyWith(|call: &Call| call.reply("no")));
     let client = connect(&host).await;
     let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
     assert_eq!(answer.await?, "no");
@@ -60,20 +60,20 @@ async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
 }
 
 /// Never lets a stream begin, and tells when it is given up.
-struct Stalling(Arc<Notify>);
+struct NeverStarts(Arc<Notify>);
 
-struct GivenUp(Arc<Notify>);
+struct NotifyOnDrop(Arc<Notify>);
 
-impl Drop for GivenUp {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         self.0.notify_one();
     }
 }
 
-impl Filter for Stalling {
+impl Filter for NeverStarts {
     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
         if call.is_stream() {
-            let _given_up = GivenUp(Arc::clone(&self.0));
+            let _dropped = NotifyOnDrop(Arc::clone(&self.0));
             std::future::pending::<()>().await;
         }
         next.run().await
@@ -82,13 +82,13 @@ impl Filter for Stalling {
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_stream_drops_its_pending_filters() -> Outcome {
-    let given_up = Arc::new(Notify::new());
-    let (host, log) = desk(Stalling(Arc::clone(&given_up)));
+    let dropped = Arc::new(Notify::new());
+    let (host, log) = calculator(NeverStarts(Arc::clone(&dropped)));
     let client = connect(&host).await;
     let items = client.stream::<u32>("Count", (2,));
     assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3, "streams hold up nothing");
     drop(items);
-    timeout(Duration::from_secs(5), given_up.notified()).await?;
+    timeout(Duration::from_secs(5), dropped.notified()).await?;
     assert_eq!(log.take(), ["hub connected", "Add 1 2"]);
     Ok(())
 }

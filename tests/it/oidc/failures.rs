@@ -4,7 +4,7 @@ use serde_json::json;
 use signalr::auth::{AuthConfigError, IdentityProvider, JwtBearer};
 
 use super::provider::{Answer, Key, Provider, status};
-use super::{HOUR, Server, trusting};
+use super::{HOUR, Server, trust};
 use signalr_test_support::log_capture::Log;
 
 #[tokio::test]
@@ -14,18 +14,18 @@ async fn last_known_keys_stay_valid_while_the_provider_is_down() {
     provider.publish(&[&old]);
     let server = Server::of(&provider).await;
     let (old, new_token) = (old.token(&provider, json!({})), new.token(&provider, json!({})));
-    assert_eq!(server.ask(&old).await, 200);
+    assert_eq!(server.request(&old).await, 200);
 
     provider.publish(&[&new]);
     provider.answer(Answer::Down);
     for _ in 0..5 {
         server.advance(12 * HOUR);
-        assert_eq!(server.ask_all(&vec![old.clone(); 20]).await, 200);
-        assert_eq!(server.ask(&new_token).await, 401);
+        assert_eq!(server.request_all(&vec![old.clone(); 20]).await, 200);
+        assert_eq!(server.request(&new_token).await, 401);
     }
     provider.answer(Answer::Good);
     server.advance(300);
-    assert_eq!(server.ask(&new_token).await, 200);
+    assert_eq!(server.request(&new_token).await, 200);
 }
 
 /// Again after 1 second, 2, 4 and so on.
@@ -41,12 +41,12 @@ async fn failed_first_fetch_is_retried_at_growing_intervals() {
     let grown = [(1 << 20, 6), (300, 7), (300, 8), (300, 9), (300, 10), (299, 10), (1, 11), (299, 11)];
     for (seconds, expected) in growing.into_iter().chain(grown) {
         server.advance(seconds);
-        assert_eq!(server.ask_all(&tokens).await, 401);
+        assert_eq!(server.request_all(&tokens).await, 401);
         assert_eq!(provider.asked(), (expected, 0), "{seconds}");
     }
     provider.answer(Answer::Good);
     server.advance(300);
-    assert_eq!(server.ask_all(&tokens).await, 200);
+    assert_eq!(server.request_all(&tokens).await, 200);
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn invalid_provider_responses_are_ignored_and_not_logged() {
     let (key, new) = (Key::new("a"), Key::new("b"));
     provider.publish(&[&key]);
     let server = Server::of(&provider).await;
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
     provider.publish(&[&key, &new]);
 
     let discovery = |issuer: &str, keys: &str| {
@@ -96,13 +96,13 @@ async fn invalid_provider_responses_are_ignored_and_not_logged() {
     for (number, answer) in answers.into_iter().enumerate() {
         provider.answer(answer);
         server.advance(300);
-        assert_eq!(server.ask(&new.token(&provider, json!({}))).await, 401, "answer {number}");
-        assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200, "answer {number}");
+        assert_eq!(server.request(&new.token(&provider, json!({}))).await, 401, "answer {number}");
+        assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200, "answer {number}");
     }
     // Room for 1 MiB there is.
     provider.answer(keys(format!("{good}{}", " ".repeat(1_000_000))));
     server.advance(300);
-    assert_eq!(server.ask(&new.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&new.token(&provider, json!({}))).await, 200);
 
     let log = log.text();
     let of_ours: Vec<_> = log.lines().filter(|line| line.contains("signalr::auth")).collect();
@@ -119,14 +119,14 @@ async fn provider_certificate_is_verified() {
     let key = Key::new("a");
     provider.publish(&[&key]);
     let token = key.token(&provider, json!({}));
-    for untrusting in [
+    for untrusted in [
         IdentityProvider::authority(provider.url()),
         IdentityProvider::authority(provider.url()).root_certificates(&other.certificate),
     ] {
-        assert_eq!(Server::with(untrusting).await.ask(&token).await, 401);
+        assert_eq!(Server::with(untrusted).await.request(&token).await, 401);
     }
     assert_eq!(provider.asked(), (0, 0));
-    assert_eq!(Server::of(&provider).await.ask(&token).await, 200);
+    assert_eq!(Server::of(&provider).await.request(&token).await, 200);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn plain_http_provider_must_be_allowed_explicitly() {
     let refused = JwtBearer::identity_provider(insecure.clone()).audience("wards");
     assert_eq!(refused.validate(), Err(AuthConfigError::InsecureMetadata));
     let server = Server::with(insecure.require_https_metadata(false)).await;
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
 }
 
 #[tokio::test]
@@ -153,9 +153,9 @@ async fn metadata_address_accepts_any_issuer() {
     let by_address = IdentityProvider::metadata_address(address).root_certificates(&provider.certificate);
     let server = Server::with(by_address).await;
     let token = key.token(&provider, json!({ "iss": "https://another.test/tenant" }));
-    assert_eq!(server.ask(&token).await, 200);
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 401);
-    assert_eq!(Server::with(trusting(&provider)).await.ask(&token).await, 401);
+    assert_eq!(server.request(&token).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 401);
+    assert_eq!(Server::with(trust(&provider)).await.request(&token).await, 401);
 }
 
 #[test]

@@ -30,7 +30,7 @@ struct Server {
 
 impl Server {
     async fn of(provider: &Provider) -> Self {
-        Self::with(trusting(provider)).await
+        Self::with(trust(provider)).await
     }
 
     async fn with(provider: IdentityProvider) -> Self {
@@ -52,21 +52,21 @@ impl Server {
     }
 
     /// The status of a negotiation with this token.
-    async fn ask(&self, token: &str) -> u16 {
+    async fn request(&self, token: &str) -> u16 {
         let authorization = format!("Bearer {token}");
         let target = "/closed/negotiate?negotiateVersion=1";
         http(self.addr, "POST", target, &[("authorization", &authorization)]).await.0
     }
 
     /// The status of as many negotiations side by side, which must be the same.
-    async fn ask_all(&self, tokens: &[String]) -> u16 {
-        let answers = join_all(tokens.iter().map(|token| self.ask(token))).await;
+    async fn request_all(&self, tokens: &[String]) -> u16 {
+        let answers = join_all(tokens.iter().map(|token| self.request(token))).await;
         assert!(answers.iter().all(|status| *status == answers[0]), "{answers:?}");
         answers[0]
     }
 }
 
-fn trusting(provider: &Provider) -> IdentityProvider {
+fn trust(provider: &Provider) -> IdentityProvider {
     IdentityProvider::authority(provider.url()).root_certificates(&provider.certificate)
 }
 
@@ -75,13 +75,13 @@ const HOUR: u64 = 3600;
 #[tokio::test]
 async fn first_requests_wait_for_the_keys_and_share_one_fetch() {
     let provider = Provider::start().await;
-    let (key, stranger) = (Key::new("a"), Key::new("a"));
+    let (key, forger) = (Key::new("a"), Key::new("a"));
     provider.publish(&[&key]);
     let server = Server::of(&provider).await;
     assert_eq!(provider.asked(), (0, 0), "nothing is fetched before there is a token");
 
     let tokens = vec![key.token(&provider, json!({})); 150];
-    assert_eq!(server.ask_all(&tokens).await, 200);
+    assert_eq!(server.request_all(&tokens).await, 200);
     assert_eq!(provider.asked(), (1, 1));
     // The issuer is that of the document, the rest is as ever.
     for (claims, expected) in [
@@ -90,9 +90,9 @@ async fn first_requests_wait_for_the_keys_and_share_one_fetch() {
         (json!({ "aud": "other" }), 401),
         (json!({ "exp": 5 }), 401),
     ] {
-        assert_eq!(server.ask(&key.token(&provider, claims.clone())).await, expected, "{claims}");
+        assert_eq!(server.request(&key.token(&provider, claims.clone())).await, expected, "{claims}");
     }
-    assert_eq!(server.ask(&stranger.token(&provider, json!({}))).await, 401);
+    assert_eq!(server.request(&forger.token(&provider, json!({}))).await, 401);
     assert_eq!(provider.asked(), (1, 1));
 }
 
@@ -103,7 +103,7 @@ async fn key_rotation_costs_one_fetch_under_load() {
     provider.publish(&[&keys[0], &keys[1]]);
     let server = Server::of(&provider).await;
     let token = |key: &Key| key.token(&provider, json!({}));
-    assert_eq!(server.ask(&token(&keys[0])).await, 200);
+    assert_eq!(server.request(&token(&keys[0])).await, 200);
 
     for rotation in 1..=4 {
         // The oldest goes, as providers do it, and one comes.
@@ -112,11 +112,11 @@ async fn key_rotation_costs_one_fetch_under_load() {
         server.advance(300);
         let both = [rotation, rotation + 1].map(|index| token(&keys[index]));
         let tokens: Vec<_> = both.iter().cycle().take(120).cloned().collect();
-        assert_eq!(server.ask_all(&tokens).await, 200);
+        assert_eq!(server.request_all(&tokens).await, 200);
         assert_eq!(provider.asked(), (1 + rotation, 1 + rotation), "one fetch for each rotation");
     }
     // For an hour after it was last used, the one before would still do; the others do not.
-    assert_eq!(server.ask(&token(&keys[0])).await, 401);
+    assert_eq!(server.request(&token(&keys[0])).await, 401);
 }
 
 #[tokio::test]
@@ -125,13 +125,13 @@ async fn unknown_key_ids_trigger_fetches_at_a_bounded_rate() {
     let key = Key::new("a");
     provider.publish(&[&key]);
     let server = Server::of(&provider).await;
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
     let flood: Vec<_> = (0..100).map(|n| Key::new(&format!("unknown-{n}")).token(&provider, json!({}))).collect();
     for (seconds, expected) in [(0, 2), (299, 2), (1, 3), (0, 3)] {
         server.advance(seconds);
-        assert_eq!(server.ask_all(&flood).await, 401);
+        assert_eq!(server.request_all(&flood).await, 401);
         assert_eq!(provider.asked().1, expected, "{seconds}");
-        assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
+        assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
     }
 }
 
@@ -141,25 +141,25 @@ async fn only_otherwise_valid_tokens_trigger_a_key_fetch() {
     let (key, new) = (Key::new("a"), Key::new("b"));
     provider.publish(&[&key]);
     let server = Server::of(&provider).await;
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
     provider.publish(&[&key, &new]);
     for claims in
         [json!({ "exp": 5 }), json!({ "nbf": 4_000_000_000_u64 }), json!({ "aud": "x" }), json!({ "iss": "x" })]
     {
-        assert_eq!(server.ask(&new.token(&provider, claims.clone())).await, 401, "{claims}");
+        assert_eq!(server.request(&new.token(&provider, claims.clone())).await, 401, "{claims}");
         assert_eq!(provider.asked().1, 1, "{claims}");
     }
     let mut forged = key.token(&provider, json!({}));
     forged.truncate(forged.len() - 4);
-    assert_eq!(server.ask(&forged).await, 401);
-    assert_eq!(server.ask("nonsense").await, 401);
+    assert_eq!(server.request(&forged).await, 401);
+    assert_eq!(server.request("nonsense").await, 401);
     assert_eq!(provider.asked().1, 1);
-    assert_eq!(server.ask(&new.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&new.token(&provider, json!({}))).await, 200);
     assert_eq!(provider.asked().1, 2);
 
-    let deaf = Server::with(trusting(&provider).refresh_on_issuer_key_not_found(false)).await;
-    assert_eq!(deaf.ask(&key.token(&provider, json!({}))).await, 200);
-    assert_eq!(deaf.ask(&Key::new("c").token(&provider, json!({}))).await, 401);
+    let without_refresh = Server::with(trust(&provider).refresh_on_issuer_key_not_found(false)).await;
+    assert_eq!(without_refresh.request(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(without_refresh.request(&Key::new("c").token(&provider, json!({}))).await, 401);
     assert_eq!(provider.asked().1, 3);
 }
 
@@ -170,22 +170,22 @@ async fn keys_are_refreshed_every_12_hours_without_delaying_requests() {
     provider.publish(&[&old]);
     let server = Server::of(&provider).await;
     let (old_token, new_token) = (old.token(&provider, json!({})), new.token(&provider, json!({})));
-    assert_eq!(server.ask(&old_token).await, 200);
+    assert_eq!(server.request(&old_token).await, 200);
     server.advance(12 * HOUR - 1);
-    assert_eq!(server.ask(&old_token).await, 200);
+    assert_eq!(server.request(&old_token).await, 200);
     assert_eq!(provider.asked().0, 1);
 
     provider.publish(&[&old, &new]);
-    provider.answer(Answer::Held);
+    provider.answer(Answer::Delayed);
     server.advance(1);
     // The provider is slow, and nobody whose key is known notices.
-    assert_eq!(server.ask_all(&vec![old_token.clone(); 20]).await, 200);
+    assert_eq!(server.request_all(&vec![old_token.clone(); 20]).await, 200);
     until(|| provider.asked().0 == 2).await;
-    assert_eq!(server.ask(&old_token).await, 200);
+    assert_eq!(server.request(&old_token).await, 200);
     // Whose key is not known waits for what is on its way.
-    let mut waiting = Box::pin(server.ask(&new_token));
+    let mut waiting = Box::pin(server.request(&new_token));
     for _ in 0..20 {
-        assert_eq!(server.ask(&old_token).await, 200);
+        assert_eq!(server.request(&old_token).await, 200);
         assert!(futures_util::poll!(&mut waiting).is_pending());
     }
     provider.release(2);
@@ -198,19 +198,19 @@ async fn key_fetch_continues_after_its_request_is_dropped() {
     let provider = Provider::start().await;
     let key = Key::new("a");
     provider.publish(&[&key]);
-    provider.answer(Answer::Held);
+    provider.answer(Answer::Delayed);
     let server = Server::of(&provider).await;
     let token = key.token(&provider, json!({}));
     {
-        let mut leaving = Box::pin(server.ask(&token));
+        let mut leaving = Box::pin(server.request(&token));
         until_asked(&provider, &mut leaving).await;
     }
     provider.release(2);
-    assert_eq!(server.ask(&token).await, 200);
+    assert_eq!(server.request(&token).await, 200);
     assert_eq!(provider.asked(), (1, 1));
 }
 
-/// Polls a request until it made the server ask the provider.
+/// Polls a request until it made the server request the provider.
 async fn until_asked(provider: &Provider, request: &mut (impl Future<Output = u16> + Unpin)) {
     within(async {
         tokio::select! {
@@ -227,21 +227,21 @@ async fn withdrawn_keys_verify_for_the_configured_lifetime() {
         let provider = Provider::start().await;
         let (old, new) = (Key::new("old"), Key::new("new"));
         provider.publish(&[&old]);
-        let trusted = trusting(&provider);
+        let trusted = trust(&provider);
         let server = Server::with(match lifetime {
             None => trusted,
             Some(lifetime) => trusted.last_known_good_lifetime(lifetime),
         })
         .await;
         let (old, new) = (old.token(&provider, json!({})), (new.token(&provider, json!({})), new));
-        assert_eq!(server.ask(&old).await, 200);
+        assert_eq!(server.request(&old).await, 200);
         provider.publish(&[&new.1]);
-        assert_eq!(server.ask(&new.0).await, 200);
+        assert_eq!(server.request(&new.0).await, 200);
         for (seconds, expected) in [0, HOUR - 1, 1].into_iter().zip(expected) {
             server.advance(seconds);
-            assert_eq!(server.ask(&old).await, expected, "{lifetime:?} {seconds}");
+            assert_eq!(server.request(&old).await, expected, "{lifetime:?} {seconds}");
         }
-        assert_eq!(server.ask(&new.0).await, 200);
+        assert_eq!(server.request(&new.0).await, 200);
     }
 }
 
@@ -251,13 +251,13 @@ async fn configured_keys_work_beside_those_of_the_provider() {
     let (key, own) = (Key::new("a"), Key::new("own"));
     provider.publish(&[&key]);
     let own_key = signalr::auth::SigningKey::jwk(own.public.to_string()).unwrap();
-    let bearer = JwtBearer::identity_provider(trusting(&provider)).key(own_key).issuer("https://own.test");
+    let bearer = JwtBearer::identity_provider(trust(&provider)).key(own_key).issuer("https://own.test");
     let server = Server::with_bearer(bearer).await;
     let own_token = own.token(&provider, json!({ "iss": "https://own.test" }));
     provider.answer(Answer::Down);
-    assert_eq!(server.ask(&own_token).await, 200);
+    assert_eq!(server.request(&own_token).await, 200);
     provider.answer(Answer::Good);
     server.advance(1);
-    assert_eq!(server.ask(&key.token(&provider, json!({}))).await, 200);
-    assert_eq!(server.ask(&own_token).await, 200);
+    assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200);
+    assert_eq!(server.request(&own_token).await, 200);
 }

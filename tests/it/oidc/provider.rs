@@ -35,7 +35,7 @@ pub(crate) enum Answer {
     /// Nothing: the connection ends.
     Down,
     /// The documents once there is a permit for each.
-    Held,
+    Delayed,
     /// This for the discovery document.
     Discovery(Response<Full<Bytes>>),
     /// This for the keys.
@@ -170,7 +170,7 @@ impl Shared {
         self.asked[usize::from(of_keys)].fetch_add(1, Ordering::SeqCst);
         let held = match &*self.answer.lock().unwrap() {
             Answer::Down => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-            Answer::Held => true,
+            Answer::Delayed => true,
             Answer::Good => false,
             Answer::Discovery(response) if !of_keys => return Ok(response.clone()),
             Answer::Keys(response) if of_keys => return Ok(response.clone()),

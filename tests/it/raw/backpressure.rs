@@ -191,7 +191,7 @@ async fn unread_connection_is_aborted_after_the_send_timeout() {
         .build()
         .unwrap();
     let client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
-    let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
+    let received = within(rx.recv()).await.unwrap();
+    assert_eq!(received, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
     drop(client);
 }

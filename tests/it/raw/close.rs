@@ -58,8 +58,8 @@ async fn handler_that_does_not_read_is_notified_of_the_end(kind: ClientKind) {
     let mut client = kind.negotiate_and_open(addr, "/raw").await;
     client.send("last words").await;
     client.close_with(CloseCode::Away).await;
-    let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (Some(closed_by_client(kind)), Some("last words".into()), None));
+    let received = within(rx.recv()).await.unwrap();
+    assert_eq!(received, (Some(closed_by_client(kind)), Some("last words".into()), None));
 }
 
 /// How the server sees the end of a client that closes its connection.
@@ -71,11 +71,11 @@ fn closed_by_client(kind: ClientKind) -> RawEnd {
 /// A poll has to be there already to hear of it.
 #[tokio::test]
 async fn handler_can_write_during_shutdown() {
-    goodbye_is_heard(ClientKind::WEB_SOCKETS).await;
-    goodbye_is_heard(ClientKind::SERVER_SENT_EVENTS).await;
+    assert_written_during_shutdown(ClientKind::WEB_SOCKETS).await;
+    assert_written_during_shutdown(ClientKind::SERVER_SENT_EVENTS).await;
 }
 
-async fn goodbye_is_heard(kind: ClientKind) {
+async fn assert_written_during_shutdown(kind: ClientKind) {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (signalr, addr) = server(move |mut connection| {
         let tx = tx.clone();
@@ -130,10 +130,10 @@ async fn dropped_connection_and_writers_end_the_connection(kind: ClientKind) {
 }
 
 /// Does what it is told to.
-async fn obedient(mut connection: RawConnection) -> Outcome {
-    let order = connection.read().await.unwrap_or_default();
+async fn follow_instruction(mut connection: RawConnection) -> Outcome {
+    let instruction = connection.read().await.unwrap_or_default();
     connection.write("so be it").await?;
-    match &*order {
+    match &*instruction {
         b"return" => Ok(()),
         b"panic" => panic!("as told"),
         error => Err(String::from_utf8_lossy(error).into()),
@@ -142,13 +142,13 @@ async fn obedient(mut connection: RawConnection) -> Outcome {
 
 #[tokio::test]
 async fn failing_handler_closes_its_connection_with_1011() {
-    let (signalr, addr) = server(obedient).await;
+    let (signalr, addr) = server(follow_instruction).await;
     let mut bystander = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
-    for (order, code) in [("return", 1000), ("an error", 1011), ("panic", 1011)] {
+    for (instruction, code) in [("return", 1000), ("an error", 1011), ("panic", 1011)] {
         let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
-        client.send(order).await;
+        client.send(instruction).await;
         assert_eq!(client.next_bytes().await.unwrap(), b"so be it");
-        assert_eq!(client.end().await, End::Closed(code), "{order}");
+        assert_eq!(client.end().await, End::Closed(code), "{instruction}");
     }
     bystander.send("return").await;
     assert_eq!(bystander.next_bytes().await.unwrap(), b"so be it");
@@ -158,7 +158,7 @@ async fn failing_handler_closes_its_connection_with_1011() {
 
 #[tokio::test]
 async fn poll_after_a_failed_handler_is_answered_with_500() {
-    let (_signalr, addr) = server(obedient).await;
+    let (_signalr, addr) = server(follow_instruction).await;
     let mut client = ClientKind::LONG_POLLING.negotiate_and_open(addr, "/raw").await;
     client.send("an error").await;
     assert_eq!(client.next_bytes().await.unwrap(), b"so be it");
@@ -186,8 +186,8 @@ async fn blocked_write_fails_when_the_client_stops_polling() {
         .unwrap();
     let addr = serve(&signalr).await;
     ClientKind::LONG_POLLING.negotiate_and_open(addr, "/raw").await;
-    let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
+    let received = within(rx.recv()).await.unwrap();
+    assert_eq!(received, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
     until(|| signalr.connection_count() == 0).await;
 }
 
@@ -242,8 +242,8 @@ async fn abort_ends_the_websocket_without_a_close_frame() {
     let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     client.send("abort").await;
     assert_eq!(client.end().await, End::Cut);
-    let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
+    let received = within(rx.recv()).await.unwrap();
+    assert_eq!(received, (None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
     until(|| signalr.connection_count() == 0).await;
 }
 
@@ -265,8 +265,8 @@ async fn connection_ends_when_its_handler_returns() {
     let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     client.send("hello").await;
     assert_eq!(client.end().await, End::Closed(1000));
-    let heard = within(rx.recv()).await.unwrap();
-    assert_eq!(heard, (Some("hello".into()), None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
+    let received = within(rx.recv()).await.unwrap();
+    assert_eq!(received, (Some("hello".into()), None, Some(RawEnd::Aborted), Err(RawWriteError::Ended)));
 }
 
 #[tokio::test]

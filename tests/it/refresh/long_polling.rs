@@ -7,7 +7,7 @@ use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, toke
 use signalr_test_support::{Client, http};
 
 /// Polls in vain: a new call is answered by the poll after.
-async fn switch(connection: &mut Connection, token: &str) -> Value {
+async fn invoke_with_token(connection: &mut Connection, token: &str) -> Value {
     connection.use_token(token);
     connection.invoke("Extra").await
 }
@@ -19,17 +19,17 @@ async fn poll_with_newer_credentials_refreshes_the_connection() {
     let until_then = |extra: &str| token(&json!({ "sub": "ann", "extra": extra, "exp": exp }));
     let mut connection = host.connect(POLLS, &until_then("a")).await;
     // The same token again is none.
-    assert_eq!(switch(&mut connection, &until_then("a")).await, "a");
+    assert_eq!(invoke_with_token(&mut connection, &until_then("a")).await, "a");
     assert!(host.heard.is_empty());
     // Other claims are newer even if they end at the same time.
-    switch(&mut connection, &until_then("b")).await;
+    invoke_with_token(&mut connection, &until_then("b")).await;
     assert_eq!(host.heard().await, "refreshed: b");
     assert_eq!(connection.invoke("Extra").await, "b");
-    switch(&mut connection, &ann(900, "c")).await;
+    invoke_with_token(&mut connection, &ann(900, "c")).await;
     assert_eq!(host.heard().await, "refreshed: c");
     // An older one is served, and forgotten.
     for old in ["a", "b"] {
-        assert_eq!(switch(&mut connection, &until_then(old)).await, "c");
+        assert_eq!(invoke_with_token(&mut connection, &until_then(old)).await, "c");
     }
     assert!(host.heard.is_empty());
     // So is one that is older than what a refresh brought.
@@ -46,7 +46,7 @@ fn refusing(ward: EndpointBuilder<Ward>) -> EndpointBuilder<Ward> {
 async fn poll_with_rejected_credentials_closes_the_connection() {
     let mut host = Host::new(refusing).await;
     let mut connection = host.connect(POLLS, &ann(600, "a")).await;
-    switch(&mut connection, &ann(700, "b")).await;
+    invoke_with_token(&mut connection, &ann(700, "b")).await;
     assert_eq!(host.heard().await, "refreshed: b");
     connection.use_token(&ann(800, "bad"));
     let (status, body) = connection.client.poll().await;
@@ -63,7 +63,7 @@ async fn poll_of_another_user_is_rejected_and_the_connection_stays_open() {
         let answer = http(host.addr, method, connection.client.target(), &[]).await;
         assert_eq!(answer, (403, String::new()), "{method}");
     }
-    assert_eq!(switch(&mut connection, &ann(600, "a")).await, "a");
+    assert_eq!(invoke_with_token(&mut connection, &ann(600, "a")).await, "a");
 }
 
 /// Negotiates a connection that may be resumed, and opens it.

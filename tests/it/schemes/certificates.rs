@@ -92,13 +92,13 @@ async fn negotiate_as(addr: SocketAddr, authority: &Authority, identity: Option<
     let tls = TlsConnector::from(Arc::new(config)).connect(name, socket).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.ok()?;
     tokio::spawn(connection);
-    let request = Request::post("/mirror/negotiate").header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+    let request = Request::post("/who_am_i/negotiate").header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
     within(sender.send_request(request)).await.ok().map(|response| response.status())
 }
 
 #[tokio::test]
 async fn client_certificate_identifies_the_user() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, other) = (Authority::new(), Authority::new());
     let (pump, lamp) = (authority.issue("pump"), authority.issue("lamp"));
     let known = HashMap::from([(pump.0.to_vec(), "pump")]);
     let certificates = ExtensionUser::new(move |ClientCertificate(shown): &ClientCertificate| match known.get(shown) {
@@ -107,7 +107,7 @@ async fn client_certificate_identifies_the_user() {
     });
     let signalr = SignalR::builder()
         .scheme("Certificate", certificates)
-        .hub("/mirror", Mirror)
+        .hub("/who_am_i", WhoAmI)
         .authorize(Authorize::roles("Device"))
         .build()
         .unwrap();
@@ -115,6 +115,6 @@ async fn client_certificate_identifies_the_user() {
     assert_eq!(negotiate_as(addr, &authority, Some(pump)).await, Some(StatusCode::OK));
     assert_eq!(negotiate_as(addr, &authority, Some(lamp)).await, Some(StatusCode::UNAUTHORIZED), "nobody's");
     assert_eq!(negotiate_as(addr, &authority, None).await, Some(StatusCode::UNAUTHORIZED));
-    let forged = stranger.issue("pump");
+    let forged = other.issue("pump");
     assert_eq!(negotiate_as(addr, &authority, Some(forged)).await, None, "of another authority");
 }

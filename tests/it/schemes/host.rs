@@ -42,15 +42,15 @@ fn accounts() -> impl Authenticator {
 async fn user_of_an_axum_middleware_is_used() {
     let signalr = SignalR::builder()
         .scheme("Accounts", accounts())
-        .hub("/mirror", Mirror)
+        .hub("/who_am_i", WhoAmI)
         .authorize(Authorize::user())
         .build()
         .unwrap();
     let addr = under_axum(&signalr).await;
-    assert_eq!(who(addr, "/mirror?user=eve", &[]).await, json!(["eve", [], null]));
-    assert_eq!(ask(addr, "POST", "/mirror/negotiate?user=eve", &[]).await.0, 200);
-    assert_eq!(ask(addr, "POST", "/mirror/negotiate?user=", &[]).await.0, 401);
-    assert_eq!(negotiate(addr, "/mirror", &[]).await, (401, Vec::new()));
+    assert_eq!(who(addr, "/who_am_i?user=eve", &[]).await, json!(["eve", [], null]));
+    assert_eq!(request_head(addr, "POST", "/who_am_i/negotiate?user=eve", &[]).await.0, 200);
+    assert_eq!(request_head(addr, "POST", "/who_am_i/negotiate?user=", &[]).await.0, 401);
+    assert_eq!(negotiate(addr, "/who_am_i", &[]).await, (401, Vec::new()));
 }
 
 /// Believes a header from these addresses.
@@ -74,12 +74,12 @@ async fn proxy_headers_are_trusted_from_its_address_only() {
             let builder = SignalR::builder().scheme("Proxy", Proxy(proxies.clone()));
             builder.peer_addr(|extensions| extensions.get().map(|ConnectInfo(addr): &ConnectInfo<SocketAddr>| *addr))
         };
-        let signalr = server().hub("/mirror", Mirror).authorize(Authorize::user()).build().unwrap();
+        let signalr = server().hub("/who_am_i", WhoAmI).authorize(Authorize::user()).build().unwrap();
         let addr = under_axum(&signalr).await;
-        assert_eq!(negotiate(addr, "/mirror", &[("x-forwarded-user", "eve")]).await.0, status);
-        assert_eq!(negotiate(addr, "/mirror", &[]).await.0, 401);
+        assert_eq!(negotiate(addr, "/who_am_i", &[("x-forwarded-user", "eve")]).await.0, status);
+        assert_eq!(negotiate(addr, "/who_am_i", &[]).await.0, 401);
         // Nothing under this server tells where the peer is.
         let addr = serve(&signalr).await;
-        assert_eq!(negotiate(addr, "/mirror", &[("x-forwarded-user", "eve")]).await.0, 401);
+        assert_eq!(negotiate(addr, "/who_am_i", &[("x-forwarded-user", "eve")]).await.0, 401);
     }
 }

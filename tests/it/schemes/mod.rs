@@ -23,12 +23,12 @@ const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Says who calls.
 #[derive(Clone, Copy)]
-struct Mirror;
+struct WhoAmI;
 
 #[hub]
-impl Mirror {
+impl WhoAmI {
     async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
-        told(caller.user())
+        describe(caller.user())
     }
 
     #[authorize(roles = "Device")]
@@ -38,7 +38,7 @@ impl Mirror {
 }
 
 /// The name, the roles and the end.
-fn told(user: &User) -> (Option<String>, Vec<String>, Option<u64>) {
+fn describe(user: &User) -> (Option<String>, Vec<String>, Option<u64>) {
     let ends = user.expires_at().map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs());
     (user.name().map(str::to_owned), user.roles().map(str::to_owned).collect(), ends)
 }
@@ -85,13 +85,13 @@ fn bearer() -> JwtBearer {
     JwtBearer::hmac("a secret of at least thirty-two bytes").issuer("clinic").audience("wards")
 }
 
-fn three() -> Builder {
+fn three_schemes() -> Builder {
     let keys = ApiKeys::in_header(HeaderName::from_static("x-api-key")).key(API_KEY, device());
     SignalR::builder().authentication(bearer()).scheme("ApiKey", keys).scheme("Cookies", Cookies)
 }
 
 /// The status of a request and its headers, in lower case before the colon.
-async fn ask(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
+async fn request_head(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\nconnection: close\r\n");
     headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
     let mut response = String::new();
@@ -108,12 +108,12 @@ async fn ask(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &st
 
 /// The status of a negotiation and what it says of how to do better.
 async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
-    let (status, lines) = ask(addr, "POST", &format!("{path}/negotiate?negotiateVersion=1"), headers).await;
-    let told = |line: &String| {
-        let told = line.strip_prefix("www-authenticate: ").or_else(|| line.strip_prefix("location: "));
-        told.map(str::to_owned)
+    let (status, lines) = request_head(addr, "POST", &format!("{path}/negotiate?negotiateVersion=1"), headers).await;
+    let challenge = |line: &String| {
+        let value = line.strip_prefix("www-authenticate: ").or_else(|| line.strip_prefix("location: "));
+        value.map(str::to_owned)
     };
-    (status, lines.iter().filter_map(told).collect())
+    (status, lines.iter().filter_map(challenge).collect())
 }
 
 /// A client without a negotiation.
@@ -138,30 +138,30 @@ async fn who(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Value {
 
 #[tokio::test]
 async fn first_scheme_with_a_user_wins() {
-    let signalr = three().hub("/mirror", Mirror).build().unwrap();
+    let signalr = three_schemes().hub("/who_am_i", WhoAmI).build().unwrap();
     let addr = serve(&signalr).await;
     let (key, cookie, bad) = (("x-api-key", API_KEY), ("cookie", "session=ann%201"), ("authorization", "Bearer x"));
     let (pump, ann) = (json!(["Pump", ["Device"], 1_900_000_000]), json!(["Ann", ["Nurse"], 2_000_000_000]));
-    assert_eq!(who(addr, "/mirror", &[]).await, json!([null, [], null]));
-    assert_eq!(who(addr, "/mirror", &[key]).await, pump);
-    assert_eq!(who(addr, "/mirror", &[cookie]).await, ann);
-    assert_eq!(who(addr, "/mirror", &[cookie, key]).await, pump);
-    assert_eq!(who(addr, "/mirror", &[bad, key]).await, pump, "what one refuses, another may know");
-    assert_eq!(who(addr, "/mirror", &[("x-api-key", "0123456789abcdef0123456789abcdeF"), cookie]).await, ann);
-    assert_eq!(who(addr, "/mirror", &[bad]).await, json!([null, [], null]));
-    assert_eq!(who(addr, "/mirror", &[("x-api-key", "")]).await, json!([null, [], null]));
+    assert_eq!(who(addr, "/who_am_i", &[]).await, json!([null, [], null]));
+    assert_eq!(who(addr, "/who_am_i", &[key]).await, pump);
+    assert_eq!(who(addr, "/who_am_i", &[cookie]).await, ann);
+    assert_eq!(who(addr, "/who_am_i", &[cookie, key]).await, pump);
+    assert_eq!(who(addr, "/who_am_i", &[bad, key]).await, pump, "what one refuses, another may know");
+    assert_eq!(who(addr, "/who_am_i", &[("x-api-key", "0123456789abcdef0123456789abcdeF"), cookie]).await, ann);
+    assert_eq!(who(addr, "/who_am_i", &[bad]).await, json!([null, [], null]));
+    assert_eq!(who(addr, "/who_am_i", &[("x-api-key", "")]).await, json!([null, [], null]));
 }
 
 #[tokio::test]
 async fn default_scheme_writes_the_challenge() {
-    let mirror = || three().hub("/mirror", Mirror).authorize(Authorize::roles("Nurse"));
-    let addr = serve(&mirror().build().unwrap()).await;
-    let ask = |headers| negotiate(addr, "/mirror", headers);
-    assert_eq!(ask(&[]).await, (401, vec!["Bearer".into()]));
-    assert_eq!(ask(&[("x-api-key", "x")]).await, (401, vec!["Bearer".into()]));
-    assert_eq!(ask(&[("authorization", "Bearer x")]).await, (401, vec!["Bearer error=\"invalid_token\"".into()]));
-    assert_eq!(ask(&[("x-api-key", API_KEY)]).await, (403, Vec::new()));
-    assert_eq!(ask(&[("cookie", "session=ann 1")]).await.0, 200);
+    let who_am_i = || three_schemes().hub("/who_am_i", WhoAmI).authorize(Authorize::roles("Nurse"));
+    let addr = serve(&who_am_i().build().unwrap()).await;
+    let challenge = |headers| negotiate(addr, "/who_am_i", headers);
+    assert_eq!(challenge(&[]).await, (401, vec!["Bearer".into()]));
+    assert_eq!(challenge(&[("x-api-key", "x")]).await, (401, vec!["Bearer".into()]));
+    assert_eq!(challenge(&[("authorization", "Bearer x")]).await, (401, vec!["Bearer error=\"invalid_token\"".into()]));
+    assert_eq!(challenge(&[("x-api-key", API_KEY)]).await, (403, Vec::new()));
+    assert_eq!(challenge(&[("cookie", "session=ann 1")]).await.0, 200);
 }
 
 #[tokio::test]
@@ -178,13 +178,13 @@ async fn pending_authenticator_does_not_block_other_requests() {
     }
     let signalr = SignalR::builder()
         .scheme("Gate", Gate(gate.clone()))
-        .hub("/mirror", Mirror)
+        .hub("/who_am_i", WhoAmI)
         .authorize(Authorize::user())
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    let waiting = tokio::spawn(async move { ask(addr, "POST", "/mirror/negotiate?wait", &[]).await.0 });
-    assert_eq!(negotiate(addr, "/mirror", &[]).await.0, 200);
+    let waiting = tokio::spawn(async move { request_head(addr, "POST", "/who_am_i/negotiate?wait", &[]).await.0 });
+    assert_eq!(negotiate(addr, "/who_am_i", &[]).await.0, 200);
     assert!(!waiting.is_finished());
     gate.add_permits(1);
     assert_eq!(within(waiting).await.unwrap(), 200);
@@ -202,12 +202,12 @@ async fn panic_in_an_authenticator_is_a_500_of_its_request() {
             None => Authentication::Authenticated(User::builder().build()),
         }
     }
-    let signalr = SignalR::builder().scheme("Panics", panics).hub("/mirror", Mirror).build().unwrap();
+    let signalr = SignalR::builder().scheme("Panics", panics).hub("/who_am_i", WhoAmI).build().unwrap();
     let addr = serve(&signalr).await;
-    for target in ["/mirror/negotiate?panic=at+once", "/mirror/negotiate?panic=later", "/mirror?panic=later"] {
-        assert_eq!(ask(addr, "POST", target, &[]).await.0, 500, "{target}");
+    for target in ["/who_am_i/negotiate?panic=at+once", "/who_am_i/negotiate?panic=later", "/who_am_i?panic=later"] {
+        assert_eq!(request_head(addr, "POST", target, &[]).await.0, 500, "{target}");
     }
-    assert_eq!(negotiate(addr, "/mirror", &[]).await.0, 200);
+    assert_eq!(negotiate(addr, "/who_am_i", &[]).await.0, 200);
 }
 
 #[tokio::test]
@@ -220,20 +220,20 @@ async fn authenticators_see_the_kind_of_request() {
             Authentication::Anonymous
         }
     }
-    let signalr = SignalR::builder().scheme("Kinds", Kinds(seen.clone())).hub("/mirror", Mirror).build().unwrap();
+    let signalr = SignalR::builder().scheme("Kinds", Kinds(seen.clone())).hub("/who_am_i", WhoAmI).build().unwrap();
     let addr = serve(&signalr).await;
     for (method, target, accept) in [
-        ("POST", "/mirror/negotiate", "*/*"),
-        ("GET", "/mirror?id=x", "text/event-stream"),
-        ("GET", "/mirror?id=x", "*/*"),
-        ("POST", "/mirror?id=x", "*/*"),
-        ("DELETE", "/mirror?id=x", "*/*"),
-        ("PUT", "/mirror?id=x", "*/*"),
+        ("POST", "/who_am_i/negotiate", "*/*"),
+        ("GET", "/who_am_i?id=x", "text/event-stream"),
+        ("GET", "/who_am_i?id=x", "*/*"),
+        ("POST", "/who_am_i?id=x", "*/*"),
+        ("DELETE", "/who_am_i?id=x", "*/*"),
+        ("PUT", "/who_am_i?id=x", "*/*"),
         ("POST", "/elsewhere", "*/*"),
     ] {
-        ask(addr, method, target, &[("accept", accept)]).await;
+        request_head(addr, method, target, &[("accept", accept)]).await;
     }
-    drop(connect(addr, "/mirror", &[]).await);
+    drop(connect(addr, "/who_am_i", &[]).await);
     let expected = [
         "POST Negotiate",
         "GET ServerSentEvents",

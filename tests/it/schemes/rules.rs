@@ -11,7 +11,7 @@ struct Devices;
 #[authorize(schemes = "ApiKey, Cookies")]
 impl Devices {
     async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
-        told(caller.user())
+        describe(caller.user())
     }
 }
 
@@ -21,7 +21,7 @@ struct Open;
 #[allow_anonymous]
 impl Open {
     async fn who(&self, caller: &Caller<Self>) -> (Option<String>, Vec<String>, Option<u64>) {
-        told(caller.user())
+        describe(caller.user())
     }
 
     #[authorize(roles = "Device")]
@@ -35,10 +35,10 @@ const COOKIE: (&str, &str) = ("cookie", "a=b; session=ann%201");
 
 #[tokio::test]
 async fn named_schemes_are_the_only_ones_and_their_claims_are_merged() {
-    let signalr = three()
-        .scheme("Anybody", anybody)
+    let signalr = three_schemes()
+        .scheme("Anybody", accept_everyone)
         .hub("/devices", Devices)
-        .hub("/mirror", Mirror)
+        .hub("/who_am_i", WhoAmI)
         .authorize(Authorize::roles("Nurse").schemes("Cookies"))
         .authorize(Authorize::user().schemes("ApiKey,Cookies"))
         .build()
@@ -48,69 +48,71 @@ async fn named_schemes_are_the_only_ones_and_their_claims_are_merged() {
     assert_eq!(who(addr, "/devices", &[COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
     // The claims of the last scheme come first; each has its own types of names and roles, and the earliest end counts.
     assert_eq!(who(addr, "/devices", &[COOKIE, KEY]).await, json!(["Ann", ["Nurse", "Device"], 1_900_000_000]));
-    assert_eq!(who(addr, "/mirror", &[COOKIE, KEY]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
+    assert_eq!(who(addr, "/who_am_i", &[COOKIE, KEY]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
 
     // The first scheme and the last would know them, and are not asked. Each that is asked refuses.
     let nobody = "Cookie path=\"/devices/negotiate\", why=\"none\"".to_owned();
     assert_eq!(negotiate(addr, "/devices", &[]).await, (401, vec![nobody]));
     let ended = "Cookie path=\"/devices/negotiate\", why=\"It has ended\"".to_owned();
     assert_eq!(negotiate(addr, "/devices", &[("cookie", "session=x")]).await, (401, vec![ended]));
-    assert_eq!(negotiate(addr, "/mirror", &[KEY]).await, (403, vec!["/denied".into()]), "the last status counts");
+    assert_eq!(negotiate(addr, "/who_am_i", &[KEY]).await, (403, vec!["/denied".into()]), "the last status counts");
 }
 
-async fn anybody(_: &AuthRequest<'_>) -> Authentication {
+async fn accept_everyone(_: &AuthRequest<'_>) -> Authentication {
     Authentication::Authenticated(User::builder().id("anybody").build())
 }
 
 #[tokio::test]
 async fn each_named_scheme_adds_a_challenge() {
     let rule = Authorize::user().schemes(" Cookies ,Bearer,, Cookies");
-    let signalr = three().hub("/mirror", Mirror).authorize(rule).build().unwrap();
+    let signalr = three_schemes().hub("/who_am_i", WhoAmI).authorize(rule).build().unwrap();
     let addr = serve(&signalr).await;
-    let lines =
-        vec!["Cookie path=\"/mirror/negotiate\", why=\"none\"".to_owned(), "Bearer error=\"invalid_token\"".to_owned()];
-    assert_eq!(negotiate(addr, "/mirror", &[("authorization", "Bearer x"), KEY]).await, (401, lines));
+    let lines = vec![
+        "Cookie path=\"/who_am_i/negotiate\", why=\"none\"".to_owned(),
+        "Bearer error=\"invalid_token\"".to_owned(),
+    ];
+    assert_eq!(negotiate(addr, "/who_am_i", &[("authorization", "Bearer x"), KEY]).await, (401, lines));
 }
 
 #[tokio::test]
 async fn policies_add_their_schemes() {
     let default = Policy::require_authenticated_user().schemes(["ApiKey"]);
-    let signalr = three()
+    let signalr = three_schemes()
         .default_policy(default)
         .policy("Signed in", Policy::require_role("Nurse").and(Policy::require(|_| true).schemes(["Cookies"])))
-        .hub("/mirror", Mirror)
+        .hub("/who_am_i", WhoAmI)
         .require_authorization("Signed in")
-        .hub("/both", Mirror)
+        .hub("/both", WhoAmI)
         .require_authorization("Signed in")
         .authorize(Authorize::user())
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    assert_eq!(negotiate(addr, "/mirror", &[KEY]).await.0, 401);
-    assert_eq!(who(addr, "/mirror", &[KEY, COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
+    assert_eq!(negotiate(addr, "/who_am_i", &[KEY]).await.0, 401);
+    assert_eq!(who(addr, "/who_am_i", &[KEY, COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
     assert_eq!(who(addr, "/both", &[KEY, COOKIE]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
 }
 
 #[tokio::test]
 async fn allow_anonymous_opens_a_path_but_not_its_methods() {
-    let signalr = three()
+    let signalr = three_schemes()
         .fallback_policy(Policy::require_authenticated_user())
         .policy("Nobody", Policy::require(|_| false))
         .hub("/open", Open)
         .require_authorization("Nobody")
-        .hub("/route", Mirror)
+        .hub("/route", WhoAmI)
         .authorize(Authorize::roles("Nurse"))
         .allow_anonymous()
-        .hub("/closed", Mirror)
+        .hub("/closed", WhoAmI)
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
     assert_eq!(negotiate(addr, "/closed", &[]).await.0, 401);
     for path in ["/open", "/route"] {
-        let mut stranger = connect(addr, path, &[]).await;
-        assert_eq!(invoke(&mut stranger, "Who").await, json!([null, [], null]));
+        let mut anonymous = connect(addr, path, &[]).await;
+        assert_eq!(invoke(&mut anonymous, "Who").await, json!([null, [], null]));
         assert_eq!(
-            invoke(&mut stranger, "Measure").await,
+            invoke(&mut anonymous, "Measure").await,
             json!("Failed to invoke 'Measure' because user is unauthorized")
         );
         let mut device = connect(addr, path, &[KEY]).await;
@@ -126,7 +128,7 @@ fn invalid_schemes_and_rules_fail_the_build() {
         other => panic!("{other:?}"),
     };
     let unknown = |name: &str| PolicyError::UnknownScheme { name: name.into() };
-    let hub = || three().hub("/mirror", Mirror);
+    let hub = || three_schemes().hub("/who_am_i", WhoAmI);
     assert_eq!(rule(hub().authorize(Authorize::user().schemes("ApiKey, apikey")).build()), unknown("apikey"));
     let closed = hub().authorize(Authorize::user().schemes("Nothing")).allow_anonymous();
     assert_eq!(rule(closed.build()), unknown("Nothing"));
@@ -136,9 +138,9 @@ fn invalid_schemes_and_rules_fail_the_build() {
 
     let elsewhere = || Policy::require_authenticated_user().schemes(["Elsewhere"]);
     for builder in [
-        three().policy("Unused", elsewhere()),
-        three().default_policy(elsewhere()),
-        three().fallback_policy(Policy::any_of([elsewhere()])),
+        three_schemes().policy("Unused", elsewhere()),
+        three_schemes().default_policy(elsewhere()),
+        three_schemes().fallback_policy(Policy::any_of([elsewhere()])),
     ] {
         match builder.build() {
             Err(BuildError::Policies(error)) => assert_eq!(error, unknown("Elsewhere")),
@@ -146,9 +148,9 @@ fn invalid_schemes_and_rules_fail_the_build() {
         }
     }
     assert!(
-        matches!(three().authentication(bearer()).build(), Err(BuildError::DuplicateScheme(name)) if name == "Bearer")
+        matches!(three_schemes().authentication(bearer()).build(), Err(BuildError::DuplicateScheme(name)) if name == "Bearer")
     );
-    assert!(three().scheme("bearer", bearer()).build().is_ok(), "case counts");
+    assert!(three_schemes().scheme("bearer", bearer()).build().is_ok(), "case counts");
 
     let short = ApiKeys::in_header(HeaderName::from_static("x-key")).key(API_KEY, device()).key("", ann());
     let built = SignalR::builder().scheme("Short", short).build();
@@ -168,7 +170,7 @@ fn schemes_on_a_method_fail_the_build() {
             methods.method("Who", |_, _, (): ()| async { Ok(()) }).authorize(rule);
         }
     }
-    match three().hub("/hand", ByHand).build() {
+    match three_schemes().hub("/hand", ByHand).build() {
         Err(BuildError::Rule { source, .. }) => {
             assert_eq!(source, PolicyError::SchemesOnMethod { schemes: "Cookies".into() });
         }

@@ -41,14 +41,14 @@ async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, f
 }
 
 /// Everything that was sent before this has been read when it returns.
-async fn read_up_to_here(client: &mut Client<DuplexStream>) {
+async fn wait_until_read(client: &mut Client<DuplexStream>) {
     within(client.websocket().get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
     let mut pong = [0; 2];
     within(client.websocket().get_mut().read_exact(&mut pong)).await.unwrap();
     assert_eq!(pong, [0x8a, 0]);
 }
 
-fn closed_after_5_seconds(since: Instant) {
+fn assert_closed_after_5s(since: Instant) {
     let after = since.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
 }
@@ -64,7 +64,7 @@ async fn stream_items_before_an_acknowledgement_are_processed() {
             client.call(Some("held"), "Echo", &["held".into()]).await;
         }
         send_items(&mut client, format).await;
-        numbered(&mut client, format, 8, 1).await;
+        send_sequence_id(&mut client, format, 8, 1).await;
         if with_call {
             assert_eq!(client.next_numbered().await, answer("held", "held"));
         }
@@ -85,8 +85,8 @@ async fn call_behind_stream_items_waits_at_most_5s_for_an_acknowledgement() {
         send_items(&mut client, format).await;
         let asked = Instant::now();
         client.call(Some("late"), "Echo", &["late".into()]).await;
-        assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-        closed_after_5_seconds(asked);
+        assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
+        assert_closed_after_5s(asked);
     }
 }
 
@@ -96,15 +96,15 @@ async fn acknowledgement_behind_a_split_message_is_processed() {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
-        assert_eq!(host.heard().await, "waits");
+        assert_eq!(host.next_event().await, "waits");
         let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
         let (first, second) = call.split_at(call.len() / 2);
         client.send(first).await;
-        read_up_to_here(&mut client).await;
+        wait_until_read(&mut client).await;
         host.gate.add_permits(1);
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
         client.send(second).await;
-        numbered(&mut client, format, 8, 1).await;
+        send_sequence_id(&mut client, format, 8, 1).await;
         assert_eq!(client.next_numbered().await, answer("cut", "cut"));
     }
 }
@@ -115,20 +115,20 @@ async fn split_message_is_received_once_after_a_reconnect() {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, token) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
-        assert_eq!(host.heard().await, "waits");
+        assert_eq!(host.next_event().await, "waits");
         let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
         let (first, second) = call.split_at(call.len() / 2);
         client.send(first).await;
-        read_up_to_here(&mut client).await;
+        wait_until_read(&mut client).await;
         host.gate.add_permits(1);
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
         client.send(second).await;
-        read_up_to_here(&mut client).await;
+        wait_until_read(&mut client).await;
         drop(client);
 
         let mut client = host.open_in_memory_as(&token, "second", format).await;
-        numbered(&mut client, format, 8, 1).await;
-        numbered(&mut client, format, 9, 2).await;
+        send_sequence_id(&mut client, format, 8, 1).await;
+        send_sequence_id(&mut client, format, 9, 2).await;
         client.send(&call).await;
         assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
         assert_eq!(client.next_numbered().await, answer("cut", "cut"));
@@ -150,9 +150,9 @@ async fn on_connected_waits_at_most_5s_for_an_acknowledgement() {
     let error = "Connection closed with an error. OperationCanceledException: The operation was canceled.";
     let close = json!({ "type": 7, "error": error, "allowReconnect": true });
     assert_eq!(client.last().await, (close, End::Closed(1000)));
-    closed_after_5_seconds(asked);
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-    assert_eq!(host.status_in_memory(&token).await, 404);
+    assert_closed_after_5s(asked);
+    assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
+    assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
 }
 
 /// The answers fill what is kept, while the acknowledgements stand behind calls that wait for them.
@@ -170,7 +170,7 @@ async fn acknowledgements_behind_held_calls_are_processed() {
     client.send(batch.as_bytes()).await;
     for n in 0..6 {
         assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
-        numbered(&mut client, Format::Json, 8, n + 1).await;
+        send_sequence_id(&mut client, Format::Json, 8, n + 1).await;
     }
     client.echo("and on").await;
 }
@@ -192,9 +192,9 @@ async fn senders_wait_at_most_5s_for_a_client_that_never_acks() {
     let error = "Connection closed with an error. OperationCanceledException: The operation was canceled.";
     let close = json!({ "type": 7, "error": error, "allowReconnect": true });
     assert_eq!(client.last().await, (close, End::Closed(1000)));
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
     until(|| host.signalr.connection_count() == 0).await;
-    assert_eq!(host.status_in_memory(&token).await, 404);
+    assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
 }
 
 /// The same for calls of the client itself.
@@ -205,7 +205,7 @@ async fn call_waits_at_most_5s_for_an_acknowledgement() {
     client.echo(&"x".repeat(2000)).await;
     let asked = Instant::now();
     client.call(Some("late"), "Echo", &["late".into()]).await;
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
     let after = asked.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
 }
@@ -226,7 +226,7 @@ async fn message_buffer_of_a_detached_client_is_limited() {
     let asked = Instant::now();
     hub.clients().all().send("Told", (&text,)).await.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(7));
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
+    assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,11 +237,11 @@ async fn ack_is_sent_again_until_the_client_receives_it() {
     let ack = json!({ "type": 8, "sequenceId": 1 });
     assert_eq!(client.next().await.unwrap(), ack);
     drop(client);
-    // This one has not heard it.
+    // This one has not next_event it.
     let mut client = host.open_in_memory(&token, "second").await;
     assert_eq!(client.next().await.unwrap(), sequence(1));
     assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
-    numbered(&mut client, Format::Json, 9, 1).await;
+    send_sequence_id(&mut client, Format::Json, 9, 1).await;
     client.call(Some("echo"), "Echo", &["one".into()]).await;
     assert_eq!(client.next().await.unwrap(), ack);
     // Once is enough.
@@ -265,8 +265,8 @@ async fn dropped_sends_do_not_end_the_connection() {
     });
     futures_util::future::join_all(senders).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(host.hears.try_recv().is_err());
-    numbered(&mut client, Format::Json, 8, 1).await;
+    assert!(host.events.try_recv().is_err());
+    send_sequence_id(&mut client, Format::Json, 8, 1).await;
     client.call(Some("after"), "Echo", &["after".into()]).await;
     assert_eq!(client.next_numbered().await, answer("after", "after"));
 }
@@ -283,9 +283,9 @@ async fn ack_restarts_the_5s_of_the_next_waiting_sender() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    numbered(&mut client, Format::Json, 8, 1).await;
+    send_sequence_id(&mut client, Format::Json, 8, 1).await;
     assert_eq!(client.next_numbered().await["target"], "Told");
     let asked = Instant::now();
-    assert_eq!(host.heard().await, "gone from first: The operation was canceled.");
-    closed_after_5_seconds(asked);
+    assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");
+    assert_closed_after_5s(asked);
 }

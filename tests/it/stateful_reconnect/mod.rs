@@ -25,7 +25,7 @@ const NEGOTIATE: &str = "/ward/negotiate?negotiateVersion=1&useStatefulReconnect
 
 struct Ward {
     gate: Arc<Semaphore>,
-    heard: mpsc::UnboundedSender<String>,
+    events_tx: mpsc::UnboundedSender<String>,
     echoes: AtomicUsize,
 }
 
@@ -43,7 +43,7 @@ impl Ward {
     fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
         let reason = reason.map_or("no reason", DisconnectReason::message);
         let from = caller.request().query("from").unwrap_or_default();
-        self.heard.send(format!("gone from {from}: {reason}")).unwrap();
+        self.events_tx.send(format!("gone from {from}: {reason}")).unwrap();
     }
 
     fn echo(&self, text: String) -> String {
@@ -60,7 +60,7 @@ impl Ward {
     }
 
     async fn wait(&self) {
-        self.heard.send("waits".to_owned()).unwrap();
+        self.events_tx.send("waits".to_owned()).unwrap();
         self.gate.acquire().await.unwrap().forget();
     }
 
@@ -88,7 +88,7 @@ impl Ward {
 struct Host {
     signalr: SignalR,
     gate: Arc<Semaphore>,
-    hears: mpsc::UnboundedReceiver<String>,
+    events: mpsc::UnboundedReceiver<String>,
 }
 
 impl Host {
@@ -97,15 +97,15 @@ impl Host {
     }
 
     fn with(builder: Builder, options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
-        let (gate, (heard, hears)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
-        let ward = Ward { gate: Arc::clone(&gate), heard, echoes: AtomicUsize::new(0) };
+        let (gate, (events_tx, events)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
+        let ward = Ward { gate: Arc::clone(&gate), events_tx, echoes: AtomicUsize::new(0) };
         let signalr = options(builder.hub("/ward", ward).allow_stateful_reconnects(true)).build().unwrap();
-        Self { signalr, gate, hears }
+        Self { signalr, gate, events }
     }
 
     /// The next that the hub tells of, however long it takes.
-    async fn heard(&mut self) -> String {
-        timeout(Duration::from_secs(120), self.hears.recv()).await.unwrap().unwrap()
+    async fn next_event(&mut self) -> String {
+        timeout(Duration::from_secs(120), self.events.recv()).await.unwrap().unwrap()
     }
 
     /// A connection in memory, so that time may be paused.
@@ -148,7 +148,7 @@ impl Host {
     }
 
     /// What a WebSocket with this token is answered.
-    async fn status_in_memory(&self, token: &str) -> u16 {
+    async fn upgrade_status_in_memory(&self, token: &str) -> u16 {
         let mut io = self.pipe();
         let request = format!(
             "GET {} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -180,7 +180,12 @@ async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
 }
 
 /// The message that says which number comes next; or, of type 8, which has come.
-async fn numbered<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format, kind: u8, number: i64) {
+async fn send_sequence_id<S: AsyncRead + AsyncWrite + Unpin>(
+    client: &mut Client<S>,
+    format: Format,
+    kind: u8,
+    number: i64,
+) {
     let message = match format.is_binary() {
         true => prefixed(&rmp_serde::to_vec(&(kind, number)).unwrap()),
         false => format!("{{\"type\":{kind},\"sequenceId\":{number}}}\u{1e}").into_bytes(),
@@ -197,7 +202,7 @@ fn sequence(number: i64) -> Value {
 }
 
 /// Half a call, as a client leaves it that is cut while it sends.
-fn half_a_call(format: Format) -> &'static [u8] {
+fn incomplete_call(format: Format) -> &'static [u8] {
     if format.is_binary() { b"\x40\x95\x01" } else { b"{\"type\":1,\"target" }
 }
 
@@ -210,7 +215,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
         client.call(Some("1"), "Who", &[]).await;
         let who = client.next().await.unwrap();
         client.echo("one").await;
-        client.send(half_a_call(format)).await;
+        client.send(incomplete_call(format)).await;
         drop(client);
         let hub: HubContext<Ward> = host.signalr.context();
         for text in ["a", "b"] {
@@ -219,7 +224,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
 
         // Neither side has acknowledged anything: both begin again with their first message.
         let mut client = Client::open(addr, &target(&token, "second"), format).await;
-        numbered(&mut client, format, 9, 1).await;
+        send_sequence_id(&mut client, format, 9, 1).await;
         client.call(Some("1"), "Who", &[]).await;
         client.call(Some("echo"), "Echo", &["one".into()]).await;
         client.call(Some("2"), "Who", &[]).await;
@@ -232,11 +237,11 @@ async fn reconnect_resumes_after_a_lost_socket() {
         assert_eq!(client.next().await.unwrap(), answer("2", json!([who["result"][0], "second"])));
 
         // What the client has is not sent again, and calls did not run twice.
-        numbered(&mut client, format, 8, 4).await;
+        send_sequence_id(&mut client, format, 8, 4).await;
         client.echo("two").await;
         drop(client);
         let mut client = Client::open(addr, &target(&token, "third"), format).await;
-        numbered(&mut client, format, 9, 5).await;
+        send_sequence_id(&mut client, format, 9, 5).await;
         assert_eq!(client.next().await.unwrap(), sequence(5));
         assert_eq!(client.next().await.unwrap(), answer("2", json!([who["result"][0], "second"])));
         assert_eq!(client.next().await.unwrap(), answer("echo", "two"));
@@ -246,9 +251,9 @@ async fn reconnect_resumes_after_a_lost_socket() {
         // A goodbye is the end.
         assert_eq!(host.signalr.connection_count(), 1);
         client.close().await;
-        assert_eq!(host.heard().await, "gone from third: no reason");
+        assert_eq!(host.next_event().await, "gone from third: no reason");
         until(|| host.signalr.connection_count() == 0).await;
-        assert!(host.hears.try_recv().is_err());
+        assert!(host.events.try_recv().is_err());
     }
 }
 
@@ -259,16 +264,16 @@ async fn reconnect_replaces_a_socket_that_is_still_open() {
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
         old.echo("one").await;
-        old.send(half_a_call(format)).await;
+        old.send(incomplete_call(format)).await;
 
         let mut new = Client::open(addr, &target(&token, "second"), format).await;
         assert_eq!(new.next().await.unwrap(), sequence(1));
         assert_eq!(new.next().await.unwrap(), answer("echo", "one"));
-        numbered(&mut new, format, 9, 2).await;
+        send_sequence_id(&mut new, format, 9, 2).await;
         new.echo("two").await;
         assert_eq!(old.end().await, End::Closed(1000));
         new.close().await;
-        assert_eq!(host.heard().await, "gone from second: no reason");
+        assert_eq!(host.next_event().await, "gone from second: no reason");
     }
 }
 
@@ -280,8 +285,8 @@ async fn held_calls_survive_a_reconnect_and_incomplete_messages_do_not() {
         let (mut old, token) = connect(addr, format).await;
         old.call(Some("1"), "Wait", &[]).await;
         old.call(Some("2"), "Echo", &["two".into()]).await;
-        old.send(half_a_call(format)).await;
-        assert_eq!(host.heard().await, "waits");
+        old.send(incomplete_call(format)).await;
+        assert_eq!(host.next_event().await, "waits");
         // All of it was read when this is answered.
         within(old.socket().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
         let mut pong = [0; 2];
@@ -291,7 +296,7 @@ async fn held_calls_survive_a_reconnect_and_incomplete_messages_do_not() {
 
         let mut new = Client::open(addr, &target(&token, "second"), format).await;
         assert_eq!(new.next().await.unwrap(), sequence(1));
-        numbered(&mut new, format, 9, 2).await;
+        send_sequence_id(&mut new, format, 9, 2).await;
         new.call(Some("2"), "Echo", &["two".into()]).await;
         new.call(Some("3"), "Echoes", &[]).await;
         host.gate.add_permits(1);
@@ -319,7 +324,7 @@ async fn resume_requires_a_negotiated_stateful_reconnect() {
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
     client.echo("still here").await;
     drop(client);
-    assert_eq!(host.heard().await, "gone from first: no reason");
+    assert_eq!(host.next_event().await, "gone from first: no reason");
     until(|| host.signalr.connection_count() == 0).await;
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 404);
 }
@@ -330,12 +335,12 @@ async fn connection_is_removed_after_the_reconnect_window() {
     let (client, token) = host.connect_in_memory().await;
     let lost = Instant::now();
     drop(client);
-    assert_eq!(host.heard().await, "gone from first: no reason");
+    assert_eq!(host.next_event().await, "gone from first: no reason");
     let after = lost.elapsed();
     assert!((Duration::from_secs(15)..Duration::from_secs(17)).contains(&after), "{after:?}");
     until(|| host.signalr.connection_count() == 0).await;
-    assert_eq!(host.status_in_memory(&token).await, 404);
-    assert!(host.hears.try_recv().is_err());
+    assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
+    assert!(host.events.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -364,9 +369,9 @@ async fn disconnect_while_detached_wakes_senders_and_rejects_reconnects() {
             assert_eq!(client.last().await, (close, End::Closed(1000)));
         }
         within(waits).await.unwrap().unwrap();
-        assert_eq!(host.heard().await, format!("gone from {}: Go.", if away { "first" } else { "second" }));
+        assert_eq!(host.next_event().await, format!("gone from {}: Go.", if away { "first" } else { "second" }));
         until(|| host.signalr.connection_count() == 0).await;
-        assert_eq!(host.status_in_memory(&token).await, 404);
+        assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
     }
 }
 
@@ -381,7 +386,7 @@ async fn reconnect_window_restarts_with_each_lost_socket() {
         assert_eq!(client.next().await.unwrap(), sequence(1));
     }
     assert_eq!(host.signalr.connection_count(), 1);
-    assert!(host.hears.try_recv().is_err());
+    assert!(host.events.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -389,15 +394,15 @@ async fn abort_ends_a_detached_connection_at_once() {
     let mut host = Host::new(|ward| ward);
     let (mut client, token) = host.connect_in_memory().await;
     client.call(None, "WaitAndAbort", &[]).await;
-    assert_eq!(host.heard().await, "waits");
+    assert_eq!(host.next_event().await, "waits");
     drop(client);
     tokio::time::sleep(Duration::from_secs(3)).await;
     host.gate.add_permits(1);
     let aborted = Instant::now();
-    assert_eq!(host.heard().await, "gone from first: no reason");
+    assert_eq!(host.next_event().await, "gone from first: no reason");
     until(|| host.signalr.connection_count() == 0).await;
     assert!(aborted.elapsed() < Duration::from_secs(1));
-    assert_eq!(host.status_in_memory(&token).await, 404);
+    assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,7 +414,7 @@ async fn shutdown_does_not_wait_for_detached_connections() {
     let began = Instant::now();
     host.signalr.shutdown(Duration::from_secs(60)).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(host.heard().await, "gone from first: no reason");
+    assert_eq!(host.next_event().await, "gone from first: no reason");
 }
 
 #[tokio::test(start_paused = true)]
@@ -417,10 +422,10 @@ async fn client_timeout_applies_to_detached_connections() {
     let mut host = Host::new(|ward| ward.client_timeout_interval(Duration::from_secs(5)));
     let (mut client, _) = host.connect_in_memory().await;
     client.send(b"{\"type\":6}\x1e").await;
-    client.echo("heard").await;
+    client.echo("next_event").await;
     let lost = Instant::now();
     drop(client);
-    let gone = host.heard().await;
+    let gone = host.next_event().await;
     assert!(gone.contains("ClientTimeoutInterval"), "{gone}");
     assert!(lost.elapsed() < Duration::from_secs(8));
 }

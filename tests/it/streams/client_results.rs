@@ -4,27 +4,27 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
-use super::{Host, call, end, error, result, say};
+use super::{Host, call, end, error, result, send_all};
 use signalr_test_support::{Client, End};
 
-/// The id of the question that comes next.
-pub(crate) async fn question(client: &mut Client, text: &str) -> String {
-    let question = client.next().await.unwrap();
-    assert_eq!((&question["type"], &question["arguments"]), (&json!(1), &json!([text])));
-    question["invocationId"].as_str().unwrap().to_owned()
+/// The id of the next_invocation_id that comes next.
+pub(crate) async fn next_invocation_id(client: &mut Client, text: &str) -> String {
+    let next_invocation_id = client.next().await.unwrap();
+    assert_eq!((&next_invocation_id["type"], &next_invocation_id["arguments"]), (&json!(1), &json!([text])));
+    next_invocation_id["invocationId"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn client_result_is_accepted_once() {
     let host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
-    let (mut client, id) = host.known().await;
-    say(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
-    let asked = question(&mut client, "how?").await;
+    let (mut client, id) = host.connect_with_id().await;
+    send_all(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
+    let asked = next_invocation_id(&mut client, "how?").await;
     // Of the same number, but not the id.
     let odd = [asked.replace('s', "s0"), asked.replace('s', "s+")];
-    say(&mut client, &odd.map(|id| result(&id, "zero"))).await;
-    say(&mut client, &[result(&asked, "one"), result(&asked, "two"), error(&asked, "three"), end(&asked)]).await;
+    send_all(&mut client, &odd.map(|id| result(&id, "zero"))).await;
+    send_all(&mut client, &[result(&asked, "one"), result(&asked, "two"), error(&asked, "three"), end(&asked)]).await;
     assert_eq!(asker.next().await.unwrap(), result("1", "one"));
     asker.echo("still here").await;
     client.echo("still here").await;
@@ -35,18 +35,18 @@ async fn client_result_is_accepted_once() {
 async fn completion_for_another_connections_invocation_closes_the_sender() {
     let host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
-    let (mut client, id) = host.known().await;
-    let (mut intruder, intruders_id) = host.known().await;
-    say(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
-    let asked = question(&mut client, "how?").await;
-    say(&mut intruder, &[result(&asked, "forged")]).await;
+    let (mut client, id) = host.connect_with_id().await;
+    let (mut intruder, intruders_id) = host.connect_with_id().await;
+    send_all(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
+    let asked = next_invocation_id(&mut client, "how?").await;
+    send_all(&mut intruder, &[result(&asked, "forged")]).await;
     let text = format!(
         "Connection closed with an error. InvalidOperationException: \
         Connection ID '{intruders_id}' is not valid for invocation ID '{asked}'."
     );
     let closed = json!({ "type": 7, "error": text, "allowReconnect": true });
     assert_eq!(intruder.last().await, (closed, End::Closed(1000)));
-    say(&mut client, &[result(&asked, "true")]).await;
+    send_all(&mut client, &[result(&asked, "true")]).await;
     assert_eq!(asker.next().await.unwrap(), result("1", "true"));
 }
 
@@ -54,12 +54,12 @@ async fn completion_for_another_connections_invocation_closes_the_sender() {
 async fn client_results_can_be_requested_from_several_tasks() {
     for slots in [1, 2] {
         let host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
-        let (mut client, id) = host.known().await;
-        say(&mut client, &[call("1", "AskTwice", &json!([id]))]).await;
+        let (mut client, id) = host.connect_with_id().await;
+        send_all(&mut client, &[call("1", "AskTwice", &json!([id]))]).await;
         for _ in 0..2 {
             let asked = client.next().await.unwrap();
             let answer = format!("asked {}", asked["arguments"][0].as_str().unwrap());
-            say(&mut client, &[result(asked["invocationId"].as_str().unwrap(), answer)]).await;
+            send_all(&mut client, &[result(asked["invocationId"].as_str().unwrap(), answer)]).await;
         }
         let answers = json!(["asked in the call", "asked in a task"]);
         assert_eq!(client.next().await.unwrap(), result("1", answers));
@@ -71,9 +71,9 @@ async fn client_results_can_be_requested_from_several_tasks() {
 #[tokio::test]
 async fn held_calls_run_while_the_running_call_awaits_a_client_result() {
     let host = Host::new(|ward| ward).await;
-    let (mut client, id) = host.known().await;
+    let (mut client, id) = host.connect_with_id().await;
     for method in ["AskInATask", "AskTwice"] {
-        say(&mut client, &[call("1", method, &json!([id])), call("2", "Echo", &json!(["behind"]))]).await;
+        send_all(&mut client, &[call("1", method, &json!([id])), call("2", "Echo", &json!(["behind"]))]).await;
         let mut asked = Vec::new();
         let mut echoed = false;
         while asked.len() < usize::from(method == "AskTwice") + 1 || !echoed {
@@ -84,7 +84,7 @@ async fn held_calls_run_while_the_running_call_awaits_a_client_result() {
             }
         }
         let answers: Vec<_> = asked.iter().map(|asked| result(asked, "so")).collect();
-        say(&mut client, &answers).await;
+        send_all(&mut client, &answers).await;
         assert_eq!(client.next().await.unwrap()["invocationId"], "1");
     }
 }
@@ -93,21 +93,21 @@ async fn held_calls_run_while_the_running_call_awaits_a_client_result() {
 async fn dropped_client_result_request_ignores_a_late_completion() {
     let mut host = Host::new(|ward| ward).await;
     let mut asker = host.connect().await;
-    let (mut client, id) = host.known().await;
-    say(&mut asker, &[call("1", "AskUntilTheGateOpens", &json!([id]))]).await;
-    let asked = question(&mut client, "?").await;
-    assert_eq!(host.heard().await, "waits");
+    let (mut client, id) = host.connect_with_id().await;
+    send_all(&mut asker, &[call("1", "AskUntilTheGateOpens", &json!([id]))]).await;
+    let asked = next_invocation_id(&mut client, "?").await;
+    assert_eq!(host.next_event().await, "waits");
     assert_eq!(host.signalr.stats().questions, 1);
     host.ward.gate.add_permits(1);
     assert_eq!(asker.next().await.unwrap(), result("1", "no answer"));
     assert_eq!(host.signalr.stats().questions, 0);
-    say(&mut client, &[result(&asked, "late")]).await;
+    send_all(&mut client, &[result(&asked, "late")]).await;
     client.echo("still here").await;
     asker.echo("still here").await;
-    // It answers no later question either.
-    say(&mut asker, &[call("2", "Ask", &json!([id, "again?"]))]).await;
-    let again = question(&mut client, "again?").await;
-    say(&mut client, &[result(&asked, "late"), result(&again, "in time")]).await;
+    // It answers no later next_invocation_id either.
+    send_all(&mut asker, &[call("2", "Ask", &json!([id, "again?"]))]).await;
+    let again = next_invocation_id(&mut client, "again?").await;
+    send_all(&mut client, &[result(&asked, "late"), result(&again, "in time")]).await;
     assert_eq!(asker.next().await.unwrap(), result("2", "in time"));
 }
 
@@ -116,23 +116,23 @@ async fn calls_awaiting_client_results_release_their_slot_once() {
     const SLOTS: usize = 2;
     const CALLS: usize = 6;
     let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(SLOTS)).await;
-    let (mut client, id) = host.known().await;
-    let mut questions = Vec::new();
+    let (mut client, id) = host.connect_with_id().await;
+    let mut pending = Vec::new();
     for n in ["a", "b", "c", "d", "e"] {
-        say(&mut client, &[call(n, "Ask", &json!([id, n]))]).await;
-        questions.push((n, question(&mut client, n).await));
+        send_all(&mut client, &[call(n, "Ask", &json!([id, n]))]).await;
+        pending.push((n, next_invocation_id(&mut client, n).await));
     }
     client.echo("calls pass").await;
-    for (n, asked) in questions {
-        say(&mut client, &[result(&asked, n)]).await;
+    for (n, asked) in pending {
+        send_all(&mut client, &[result(&asked, n)]).await;
         assert_eq!(client.next().await.unwrap(), result(n, n));
     }
     // Had an answer given a slot back once more, more of these would run at once.
     for n in 0..CALLS {
-        say(&mut client, &[call(&n.to_string(), "Wait", &json!([]))]).await;
+        send_all(&mut client, &[call(&n.to_string(), "Wait", &json!([]))]).await;
     }
     for begun in 1..=CALLS {
-        assert_eq!(host.heard().await, "waits");
+        assert_eq!(host.next_event().await, "waits");
         // Those that run stay until all slots are taken.
         if begun >= SLOTS {
             host.ward.gate.add_permits(1);
@@ -142,5 +142,5 @@ async fn calls_awaiting_client_results_release_their_slot_once() {
     for _ in 0..CALLS {
         assert_eq!(client.next().await.unwrap()["type"], 3);
     }
-    assert_eq!(host.ward.most.load(Ordering::SeqCst), SLOTS);
+    assert_eq!(host.ward.max_running.load(Ordering::SeqCst), SLOTS);
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::client_results::question;
-use super::{Host, call, cancel, end, error, failed, item, result, say, streaming, uploading};
+use super::client_results::next_invocation_id;
+use super::{Host, call, cancel, end, error, failed, item, result, send_all, streaming, uploading};
 use signalr_test_support::until;
 
 const TOO_MANY: &str = "HubException: The connection has 3 streams open already.";
@@ -22,7 +22,7 @@ async fn lost_connection_with_1000_streams_leaves_no_state() {
     for [stream, call, upload] in &ids {
         let messages =
             [streaming(stream, "Forever", &json!([])), uploading(call, "Collect", upload), item(upload, "x")];
-        say(&mut client, &messages).await;
+        send_all(&mut client, &messages).await;
     }
     for [stream, ..] in &ids {
         assert_eq!(client.next().await.unwrap(), item(stream, 0));
@@ -33,9 +33,9 @@ async fn lost_connection_with_1000_streams_leaves_no_state() {
 
     drop(client);
     until(|| host.ward.counts() == (2 * EACH, 2 * EACH)).await;
-    host.is_empty().await;
+    host.assert_nothing_left().await;
     for _ in 0..EACH {
-        assert_eq!(host.heard().await, "OperationCanceledException: The underlying connection was closed.");
+        assert_eq!(host.next_event().await, "OperationCanceledException: The underlying connection was closed.");
     }
 }
 
@@ -44,21 +44,21 @@ async fn duplicate_invocation_ids_are_rejected_and_duplicate_uploads_replaced() 
     let mut host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     let forever = streaming("1", "Forever", &json!([]));
-    say(&mut client, std::slice::from_ref(&forever)).await;
+    send_all(&mut client, std::slice::from_ref(&forever)).await;
     assert_eq!(client.next().await.unwrap(), item("1", 0));
-    say(&mut client, std::slice::from_ref(&forever)).await;
+    send_all(&mut client, std::slice::from_ref(&forever)).await;
     assert_eq!(client.next().await.unwrap(), error("1", "Invocation ID '1' is already in use."));
     // The one that was there first still runs, and its id is free behind its end.
-    say(&mut client, &[cancel("1")]).await;
+    send_all(&mut client, &[cancel("1")]).await;
     assert_eq!(client.next().await.unwrap(), end("1"));
-    say(&mut client, &[forever]).await;
+    send_all(&mut client, &[forever]).await;
     assert_eq!(client.next().await.unwrap(), item("1", 0));
 
-    say(&mut client, &[uploading("2", "Collect", "u"), item("u", "old"), uploading("3", "Collect", "u")]).await;
+    send_all(&mut client, &[uploading("2", "Collect", "u"), item("u", "old"), uploading("3", "Collect", "u")]).await;
     let replaced = "OperationCanceledException: Another stream of the same id took its place.";
-    assert_eq!(host.heard().await, replaced);
+    assert_eq!(host.next_event().await, replaced);
     assert_eq!(client.next().await.unwrap(), failed("2", "Collect", replaced));
-    say(&mut client, &[item("u", "four"), end("u"), item("u", "late"), end("u")]).await;
+    send_all(&mut client, &[item("u", "four"), end("u"), item("u", "late"), end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", 4));
     client.echo("still here").await;
 }
@@ -69,17 +69,18 @@ async fn streams_of_both_directions_count_against_the_limit() {
     let mut client = host.connect().await;
     let opened =
         [streaming("1", "Forever", &json!([])), uploading("2", "Collect", "u"), uploading("3", "Collect", "v")];
-    say(&mut client, &opened).await;
+    send_all(&mut client, &opened).await;
     assert_eq!(client.next().await.unwrap(), item("1", 0));
-    say(&mut client, &[streaming("4", "Forever", &json!([])), uploading("5", "Collect", "w"), item("w", "x")]).await;
+    send_all(&mut client, &[streaming("4", "Forever", &json!([])), uploading("5", "Collect", "w"), item("w", "x")])
+        .await;
     assert_eq!(client.next().await.unwrap(), failed("4", "Forever", TOO_MANY));
     assert_eq!(client.next().await.unwrap(), failed("5", "Collect", TOO_MANY));
     client.echo("calls pass").await;
     assert_eq!(host.ward.counts(), (3, 0));
     for (close, ended) in [(end("u"), result("2", 0)), (cancel("1"), end("1"))] {
-        say(&mut client, &[close]).await;
+        send_all(&mut client, &[close]).await;
         assert_eq!(client.next().await.unwrap(), ended);
-        say(&mut client, &[uploading("6", "Collect", "x"), item("x", "four"), end("x")]).await;
+        send_all(&mut client, &[uploading("6", "Collect", "x"), item("x", "four"), end("x")]).await;
         assert_eq!(client.next().await.unwrap(), result("6", 4));
     }
 }
@@ -87,23 +88,23 @@ async fn streams_of_both_directions_count_against_the_limit() {
 #[tokio::test]
 async fn calls_awaiting_client_results_count_against_the_limit() {
     let host = Host::new(|ward| ward.max_streams(3)).await;
-    let (mut client, id) = host.known().await;
+    let (mut client, id) = host.connect_with_id().await;
     let ask = |n: &str| call(n, "Ask", &json!([id, n]));
-    let mut questions = Vec::new();
+    let mut pending = Vec::new();
     // As many as there may be streams, and one for the slot.
     for n in ["1", "2", "3", "4"] {
-        say(&mut client, &[ask(n)]).await;
-        questions.push(question(&mut client, n).await);
+        send_all(&mut client, &[ask(n)]).await;
+        pending.push(next_invocation_id(&mut client, n).await);
     }
-    say(&mut client, &[ask("5")]).await;
+    send_all(&mut client, &[ask("5")]).await;
     assert_eq!(client.next().await.unwrap(), failed("5", "Ask", TOO_MANY));
     assert_eq!(host.signalr.stats().questions, 4);
-    say(&mut client, &[result(&questions[2], "so")]).await;
+    send_all(&mut client, &[result(&pending[2], "so")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", "so"));
-    say(&mut client, &[ask("6")]).await;
-    question(&mut client, "6").await;
+    send_all(&mut client, &[ask("6")]).await;
+    next_invocation_id(&mut client, "6").await;
     drop(client);
-    host.is_empty().await;
+    host.assert_nothing_left().await;
 }
 
 /// No one of these calls is open for long, and all of them are answered: who does not read the answers begins no more.
@@ -113,15 +114,15 @@ async fn unread_completions_stop_the_client() {
     /// Buffers on the way, there and back: of the pipe, of HTTP and the WebSocket, what is read ahead, and the queue.
     const BOUND: usize = 512 * 1024;
     let host = Host::new(|ward| ward).await;
-    let mut other = host.piped().await;
-    say(&mut other, &[call("id", "Id", &json!([]))]).await;
+    let mut other = host.connect_in_memory().await;
+    send_all(&mut other, &[call("id", "Id", &json!([]))]).await;
     let other_id = other.next().await.unwrap()["result"].clone();
     let answering = tokio::spawn(async move {
         while let Some(Ok(asked)) = other.websocket().next().await {
             for asked in asked.into_text().unwrap().split_terminator('\u{1e}') {
                 let asked: Value = serde_json::from_str(asked).unwrap();
                 if asked["type"] == 1 {
-                    say(&mut other, &[result(asked["invocationId"].as_str().unwrap(), "so")]).await;
+                    send_all(&mut other, &[result(asked["invocationId"].as_str().unwrap(), "so")]).await;
                 }
             }
         }
@@ -133,7 +134,7 @@ async fn unread_completions_stop_the_client() {
         |id: &str, other: &Value| vec![call(id, "Ask", &json!([other, "?"]))],
     ];
     for begin in begun {
-        let mut client = host.piped().await;
+        let mut client = host.connect_in_memory().await;
         let frame = |n: usize| {
             let messages = begin(&id(n), &other_id);
             Message::text(messages.iter().map(|message| format!("{message}\u{1e}")).collect::<String>())

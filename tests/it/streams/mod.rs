@@ -1,4 +1,4 @@
-//! Streams, uploads and questions in what no orderly client does: how they are bounded, cancelled, and forgotten.
+//! Streams, uploads and pending in what no orderly client does: how they are bounded, cancelled, and forgotten.
 
 mod client_results;
 mod limits;
@@ -22,11 +22,11 @@ use tokio::sync::{Semaphore, mpsc};
 /// What the hub shows of itself.
 struct Ward {
     gate: Semaphore,
-    tells: mpsc::UnboundedSender<String>,
+    events_tx: mpsc::UnboundedSender<String>,
     begun: AtomicUsize,
     ended: Arc<AtomicUsize>,
     running: AtomicUsize,
-    most: AtomicUsize,
+    max_running: AtomicUsize,
 }
 
 /// Part of a stream or a call: counts that it was dropped.
@@ -109,34 +109,34 @@ impl Ward {
     }
 
     async fn wait(&self) {
-        self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        self.max_running.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         self.tell("waits");
         self.gate.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
     }
 
-    async fn ask(&self, caller: &Caller<Self>, id: String, question: String) -> String {
-        told(caller.clients().client(id).invoke("Answer", (question,)).await)
+    async fn ask(&self, caller: &Caller<Self>, id: String, next_invocation_id: String) -> String {
+        result_or_error(caller.clients().client(id).invoke("Answer", (next_invocation_id,)).await)
     }
 
     /// Asks from two tasks at once.
     async fn ask_twice(&self, caller: &Caller<Self>, id: String) -> (String, String) {
         let clients = caller.clients();
         let (here, there) = (clients.client(&id), clients.client(&id));
-        let task = tokio::spawn(async move { told(there.invoke("Answer", ("in a task",)).await) });
-        let own = told(here.invoke("Answer", ("in the call",)).await);
+        let task = tokio::spawn(async move { result_or_error(there.invoke("Answer", ("in a task",)).await) });
+        let own = result_or_error(here.invoke("Answer", ("in the call",)).await);
         (own, task.await.unwrap())
     }
 
     async fn ask_in_a_task(&self, caller: &Caller<Self>, id: String) -> String {
         let client = caller.clients().client(id);
-        tokio::spawn(async move { told(client.invoke("Answer", ("?",)).await) }).await.unwrap()
+        tokio::spawn(async move { result_or_error(client.invoke("Answer", ("?",)).await) }).await.unwrap()
     }
 
     async fn ask_until_the_gate_opens(&self, caller: &Caller<Self>, id: String) -> String {
         let client = caller.clients().client(id);
         tokio::select! {
-            answer = client.invoke("Answer", ("?",)) => told(answer),
+            answer = client.invoke("Answer", ("?",)) => result_or_error(answer),
             () = self.wait() => "no answer".to_owned(),
         }
     }
@@ -149,7 +149,7 @@ impl Ward {
     }
 
     fn tell(&self, text: impl Into<String>) {
-        self.tells.send(text.into()).unwrap();
+        self.events_tx.send(text.into()).unwrap();
     }
 
     /// How many streams and calls with a guard there were, and how many of them are dropped.
@@ -158,7 +158,7 @@ impl Ward {
     }
 }
 
-fn told(answer: Result<String, InvokeError>) -> String {
+fn result_or_error(answer: Result<String, InvokeError>) -> String {
     answer.unwrap_or_else(|error| format!("{}: {error}", error.type_name()))
 }
 
@@ -167,23 +167,24 @@ fn large(n: usize) -> String {
     n.to_string().repeat(100_000)
 }
 
-/// A server, and what its hub tells.
+/// A server, and what its hub events_tx.
 struct Host {
     signalr: SignalR,
     ward: Arc<Ward>,
-    hears: mpsc::UnboundedReceiver<String>,
+    events: mpsc::UnboundedReceiver<String>,
     addr: SocketAddr,
 }
 
 impl Host {
     async fn new(options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
-        let (tells, hears) = mpsc::unbounded_channel();
-        let (begun, running, most) = Default::default();
-        let ward = Arc::new(Ward { gate: Semaphore::new(0), tells, begun, ended: Arc::default(), running, most });
+        let (events_tx, events) = mpsc::unbounded_channel();
+        let (begun, running, max_running) = Default::default();
+        let ward =
+            Arc::new(Ward { gate: Semaphore::new(0), events_tx, begun, ended: Arc::default(), running, max_running });
         let builder = SignalR::builder().enable_detailed_errors(true);
         let signalr = options(builder.hub("/ward", Arc::clone(&ward))).build().unwrap();
         let addr = serve(&signalr).await;
-        Self { signalr, ward, hears, addr }
+        Self { signalr, ward, events, addr }
     }
 
     async fn connect(&self) -> Client {
@@ -191,7 +192,7 @@ impl Host {
     }
 
     /// A client in memory, so that time may be paused.
-    async fn piped(&self) -> Client<DuplexStream> {
+    async fn connect_in_memory(&self) -> Client<DuplexStream> {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let service = self.signalr.service();
         tokio::spawn(async move {
@@ -203,19 +204,19 @@ impl Host {
     }
 
     /// A client and its id.
-    async fn known(&self) -> (Client, String) {
+    async fn connect_with_id(&self) -> (Client, String) {
         let mut client = self.connect().await;
         client.call(Some("id"), "Id", &[]).await;
         let id = client.next().await.unwrap()["result"].as_str().unwrap().to_owned();
         (client, id)
     }
 
-    async fn heard(&mut self) -> String {
-        within(self.hears.recv()).await.unwrap()
+    async fn next_event(&mut self) -> String {
+        within(self.events.recv()).await.unwrap()
     }
 
     /// Waits until nothing is left of anybody.
-    async fn is_empty(&self) {
+    async fn assert_nothing_left(&self) {
         until(|| {
             let stats = self.signalr.stats();
             let held = [stats.connections, stats.hub_connections, stats.questions, stats.tasks, stats.queued_bytes];
@@ -226,7 +227,7 @@ impl Host {
 }
 
 /// Sends all of these at once.
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, messages: &[Value]) {
+async fn send_all<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, messages: &[Value]) {
     let text: String = messages.iter().map(|message| format!("{message}\u{1e}")).collect();
     client.send(text.as_bytes()).await;
 }

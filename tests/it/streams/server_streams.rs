@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Host, call, cancel, end, item, large, result, say, streaming, uploading};
+use super::{Host, call, cancel, end, item, large, result, send_all, streaming, uploading};
 use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test]
@@ -11,19 +11,19 @@ async fn client_cancels_calls_by_invocation_id() {
         let mut host = Host::new(|ward| ward.maximum_parallel_invocations_per_client(slots)).await;
         let mut client = host.connect().await;
         for message in [call("1", "WaitForCancel", &json!([])), uploading("1", "IgnoreUntilCancelled", "u")] {
-            say(&mut client, &[message]).await;
-            assert_eq!(host.heard().await, "waits");
+            send_all(&mut client, &[message]).await;
+            assert_eq!(host.next_event().await, "waits");
             // Nothing that could be cancelled has these ids.
-            say(&mut client, &[cancel("2"), cancel("u")]).await;
-            say(&mut client, &[cancel("1")]).await;
+            send_all(&mut client, &[cancel("2"), cancel("u")]).await;
+            send_all(&mut client, &[cancel("1")]).await;
             assert_eq!(client.next().await.unwrap(), result("1", "cancelled"));
         }
         // The end of the connection does the same.
-        say(&mut client, &[call("1", "WaitForCancel", &json!([]))]).await;
-        assert_eq!(host.heard().await, "waits");
+        send_all(&mut client, &[call("1", "WaitForCancel", &json!([]))]).await;
+        assert_eq!(host.next_event().await, "waits");
         drop(client);
         until(|| host.ward.counts() == (3, 3)).await;
-        host.is_empty().await;
+        host.assert_nothing_left().await;
     }
 }
 
@@ -31,7 +31,7 @@ async fn client_cancels_calls_by_invocation_id() {
 async fn cancelled_stream_is_dropped_and_completes_without_an_error() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
-    say(&mut client, &[streaming("1", "Forever", &json!([])), cancel("1"), cancel("1")]).await;
+    send_all(&mut client, &[streaming("1", "Forever", &json!([])), cancel("1"), cancel("1")]).await;
     // It may have been quick enough for its first item.
     while client.next().await.unwrap() != end("1") {}
     client.echo("no second end").await;
@@ -43,14 +43,14 @@ async fn cancelled_stream_is_dropped_and_completes_without_an_error() {
 async fn always_ready_stream_yields_to_other_calls() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
-    say(&mut client, &[streaming("1", "Endless", &json!([])), streaming("2", "Endless", &json!([]))]).await;
-    say(&mut client, &[call("0", "Echo", &json!(["between"]))]).await;
+    send_all(&mut client, &[streaming("1", "Endless", &json!([])), streaming("2", "Endless", &json!([]))]).await;
+    send_all(&mut client, &[call("0", "Echo", &json!(["between"]))]).await;
     let mut seen = [false; 3];
     while seen != [true; 3] {
         let message = client.next().await.unwrap();
         seen[message["invocationId"].as_str().unwrap().parse::<usize>().unwrap()] = true;
     }
-    say(&mut client, &[cancel("1"), cancel("2")]).await;
+    send_all(&mut client, &[cancel("1"), cancel("2")]).await;
     let mut ends = 0;
     while ends < 2 {
         ends += usize::from(client.next().await.unwrap()["type"] == 3);
@@ -62,7 +62,7 @@ async fn always_ready_stream_yields_to_other_calls() {
 async fn panic_in_a_stream_ends_only_that_stream() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
-    say(&mut client, &[streaming("1", "Breaks", &json!([]))]).await;
+    send_all(&mut client, &[streaming("1", "Breaks", &json!([]))]).await;
     assert_eq!(client.next().await.unwrap(), item("1", 0));
     let last = client.next().await.unwrap();
     assert_eq!((&last["type"], &last["invocationId"]), (&json!(3), &json!("1")));
@@ -79,7 +79,7 @@ async fn items_larger_than_every_buffer_arrive_on_every_transport() {
     let expected: Vec<_> = (0..COUNT).map(|n| item("1", large(n))).chain([end("1")]).collect();
 
     let mut client = host.connect().await;
-    say(&mut client, std::slice::from_ref(&request)).await;
+    send_all(&mut client, std::slice::from_ref(&request)).await;
     for message in &expected {
         assert!(client.next().await.unwrap() == *message);
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::{Host, call, end, item, result, say, uploading};
+use super::{Host, call, end, item, result, send_all, uploading};
 use signalr_test_support::{ClientKind, until, within};
 
 #[tokio::test(start_paused = true)]
@@ -17,8 +17,8 @@ async fn unread_upload_stops_the_client_until_it_is_read() {
     /// Buffers on the way: of the pipe, of HTTP and the WebSocket, what is read ahead, and the items that may wait.
     const BOUND: usize = 512 * 1024;
     let host = Host::new(|ward| ward).await;
-    let mut client = host.piped().await;
-    say(&mut client, &[uploading("1", "CollectLater", "u")]).await;
+    let mut client = host.connect_in_memory().await;
+    send_all(&mut client, &[uploading("1", "CollectLater", "u")]).await;
     let frame = Message::text(format!("{}\u{1e}", item("u", "x".repeat(ITEM))));
     let mut sent = 0;
     // Time goes on only when nobody has anything to do.
@@ -35,7 +35,7 @@ async fn unread_upload_stops_the_client_until_it_is_read() {
     for _ in sent + 1..ITEMS {
         within(client.websocket().send(frame.clone())).await.unwrap();
     }
-    say(&mut client, &[end("u")]).await;
+    send_all(&mut client, &[end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("1", ITEM * ITEMS));
 }
 
@@ -47,13 +47,13 @@ async fn unread_items_are_discarded_when_the_method_returns() {
     let mut messages = vec![uploading("1", "First", "u")];
     messages.extend((0..40).map(|n| item("u", format!("item {n}"))));
     messages.extend([end("u"), call("2", "Echo", &json!(["behind"]))]);
-    say(&mut client, &messages).await;
-    assert_eq!(host.heard().await, "waits");
+    send_all(&mut client, &messages).await;
+    assert_eq!(host.next_event().await, "waits");
     host.ward.gate.add_permits(1);
     assert_eq!(client.next().await.unwrap(), result("1", "item 0"));
     assert_eq!(client.next().await.unwrap(), result("2", "behind"));
     // The id is free, and what comes for it belongs to whoever has it now.
-    say(&mut client, &[item("u", "late"), uploading("3", "Collect", "u"), item("u", "new"), end("u")]).await;
+    send_all(&mut client, &[item("u", "late"), uploading("3", "Collect", "u"), item("u", "new"), end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", 3));
 }
 
@@ -63,11 +63,11 @@ async fn lost_websocket_is_detected_behind_an_unread_upload() {
     let mut host = Host::new(|ward| ward.keep_alive_interval(Duration::from_secs(1))).await;
     for items in [5, 100] {
         let mut client = host.connect().await;
-        say(&mut client, &[uploading("1", "IgnoreUntilCancelled", "u")]).await;
-        assert_eq!(host.heard().await, "waits");
-        say(&mut client, &vec![item("u", "x".repeat(5_000)); items]).await;
+        send_all(&mut client, &[uploading("1", "IgnoreUntilCancelled", "u")]).await;
+        assert_eq!(host.next_event().await, "waits");
+        send_all(&mut client, &vec![item("u", "x".repeat(5_000)); items]).await;
         drop(client);
-        host.is_empty().await;
+        host.assert_nothing_left().await;
     }
     assert_eq!(host.ward.counts(), (2, 2));
 }
@@ -79,7 +79,7 @@ async fn closed_http_transport_is_detected_behind_an_unread_upload() {
         for items in [5, 100] {
             let mut client = kind.connect(host.addr, "/ward").await;
             client.post(&format!("{}\u{1e}", uploading("1", "IgnoreUntilCancelled", "u"))).await;
-            assert_eq!(host.heard().await, "waits");
+            assert_eq!(host.next_event().await, "waits");
             let flood = format!("{}\u{1e}", item("u", "x".repeat(5_000))).repeat(items);
             // One that is too much for the server is not answered before the end.
             let post = client.begin_post(flood.as_bytes()).await;
@@ -89,7 +89,7 @@ async fn closed_http_transport_is_detected_behind_an_unread_upload() {
             }
             until(|| host.signalr.connection_count() == 0).await;
             drop(post);
-            host.is_empty().await;
+            host.assert_nothing_left().await;
         }
     }
     assert_eq!(host.ward.counts(), (4, 4));

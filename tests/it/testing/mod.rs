@@ -17,9 +17,9 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// A hub with a bit of everything.
 #[derive(Default)]
-struct Desk {
+struct SampleHub {
     left: Mutex<Vec<Option<String>>>,
-    bell: Notify,
+    notify: Notify,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +28,10 @@ struct Note {
 }
 
 #[hub]
-impl Desk {
+impl SampleHub {
     async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         if caller.request().query("reject").is_some() {
-            return Err(HubError::new("The desk is closed."));
+            return Err(HubError::new("The sample_host is closed."));
         }
         // Not at once, as when something has to be looked up.
         tokio::task::yield_now().await;
@@ -58,7 +58,7 @@ impl Desk {
     }
 
     async fn wait(&self) {
-        self.bell.notified().await;
+        self.notify.notified().await;
     }
 
     async fn leave(&self, caller: &Caller<Self>) {
@@ -79,8 +79,8 @@ impl Desk {
     async fn staff_only(&self) {}
 }
 
-fn desk() -> TestHost<Desk> {
-    TestHost::new(Desk::default()).policy("Staff", Policy::require_role("Nurse")).build()
+fn sample_host() -> TestHost<SampleHub> {
+    TestHost::new(SampleHub::default()).policy("Staff", Policy::require_role("Nurse")).build()
 }
 
 /// The text with which a test fails.
@@ -89,14 +89,14 @@ async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
     *panicked.downcast::<String>().unwrap()
 }
 
-async fn connect(host: &TestHost<Desk>) -> TestClient {
+async fn connect(host: &TestHost<SampleHub>) -> TestClient {
     host.connect(Format::Json, User::anonymous()).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_work_in_both_directions_in_each_hub_protocol() -> Outcome {
     for &format in Format::ALL {
-        let host = desk();
+        let host = sample_host();
         let client = host.connect(format, user("n1")).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
         assert_eq!(client.invoke::<Vec<String>>("Who", ()).await?, ["n1", "-", "-"]);
@@ -115,7 +115,7 @@ async fn calls_work_in_both_directions_in_each_hub_protocol() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn connect_waits_for_on_connected() -> Outcome {
-    let host = desk();
+    let host = sample_host();
     let client = connect(&host).await;
     host.context().clients().group("everybody").send("Hello", ()).await?;
     assert_eq!(client.try_receive::<()>("Hello").await, Some(()));
@@ -124,7 +124,7 @@ async fn connect_waits_for_on_connected() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn calls_of_one_client_run_one_after_another() -> Outcome {
-    let host = desk();
+    let host = sample_host();
     let client = connect(&host).await;
     let (first, second) = (client.invoke::<()>("Wait", ()), client.invoke::<i32>("Add", (1, 1)));
     let mut second = std::pin::pin!(second);
@@ -137,7 +137,7 @@ async fn calls_of_one_client_run_one_after_another() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn call_errors_have_the_text_of_the_server() {
-    let host = desk();
+    let host = sample_host();
     let client = connect(&host).await;
     let server = |text: &str| InvokeFailure::Server(text.to_owned());
     assert_eq!(
@@ -192,11 +192,12 @@ async fn anonymous_clients_are_authenticated_by_the_server() {
 #[tokio::test(start_paused = true)]
 async fn host_serves_all_hubs_with_query_and_headers() -> Outcome {
     let staff = Policy::require_role("Nurse");
-    let server = SignalR::builder().policy("Staff", staff).hub("/guarded", Guarded).hub("/desk", Desk::default());
+    let server =
+        SignalR::builder().policy("Staff", staff).hub("/guarded", Guarded).hub("/sample_host", SampleHub::default());
     let host = TestHost::build(server);
     let guarded = host.at::<Guarded>("/guarded").connect(Format::Json, user("n1")).await;
     assert_eq!(guarded.invoke("Hello", ()).await, Ok(1));
-    let host = host.at::<Desk>("/desk?room=blue%20sky").with_header("x-tenant", "north");
+    let host = host.at::<SampleHub>("/sample_host?room=blue%20sky").with_header("x-tenant", "north");
     let client = connect(&host).await;
     assert_eq!(client.invoke::<Vec<String>>("Who", ()).await?, ["-", "blue sky", "north"]);
     assert_eq!((host.context().connection_count(), host.signalr().connection_count()), (1, 2));
@@ -206,7 +207,7 @@ async fn host_serves_all_hubs_with_query_and_headers() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn member_names_follow_the_naming_of_the_hub() -> Outcome {
     for &format in Format::ALL {
-        let host = TestHost::new(Desk::default())
+        let host = TestHost::new(SampleHub::default())
             .policy("Staff", Policy::require_role("Nurse"))
             .with(|builder| builder.naming(Naming::DotNet))
             .build();
@@ -221,14 +222,14 @@ async fn member_names_follow_the_naming_of_the_hub() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn closed_reports_error_code_and_reconnect_flag() {
-    let host = desk();
+    let host = sample_host();
     let aborted = connect(&host).await;
     aborted.send("Leave", ()).await;
     let closed = aborted.closed().await;
     assert_eq!((closed.error, closed.allow_reconnect, closed.code), (None, false, Some(1000)));
 
     let rejected = connect(&host.at("/hub?reject=1")).await.closed().await;
-    let error = "Connection closed with an error. HubException: The desk is closed.";
+    let error = "Connection closed with an error. HubException: The sample_host is closed.";
     assert_eq!((rejected.error.as_deref(), rejected.allow_reconnect, rejected.code), (Some(error), false, Some(1000)));
 
     let left = connect(&host).await;
@@ -239,7 +240,7 @@ async fn closed_reports_error_code_and_reconnect_flag() {
 
 #[tokio::test(start_paused = true)]
 async fn close_waits_for_on_disconnected_and_abort_does_not() {
-    let hub = std::sync::Arc::new(Desk::default());
+    let hub = std::sync::Arc::new(SampleHub::default());
     let host = TestHost::new(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
     connect(&host).await.close().await;
     assert_eq!(*hub.left.lock().unwrap(), [None]);
@@ -252,7 +253,7 @@ async fn close_waits_for_on_disconnected_and_abort_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn server_sends_pings_and_applies_the_client_timeout() {
-    let host = desk();
+    let host = sample_host();
     let client = connect(&host).await;
     sleep(Duration::from_secs(120)).await;
     assert!((6..=8).contains(&client.pings()), "{}", client.pings());
@@ -266,7 +267,7 @@ async fn server_sends_pings_and_applies_the_client_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn handshake_has_a_timeout() {
-    let host = desk();
+    let host = sample_host();
     let client = host.open(Format::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(14)).await;
     assert_eq!(client.shake_hands().await, Ok(()));
@@ -279,7 +280,7 @@ async fn handshake_has_a_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn timeouts_fail_with_the_missing_method_name() {
-    let host = desk();
+    let host = sample_host();
     let clients = [connect(&host).await, connect(&host).await, connect(&host).await, connect(&host).await];
     host.context().clients().all().send("Other", ("text",)).await.unwrap();
     let [silent, waiting, mistaken, noisy] = clients;
@@ -320,7 +321,7 @@ async fn rejected_connect_fails_the_test() {
 
 #[tokio::test]
 async fn messages_are_buffered_until_they_are_received() -> Outcome {
-    let host = desk();
+    let host = sample_host();
     let client = connect(&host).await;
     let text = "x".repeat(20_000);
     for number in 0..100 {
@@ -335,7 +336,7 @@ async fn messages_are_buffered_until_they_are_received() -> Outcome {
 /// Clients of real time, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients_receive_broadcasts() -> Outcome {
-    let host = desk();
+    let host = sample_host();
     let mut clients = Vec::new();
     for number in 0..50 {
         clients.push(host.connect(Format::ALL[number % Format::ALL.len()], user(number.to_string())).await);
