@@ -1,8 +1,8 @@
-//! Memory of a connection whose client does not read or acknowledge: live bytes on the heap, counted, and within a fifth
-//! of the figures in SECURITY.md.
+//! Memory of a connection whose client does not read or acknowledge: live bytes on the heap, within
+//! a fifth of the figures in SECURITY.md.
 //!
-//! Clients are plain sockets, which have nothing on the heap. It stands alone, since the allocator counts for the whole
-//! process; its tests take turns for the same reason.
+//! Clients are plain sockets without heap memory. The allocator counts for the whole process, so
+//! this is a separate binary, and its tests run one after another.
 
 #![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -23,7 +23,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Clients that are measured at once.
+/// Number of clients that are measured at once.
 const CLIENTS: usize = 40;
 
 /// The defaults of `transport_max_buffer_size` and `stateful_reconnect_buffer_size`.
@@ -37,12 +37,12 @@ struct Numbers;
 
 #[hub]
 impl Numbers {
-    /// Short messages without end.
+    /// Endless short messages of a stream.
     fn ones(&self) -> impl Stream<Item = u8> {
         stream::repeat(1)
     }
 
-    /// Short messages as others send them.
+    /// Endless short messages of another sender.
     fn notes(&self, caller: &Caller<Self>) -> impl Stream<Item = u8> + use<> {
         let caller = caller.clone();
         stream::once(async move {
@@ -67,7 +67,7 @@ struct Server {
     addr: SocketAddr,
 }
 
-/// A server whose sockets keep little in the kernel.
+/// Starts a server whose sockets have small kernel buffers.
 fn serve() -> Server {
     let signalr = SignalR::builder().allow_stateful_reconnects(true).hub("/numbers", Numbers).build().unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -79,7 +79,7 @@ fn serve() -> Server {
     Server { signalr, addr }
 }
 
-/// A WebSocket that has not shaken hands.
+/// Opens a WebSocket without a handshake.
 async fn open(addr: SocketAddr, query: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -100,7 +100,7 @@ async fn connect(addr: SocketAddr, query: &str, handshake: &[u8]) -> TcpStream {
     socket
 }
 
-/// One frame; a mask of zeros leaves the payload as it is.
+/// Sends one frame; a mask of zeros leaves the payload unchanged.
 async fn send(socket: &mut TcpStream, opcode: u8, payload: &[u8]) {
     let head = [opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
     socket.write_all(&[&head, payload].concat()).await.unwrap();
@@ -113,8 +113,8 @@ async fn read_until(socket: &mut TcpStream, end: &[u8]) {
     }
 }
 
-/// Has `stall` make each client's connection hold what it may, and compares that with the figure in SECURITY.md. The
-/// kernel takes bytes from full queues: `stall` returns those that are missing.
+/// Lets `stall` fill each client's connection, and compares the memory of one with the figure in
+/// SECURITY.md. The kernel takes bytes from full queues: `stall` returns how many are missing.
 async fn measure<C>(figure: &str, mut clients: Vec<C>, stall: impl AsyncFnOnce(&mut Vec<C>) -> usize) {
     let before = live_bytes();
     let missing = stall(&mut clients).await;
@@ -125,7 +125,8 @@ async fn measure<C>(figure: &str, mut clients: Vec<C>, stall: impl AsyncFnOnce(&
     assert!(held.abs_diff(stated) <= stated / 5, "{figure}: {held} bytes, and {stated} in SECURITY.md");
 }
 
-/// Waits until all tasks of this thread have done what they can. Returns how many bytes fewer wait than may.
+/// Waits until all tasks of this thread are blocked. Returns how many bytes the queues are below
+/// their limit.
 async fn settled(signalr: &SignalR, limit: usize) -> usize {
     within(async {
         let (mut same, mut before) = (0, 0);

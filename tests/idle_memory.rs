@@ -1,7 +1,7 @@
-//! What an idle WebSocket costs: live bytes on the heap, counted, not estimated.
+//! Memory of an idle WebSocket: live bytes on the heap.
 //!
-//! Clients are plain sockets of the standard library, which have nothing there, so all of it is the server's. It stands
-//! alone, since the allocator counts for the whole process.
+//! Clients are plain sockets of the standard library without heap memory, so all of it is the
+//! server's. The allocator counts for the whole process, so this is a separate binary.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -19,7 +19,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const CONNECTIONS: usize = 500;
 
-/// Read buffers and the futures of past work are not among what is kept: either would exceed this by itself.
+/// Neither read buffers nor futures of completed calls are kept: either would exceed this limit.
 const LIMIT: usize = 3800;
 
 struct Idle;
@@ -39,7 +39,7 @@ fn idle_websocket_uses_less_than_3800_bytes() {
     let addr = listener.local_addr().unwrap();
     runtime.spawn(signalr.clone().serve(listener));
 
-    // What is there once, whoever connects.
+    // Memory that is allocated once, independent of the number of clients.
     let mut first = connect(addr);
     echo(&mut first);
     let mut clients = Vec::with_capacity(CONNECTIONS);
@@ -68,7 +68,7 @@ fn live_bytes() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// As browsers ask, headers included.
+/// Sends the upgrade request of a browser.
 fn connect(addr: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(addr).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -106,13 +106,13 @@ fn echo(socket: &mut TcpStream) {
     receive(socket, 0x81, b"{\"type\":3,\"invocationId\":\"0\",\"result\":\"hello\"}\x1e");
 }
 
-/// Waits for the answer to a Ping: the server has done all there was to do before.
+/// Waits for a pong: the server has processed everything before the ping.
 fn settle(socket: &mut TcpStream) {
     socket.write_all(&[0x89, 0x80, 0, 0, 0, 0]).unwrap();
     receive(socket, 0x8a, b"");
 }
 
-/// One text frame; a mask of zeros leaves the payload as it is.
+/// Sends one text frame; a mask of zeros leaves the payload unchanged.
 fn send(socket: &mut TcpStream, payload: &[u8]) {
     let mut frame = [0; 128];
     let end = 6 + payload.len();
@@ -121,7 +121,7 @@ fn send(socket: &mut TcpStream, payload: &[u8]) {
     socket.write_all(&frame[..end]).unwrap();
 }
 
-/// One unmasked frame.
+/// Receives one unmasked frame.
 fn receive(socket: &mut TcpStream, first: u8, payload: &[u8]) {
     let mut frame = [0; 128];
     let frame = &mut frame[..2 + payload.len()];

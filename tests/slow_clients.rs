@@ -1,6 +1,8 @@
-//! Clients that do not read, and those that never come: what they cost, counted, and that they harm nobody else.
+//! Clients that do not read and negotiations that are never used: their memory is bounded, and they
+//! do not affect others.
 //!
-//! It stands alone, since the allocator counts for the whole process; its tests take turns for the same reason.
+//! The allocator counts for the whole process, so this is a separate binary, and its tests run one
+//! after another.
 
 #![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -26,20 +28,21 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Of each kind of transport.
+/// Number of stalled clients of each transport.
 const STALLED: usize = 10;
 
-/// What may wait for one client.
+/// Default of `transport_max_buffer_size`, in bytes.
 const BUFFER: usize = 64 * 1024;
 
 const MESSAGE: usize = 16 * 1024;
 
-/// Beside the buffer: the message that crosses its end, and the connection itself with its HTTP buffers.
+/// Memory besides the buffer: the message that crosses its limit, and the connection with its HTTP
+/// buffers.
 const BESIDE: usize = 2 * MESSAGE + 16 * 1024;
 
 #[derive(Default)]
 struct Ward {
-    /// Streams that are open, each with a part of this.
+    /// Open streams, each with a reference to this.
     streams: Arc<()>,
 }
 
@@ -49,7 +52,7 @@ impl Ward {
         text
     }
 
-    /// Has no item and no end.
+    /// Yields no item and never ends.
     fn forever(&self) -> impl Stream<Item = i32> {
         let open = Arc::clone(&self.streams);
         stream::pending().inspect(move |_| _ = &open)
@@ -82,13 +85,13 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
         let sent = Arc::new(AtomicUsize::new(0));
         let sender = tokio::spawn(flood(signalr.context(), Arc::clone(&sent)));
 
-        // The one that reads goes on until all others hold a sender up.
+        // The client that reads receives messages until the stalled ones block the sender.
         let mut received = 0;
         within(async {
             while signalr.stats().queued_bytes < STALLED * BUFFER {
                 received += usize::from(receives_flood(&mut other).await);
             }
-            // It has got all that was sent, and what is being sent.
+            // It has received all sent messages and the one that is being sent.
             while received <= sent.load(Ordering::SeqCst) {
                 received += usize::from(receives_flood(&mut other).await);
             }
@@ -102,7 +105,7 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
         other.call(Some("1"), "Echo", &["at once".into()]).await;
         while other.next().await.unwrap()["result"] != "at once" {}
 
-        // Then they are given up, and the sender goes on.
+        // Then the stalled clients are aborted, and the sender continues.
         let sent_before = sent.load(Ordering::SeqCst);
         within(async {
             while signalr.stats().hub_connections > 1 || sent.load(Ordering::SeqCst) == sent_before {
@@ -118,7 +121,7 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
     }
 }
 
-/// Serves on sockets for which the kernel keeps little.
+/// Serves on sockets with small kernel buffers.
 async fn serve(signalr: &SignalR) -> SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
@@ -135,7 +138,7 @@ async fn receives_flood(client: &mut Client) -> bool {
     next.is_ok_and(|message| message.unwrap()["target"] == "Flood")
 }
 
-/// A client that has shaken hands and does nothing more.
+/// Connects a client that performs the handshake and stops reading.
 async fn connect(addr: SocketAddr, transport: TransportType) -> Box<dyn Any> {
     match transport {
         TransportType::WebSockets => Box::new(websocket(addr).await),
@@ -144,7 +147,7 @@ async fn connect(addr: SocketAddr, transport: TransportType) -> Box<dyn Any> {
     }
 }
 
-/// A socket and nothing else: a client would have buffers of its own.
+/// Opens a plain socket: a client would have buffers.
 async fn websocket(addr: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(addr).await.unwrap();
     let request = b"GET /ward HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -159,7 +162,7 @@ async fn websocket(addr: SocketAddr) -> TcpStream {
     socket
 }
 
-/// Sends to everyone, as fast as it may.
+/// Broadcasts as fast as possible.
 async fn flood(ward: HubContext<Ward>, sent: Arc<AtomicUsize>) {
     let text = "x".repeat(MESSAGE);
     loop {
@@ -178,7 +181,7 @@ async fn ten_thousand_streams_use_the_memory_of_max_streams() {
     let ward = Arc::new(Ward::default());
     let signalr = SignalR::builder().hub("/ward", Arc::clone(&ward)).build().unwrap();
     let addr = serve(&signalr).await;
-    // Buffers of threads and places on lists are made once, and kept.
+    // Thread-local buffers and table capacity are allocated once and kept.
     for _ in 0..3 {
         open_ten_thousand(addr, &signalr, &ward).await;
     }
@@ -188,14 +191,14 @@ async fn ten_thousand_streams_use_the_memory_of_max_streams() {
     assert!(left < LIMIT * 64, "{left} bytes are left");
 }
 
-/// A client comes, opens more streams than it may, and vanishes.
+/// Opens more streams than the limit and disconnects.
 async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
     const STREAMS: usize = 10_000;
-    /// Of a stream that is open: its call, its task, its id, and what the hub makes of it.
+    /// Memory of an open stream: its call, task, id and hub state.
     const EACH: usize = 2 * 1024;
     let before = live_bytes();
     let (mut incoming, mut outgoing) = websocket(addr).await.into_split();
-    // All in one WebSocket message, for which nobody waits.
+    // The calls are in one WebSocket message.
     let sender = tokio::spawn(async move {
         let calls: Vec<_> = (0..STREAMS)
             .map(|id| format!("{{\"type\":4,\"invocationId\":\"{id}\",\"target\":\"Forever\",\"arguments\":[]}}\u{1e}"))
@@ -210,7 +213,7 @@ async fn open_ten_thousand(addr: SocketAddr, signalr: &SignalR, ward: &Ward) {
         outgoing
     });
 
-    // The refusals that nobody reads hold up what is behind them.
+    // The unread rejections block the calls behind them.
     until(|| signalr.stats().queued_bytes >= BUFFER).await;
     assert_eq!(ward.streams(), LIMIT);
     let held = live_bytes() - before;
@@ -252,12 +255,12 @@ async fn unused_negotiations_use_little_memory_and_expire() {
     assert!(held < ORPHANS * 1024, "{held} bytes");
     let early = signalr.connection_count();
     assert!(early > ORPHANS / 2, "{early}");
-    // On a clock of the test's own.
+    // The test advances its own clock.
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(signalr.connection_count(), 0);
     let left = live_bytes().saturating_sub(before);
-    // The places on the table are kept for the next.
+    // The capacity of the table is kept.
     assert!(left < ORPHANS * 64, "{left} bytes are left");
 }
 

@@ -1,4 +1,4 @@
-//! Connections whose queue is full: what waits for room gets it, or hears of the end.
+//! Connections whose outbound queue is full: waiting messages are sent later or dropped at the end.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tower::Service;
 
 const LONG: usize = 20_000;
 
-/// Counts who leaves.
+/// Counts disconnects.
 struct ConnectionCounter(AtomicUsize);
 
 #[hub]
@@ -30,12 +30,12 @@ impl ConnectionCounter {
         text
     }
 
-    /// Sends a message before it answers.
+    /// Sends a message before the completion.
     async fn note(&self, caller: &Caller<Self>) -> HubResult {
         Ok(caller.client().send("Noted", ()).await?)
     }
 
-    /// Sends more than may wait.
+    /// Sends more than the queue takes.
     async fn flood(&self, caller: &Caller<Self>) -> HubResult {
         for _ in 0..20 {
             caller.client().send("Flood", ("x".repeat(LONG),)).await?;
@@ -47,7 +47,7 @@ impl ConnectionCounter {
 async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<ConnectionCounter>) {
     let counter = Arc::new(ConnectionCounter(AtomicUsize::new(0)));
     let signalr = builder.maximum_receive_message_size(None).hub("/counter", Arc::clone(&counter)).build().unwrap();
-    // The kernel keeps little, so that the queue has to.
+    // Small socket buffers, so that the queue fills.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -69,7 +69,7 @@ fn answer_to(id: &str) -> String {
     format!("{{\"type\":3,\"invocationId\":\"{id}\",\"result\":null}}\u{1e}")
 }
 
-/// How many answers there are in some text.
+/// Counts the completions in `text`.
 fn answers(text: &str) -> usize {
     text.matches("\"type\":3").count()
 }
@@ -107,7 +107,7 @@ async fn completions_beyond_the_buffer_all_arrive_when_they_are_read() {
     }
 }
 
-/// Whatever the last bytes beyond the buffer are: payload, or what only a WebSocket would add to it.
+/// The last bytes beyond the limit may be payload or framing that only a WebSocket adds.
 #[tokio::test]
 async fn calls_behind_a_full_queue_continue_after_it_is_read() {
     let (note, answer) = ("{\"type\":1,\"target\":\"Noted\",\"arguments\":[]}\u{1e}", answer_to("1"));
@@ -146,7 +146,7 @@ async fn connection_without_polls_ends_while_its_queue_is_full() {
     }
 }
 
-/// A connection that is over is looked after until its last answer is written.
+/// A connection that has ended is monitored until its last response is written.
 #[tokio::test]
 async fn unread_poll_is_aborted_after_the_client_deleted_the_connection() {
     let (signalr, addr, _) = server(SignalR::builder().transport_send_timeout(Duration::from_secs(1))).await;
@@ -185,7 +185,7 @@ async fn incomplete_post_is_rejected_when_the_connection_ends() {
     assert_eq!(response_status(stopped).await, 404);
 }
 
-/// After five seconds, as by Kestrel.
+/// After 5 s, as in Kestrel.
 #[tokio::test]
 async fn slow_request_body_is_rejected() {
     let (_signalr, addr, _) = server(SignalR::builder()).await;
@@ -194,7 +194,7 @@ async fn slow_request_body_is_rejected() {
     assert_eq!(Http1Connection::new(slow).next_response().await, (400, String::new()));
 }
 
-/// Whoever returns from `main` without a shutdown must not hang on what clients left half done.
+/// Returning from `main` without a shutdown must not block on incomplete requests.
 #[test]
 fn runtime_shuts_down_during_an_incomplete_request_body() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

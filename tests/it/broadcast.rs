@@ -1,4 +1,4 @@
-//! What reaches many connections at once: encoded once for each format, in order, and held up by nobody.
+//! Broadcasts: encoded once for each hub protocol, in order, and not delayed by slow receivers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -85,7 +85,6 @@ async fn send_is_encoded_for_the_hub_protocols_of_its_receivers_only() {
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
     let mut clients = connect(addr, &board, Format::ALL.iter().copied()).await;
-    // Everybody says who they are; the others are told of it by nobody.
     let ids = join_all(clients.iter_mut().map(async |client| {
         client.call(Some("1"), "Id", &[]).await;
         client.next().await.unwrap()["result"].as_str().unwrap().to_owned()
@@ -137,7 +136,7 @@ async fn broadcasts_arrive_in_the_order_of_their_sends() {
     let readers: Vec<_> = readers.collect();
     let padding = "x".repeat(200);
     for n in 0..COUNT {
-        // Some are merged with others, some are frames of their own, and some fill the queue.
+        // Some messages share a frame, some have a separate frame, and some fill the queue.
         let padding = if n % 50 == 0 {
             padding.repeat(100)
         } else if n % 3 == 0 {
@@ -161,7 +160,7 @@ impl Counting {
     }
 }
 
-/// A client that reads no more after its handshake, with little room in its socket.
+/// A client with a small socket buffer that stops reading after its handshake.
 async fn connect_stalled(addr: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -170,7 +169,8 @@ async fn connect_stalled(addr: SocketAddr) -> Client {
     stalled
 }
 
-/// A sender waits for the slowest receiver, as in ASP.NET; the receivers do not wait for each other.
+/// A sender waits for the slowest receiver, as in ASP.NET Core. Receivers do not wait for each
+/// other.
 #[tokio::test]
 async fn unread_connection_is_aborted_and_delays_no_other_receiver() {
     const SEND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -215,7 +215,8 @@ async fn unread_connection_is_aborted_and_delays_no_other_receiver() {
     }
     within(board.clients().all().send("Posted", (sent.len(), "last"))).await.unwrap();
 
-    // The one send that waited did so for the timeout and the second between two looks; nobody had it any later.
+    // The longest send waited for the timeout and at most one tick more. All other clients received
+    // its message without delay.
     let (longest, (began, waited)) = sent.iter().copied().enumerate().max_by_key(|(_, (_, waited))| *waited).unwrap();
     assert!((SEND_TIMEOUT..SEND_TIMEOUT * 4).contains(&waited), "{waited:?}");
     for reader in readers {
@@ -246,7 +247,7 @@ async fn aborted_connection_is_removed_without_a_closing_handshake() {
         within(board.clients().all().send("Posted", (&text,))).await.unwrap();
     }
     assert_eq!(gone.load(Ordering::SeqCst), 1);
-    // Its socket is closed, too: no Close frame can come from a client whose answer went into the void.
+    // The socket is closed as well: the client cannot answer a close frame that it never receives.
     until(|| signalr.connection_count() == 0).await;
     drop(stalled);
 }

@@ -8,7 +8,7 @@ struct Echo;
 #[hub]
 impl Echo {}
 
-/// None of its connections stays behind.
+/// No connection is left afterwards.
 #[tokio::test]
 async fn panic_in_a_callback_is_a_500_of_its_request() {
     let signalr = SignalR::builder()

@@ -1,4 +1,4 @@
-//! What a hub knows of its caller, on every transport.
+//! Properties of a caller, on every transport.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -12,11 +12,11 @@ use signalr_test_support::{Client, ClientKind, bearer, http, serve, token_query,
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// What the host finds out about a request.
+/// A request extension of the host that the server keeps.
 #[derive(Clone, Debug)]
 struct Tenant(String);
 
-/// Something else that it finds out, and nobody asked for.
+/// A request extension that the server does not keep.
 #[derive(Clone, Debug)]
 struct Other;
 
@@ -64,7 +64,7 @@ impl CallerHub {
         items.len()
     }
 
-    /// Tells when the connection is over.
+    /// Reports the end of the connection.
     async fn watch(&self, caller: &Caller<Self>) {
         let (caller, events_tx) = (caller.clone(), self.events_tx.clone());
         tokio::spawn(async move {
@@ -87,7 +87,7 @@ fn caller_hub() -> (CallerHub, mpsc::UnboundedReceiver<String>) {
     (CallerHub { events_tx, calls: AtomicUsize::new(0) }, received)
 }
 
-/// A host that knows each request's tenant by its query, and puts that into the request.
+/// A host that adds the tenant in the query to the extensions of each request.
 async fn serve_under_axum(signalr: &SignalR) -> SocketAddr {
     let app =
         axum::Router::new().fallback_service(signalr.service()).layer(map_request(async |mut request: Request| {
@@ -134,7 +134,7 @@ async fn caller_exposes_its_request() {
     }
 }
 
-/// After a stateful reconnect it is the newest request, as with everything else of it.
+/// After a stateful reconnect, the extensions are those of the newest request.
 #[tokio::test]
 async fn request_extensions_are_replaced_by_a_reconnect() {
     let signalr = SignalR::builder()
@@ -154,7 +154,7 @@ async fn request_extensions_are_replaced_by_a_reconnect() {
             assert_eq!(client.next().await.unwrap(), json!({}));
         } else {
             assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
-            // What was not acknowledged comes again.
+            // Messages without an acknowledgement are sent again.
             assert_eq!(client.next().await.unwrap()["result"]["tenant"], "north");
             client.send(b"{\"type\":9,\"sequenceId\":2}\x1e").await;
         }
@@ -201,7 +201,7 @@ async fn abort_ends_the_connection_and_resolves_the_aborted_future() {
         let addr = serve(&signalr).await;
         let mut client = kind.connect(addr, "/caller").await;
         client.invoke("Watch", &[]).await;
-        // Calls behind it are not made, not even those that came with it.
+        // Calls behind it do not run, even if they arrive in the same message.
         client.call_all(&[("2", "Abort", &[]), ("3", "Count", &[])]).await;
         let mut events = [within(received.recv()).await.unwrap(), within(received.recv()).await.unwrap()];
         events.sort();

@@ -1,4 +1,5 @@
-//! Who gets a message, from within a hub and from outside, and what a server tells of groups and users.
+//! Receivers of messages, from within a hub and from outside; members of groups and connections of
+//! users.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ struct Other;
 #[hub]
 impl Other {}
 
-/// A server and a client for each kind of `ClientKind::all()`, as the hub sees them and as they see themselves.
+/// A server with one client of each kind, and the caller of each client.
 struct Host {
     signalr: SignalR,
     addr: SocketAddr,
@@ -39,8 +40,9 @@ struct Host {
 }
 
 impl Host {
-    /// Of the five clients the first three are Ada's, the fourth is Ben's, and the last one is nobody's. Group `a` has the
-    /// first two, group `b` the second and the third, the one without a name the fourth.
+    /// The first three clients are Ada's, the fourth is Ben's, the last one is anonymous. Group `a`
+    /// has the first two, group `b` the second and the third, the group with the empty name the
+    /// fourth.
     async fn new() -> Self {
         let (tells, came) = mpsc::unbounded_channel();
         let signalr = SignalR::builder()
@@ -67,12 +69,12 @@ impl Host {
         self.callers[n].connection_id().to_string()
     }
 
-    /// How often each client gets what is sent to a selection.
+    /// Returns how often each client receives a message to `selected`.
     async fn received_by(&mut self, selected: AnyClient<impl Sized>) -> [usize; 5] {
         within(selected.send("Told", ())).await.unwrap();
         let mut counts = [0; 5];
         for (n, (client, count)) in self.clients.iter_mut().zip(&mut counts).enumerate() {
-            // What comes behind it has come behind all of it.
+            // This message arrives after all copies of the first one.
             within(self.callers[n].client().send("Then", ())).await.unwrap();
             loop {
                 match client.next().await.unwrap()["target"].as_str().unwrap() {
@@ -85,7 +87,7 @@ impl Host {
     }
 }
 
-/// The same from within the hub and from outside.
+/// The selections are the same within the hub and outside.
 #[tokio::test]
 async fn clients_select_by_connection_group_and_user() {
     let mut host = Host::new().await;
@@ -144,7 +146,7 @@ async fn clients_select_by_connection_group_and_user() {
     }
 }
 
-/// Those that only a hub has.
+/// These selections need a caller.
 #[tokio::test]
 async fn caller_selects_itself_and_others() {
     let mut host = Host::new().await;
@@ -169,7 +171,7 @@ async fn large_id_lists_are_processed_in_linear_time() {
     assert_eq!(host.received_by(clients.all_except(&ids)).await, [0, 1, 1, 0, 1]);
     assert_eq!(host.received_by(clients.group_except("a", &ids)).await, [0, 1, 0, 0, 0]);
     assert_eq!(host.received_by(clients.users(users.iter().chain(&users))).await, [1, 1, 1, 0, 0]);
-    // Compared with each other, they would take minutes.
+    // A quadratic comparison would take minutes.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -179,7 +181,7 @@ async fn groups_are_changed_by_the_context_and_by_other_connections() {
     let (last, fourth) = (host.id(4), host.id(3));
     let by = host.callers[0].groups();
     by.add(&last, "c").await.unwrap();
-    // Once in it is in, however often it is said.
+    // Joining again has no effect.
     host.board.groups().add(&last, "c").await.unwrap();
     host.callers[3].join("c").await.unwrap();
     assert_eq!(host.received_by(host.board.clients().group("c")).await, [0, 0, 0, 1, 1]);
@@ -213,7 +215,7 @@ async fn disconnected_connections_leave_groups_and_cannot_join() {
     assert_eq!(host.board.groups().list(&id), Vec::<String>::new());
     assert_eq!(host.board.groups().members("a"), [host.callers[0].connection_id()]);
     assert_eq!(host.board.groups().member_count("late"), 0);
-    // Messages to it reach nobody, and are no error.
+    // Messages to a disconnected client are dropped without an error.
     let clients = host.board.clients();
     within(clients.client(&id).send("Told", ())).await.unwrap();
     within(caller.client().send("Told", ())).await.unwrap();
@@ -248,7 +250,7 @@ async fn connections_of_groups_and_users_are_listed() {
     assert_eq!(["a", "b", ""].map(|group| groups.is_member(host.id(2), group)), [false, true, false]);
     assert!(!groups.is_member("no id", "a"));
 
-    // Another hub is another world.
+    // Hubs have separate groups and users.
     let other: HubContext<Other> = host.signalr.context();
     assert_eq!((other.connection_count(), other.user_count(), other.groups().count()), (0, 0, 0));
     other.groups().add(host.id(0), "a").await.unwrap();
@@ -266,7 +268,8 @@ async fn connections_of_groups_and_users_are_listed() {
     assert_eq!((board.user_count(), groups.count(), board.user_connections("ada").len()), (0, 0, 0));
 }
 
-/// One format can say it and the other cannot: whoever speaks that one stays, unlike in ASP.NET.
+/// One hub protocol can encode the value and the other cannot. Unlike in ASP.NET Core, the
+/// connections that cannot receive it stay open.
 #[tokio::test]
 async fn encoding_error_keeps_connections_open() {
     let mut host = Host::new().await;
@@ -284,7 +287,7 @@ async fn encoding_error_keeps_connections_open() {
             assert!(host.clients[1].next().await.unwrap()["arguments"][0].is_null());
         }
     }
-    // Where nobody would have to read it, nothing is encoded, and nothing fails.
+    // Without a receiver that needs it, the message is not encoded, and the send succeeds.
     within(clients.client(&binary).send("Told", (f64::NAN,))).await.unwrap();
     within(clients.group("nobody's").send("Told", (f64::NAN,))).await.unwrap();
     assert!(host.clients[1].next().await.unwrap()["arguments"][0].is_null());

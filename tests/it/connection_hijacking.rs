@@ -1,4 +1,4 @@
-//! What strangers try: connections of others, more connections than are their due, and tokens by the thousand.
+//! Attempts to use connections of other users.
 
 use std::net::SocketAddr;
 
@@ -36,7 +36,7 @@ async fn clinic() -> (SignalR, SocketAddr) {
     (signalr, addr)
 }
 
-/// Negotiates as the user of this query; the path with the connection's token.
+/// Negotiates as the user of this query. Returns the path with the connection token.
 async fn negotiated(addr: SocketAddr, query: &str) -> String {
     let query = format!("negotiateVersion=1&useStatefulReconnect=true&{query}");
     let (status, body) = http(addr, "POST", &format!("/clinic/negotiate?{query}"), &[]).await;
@@ -45,7 +45,7 @@ async fn negotiated(addr: SocketAddr, query: &str) -> String {
     format!("/clinic?id={}", body["connectionToken"].as_str().unwrap())
 }
 
-/// What somebody else can do with a connection's token: nothing, on any transport and at any time.
+/// Checks that requests of other users with this connection token are rejected on every transport.
 async fn assert_token_rejected(addr: SocketAddr, target: &str) {
     for query in [token_query("mallory"), String::new(), "access_token=garbage".to_owned()] {
         let target = format!("{target}&{query}");
@@ -82,7 +82,7 @@ async fn connection_token_is_useless_to_another_user() {
     }
 }
 
-/// Where claims keep the token's names, no user has an id but by `sub`.
+/// Without inbound claim mapping, only `sub` identifies a user.
 #[tokio::test]
 async fn connection_token_is_useless_to_others_without_inbound_claim_mapping() {
     let bearer = bearer().map_inbound_claims(false);
@@ -94,7 +94,7 @@ async fn connection_token_is_useless_to_others_without_inbound_claim_mapping() {
     assert_eq!(upgrade_status(addr, &format!("{target}&{ann}")).await, 101);
 }
 
-/// The application tells users apart by tenant as well, whose keys have no id of their own.
+/// The application distinguishes users by tenant too, and some API keys have no user id.
 #[tokio::test]
 async fn connection_token_is_bound_to_the_custom_identity() {
     let keys = || {

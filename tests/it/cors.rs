@@ -35,7 +35,7 @@ async fn request(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, 
     within(signalr.service().oneshot(request.body(Body::default()).unwrap())).await.unwrap()
 }
 
-/// The origin that an answer lets in.
+/// Returns the allowed origin of a response.
 fn allowed(response: &Response<Body>) -> Option<&str> {
     response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap())
 }
@@ -67,7 +67,7 @@ async fn cors_policy_of_the_server_applies_to_every_response() {
     }
 }
 
-/// Answers that take their time carry it, too.
+/// Responses that are written later have the headers too.
 #[tokio::test]
 async fn cors_headers_are_on_polls_posts_and_upgrades() {
     let signalr = SignalR::builder().cors(Cors::origins(["http://app.test"])).hub("/echo", Echo).build().unwrap();

@@ -1,4 +1,5 @@
-//! Connections that are ended from outside: what their clients are told, and what the hub hears.
+//! Connections that the application disconnects: messages to their clients, and notification of the
+//! hub.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ struct Ward {
 
 #[hub(client = Screen)]
 impl Ward {
-    /// Joins the group that the request names, after it has waited where that says so.
+    /// Joins the group in the query, then waits at the gate if the query says so.
     async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         if let Some(group) = caller.request().query("group") {
             caller.join(group).await?;
@@ -35,7 +36,7 @@ impl Ward {
     }
 
     fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
-        // Still in its groups, as at any other end.
+        // The connection is still in its groups, as at any other end.
         let groups = caller.groups().list(caller.connection_id()).join(" ");
         let reason = reason.map_or_else(|| "no reason".to_owned(), ToString::to_string);
         self.events_tx.send(format!("{groups}: {reason}")).unwrap();
@@ -84,7 +85,7 @@ impl Host {
         within(self.events.recv()).await.unwrap()
     }
 
-    /// Checks that nothing is left of anybody, and that the hub has next_event no more.
+    /// Checks that no connection is left, and that the hub has no further event.
     async fn assert_no_connections(&mut self) {
         until(|| self.signalr.connection_count() == 0).await;
         assert_eq!((self.ward.connection_count(), self.ward.user_count(), self.ward.groups().count()), (0, 0, 0));
@@ -164,7 +165,7 @@ async fn disconnect_selects_users_and_groups() {
     let mut host = Host::new(SignalR::builder()).await;
     let mut clients = Vec::new();
     for (n, kind) in ClientKind::all().iter().cycle().take(10).enumerate() {
-        // The first five are Ada's, in two groups; the others are Ben's.
+        // The first five are Ada's, in two groups. The others are Ben's.
         let (user, group) = (if n < 5 { "ada" } else { "ben" }, if n % 2 == 0 { "even" } else { "odd" });
         let query = format!("group={group}&{}", token_query(user));
         let mut client = kind.connect_with(host.addr, "/ward", &query, &[]).await;
@@ -186,7 +187,7 @@ async fn disconnect_selects_users_and_groups() {
     until(|| host.ward.connection_count() == 5).await;
     assert_eq!(counts(&host), [0, 5, 2, 3]);
 
-    // Those named twice are told once, and nobody is ended for those that are gone or never were.
+    // Targets that are named twice are disconnected once, and unknown ones are ignored.
     host.ward.clients().groups(["even", "even", "nobody's"]).disconnect(reason("Moved.")).await.unwrap();
     host.ward.clients().users(["ada", "nobody"]).disconnect(reason("Never.")).await.unwrap();
     for n in [6, 8] {
@@ -214,7 +215,7 @@ async fn first_of_several_disconnects_wins() {
         let mut client = kind.connect(host.addr, "/ward").await;
         client.invoke("Id", &[]).await;
         let all = host.ward.clients().all();
-        // The connection itself gets no turn in between.
+        // The connection task does not run in between.
         all.disconnect(reason("First.")).await.unwrap();
         all.disconnect(reason("Second.").allow_reconnect()).await.unwrap();
         assert_disconnected(client, "First.").await;
@@ -291,7 +292,8 @@ async fn disconnect_during_on_connected_takes_effect_after_it() {
     }
 }
 
-/// Whoever waits for room is let go, and the hub hears of the end at once. What waited still arrives when the client reads.
+/// Waiting senders are woken and the hub is notified at once. Queued messages still arrive when the
+/// client reads.
 #[tokio::test]
 async fn disconnect_wakes_senders_of_a_client_that_does_not_read() {
     let patience = Duration::from_secs(3600);
@@ -324,14 +326,14 @@ async fn disconnect_wakes_senders_of_a_client_that_does_not_read() {
             }
         };
         assert_eq!(close, json!({ "type": 7, "error": "Too slow." }), "{kind:?}");
-        // All but what found the connection ended.
+        // All but the messages that were sent after the disconnect.
         assert!((1..=sent).contains(&arrived), "{arrived} of {sent}");
         client.assert_closed().await;
         host.assert_no_connections().await;
     }
 }
 
-/// Waits until so much waits for clients that nobody sends more.
+/// Waits until the queues are full and no sender proceeds.
 async fn until_queues_are_full(signalr: &SignalR) {
     let (mut before, mut still) = (0, 0);
     while still < 1000 {
@@ -364,7 +366,7 @@ async fn disconnect_ignores_targets_without_connections() {
     assert_eq!(client.invoke("Id", &[]).await, Value::from(id));
     clients.clients([id, id]).disconnect(reason("Now.")).await.unwrap();
     assert_disconnected(client, "Now.").await;
-    // Gone, and gone again.
+    // The connection has ended, and a second disconnect has no effect.
     host.next_event().await;
     host.ward.clients().client(id).disconnect(reason("Again.")).await.unwrap();
     host.assert_no_connections().await;

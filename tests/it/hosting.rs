@@ -1,4 +1,5 @@
-//! One server behind every kind of host: on its own, under hyper, under axum, over TLS, and on what is no TCP socket.
+//! The server in every kind of host: standalone, under hyper, axum and TLS, and over streams that
+//! are no TCP sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn server() -> SignalR {
     SignalR::builder().hub("/echo", Echo).maximum_receive_message_size(Some(1 << 20)).build().unwrap()
 }
 
-/// Binds a free port and gives every connection on it to `host`.
+/// Binds a free port and passes every connection to `host`.
 async fn listen<F: Future<Output = ()> + Send + 'static>(host: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -52,7 +53,7 @@ async fn serve_http1(io: impl Read + Write + Unpin + Send + 'static, signalr: Si
     let _ = http1::Builder::new().serve_connection(io, signalr.service()).with_upgrades().await;
 }
 
-/// Everything a client does, on a WebSocket that `open` opens.
+/// Performs every operation of a client on a WebSocket that `open` opens.
 async fn assert_hub_works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -67,7 +68,7 @@ where
         client.echo(&"long ".repeat(50_000)).await;
         let text = "x".repeat(3000);
         for n in 0..100 {
-            // Beyond the capacity of its queue, so somebody has to read meanwhile.
+            // More than the queue takes, so the client has to read meanwhile.
             let (sent, received) = tokio::join!(within(all.send("Told", (n, &text))), client.next());
             sent.unwrap();
             assert_eq!(received, Some(json!({ "type": 1, "target": "Told", "arguments": [n, text] })));
@@ -77,7 +78,7 @@ where
     }
 }
 
-/// The same over TCP, with a negotiation before.
+/// Like [`assert_hub_works`], over TCP with negotiation.
 async fn assert_hub_works_at(signalr: &SignalR, addr: SocketAddr) {
     assert_hub_works(signalr, async |format| {
         let token = negotiate(addr, "/echo").await;
@@ -87,7 +88,7 @@ async fn assert_hub_works_at(signalr: &SignalR, addr: SocketAddr) {
     assert_eq!(http(addr, "GET", "/elsewhere", &[]).await.0, 404);
 }
 
-/// The same over HTTP/2.
+/// Like [`assert_hub_works`], over HTTP/2.
 async fn assert_hub_works_over_http2(signalr: &SignalR, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let http2 = Mutex::new(Http2::over(io).await);
     assert_hub_works(signalr, async |format| {
@@ -124,7 +125,8 @@ async fn service_keeps_running_after_its_handle_is_dropped() {
     .await;
     let mut client = Client::connect(addr, "/echo", Format::Json).await;
     client.echo("hello").await;
-    // The sweep comes by once a second; a server that is gone would be noticed by it, and the socket closed.
+    // The connection sweep runs once a second. It would detect a dropped server and close the
+    // socket.
     let closed = tokio::time::timeout(Duration::from_millis(1500), client.next()).await;
     assert!(closed.is_err(), "{closed:?}");
     client.echo("still here").await;
@@ -153,7 +155,7 @@ async fn hyper_serves_the_service_over_timeout_streams() {
     assert_hub_works_at(&signalr, addr).await;
 }
 
-/// By the example, which offers both versions of HTTP.
+/// The example offers HTTP/1.1 and HTTP/2.
 #[tokio::test]
 async fn tls_example_serves_http1_and_http2() {
     let signalr = server();
@@ -182,7 +184,7 @@ async fn axum_serves_the_service_as_fallback() {
     assert_eq!(http(addr, "GET", "/own", &[]).await, (200, "axum's".to_owned()));
 }
 
-/// A TCP socket that nobody knows for one.
+/// The type of this stream does not show that it is a TCP socket.
 #[tokio::test]
 async fn hyper_serves_the_service_over_any_async_read_write() {
     let signalr = server();
@@ -195,7 +197,7 @@ async fn hyper_serves_the_service_over_any_async_read_write() {
     assert_hub_works_at(&signalr, addr).await;
 }
 
-/// With capacity for a few bytes at a time: every frame is written in pieces.
+/// With a capacity of a few bytes, every frame is written in pieces.
 #[tokio::test]
 async fn hyper_serves_the_service_over_a_pipe_in_memory() {
     let signalr = server();
@@ -227,7 +229,7 @@ async fn tower_requests_are_routed() {
     }
 }
 
-/// Clients need not wait for the 101 before they go on.
+/// Clients may send before they receive the 101 response.
 #[tokio::test]
 async fn websocket_frames_sent_with_the_upgrade_request_are_processed() {
     let signalr = server();

@@ -1,4 +1,4 @@
-//! HTTP at its edges. What a request is answered was asked of an ASP.NET Core server first.
+//! HTTP edge cases. The expected responses were recorded from an ASP.NET Core server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,8 +18,9 @@ impl Echo {
     }
 }
 
-/// Requests, and how they are answered: the status, the type, `no-cache`, the body, and what becomes of a negotiation on
-/// the same connection. A first line without a version is short for `HTTP/1.1` with a `Host`.
+/// Requests and their responses: status, content type, `no-cache` and body, and the outcome of a
+/// negotiate request on the same connection. A first line without a version stands for `HTTP/1.1`
+/// with a `Host` header.
 const SAME_AS_ASPNET: &[(&str, &str)] = &[
     // Methods.
     ("GET /hub", "400 text/plain no-cache 'Connection ID required', open"),
@@ -38,18 +39,18 @@ const SAME_AS_ASPNET: &[(&str, &str)] = &[
     ("POST //hub/negotiate", "404, open"),
     ("POST /hub%zz/negotiate", "404, open"),
     ("POST /hub/negotiate?negotiateVersion=1&a={}|^`", "200 application/json negotiated, open"),
-    // Said twice.
+    // Duplicates.
     ("POST /hub?id=a&id=b", "404 text/plain 'No Connection with that ID', open"),
     ("GET /hub?id=a\naccept: */*\naccept: text/event-stream", "404 text/plain 'No Connection with that ID', open"),
     ("POST /hub/negotiate HTTP/1.1\nhost: test\nhost: test", "400, closed"),
     ("POST /private/negotiate\nauthorization: Bearer a\nauthorization: Bearer b", "401, open"),
     ("POST /hub/negotiate\ncontent-length: 0\ncontent-length: 3\n\nabc", "400, closed"),
-    // The host.
+    // `Host`.
     ("POST /hub/negotiate HTTP/1.1", "400, closed"),
     ("POST /hub/negotiate?negotiateVersion=1 HTTP/1.1\nhost:", "200 application/json negotiated, open"),
     ("POST /hub/negotiate HTTP/1.1\nhost: a b", "400, closed"),
     ("POST /hub/negotiate HTTP/1.1\nhost: a/b", "400, closed"),
-    // The connection.
+    // `Connection`.
     ("POST /hub/negotiate?negotiateVersion=1\nconnection: close", "200 application/json negotiated, closed"),
     ("POST /hub?id=nobody\nconnection: close", "404 text/plain 'No Connection with that ID', closed"),
     ("POST /hub/negotiate?negotiateVersion=1 HTTP/1.0\ncontent-length: 0", "200 application/json negotiated, closed"),
@@ -61,7 +62,7 @@ const SAME_AS_ASPNET: &[(&str, &str)] = &[
         "POST /hub/negotiate?negotiateVersion=1\nconnection: upgrade, http2-settings\nupgrade: h2c\nhttp2-settings: AAMAAABk",
         "200 application/json negotiated, open",
     ),
-    // Bodies that nobody asked for.
+    // Unexpected bodies.
     ("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 3\n\nabc", "200 application/json negotiated, open"),
     ("GET /hub\ncontent-length: 3\n\nabc", "400 text/plain no-cache 'Connection ID required', open"),
     ("POST /elsewhere\ncontent-length: 3\n\nabc", "404, open"),
@@ -83,12 +84,13 @@ const SAME_AS_ASPNET: &[(&str, &str)] = &[
         "200 application/json negotiated, closed",
     ),
     ("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 31000000", "200 application/json negotiated, closed"),
-    // No `100 Continue` is sent, but the body is waited for: `POS`.
+    // No `100 Continue` is sent, but the body is awaited: `POS` of the next request is taken for
+    // it.
     (
         "POST /hub/negotiate?negotiateVersion=1\nexpect: 100-continue\ncontent-length: 3",
         "200 application/json negotiated, then 405",
     ),
-    // What is no HTTP.
+    // Malformed requests.
     ("POST /hub/negotiate\ncontent-length: -1", "400, closed"),
     ("POST /hub/negotiate\na: b\n c", "400, closed"),
     ("POST /hub/negotiate\na : b", "400, closed"),
@@ -99,7 +101,8 @@ const SAME_AS_ASPNET: &[(&str, &str)] = &[
     ("\nPOST /hub/negotiate?negotiateVersion=1 HTTP/1.1\nhost: test", "200 application/json negotiated, open"),
 ];
 
-/// The same, answered otherwise than by ASP.NET Core, whose answer stands between.
+/// Requests with other responses than from ASP.NET Core: request, response of ASP.NET Core,
+/// response of this server.
 const DIFFERENT_FROM_ASPNET: &[(&str, &str, &str)] = &[
     ("post /hub", "400 text/plain 'Connection ID required', open", "405 text/plain, open"),
     ("CONNECT /hub", "400 text/plain no-cache 'Connection ID required', open", "405 text/plain, open"),
@@ -170,7 +173,7 @@ async fn unknown_methods_are_rejected_without_a_body() {
     }
 }
 
-/// The last bytes of each are within Kestrel's limit, or beyond it.
+/// Each request ends within Kestrel's limit or one byte beyond it.
 #[tokio::test]
 async fn request_heads_are_limited() {
     let addr = server().await;
@@ -190,7 +193,7 @@ async fn request_heads_are_limited() {
         (line(8192), "200 application/json negotiated, open"),
         (line(8193), "414, closed"),
         (line(40_000), "414, closed"),
-        // hyper gives up before it has seen where the line ends; Kestrel answers 414.
+        // hyper rejects the request before the line ends; Kestrel responds with 414.
         (line(200_000), "431, closed"),
         (headers(32_768), "200 application/json negotiated, open"),
         (headers(32_769), "431, closed"),
@@ -243,8 +246,8 @@ async fn endless_request_body_closes_the_connection() {
     assert_eq!(connection.answer(false).await.unwrap(), "200 application/json negotiated");
     let chunk = [b"100000\r\n", &[b'a'; 0x10_0000][..], b"\r\n"].concat();
     for sent in 0.. {
-        // 30,000,000 bytes, and what the sockets hold.
-        assert!(sent < 50, "no end of it");
+        // 30,000,000 bytes and the socket buffers.
+        assert!(sent < 50, "the server reads without a limit");
         if within(connection.socket.write_all(&chunk)).await.is_err() {
             break;
         }
@@ -268,7 +271,7 @@ async fn outcome(addr: SocketAddr, request: &str) -> String {
     format!("{answer}, {}", connection.next_request().await)
 }
 
-/// A request as it is sent.
+/// Encodes a request.
 fn bytes(request: &str) -> Vec<u8> {
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let head = match head.split_once('\n') {
@@ -279,7 +282,7 @@ fn bytes(request: &str) -> Vec<u8> {
     format!("{head}\n\n{body}").replace('\n', "\r\n").into_bytes()
 }
 
-/// A client that reads what it is answered.
+/// A client that summarizes responses.
 struct Connection {
     socket: TcpStream,
     arrived: Vec<u8>,
@@ -290,12 +293,12 @@ impl Connection {
         Self { socket: within(TcpStream::connect(addr)).await.unwrap(), arrived: Vec::new() }
     }
 
-    /// Sends as much as is taken: who is refused is cut off.
+    /// Sends the bytes that the server accepts; a rejected request ends the socket early.
     async fn write(&mut self, bytes: &[u8]) {
         let _ = within(self.socket.write_all(bytes)).await;
     }
 
-    /// The next answer in short; `None` if the connection is closed instead.
+    /// Returns a summary of the next response; `None` if the connection is closed.
     async fn answer(&mut self, is_bare: bool) -> Option<String> {
         let end = loop {
             match self.arrived.windows(4).position(|end| end == b"\r\n\r\n") {
@@ -323,7 +326,7 @@ impl Connection {
         Some(answer)
     }
 
-    /// What becomes of a further request.
+    /// Sends a further request and summarizes its outcome.
     async fn next_request(&mut self) -> String {
         self.write(&bytes("POST /hub/negotiate?negotiateVersion=1\ncontent-length: 0")).await;
         match self.answer(false).await {

@@ -1,4 +1,5 @@
-//! Everything over one connection of HTTP/2: requests, polls, events and WebSockets beside each other, and how they end.
+//! One HTTP/2 connection with requests, polls, event streams and WebSockets at once, and how it
+//! ends.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use signalr_test_support::{End, serve, until, within};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// Calls of `Wait` end when there is a permit.
+/// Calls of `Wait` return when there is a permit.
 struct Rooms(Semaphore);
 
 #[hub]
@@ -87,14 +88,14 @@ async fn all_transports_share_one_http2_connection() {
 #[tokio::test]
 async fn websocket_upgrade_requires_extended_connect() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
-    // Without a negotiation, as clients may.
+    // Clients may connect without negotiation.
     let mut socket = http2.open("/rooms", Format::Json).await;
     socket.handshake().await;
     socket.call(Some("1"), "Method", &[]).await;
     assert_eq!(socket.next().await, Some(json!({ "type": 3, "invocationId": "1", "result": "CONNECT" })));
 }
 
-/// The first three are what an ASP.NET Core server answered.
+/// The first three responses were recorded from an ASP.NET Core server.
 #[tokio::test]
 async fn invalid_extended_connect_is_rejected() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
@@ -110,7 +111,7 @@ async fn invalid_extended_connect_is_rejected() {
         let (status, body) = text(http2.connect(target, protocol, headers).await).await;
         assert_eq!((status, body.as_str()), expected, "{target} {protocol} {headers:?}");
     }
-    // The headers of HTTP/1.1 ask for nothing here.
+    // Upgrade headers of HTTP/1.1 have no effect here.
     let headers = [version, ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
     let answer = http2.request("GET", "/rooms", &headers, "").await;
     assert_eq!(answer, (400, "Connection ID required".to_owned()));
@@ -130,7 +131,7 @@ async fn oversized_request_keeps_the_http2_connection_open() {
         (path(33_000), &[], 431),
         (path(0), &[("a", &long[..30_000])], 400),
         (path(0), &[("a", &long)], 431),
-        // The client adds one.
+        // The client adds one header.
         (path(0), &many[..99], 400),
         (path(0), &many, 431),
     ] {
@@ -170,7 +171,7 @@ async fn lost_http2_connection_ends_its_websockets() {
         socket.handshake().await;
         cut.push(socket);
     }
-    // One stream that is reset is only that one's end.
+    // Resetting one stream ends only that WebSocket.
     drop(cut.pop());
     until(|| signalr.connection_count() == 2).await;
     cut[0].echo("untouched").await;
@@ -192,12 +193,12 @@ async fn shutdown_asks_websockets_to_reconnect_and_closes_the_http2_connection()
             assert_eq!(socket.last().await, (json!({ "type": 7, "allowReconnect": true }), End::Closed(1000)));
         }
     };
-    // Far more than it takes.
+    // Far more time than shutdown takes.
     tokio::join!(ends, within(signalr.shutdown(Duration::from_secs(60))));
     http2.closed().await;
 }
 
-/// Each may fill its own window, but not that of the connection.
+/// A WebSocket may fill its own window, but not that of the connection.
 #[tokio::test]
 async fn unread_websocket_does_not_block_other_streams() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
@@ -210,7 +211,7 @@ async fn unread_websocket_does_not_block_other_streams() {
     let call = format!("{{\"type\":1,\"target\":\"Echo\",\"arguments\":[\"{text}\"]}}\u{1e}");
     let flood = tokio::spawn(async move {
         held.call(Some("1"), "Wait", &[]).await;
-        // 2 MiB at once, of which 768 KiB get through.
+        // 2 MiB at once; the flow-control window is 768 KiB.
         held.send(call.repeat(100).as_bytes()).await;
         std::future::pending::<()>().await;
     });

@@ -1,5 +1,5 @@
-//! Integration tests of the crate, a module for each subject. Tests that need a process of their own are binaries
-//! beside this one.
+//! Integration tests of the crate, one module for each subject. Tests that need a process of their
+//! own are separate binaries.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -66,7 +66,7 @@ mod users;
 #[cfg(feature = "messagepack")]
 mod websocket_origin;
 
-/// The example, which is the host of the tests over TLS.
+/// The TLS example, which is the host of the tests over TLS.
 #[cfg(feature = "messagepack")]
 #[expect(dead_code, reason = "tests do not run its `main`")]
 #[path = "../../examples/tls.rs"]

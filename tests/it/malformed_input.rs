@@ -1,4 +1,4 @@
-//! Input that no client sends: each ends as it does in ASP.NET, and the server goes on.
+//! Input that no client sends: each case ends as in ASP.NET Core, and the server continues.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -29,14 +29,14 @@ impl Target {
     }
 }
 
-/// A server that tells every error.
+/// Starts a server with detailed errors.
 async fn server() -> (SignalR, SocketAddr) {
     let signalr = SignalR::builder().hub("/detailed", Target).enable_detailed_errors(true).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
 }
 
-/// The only thing the server says, and how it ends.
+/// The only message of the server, and the close frame.
 fn closed(error: &str) -> (Value, End) {
     let error = format!("Connection closed with an error. {error}");
     (json!({ "type": 7, "error": error, "allowReconnect": true }), End::Closed(1000))
@@ -46,10 +46,11 @@ fn repeat(text: &str, times: usize) -> Vec<u8> {
     text.repeat(times).into_bytes()
 }
 
-/// The beginning of a call of `Echo` in MessagePack, up to its arguments.
+/// The start of an invocation of `Echo` in MessagePack, up to its arguments.
 const CALL: [u8; 10] = [0x96, 1, 0x80, 0xa1, b'1', 0xa4, b'E', b'c', b'h', b'o'];
 
-/// Sends each payload on a connection of its own, where it must lead to `error` and to the end.
+/// Sends each payload on a new connection and checks that the connection closes with
+/// `error`.
 async fn assert_each_closes(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
     let (signalr, addr) = server().await;
     for (payload, error) in cases {
@@ -62,7 +63,7 @@ async fn assert_each_closes(format: Format, cases: impl IntoIterator<Item = (Vec
     until(|| signalr.connection_count() == 0).await;
 }
 
-/// The answers of this and the next two were asked of an ASP.NET Core server.
+/// The expected texts of this test and the next two were recorded from an ASP.NET Core server.
 #[tokio::test]
 async fn malformed_json_is_answered_with_the_close_message_of_aspnet() {
     const READING: &str = "InvalidDataException: Error reading JSON.";
@@ -101,7 +102,7 @@ async fn malformed_messagepack_is_answered_with_the_close_message_of_aspnet() {
         (prefixed(&[0x96, 1, 0x80, 0xa1]), END),
         (prefixed(&[0xc0]), &nil),
         (prefixed(&[0xc1]), &unused),
-        // Four thousand million of something, in a few bytes.
+        // A header that claims 4,294,967,295 elements.
         (prefixed(&[0xdd, 0xff, 0xff, 0xff, 0xff]), END),
         (
             prefixed(&[0x96, 1, 0xdf, 0xff, 0xff, 0xff, 0xff]),
@@ -146,7 +147,7 @@ async fn endless_message_closes_the_connection_at_the_size_limit() {
         client.send(&payload).await;
         assert_eq!(client.last().await, closed(TOO_LARGE));
 
-        // One byte less than the limit is no reason to end it.
+        // One byte below the limit, the connection stays open.
         let mut client = Client::connect(addr, "/detailed", format).await;
         client.send(&payload[..LIMIT]).await;
         client.send(b"x").await;
@@ -155,10 +156,10 @@ async fn endless_message_closes_the_connection_at_the_size_limit() {
     until(|| signalr.connection_count() == 0).await;
 }
 
-/// Its own messages are whole before it is: they are taken as they come.
+/// The hub messages within the frame are complete, so they are processed as they arrive.
 #[tokio::test]
 async fn messages_within_an_endless_frame_are_processed_up_to_the_size_limit() {
-    // The client's Close frame would be payload of it.
+    // A close frame of the client would be part of the payload.
     let target = SignalR::builder().hub("/detailed", Target).enable_detailed_errors(true);
     let signalr = target.web_socket_close_timeout(Duration::from_millis(100)).build().unwrap();
     let addr = serve(&signalr).await;
@@ -202,7 +203,7 @@ async fn close_frame_within_a_hub_message_ends_the_connection() {
         within(client.socket().write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])).await.unwrap();
         assert_eq!(client.end().await, End::Closed(1000));
 
-        // No goodbye at all: whatever is said now, the connection is over.
+        // The client ends its side of the socket without a close frame.
         let mut client = Client::connect(addr, "/detailed", format).await;
         client.send(&half[..half.len() - 1]).await;
         within(client.socket().shutdown()).await.unwrap();
@@ -273,7 +274,7 @@ impl Flooded {
 #[tokio::test]
 async fn message_flood_yields_to_other_tasks() {
     const CALLS: usize = 20_000;
-    /// More than one read of 64 KiB holds.
+    /// More calls than one read of 64 KiB contains.
     const AT_ONCE: usize = 2_000;
     let calls = Arc::new(AtomicUsize::new(0));
     let signalr = SignalR::builder().hub("/flooded", Flooded { calls: Arc::clone(&calls) }).build().unwrap();
@@ -285,7 +286,7 @@ async fn message_flood_yields_to_other_tasks() {
     let mut client = Client::over(client, "/flooded", Json).await;
     client.handshake().await;
     client.send(&invocation(Json, None, "Count", &[]).repeat(CALLS)).await;
-    // A task that is woken at once has its turn whenever the connection's task ends its own.
+    // This task wakes itself, so it runs whenever the connection task yields.
     let (mut seen, mut most) = (0, 0);
     let other = tokio::spawn(poll_fn(move |cx| {
         let now = calls.load(Ordering::SeqCst);

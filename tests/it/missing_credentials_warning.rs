@@ -1,4 +1,5 @@
-//! Sockets that bring no credentials: their hosts are told, once and without a word of what was sent.
+//! The warning about requests without credentials: logged once for each path, without any content
+//! of the request.
 
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
 use http::{HeaderName, Request, StatusCode};
@@ -13,7 +14,7 @@ struct Closed;
 #[authorize]
 impl Closed {}
 
-/// What is logged as a warning of such requests for events.
+/// Returns the number of warnings that these requests for event streams cause.
 async fn warnings(requests: &[(&str, HeaderName, &str)]) -> usize {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();

@@ -1,4 +1,4 @@
-//! The limit of negotiations of one address.
+//! The limit of negotiate requests of one address.
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, RETRY_AFTER};
 use http::{Request, Response};
@@ -50,7 +50,7 @@ async fn request(signalr: &SignalR, method: &str, path: &str, from: Option<&str>
 async fn negotiations_beyond_the_limit_are_rejected_before_authentication() {
     let signalr = limited();
     let here = Some("192.0.2.1:1000");
-    // All paths together, refused ones as well.
+    // The limit covers all paths, and rejected requests count.
     for (path, status) in [("/clinic/negotiate", 200), ("/closed/negotiate", 401), ("/Clinic/Negotiate/", 200)] {
         assert_eq!(request(&signalr, "POST", path, here).await.status(), status, "{path}");
     }
@@ -61,7 +61,7 @@ async fn negotiations_beyond_the_limit_are_rejected_before_authentication() {
         assert_eq!(refused.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.test");
     }
     assert_eq!(request(&signalr, "OPTIONS", "/clinic/negotiate", here).await.status(), 204);
-    // What is no negotiation counts nothing, and is not counted.
+    // Other requests neither count nor are limited.
     for path in ["/clinic", "/clinic?id=unknown", "/nowhere"] {
         assert_ne!(request(&signalr, "GET", path, here).await.status(), 429, "{path}");
     }

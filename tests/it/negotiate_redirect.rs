@@ -1,4 +1,4 @@
-//! What stands before a hub: pages of other origins, sub-protocols, and the way to other servers.
+//! Negotiate responses that redirect to another server.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ async fn negotiate_redirects_to_another_server() {
     assert_eq!((status, body), (200, expected));
     assert_eq!(front.connection_count(), 0);
 
-    // There, as clients go on.
+    // The client continues at the other server.
     let bearer = format!("Bearer {token}");
     let (status, body) = negotiate_at(behind, "/echo/negotiate?tenant=north&negotiateVersion=1", &bearer).await;
     assert_eq!(status, 200);
@@ -66,7 +66,7 @@ async fn negotiate_redirects_to_another_server() {
     client.call(Some("1"), "Who", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "nurse");
 
-    // Who is not sent away stays.
+    // Without a redirect, the client stays.
     let mut client = Client::connect(addr, "/echo", Format::Json).await;
     client.echo("here").await;
 }
@@ -102,7 +102,7 @@ async fn negotiate_at(addr: SocketAddr, target: &str, bearer: &str) -> (u16, Val
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// A token for a user.
+/// Returns a token of a user.
 fn token(user: &str) -> String {
     let claims = BTreeMap::from([
         ("sub", json!(user)),

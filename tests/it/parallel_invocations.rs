@@ -1,4 +1,4 @@
-//! A connection whose next call has to wait: what is events of it meanwhile, and what a call does to it.
+//! Connections with a held call: input that is processed meanwhile, and panics during binding.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct PanicsWhenNegative(i64);
 impl<'de> Deserialize<'de> for PanicsWhenNegative {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = i64::deserialize(deserializer)?;
-        assert!(number >= 0, "touched");
+        assert!(number >= 0, "negative");
         Ok(Self(number))
     }
 }
@@ -60,7 +60,7 @@ async fn serve_gated_hub() -> (SignalR, SocketAddr, Arc<Semaphore>, mpsc::Unboun
     (signalr, addr, gate, events)
 }
 
-/// The payload of a frame of the client's, under a mask of zeros.
+/// Encodes a frame of a client with a mask of zeros.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let head = [0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
     [&head[..], payload].concat()
@@ -102,7 +102,7 @@ async fn held_calls_all_run_in_order() {
     let mut client = Client::connect(addr, "/gated", Format::Json).await;
     client.call(Some("first"), "Wait", &[]).await;
     assert_eq!(within(events.recv()).await, Some("waits"));
-    // More than is read ahead, so that some of it waits in the socket.
+    // More than is read ahead, so that some calls stay in the socket.
     let calls: String = (0..CALLS)
         .map(|n| format!("{{\"type\":1,\"invocationId\":\"{n}\",\"target\":\"Echo\",\"arguments\":[\"{n}\"]}}\u{1e}"))
         .collect();

@@ -1,4 +1,4 @@
-//! Policies that take time: what waits for them, what does not, and how they end.
+//! Asynchronous policies: what waits for them, and how they end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, Test
 use signalr::{BuildError, Format, SignalR, UploadStream, hub};
 use tokio::sync::{Notify, Semaphore};
 
-/// What was done, in order.
+/// Records the calls in order.
 #[derive(Clone, Default)]
 struct Ward {
     done: Arc<Mutex<Vec<&'static str>>>,
@@ -63,7 +63,7 @@ impl Ward {
     }
 }
 
-/// Whoever is called allow_good, as it turns out.
+/// Allows the user `good`, after a yield.
 fn allow_good() -> Policy {
     Policy::require_async(|user| async move {
         tokio::task::yield_now().await;
@@ -71,7 +71,7 @@ fn allow_good() -> Policy {
     })
 }
 
-/// All who wait in front of the gate until it opens.
+/// Allows each user once the gate has a permit.
 fn gate(gate: &Arc<Semaphore>) -> Policy {
     let gate = Arc::clone(gate);
     Policy::require_async(move |_| {
@@ -125,7 +125,7 @@ async fn asynchronous_policies_guard_every_kind_of_call() {
         assert_eq!(sum.await, Err(refused("Upload")));
         numbers.send(&3);
         client.send("Slow", ()).await;
-        // What is left of a refused call disturbs no other.
+        // The remaining items of a rejected call do not affect later calls.
         assert_eq!(client.invoke::<u32>("Quick", ()).await, Ok(2));
         assert_eq!(ward.done(), ["slow", "watch", "upload", "quick"]);
     }
@@ -180,7 +180,7 @@ async fn call_runs_after_its_client_disconnected_during_authorization() {
 
 #[tokio::test]
 async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
-    /// Tells that it is dropped.
+    /// Adds a permit when it is dropped.
     struct SignalOnDrop(Arc<Semaphore>);
     impl Drop for SignalOnDrop {
         fn drop(&mut self) {
@@ -214,8 +214,8 @@ async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
 async fn panic_in_a_policy_fails_only_its_call() {
     for at_once in [true, false] {
         let panics = Policy::require_async(move |_| {
-            assert!(!at_once, "the check");
-            async { panic!("the check, later") }
+            assert!(!at_once, "the policy");
+            async { panic!("the policy, later") }
         });
         let ward = Ward::default();
         let host = host(&ward, panics).build();
@@ -277,7 +277,7 @@ async fn synchronous_requirements_short_circuit_async_ones() {
         asked.store(0, Ordering::SeqCst);
         assert_eq!(policy.allows_async(user).await, allowed, "{policy:?}");
         assert_eq!(asked.load(Ordering::SeqCst), asks, "{policy:?}");
-        assert_eq!(policy.allows(user), allowed && asks == 0, "what takes time is not met yet: {policy:?}");
+        assert_eq!(policy.allows(user), allowed && asks == 0, "asynchronous requirements are not met yet: {policy:?}");
     }
     let anonymous = signalr::auth::User::anonymous();
     assert!(!later().allows_async(&anonymous).await && later().anonymous_ok().allows_async(&anonymous).await);
@@ -287,7 +287,7 @@ async fn synchronous_requirements_short_circuit_async_ones() {
 async fn negotiate_requests_wait_for_asynchronous_policies() {
     let panics = Policy::require_async(|user| async move {
         tokio::task::yield_now().await;
-        assert_ne!(user.id(), Some("panics"), "the check");
+        assert_ne!(user.id(), Some("panics"), "the policy");
         true
     });
     let host = |later: Policy| {
@@ -310,5 +310,5 @@ async fn negotiate_requests_wait_for_asynchronous_policies() {
     }
 }
 
-/// Far longer than anything takes.
+/// Far longer than any step takes.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
-//! Random requests to the doors of a server: no panic, no way in, and always an answer that clients can read.
+//! Random requests: no panic, no unauthenticated access, and only responses that clients can read.
 //!
-//! The fuzzers in `fuzz/` hold the same, and look further.
+//! The fuzz targets in `fuzz/` check the same properties with coverage guidance.
 
 use std::cell::RefCell;
 
@@ -17,7 +17,7 @@ fn server(test: impl FnOnce(&mut FuzzServer)) {
     SERVER.with_borrow_mut(test);
 }
 
-/// JSON such as stands in tokens, or nearly.
+/// JSON like that of tokens.
 fn json() -> impl Strategy<Value = String> {
     let names = ["alg", "kid", "typ", "crit", "jku", "jwk", "exp", "nbf", "iss", "aud", "sub", "role", "zip", "b64"];
     let values = prop_oneof![
@@ -44,20 +44,20 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// What stands where a token should.
+/// A valid or invalid credential.
 fn credential() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("{token}".to_owned()),
         Just("{other}".to_owned()),
         "[!-~]{0,60}",
-        // A good one, with a byte changed, inserted or left out.
+        // A valid token with a byte changed, inserted or removed.
         (any::<prop::sample::Index>(), "[!-~]{0,2}", 0..2_usize).prop_map(|(at, put, cut)| {
             let mut token = token("ann");
             let at = at.index(token.len());
             token.replace_range(at..(at + cut).min(token.len()), &put);
             token
         }),
-        // Other parts around a signature, which may be a good one of something else.
+        // Other parts around a signature, which may be the valid one of another token.
         (json(), json(), prop::option::of(prop::collection::vec(any::<u8>(), 0..64))).prop_map(
             |(header, payload, signature)| {
                 let good = token("ann");
@@ -73,7 +73,7 @@ fn any_of(words: &'static [&'static str], else_like: &'static str) -> impl Strat
     prop_oneof![4 => prop::sample::select(words).prop_map(str::to_owned), 1 => else_like]
 }
 
-/// A request to the paths of hubs and beside them.
+/// A request to the paths of hubs or to similar paths.
 fn request() -> impl Strategy<Value = String> {
     let method = any_of(&["GET", "POST", "DELETE", "OPTIONS", "PUT", "CONNECT", "HEAD"], "[A-Z]{1,8}");
     let path = any_of(
@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-/// The requests above get everywhere, or they would show nothing.
+/// Without this, the properties above could hold because every request is rejected early.
 #[test]
 fn generator_reaches_every_status() {
     server(|server| {

@@ -1,4 +1,5 @@
-//! What is inside of the layer that redacts: it can log all that it sees, and hubs work as ever.
+//! `SignalR::redact_layer`: an application that logs whole requests logs no secret, and its hubs
+//! work as before.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,12 +32,12 @@ impl Clinic {
     }
 }
 
-/// What a handler of the host's finds out about its request.
+/// Returns all that a handler of the application sees of its request.
 async fn shown(OriginalUri(original): OriginalUri, request: Request) -> String {
     format!("{original} {} {:?} {:?}", request.uri(), request.headers(), request.extensions())
 }
 
-/// An application that logs whatever it can of each request, with hubs at its root and below a prefix.
+/// An application that logs each request in full, with hubs at its root and below a prefix.
 async fn serve() -> (SignalR, SocketAddr) {
     let signalr = SignalR::builder()
         .authentication(bearer())
@@ -135,6 +136,6 @@ async fn hidden_token_is_not_carried_over_to_the_next_request() {
     let query = token_query("ann");
     assert_eq!(http(addr, "POST", &format!("/hubs/clinic/negotiate?{query}"), &[]).await.0, 200);
     assert_eq!(http(addr, "POST", "/hubs/clinic/negotiate", &[]).await.0, 401);
-    // Twice is once too often, as it is without the layer.
+    // A repeated token is rejected, as without the layer.
     assert_eq!(http(addr, "POST", &format!("/hubs/clinic/negotiate?{query}&{query}"), &[]).await.0, 401);
 }

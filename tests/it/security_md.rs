@@ -1,9 +1,9 @@
-//! SECURITY.md names a test for each threat: they are there.
+//! The tests that SECURITY.md names exist.
 
 use std::fs;
 use std::path::Path;
 
-/// Whether a file, or a folder, has this name; one `*` in the last part stands for anything.
+/// Whether a file or folder of this name exists. One `*` in the last component matches anything.
 fn exists(path: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap());

@@ -1,4 +1,4 @@
-//! How connections end: the server's shutdown, and what the hub hears of every other end.
+//! Server shutdown, and notification of the hub at every end of a connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-/// Counts who comes and goes.
+/// Records connects, disconnects and calls.
 struct ConnectionCounter {
     connected: AtomicUsize,
-    /// The reasons of those who left, by their type names.
+    /// Type names of the disconnect reasons.
     disconnected: Mutex<Vec<Option<String>>>,
     waiting: AtomicUsize,
     gate: Semaphore,
@@ -62,7 +62,7 @@ impl ConnectionCounter {
         caller.abort();
     }
 
-    /// Ends when the gate opens.
+    /// Returns when the gate opens.
     async fn wait(&self) {
         let _guard = CountDrop(&self.dropped);
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -94,7 +94,7 @@ fn begin_shutdown(signalr: &SignalR, grace: Duration) -> tokio::task::JoinHandle
     })
 }
 
-/// What the server says to everyone when it goes away.
+/// The Close message and the close frame of a shutdown.
 fn reconnect_close() -> (Value, End) {
     (json!({ "type": 7, "allowReconnect": true }), End::Closed(1000))
 }
@@ -212,7 +212,7 @@ async fn connection_before_its_handshake_does_not_delay_shutdown() {
     assert_eq!((counter.connected.load(Ordering::SeqCst), counter.disconnected()), (0, vec![]));
 }
 
-/// Ends one connection in some way, and checks that the hub heard of it once, with this reason.
+/// Ends one connection by `end`, and checks that the hub is notified once, with this reason.
 async fn assert_reported_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
     let counter = ConnectionCounter::new();
     let signalr = SignalR::builder()
@@ -226,7 +226,7 @@ async fn assert_reported_once(format: Format, reason: Option<&str>, end: impl As
     client.echo("here").await;
     end(client, &signalr).await;
     until(|| signalr.connection_count() == 0 && !counter.disconnected().is_empty()).await;
-    // Nothing is left that could run it once more.
+    // After a shutdown, no task is left that could notify the hub again.
     within(signalr.shutdown(Duration::from_secs(1))).await;
     assert_eq!(
         (counter.connected.load(Ordering::SeqCst), counter.disconnected()),
@@ -251,7 +251,7 @@ async fn client_close_is_reported_to_the_hub_once() {
 async fn lost_connection_is_reported_to_the_hub_once() {
     for &format in Format::ALL {
         assert_reported_once(format, None, async |client, _| drop(client)).await;
-        // With a reset.
+        // The socket is reset.
         assert_reported_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
         assert_reported_once(format, Some("InvalidDataException"), async |mut client, _| {
             let half = if format.is_binary() { vec![9, 1] } else { b"{\"type\"".to_vec() };

@@ -1,7 +1,8 @@
-//! Sockets whose peer reads nothing, asks for nothing or never ends its request head: the peer sees their end.
+//! Sockets whose peer does not read, sends nothing or never completes its request head: the server
+//! closes them.
 //!
-//! Time is paused once clients are connected. It then goes on by itself while nothing can happen, so a test sleeps past a
-//! limit and looks at the socket.
+//! Time is paused once clients are connected. Paused time advances whenever no task can run, so a
+//! test sleeps past a limit and checks the socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,13 +27,13 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::tls_example;
 
-/// Message sizes in bytes: several to a buffer, one to a buffer, one to a few buffers of the kernel.
+/// Message sizes in bytes: several to a buffer, one to a buffer, one to a few kernel buffers.
 const SIZES: [usize; 4] = [10, 100, 3 * 1024, 16 * 1024];
 
 /// Half of the default of `transport_send_timeout`.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// Far beyond the timeout: while the kernel still moves bytes, paused time runs ahead.
+/// Far beyond the timeout: paused time runs ahead while the kernel still moves bytes.
 const LATE: u64 = 60;
 
 struct Ward;
@@ -44,12 +45,12 @@ impl Ward {
     }
 }
 
-/// More may wait for a client than the kernel buffers for it.
+/// The queue takes more than the kernel buffers.
 fn server() -> SignalR {
     SignalR::builder().transport_max_buffer_size(1 << 20).hub("/ward", Ward).build().unwrap()
 }
 
-/// Listens on sockets for which the kernel buffers little.
+/// Listens on sockets with small kernel buffers.
 fn listen() -> (TcpListener, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
@@ -67,12 +68,12 @@ fn serve(signalr: &SignalR) -> SocketAddr {
 
 async fn connect(addr: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(addr).await.unwrap();
-    // Paused time does not wait for an acknowledgement that the kernel delays.
+    // Paused time does not wait for a delayed acknowledgement of the kernel.
     socket.set_nodelay(true).unwrap();
     socket
 }
 
-/// Sends to all clients until there are none, and waits for those that read nothing.
+/// Sends to all clients until none is left, and waits for those that do not read.
 fn flood(signalr: &SignalR, size: usize) -> JoinHandle<()> {
     tokio::time::pause();
     let (signalr, text) = (signalr.clone(), "x".repeat(size));
@@ -85,7 +86,8 @@ fn flood(signalr: &SignalR, size: usize) -> JoinHandle<()> {
     })
 }
 
-/// Lets the time pass in which a socket that takes nothing has to be closed, and checks that the server has let go of it.
+/// Advances time to the limit of a socket that takes no bytes, and checks that the server has
+/// dropped the connection.
 async fn assert_connection_dropped(signalr: &SignalR, what: &str) {
     sleep(EARLY).await;
     assert_ne!(signalr.stats().tasks, 0, "{what}: ended too early");
@@ -100,11 +102,11 @@ async fn assert_connection_dropped(signalr: &SignalR, what: &str) {
     tokio::time::resume();
 }
 
-/// Reads what the kernel still has, up to the end that the server has made.
+/// Reads the rest from the kernel, up to the end of the socket.
 async fn assert_socket_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut rest)).await;
-    // An orderly end, or a reset where the peer has sent what nothing will read.
+    // The socket ends in order, or is reset if it has unread input.
     assert!(ended.is_ok(), "{what}: the socket is open");
 }
 
@@ -144,7 +146,7 @@ async fn unread_poll_is_closed() {
         post_handshake(addr, &target).await;
         assert_eq!(signalr_test_support::http(addr, "GET", &target, &[]).await, (200, "{}\u{1e}".to_owned()));
         let flood = flood(&signalr, size);
-        // All that fits waits before it is asked for.
+        // All messages that fit are queued before the poll.
         sleep(Duration::from_millis(1)).await;
         socket.write_all(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
         assert_connection_dropped(&signalr, &format!("{size}")).await;
@@ -174,7 +176,7 @@ async fn negotiated(addr: SocketAddr) -> String {
     format!("/ward?id={}", negotiate(addr, "/ward").await)
 }
 
-/// Opens an event stream on a socket; all else goes to `addr`.
+/// Opens an event stream on `socket`. Other requests go to `addr`.
 async fn open_events<S: AsyncWrite + Unpin>(addr: SocketAddr, mut socket: S) -> S {
     let target = negotiated(addr).await;
     let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n");
@@ -188,7 +190,8 @@ async fn post_handshake(addr: SocketAddr, target: &str) {
     assert_eq!(response_status(begin_post(addr, target, hello.len(), hello).await).await, 200);
 }
 
-/// A connection of HTTP/2 that answers pings, and gives streams a window of `window` bytes.
+/// An HTTP/2 connection that answers pings and gives streams a window of `window` bytes. Its
+/// requests have no deadline, since time may be paused.
 struct WindowedHttp2 {
     requests: http2::SendRequest<Full<Bytes>>,
     connection: JoinHandle<hyper::Result<()>>,
@@ -204,7 +207,7 @@ impl WindowedHttp2 {
         builder.initial_stream_window_size(window);
         let (requests, connection) = builder.handshake(TokioIo::new(io)).await.unwrap();
         let mut client = Self { requests, connection: tokio::spawn(connection) };
-        // The settings of the server have arrived with its first answer.
+        // The server's settings arrive before its first response.
         assert_eq!(client.send("GET", "/", &[]).await.status(), 404);
         client
     }
@@ -227,7 +230,7 @@ impl WindowedHttp2 {
         events
     }
 
-    /// A WebSocket that has shaken hands.
+    /// Opens a WebSocket and performs the handshake.
     async fn websocket(&mut self) -> Client<TokioIo<Upgraded>> {
         let response = self.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
         let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
@@ -294,7 +297,7 @@ async fn http2_websocket_without_a_window_is_closed() {
     }
 }
 
-/// Its session ends with the handshake timeout, and the Close frame is not taken.
+/// The handshake timeout ends the connection, and the client does not take the close frame.
 #[tokio::test]
 async fn http2_websocket_without_a_close_frame_is_closed() {
     let signalr = server();
@@ -317,14 +320,14 @@ async fn http2_response_without_a_window_is_closed() {
     assert!(answer.into_body().collect().await.is_err());
 }
 
-/// By the example, which puts the timeout under TLS.
+/// The example puts the timeout under TLS.
 #[tokio::test]
 async fn unread_connections_over_tls_are_closed() {
     for size in SIZES {
         let signalr = server();
         let (addr, (listener, tls_addr)) = (serve(&signalr), listen());
         let acceptor = tls_example::acceptor(&tls::file("certificate.pem"), &tls::file("key.pem")).unwrap();
-        // Each connection has a part of it.
+        // Each connection holds a reference to it.
         let config = Arc::downgrade(acceptor.config());
         tokio::spawn(tls_example::serve(listener, acceptor, signalr.clone()));
 
@@ -341,7 +344,7 @@ async fn unread_connections_over_tls_are_closed() {
         assert!(config.strong_count() > 4, "{size}");
         let flood = flood(&signalr, size);
         assert_connection_dropped(&signalr, &format!("{size}")).await;
-        // The connections of the example's host are no tasks of the server.
+        // The connections of the example are no tasks of the server.
         tokio::time::pause();
         sleep(Duration::from_secs(LATE)).await;
         tokio::time::resume();
@@ -355,7 +358,7 @@ async fn unread_connections_over_tls_are_closed() {
     }
 }
 
-/// Seconds after which a connection must be open, and after which it must be closed.
+/// Checks that a connection is open after `open` seconds and closed after `closed` seconds.
 async fn assert_closed_between(open: u64, closed: u64, has_ended: impl Fn() -> bool, what: &str) {
     sleep(Duration::from_secs(open)).await;
     assert!(!has_ended(), "{what}: closed before {open} s");
@@ -364,7 +367,7 @@ async fn assert_closed_between(open: u64, closed: u64, has_ended: impl Fn() -> b
     tokio::time::resume();
 }
 
-/// The times are those of Kestrel.
+/// The limits are those of Kestrel.
 #[tokio::test]
 async fn idle_sockets_close_after_130s_and_incomplete_heads_after_30s() {
     const ANSWERED: &str = "GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -409,13 +412,13 @@ async fn slow_request_head_closes_after_30s() {
     assert_socket_ended(socket, "trickle").await;
 }
 
-/// Within a head no pings are answered (RFC 9113 § 6.10), by which hyper ends the connection.
+/// Within a header block no ping is answered (RFC 9113 § 6.10), so hyper closes the connection.
 #[tokio::test(start_paused = true)]
 async fn http2_connection_with_an_endless_head_is_closed() {
     let signalr = server();
     let mut socket = connect(serve(&signalr)).await;
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    // Headers of stream 1 without their end.
+    // A header block of stream 1 without its end.
     let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
     let sent = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
     socket.write_all(&sent).await.unwrap();

@@ -1,4 +1,4 @@
-//! Connections without a WebSocket: their life, and how it ends.
+//! Connections by Server-Sent Events and long polling: lifetime and end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use signalr_test_support::{
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
-/// Counts who comes and goes.
+/// Records connects and disconnects.
 struct ConnectionCounter {
     connected: Mutex<Vec<TransportType>>,
     disconnected: Mutex<Vec<Option<String>>>,
@@ -67,7 +67,8 @@ fn result(id: &str, result: &Value) -> Option<Value> {
     Some(json!({ "type": 3, "invocationId": id, "result": result }))
 }
 
-/// Ends connections of both kinds in some way, and checks that the hub heard of each end once, with this reason.
+/// Ends a connection of each transport by `end`, and checks that the hub is notified once, with
+/// this reason.
 async fn assert_reported_once(reason: Option<&str>, end: impl AsyncFn(Client, &SignalR)) {
     for kind in [ClientKind::SERVER_SENT_EVENTS, ClientKind::LONG_POLLING] {
         let counter = ConnectionCounter::new();
@@ -134,14 +135,14 @@ async fn shutdown_is_reported_to_the_hub_once_and_completes_pending_polls() {
     })
     .await;
 
-    // One that waits is answered, though the server takes no other request.
+    // A pending poll is answered although the server accepts no other request.
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(SignalR::builder(), &counter).await;
     let client = ClientKind::LONG_POLLING.connect(addr, "/counter").await;
     let mut socket = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
     let request = format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", client.target());
     socket.write_all(request.as_bytes()).await.unwrap();
-    // Behind the poll, whatever it does: a call that is answered by it.
+    // This call is behind the poll in any case, and is answered by it.
     client.post(&call("1", "Echo", &json!(["first"]))).await;
     let mut polls = Http1Connection::new(socket);
     assert_eq!(polls.next_response().await, (200, call_result("1", "first")));
@@ -273,7 +274,7 @@ async fn waiting_post_is_rejected_when_the_connection_ends() {
         let patience = Duration::from_millis(if shuts_down { 60_000 } else { 200 });
         let builder = SignalR::builder().application_max_buffer_size(1024).disconnect_timeout(patience);
         let (signalr, addr) = server(builder, &counter).await;
-        // Nobody opens this one.
+        // No transport is opened for this connection.
         let target = format!("/counter?id={}", negotiate(addr, "/counter").await);
         let socket = begin_post(addr, &target, 5000, &[b'x'; 5000]).await;
         until(|| signalr.stats().queued_bytes > 0).await;

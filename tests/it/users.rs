@@ -1,4 +1,4 @@
-//! The id of a user: where it comes from, and that sends to users follow it.
+//! User ids: their origin, and sends to users.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn user_id_callback_selects_the_receivers_of_sends() {
     expected.sort();
     assert_eq!(known, expected);
 
-    // One connection of a user in a group is no other one.
+    // A group with one connection of a user does not include the others.
     first.invoke::<()>("Join", ("ward",)).await.unwrap();
     anonymous.invoke::<()>("Shout", ("ward",)).await.unwrap();
     first.receive::<()>("Shout").await;
@@ -83,7 +83,7 @@ async fn user_id_callback_selects_the_receivers_of_sends() {
         client.expect_nothing(Duration::ZERO).await;
     }
 
-    // When one connection has ended, the other still hears.
+    // After one connection has ended, the other one still receives messages.
     first.close().await;
     anonymous.invoke::<()>("Write", ("a|ada",)).await.unwrap();
     second.receive::<(String,)>("Letter").await;

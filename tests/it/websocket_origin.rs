@@ -36,7 +36,7 @@ async fn websockets_of_other_origins_are_rejected() {
     for path in ["/echo", "/echo?id=nobody", "/echo/negotiate"] {
         assert_eq!(http(addr, "GET", path, &with("https://evil.test")).await, (403, String::new()), "{path}");
     }
-    // Who the user is comes first, as in ASP.NET.
+    // Authentication comes first, as in ASP.NET Core.
     assert_eq!(http(addr, "GET", "/secret", &with("https://evil.test")).await.0, 401);
     assert_eq!(signalr.connection_count(), 0);
 

@@ -1,4 +1,4 @@
-//! What goes wrong in a hub and around it, error_text to whom it may concern.
+//! Failures in and around a hub: what is logged, and what clients receive.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use super::{KEY, LOG, secrets, token};
 use signalr_test_support::log_capture::assert_no_secrets;
 use signalr_test_support::{Client, ClientKind, http, serve, until, upgrade_status};
 
-/// Whatever it can say of somebody.
+/// A hub that logs its callers in full.
 struct DebugLoggingHub;
 
 #[hub]
@@ -129,7 +129,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
         let (close, _) = client.last().await;
         assert_no_secrets(&close.to_string(), &secrets);
     }
-    // Messages against the protocol, with a token in them.
+    // Malformed messages that contain a token.
     for garbage in [format!("{{\"type\":\"{good}\"}}"), format!("{{\"type\":1,\"target\":[\"{good}\"]}}"), good.clone()]
     {
         let mut client = Client::open(addr, &format!("/debug_logging?{query}"), Format::Json).await;
@@ -174,7 +174,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     assert_no_secrets(&text, &secrets);
 }
 
-/// A connection that goes on with another socket, of its user and of somebody else.
+/// Reconnects a connection as its user, after an attempt of another user.
 async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<String>) {
     let negotiate = format!("/debug_logging/negotiate?negotiateVersion=1&useStatefulReconnect=true&{query}");
     let negotiated: Value = serde_json::from_str(&http(addr, "POST", &negotiate, &[]).await.1).unwrap();

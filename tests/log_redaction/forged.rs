@@ -1,4 +1,4 @@
-//! Texts of clients begin no line of a log.
+//! Client texts in logs cannot begin a line.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ impl EchoingHub {
     }
 }
 
-/// Ends the lines of several programs, and clears the screen of a terminal.
+/// Line ends of several programs, and an escape sequence that clears a terminal.
 const FORGED: &str = "x\r\nFORGED line\u{1b}[2J\u{85}FORGED next\u{2028}FORGED paragraph";
 
 async fn say(client: &mut Client, message: &Value) {

@@ -1,7 +1,7 @@
-//! Secrets stay secret: in what is logged at the finest level, in panics and in `Debug`, and in what a hub is debug_text of a
-//! request.
+//! No secret is in log output of any level, in panics, in `Debug` output, or in the request that a
+//! hub sees.
 //!
-//! It stands alone, since the log and the panics are those of the whole process.
+//! The log and the panic hook are those of the process, so this is a separate binary.
 
 #![cfg(feature = "messagepack")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -23,7 +23,7 @@ use signalr_test_support::log_capture::Log;
 
 const KEY: &str = "only-for-tests-and-long-enough-0123456789";
 
-/// All that the process says, on whatever thread: panics, too.
+/// All log output and panics of the process, on any thread.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::of_process();
     let panics = log.clone();
@@ -41,12 +41,12 @@ fn token(user: &str, expires_in: i64, key: &str) -> String {
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
 }
 
-/// What must not be said of a token: all of it but its header, which is no secret.
+/// Returns the secret parts of a token: all but its header.
 fn parts(token: &str) -> impl Iterator<Item = String> + use<'_> {
     token.split('.').skip(usize::from(token.contains('.'))).map(str::to_owned)
 }
 
-/// A key in the forms in which it could be printed.
+/// Returns a key in all forms in which it could be printed.
 fn forms(key: &str) -> Vec<String> {
     let bytes = format!("{:?}", key.as_bytes());
     let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -1,4 +1,4 @@
-//! Requests of every kind, good and bad, and what a hub is debug_text of them.
+//! Valid and invalid requests, and what a hub sees of them.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ struct Open;
 
 #[hub]
 impl Open {
-    /// All that a hub can find out about the request, and what it looks like in a log.
+    /// Returns all that a hub can read of its request, and its `Debug` output.
     fn request(&self, caller: &Caller<Self>) -> Vec<String> {
         let request = caller.request();
         let headers = request.headers().map(|(name, value)| format!("{name}: {value}"));
@@ -35,7 +35,7 @@ impl Open {
     }
 }
 
-/// The same for those who are signed in.
+/// A hub for authenticated users.
 struct Closed;
 
 #[hub(include = shared)]
@@ -46,7 +46,7 @@ fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
     methods.method("Whoami", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user_id().map(str::to_owned)) });
 }
 
-/// A WebSocket with these headers, or the status that was answered instead.
+/// Opens a WebSocket with this header; `None` if it is rejected.
 async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Option<Client> {
     let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
     let (ws, _) = upgrade(addr, target, &headers).await.ok()?;
@@ -103,7 +103,8 @@ async fn no_token_is_logged_or_visible_to_hubs() {
         client.call(Some("1"), "Request", &[]).await;
         let debug_text = client.next().await.unwrap()["result"].to_string();
         assert!(debug_text.contains("tenant=green") && debug_text.contains("None"), "{debug_text}");
-        // The hub is debug_text what it was asked by, the id of the connection included; its `Debug` is for logs.
+        // The hub sees the query, including the connection token; only its `Debug` output is for
+        // logs.
         let debug: Vec<String> = serde_json::from_str(&debug_text).unwrap();
         let debug = debug.iter().find(|text| text.starts_with("Caller")).unwrap();
         assert_no_secrets(debug, &secrets);
@@ -122,7 +123,7 @@ async fn no_token_is_logged_or_visible_to_hubs() {
         client.send(format!("{{\"type\":1,\"target\":\"{good}\u{1e}")).await;
         client.last().await;
     }
-    // Without a WebSocket, of the one who negotiated and of another.
+    // Other transports, as the negotiating user and as another one.
     for token in ["", good.as_str()] {
         let query = format!("access_token={token}");
         let (status, negotiated) =
@@ -199,7 +200,7 @@ async fn no_secret_is_logged_over_http2_or_for_redirected_and_unmapped_requests(
         http(addr, "GET", &format!("{path}?access_token={good}"), &[&headers[..], &upgrade, &key].concat()).await;
     }
     assert_eq!(http(addr, "POST", "/closed/negotiate?negotiateVersion=1", &[("x-api-key", KEY)]).await.0, 200);
-    // Beyond the limits of HTTP, and against its rules.
+    // Requests that exceed the limits of HTTP or are malformed.
     let (long, host) = ("h1dden".repeat(2000), [("host", "h1dden"), ("authorization", bearer.as_str())]);
     http(addr, "GET", &format!("/open?access_token={long}"), &[]).await;
     http(addr, "GET", "/open", &host).await;

@@ -1,4 +1,4 @@
-//! `Debug` and `Display` of what may hold a secret.
+//! `Debug` and `Display` of values that may hold a secret.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -19,12 +19,12 @@ struct Chat;
 #[hub]
 impl Chat {}
 
-/// Both forms of `Debug`.
+/// Returns both forms of `Debug`.
 fn debug_text(value: &dyn Debug) -> String {
     format!("{value:?}\n{value:#?}\n")
 }
 
-/// An error with all that it comes from.
+/// Returns an error with all of its sources.
 fn error_text<E: Error>(error: &E) -> String {
     let mut error_text = debug_text(&error);
     let mut source: Option<&dyn Error> = Some(error);

@@ -1,4 +1,4 @@
-//! Filters around the coming and going of connections.
+//! Filters around `on_connected` and `on_disconnected`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use signalr::{AnyClient, Hub, Methods, TransportType};
 
 use super::*;
 
-/// A hub that lets nobody in, and fails when they go.
+/// A hub that rejects connections and whose `on_disconnected` fails.
 struct Closed;
 
 #[hub]
@@ -17,7 +17,7 @@ impl Closed {
     }
 
     async fn on_disconnected(&self) -> HubResult {
-        Err(HubError::new("Nobody was here."))
+        Err(HubError::new("Failed on purpose."))
     }
 
     async fn ping(&self) -> &'static str {
@@ -25,11 +25,11 @@ impl Closed {
     }
 }
 
-/// What is done about those who come.
+/// How the filter handles `on_connected`.
 enum ConnectPolicy {
-    /// What the hub says does not matter.
+    /// Ignores the error of the hub.
     Swallow,
-    /// The hub is not asked.
+    /// Does not run the hub.
     Skip,
     Refuse,
     Panic,
@@ -70,13 +70,13 @@ async fn filter_rejects_a_connection_that_the_hub_accepts() {
         let closed = client.closed().await;
         assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{expected}"));
         assert!(!closed.allow_reconnect);
-        let [begin, end] = &log.take()[..] else { panic!("nobody hears of its end") };
+        let [begin, end] = &log.take()[..] else { panic!("more events than those of the connect") };
         assert_eq!(begin, "1 > connected");
         assert!(end.starts_with("1 < connected: "), "{end}");
     }
 }
 
-/// Sees what the hub makes of an end, and makes nothing of it.
+/// Records the reason of each disconnect and whether the hub failed.
 #[derive(Default)]
 struct DisconnectRecorder(Log, AtomicBool);
 
@@ -112,7 +112,7 @@ async fn filter_sees_the_caller_and_the_reason_of_a_disconnect() -> Outcome {
     leaves.close().await;
     assert_eq!(stays.receive::<(String,)>("Left").await, ("leaves".to_owned(),));
     assert_eq!(recorder.0.take(), ["left"]);
-    assert!(recorder.1.load(Ordering::SeqCst), "it saw the error of the hub");
+    assert!(recorder.1.load(Ordering::SeqCst), "the filter saw the error of the hub");
 
     stays.ping().await;
     sleep(Duration::from_secs(40)).await;
@@ -121,7 +121,7 @@ async fn filter_sees_the_caller_and_the_reason_of_a_disconnect() -> Outcome {
     Ok(())
 }
 
-/// Fails before it is a future.
+/// Panics before it returns its future.
 struct PanicsBeforeFuture;
 
 impl Hub for PanicsBeforeFuture {

@@ -1,4 +1,4 @@
-//! What filters and policies see of a call.
+//! Details of a call that filters and policies can read.
 
 use serde_json::Value;
 use signalr::auth::{Authorize, Policy};
@@ -46,7 +46,7 @@ impl Pumps {
     async fn strange(&self) {}
 }
 
-/// Writes down what it sees of each call.
+/// Logs all details of each call.
 struct Recorder(Log);
 
 impl Filter for Recorder {
@@ -98,7 +98,7 @@ fn pumps(filter: impl Filter) -> TestHost<Pumps> {
         .build()
 }
 
-/// Is not there.
+/// A filter without an effect.
 struct NoFilter;
 
 impl Filter for NoFilter {}
@@ -125,7 +125,7 @@ async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
     for &format in Format::ALL {
-        // Whether there are filters or not makes no difference.
+        // The result is the same with and without filters.
         let seen = Log::default();
         for host in [pumps(NoFilter), pumps(Trace("1", seen.clone()))] {
             let nurse = host.connect(format, user("n1").claim("ward", "icu")).await;
@@ -141,7 +141,7 @@ async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
             assert_eq!(error(nurse.invoke::<()>("Odd", (8,))).await, unauthorized("Odd"));
             assert_eq!(error(nurse.invoke::<()>("Odd", ((),))).await, unauthorized("Odd"), "null is an argument");
             let panicked = "An unexpected error occurred invoking 'Odd' on the server.";
-            assert_eq!(error(nurse.invoke::<()>("Odd", ())).await, panicked, "of the policy");
+            assert_eq!(error(nurse.invoke::<()>("Odd", ())).await, panicked, "the policy panicked");
             nurse.invoke::<()>("Strange", ()).await?;
 
             let anonymous = host.connect(format, User::anonymous()).await;
@@ -153,7 +153,7 @@ async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
     Ok(())
 }
 
-/// Without macros.
+/// A hub without macros.
 struct ByHand;
 
 impl Hub for ByHand {
@@ -194,7 +194,7 @@ fn policies_that_inspect_calls_cannot_guard_connections() {
     };
     let text =
         |name: &str| format!("nobody who connects can meet the authorization policy \"{name}\": it looks at calls");
-    assert!(server().hub("/list", ByHand).build().is_ok(), "methods may ask for it");
+    assert!(server().hub("/list", ByHand).build().is_ok(), "methods may use it");
     assert!(server().hub("/list", ByHand).require_authorization("Either").build().is_ok());
     assert_eq!(expected(server().hub("/list", ByHand).require_authorization("count").build()), text("count"));
     let by_default = server().default_policy(looks()).hub("/list", ByHand).authorize(Authorize::user());

@@ -1,4 +1,4 @@
-//! Filters: around which calls they run, in which order, and what they can make of them.
+//! Filters: the calls they run for, their order, and the results they may return.
 
 mod connections;
 mod details;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// What happened, in order.
+/// Events in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -34,7 +34,7 @@ impl Log {
     }
 }
 
-/// Says when it begins and ends, and what came of what is inside of it.
+/// Logs its begin, its end and the outcome of the inner filters.
 struct Trace(&'static str, Log);
 
 impl Trace {
@@ -64,7 +64,7 @@ impl Filter for Trace {
     }
 }
 
-/// Answers each call as a function says, and runs none.
+/// Replies to each call by a function, and never runs the method.
 struct ReplyWith<F>(F);
 
 impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for ReplyWith<F> {
@@ -122,7 +122,7 @@ impl Calculator {
     async fn secret(&self) {}
 }
 
-/// A calculator with one filter around it.
+/// A host whose hub has one filter.
 fn calculator(filter: impl Filter) -> (TestHost<Calculator>, Log) {
     let log = Log::default();
     let host = TestHost::build(server().filter(filter).hub("/calculator", Calculator(log.clone())));
@@ -205,7 +205,7 @@ async fn filter_replies_without_running_the_method() -> Outcome {
     Ok(())
 }
 
-/// Doubles what `Add` returns.
+/// Doubles the result of `Add`.
 struct ResultDoubler;
 
 impl Filter for ResultDoubler {
@@ -233,7 +233,7 @@ async fn filter_reads_and_replaces_the_result() -> Outcome {
     Ok(())
 }
 
-/// Tells which arguments there are, and changes them.
+/// Logs the first argument, and changes arguments.
 struct ArgumentChanger(Log);
 
 impl Filter for ArgumentChanger {
@@ -246,7 +246,7 @@ impl Filter for ArgumentChanger {
             *times += 1;
         }
         assert_eq!(next.argument::<i64>(0), None, "of another type");
-        assert_eq!(next.argument::<String>(2), None, "not there");
+        assert_eq!(next.argument::<String>(2), None, "no such argument");
         assert_eq!(call.argument_count(), if call.method() == "Panic" { 0 } else { 2 });
         next.run().await
     }
@@ -268,7 +268,7 @@ async fn filter_changes_arguments_except_upload_streams() -> Outcome {
     Ok(())
 }
 
-/// Knows one kind of error.
+/// Replaces one type of error and swallows the others.
 struct ErrorTranslator;
 
 impl Filter for ErrorTranslator {
@@ -311,7 +311,7 @@ async fn panic_in_a_filter_fails_only_its_call() -> Outcome {
     Ok(())
 }
 
-/// Fails before it is a future.
+/// Panics before it returns its future.
 struct PanicsBeforeFuture;
 
 impl Filter for PanicsBeforeFuture {
@@ -357,7 +357,7 @@ async fn filters_run_once_for_calls_that_bind_and_are_authorized() -> Outcome {
     Ok(())
 }
 
-/// Waits before it runs anything.
+/// Waits before it runs the method `Wait`.
 struct Delay;
 
 impl Filter for Delay {
@@ -387,7 +387,7 @@ async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> O
     Ok(())
 }
 
-/// Asks the caller whether it may.
+/// Requests permission from the caller.
 struct AskCaller;
 
 impl Filter for AskCaller {

@@ -30,7 +30,7 @@ async fn filter_replies_with_another_stream() -> Outcome {
         let items: Vec<_> = client.stream::<String>("Count", (2,)).map(Result::unwrap).collect().await;
         assert_eq!(items, ["a", "b"]);
         let expected = "An unexpected error occurred invoking 'Add' on the server.";
-        assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, expected, "no stream is awaited");
+        assert_eq!(error(client.invoke::<i32>("Add", (1, 2))).await, expected, "the client expects no stream");
         assert_eq!(log.take(), [""; 0]);
     }
 
@@ -50,7 +50,7 @@ async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
     let client = connect(&host).await;
     let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
     assert_eq!(answer.await?, "no");
-    // More than would wait for a method that reads.
+    // More items than a method that reads would buffer.
     for _ in 0..50 {
         words.send("b");
     }
@@ -59,7 +59,7 @@ async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
     Ok(())
 }
 
-/// Never lets a stream begin, and tells when it is given up.
+/// Never starts a stream, and notifies when it is dropped.
 struct NeverStarts(Arc<Notify>);
 
 struct NotifyOnDrop(Arc<Notify>);
@@ -86,7 +86,7 @@ async fn cancelled_stream_drops_its_pending_filters() -> Outcome {
     let (host, log) = calculator(NeverStarts(Arc::clone(&dropped)));
     let client = connect(&host).await;
     let items = client.stream::<u32>("Count", (2,));
-    assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3, "streams hold up nothing");
+    assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3, "streams do not delay calls");
     drop(items);
     timeout(Duration::from_secs(5), dropped.notified()).await?;
     assert_eq!(log.take(), ["hub connected", "Add 1 2"]);

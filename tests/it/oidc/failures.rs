@@ -1,4 +1,4 @@
-//! What may be wrong with a provider, and what becomes of tokens then.
+//! Providers that are unavailable, untrusted or invalid.
 
 use serde_json::json;
 use signalr::auth::{AuthConfigError, IdentityProvider, JwtBearer};
@@ -28,7 +28,7 @@ async fn last_known_keys_stay_valid_while_the_provider_is_down() {
     assert_eq!(server.request(&new_token).await, 200);
 }
 
-/// Again after 1 second, 2, 4 and so on.
+/// Retries follow after 1 s, 2 s, 4 s and so on.
 #[tokio::test]
 async fn failed_first_fetch_is_retried_at_growing_intervals() {
     let provider = Provider::start().await;
@@ -99,7 +99,7 @@ async fn invalid_provider_responses_are_ignored_and_not_logged() {
         assert_eq!(server.request(&new.token(&provider, json!({}))).await, 401, "answer {number}");
         assert_eq!(server.request(&key.token(&provider, json!({}))).await, 200, "answer {number}");
     }
-    // Room for 1 MiB there is.
+    // A key set of 1 MiB is accepted.
     provider.answer(keys(format!("{good}{}", " ".repeat(1_000_000))));
     server.advance(300);
     assert_eq!(server.request(&new.token(&provider, json!({}))).await, 200);
@@ -180,7 +180,7 @@ fn invalid_provider_options_are_rejected() {
         assert_eq!(JwtBearer::identity_provider(provider.clone()).audience("a").validate(), expected, "{provider:?}");
         assert_eq!(JwtBearer::identity_provider(provider).validate(), expected.and(Err(AuthConfigError::NoAudience)),);
     }
-    // What stands in an address besides the host is not printed.
+    // Only the host of an address is printed.
     let printed = format!("{:?}", IdentityProvider::authority("https://user:hidden@id.example/hidden?hidden"));
     assert!(printed.contains("id.example") && !printed.contains("hidden"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! Tokens of an identity provider: its keys are fetched, kept, and fetched again when they change.
+//! Tokens of an identity provider: fetching, caching and rotating its keys.
 
 mod failures;
 mod provider;
@@ -21,7 +21,7 @@ struct Closed;
 #[signalr::authorize]
 impl Closed {}
 
-/// A server that takes the tokens of a provider, and its clock.
+/// A server that accepts the tokens of a provider, and its clock.
 struct Server {
     _signalr: SignalR,
     addr: SocketAddr,
@@ -51,14 +51,15 @@ impl Server {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// The status of a negotiation with this token.
+    /// Returns the status of a negotiate request with this token.
     async fn request(&self, token: &str) -> u16 {
         let authorization = format!("Bearer {token}");
         let target = "/closed/negotiate?negotiateVersion=1";
         http(self.addr, "POST", target, &[("authorization", &authorization)]).await.0
     }
 
-    /// The status of as many negotiations side by side, which must be the same.
+    /// Sends a negotiate request for each token at once. Returns their status, which must be the
+    /// same.
     async fn request_all(&self, tokens: &[String]) -> u16 {
         let answers = join_all(tokens.iter().map(|token| self.request(token))).await;
         assert!(answers.iter().all(|status| *status == answers[0]), "{answers:?}");
@@ -83,7 +84,7 @@ async fn first_requests_wait_for_the_keys_and_share_one_fetch() {
     let tokens = vec![key.token(&provider, json!({})); 150];
     assert_eq!(server.request_all(&tokens).await, 200);
     assert_eq!(provider.asked(), (1, 1));
-    // The issuer is that of the document, the rest is as ever.
+    // The issuer comes from the document. All other checks apply as usual.
     for (claims, expected) in [
         (json!({}), 200),
         (json!({ "iss": "https://other.test" }), 401),
@@ -106,7 +107,7 @@ async fn key_rotation_costs_one_fetch_under_load() {
     assert_eq!(server.request(&token(&keys[0])).await, 200);
 
     for rotation in 1..=4 {
-        // The oldest goes, as providers do it, and one comes.
+        // The oldest key is withdrawn and a new one is added.
         keys.push(Key::new(&(rotation + 1).to_string()));
         provider.publish(&[&keys[rotation], &keys[rotation + 1]]);
         server.advance(300);
@@ -115,7 +116,7 @@ async fn key_rotation_costs_one_fetch_under_load() {
         assert_eq!(server.request_all(&tokens).await, 200);
         assert_eq!(provider.asked(), (1 + rotation, 1 + rotation), "one fetch for each rotation");
     }
-    // For an hour after it was last used, the one before would still do; the others do not.
+    // The previous key would be accepted for an hour after its last use; older ones are not.
     assert_eq!(server.request(&token(&keys[0])).await, 401);
 }
 
@@ -178,11 +179,11 @@ async fn keys_are_refreshed_every_12_hours_without_delaying_requests() {
     provider.publish(&[&old, &new]);
     provider.answer(Answer::Delayed);
     server.advance(1);
-    // The provider is slow, and nobody whose key is known notices.
+    // A slow provider does not delay tokens of known keys.
     assert_eq!(server.request_all(&vec![old_token.clone(); 20]).await, 200);
     until(|| provider.asked().0 == 2).await;
     assert_eq!(server.request(&old_token).await, 200);
-    // Whose key is not known waits for what is on its way.
+    // A token of an unknown key waits for the pending fetch.
     let mut waiting = Box::pin(server.request(&new_token));
     for _ in 0..20 {
         assert_eq!(server.request(&old_token).await, 200);
@@ -210,7 +211,7 @@ async fn key_fetch_continues_after_its_request_is_dropped() {
     assert_eq!(provider.asked(), (1, 1));
 }
 
-/// Polls a request until it made the server request the provider.
+/// Polls `request` until the server has sent a request to the provider.
 async fn until_asked(provider: &Provider, request: &mut (impl Future<Output = u16> + Unpin)) {
     within(async {
         tokio::select! {

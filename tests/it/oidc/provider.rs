@@ -1,4 +1,5 @@
-//! An identity provider: discovery and a set of keys over HTTPS, both as a test wants them, and tokens.
+//! An identity provider over HTTPS: discovery document, key set and tokens, as each test configures
+//! them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,31 +22,31 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// A key of the provider, or of somebody who would like to be it.
+/// A signing key of the provider, or of a forger.
 pub(crate) struct Key {
     kid: String,
     private: EncodingKey,
     pub(crate) public: Value,
 }
 
-/// What the provider answers.
+/// How the provider responds.
 pub(crate) enum Answer {
-    /// Both documents, as they should be.
+    /// Both documents, valid.
     Good,
-    /// Nothing: the connection ends.
+    /// The connection ends without a response.
     Down,
-    /// The documents once there is a permit for each.
+    /// Each document waits for a permit of the semaphore.
     Delayed,
-    /// This for the discovery document.
+    /// This response for the discovery document.
     Discovery(Response<Full<Bytes>>),
-    /// This for the keys.
+    /// This response for the key set.
     Keys(Response<Full<Bytes>>),
 }
 
 pub(crate) struct Provider {
     addr: SocketAddr,
     scheme: &'static str,
-    /// The root to trust it by.
+    /// The root certificate of the provider.
     pub(crate) certificate: String,
     shared: Arc<Shared>,
 }
@@ -54,7 +55,7 @@ struct Shared {
     issuer: String,
     keys: Mutex<String>,
     answer: Mutex<Answer>,
-    /// Discovery documents that were asked for, and sets of keys.
+    /// Number of requests for the discovery document and for the key set.
     asked: [AtomicUsize; 2],
     gate: Semaphore,
 }
@@ -71,7 +72,7 @@ impl Key {
         }
     }
 
-    /// A token of this key; `claims` come last.
+    /// Signs a token; `claims` override the defaults.
     pub(crate) fn token(&self, provider: &Provider, claims: Value) -> String {
         let mut all = json!({ "iss": provider.url(), "aud": "wards", "sub": "ann", "exp": 4_102_444_800_u64 });
         let Value::Object(claims) = claims else { panic!("{claims}") };
@@ -123,13 +124,13 @@ impl Provider {
         *self.shared.answer.lock().unwrap() = answer;
     }
 
-    /// How often the discovery document was asked for, and the keys.
+    /// Number of requests for the discovery document and for the key set.
     pub(crate) fn asked(&self) -> (usize, usize) {
         let [discovery, keys] = &self.shared.asked;
         (discovery.load(Ordering::SeqCst), keys.load(Ordering::SeqCst))
     }
 
-    /// Lets so many documents out that are held.
+    /// Releases this number of delayed documents.
     pub(crate) fn release(&self, documents: usize) {
         self.shared.gate.add_permits(documents);
     }
@@ -150,7 +151,7 @@ async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>)
     let service = service_fn(|request| shared.respond(request));
     let http = hyper::server::conn::http1::Builder::new();
     match tls {
-        // Clients may not trust it, or have gone.
+        // Clients may reject the certificate or disconnect.
         Some(tls) => {
             if let Ok(socket) = tls.accept(socket).await {
                 _ = http.serve_connection(TokioIo::new(socket), service).await;

@@ -1,6 +1,6 @@
-//! Who does not read holds the other up, and nothing grows meanwhile.
+//! Raw connections whose reader is slow: the writer waits, and nothing grows meanwhile.
 //!
-//! Everything is in memory and on one thread, so that what waits where can be counted.
+//! All ends are in memory and on one thread, so that the bytes in each buffer can be counted.
 
 use signalr::Format;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use signalr_test_support::{Client, within};
 const MESSAGE: usize = 1024;
 const MESSAGES: usize = 500;
 
-/// How many bytes are on their way in each direction.
+/// Capacity of the pipe in each direction, in bytes.
 const ROOM: usize = 4096;
 
-/// The client's end of a pipe to the server.
+/// Returns the client's end of a pipe to the server.
 pub(crate) fn pipe(signalr: &SignalR, room: usize) -> DuplexStream {
     let (client, server) = tokio::io::duplex(room);
     let service = signalr.service();
@@ -32,7 +32,7 @@ pub(crate) fn pipe(signalr: &SignalR, room: usize) -> DuplexStream {
     client
 }
 
-/// Waits until nobody can do anything any more: all others ran again and again, and the count stands still.
+/// Waits until no task makes progress: all of them ran many times, and the count did not change.
 async fn settled(count: &AtomicUsize) -> usize {
     loop {
         let before = count.load(Ordering::SeqCst);
@@ -70,7 +70,8 @@ async fn handler_waits_for_a_client_that_does_not_read() {
         .unwrap();
     let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
     let waits = settled(&written).await;
-    // The queue and what crosses its limit, the pipe, and what the client read along with the answer to its upgrade.
+    // The queue with the message that crosses its limit, the pipe, and what the client read along
+    // with the upgrade response.
     assert!((LIMIT..=LIMIT + MESSAGE + 2 * ROOM).contains(&waits), "{waits}");
     let queued = signalr.stats().queued_bytes;
     assert!((LIMIT / 2..=LIMIT + MESSAGE + 4).contains(&queued), "{queued}");
@@ -99,7 +100,7 @@ async fn handler_with_an_unlimited_queue_yields_to_other_tasks() {
         })
         .build()
         .unwrap();
-    // In a task, which takes turns with the connection's.
+    // The client runs in a task, which takes turns with the connection task.
     let client = tokio::spawn(async move {
         let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
         assert_eq!(client.next_message().await, Some(Message::text("x")));
@@ -115,7 +116,7 @@ async fn handler_with_an_unlimited_queue_yields_to_other_tasks() {
 
 #[tokio::test]
 async fn client_waits_for_a_handler_that_does_not_read() {
-    /// What is read ahead of a handler.
+    /// Bytes that are read ahead of a handler.
     const AHEAD: usize = 64 * 1024;
     let gate = Arc::new(Semaphore::new(0));
     let (tx, mut rx) = mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! How raw connections end, and who hears of it.
+//! How raw connections end, and how their handlers are notified.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,17 +49,17 @@ async fn handler_that_does_not_read_is_notified_of_the_end(kind: ClientKind) {
         let tx = tx.clone();
         async move {
             connection.aborted().await;
-            // What came before the end is still there.
+            // Bytes from before the end can still be read.
             tx.send((connection.end(), connection.read().await, connection.read().await))?;
             Ok(())
         }
     })
     .await;
     let mut client = kind.negotiate_and_open(addr, "/raw").await;
-    client.send("last words").await;
+    client.send("last message").await;
     client.close_with(CloseCode::Away).await;
     let received = within(rx.recv()).await.unwrap();
-    assert_eq!(received, (Some(closed_by_client(kind)), Some("last words".into()), None));
+    assert_eq!(received, (Some(closed_by_client(kind)), Some("last message".into()), None));
 }
 
 /// How the server sees the end of a client that closes its connection.
@@ -68,7 +68,7 @@ fn closed_by_client(kind: ClientKind) -> RawEnd {
     if kind == ClientKind::SERVER_SENT_EVENTS { RawEnd::Lost } else { RawEnd::Closed }
 }
 
-/// A poll has to be there already to hear of it.
+/// Long polling is left out: a poll would have to be pending at that moment.
 #[tokio::test]
 async fn handler_can_write_during_shutdown() {
     assert_written_during_shutdown(ClientKind::WEB_SOCKETS).await;
@@ -122,20 +122,20 @@ async fn dropped_connection_and_writers_end_the_connection(kind: ClientKind) {
     drop(client);
     until(|| signalr.connection_count() == 0).await;
 
-    // The handler is still among what a shutdown waits for.
+    // The shutdown still waits for the handler.
     let shutdown = tokio::spawn(async move { signalr.shutdown(LONG).await });
     gate.add_permits(1);
     within(shutdown).await.unwrap();
     assert_eq!(rx.try_recv(), Ok("went on"));
 }
 
-/// Does what it is told to.
+/// Ends as the client instructs.
 async fn follow_instruction(mut connection: RawConnection) -> Outcome {
     let instruction = connection.read().await.unwrap_or_default();
     connection.write("so be it").await?;
     match &*instruction {
         b"return" => Ok(()),
-        b"panic" => panic!("as told"),
+        b"panic" => panic!("on purpose"),
         error => Err(String::from_utf8_lossy(error).into()),
     }
 }
@@ -191,7 +191,7 @@ async fn blocked_write_fails_when_the_client_stops_polling() {
     until(|| signalr.connection_count() == 0).await;
 }
 
-/// Reads to the end and tells why it was that.
+/// Reads up to the end and returns its reason.
 async fn end_of(end: impl AsyncFnOnce(Client)) -> Option<RawEnd> {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (signalr, addr) = server(move |mut connection| {

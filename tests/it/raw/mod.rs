@@ -1,4 +1,4 @@
-//! Connections without a hub, on every transport.
+//! Raw connections, over every transport.
 
 /// Makes a test of each function for each transport.
 macro_rules! on_every_transport {
@@ -34,7 +34,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Sends back what comes.
+/// Echoes all bytes.
 async fn echo(mut connection: RawConnection) -> Outcome {
     while let Some(bytes) = connection.read().await {
         connection.write(bytes).await?;
@@ -42,7 +42,7 @@ async fn echo(mut connection: RawConnection) -> Outcome {
     Ok(())
 }
 
-/// A server with one handler, at `/raw`.
+/// Starts a server with one handler at `/raw`.
 async fn server<F, R>(handler: F) -> (SignalR, SocketAddr)
 where
     F: Fn(RawConnection) -> R + Send + Sync + 'static,
@@ -163,7 +163,7 @@ async fn set_binary_switches_from_text_to_binary_messages() {
     assert_eq!(client.end().await, End::Closed(1000));
 }
 
-/// Cut anywhere on its way, it is text in every piece.
+/// Wherever the message is split, each piece is valid text.
 #[tokio::test]
 async fn text_messages_are_split_at_character_boundaries() {
     let (signalr, _addr) = server(echo).await;

@@ -1,4 +1,4 @@
-//! What calls and hubs see of newer credentials.
+//! Claims that calls and hubs see after an authentication refresh.
 
 use serde_json::{Value, json};
 use signalr_test_support::ClientKind;
@@ -19,7 +19,7 @@ async fn calls_after_a_refresh_see_the_new_claims_on_every_transport() {
         assert_eq!(connection.invoke("Order").await, "ordered", "{kind:?}");
         assert_eq!(connection.invoke("UserId").await, "ann", "{kind:?}");
         assert_eq!(host.heard().await, "refreshed: b", "{kind:?}");
-        // A claim that is gone is gone at once.
+        // A claim that the new token lacks is removed at once.
         assert_lifetime(&host.refresh(&connection.id, &ann(1800, "c")).await, 1800);
         assert_eq!(connection.invoke("Order").await, refused, "{kind:?}");
         assert_eq!(host.heard().await, "refreshed: c", "{kind:?}");
@@ -53,7 +53,7 @@ async fn running_call_keeps_its_claims_and_delays_the_refresh_callback() {
         assert_eq!(host.heard().await, "waits");
         assert_eq!(host.refresh(&connection.id, &ann(900, "b")).await.0, 200);
         connection.call("e", "Extra", &[]).await;
-        // The refresh is known, and nothing is told as long as the call runs.
+        // The refresh is applied, but `on_authentication_refreshed` waits for the running call.
         assert_eq!(host.refresh(&connection.id, &ann(900, "b")).await.0, 200);
         assert!(host.heard.is_empty(), "{kind:?}");
         host.gate.add_permits(1);

@@ -1,4 +1,4 @@
-//! Connections that end with their credentials, which may be renewed.
+//! Connections that close when their credentials expire.
 
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn rejected_refresh_does_not_extend_expiration() {
     let token = ann(600, "a");
     let begun = now();
     let mut connection = host.connect(SOCKET, &token).await;
-    // As long as it lives: taken, each of them would keep it.
+    // If a rejected refresh extended the expiration, this loop would not end in time.
     loop {
         match host.refresh(&connection.id, &token).await {
             (404, _) => break,
@@ -91,7 +91,7 @@ async fn polls_with_new_tokens_keep_the_connection_open() {
     while now() < begun + 4 {
         tokens += 1;
         connection.use_token(&ann(2, &tokens.to_string()));
-        // The first answer may be from before.
+        // The first response may still be for the previous token.
         connection.invoke("Extra").await;
         assert_eq!(connection.invoke("Extra").await, tokens.to_string());
     }
@@ -102,7 +102,7 @@ async fn poll_with_expired_credentials_is_answered_with_409() {
     let host = Host::new(|ward| ward.close_on_authentication_expiration(true)).await;
     let in_grace = token(&json!({ "sub": "ann", "extra": "a", "exp": now() - 60 }));
     let id = host.negotiate(&in_grace).await["connectionToken"].as_str().unwrap().to_owned();
-    // Before the handshake nothing ends it.
+    // Before the handshake, the connection does not expire.
     let mut client = ClientKind::LONG_POLLING.open(host.addr, &target(&id, &in_grace)).await;
     for _ in 0..2 {
         let (status, body) = client.poll().await;

@@ -1,4 +1,4 @@
-//! What `POST {path}/refresh` and the negotiation are answered.
+//! Responses to `POST {path}/refresh`, and token lifetimes in negotiate responses.
 
 use signalr::Format;
 use signalr::TransportType;
@@ -18,7 +18,7 @@ async fn refresh_requires_post() {
     for method in ["GET", "PUT", "DELETE"] {
         assert_eq!(http(host.addr, method, "/ward/refresh", &[(header, &bearer(&token))]).await.0, 405, "{method}");
     }
-    // Whose hub it is comes first.
+    // Authorization of the hub comes first.
     for method in ["GET", "POST"] {
         assert_eq!(http(host.addr, method, "/ward/refresh", &[]).await, (401, String::new()), "{method}");
     }
@@ -31,7 +31,7 @@ async fn refresh_path_does_not_exist_unless_enabled() {
     assert_eq!(host.negotiate(&token).await.get("tokenLifetimeSeconds"), None);
     let connection = host.connect(SOCKET, &token).await;
     assert_eq!(host.refresh(&connection.id, &token).await.0, 404);
-    // The path is free for another.
+    // The path is available to another hub.
     let other = SignalR::builder().hub("/ward", Open).hub("/ward/refresh", Open).build().unwrap();
     let addr = serve(&other).await;
     assert_eq!(http(addr, "POST", "/ward/refresh/negotiate", &[]).await.0, 200);
@@ -58,7 +58,7 @@ async fn refresh_requires_a_connection_token() {
         assert_eq!(post(query, headers).await, (404, error("connection_not_found")), "{query}");
     }
     assert_lifetime(&post(&format!("?id={id}"), &[]).await, 600);
-    // The header stands before the query.
+    // The header takes precedence over the query.
     assert_lifetime(&post("?id=unknown&tenant=north", &[(header, &id)]).await, 600);
     assert_eq!(post(&format!("?id={id}"), &[(header, "unknown")]).await.0, 404);
 }
@@ -83,7 +83,7 @@ async fn ended_connections_cannot_refresh() {
         let message = close_message(kind.protocol);
         match kind.transport {
             TransportType::WebSockets => connection.client.send(&message).await,
-            // The response may be that of a connection that has ended.
+            // The response may report that the connection has ended.
             _ => drop(connection.client.begin_post(&message).await),
         }
         while connection.next().await.is_some() {}
@@ -101,7 +101,7 @@ async fn ended_connections_cannot_refresh() {
     }
 }
 
-/// A hub that asks nobody who they are.
+/// A hub without authorization.
 struct Open;
 
 impl Hub for Open {
@@ -133,7 +133,7 @@ async fn refresh_requires_a_valid_token_of_the_same_user() {
         assert_eq!(post_refresh(addr, &id, other).await, (403, error("user_changed")));
     }
     assert_lifetime(&post_refresh(addr, &id, &ann(900, "b")).await, 900);
-    // Who came without a name stays without one.
+    // A connection of an anonymous user stays anonymous.
     let (id, known) = negotiate(&[]).await;
     assert!(!known);
     assert_eq!(post_refresh(addr, &id, "").await, (401, error("invalid_token")));

@@ -1,4 +1,4 @@
-//! Newer credentials that come with polls, and with the sockets of stateful reconnects.
+//! New credentials in polls and in stateful reconnects.
 
 use serde_json::{Value, json};
 use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
@@ -6,7 +6,7 @@ use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
 use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, token};
 use signalr_test_support::{Client, http};
 
-/// Polls in vain: a new call is answered by the poll after.
+/// Uses a new token. The completion arrives in the poll after the one that carries the token.
 async fn invoke_with_token(connection: &mut Connection, token: &str) -> Value {
     connection.use_token(token);
     connection.invoke("Extra").await
@@ -18,21 +18,21 @@ async fn poll_with_newer_credentials_refreshes_the_connection() {
     let exp = now() + 600;
     let until_then = |extra: &str| token(&json!({ "sub": "ann", "extra": extra, "exp": exp }));
     let mut connection = host.connect(POLLS, &until_then("a")).await;
-    // The same token again is none.
+    // The same token is no refresh.
     assert_eq!(invoke_with_token(&mut connection, &until_then("a")).await, "a");
     assert!(host.heard.is_empty());
-    // Other claims are newer even if they end at the same time.
+    // Other claims are newer even if the expiration is the same.
     invoke_with_token(&mut connection, &until_then("b")).await;
     assert_eq!(host.heard().await, "refreshed: b");
     assert_eq!(connection.invoke("Extra").await, "b");
     invoke_with_token(&mut connection, &ann(900, "c")).await;
     assert_eq!(host.heard().await, "refreshed: c");
-    // An older one is served, and forgotten.
+    // A poll with an older token is answered, and its token is ignored.
     for old in ["a", "b"] {
         assert_eq!(invoke_with_token(&mut connection, &until_then(old)).await, "c");
     }
     assert!(host.heard.is_empty());
-    // So is one that is older than what a refresh brought.
+    // So is a token that is older than the last refresh.
     assert_eq!(host.refresh(&connection.id, &ann(1200, "d")).await.0, 200);
     assert_eq!(connection.invoke("Extra").await, "d");
     assert_eq!(host.heard().await, "refreshed: d");
@@ -66,7 +66,7 @@ async fn poll_of_another_user_is_rejected_and_the_connection_stays_open() {
     assert_eq!(invoke_with_token(&mut connection, &ann(600, "a")).await, "a");
 }
 
-/// Negotiates a connection that may be resumed, and opens it.
+/// Negotiates and opens a connection with stateful reconnect.
 async fn stateful(host: &Host, token: &str) -> (Client, String) {
     let path = "/ward/negotiate?negotiateVersion=1&useStatefulReconnect=true";
     let (_, body) = http(host.addr, "POST", path, &[("authorization", &bearer(token))]).await;
@@ -77,7 +77,7 @@ async fn stateful(host: &Host, token: &str) -> (Client, String) {
     (client, id)
 }
 
-/// Goes on with a new socket, and says who the hub then sees.
+/// Reconnects with a token. Returns the claims that the hub then sees.
 async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
     let mut client = Client::open(host.addr, &target(id, token), Format::Json).await;
     client.send(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
@@ -116,7 +116,7 @@ async fn reconnect_with_rejected_credentials_is_rejected() {
         ];
         http(host.addr, "GET", &target(&id, token), &headers).await
     };
-    // Another user changes nothing.
+    // A reconnect of another user changes nothing.
     let bob = token(&json!({ "sub": "bob", "exp": now() + 900 }));
     assert_eq!(upgrade(&bob).await, (403, String::new()));
     let mut first = first;

@@ -1,4 +1,4 @@
-//! Newer credentials for connections that go on.
+//! Authentication refresh: new credentials for open connections.
 
 mod calls;
 mod expiration;
@@ -16,7 +16,7 @@ use signalr::{Caller, EndpointBuilder, HubError, HubResult, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, http, serve, within};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Tells what happens, and lets calls wait at its gate.
+/// Records events, and has calls wait at its gate.
 struct Ward {
     tells: mpsc::UnboundedSender<String>,
     ends: mpsc::UnboundedSender<String>,
@@ -63,7 +63,7 @@ impl Ward {
         Ok(())
     }
 
-    /// The claims before the gate and behind it.
+    /// Returns the claims before and after the gate.
     async fn wait(&self, caller: &Caller<Self>) -> (String, String) {
         let before = extra_of(caller);
         self.tells.send("waits".to_owned()).unwrap();
@@ -76,18 +76,18 @@ fn extra_of(caller: &Caller<Ward>) -> String {
     caller.user().claim("extra").unwrap_or("nothing").to_owned()
 }
 
-/// A server with one hub, and what that tells.
+/// A server with one hub, and the events of that hub.
 struct Host {
     _signalr: SignalR,
     addr: SocketAddr,
     heard: mpsc::UnboundedReceiver<String>,
-    /// The claims of the connections that are over.
+    /// The claims of connections that have ended.
     ended: mpsc::UnboundedReceiver<String>,
     gate: Arc<Semaphore>,
 }
 
 impl Host {
-    /// Refreshes are on, and what else is set.
+    /// Starts a server with refresh enabled and with these options.
     async fn new(options: impl FnOnce(EndpointBuilder<Ward>) -> EndpointBuilder<Ward>) -> Self {
         let (gate, (tells, heard), (ends, ended)) =
             (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel(), mpsc::unbounded_channel());
@@ -103,12 +103,12 @@ impl Host {
         within(self.heard.recv()).await.unwrap()
     }
 
-    /// The claims of the next connection that ends.
+    /// Returns the claims of the next connection that ends.
     async fn ended(&mut self) -> String {
         within(self.ended.recv()).await.unwrap()
     }
 
-    /// The answer to a negotiation.
+    /// Returns the negotiate response.
     async fn negotiate(&self, token: &str) -> Value {
         let (status, body) =
             http(self.addr, "POST", "/ward/negotiate?negotiateVersion=1", &[("authorization", &bearer(token))]).await;
@@ -123,7 +123,7 @@ impl Host {
         Connection { id, client }
     }
 
-    /// Refreshes a connection as .NET's client does.
+    /// Refreshes a connection as the .NET client does.
     async fn refresh(&self, id: &str, token: &str) -> (u16, Value) {
         post_refresh(self.addr, id, token).await
     }
@@ -137,7 +137,7 @@ async fn post_refresh(addr: SocketAddr, id: &str, token: &str) -> (u16, Value) {
 
 /// A connection that was opened with a token.
 struct Connection {
-    /// Its secret.
+    /// The connection token.
     id: String,
     client: Client,
 }
@@ -171,7 +171,7 @@ const POLLS: ClientKind = ClientKind::LONG_POLLING;
 
 const KEY: &[u8; 32] = b"a-key-of-thirty-two-bytes-length";
 
-/// A token of Ann's, good for so many seconds, with a claim `extra`.
+/// Returns a token of `ann` with a claim `extra`, valid for this number of seconds.
 fn ann(seconds: u64, extra: &str) -> String {
     token(&json!({ "sub": "ann", "role": "Nurse", "extra": extra, "exp": now() + seconds }))
 }
@@ -197,7 +197,7 @@ fn error(code: &str) -> Value {
     json!({ "error": code })
 }
 
-/// Whether an answer tells a lifetime of about so many seconds.
+/// Checks that a response has a token lifetime of about this number of seconds.
 #[track_caller]
 fn assert_lifetime((status, body): &(u16, Value), seconds: u64) {
     assert_eq!(*status, 200, "{body}");

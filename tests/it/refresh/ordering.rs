@@ -1,4 +1,4 @@
-//! Who decides, and what becomes of several refreshes at once.
+//! Refreshes that the application accepts or rejects, and concurrent refreshes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn application_callback_accepts_or_rejects_a_refresh() {
         assert_eq!(connection.invoke("Extra").await, after);
     }
     assert_eq!([host.heard().await, host.heard().await], ["refreshed: good", "refreshed: better"]);
-    // Who is another user, and who brings nothing new, is no question.
+    // The callback is not called for another user or for unchanged credentials.
     let bob = token(&json!({ "sub": "bob", "exp": now() + 900 }));
     assert_eq!(host.refresh(&connection.id, &bob).await.1, error("user_changed"));
     let latest = ann(1200, "c");
@@ -55,7 +55,7 @@ async fn application_callback_accepts_or_rejects_a_refresh() {
     assert!(host.heard.is_empty());
 }
 
-/// A host whose application answers each refresh when its gate is opened.
+/// A host whose application decides on each refresh when its gate opens.
 struct Slow {
     host: Host,
     asks: mpsc::UnboundedReceiver<String>,
@@ -78,7 +78,7 @@ impl Slow {
         Self { host: Host::new(|ward| ward.on_authentication_refresh(decide)).await, asks, gates }
     }
 
-    /// Begins a refresh, which then waits for its gate.
+    /// Sends a refresh, which then waits for its gate.
     async fn begin(&mut self, id: &str, token: String) -> JoinHandle<(u16, Value)> {
         let (addr, id) = (self.host.addr, id.to_owned());
         let refresh = tokio::spawn(async move { post_refresh(addr, &id, &token).await });
@@ -102,7 +102,7 @@ async fn older_refresh_that_completes_last_is_ignored() {
     assert_lifetime(&slow.finish("b", older).await, 800);
     assert_eq!(connection.invoke("Extra").await, "c");
     assert_eq!(slow.host.heard().await, "refreshed: c");
-    // Nor does one that comes later.
+    // An older refresh that arrives later is ignored too.
     assert_lifetime(&slow.host.refresh(&connection.id, &ann(700, "old")).await, 700);
     assert_eq!(connection.invoke("Extra").await, "c");
     assert!(slow.host.heard.is_empty());
@@ -119,7 +119,7 @@ async fn refreshes_with_equal_expiration_keep_their_order() {
     assert_eq!(slow.finish("c", second).await.0, 200);
     assert_eq!(slow.finish("b", first).await.0, 200);
     assert_eq!(connection.invoke("Extra").await, "c");
-    // One that is refused leaves the place to others.
+    // A rejected refresh does not block an older one.
     let first = slow.begin(&connection.id, until("b")).await;
     let second = slow.begin(&connection.id, until("bad")).await;
     assert_eq!(slow.finish("bad", second).await.0, 403);

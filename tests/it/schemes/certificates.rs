@@ -1,4 +1,4 @@
-//! Users who have a client certificate: a real handshake of TLS, in which both ends show one.
+//! Users with a client certificate: a TLS handshake in which both ends present one.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 
-/// Whom clients and the server believe to know each other.
+/// A certificate authority that clients and the server trust.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
@@ -48,11 +48,12 @@ impl Authority {
     }
 }
 
-/// What the host knows of the other end.
+/// The certificate of the client, as a request extension.
 #[derive(Clone)]
 struct ClientCertificate(Vec<u8>);
 
-/// Serves over TLS, and puts the certificate of each client into its requests. Clients need not have one.
+/// Serves over TLS and adds the client's certificate to each request. Clients may connect without
+/// one.
 async fn serve_tls(signalr: &SignalR, authority: &Authority) -> SocketAddr {
     let (certificate, key) = authority.issue("localhost");
     let clients = WebPkiClientVerifier::builder(authority.roots()).allow_unauthenticated().build().unwrap();
@@ -80,7 +81,7 @@ async fn serve_tls(signalr: &SignalR, authority: &Authority) -> SocketAddr {
     addr
 }
 
-/// The status of a negotiation; nothing where TLS gets no further.
+/// Returns the status of a negotiate request; `None` if the TLS handshake fails.
 async fn negotiate_as(addr: SocketAddr, authority: &Authority, identity: Option<Identity>) -> Option<StatusCode> {
     let config = ClientConfig::builder().with_root_certificates(authority.roots());
     let config = match identity {
@@ -113,7 +114,7 @@ async fn client_certificate_identifies_the_user() {
         .unwrap();
     let addr = serve_tls(&signalr, &authority).await;
     assert_eq!(negotiate_as(addr, &authority, Some(pump)).await, Some(StatusCode::OK));
-    assert_eq!(negotiate_as(addr, &authority, Some(lamp)).await, Some(StatusCode::UNAUTHORIZED), "nobody's");
+    assert_eq!(negotiate_as(addr, &authority, Some(lamp)).await, Some(StatusCode::UNAUTHORIZED), "of no known user");
     assert_eq!(negotiate_as(addr, &authority, None).await, Some(StatusCode::UNAUTHORIZED));
     let forged = other.issue("pump");
     assert_eq!(negotiate_as(addr, &authority, Some(forged)).await, None, "of another authority");

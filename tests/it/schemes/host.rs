@@ -1,4 +1,4 @@
-//! Users whom the host knows: of a middleware of axum's, of a proxy.
+//! Users that the host provides: from an axum middleware and from a proxy.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ struct Account {
     name: String,
 }
 
-/// Signs in whom the query names.
+/// Signs in the user that the query names.
 async fn sign_in(mut request: Request, next: Next) -> axum::response::Response {
     let query = request.uri().query().unwrap_or_default().to_owned();
     if let Some((_, name)) = query.split_once("user=") {
@@ -53,7 +53,7 @@ async fn user_of_an_axum_middleware_is_used() {
     assert_eq!(negotiate(addr, "/who_am_i", &[]).await, (401, Vec::new()));
 }
 
-/// Believes a header from these addresses.
+/// Trusts the header of a proxy at one of these addresses.
 struct Proxy(Vec<IpAddr>);
 
 impl Authenticator for Proxy {
@@ -78,7 +78,7 @@ async fn proxy_headers_are_trusted_from_its_address_only() {
         let addr = under_axum(&signalr).await;
         assert_eq!(negotiate(addr, "/who_am_i", &[("x-forwarded-user", "eve")]).await.0, status);
         assert_eq!(negotiate(addr, "/who_am_i", &[]).await.0, 401);
-        // Nothing under this server tells where the peer is.
+        // This server provides no peer address.
         let addr = serve(&signalr).await;
         assert_eq!(negotiate(addr, "/who_am_i", &[("x-forwarded-user", "eve")]).await.0, 401);
     }

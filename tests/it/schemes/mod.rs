@@ -1,4 +1,4 @@
-//! Schemes: who is found out by which of them, and how each refuses. Over real HTTP.
+//! Authentication schemes: which one identifies the user, and how each rejects a request.
 
 mod certificates;
 mod host;
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// Says who calls.
+/// Returns the user of the caller.
 #[derive(Clone, Copy)]
 struct WhoAmI;
 
@@ -37,13 +37,14 @@ impl WhoAmI {
     }
 }
 
-/// The name, the roles and the end.
+/// Returns name, roles and expiration.
 fn describe(user: &User) -> (Option<String>, Vec<String>, Option<u64>) {
     let ends = user.expires_at().map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs());
     (user.name().map(str::to_owned), user.roles().map(str::to_owned).collect(), ends)
 }
 
-/// A cookie of the host's, which redirects and forbids in its own way.
+/// A scheme of the application, by cookie, with its own challenge and its own response to forbidden
+/// requests.
 struct Cookies;
 
 impl Authenticator for Cookies {
@@ -67,7 +68,7 @@ impl Authenticator for Cookies {
     }
 }
 
-/// Her names and roles are of her own kind.
+/// A user with other claim types for names and roles.
 fn ann() -> User {
     let user = User::builder().name_claim("nick").role_claim("team").id("ann").name("Ann").role("Nurse");
     user.expires_at(at(2_000_000_000)).build()
@@ -90,7 +91,7 @@ fn three_schemes() -> Builder {
     SignalR::builder().authentication(bearer()).scheme("ApiKey", keys).scheme("Cookies", Cookies)
 }
 
-/// The status of a request and its headers, in lower case before the colon.
+/// Returns status and headers of a response. Header names are in lower case.
 async fn request_head(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\nconnection: close\r\n");
     headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
@@ -106,7 +107,7 @@ async fn request_head(addr: SocketAddr, method: &str, target: &str, headers: &[(
     (lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap(), lines.collect())
 }
 
-/// The status of a negotiation and what it says of how to do better.
+/// Returns the status of a negotiate request and the challenges or redirects of the response.
 async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let (status, lines) = request_head(addr, "POST", &format!("{path}/negotiate?negotiateVersion=1"), headers).await;
     let challenge = |line: &String| {
@@ -116,7 +117,7 @@ async fn negotiate(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u
     (status, lines.iter().filter_map(challenge).collect())
 }
 
-/// A client without a negotiation.
+/// Connects without negotiation.
 async fn connect(addr: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Client {
     let mut client = ClientKind::WEB_SOCKETS.open_with(addr, target, headers).await;
     client.handshake().await;
@@ -146,7 +147,7 @@ async fn first_scheme_with_a_user_wins() {
     assert_eq!(who(addr, "/who_am_i", &[key]).await, pump);
     assert_eq!(who(addr, "/who_am_i", &[cookie]).await, ann);
     assert_eq!(who(addr, "/who_am_i", &[cookie, key]).await, pump);
-    assert_eq!(who(addr, "/who_am_i", &[bad, key]).await, pump, "what one refuses, another may know");
+    assert_eq!(who(addr, "/who_am_i", &[bad, key]).await, pump, "another scheme identifies the user");
     assert_eq!(who(addr, "/who_am_i", &[("x-api-key", "0123456789abcdef0123456789abcdeF"), cookie]).await, ann);
     assert_eq!(who(addr, "/who_am_i", &[bad]).await, json!([null, [], null]));
     assert_eq!(who(addr, "/who_am_i", &[("x-api-key", "")]).await, json!([null, [], null]));

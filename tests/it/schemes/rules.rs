@@ -46,11 +46,13 @@ async fn named_schemes_are_the_only_ones_and_their_claims_are_merged() {
     let addr = serve(&signalr).await;
     assert_eq!(who(addr, "/devices", &[KEY]).await, json!(["Pump", ["Device"], 1_900_000_000]));
     assert_eq!(who(addr, "/devices", &[COOKIE]).await, json!(["Ann", ["Nurse"], 2_000_000_000]));
-    // The claims of the last scheme come first; each has its own types of names and roles, and the earliest end counts.
+    // The claims of the last scheme come first. Each scheme has its own claim types for names and
+    // roles. The earliest expiration applies.
     assert_eq!(who(addr, "/devices", &[COOKIE, KEY]).await, json!(["Ann", ["Nurse", "Device"], 1_900_000_000]));
     assert_eq!(who(addr, "/who_am_i", &[COOKIE, KEY]).await, json!(["Pump", ["Device", "Nurse"], 1_900_000_000]));
 
-    // The first scheme and the last would know them, and are not asked. Each that is asked refuses.
+    // The first and the last scheme have a user for this request, but are not named. Each named
+    // scheme adds its challenge.
     let nobody = "Cookie path=\"/devices/negotiate\", why=\"none\"".to_owned();
     assert_eq!(negotiate(addr, "/devices", &[]).await, (401, vec![nobody]));
     let ended = "Cookie path=\"/devices/negotiate\", why=\"It has ended\"".to_owned();
@@ -150,7 +152,7 @@ fn invalid_schemes_and_rules_fail_the_build() {
     assert!(
         matches!(three_schemes().authentication(bearer()).build(), Err(BuildError::DuplicateScheme(name)) if name == "Bearer")
     );
-    assert!(three_schemes().scheme("bearer", bearer()).build().is_ok(), "case counts");
+    assert!(three_schemes().scheme("bearer", bearer()).build().is_ok(), "scheme names are case-sensitive");
 
     let short = ApiKeys::in_header(HeaderName::from_static("x-key")).key(API_KEY, device()).key("", ann());
     let built = SignalR::builder().scheme("Short", short).build();

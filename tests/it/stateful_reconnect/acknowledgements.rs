@@ -1,8 +1,9 @@
-//! Connections that wait for acknowledgements: the messages that they take meanwhile, and the end of the wait.
+//! Connections that wait for acknowledgements: the messages they process meanwhile, and the end of
+//! the wait.
 
 use super::*;
 
-/// Written by [`Total`](Ward::total), which this client calls with the stream `u`.
+/// Encodes a call of [`Total`](Ward::total) with the stream `u`.
 fn total_call(format: Format, id: &str) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
@@ -19,7 +20,7 @@ fn item(format: Format, item: &str) -> Vec<u8> {
     text(&json!({ "type": 2, "invocationId": "u", "item": item }))
 }
 
-/// The end of the stream `u`.
+/// Encodes the end of the stream `u`.
 fn completion(format: Format) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
@@ -32,7 +33,7 @@ fn text(message: &Value) -> Vec<u8> {
     format!("{message}\u{1e}").into_bytes()
 }
 
-/// 130 KiB of stream items, twice what is read ahead.
+/// Sends 130 KiB of stream items, twice what is read ahead.
 async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
     let message = item(format, &"i".repeat(1000));
     for _ in 0..130 {
@@ -40,7 +41,7 @@ async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, f
     }
 }
 
-/// Everything that was sent before this has been read when it returns.
+/// Returns when the server has read everything that was sent before.
 async fn wait_until_read(client: &mut Client<DuplexStream>) {
     within(client.websocket().get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
     let mut pong = [0; 2];
@@ -155,7 +156,7 @@ async fn on_connected_waits_at_most_5s_for_an_acknowledgement() {
     assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
 }
 
-/// The answers fill what is kept, while the acknowledgements stand behind calls that wait for them.
+/// The completions fill the message buffer while the acknowledgements are behind held calls.
 #[tokio::test]
 async fn acknowledgements_behind_held_calls_are_processed() {
     let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
@@ -181,7 +182,7 @@ async fn senders_wait_at_most_5s_for_a_client_that_never_acks() {
     let (mut client, token) = host.connect_in_memory().await;
     let text = "x".repeat(2000);
     client.echo(&text).await;
-    // No sender waits, so no clock runs.
+    // The 5 s start only when a sender waits.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let hub: HubContext<Ward> = host.signalr.context();
     let asked = Instant::now();
@@ -197,7 +198,7 @@ async fn senders_wait_at_most_5s_for_a_client_that_never_acks() {
     assert_eq!(host.upgrade_status_in_memory(&token).await, 404);
 }
 
-/// The same for calls of the client itself.
+/// The client's own calls wait as well.
 #[tokio::test(start_paused = true)]
 async fn call_waits_at_most_5s_for_an_acknowledgement() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
@@ -237,14 +238,14 @@ async fn ack_is_sent_again_until_the_client_receives_it() {
     let ack = json!({ "type": 8, "sequenceId": 1 });
     assert_eq!(client.next().await.unwrap(), ack);
     drop(client);
-    // This one has not next_event it.
+    // This client has not received the Ack.
     let mut client = host.open_in_memory(&token, "second").await;
     assert_eq!(client.next().await.unwrap(), sequence(1));
     assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
     send_sequence_id(&mut client, Format::Json, 9, 1).await;
     client.call(Some("echo"), "Echo", &["one".into()]).await;
     assert_eq!(client.next().await.unwrap(), ack);
-    // Once is enough.
+    // The Ack is sent once.
     assert!(timeout(Duration::from_secs(8), client.next()).await.is_err());
 }
 
@@ -254,7 +255,7 @@ async fn dropped_sends_do_not_end_the_connection() {
     let (mut client, _) = host.connect_in_memory().await;
     client.echo(&"x".repeat(2000)).await;
     let hub: HubContext<Ward> = host.signalr.context();
-    // There is always a sender that waits, but none waits for 5 seconds.
+    // At each moment a sender waits, but no sender waits for 5 s.
     let senders = (0..20).map(|n| {
         let hub = &hub;
         async move {
@@ -271,7 +272,7 @@ async fn dropped_sends_do_not_end_the_connection() {
     assert_eq!(client.next_numbered().await, answer("after", "after"));
 }
 
-/// An Ack that makes room for one of two senders starts the time of the other one anew.
+/// An Ack that admits one of two senders restarts the wait of the other one.
 #[tokio::test(start_paused = true)]
 async fn ack_restarts_the_5s_of_the_next_waiting_sender() {
     let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));

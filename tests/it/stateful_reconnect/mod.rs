@@ -1,4 +1,4 @@
-//! Connections that go on with another WebSocket when they lose theirs (stateful reconnect).
+//! Stateful reconnect: connections that continue on another WebSocket.
 
 mod acknowledgements;
 mod model;
@@ -31,7 +31,7 @@ struct Ward {
 
 #[hub]
 impl Ward {
-    /// Sends as many long messages as the request asks for.
+    /// Sends the number of long messages that the request names.
     async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         let count = caller.request().query("history").and_then(|count| count.parse().ok()).unwrap_or(0);
         for _ in 0..count {
@@ -69,7 +69,7 @@ impl Ward {
         "x".repeat(length)
     }
 
-    /// The length of all items.
+    /// Returns the total length of the items.
     async fn total(&self, mut items: UploadStream<String>) -> HubResult<usize> {
         let mut total = 0;
         while let Some(item) = items.next().await {
@@ -84,7 +84,7 @@ impl Ward {
     }
 }
 
-/// A server, and what its hub shows.
+/// A server and the events of its hub.
 struct Host {
     signalr: SignalR,
     gate: Arc<Semaphore>,
@@ -103,12 +103,12 @@ impl Host {
         Self { signalr, gate, events }
     }
 
-    /// The next that the hub tells of, however long it takes.
+    /// Returns the next event of the hub, with a long deadline for paused time.
     async fn next_event(&mut self) -> String {
         timeout(Duration::from_secs(120), self.events.recv()).await.unwrap().unwrap()
     }
 
-    /// A connection in memory, so that time may be paused.
+    /// Opens a connection in memory, so that time can be paused.
     fn pipe(&self) -> DuplexStream {
         let (client, server) = tokio::io::duplex(1 << 20);
         let service = self.signalr.service();
@@ -135,7 +135,7 @@ impl Host {
         Client::over(self.pipe(), &target(token, from), format).await
     }
 
-    /// A connection in memory, ready to be lost, and its token.
+    /// Connects in memory. Returns the client and the connection token.
     async fn connect_in_memory(&self) -> (Client<DuplexStream>, String) {
         self.connect_in_memory_as(Format::Json).await
     }
@@ -147,7 +147,7 @@ impl Host {
         (client, token)
     }
 
-    /// What a WebSocket with this token is answered.
+    /// Returns the status of a WebSocket upgrade with this token.
     async fn upgrade_status_in_memory(&self, token: &str) -> u16 {
         let mut io = self.pipe();
         let request = format!(
@@ -179,7 +179,7 @@ async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
     (client, token)
 }
 
-/// The message that says which number comes next; or, of type 8, which has come.
+/// Sends a Sequence message (type 9) or an Ack (type 8).
 async fn send_sequence_id<S: AsyncRead + AsyncWrite + Unpin>(
     client: &mut Client<S>,
     format: Format,
@@ -201,7 +201,7 @@ fn sequence(number: i64) -> Value {
     json!({ "type": 9, "sequenceId": number })
 }
 
-/// Half a call, as a client leaves it that is cut while it sends.
+/// The first part of an invocation.
 fn incomplete_call(format: Format) -> &'static [u8] {
     if format.is_binary() { b"\x40\x95\x01" } else { b"{\"type\":1,\"target" }
 }
@@ -222,7 +222,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
             within(hub.clients().all().send("Told", (text,))).await.unwrap();
         }
 
-        // Neither side has acknowledged anything: both begin again with their first message.
+        // Neither side has acknowledged a message, so both resend from the first one.
         let mut client = Client::open(addr, &target(&token, "second"), format).await;
         send_sequence_id(&mut client, format, 9, 1).await;
         client.call(Some("1"), "Who", &[]).await;
@@ -236,7 +236,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
         }
         assert_eq!(client.next().await.unwrap(), answer("2", json!([who["result"][0], "second"])));
 
-        // What the client has is not sent again, and calls did not run twice.
+        // Acknowledged messages are not sent again, and calls do not run twice.
         send_sequence_id(&mut client, format, 8, 4).await;
         client.echo("two").await;
         drop(client);
@@ -248,7 +248,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
         client.call(Some("3"), "Echoes", &[]).await;
         assert_eq!(client.next().await.unwrap(), answer("3", 2));
 
-        // A goodbye is the end.
+        // A close frame ends the connection.
         assert_eq!(host.signalr.connection_count(), 1);
         client.close().await;
         assert_eq!(host.next_event().await, "gone from third: no reason");
@@ -287,7 +287,7 @@ async fn held_calls_survive_a_reconnect_and_incomplete_messages_do_not() {
         old.call(Some("2"), "Echo", &["two".into()]).await;
         old.send(incomplete_call(format)).await;
         assert_eq!(host.next_event().await, "waits");
-        // All of it was read when this is answered.
+        // The pong shows that the server has read everything before the ping.
         within(old.socket().write_all(&[0x89, 0x80, 0, 0, 0, 0])).await.unwrap();
         let mut pong = [0; 2];
         within(old.socket().read_exact(&mut pong)).await.unwrap();
@@ -318,7 +318,7 @@ async fn resume_requires_a_negotiated_stateful_reconnect() {
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ("connection", "upgrade"),
     ];
-    // Before its handshake, and after one with version 1.
+    // Before the handshake, and after a handshake of version 1.
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
     client.handshake().await;
     assert_eq!(http(addr, "GET", &target(&token, "second"), &upgrade).await.0, 409);
@@ -350,7 +350,7 @@ async fn disconnect_while_detached_wakes_senders_and_rejects_reconnects() {
     for away in [true, false] {
         let (client, token) = host.connect_in_memory().await;
         drop(client);
-        // With more than is kept of it, whoever sends has to wait.
+        // The message buffer is full, so senders wait.
         let text = "x".repeat(2000);
         within(hub.clients().all().send("Told", (&text,))).await.unwrap();
         let (waiting, all) = (hub.clone(), hub.clients().all());

@@ -1,4 +1,4 @@
-//! Questions to clients.
+//! Client results.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Host, call, end, error, result, send_all};
 use signalr_test_support::{Client, End};
 
-/// The id of the next_invocation_id that comes next.
+/// Returns the invocation id of the next message, which must request a client result.
 pub(crate) async fn next_invocation_id(client: &mut Client, text: &str) -> String {
     let next_invocation_id = client.next().await.unwrap();
     assert_eq!((&next_invocation_id["type"], &next_invocation_id["arguments"]), (&json!(1), &json!([text])));
@@ -21,7 +21,7 @@ async fn client_result_is_accepted_once() {
     let (mut client, id) = host.connect_with_id().await;
     send_all(&mut asker, &[call("1", "Ask", &json!([id, "how?"]))]).await;
     let asked = next_invocation_id(&mut client, "how?").await;
-    // Of the same number, but not the id.
+    // Ids with the same number that differ as text.
     let odd = [asked.replace('s', "s0"), asked.replace('s', "s+")];
     send_all(&mut client, &odd.map(|id| result(&id, "zero"))).await;
     send_all(&mut client, &[result(&asked, "one"), result(&asked, "two"), error(&asked, "three"), end(&asked)]).await;
@@ -67,7 +67,7 @@ async fn client_results_can_be_requested_from_several_tasks() {
     }
 }
 
-/// The answer could stand behind them.
+/// Otherwise the completion could be behind these calls, and none would run.
 #[tokio::test]
 async fn held_calls_run_while_the_running_call_awaits_a_client_result() {
     let host = Host::new(|ward| ward).await;
@@ -104,7 +104,7 @@ async fn dropped_client_result_request_ignores_a_late_completion() {
     send_all(&mut client, &[result(&asked, "late")]).await;
     client.echo("still here").await;
     asker.echo("still here").await;
-    // It answers no later next_invocation_id either.
+    // A late completion does not complete a later request.
     send_all(&mut asker, &[call("2", "Ask", &json!([id, "again?"]))]).await;
     let again = next_invocation_id(&mut client, "again?").await;
     send_all(&mut client, &[result(&asked, "late"), result(&again, "in time")]).await;
@@ -127,13 +127,13 @@ async fn calls_awaiting_client_results_release_their_slot_once() {
         send_all(&mut client, &[result(&asked, n)]).await;
         assert_eq!(client.next().await.unwrap(), result(n, n));
     }
-    // Had an answer given a slot back once more, more of these would run at once.
+    // If a completion released a slot twice, more of these calls would run at once.
     for n in 0..CALLS {
         send_all(&mut client, &[call(&n.to_string(), "Wait", &json!([]))]).await;
     }
     for begun in 1..=CALLS {
         assert_eq!(host.next_event().await, "waits");
-        // Those that run stay until all slots are taken.
+        // Running calls wait until all slots are taken.
         if begun >= SLOTS {
             host.ward.gate.add_permits(1);
         }

@@ -1,4 +1,4 @@
-//! How much may be open, under which ids, and what is left of it.
+//! Limits and ids of open streams, and their cleanup.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn duplicate_invocation_ids_are_rejected_and_duplicate_uploads_replaced() 
     assert_eq!(client.next().await.unwrap(), item("1", 0));
     send_all(&mut client, std::slice::from_ref(&forever)).await;
     assert_eq!(client.next().await.unwrap(), error("1", "Invocation ID '1' is already in use."));
-    // The one that was there first still runs, and its id is free behind its end.
+    // The first stream still runs, and its id is free after its end.
     send_all(&mut client, &[cancel("1")]).await;
     assert_eq!(client.next().await.unwrap(), end("1"));
     send_all(&mut client, &[forever]).await;
@@ -91,7 +91,7 @@ async fn calls_awaiting_client_results_count_against_the_limit() {
     let (mut client, id) = host.connect_with_id().await;
     let ask = |n: &str| call(n, "Ask", &json!([id, n]));
     let mut pending = Vec::new();
-    // As many as there may be streams, and one for the slot.
+    // The limit of streams, and one call for the slot.
     for n in ["1", "2", "3", "4"] {
         send_all(&mut client, &[ask(n)]).await;
         pending.push(next_invocation_id(&mut client, n).await);
@@ -107,11 +107,12 @@ async fn calls_awaiting_client_results_count_against_the_limit() {
     host.assert_nothing_left().await;
 }
 
-/// No one of these calls is open for long, and all of them are answered: who does not read the answers begins no more.
+/// Each call is short and is answered. A client that does not read the completions is stopped.
 #[tokio::test(start_paused = true)]
 async fn unread_completions_stop_the_client() {
     const ID: usize = 8 * 1024;
-    /// Buffers on the way, there and back: of the pipe, of HTTP and the WebSocket, what is read ahead, and the queue.
+    /// Buffers on the path in both directions: the pipe, HTTP, the WebSocket, the read-ahead and
+    /// the queue.
     const BOUND: usize = 512 * 1024;
     let host = Host::new(|ward| ward).await;
     let mut other = host.connect_in_memory().await;
@@ -140,7 +141,7 @@ async fn unread_completions_stop_the_client() {
             Message::text(messages.iter().map(|message| format!("{message}\u{1e}")).collect::<String>())
         };
         let mut sent = 0;
-        // Time goes on only when nobody has anything to do.
+        // Paused time advances only when no task can run.
         while let Ok(outcome) = timeout(Duration::from_secs(1), client.websocket().send(frame(sent))).await {
             outcome.unwrap();
             sent += 1;

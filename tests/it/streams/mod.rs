@@ -1,4 +1,4 @@
-//! Streams, uploads and pending in what no orderly client does: how they are bounded, cancelled, and forgotten.
+//! Streams, uploads and client results in unusual situations: limits, cancellation and cleanup.
 
 mod client_results;
 mod limits;
@@ -19,7 +19,7 @@ use signalr_test_support::{Client, serve, until, within};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::{Semaphore, mpsc};
 
-/// What the hub shows of itself.
+/// A hub that records its streams and calls.
 struct Ward {
     gate: Semaphore,
     events_tx: mpsc::UnboundedSender<String>,
@@ -29,7 +29,7 @@ struct Ward {
     max_running: AtomicUsize,
 }
 
-/// Part of a stream or a call: counts that it was dropped.
+/// Part of a stream or call; counts its drop.
 struct Guard(Arc<AtomicUsize>);
 
 impl Drop for Guard {
@@ -48,7 +48,7 @@ impl Ward {
         caller.connection_id()
     }
 
-    /// One item, and then nothing.
+    /// Yields one item and never ends.
     fn forever(&self) -> impl Stream<Item = i32> {
         stream::unfold((0, self.guard()), |(n, guard)| async move {
             if n > 0 {
@@ -58,7 +58,7 @@ impl Ward {
         })
     }
 
-    /// Never without an item.
+    /// Always has an item.
     fn endless(&self) -> impl Stream<Item = i32> {
         let guard = self.guard();
         stream::repeat(7).inspect(move |_| _ = &guard)
@@ -72,11 +72,11 @@ impl Ward {
         let guard = self.guard();
         stream::iter(0..5).inspect(move |n| {
             let _ = &guard;
-            assert_ne!(*n, 1, "as a test wants it");
+            assert_ne!(*n, 1, "on purpose");
         })
     }
 
-    /// The bytes of all items.
+    /// Returns the total length of the items.
     async fn collect(&self, mut items: UploadStream<String>) -> HubResult<usize> {
         let _guard = self.guard();
         let mut bytes = 0;
@@ -119,7 +119,7 @@ impl Ward {
         result_or_error(caller.clients().client(id).invoke("Answer", (next_invocation_id,)).await)
     }
 
-    /// Asks from two tasks at once.
+    /// Requests client results from two tasks at once.
     async fn ask_twice(&self, caller: &Caller<Self>, id: String) -> (String, String) {
         let clients = caller.clients();
         let (here, there) = (clients.client(&id), clients.client(&id));
@@ -152,7 +152,7 @@ impl Ward {
         self.events_tx.send(text.into()).unwrap();
     }
 
-    /// How many streams and calls with a guard there were, and how many of them are dropped.
+    /// Number of streams and calls with a guard, and how many of them were dropped.
     fn counts(&self) -> (usize, usize) {
         (self.begun.load(Ordering::SeqCst), self.ended.load(Ordering::SeqCst))
     }
@@ -162,12 +162,12 @@ fn result_or_error(answer: Result<String, InvokeError>) -> String {
     answer.unwrap_or_else(|error| format!("{}: {error}", error.type_name()))
 }
 
-/// 100 kB or more.
+/// A text of at least 100 kB.
 fn large(n: usize) -> String {
     n.to_string().repeat(100_000)
 }
 
-/// A server, and what its hub events_tx.
+/// A server and the events of its hub.
 struct Host {
     signalr: SignalR,
     ward: Arc<Ward>,
@@ -191,7 +191,7 @@ impl Host {
         Client::connect(self.addr, "/ward", Format::Json).await
     }
 
-    /// A client in memory, so that time may be paused.
+    /// Connects in memory, so that time can be paused.
     async fn connect_in_memory(&self) -> Client<DuplexStream> {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let service = self.signalr.service();
@@ -203,7 +203,7 @@ impl Host {
         client
     }
 
-    /// A client and its id.
+    /// Connects and returns the connection id as well.
     async fn connect_with_id(&self) -> (Client, String) {
         let mut client = self.connect().await;
         client.call(Some("id"), "Id", &[]).await;
@@ -215,7 +215,7 @@ impl Host {
         within(self.events.recv()).await.unwrap()
     }
 
-    /// Waits until nothing is left of anybody.
+    /// Waits until the server holds no state of any connection.
     async fn assert_nothing_left(&self) {
         until(|| {
             let stats = self.signalr.stats();
@@ -226,7 +226,7 @@ impl Host {
     }
 }
 
-/// Sends all of these at once.
+/// Sends all messages at once.
 async fn send_all<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, messages: &[Value]) {
     let text: String = messages.iter().map(|message| format!("{message}\u{1e}")).collect();
     client.send(text.as_bytes()).await;
@@ -260,7 +260,7 @@ fn error(id: &str, text: &str) -> Value {
     json!({ "type": 3, "invocationId": id, "error": text })
 }
 
-/// A call that was refused, or that failed, with an error that is shown.
+/// The completion of a rejected or failed call with a detailed error.
 fn failed(id: &str, method: &str, text: &str) -> Value {
     error(id, &format!("An unexpected error occurred invoking '{method}' on the server. {text}"))
 }

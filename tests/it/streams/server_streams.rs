@@ -1,4 +1,4 @@
-//! Streams to the client, and what clients cancel.
+//! Server streams, and cancellation.
 
 use serde_json::{Value, json};
 
@@ -13,12 +13,12 @@ async fn client_cancels_calls_by_invocation_id() {
         for message in [call("1", "WaitForCancel", &json!([])), uploading("1", "IgnoreUntilCancelled", "u")] {
             send_all(&mut client, &[message]).await;
             assert_eq!(host.next_event().await, "waits");
-            // Nothing that could be cancelled has these ids.
+            // No cancellable call has these ids.
             send_all(&mut client, &[cancel("2"), cancel("u")]).await;
             send_all(&mut client, &[cancel("1")]).await;
             assert_eq!(client.next().await.unwrap(), result("1", "cancelled"));
         }
-        // The end of the connection does the same.
+        // The end of the connection cancels the call too.
         send_all(&mut client, &[call("1", "WaitForCancel", &json!([]))]).await;
         assert_eq!(host.next_event().await, "waits");
         drop(client);
@@ -32,7 +32,7 @@ async fn cancelled_stream_is_dropped_and_completes_without_an_error() {
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
     send_all(&mut client, &[streaming("1", "Forever", &json!([])), cancel("1"), cancel("1")]).await;
-    // It may have been quick enough for its first item.
+    // The first item may arrive before the cancellation.
     while client.next().await.unwrap() != end("1") {}
     client.echo("no second end").await;
     let (begun, ended) = host.ward.counts();

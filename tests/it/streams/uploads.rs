@@ -1,4 +1,4 @@
-//! Streams from the client.
+//! Uploads.
 
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use signalr_test_support::{ClientKind, until, within};
 async fn unread_upload_stops_the_client_until_it_is_read() {
     const ITEM: usize = 8 * 1024;
     const ITEMS: usize = 512;
-    /// Buffers on the way: of the pipe, of HTTP and the WebSocket, what is read ahead, and the items that may wait.
+    /// Buffers on the path: the pipe, HTTP, the WebSocket, the read-ahead and the items that may
+    /// wait.
     const BOUND: usize = 512 * 1024;
     let host = Host::new(|ward| ward).await;
     let mut client = host.connect_in_memory().await;
     send_all(&mut client, &[uploading("1", "CollectLater", "u")]).await;
     let frame = Message::text(format!("{}\u{1e}", item("u", "x".repeat(ITEM))));
     let mut sent = 0;
-    // Time goes on only when nobody has anything to do.
+    // Paused time advances only when no task can run.
     while let Ok(outcome) = timeout(Duration::from_secs(1), client.websocket().send(frame.clone())).await {
         outcome.unwrap();
         sent += 1;
@@ -29,7 +30,7 @@ async fn unread_upload_stops_the_client_until_it_is_read() {
     }
     assert!(sent >= 10, "{sent} items were taken");
 
-    // The item that was on its way is in the client's buffer.
+    // The item of the cancelled send is in the client's buffer.
     host.ward.gate.add_permits(1);
     within(client.websocket().flush()).await.unwrap();
     for _ in sent + 1..ITEMS {
@@ -43,7 +44,7 @@ async fn unread_upload_stops_the_client_until_it_is_read() {
 async fn unread_items_are_discarded_when_the_method_returns() {
     let mut host = Host::new(|ward| ward).await;
     let mut client = host.connect().await;
-    // More than may wait, so that what is behind has to.
+    // More items than may wait, so the call behind them is held.
     let mut messages = vec![uploading("1", "First", "u")];
     messages.extend((0..40).map(|n| item("u", format!("item {n}"))));
     messages.extend([end("u"), call("2", "Echo", &json!(["behind"]))]);
@@ -52,12 +53,12 @@ async fn unread_items_are_discarded_when_the_method_returns() {
     host.ward.gate.add_permits(1);
     assert_eq!(client.next().await.unwrap(), result("1", "item 0"));
     assert_eq!(client.next().await.unwrap(), result("2", "behind"));
-    // The id is free, and what comes for it belongs to whoever has it now.
+    // The stream id is free again, and later items belong to its new upload.
     send_all(&mut client, &[item("u", "late"), uploading("3", "Collect", "u"), item("u", "new"), end("u")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", 3));
 }
 
-/// The server has stopped reading, so only what it writes can tell.
+/// The server has stopped reading, so only a failing write shows the lost socket.
 #[tokio::test]
 async fn lost_websocket_is_detected_behind_an_unread_upload() {
     let mut host = Host::new(|ward| ward.keep_alive_interval(Duration::from_secs(1))).await;
@@ -81,7 +82,7 @@ async fn closed_http_transport_is_detected_behind_an_unread_upload() {
             client.post(&format!("{}\u{1e}", uploading("1", "IgnoreUntilCancelled", "u"))).await;
             assert_eq!(host.next_event().await, "waits");
             let flood = format!("{}\u{1e}", item("u", "x".repeat(5_000))).repeat(items);
-            // One that is too much for the server is not answered before the end.
+            // A POST that exceeds the buffer gets its response when the connection ends.
             let post = client.begin_post(flood.as_bytes()).await;
             match client.take_events() {
                 Some(events) => drop(events),

@@ -1,4 +1,4 @@
-//! `signalr::testing`: what a test sees of a server, and what it is told when something does not come.
+//! `signalr::testing`: clients and hosts in memory, and the messages of failing tests.
 
 mod streams;
 
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// A hub with a bit of everything.
+/// A hub with methods of many kinds.
 #[derive(Default)]
 struct SampleHub {
     left: Mutex<Vec<Option<String>>>,
@@ -33,7 +33,7 @@ impl SampleHub {
         if caller.request().query("reject").is_some() {
             return Err(HubError::new("The sample_host is closed."));
         }
-        // Not at once, as when something has to be looked up.
+        // Completes later than the connect, like a lookup.
         tokio::task::yield_now().await;
         caller.join("everybody").await?;
         Ok(())
@@ -83,7 +83,7 @@ fn sample_host() -> TestHost<SampleHub> {
     TestHost::new(SampleHub::default()).policy("Staff", Policy::require_role("Nurse")).build()
 }
 
-/// The text with which a test fails.
+/// Returns the panic message of a test.
 async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
     let panicked = tokio::spawn(test).await.unwrap_err().into_panic();
     *panicked.downcast::<String>().unwrap()
@@ -104,7 +104,7 @@ async fn calls_work_in_both_directions_in_each_hub_protocol() -> Outcome {
         let ward = host.context().clients();
         ward.group("ward").send("First", (1,)).await?;
         ward.client(client.connection_id()).send("Second", (2, "two")).await?;
-        // In any order, in any case.
+        // Messages can be received in any order, and names ignore case.
         assert_eq!(client.receive::<(i32, String)>("second").await, (2, "two".to_owned()));
         assert_eq!(client.try_receive::<(i32,)>("First").await, Some((1,)));
         assert_eq!(client.try_receive::<(i32,)>("First").await, None);
@@ -333,7 +333,7 @@ async fn messages_are_buffered_until_they_are_received() -> Outcome {
     Ok(())
 }
 
-/// Clients of real time, on several threads.
+/// Time is not paused, and there are several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients_receive_broadcasts() -> Outcome {
     let host = sample_host();

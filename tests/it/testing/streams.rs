@@ -1,4 +1,4 @@
-//! Streams in both directions, and questions to clients.
+//! Streams in both directions, and client results.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ struct Streams {
     stopped: AtomicBool,
 }
 
-/// Part of a stream that does not end by itself.
+/// Part of an endless stream; records that it was dropped.
 struct Stopped(Arc<Streams>);
 
 impl Drop for Stopped {
@@ -102,7 +102,7 @@ async fn dropped_stream_is_cancelled_on_the_server() {
             assert_eq!(items.next().await, Some(Ok(1)));
         }
         drop(items);
-        // Read behind the cancellation.
+        // Arrives after the cancellation.
         client.ping().await;
         assert!(hub.stopped.load(Ordering::SeqCst));
         assert_eq!(
@@ -189,7 +189,7 @@ async fn client_handlers_return_client_results() {
     }
 }
 
-/// As in ASP.NET, whose reader of MessagePack does not look up what is called as a stream.
+/// As in ASP.NET Core, whose MessagePack reader does not look up the target of a stream invocation.
 #[tokio::test(start_paused = true)]
 async fn stream_errors_name_the_method_as_the_hub_protocol_does() {
     for (format, shown) in [(Format::Json, "Refuse"), (Format::MessagePack, "REFUSE")] {

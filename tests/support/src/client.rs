@@ -312,7 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         match &mut self.transport {
             Transport::WebSocket(ws) => {
                 within(ws.as_mut().close(Some(CloseFrame { code, reason: "".into() }))).await.unwrap();
-                // The stream below has an end of its own: TLS sends `close_notify`.
+                // TLS ends its stream with `close_notify` after the close frame.
                 let mut response = None;
                 while let Some(message) = within(ws.next()).await {
                     if let Message::Close(frame) = message.unwrap() {

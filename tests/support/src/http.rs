@@ -16,7 +16,7 @@ pub const UPGRADE_HEADERS: [(&str, &str); 4] = [
     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
 
-/// Sends a request on a connection of its own. Returns the status and the body, which must be text.
+/// Sends a request on a new connection. Returns the status and the body, which must be text.
 pub async fn http(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let (status, body) = http_bytes(addr, method, target, headers).await;
     (status, String::from_utf8(body).unwrap())
@@ -50,7 +50,7 @@ pub async fn negotiate(addr: SocketAddr, path: &str) -> String {
     body["connectionToken"].as_str().unwrap().to_owned()
 }
 
-/// Announces a body of `length` bytes and sends `sent`, a part of it, on a socket of its own.
+/// Announces a body of `length` bytes and sends `sent`, a part of it, on a new socket.
 pub async fn begin_post(addr: SocketAddr, target: &str, length: usize, sent: &[u8]) -> TcpStream {
     let mut socket = within(TcpStream::connect(addr)).await.unwrap();
     let head = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");

@@ -84,7 +84,7 @@ impl EventStream {
         let mut events = Self { socket, received: Vec::new() };
         let head = events.until("\r\n\r\n").await.unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        // The stream begins with a comment, in a chunk of its own.
+        // The stream begins with a comment, in a separate chunk.
         assert_eq!(events.until("\r\n:\r\n\r\n").await.as_deref(), Some("3"));
         events
     }

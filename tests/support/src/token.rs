@@ -13,7 +13,7 @@ pub fn bearer() -> JwtBearer {
     JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience()
 }
 
-/// Returns a query string with a token of this user, who is a doctor. It is valid for an hour.
+/// Returns a query string with a token of this user, in the role `Doctor`. The token is valid for an hour.
 pub fn token_query(user: &str) -> String {
     let expires_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(3600);
     let claims = json!({ "sub": user, "unique_name": user, "role": "Doctor", "exp": expires_at.as_secs() });

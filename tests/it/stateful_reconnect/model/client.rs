@@ -1,4 +1,5 @@
-//! The client of the model, which numbers, keeps and acknowledges messages as clients do.
+//! The client of the model. It numbers, buffers and acknowledges messages as the JavaScript client
+//! does.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -9,29 +10,30 @@ use signalr::Format;
 use super::{Server, Socket, Step};
 use signalr_test_support::{prefixed, split};
 
-/// The client: what it has sent and received, as `HubProtocol.md § Stateful Reconnect` asks for it.
+/// State of the client, as `HubProtocol.md § Stateful Reconnect` defines it.
 pub(super) struct ModelClient {
     format: Format,
     token: String,
     pub(super) socket: Socket,
-    /// Written, and not given to the socket yet.
+    /// Bytes that are written but not delivered to the socket.
     written: Vec<u8>,
-    /// Counted messages that the server has not acknowledged, and the number of the first.
+    /// Numbered messages that the server has not acknowledged, and the sequence id of the first
+    /// one.
     unacknowledged: VecDeque<Vec<u8>>,
     first: i64,
-    /// The number of the next counted message, and of the last that was new.
+    /// Sequence id of the next numbered message, and of the latest new one.
     next: i64,
     latest: i64,
     acknowledged: i64,
-    /// Nothing counts until the server says where it continues.
+    /// Whether the client waits for a Sequence message after a reconnect.
     awaits_sequence: bool,
     ids: usize,
-    /// Answers that are missing, by the id of the call.
+    /// Missing results by invocation id.
     pub(super) expected: HashMap<String, Value>,
     pub(super) echoes: usize,
     pub(super) uploads: Vec<(String, Vec<usize>)>,
     items: usize,
-    /// Streams from the server: what has come, and of how many.
+    /// Server streams: number of items received, and the total.
     streams: HashMap<String, (usize, usize)>,
     open_streams: Vec<String>,
     pub(super) broadcasts: Vec<bool>,
@@ -75,7 +77,7 @@ impl ModelClient {
         self.ids.to_string()
     }
 
-    /// A message that counts: it is sent until the server acknowledges it.
+    /// Sends a numbered message, which is repeated until the server acknowledges it.
     pub(super) fn send(&mut self, json: &Value, message_pack: impl Serialize) {
         let message = match self.format.is_binary() {
             true => prefixed(&rmp_serde::to_vec(&message_pack).unwrap()),
@@ -132,7 +134,7 @@ impl ModelClient {
             Step::CompleteUpload => {
                 let Some((stream, numbers)) = self.uploads.pop() else { return };
                 self.send(&json!({ "type": 3, "invocationId": stream }), (3, NO_HEADERS, &stream, 2));
-                // The call has the id before that of its stream.
+                // The invocation id precedes the stream id.
                 let id = (stream.parse::<usize>().unwrap() - 1).to_string();
                 self.expected.insert(id, json!(numbers));
             }
@@ -161,7 +163,7 @@ impl ModelClient {
         }
     }
 
-    /// A WebSocket message of the next bytes.
+    /// Sends the next bytes in one WebSocket message.
     pub(super) fn deliver(&mut self, count: usize) {
         let count = count.min(self.written.len()).min(60_000);
         let payload: Vec<_> = self.written.drain(..count).collect();
@@ -170,7 +172,7 @@ impl ModelClient {
         }
     }
 
-    /// Loses the socket, and continues on another one.
+    /// Loses the socket and reconnects.
     pub(super) async fn cut(&mut self, partial: usize, server: &Server) {
         let partial = partial.min(self.written.len());
         let payload: Vec<_> = self.written.drain(..partial).collect();
@@ -185,7 +187,7 @@ impl ModelClient {
         }
     }
 
-    /// Deals with what has come.
+    /// Processes received messages.
     pub(super) fn receive(&mut self) {
         for payload in self.socket.messages() {
             for message in split(self.format, &payload) {

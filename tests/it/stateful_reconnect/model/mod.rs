@@ -1,5 +1,5 @@
-//! A model of stateful reconnect: whatever a client and the network do, in whatever order, nothing is lost, nothing
-//! comes twice, and nothing waits without an end.
+//! A model of stateful reconnect: for any sequence of actions of the client and the network, no
+//! message is lost or duplicated, and no wait is endless.
 
 mod client;
 mod socket;
@@ -14,14 +14,14 @@ use self::client::ModelClient;
 use self::socket::Socket;
 use super::*;
 
-/// As many as CI runs; `PROPTEST_CASES` asks for another number.
+/// The default; the variable `PROPTEST_CASES` overrides it.
 const CASES: u32 = 2000;
 
 /// One action of the client, the network or another sender.
 #[derive(Clone, Debug)]
 enum Step {
     Echo(usize),
-    /// A call that asks the client for a result.
+    /// A call that requests a client result.
     Ask,
     OpenUpload,
     Item(usize),
@@ -30,12 +30,12 @@ enum Step {
     CancelStream,
     Broadcast(usize),
     Acknowledge,
-    /// This number of written bytes reaches the server, in one WebSocket message.
+    /// Delivers this number of written bytes to the server, in one WebSocket message.
     Deliver(usize),
     DeliverAll,
-    /// The client reads what there is.
+    /// The client reads all available bytes.
     Read,
-    /// The socket is lost, after this number of bytes of a WebSocket frame that never ends.
+    /// Loses the socket within a WebSocket frame, after this number of bytes.
     Cut(usize),
     Pause(u64),
 }
@@ -64,9 +64,10 @@ fn step() -> impl Strategy<Value = Step> {
 struct Case {
     format: Format,
     parallel: usize,
-    /// Bytes that the server reads ahead. With few, an Ack behind a call that waits for it may not be found.
+    /// Bytes that the server reads ahead. With a small value, the server may not find an Ack behind
+    /// a held call.
     read_ahead: usize,
-    /// Whether the client acknowledges in the end.
+    /// Whether the client acknowledges all messages in the end.
     acknowledges: bool,
     steps: Vec<Step>,
 }
@@ -86,7 +87,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// The hub, and what it has seen.
+/// The hub, which records its echoes.
 struct Model {
     echoed: Arc<Mutex<Vec<usize>>>,
 }
@@ -186,7 +187,7 @@ impl Server {
 async fn run(case: &Case) -> Result<(), TestCaseError> {
     let server = Server::new(case);
     let mut client = ModelClient::connect(&server, case.format).await;
-    // A client that acknowledges nothing for 5 s may be cut.
+    // A client without acknowledgements for 5 s may be disconnected.
     let mut pauses = 0;
     for step in &case.steps {
         client.step(step, &server);

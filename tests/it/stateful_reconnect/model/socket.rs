@@ -1,4 +1,4 @@
-//! A WebSocket by hand, so that a frame may be cut anywhere.
+//! A minimal WebSocket that can end within a frame.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use signalr::Format;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// One end of a socket, with WebSocket frames by hand, so that a frame may be cut.
+/// One end of a pipe, with hand-written WebSocket frames.
 pub(super) struct Socket {
     pub(super) io: DuplexStream,
     pub(super) to_write: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Lets the server work, and moves what can be moved without waiting.
+    /// Runs the server, and moves all bytes that can be moved without waiting.
     pub(super) async fn pump(&mut self, reads: bool) {
         for _ in 0..12 {
             std::future::poll_fn(|cx| {
@@ -31,7 +31,7 @@ impl Socket {
         }
     }
 
-    /// Says whether something was read.
+    /// Returns whether bytes were read.
     fn read_some(&mut self, cx: &mut Context<'_>) -> bool {
         let mut buffer = [0; 4096];
         let mut space = ReadBuf::new(&mut buffer);
@@ -40,7 +40,7 @@ impl Socket {
         read.is_ready() && !space.filled().is_empty()
     }
 
-    /// A masked frame whose mask is 0.
+    /// Writes a frame with a mask of zeros.
     pub(super) fn frame(&mut self, format: Format, payload: &[u8], length: usize) {
         let opcode = if format.is_binary() { 0x82 } else { 0x81 };
         self.to_write.extend_from_slice(&[opcode, 0xfe]);
@@ -49,7 +49,7 @@ impl Socket {
         self.to_write.extend_from_slice(payload);
     }
 
-    /// The payloads of the whole messages that have come.
+    /// Returns the payloads of all complete messages.
     pub(super) fn messages(&mut self) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         loop {
