@@ -39,6 +39,7 @@ mod negotiate_redirect;
 mod oidc;
 #[cfg(feature = "messagepack")]
 mod parallel_invocations;
+#[cfg(feature = "messagepack")]
 mod policies;
 mod random_requests;
 #[cfg(feature = "messagepack")]
@@ -59,6 +60,7 @@ mod stateful_reconnect;
 mod streams;
 #[cfg(feature = "messagepack")]
 mod subprotocols;
+#[cfg(feature = "messagepack")]
 mod testing;
 #[cfg(feature = "messagepack")]
 mod transports;

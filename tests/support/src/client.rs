@@ -39,6 +39,7 @@ enum Transport<S> {
 
 /// How a WebSocket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
     /// With a close frame of this code.
     Closed(u16),
@@ -199,6 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Returns the next hub message but pings, as JSON whatever the hub protocol; `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "it is asynchronous")]
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Option<Value>> {
         within(async {

@@ -68,6 +68,12 @@ struct Exchange {
     body: Bytes,
 }
 
+impl Default for FuzzServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FuzzServer {
     /// Starts the server.
     pub fn new() -> Self {

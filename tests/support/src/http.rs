@@ -22,7 +22,7 @@ pub async fn http(addr: SocketAddr, method: &str, target: &str, headers: &[(&str
     (status, String::from_utf8(body).unwrap())
 }
 
-/// Like [`http`], for a body of any bytes.
+/// Like [`http()`], for a body of any bytes.
 pub async fn http_bytes(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<u8>) {
     let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\nconnection: close\r\n");
     for (name, value) in headers {
