@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use futures_util::{SinkExt, StreamExt};
-use signalr::protocol::{Format, Framer, HubProtocol, Naming, handshake};
+use signalr::protocol::{Framer, HubProtocol, HubProtocolKind, Naming, handshake};
 use signalr::{HubContext, SignalR, hub};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -67,7 +67,7 @@ fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub
         let received = Arc::new(Semaphore::new(0));
         let clients: Vec<_> = runtime.block_on(async {
             let mut clients = Vec::new();
-            for format in Format::ALL.iter().cycle().copied().take(receivers as usize) {
+            for format in HubProtocolKind::ALL.iter().cycle().copied().take(receivers as usize) {
                 let client = Client::connect(addr, format).await;
                 clients.push(tokio::spawn(client.count(Arc::clone(&received))));
             }
@@ -99,7 +99,7 @@ fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub
 /// Calls there and back on one connection: one at a time, and many at once.
 fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
     let mut group = criterion.benchmark_group("echo");
-    for (format, calls) in Format::ALL.iter().flat_map(|format| [(*format, 1), (*format, BURST)]) {
+    for (format, calls) in HubProtocolKind::ALL.iter().flat_map(|format| [(*format, 1), (*format, BURST)]) {
         let mut client = runtime.block_on(Client::connect(addr, format));
         let mut messages = Vec::new();
         for _ in 0..calls {
@@ -124,7 +124,7 @@ fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
 /// TCP, upgrade and handshake, without negotiation.
 fn connect(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
     criterion.bench_function("connect", |bencher| {
-        bencher.iter(|| runtime.block_on(Client::connect(addr, Format::Json)));
+        bencher.iter(|| runtime.block_on(Client::connect(addr, HubProtocolKind::Json)));
     });
 }
 
@@ -137,7 +137,7 @@ struct Client {
 
 impl Client {
     /// Connects, and waits until the server has said yes.
-    async fn connect(addr: SocketAddr, format: Format) -> Self {
+    async fn connect(addr: SocketAddr, format: HubProtocolKind) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
         // Reset at its end instead of waiting there: a run makes more connections than there are ports.
@@ -148,7 +148,7 @@ impl Client {
         let (socket, _) =
             client_async_with_config(url, stream, Some(config)).await.expect("the server takes WebSockets");
         let protocol = HubProtocol::new(format, Naming::Serde);
-        let mut client = Self { socket, protocol, framer: Framer::new(Format::Json, None) };
+        let mut client = Self { socket, protocol, framer: Framer::new(HubProtocolKind::Json, None) };
         let mut request = Vec::new();
         handshake::write_request(&mut request, format.name(), 1);
         let request = String::from_utf8(request).expect("handshakes are text");
@@ -159,7 +159,7 @@ impl Client {
     }
 
     async fn send(&mut self, messages: &[u8]) {
-        let message = if self.protocol.format().is_binary() {
+        let message = if self.protocol.kind().is_binary() {
             Message::binary(messages.to_vec())
         } else {
             Message::text(str::from_utf8(messages).expect("JSON is text"))

@@ -19,9 +19,10 @@ use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 // The type of a parameter that takes any value.
-use signalr::Value as Dynamic;
-use signalr::protocol::{Format, Framer, HubMessage, HubProtocol, handshake};
-use signalr::{DateTime, Decimal, Guid, HubResult, Naming, SignalR, TimeSpan, UploadStream, hub};
+use signalr::dotnet::Value as Dynamic;
+use signalr::dotnet::{DateTime, Decimal, Guid, Naming, TimeSpan};
+use signalr::protocol::{Framer, HubMessage, HubProtocol, HubProtocolKind, handshake};
+use signalr::{HubResult, SignalR, UploadStream, hub};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -103,7 +104,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
     let mut dear = 0;
     for naming in [Naming::Serde, Naming::DotNet] {
-        for (format, shapes) in [(Format::Json, json::shapes()), (Format::MessagePack, messagepack::shapes())] {
+        for (format, shapes) in
+            [(HubProtocolKind::Json, json::shapes()), (HubProtocolKind::MessagePack, messagepack::shapes())]
+        {
             let protocol = HubProtocol::new(format, naming);
             let (honest, hostile) = shapes.split_first().expect("the honest message comes first");
             let unit = runtime.block_on(cost(protocol, honest)).as_secs_f64();
@@ -153,16 +156,16 @@ impl Client {
             let _ = http.serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
         let (ws, _) = client_async("ws://test/bench", client).await.expect("the server takes WebSockets");
-        let mut client = Self { protocol, ws, framer: Framer::new(protocol.format(), None) };
+        let mut client = Self { protocol, ws, framer: Framer::new(protocol.kind(), None) };
         let mut request = Vec::new();
-        handshake::write_request(&mut request, protocol.format().name(), 1);
+        handshake::write_request(&mut request, protocol.kind().name(), 1);
         client.send(request).await;
         client.ws.next().await.expect("an answer").expect("an answer to the handshake");
         client
     }
 
     async fn send(&mut self, bytes: Vec<u8>) {
-        let message = match self.protocol.format().is_binary() {
+        let message = match self.protocol.kind().is_binary() {
             true => Message::binary(bytes),
             false => Message::text(String::from_utf8(bytes).expect("JSON is text")),
         };

@@ -13,8 +13,8 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
-use signalr::Binary;
-use signalr::protocol::{Arguments, Format, Framer, HubMessage, HubProtocol, Naming};
+use signalr::dotnet::Binary;
+use signalr::protocol::{Arguments, Framer, HubMessage, HubProtocol, HubProtocolKind, Naming};
 
 /// Larger than every message here.
 const LIMIT: usize = 64 * 1024;
@@ -74,7 +74,7 @@ fn write_single_message(criterion: &mut Criterion) {
 fn read<T: DeserializeOwned>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
-    format: Format,
+    format: HubProtocolKind,
     arguments: &impl Arguments,
 ) {
     let protocol = HubProtocol::new(format, Naming::Serde);
@@ -96,7 +96,7 @@ fn read<T: DeserializeOwned>(
     });
 }
 
-fn write(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: Format, arguments: &impl Arguments) {
+fn write(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: HubProtocolKind, arguments: &impl Arguments) {
     let protocol = HubProtocol::new(format, Naming::Serde);
     let mut message = Vec::new();
     invocation(protocol, &mut message, arguments);
@@ -114,8 +114,8 @@ fn invocation(protocol: HubProtocol, message: &mut Vec<u8>, arguments: &impl Arg
     protocol.write_invocation(message, None, TARGET, arguments).expect("every argument has a form on the wire");
 }
 
-fn formats() -> impl Iterator<Item = Format> {
-    Format::ALL.iter().copied()
+fn formats() -> impl Iterator<Item = HubProtocolKind> {
+    HubProtocolKind::ALL.iter().copied()
 }
 
 /// A tuple or an array of arguments.

@@ -1,9 +1,13 @@
-//! Cost of a broadcast to clients that read slowly: 100 broadcasts wait at once for capacity in the queues of 100 to
-//! 10,000 connections, and each client in turn reads one message. The cost per delivery must not grow with the number of
-//! receivers.
+//! Cost of a broadcast to clients that read slowly: 100 broadcasts wait at once for capacity in the
+//! queues of 100 to 10,000 connections, and each client in turn reads one message. The cost per
+//! delivery must not grow with the number of receivers.
 //!
-//! `cargo bench --bench slow_receivers`. The clients take their server-sent events straight from the service, so that
-//! neither sockets nor another process are measured. Each run ends after 10 seconds, finished or not.
+//! Every run has 10,000 connections, on 100 servers, on 10 or on one, so that all runs use the same
+//! amount of memory and the ratio shows the cost of a larger broadcast, not that of CPU cache misses.
+//!
+//! `cargo bench --bench slow_receivers`. The clients take their server-sent events straight from the
+//! service, so that neither sockets nor another process are measured. Each run ends after 20 seconds,
+//! finished or not.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -14,15 +18,20 @@ use std::time::{Duration, Instant};
 use http::{Request, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use signalr::{Body, Service, SignalR, hub};
+use signalr::hosting::{ResponseBody, Service};
+use signalr::{SignalR, hub};
 use tower::ServiceExt;
 
+/// Receivers of one broadcast.
 const RECEIVERS: [usize; 3] = [100, 1000, 10_000];
+
+/// Connections of a run, of all its servers.
+const CONNECTIONS: usize = 10_000;
 
 /// Broadcasts that wait at once.
 const BROADCASTS: usize = 100;
 
-const RUN: Duration = Duration::from_secs(10);
+const RUN: Duration = Duration::from_secs(20);
 
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,29 +49,33 @@ fn main() {
         let (deliveries, elapsed) = runtime.block_on(run(receivers));
         let each = elapsed.as_secs_f64() / deliveries as f64;
         let ratio = each / *first.get_or_insert(each);
-        let all = if deliveries == BROADCASTS * receivers { "all" } else { "out of time with" };
+        let all = if deliveries == BROADCASTS * CONNECTIONS { "all" } else { "out of time with" };
         println!("{receivers:6} receivers: {:8.2} us a delivery, ratio {ratio:6.2} ({all} {deliveries})", each * 1e6);
     }
 }
 
-/// Messages that were read, and the time for them.
+/// Number of messages that were read, and the time for them.
 async fn run(receivers: usize) -> (usize, Duration) {
-    let signalr = SignalR::builder()
-        .transport_max_buffer_size(1)
-        .transport_send_timeout(NEVER)
-        .keep_alive_interval(NEVER)
-        .hub("/bench", Bench)
-        .build()
-        .expect("one hub");
-    let mut clients = Vec::with_capacity(receivers);
-    for _ in 0..receivers {
-        clients.push(connect(signalr.service()).await);
-    }
-    // The first one fills the queues.
-    for _ in 0..=BROADCASTS {
-        let all = signalr.context::<Bench>().clients().all();
-        tokio::spawn(async move { all.send("Tick", (42,)).await });
-        tokio::task::yield_now().await;
+    let mut servers = Vec::new();
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS / receivers {
+        let signalr = SignalR::builder()
+            .transport_max_buffer_size(1)
+            .transport_send_timeout(NEVER)
+            .keep_alive_interval(NEVER)
+            .hub("/bench", Bench)
+            .build()
+            .expect("one hub");
+        for _ in 0..receivers {
+            clients.push(connect(signalr.service()).await);
+        }
+        // The first broadcast fills the queues.
+        for _ in 0..=BROADCASTS {
+            let all = signalr.context::<Bench>().clients().all();
+            tokio::spawn(async move { all.send("Tick", (42,)).await });
+            tokio::task::yield_now().await;
+        }
+        servers.push(signalr);
     }
     let begun = Instant::now();
     let mut deliveries = 0;
@@ -79,9 +92,9 @@ async fn run(receivers: usize) -> (usize, Duration) {
 }
 
 /// Negotiates, opens a stream of events and shakes hands.
-async fn connect(service: Service) -> Body {
+async fn connect(service: Service) -> ResponseBody {
     let ask = |request: http::request::Builder, body: &'static str| {
-        let request = request.body(Body::from(body)).expect("a request");
+        let request = request.body(ResponseBody::from(body)).expect("a request");
         let service = service.clone();
         async move { service.oneshot(request).await.expect("it cannot fail").into_body() }
     };
@@ -98,7 +111,7 @@ async fn connect(service: Service) -> Body {
 }
 
 /// Reads what waits for the client: the number of its messages.
-fn read(events: &mut Body) -> usize {
+fn read(events: &mut ResponseBody) -> usize {
     let mut messages = 0;
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(frame) = Pin::new(&mut *events).poll_frame(&mut cx) {

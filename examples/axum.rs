@@ -1,7 +1,9 @@
-//! How do a hub and an axum application go together? The hub is the router's fallback, and a handler sends to its clients.
+//! A hub in an axum application: the hubs are the router's fallback service, and an axum handler
+//! sends messages to the clients.
 //!
-//! `cargo run --example axum`; with a SignalR client connected to `http://127.0.0.1:5000/hubs/notices` that listens to
-//! `Notice`, try `curl -d 'Lunch is ready' http://127.0.0.1:5000/notices`.
+//! Run `cargo run --example axum`, connect a SignalR client with a handler for `Notice` to
+//! `http://127.0.0.1:5000/hubs/notices`, and send a message with
+//! `curl -d 'Lunch is ready' http://127.0.0.1:5000/notices`.
 
 use std::error::Error;
 use std::io;
@@ -14,10 +16,11 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
-use signalr::{Caller, HubContext, HubResult, SignalR, TimeoutStream, hub, hub_client};
+use signalr::hosting::TimeoutStream;
+use signalr::{Caller, HubContext, HubResult, SignalR, hub, hub_client};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a client offers to the server.
+/// Methods of a client that the server can invoke.
 #[hub_client]
 trait NoticeClient {
     fn notice(&self, text: &str);
@@ -40,34 +43,36 @@ impl Notices {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let signalr = SignalR::builder()
-        // axum leaves the address of the peer here, where `into_make_service_with_connect_info` is used.
+        // `into_make_service_with_connect_info` stores the peer address in this extension.
         .peer_addr(|extensions| extensions.get().map(|ConnectInfo(Peer(addr)): &ConnectInfo<Peer>| *addr))
         .hub("/hubs/notices", Notices)
         .build()?;
 
     let app = Router::new()
-        .route("/", get(async || "POST a text to /notices, and every client hears of it.\n"))
+        .route("/", get(async || "POST a text to /notices to send it to all clients.\n"))
         .route("/notices", post(publish))
         .with_state(signalr.context::<Notices>())
-        // Not `nest_service`, which would cut the prefix off the path before the hub sees it.
+        // `nest_service` would strip the prefix, but the hub is mapped to the full path.
         .fallback_service(signalr.service());
 
-    let listener = Sockets(TcpListener::bind("127.0.0.1:5000").await?, signalr.clone());
-    let stop = async move {
+    let listener = TimeoutListener(TcpListener::bind("127.0.0.1:5000").await?, signalr.clone());
+    let shutdown_signal = async move {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl+C cannot be heard");
+            tracing::error!(%error, "failed to listen for Ctrl+C");
         }
-        // Ends the WebSockets, which axum would wait for.
+        // Closes the WebSockets. axum would wait for them.
         signalr.shutdown(Duration::from_secs(5)).await;
     };
-    axum::serve(listener, app.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(stop).await?;
+    axum::serve(listener, app.into_make_service_with_connect_info::<Peer>())
+        .with_graceful_shutdown(shutdown_signal)
+        .await?;
     Ok(())
 }
 
-/// Sockets that are closed when their client reads nothing.
-struct Sockets(TcpListener, SignalR);
+/// Listener whose sockets are closed if the client stops reading.
+struct TimeoutListener(TcpListener, SignalR);
 
-impl Listener for Sockets {
+impl Listener for TimeoutListener {
     type Io = TimeoutStream<TcpStream>;
     type Addr = SocketAddr;
 
@@ -81,12 +86,12 @@ impl Listener for Sockets {
     }
 }
 
-/// Address of a client.
+/// Address of the peer.
 #[derive(Clone, Copy)]
 struct Peer(SocketAddr);
 
-impl Connected<IncomingStream<'_, Sockets>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
+impl Connected<IncomingStream<'_, TimeoutListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TimeoutListener>) -> Self {
         Self(*stream.remote_addr())
     }
 }
@@ -95,7 +100,7 @@ async fn publish(State(notices): State<HubContext<Notices>>, text: String) -> St
     match notices.clients().all().notice(&text).await {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(error) => {
-            tracing::error!(%error, "a notice could not be sent");
+            tracing::error!(%error, "failed to send notice");
             StatusCode::INTERNAL_SERVER_ERROR
         }
     }

@@ -1,6 +1,6 @@
-//! What is the least that a hub needs? A chat: every message goes to everybody.
+//! The smallest hub: a chat that sends each message to all clients.
 //!
-//! `cargo run --example chat`, then with any SignalR client:
+//! Run `cargo run --example chat`, and connect with any SignalR client:
 //!
 //! ```js
 //! const chat = new signalR.HubConnectionBuilder().withUrl('http://127.0.0.1:5000/chat').build();
@@ -15,7 +15,7 @@ use std::time::Duration;
 use signalr::{Caller, HubError, HubResult, SignalR, hub, hub_client};
 use tokio::net::TcpListener;
 
-/// What a chat client offers to the server.
+/// Methods of a chat client that the server can invoke.
 #[hub_client]
 trait ChatClient {
     fn receive_message(&self, user: &str, text: &str);
@@ -25,11 +25,12 @@ struct Chat;
 
 #[hub(client = ChatClient)]
 impl Chat {
-    /// Clients call it `SendMessage`.
+    /// Clients invoke this method as `SendMessage`.
     async fn send_message(&self, caller: &Caller<Self>, user: String, text: String) -> HubResult {
         if text.trim().is_empty() {
-            // What `HubError::new` says, the client may read; any other error is logged here and hidden from it.
-            return Err(HubError::new("There is nothing in this message."));
+            // The client receives the text of `HubError::new`. Other errors are logged and hidden
+            // from clients.
+            return Err(HubError::new("The message is empty."));
         }
         caller.clients().all().receive_message(&user, &text).await?;
         Ok(())
@@ -50,16 +51,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use signalr::Format;
+    use signalr::HubProtocolKind;
     use signalr::auth::User;
     use signalr::testing::TestHost;
 
     use super::Chat;
 
     #[tokio::test]
-    async fn a_message_goes_to_everybody() {
-        for &format in Format::ALL {
-            let host = TestHost::new(Chat).build();
+    async fn a_message_reaches_all_clients() {
+        for &format in HubProtocolKind::ALL {
+            let host = TestHost::builder(Chat).build();
             let ada = host.connect(format, User::anonymous()).await;
             let bob = host.connect(format, User::anonymous()).await;
             ada.invoke::<()>("SendMessage", ("Ada", "Hello!")).await.unwrap();
@@ -71,11 +72,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_message_goes_to_nobody() {
-        let host = TestHost::new(Chat).build();
-        let ada = host.connect(Format::Json, User::anonymous()).await;
-        let refused = ada.invoke::<()>("SendMessage", ("Ada", " ")).await.unwrap_err();
-        assert!(refused.to_string().ends_with("HubException: There is nothing in this message."), "{refused}");
+    async fn an_empty_message_is_rejected() {
+        let host = TestHost::builder(Chat).build();
+        let ada = host.connect(HubProtocolKind::Json, User::anonymous()).await;
+        let error = ada.invoke::<()>("SendMessage", ("Ada", " ")).await.unwrap_err();
+        assert!(error.to_string().ends_with("HubException: The message is empty."), "{error}");
         assert_eq!(ada.try_receive::<(String, String)>("ReceiveMessage").await, None);
     }
 }

@@ -1,6 +1,8 @@
-//! How is a hub served without a framework, and written without the macros? By hyper itself, from a loop of one's own.
+//! A hub without a web framework and without macros: an accept loop serves it with hyper, and its
+//! methods are registered by hand.
 //!
-//! `cargo run --example hyper_only`, then a SignalR client on `http://127.0.0.1:5000/sums` may `invoke('Add', 1, 2)`.
+//! Run `cargo run --example hyper_only`, connect a SignalR client to `http://127.0.0.1:5000/sums`
+//! and call `invoke('Add', 1, 2)`.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -11,13 +13,15 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use signalr::{AnyClient, Body, Caller, Hub, HubResult, Methods, PeerAddr, SignalR};
+use signalr::hosting::{PeerAddr, ResponseBody};
+use signalr::hub::{AnyClient, Methods};
+use signalr::{Caller, Hub, HubResult, SignalR};
 use tokio::net::TcpListener;
 
-/// Adds, and tells everybody the sum.
+/// Adds numbers and sends the sum to the other clients.
 struct Sums;
 
-/// What `#[hub]` would write.
+/// The implementation that `#[hub]` would generate.
 impl Hub for Sums {
     type Client = AnyClient;
     type Items = ();
@@ -33,7 +37,7 @@ impl Hub for Sums {
 
 async fn add(_hub: Arc<Sums>, caller: Caller<Sums>, (a, b): (i64, i64)) -> HubResult<Option<i64>> {
     let sum = a.checked_add(b);
-    // Without a contract, clients are called by the names of their methods.
+    // Without a `#[hub_client]` trait, methods of clients are invoked by name.
     caller.others().send("Added", (a, b, sum)).await?;
     Ok(sum)
 }
@@ -44,30 +48,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:5000").await?;
     loop {
         let (socket, peer) = listener.accept().await?;
-        // Closes the socket of a client that reads nothing.
+        // Closes the socket if the client stops reading.
         let socket = signalr.timeout_stream(socket);
         let handle = socket.handle();
         let hubs = signalr.service();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            // What the hub sees as `caller.request().peer_addr()`.
+            // The hub reads it with `caller.request().peer_addr()`.
             request.extensions_mut().insert(PeerAddr(peer));
-            // A stream of HTTP/2 may take nothing while the socket does.
+            // With HTTP/2 a client can stop reading one stream while it reads the socket.
             request.extensions_mut().insert(handle.clone());
             let hubs = hubs.clone();
             async move { respond(&hubs, request).await }
         });
         tokio::spawn(async move {
-            // Without `_with_upgrades` there would be no WebSockets.
+            // WebSockets need `_with_upgrades`.
             let http = auto::Builder::new(TokioExecutor::new());
             if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(socket), service).await {
-                tracing::debug!(error, "an HTTP connection ended badly");
+                tracing::debug!(error, "HTTP connection failed");
             }
         });
     }
 }
 
-/// The hubs answer their own paths; the rest is for this server to answer.
-async fn respond(hubs: &signalr::Service, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Handles the paths of this server; the hubs handle all others.
+async fn respond(
+    hubs: &signalr::hosting::Service,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
     match request.uri().path() {
         "/" => Ok(Response::new("Connect a SignalR client to /sums.\n".into())),
         _ => hubs.call(request).await,

@@ -1,6 +1,6 @@
-//! What if there is no hub? Bytes in, bytes out, over every transport that a client may find.
+//! A connection handler without the hub protocol: it echoes bytes over every transport.
 //!
-//! `cargo run --example raw_echo`, then in the console of a browser:
+//! Run `cargo run --example raw_echo`, and enter in the console of a browser:
 //!
 //! ```js
 //! const socket = new WebSocket('ws://127.0.0.1:5000/echo');
@@ -11,10 +11,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use signalr::{RawConnection, SignalR};
+use signalr::SignalR;
+use signalr::raw::RawConnection;
 use tokio::net::TcpListener;
 
-/// Sends back whatever comes, until the client leaves.
+/// Echoes all bytes until the client disconnects.
 async fn echo(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
     while let Some(bytes) = connection.read().await {
         connection.write(bytes).await?;
@@ -24,7 +25,7 @@ async fn echo(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let signalr = SignalR::builder().connections("/echo", echo).build()?;
+    let signalr = SignalR::builder().connection_handler("/echo", echo).build()?;
 
     let listener = TcpListener::bind("127.0.0.1:5000").await?;
     tokio::spawn(signalr.clone().serve(listener));

@@ -1,8 +1,9 @@
-//! How is a hub served over TLS? By rustls, with hyper behind it: HTTP/2 or HTTP/1.1, as the client likes, and WebSockets
-//! over both.
+//! A hub over TLS with rustls and hyper: HTTP/2 or HTTP/1.1, as the client negotiates, and
+//! WebSockets over both.
 //!
-//! `cargo run --example tls -- certificate.pem key.pem`, then a SignalR client on `https://localhost:5001/greetings` may
-//! `invoke('Greet', 'Ada')`. A certificate to try it with, which a browser must be told to trust:
+//! Run `cargo run --example tls -- certificate.pem key.pem`, connect a SignalR client to
+//! `https://localhost:5001/greetings` and call `invoke('Greet', 'Ada')`. This command creates a
+//! certificate for tests, which a browser has to be configured to trust:
 //!
 //! ```text
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
@@ -21,7 +22,8 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use signalr::{PeerAddr, SignalR, TimeoutStream, hub};
+use signalr::hosting::{PeerAddr, TimeoutStream};
+use signalr::{SignalR, hub};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +31,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// So long a client may take to agree on keys.
+/// Longest duration of a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Greetings;
@@ -45,7 +47,7 @@ impl Greetings {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(certificate), Some(key)) = (arguments.next(), arguments.next()) else {
-        return Err("give it the PEM files of a certificate and of its key".into());
+        return Err("usage: tls CERTIFICATE.pem KEY.pem".into());
     };
     let acceptor = acceptor(certificate.as_ref(), key.as_ref())?;
     let signalr = SignalR::builder().hub("/greetings", Greetings).build()?;
@@ -53,25 +55,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The certificate, with those above it in the same file, and its key.
+/// Loads the certificate chain and its key from PEM files.
 pub(crate) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Box<dyn Error>> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
-    // What the client may choose from (ALPN), in the order of preference.
+    // The ALPN protocols in order of preference.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves until accepting fails.
+/// Serves until `accept` fails.
 pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, signalr: SignalR) -> io::Result<()> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new());
-    // Without the extended CONNECT, browsers open another connection for their WebSockets.
+    // Without extended CONNECT, browsers open another connection for WebSockets.
     http.http2().timer(TokioTimer::new()).enable_connect_protocol();
     loop {
         let (socket, peer) = listener.accept().await?;
-        // Under TLS: what TLS buffers for a client that reads nothing is not sent yet.
+        // Wraps the socket below TLS, because data in TLS's buffers is not sent yet.
         let socket = signalr.timeout_stream(socket);
         tokio::spawn(serve_one(socket, peer, acceptor.clone(), http.clone(), signalr.service()));
     }
@@ -82,18 +84,18 @@ async fn serve_one(
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     http: auto::Builder<TokioExecutor>,
-    hubs: signalr::Service,
+    hubs: signalr::hosting::Service,
 ) {
     let handle = socket.handle();
     let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await else { return };
     let service = service_fn(move |mut request: Request<Incoming>| {
-        // What the hub sees as `caller.request().peer_addr()`.
+        // The hub reads it with `caller.request().peer_addr()`.
         request.extensions_mut().insert(PeerAddr(peer));
-        // A stream of HTTP/2 may take nothing while the socket does.
+        // With HTTP/2 a client can stop reading one stream while it reads the socket.
         request.extensions_mut().insert(handle.clone());
         hubs.call(request)
     });
     if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
-        tracing::debug!(error, "an HTTP connection ended badly");
+        tracing::debug!(error, "HTTP connection failed");
     }
 }

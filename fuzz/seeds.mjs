@@ -1,6 +1,6 @@
-// Writes the first inputs of every fuzz target to `corpus`: from the transcripts and vectors in
-// `fixtures`, the requests in `seeds`, and messages that are expensive to read. `src/input.rs` has
-// the layout of an input.
+// Writes the initial corpus of all fuzz targets to `corpus`: the transcripts and vectors in
+// `fixtures`, the requests in `seeds`, and messages that are expensive to parse. `src/input.rs`
+// documents the layout of an input.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,42 +9,42 @@ const HERE = import.meta.dirname;
 const FIXTURES = join(HERE, '../fixtures');
 const SEPARATOR = Buffer.from([0x1e]);
 
-/** The options of `src/framing.rs`, `src/post.rs` and `src/session.rs`. */
+/** Option bits of `src/framing.rs`, `src/post.rs` and `src/session.rs`. */
 const FRAMING = { dotNet: 2, separated: 4 };
 const POST = { chunked: 4, cut: 8, verbatim: 16 };
 const SESSION = { messagePack: 1, separated: 2, stateful: 4, parallel: 8, attentive: 16, loses: 32, welcome: 64 };
 
-/** Lengths of pieces: none, one of 7 bytes and one of 64. */
-const CUTS = [[], [6], [63]];
+/** Chunk lengths minus one: a single chunk, and chunks of 7 and of 64 bytes. */
+const CHUNKINGS = [[], [6], [63]];
 
-/** Inputs that are longer are left out; those of a message as long as a server takes by default are not. */
-const LONGEST = 40 * 1024;
+/** Longer inputs are skipped. The limit is above the default maximum size of a message. */
+const MAX_INPUT_BYTES = 40 * 1024;
 
 let count = 0;
 
 function seed(target, bytes) {
-  if (bytes.length > LONGEST) return;
+  if (bytes.length > MAX_INPUT_BYTES) return;
   const folder = join(HERE, 'corpus', target);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, createHash('sha1').update(bytes).digest('hex')), bytes);
   count += 1;
 }
 
-function cut(target, options, stream, cuts = CUTS) {
-  for (const lengths of cuts) seed(target, Buffer.concat([Buffer.from([options, lengths.length, ...lengths]), stream]));
+function seedChunked(target, options, stream, chunkings = CHUNKINGS) {
+  for (const lengths of chunkings) seed(target, Buffer.concat([Buffer.from([options, lengths.length, ...lengths]), stream]));
 }
 
 const messages = {
-  json: (stream) => [0, FRAMING.dotNet].forEach((options) => cut('json', options, stream)),
+  json: (stream) => [0, FRAMING.dotNet].forEach((options) => seedChunked('json', options, stream)),
   messagePack: (stream, separated) => {
     for (const naming of [0, FRAMING.dotNet]) {
-      cut('messagepack', naming, stream);
-      if (separated) cut('messagepack', naming | FRAMING.separated, separated, [[]]);
+      seedChunked('messagepack', naming, stream);
+      if (separated) seedChunked('messagepack', naming | FRAMING.separated, separated, [[]]);
     }
   },
 };
 
-/** A message of MessagePack behind its length. */
+/** A MessagePack message with its length prefix. */
 function framed(body) {
   const prefix = [];
   let length = body.length;
@@ -52,7 +52,10 @@ function framed(body) {
   return Buffer.concat([Buffer.from([...prefix, length]), body]);
 }
 
-/** The messages of a stream, separated by 0xC1; nothing if that stands in one of them, or the stream is broken. */
+/**
+ * The messages of a stream, separated by 0xC1; undefined if a message contains that byte or the
+ * stream is invalid.
+ */
 function separated(stream) {
   const bodies = [];
   for (let at = 0; at < stream.length; ) {
@@ -69,7 +72,7 @@ function separated(stream) {
   return Buffer.concat(bodies.flatMap((body, index) => (index ? [Buffer.from([0xc1]), body] : [body])));
 }
 
-/** A frame of a client; `key` masks it. */
+/** A WebSocket frame of a client, masked with `key`. */
 function frame(opcode, payload, { final = true, key = [0, 0, 0, 0] } = {}) {
   const size = payload.length < 126 ? [payload.length] : [126, payload.length >> 8, payload.length & 0xff];
   const head = Buffer.from([opcode | (final ? 0x80 : 0), size[0] | 0x80, ...size.slice(1), ...key]);
@@ -89,40 +92,40 @@ function transcript({ name, events }) {
     const frames = sent.map((event) => frame(event.base64 === undefined ? 1 : 2, payload(event)));
     const close = did.find((event) => event.do === 'close' && event.on === socket);
     if (close) frames.push(frame(8, Buffer.from([(close.code ?? 1000) >> 8, (close.code ?? 1000) & 0xff])));
-    if (frames.length && frames.every((each) => each.length < 0x10000)) cut('websocket', 0, Buffer.concat(frames));
+    if (frames.length && frames.every((each) => each.length < 0x10000)) seedChunked('websocket', 0, Buffer.concat(frames));
   }
   const requests = did.filter((event) => event.do === 'http');
   requests.forEach(request);
   const bodies = requests.filter((event) => event.method === 'POST' && payload(event).length).map(payload);
   if (bodies.length) {
     for (const options of [0, POST.chunked, POST.cut, POST.chunked | POST.cut]) {
-      cut('post', options | Math.min(bodies.length - 1, 3), Buffer.concat(bodies));
+      seedChunked('post', options | Math.min(bodies.length - 1, 3), Buffer.concat(bodies));
     }
     const head = 'POST /raw?id={id} HTTP/1.1\r\nhost: a\r\n';
     const verbatim = bodies.flatMap((body) => [Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]);
-    cut('post', POST.verbatim, Buffer.concat(verbatim));
+    seedChunked('post', POST.verbatim, Buffer.concat(verbatim));
   }
 }
 
-/** The messages of one client, the handshake first. */
-function session(name, sent, comesAgain) {
+/** The messages of one client, beginning with the handshake. */
+function session(name, sent, reconnects) {
   const all = Buffer.concat(sent);
-  cut('handshake', 0, all);
+  seedChunked('handshake', 0, all);
   const end = all.indexOf(SEPARATOR) + 1;
   const isMessagePack = /"messagepack"/i.test(all.subarray(0, end));
   const stream = all.subarray(end);
   if (!end || !stream.length) return;
   let options = isMessagePack ? SESSION.messagePack : 0;
-  if (name.startsWith('stateful/')) options |= SESSION.stateful | (comesAgain ? SESSION.loses : 0);
+  if (name.startsWith('stateful/')) options |= SESSION.stateful | (reconnects ? SESSION.loses : 0);
   if (name.includes('parallel')) options |= SESSION.parallel;
-  for (const attentive of [0, SESSION.attentive]) cut('session', options | attentive, stream, [[], [63]]);
+  for (const attentive of [0, SESSION.attentive]) seedChunked('session', options | attentive, stream, [[], [63]]);
   if (!isMessagePack) return messages.json(stream);
   const bodies = separated(stream);
-  if (bodies) cut('session', options | SESSION.separated, bodies, [[]]);
+  if (bodies) seedChunked('session', options | SESSION.separated, bodies, [[]]);
   messages.messagePack(stream, bodies);
 }
 
-/** A request as text; `tests/support/src/fuzz_server.rs` has the paths and the placeholders. */
+/** A request as text; `tests/support/src/fuzz_server.rs` defines the paths and the placeholders. */
 function request({ method = 'GET', path, headers = {}, ...event }) {
   const target = path.replace(/^\/(hubs\/)?[^/?]*/i, (_, closed) => (closed ? '/closed' : '/open'));
   const fill = (text) => text.replace(/(id=)\$\{[^}]*\}/g, '$1{id}').replace(/\$\{[^}]*\}/g, '{token}');
@@ -144,7 +147,7 @@ function vectors({ json, messagepack }) {
   });
 }
 
-/** A message just below the default limit, of which a part is repeated. */
+/** A message just below the default size limit, filled with repetitions of `part`. */
 function filled(before, part, after = '', length = 32_000) {
   const left = length - Buffer.byteLength(before + after);
   return before + part.repeat(Math.floor(left / Buffer.byteLength(part))) + after;
@@ -158,7 +161,7 @@ function numbered(count, separator, text) {
   return Array.from({ length: count }, (_, number) => text(number)).join(separator);
 }
 
-/** Messages that cost much where something is read more than once, or kept in many parts. */
+/** Messages that are expensive if a part of them is parsed repeatedly or stored in many pieces. */
 function expensiveJson() {
   const call = '{"type":1,"invocationId":"1","target":';
   for (const text of [
@@ -179,24 +182,25 @@ function expensiveJson() {
     numbered(300, '\x1e', (id) => `${call}"Sum","arguments":[],"streamIds":["${id}"]}`),
   ]) {
     const stream = Buffer.from(`${text}\x1e`);
-    cut('session', 0, stream, [[]]);
-    cut('json', 0, stream, [[], [0]]);
+    seedChunked('session', 0, stream, [[]]);
+    seedChunked('json', 0, stream, [[], [0]]);
   }
 }
 
-/** Messages of the server that the client has to acknowledge. */
+/** Inputs in which the server waits for acknowledgements of its messages. */
 function unacknowledged() {
   const json = (members) => Buffer.from(`{"type":1,${members}}\x1e`);
   const packed = (call) => framed(Buffer.from([0x95, 1, 0x80, ...call]));
-  // The Ack stands behind more messages than are read ahead.
+  // The Ack follows more messages than the server reads ahead.
   const upload = json('"invocationId":"1","target":"Sum","arguments":[],"streamIds":["u"]');
   const echo = json(`"invocationId":"2","target":"Echo","arguments":["${'x'.repeat(1000)}"]`);
   const items = Buffer.from('{"type":2,"invocationId":"u","item":1}\x1e'.repeat(90));
   const stream = Buffer.concat([upload, echo, items, Buffer.from('{"type":8,"sequenceId":1}\x1e')]);
   for (const options of [SESSION.stateful, SESSION.stateful | SESSION.loses]) {
-    cut('session', options, stream, [[127], [128]]);
+    seedChunked('session', options, stream, [[127], [128]]);
   }
-  // The answer comes between two parts of the next message: the first piece has 640 bytes, the others have one.
+  // The completion is sent between two chunks of the next message: the first chunk has 640 bytes,
+  // all others have one.
   const add = json('"invocationId":"3","target":"Add","arguments":[1,2]');
   const slow = (text) => json(`"invocationId":"1","target":"SlowEcho","arguments":[3,"${text}"]`);
   const packedAdd = packed([0xa1, 0x33, 0xa3, ...Buffer.from('Add'), 0x92, 1, 2]);
@@ -205,11 +209,11 @@ function unacknowledged() {
   for (const [format, first, second] of [[0, slow, add], [SESSION.messagePack, packedSlow, packedAdd]]) {
     const text = 'x'.repeat(635 + 600 - first('x'.repeat(600)).length);
     const stream = Buffer.concat([first(text), second]);
-    cut('session', SESSION.stateful | format, stream, [[137, ...Array(14).fill(0)]]);
+    seedChunked('session', SESSION.stateful | format, stream, [[137, ...Array(14).fill(0)]]);
   }
-  // `on_connected` sends more than may be unacknowledged.
+  // `on_connected` sends more than the message buffer holds.
   for (const options of [0, SESSION.stateful, SESSION.stateful | SESSION.attentive]) {
-    cut('session', SESSION.welcome | options, add, [[]]);
+    seedChunked('session', SESSION.welcome | options, add, [[]]);
   }
 }
 
@@ -224,9 +228,9 @@ function expensiveMessagePack() {
   ]) {
     const body = Buffer.from(bytes);
     messages.messagePack(framed(body), body);
-    cut('session', SESSION.messagePack, framed(body), [[]]);
+    seedChunked('session', SESSION.messagePack, framed(body), [[]]);
   }
-  cut('session', SESSION.messagePack, Buffer.alloc(30_000, '\x02\x91\x06', 'latin1'), [[]]);
+  seedChunked('session', SESSION.messagePack, Buffer.alloc(30_000, '\x02\x91\x06', 'latin1'), [[]]);
 }
 
 function frames() {
@@ -243,7 +247,7 @@ function frames() {
     ],
     [frame(2, text, { key: [9, 8, 7, 6] }), frame(10, text), frame(8, Buffer.from('\x03\xe9bye', 'latin1'))],
   ]) {
-    cut('websocket', 0, Buffer.concat(list));
+    seedChunked('websocket', 0, Buffer.concat(list));
   }
 }
 
@@ -254,7 +258,7 @@ function bodies() {
     'content-length: 9\r\n\r\nhello',
     'expect: 100-continue\r\ncontent-length: 1\r\n\r\nx',
   ]) {
-    cut('post', POST.verbatim, Buffer.from(`POST /raw?id={id} HTTP/1.1\r\nhost: a\r\n${rest}`));
+    seedChunked('post', POST.verbatim, Buffer.from(`POST /raw?id={id} HTTP/1.1\r\nhost: a\r\n${rest}`));
   }
 }
 

@@ -1,10 +1,10 @@
-// Calls in both directions: invoke, send, on, and the errors a client may and may not read.
+// Invocations in both directions: invoke, send and on, and which errors are hidden from clients.
 import assert from 'node:assert/strict';
-import { everywhere } from './support/conformance.mjs';
+import { eachTransport } from './support/conformance.mjs';
 
-const asIs = (protocol, json, messagepack) => (protocol === 'json' ? json : messagepack);
+const byProtocol = (protocol, json, messagepack) => (protocol === 'json' ? json : messagepack);
 
-everywhere('an invocation resolves with what the method returned', async ({ connect, protocol }) => {
+eachTransport('an invocation resolves with the result of the method', async ({ connect, protocol }) => {
   const client = await connect('/conformance');
   assert.equal(await client.invoke('Echo', 'Blutdruck 120/80 ♥ 血圧 🩺'), 'Blutdruck 120/80 ♥ 血圧 🩺');
   assert.equal(await client.invoke('Echo', ''), '');
@@ -17,26 +17,26 @@ everywhere('an invocation resolves with what the method returned', async ({ conn
   assert.deepEqual(await client.invoke('EchoInts', [3, 1, 2]), [3, 1, 2]);
   assert.deepEqual(await client.invoke('EchoMap', { pulse: 72, spo2: 98 }), { pulse: 72, spo2: 98 });
   assert.deepEqual(await client.invoke('EchoObject', { a: [1, 'x', null] }), { a: [1, 'x', null] });
-  const bytes = asIs(protocol, 'AQL/', new Uint8Array([1, 2, 255]));
+  const bytes = byProtocol(protocol, 'AQL/', new Uint8Array([1, 2, 255]));
   assert.deepEqual(await client.invoke('EchoBytes', bytes), bytes);
 });
 
-everywhere('a structure keeps its fields both ways', async ({ connect, protocol }) => {
+eachTransport('an object keeps its fields in both directions', async ({ connect, protocol }) => {
   const client = await connect('/conformance');
-  const sent = asIs(protocol, { name: 'Ann', age: 3, tags: ['icu'] }, { Name: 'Ann', Age: 3, Tags: ['icu'] });
-  const answer = await client.invoke('EchoPerson', sent);
-  for (const [field, value] of Object.entries(sent)) assert.deepEqual(answer[field], value, field);
-  assert.equal(answer[asIs(protocol, 'friend', 'Friend')], null);
+  const sent = byProtocol(protocol, { name: 'Ann', age: 3, tags: ['icu'] }, { Name: 'Ann', Age: 3, Tags: ['icu'] });
+  const received = await client.invoke('EchoPerson', sent);
+  for (const [field, value] of Object.entries(sent)) assert.deepEqual(received[field], value, field);
+  assert.equal(received[byProtocol(protocol, 'friend', 'Friend')], null);
 });
 
-everywhere('a method without a result resolves with null', async ({ connect }) => {
+eachTransport('an invocation of a method without a result resolves with null', async ({ connect }) => {
   const client = await connect('/conformance');
   assert.equal(await client.invoke('ReturnsVoid'), null);
   assert.equal(await client.invoke('ReturnsTask'), null);
   assert.equal(await client.invoke('ReturnsNull'), null);
 });
 
-everywhere('a method is found by its name in any case, and only by its wire name', async ({ connect }) => {
+eachTransport('a method is found by its wire name, ignoring case', async ({ connect }) => {
   const client = await connect('/conformance');
   assert.equal(await client.invoke('eCHO', 'found'), 'found');
   assert.equal(await client.invoke('renamed'), 'renamed');
@@ -49,13 +49,13 @@ everywhere('a method is found by its name in any case, and only by its wire name
   assert.equal(await client.invoke('Echo', 'still here'), 'still here');
 });
 
-everywhere('the server calls every handler with the arguments it sent', async ({ connect, protocol }) => {
+eachTransport('the server invokes all handlers of a method with its arguments', async ({ connect, protocol }) => {
   const client = await connect('/conformance');
   const [first, second] = [client.on('NotifiedArgs'), client.on('notifiedargs')];
   await client.invoke('NotifyArgs');
   const args = await first.next();
   assert.deepEqual(args.slice(0, 6), ['text', 1, 2.5, true, null, [1, 2]]);
-  assert.equal(args[6][asIs(protocol, 'name', 'Name')], 'Ann');
+  assert.equal(args[6][byProtocol(protocol, 'name', 'Name')], 'Ann');
   assert.deepEqual(await second.next(), args);
 
   const none = client.on('NotifiedNone');
@@ -64,10 +64,10 @@ everywhere('the server calls every handler with the arguments it sent', async ({
 
   const bytes = client.on('NotifiedBytes');
   await client.send('NotifyBytes');
-  assert.deepEqual(await bytes.next(), [asIs(protocol, 'AQL/', new Uint8Array([1, 2, 255]))]);
+  assert.deepEqual(await bytes.next(), [byProtocol(protocol, 'AQL/', new Uint8Array([1, 2, 255]))]);
 });
 
-everywhere('a handler taken off is not called again', async ({ connect }) => {
+eachTransport('a removed handler is not called again', async ({ connect }) => {
   const client = await connect('/conformance');
   let calls = 0;
   const count = () => (calls += 1);
@@ -81,7 +81,7 @@ everywhere('a handler taken off is not called again', async ({ connect }) => {
   assert.equal(calls, 1);
 });
 
-everywhere('what a method sends its caller arrives before its result', async ({ connect }) => {
+eachTransport('a message that a method sends to its caller arrives before its result', async ({ connect }) => {
   const client = await connect('/conformance');
   const order = [];
   client.hub.on('Notified', (text) => order.push(`notified ${text}`));
@@ -89,7 +89,7 @@ everywhere('what a method sends its caller arrives before its result', async ({ 
   assert.deepEqual(order, ['notified a', 'returned a']);
 });
 
-everywhere('many messages arrive complete and in order', async ({ connect }) => {
+eachTransport('many messages arrive complete and in order', async ({ connect }) => {
   const client = await connect('/conformance');
   const notified = client.on('Notified');
   await client.send('NotifyMany', 500);
@@ -98,13 +98,13 @@ everywhere('many messages arrive complete and in order', async ({ connect }) => 
   assert.deepEqual(seen, Array.from({ length: 500 }, (_, index) => index));
 });
 
-everywhere('many calls at once are each answered with their own result', async ({ connect }) => {
+eachTransport('concurrent invocations resolve with their own results', async ({ connect }) => {
   const client = await connect('/conformance');
   const sums = await Promise.all(Array.from({ length: 500 }, (_, index) => client.invoke('Add', index, 1)));
   assert.deepEqual(sums, Array.from({ length: 500 }, (_, index) => index + 1));
 });
 
-everywhere('the calls of one client run one after another by default', async ({ connect }) => {
+eachTransport('invocations of one client run one at a time by default', async ({ connect }) => {
   const client = await connect('/conformance');
   const order = [];
   await Promise.all([
@@ -114,7 +114,7 @@ everywhere('the calls of one client run one after another by default', async ({ 
   assert.deepEqual(order, [1, 2]);
 });
 
-everywhere('calls run side by side where the hub allows it', async ({ connect }) => {
+eachTransport('a hub can allow parallel invocations of one client', async ({ connect }) => {
   const client = await connect('/parallel');
   const order = [];
   await Promise.all([
@@ -124,7 +124,7 @@ everywhere('calls run side by side where the hub allows it', async ({ connect })
   assert.deepEqual(order, [2, 1]);
 });
 
-everywhere('an unexpected error is hidden from the client', async ({ connect }) => {
+eachTransport('an unexpected error is hidden from the client', async ({ connect }) => {
   const client = await connect('/conformance');
   for (const method of ['Throw', 'ThrowLater']) {
     await assert.rejects(client.invoke(method), {
@@ -134,7 +134,7 @@ everywhere('an unexpected error is hidden from the client', async ({ connect }) 
   assert.equal(await client.invoke('Echo', 'still here'), 'still here');
 });
 
-everywhere('a hub error reaches the client with its text', async ({ connect }) => {
+eachTransport('the message of a hub error reaches the client', async ({ connect }) => {
   const client = await connect('/conformance');
   await assert.rejects(client.invoke('ThrowHub'), {
     message: "An unexpected error occurred invoking 'ThrowHub' on the server. HubException: visible detail",
@@ -144,7 +144,7 @@ everywhere('a hub error reaches the client with its text', async ({ connect }) =
   });
 });
 
-everywhere('detailed errors name the error where they are turned on', async ({ connect }) => {
+eachTransport('unexpected errors reach the client with detailed errors enabled', async ({ connect }) => {
   const client = await connect('/detailed');
   await assert.rejects(client.invoke('Throw'), {
     message: "An unexpected error occurred invoking 'Throw' on the server. InvalidOperationException: secret detail",
@@ -161,10 +161,11 @@ everywhere('detailed errors name the error where they are turned on', async ({ c
   });
 });
 
-everywhere('arguments that do not fit are refused and the connection lives on', async ({ connect }) => {
+eachTransport('invalid arguments fail the invocation and the connection stays open', async ({ connect }) => {
   const client = await connect('/conformance');
-  const bad = [['Add', 1], ['Add', 1, 2, 3], ['Add', 'one', 2], ['Echo', 5], ['Overflow', 300], ['EchoInts', { a: 1 }]];
-  for (const [method, ...args] of bad) {
+  const wrongCounts = [['Add', 1], ['Add', 1, 2, 3]];
+  const wrongTypes = [['Add', 'one', 2], ['Echo', 5], ['Overflow', 300], ['EchoInts', { a: 1 }]];
+  for (const [method, ...args] of [...wrongCounts, ...wrongTypes]) {
     await assert.rejects(client.invoke(method, ...args), {
       message: `Failed to invoke '${method}' due to an error on the server.`,
     });
@@ -172,7 +173,7 @@ everywhere('arguments that do not fit are refused and the connection lives on', 
   assert.equal(await client.invoke('Add', 1, 2), 3);
 });
 
-everywhere('a failing send is silent and the connection lives on', async ({ connect }) => {
+eachTransport('a failed send has no response and the connection stays open', async ({ connect }) => {
   const client = await connect('/conformance');
   await client.send('Throw');
   await client.send('NoSuchMethod');
@@ -181,18 +182,19 @@ everywhere('a failing send is silent and the connection lives on', async ({ conn
   assert.equal(await client.messages.next(), 'after them');
 });
 
-everywhere('a message under the limit passes and one over it ends the connection', async ({ connect }) => {
+eachTransport('a message above the size limit closes the connection', async ({ connect }) => {
   const client = await connect('/conformance');
   const large = 'x'.repeat(32_000);
   assert.equal(await client.invoke('Echo', large), large);
-  const refusal = { message: 'Server returned an error on close: Connection closed with an error.' };
-  const answer = assert.rejects(client.invoke('Echo', 'x'.repeat(33_000)), refusal);
+  const expected = { message: 'Server returned an error on close: Connection closed with an error.' };
+  const rejected = assert.rejects(client.invoke('Echo', 'x'.repeat(33_000)), expected);
   const { error } = await client.closed();
-  assert.equal(error.message, refusal.message);
-  await answer;
+  assert.equal(error.message, expected.message);
+  await rejected;
 });
 
-everywhere('the hub knows its caller', async ({ connect, transport }) => {
+eachTransport('a hub method can read the id, transport, query, user and items of its caller', async (fixture) => {
+  const { connect, transport } = fixture;
   const client = await connect('/conformance?ward=icu');
   assert.equal(await client.invoke('ConnectionId'), client.id);
   assert.equal(await client.invoke('Transport'), transport);

@@ -1,32 +1,37 @@
-// A connection that outlives its sockets, however they are cut: nothing lost, nothing doubled, all in order.
+// Stateful reconnect while WebSockets are cut at random bytes: no message is lost, duplicated or
+// reordered.
 //
-// CUTS=N cuts N times instead of 50; CHAOS_SEED=TEXT repeats the choices of an earlier run.
+// CUTS=N cuts N times instead of 50. CHAOS_SEED=TEXT repeats the random choices of an earlier run.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { overWebSockets } from './support/conformance.mjs';
-import { ChaosProxy, Choices } from './support/chaos.mjs';
-import { within } from './support/mailbox.mjs';
+import { ChaosProxy, SeededRandom } from './support/chaos-proxy.mjs';
+import { withTimeout } from './support/message-queue.mjs';
 
 const CUTS = Number(process.env.CUTS ?? 50);
 const SEED = process.env.CHAOS_SEED ?? crypto.randomBytes(4).toString('hex');
 
-/** Messages sent on each course between two cuts: always more bytes than the farthest cut is away. */
-const BURST = 6;
-const FARTHEST_CUT = 250;
+/**
+ * Messages sent in each sequence between two cuts. They always have more bytes than
+ * `MAX_CUT_DISTANCE_BYTES`.
+ */
+const BURST_MESSAGES = 6;
+const MAX_CUT_DISTANCE_BYTES = 250;
 
 /**
- * Either side keeps 100 kB that the other has not acknowledged, and then stops until it does. Acknowledgements go
- * once a second and get lost with a socket, so after this many messages they are given a time without cuts.
+ * Each side buffers up to 100 kB of unacknowledged messages and then stops sending.
+ * Acknowledgements are sent once a second and are lost with a socket. Therefore the test makes a
+ * pause without cuts after this many messages.
  */
-const UNACKNOWLEDGED = 250;
-const ACKNOWLEDGED_MS = 1_500;
+const MAX_UNACKNOWLEDGED_MESSAGES = 250;
+const ACKNOWLEDGEMENT_PAUSE_MS = 1_500;
 
-/** One way that numbered messages go. They must arrive as they were sent: all, once, in order. */
-class Course {
+/** A sequence of numbered messages in one direction. Each must arrive once and in order. */
+class MessageSequence {
   sent = 0;
-  seen = 0;
+  received = 0;
   #name;
-  #awaited;
+  #onReceived;
   #fail;
 
   constructor(name, fail) {
@@ -34,79 +39,84 @@ class Course {
     this.#fail = fail;
   }
 
-  /** The next message to send, with some `padding`. */
+  /** Returns the next message to send, with `padding` more characters. */
   next(padding) {
     this.sent += 1;
     return `${this.sent} ${'.'.repeat(padding)}`;
   }
 
-  arrived(text) {
+  receive(text) {
     const number = Number.parseInt(text, 10);
-    if (number !== this.seen + 1) this.#fail(new Error(`${this.#name}: ${number} came after ${this.seen}`));
-    this.seen = number;
-    this.#awaited?.();
+    if (number !== this.received + 1) this.#fail(new Error(`${this.#name}: ${number} after ${this.received}`));
+    this.received = number;
+    this.#onReceived?.();
   }
 
   toString() {
-    return `${this.#name}: ${this.seen} of ${this.sent}`;
+    return `${this.#name}: ${this.received} of ${this.sent}`;
   }
 
-  /** Waits until all that was sent so far has arrived. */
+  /** Waits until all messages sent so far have been received. */
   async all() {
     const last = this.sent;
-    while (this.seen < last) await new Promise((resolve) => (this.#awaited = resolve));
+    while (this.received < last) await new Promise((resolve) => (this.#onReceived = resolve));
   }
 }
 
-overWebSockets(`nothing is lost, doubled or out of order over ${CUTS} cuts`, async ({ connect, proxy, protocol }) => {
-  const choices = new Choices(`${SEED} ${protocol}`);
-  const between = await proxy(ChaosProxy);
-  const client = await connect('/stateful', { via: between.url, stateful: true });
+overWebSockets(`no message is lost, duplicated or reordered over ${CUTS} cuts`, async (fixture) => {
+  const { connect, tcpProxy, protocol } = fixture;
+  const random = new SeededRandom(`${SEED} ${protocol}`);
+  const proxy = await tcpProxy(ChaosProxy);
+  const client = await connect('/stateful', { via: proxy.url, stateful: true });
   const other = await connect('/stateful');
   const id = client.id;
 
   let fail;
   const failed = new Promise((_, reject) => (fail = reject));
-  // Only what is awaited may reject.
+  // Prevents an unhandled rejection while nothing awaits it.
   failed.catch(() => {});
   client.hub.onclose((error) => fail(new Error(`the connection ended: ${error?.message}`)));
-  const [up, down, answers] = ['to the server', 'to the client', 'answers'].map((name) => new Course(name, fail));
-  other.hub.on('Message', (text) => up.arrived(text));
-  client.hub.on('Message', (text) => down.arrived(text));
-  const padding = () => choices.between(10, 40);
+  const [up, down, results] = ['to the server', 'to the client', 'results'].map(
+    (name) => new MessageSequence(name, fail),
+  );
+  other.hub.on('Message', (text) => up.receive(text));
+  client.hub.on('Message', (text) => down.receive(text));
+  const padding = () => random.integer(10, 40);
   const sends = [
     () => client.send('ToClient', other.id, up.next(padding())).catch(fail),
     () => other.send('ToClient', id, down.next(padding())).catch(fail),
-    () => client.hub.invoke('Echo', answers.next(padding())).then((text) => answers.arrived(text), fail),
+    () => client.hub.invoke('Echo', results.next(padding())).then((text) => results.receive(text), fail),
   ];
-  const allArrived = (when) =>
-    within(Promise.race([failed, Promise.all([up.all(), down.all(), answers.all()])]), `all messages ${when}`);
+  const allReceived = (when) =>
+    withTimeout(Promise.race([failed, Promise.all([up.all(), down.all(), results.all()])]), `all messages ${when}`);
 
   let [cut, acknowledged] = [0, 0];
   try {
     for (cut = 1; cut <= CUTS; cut += 1) {
-      if (answers.sent > acknowledged + UNACKNOWLEDGED) {
-        await within(Promise.race([failed, client.invoke('Slow', ACKNOWLEDGED_MS, 0)]), 'an answer that takes a while');
-        acknowledged = answers.sent;
+      if (results.sent > acknowledged + MAX_UNACKNOWLEDGED_MESSAGES) {
+        const pause = client.invoke('Slow', ACKNOWLEDGEMENT_PAUSE_MS, 0);
+        await withTimeout(Promise.race([failed, pause]), 'the result of a slow invocation');
+        acknowledged = results.sent;
       }
-      // What was sent after the last cut has gone both ways: resuming is over, and the next cut tests the next one.
+      // Once messages sent after the last cut have arrived in both directions, the client has
+      // resumed. A cut before that would break the attempt to resume, which the client makes once.
       for (const send of sends) send();
-      await allArrived(`before cut ${cut}`);
+      await allReceived(`before cut ${cut}`);
       const where = {
-        bytes: choices.between(1, FARTHEST_CUT),
-        direction: choices.oneOf(['up', 'down']),
-        reset: choices.oneOf([true, false]),
+        bytes: random.integer(1, MAX_CUT_DISTANCE_BYTES),
+        direction: random.oneOf(['up', 'down']),
+        reset: random.oneOf([true, false]),
       };
-      const done = between.cutAfter(where);
-      for (let count = 0; count < BURST; count += 1) for (const send of sends) send();
-      await within(Promise.race([failed, done]), `cut ${cut}`);
+      const done = proxy.cutAfter(where);
+      for (let count = 0; count < BURST_MESSAGES; count += 1) for (const send of sends) send();
+      await withTimeout(Promise.race([failed, done]), `cut ${cut}`);
     }
-    await allArrived('after the last cut');
+    await allReceived('after the last cut');
   } catch (error) {
-    const places = [up, down, answers].join(', ');
-    throw new Error(`CHAOS_SEED=${SEED}, ${protocol}, cut ${cut}: ${error.message} (${places})`, { cause: error });
+    const progress = [up, down, results].join(', ');
+    throw new Error(`CHAOS_SEED=${SEED}, ${protocol}, cut ${cut}: ${error.message} (${progress})`, { cause: error });
   }
-  assert.equal(between.sockets, CUTS + 1);
+  assert.equal(proxy.webSockets, CUTS + 1);
   assert.equal(client.id, id);
   assert.equal(await client.invoke('ConnectionId'), id);
   assert.equal(client.reconnecting.size + client.reconnected.size, 0);

@@ -1,13 +1,14 @@
-// The functional host, by what Microsoft's own client suites ask of it: over http and https, every transport, both formats.
+// The example `functional_host`, by the expectations of Microsoft's client suites: over HTTP and
+// HTTPS, with every transport and both hub protocols.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
-import { within } from './support/mailbox.mjs';
+import { withTimeout } from './support/message-queue.mjs';
 import { exampleBinary, startServer } from './support/process.mjs';
 
-// Its certificate is of this run alone, and signed by nobody.
+// The host generates a self-signed certificate when it starts.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 let host;
@@ -16,22 +17,25 @@ before(async () => {
 });
 after(() => host?.stop());
 
-const FORMATS = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
+const PROTOCOLS = { json: JsonHubProtocol, messagepack: MessagePackHubProtocol };
 const TRANSPORTS = ['WebSockets', 'ServerSentEvents', 'LongPolling'];
 
-/** Declares `name` for each scheme, transport and format; `body` gets a way to make clients, and what they are. */
-function everywhere(name, body) {
+/**
+ * Declares `name` once for each scheme, transport and hub protocol. `body` receives `connect` and
+ * the combination.
+ */
+function eachCombination(name, body) {
   describe(name, { concurrency: 4 }, () => {
     for (const [at, scheme] of ['http', 'https'].entries()) {
       for (const transport of TRANSPORTS) {
-        for (const format of Object.keys(FORMATS)) {
-          if (transport === 'ServerSentEvents' && format === 'messagepack') continue;
-          test(`${scheme}, ${transport}, ${format}`, { timeout: 60_000 }, async () => {
+        for (const protocol of Object.keys(PROTOCOLS)) {
+          if (transport === 'ServerSentEvents' && protocol === 'messagepack') continue;
+          test(`${scheme}, ${transport}, ${protocol}`, { timeout: 60_000 }, async () => {
             const started = [];
             const connect = async (path, options = {}) => {
               const connection = new HubConnectionBuilder()
                 .withUrl(`${host.urls[at]}${path}`, { transport: HttpTransportType[transport], ...options })
-                .withHubProtocol(new FORMATS[format]())
+                .withHubProtocol(new PROTOCOLS[protocol]())
                 .configureLogging(LogLevel.None)
                 .build();
               await connection.start();
@@ -39,7 +43,7 @@ function everywhere(name, body) {
               return connection;
             };
             try {
-              await body({ connect, transport, format, url: host.urls[at] });
+              await body({ connect, transport, protocol, url: host.urls[at] });
             } finally {
               await Promise.all(started.map((connection) => connection.stop()));
             }
@@ -50,17 +54,17 @@ function everywhere(name, body) {
   });
 }
 
-/** Everything a stream brings, or its error. */
+/** Resolves with all items of a stream; rejects with its error. */
 const items = (stream) =>
-  within(
+  withTimeout(
     new Promise((resolve, reject) => {
-      const got = [];
-      stream.subscribe({ next: (item) => got.push(item), complete: () => resolve(got), error: reject });
+      const received = [];
+      stream.subscribe({ next: (item) => received.push(item), complete: () => resolve(received), error: reject });
     }),
     'the end of a stream',
   );
 
-everywhere('values, errors and the request of the connection', async ({ connect, transport }) => {
+eachCombination('a hub method returns values, errors and parts of its request', async ({ connect, transport }) => {
   const connection = await connect('/testhub?numRedirects=7', { headers: { 'X-Kind': 'test' } });
   for (const text of ['', '你好，世界！', 'x'.repeat(20_000)]) assert.equal(await connection.invoke('Echo', text), text);
   assert.equal(await connection.invoke('eCHO', 'any case'), 'any case');
@@ -76,21 +80,21 @@ everywhere('values, errors and the request of the connection', async ({ connect,
   });
 });
 
-everywhere('what the hub sends comes as it was sent', async ({ connect, format }) => {
+eachCombination('messages of the hub arrive with the types of their hub protocol', async ({ connect, protocol }) => {
   const connection = await connect('/testhub');
   const message = new Promise((resolve) => connection.on('Message', resolve));
   assert.equal(await connection.invoke('InvokeWithString', '你好'), null);
-  assert.equal(await within(message, 'Message'), '你好');
+  assert.equal(await withTimeout(message, 'Message'), '你好');
   const object = new Promise((resolve) => connection.on('CustomObject', resolve));
   await connection.invoke('SendCustomObject', { Name: 'test', Value: 42 });
-  assert.deepEqual(await within(object, 'CustomObject'), { Name: 'test', Value: 42 });
+  assert.deepEqual(await withTimeout(object, 'CustomObject'), { Name: 'test', Value: 42 });
 
   const expected = {
     String: 'hello world',
     IntArray: [1, 2, 3],
-    ByteArray: format === 'json' ? 'AQID' : new Uint8Array([1, 2, 3]),
+    ByteArray: protocol === 'json' ? 'AQID' : new Uint8Array([1, 2, 3]),
     Guid: '00010203-0405-0607-0706-050403020100',
-    DateTime: format === 'json' ? '2000-01-01T00:00:00Z' : new Date(Date.UTC(2000, 0, 1)),
+    DateTime: protocol === 'json' ? '2000-01-01T00:00:00Z' : new Date(Date.UTC(2000, 0, 1)),
   };
   const sent = await connection.invoke('SendComplexObject');
   assert.deepEqual({ ...sent, ByteArray: plain(sent.ByteArray) }, { ...expected, ByteArray: plain(expected.ByteArray) });
@@ -100,7 +104,7 @@ everywhere('what the hub sends comes as it was sent', async ({ connect, format }
 
 const plain = (bytes) => (typeof bytes === 'string' ? bytes : [...bytes]);
 
-everywhere('streams in both directions', async ({ connect }) => {
+eachCombination('streams pass in both directions', async ({ connect }) => {
   const connection = await connect('/testhub');
   assert.deepEqual(await items(connection.stream('Stream')), ['a', 'b', 'c']);
   assert.deepEqual(await items(connection.stream('EmptyStream')), []);
@@ -116,7 +120,7 @@ everywhere('streams in both directions', async ({ connect }) => {
 
   const cancelled = new Promise((resolve) => connection.on('StreamCanceled', () => resolve(true)));
   connection.stream('InfiniteStream').subscribe({ next() {}, complete() {}, error() {} }).dispose();
-  assert.ok(await within(cancelled, 'StreamCanceled'));
+  assert.ok(await withTimeout(cancelled, 'StreamCanceled'));
 
   const { Subject } = await import('@microsoft/signalr');
   const good = new Subject();
@@ -132,22 +136,22 @@ everywhere('streams in both directions', async ({ connect }) => {
   });
 });
 
-everywhere('a client is asked from outside of its hub', async ({ connect, url }) => {
+eachCombination('a client result can be requested outside the hub', async ({ connect, url }) => {
   const connection = await connect('/testhub');
-  const probe = async () => (await fetch(`${url}/clientresult/${connection.connectionId}`)).text();
-  assert.equal(await probe(), "Client didn't provide a result.");
+  const requestResult = async () => (await fetch(`${url}/clientresult/${connection.connectionId}`)).text();
+  assert.equal(await requestResult(), "Client didn't provide a result.");
   connection.on('Result', () => 10);
-  assert.equal(await probe(), '10');
+  assert.equal(await requestResult(), '10');
   connection.off('Result');
   connection.on('Result', () => {
     throw new Error('from callback');
   });
-  assert.equal(await probe(), 'Error: from callback');
-  const nobody = await fetch(`${url}/clientresult/nobody`);
-  assert.deepEqual([nobody.status, await nobody.text()], [200, "Connection 'nobody' does not exist."]);
+  assert.equal(await requestResult(), 'Error: from callback');
+  const unknown = await fetch(`${url}/clientresult/unknown`);
+  assert.deepEqual([unknown.status, await unknown.text()], [200, "Connection 'unknown' does not exist."]);
 });
 
-everywhere('who has a token may come in', async ({ connect, url }) => {
+eachCombination('a hub with authorization accepts clients with a token', async ({ connect, url }) => {
   await assert.rejects(connect('/authorizedhub'), {
     message: "Failed to complete negotiation with the server: Error: Unauthorized: Status code '401'",
   });
@@ -156,32 +160,32 @@ everywhere('who has a token may come in', async ({ connect, url }) => {
   assert.equal(await connection.invoke('Echo', 'in'), 'in');
 });
 
-everywhere('redirects, refusals and a hub that cannot be made', async ({ connect, url }) => {
+eachCombination('a client follows redirects and receives errors of negotiate and the hub', async ({ connect, url }) => {
   const target = `/redirect?numRedirects=0&baseUrl=${encodeURIComponent(url)}`;
   const connection = await connect(target);
   assert.ok((await connection.invoke('GetNumRedirects')) > 0);
   await assert.rejects(connect('/bad-negotiate'), {
     message: "Failed to complete negotiation with the server: Error: Some response from server: Status code '400'",
   });
-  // Its end may come before the client has started.
-  const doomed = async () => {
-    const early = await connect('/uncreatable');
-    throw await within(new Promise((resolve) => early.onclose(resolve)), 'its end');
+  // The connection may close before `start()` resolves.
+  const connectAndFail = async () => {
+    const connection = await connect('/uncreatable');
+    throw await withTimeout(new Promise((resolve) => connection.onclose(resolve)), 'the close of the connection');
   };
-  await assert.rejects(doomed, {
+  await assert.rejects(connectAndFail, {
     message:
       'Server returned an error on close: Connection closed with an error. ' +
       'InvalidOperationException: Unable to resolve a service of the hub.',
   });
 });
 
-test('the hub without WebSockets offers the other two', async () => {
+test('a hub without WebSockets lists the other transports', async () => {
   const negotiated = await fetch(`${host.url}/testhub-nowebsockets/negotiate?negotiateVersion=1`, { method: 'POST' });
   const { availableTransports } = await negotiated.json();
   assert.deepEqual(availableTransports.map(({ transport }) => transport), ['ServerSentEvents', 'LongPolling']);
 });
 
-test('cookies expire, and over TLS they are for any site', async () => {
+test('cookies of a negotiate response are marked for cross-site use over TLS', async () => {
   for (const url of host.urls) {
     const negotiated = await fetch(`${url}/testhub/negotiate?negotiateVersion=1`, { method: 'POST' });
     const cookies = negotiated.headers.getSetCookie();
@@ -191,7 +195,7 @@ test('cookies expire, and over TLS they are for any site', async () => {
   }
 });
 
-test('preflights are answered for every origin', async () => {
+test('a preflight from any origin is accepted', async () => {
   const preflight = await fetch(`${host.url}/testhub/negotiate`, {
     method: 'OPTIONS',
     headers: { origin: 'http://localhost:9999', 'access-control-request-headers': 'x-signalr-user-agent' },
@@ -201,7 +205,7 @@ test('preflights are answered for every origin', async () => {
   assert.equal(preflight.headers.get('access-control-allow-credentials'), 'true');
 });
 
-test('bytes come back over a redirected connection without a hub', async () => {
+test('a redirected connection handler echoes bytes over long polling', async () => {
   const base = `${host.url}/echoredirect`;
   const { connectionToken } = await (await fetch(`${base}/negotiate?negotiateVersion=1`, { method: 'POST' })).json();
   const poll = () => fetch(`${base}?id=${connectionToken}`);

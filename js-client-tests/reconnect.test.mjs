@@ -1,31 +1,35 @@
-// Connections that break, are closed by the server, or are stopped, and what automatic reconnect makes of it.
+// Connections that are cut, closed by the server or stopped, with and without automatic reconnect.
 import assert from 'node:assert/strict';
 import { HubConnectionState } from '@microsoft/signalr';
-import { everywhere } from './support/conformance.mjs';
-import { CUT, Kind } from './support/front.mjs';
-import { within } from './support/mailbox.mjs';
+import { eachTransport } from './support/conformance.mjs';
+import { CUT, RequestKind } from './support/http-proxy.mjs';
+import { withTimeout } from './support/message-queue.mjs';
 import { mint, nurse } from './support/tokens.mjs';
 
-const SOON = [0, 20, 50, 100, 200];
+const SHORT_DELAYS = [0, 20, 50, 100, 200];
 
-/** Polls say by themselves that a client is there, so over them neither side pings. */
-const PINGED = ['WebSockets', 'ServerSentEvents'];
+/**
+ * The transports with keep-alive. With long polling neither side pings: each poll shows that the
+ * client is alive.
+ */
+const WITH_KEEP_ALIVE = ['WebSockets', 'ServerSentEvents'];
 
-/** What the client says of a connection that was cut. An event source does not learn why it ended. */
-const LOST = {
+/** The client's error when a connection is cut. An `EventSource` reports no cause. */
+const CONNECTION_LOST = {
   WebSockets: 'WebSocket closed with status code: 1006 (no reason given).',
   ServerSentEvents: undefined,
   LongPolling: 'fetch failed',
 };
 
-everywhere('a cut connection comes back under a new id', async ({ connect, proxy, transport }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: true });
+eachTransport('a client whose connection is cut reconnects under a new id', async (fixture) => {
+  const { connect, tcpProxy, transport } = fixture;
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: true });
   const first = client.id;
-  between.cut();
-  const lost = await client.reconnecting.next();
-  assert.equal(lost.error?.message, LOST[transport]);
-  assert.equal(lost.state, HubConnectionState.Reconnecting);
+  proxy.cut();
+  const reconnecting = await client.reconnecting.next();
+  assert.equal(reconnecting.error?.message, CONNECTION_LOST[transport]);
+  assert.equal(reconnecting.state, HubConnectionState.Reconnecting);
   const { id, state } = await client.reconnected.next();
   assert.equal(state, HubConnectionState.Connected);
   assert.notEqual(id, first);
@@ -33,43 +37,46 @@ everywhere('a cut connection comes back under a new id', async ({ connect, proxy
   assert.equal(await client.invoke('ConnectionId'), id);
 });
 
-everywhere('the loss of the one socket that messages come on is enough', async ({ connect, front, transport }) => {
-  const between = await front();
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+eachTransport('a client reconnects when only the socket of incoming messages is lost', async (fixture) => {
+  const { connect, httpProxy, transport } = fixture;
+  const proxy = await httpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
   const first = client.id;
-  const carrier = await between.underWay(transport);
-  carrier.cut();
+  const exchange = await proxy.waitForActive(transport);
+  exchange.cut();
   const { id } = await client.reconnected.next();
   assert.notEqual(id, first);
   assert.equal(await client.invoke('ConnectionId'), id);
-  assert.equal(between.count(Kind.negotiate), 2);
+  assert.equal(proxy.count(RequestKind.negotiate), 2);
 });
 
-everywhere('a call that was lost on its way fails alone', async ({ connect, front, unique }) => {
-  const between = await front();
+eachTransport('an invocation whose request is cut fails without closing the connection', async (fixture) => {
+  const { connect, httpProxy, unique } = fixture;
+  const proxy = await httpProxy();
   const [marker, sender] = [unique('end'), await connect('/conformance')];
-  const client = await connect('/conformance', { via: between.url });
-  between.rule = ({ kind }) => (kind === Kind.send ? CUT : undefined);
+  const client = await connect('/conformance', { via: proxy.url });
+  proxy.rule = ({ kind }) => (kind === RequestKind.send ? CUT : undefined);
   await assert.rejects(client.invoke('Echo', 'lost'), { message: 'fetch failed' });
-  // A failed call is no failed connection: what the server sends still arrives.
+  // Messages of the server still arrive.
   await sender.invoke('ToClient', client.id, marker);
-  assert.deepEqual(await client.messages.until(marker), []);
-  between.rule = () => undefined;
+  assert.deepEqual(await client.messages.takeUntil(marker), []);
+  proxy.rule = () => undefined;
   assert.equal(await client.invoke('Echo', 'found'), 'found');
 }, { transports: ['ServerSentEvents', 'LongPolling'] });
 
-everywhere('groups joined in onreconnected work as before, again and again', async ({ connect, proxy, unique }) => {
-  const between = await proxy();
+eachTransport('a client can rejoin its groups in onreconnected, several times', async (fixture) => {
+  const { connect, tcpProxy, unique } = fixture;
+  const proxy = await tcpProxy();
   const group = unique('group');
   const sender = await connect('/conformance');
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
   await client.invoke('Join', group);
   client.hub.onreconnected(async () => {
     await client.invoke('Join', group);
     await client.invoke('ToCaller', 'joined again');
   });
   for (const round of ['first', 'second', 'third']) {
-    between.cut();
+    proxy.cut();
     await client.reconnected.next();
     assert.equal(await client.messages.next(), 'joined again');
     await sender.invoke('ToGroup', group, round);
@@ -77,89 +84,89 @@ everywhere('groups joined in onreconnected work as before, again and again', asy
   }
 });
 
-everywhere('a reconnect with a token that no longer holds ends the connection', async ({ connect, proxy }) => {
-  const between = await proxy();
+eachTransport('a reconnect with an expired token closes the connection', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
   let lifetime = 3600;
   const token = () => mint(nurse, { expiresIn: lifetime });
-  const client = await connect('/hubs/clinical', { token, via: between.url, reconnect: [0, 0] });
+  const client = await connect('/hubs/clinical', { token, via: proxy.url, reconnect: [0, 0] });
   lifetime = -3600;
-  between.cut();
+  proxy.cut();
   await client.reconnecting.next();
   assert.deepEqual(await client.closed(), { error: undefined });
   assert.equal(client.hub.state, HubConnectionState.Disconnected);
 });
 
-everywhere('failed attempts are repeated until one succeeds', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
-  const refused = within(between.refusals(2), 'two refused attempts');
-  between.refuse();
-  between.cut();
+eachTransport('reconnect attempts are repeated until one succeeds', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
+  const rejected = withTimeout(proxy.waitForRejections(2), 'two rejected attempts');
+  proxy.reject();
+  proxy.cut();
   await client.reconnecting.next();
-  await refused;
-  between.accept();
+  await rejected;
+  proxy.accept();
   const { id } = await client.reconnected.next();
   assert.equal(await client.invoke('ConnectionId'), id);
 });
 
-everywhere('when every attempt failed the connection is closed', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: [0, 0, 0] });
-  between.refuse();
-  between.cut();
+eachTransport('the connection closes when all reconnect attempts fail', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: [0, 0, 0] });
+  proxy.reject();
+  proxy.cut();
   await client.reconnecting.next();
   assert.deepEqual(await client.closed(), { error: undefined });
   assert.equal(client.hub.state, HubConnectionState.Disconnected);
-  assert.ok(between.refused >= 3);
-  between.accept();
+  assert.ok(proxy.rejected >= 3);
+  proxy.accept();
   await client.start();
-  assert.equal(await client.invoke('Echo', 'started by hand'), 'started by hand');
+  assert.equal(await client.invoke('Echo', 'restarted'), 'restarted');
 });
 
-everywhere('stop() during a reconnect ends the attempts', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: [0, 3_600_000] });
-  const refused = within(between.refusals(1), 'a refused attempt');
-  between.refuse();
-  between.cut();
+eachTransport('stop() during a reconnect stops the attempts', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: [0, 3_600_000] });
+  const rejected = withTimeout(proxy.waitForRejections(1), 'a rejected attempt');
+  proxy.reject();
+  proxy.cut();
   await client.reconnecting.next();
-  await refused;
+  await rejected;
   await client.hub.stop();
   await client.closed();
   assert.equal(client.hub.state, HubConnectionState.Disconnected);
 });
 
-everywhere('calls under way fail with the cut', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+eachTransport('pending invocations fail when the connection is cut', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
   const notified = client.on('Notified');
-  const call = client.invoke('Slow', 3_000, 1);
-  const failed = assert.rejects(call);
-  // The second call waits for the first: it must not be answered on the new connection either.
+  const running = assert.rejects(client.invoke('Slow', 3_000, 1));
+  // The second invocation waits for the first; it must not complete on the new connection either.
   const waiting = assert.rejects(client.invoke('NotifyThenReturn', 'from the old connection'));
-  between.cut();
-  await Promise.all([failed, waiting]);
+  proxy.cut();
+  await Promise.all([running, waiting]);
   await client.reconnected.next();
   await client.invoke('Notify', 'from the new connection');
   assert.deepEqual(await notified.next(), ['from the new connection']);
 });
 
-everywhere('without automatic reconnect a cut closes with its error', async ({ connect, proxy, transport }) => {
-  const between = await proxy();
+eachTransport('without automatic reconnect a cut connection closes with an error', async (fixture) => {
+  const { connect, tcpProxy, transport } = fixture;
+  const proxy = await tcpProxy();
   const watcher = await connect('/lifecycle');
   const went = watcher.on('Went');
-  const client = await connect('/lifecycle', { via: between.url });
+  const client = await connect('/lifecycle', { via: proxy.url });
   const id = client.id;
-  between.cut();
+  proxy.cut();
   const { error } = await client.closed();
-  assert.equal(error?.message, LOST[transport]);
-  // The next poll of a client may always come, so the server waits for it a while.
+  assert.equal(error?.message, CONNECTION_LOST[transport]);
+  // The server waits for the next poll until its disconnect timeout.
   if (transport === 'LongPolling') return;
   while ((await went.next())[0] !== id);
 });
 
-everywhere('a connection the server aborts does not come back', async ({ connect }) => {
-  const client = await connect('/conformance', { reconnect: SOON });
+eachTransport('a connection that the server aborts does not reconnect', async ({ connect }) => {
+  const client = await connect('/conformance', { reconnect: SHORT_DELAYS });
   let attempts = 0;
   client.hub.onreconnecting(() => (attempts += 1));
   await assert.rejects(client.invoke('AbortMe'), {
@@ -170,19 +177,19 @@ everywhere('a connection the server aborts does not come back', async ({ connect
   assert.equal(attempts, 0);
 });
 
-everywhere('a hub that fails as it is connected to closes, and the client stays away', async ({ client }) => {
-  const refusals = {
+eachTransport('a hub that fails in OnConnectedAsync closes the connection without a reconnect', async ({ client }) => {
+  const errors = {
     '/throw-on-connect': 'Server returned an error on close: Connection closed with an error.',
     '/throw-hub-on-connect':
       'Server returned an error on close: Connection closed with an error. HubException: visible detail',
   };
-  for (const [path, text] of Object.entries(refusals)) {
-    const refused = client(path, { reconnect: SOON });
+  for (const [path, text] of Object.entries(errors)) {
+    const rejected = client(path, { reconnect: SHORT_DELAYS });
     let attempts = 0;
-    refused.hub.onreconnecting(() => (attempts += 1));
-    // The close comes right behind the handshake's answer: start() sees it when both come in one piece.
-    const error = await refused.start().then(
-      async () => (await refused.closed()).error,
+    rejected.hub.onreconnecting(() => (attempts += 1));
+    // `start()` fails if the Close message arrives in one chunk with the handshake response.
+    const error = await rejected.start().then(
+      async () => (await rejected.closed()).error,
       (failure) => failure,
     );
     assert.equal(error.message, text, path);
@@ -190,8 +197,8 @@ everywhere('a hub that fails as it is connected to closes, and the client stays 
   }
 });
 
-everywhere('stop() closes without an error and without a reconnect', async ({ connect }) => {
-  const client = await connect('/conformance', { reconnect: SOON });
+eachTransport('stop() closes without an error and without a reconnect', async ({ connect }) => {
+  const client = await connect('/conformance', { reconnect: SHORT_DELAYS });
   let attempts = 0;
   client.hub.onreconnecting(() => (attempts += 1));
   await client.hub.stop();
@@ -203,7 +210,7 @@ everywhere('stop() closes without an error and without a reconnect', async ({ co
   });
 });
 
-everywhere('a stopped connection can be started again', async ({ connect }) => {
+eachTransport('a stopped connection can be started again', async ({ connect }) => {
   const client = await connect('/conformance');
   const first = client.id;
   await client.hub.stop();
@@ -212,36 +219,37 @@ everywhere('a stopped connection can be started again', async ({ connect }) => {
   assert.equal(await client.invoke('ConnectionId'), client.id);
 });
 
-everywhere('a silent connection is given up and made anew', async ({ client, proxy }) => {
-  const between = await proxy();
-  const idle = client('/tight', { via: between.url, reconnect: SOON });
+eachTransport('the client reconnects after its server timeout', async ({ client, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const idle = client('/tight', { via: proxy.url, reconnect: SHORT_DELAYS });
   idle.hub.serverTimeoutInMilliseconds = 2_500;
   idle.hub.keepAliveIntervalInMilliseconds = 500;
   await idle.start();
-  between.freeze();
+  proxy.freeze();
   const { error } = await idle.reconnecting.next();
   assert.equal(error.message, 'Server timeout elapsed without receiving a message from the server.');
   await idle.reconnected.next();
   assert.equal(await idle.invoke('Echo', 'back'), 'back');
-}, { transports: PINGED });
+}, { transports: WITH_KEEP_ALIVE });
 
-everywhere('pings of both sides keep an idle connection', async ({ client, proxy }) => {
-  const between = await proxy();
-  const idle = client('/tight', { via: between.url });
+eachTransport('pings of both sides keep an idle connection open', async ({ client, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const idle = client('/tight', { via: proxy.url });
   idle.hub.serverTimeoutInMilliseconds = 2_500;
   idle.hub.keepAliveIntervalInMilliseconds = 500;
   await idle.start();
-  // The hub pings every second and gives a client up after two: past three pings either side would have.
-  await within(between.serverWrites(3), 'three pings of the server');
+  // The hub pings every second and its client timeout is 2 s, so three pings take longer than
+  // either timeout.
+  await withTimeout(proxy.waitForServerWrites(3), 'three pings of the server');
   assert.equal(idle.hub.state, HubConnectionState.Connected);
   assert.equal(await idle.invoke('Echo', 'alive'), 'alive');
-}, { transports: PINGED });
+}, { transports: WITH_KEEP_ALIVE });
 
-everywhere('an idle poll is answered empty and made anew', async ({ connect, front }) => {
-  const between = await front();
-  const client = await connect('/no-websockets', { via: between.url, reconnect: SOON });
+eachTransport('an idle poll ends with an empty response and the client polls again', async ({ connect, httpProxy }) => {
+  const proxy = await httpProxy();
+  const client = await connect('/no-websockets', { via: proxy.url, reconnect: SHORT_DELAYS });
   const id = client.id;
-  await between.arrived(Kind.poll, between.count(Kind.poll) + 2);
+  await proxy.waitForRequests(RequestKind.poll, proxy.count(RequestKind.poll) + 2);
   assert.equal(client.id, id);
   assert.equal(await client.invoke('ConnectionId'), id);
 }, { transports: ['LongPolling'] });

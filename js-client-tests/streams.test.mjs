@@ -1,21 +1,24 @@
-// Streams from the server: their items and errors, how they are cancelled, and what is left of them when clients go.
+// Server streams: items, errors, cancellation, disconnects and limits.
 import assert from 'node:assert/strict';
 import { Subject } from '@microsoft/signalr';
-import { everywhere, overWebSockets } from './support/conformance.mjs';
+import { eachTransport, overWebSockets } from './support/conformance.mjs';
 
-/** Waits until the stream of the connection `id` was stopped; `stopped` is what another client heard of all of them. */
-async function stops(stopped, id) {
+/**
+ * Waits until a stream of connection `id` is dropped; `stopped` are the notifications that another
+ * client receives.
+ */
+async function waitForStop(stopped, id) {
   while ((await stopped.next())[0] !== id);
 }
 
-/** Delays of a client that comes back quickly. */
-const SOON = [0, 20, 50, 100];
+/** Reconnect delays. */
+const SHORT_DELAYS = [0, 20, 50, 100];
 
-const LOST = 'Invocation canceled due to the underlying connection being closed.';
+const CONNECTION_CLOSED = 'Invocation canceled due to the underlying connection being closed.';
 
 const upTo = (count) => Array.from({ length: count }, (_, n) => n);
 
-everywhere('the items of a stream come in order, and then its end', async ({ connect }) => {
+eachTransport('a stream sends its items in order and completes', async ({ connect }) => {
   const client = await connect('/conformance');
   assert.deepEqual(await client.stream('Counter', 5, 1).all(), [0, 1, 2, 3, 4]);
   assert.deepEqual(await client.stream('CounterChannel', 3).all(), [0, 1, 2]);
@@ -23,36 +26,36 @@ everywhere('the items of a stream come in order, and then its end', async ({ con
   assert.deepEqual(await client.stream('counter', 1, 0).all(), [0]);
 });
 
-everywhere('a stream may have no items', async ({ connect }) => {
+eachTransport('a stream can complete without items', async ({ connect }) => {
   const client = await connect('/conformance');
   for (const [method, ...args] of [['Counter', 0, 0], ['Counter', -5, 0], ['CounterChannel', 0]]) {
     assert.deepEqual(await client.stream(method, ...args).all(), []);
   }
 });
 
-everywhere('ten thousand items arrive, all and in order', async ({ connect }) => {
+eachTransport('ten thousand items arrive complete and in order', async ({ connect }) => {
   const client = await connect('/conformance');
   assert.deepEqual(await client.stream('CounterChannel', 10_000).all(), upTo(10_000));
 });
 
-everywhere('streams that run at once are told apart', async ({ connect }) => {
+eachTransport('concurrent streams stay separate', async ({ connect }) => {
   const client = await connect('/conformance');
   const streams = upTo(20).map((n) => client.stream('Counter', n * 10, 0));
   for (const [n, stream] of streams.entries()) assert.deepEqual(await stream.all(), upTo(n * 10));
 });
 
-everywhere('calls pass by the streams that are under way', async ({ connect }) => {
+eachTransport('open streams do not block invocations', async ({ connect }) => {
   const client = await connect('/conformance');
   const [first, second] = [client.stream('Forever'), client.stream('Forever')];
   assert.equal(await first.next(), 0);
-  assert.equal(await client.invoke('Echo', 'between'), 'between');
+  assert.equal(await client.invoke('Echo', 'meanwhile'), 'meanwhile');
   assert.equal(await second.next(), 0);
   const third = client.stream('CounterChannel', 3);
   assert.deepEqual(await third.all(), [0, 1, 2]);
   for (const stream of [first, second]) for (const n of [1, 2, 3]) assert.equal(await stream.next(), n);
 });
 
-everywhere('errors of streams are told, and no more of them than clients may know', async ({ connect }) => {
+eachTransport('errors of streams reach the client without details', async ({ connect }) => {
   const client = await connect('/conformance');
   const fails = async ([method, ...args], items, message) => {
     const stream = client.stream(method, ...args);
@@ -90,7 +93,7 @@ everywhere('errors of streams are told, and no more of them than clients may kno
   assert.deepEqual(await client.stream('Counter', 1, 0).all(), [0]);
 });
 
-everywhere('where details are shown, the error of a stream has them', async ({ connect }) => {
+eachTransport('errors of streams reach the client with detailed errors enabled', async ({ connect }) => {
   const client = await connect('/detailed');
   const stream = client.stream('CounterThenThrow', 1);
   await assert.rejects(stream.all(), {
@@ -104,24 +107,24 @@ everywhere('where details are shown, the error of a stream has them', async ({ c
   });
 });
 
-everywhere('a stream that is cancelled stops on the server, and no other does', async ({ connect }) => {
+eachTransport('a cancelled stream stops on the server and other streams continue', async ({ connect }) => {
   const watcher = await connect('/conformance');
   const stopped = watcher.on('StreamStopped');
   const client = await connect('/conformance');
   const [cancelled, kept] = [client.stream('Forever'), client.stream('Forever')];
   for (const stream of [cancelled, kept]) assert.equal(await stream.next(), 0);
   cancelled.cancel();
-  await stops(stopped, client.id);
+  await waitForStop(stopped, client.id);
   const { length } = cancelled.items;
-  // Items that come behind the cancellation are nobody's.
+  // The client discards items that arrive after the cancellation.
   for (const n of [1, 2, 3]) assert.equal(await kept.next(), n);
   assert.equal(cancelled.items.length, length);
   kept.cancel();
-  await stops(stopped, client.id);
+  await waitForStop(stopped, client.id);
   assert.deepEqual(await client.stream('Counter', 2, 0).all(), [0, 1]);
 });
 
-everywhere('a stream may be cancelled before it has begun, and another one started', async ({ connect }) => {
+eachTransport('a stream can be cancelled before its first item', async ({ connect }) => {
   const client = await connect('/conformance');
   for (let round = 0; round < 20; round += 1) {
     const stream = client.stream('Counter', 5, 5_000);
@@ -132,7 +135,7 @@ everywhere('a stream may be cancelled before it has begun, and another one start
   assert.deepEqual(await client.stream('Counter', 2, 0).all(), [0, 1]);
 });
 
-everywhere('stop() ends the streams on both sides', async ({ connect }) => {
+eachTransport('stop() ends streams on both sides', async ({ connect }) => {
   const watcher = await connect('/conformance');
   const stopped = watcher.on('StreamStopped');
   const client = await connect('/conformance');
@@ -140,74 +143,74 @@ everywhere('stop() ends the streams on both sides', async ({ connect }) => {
   await stream.next();
   const { id } = client;
   await client.hub.stop();
-  assert.equal((await stream.end()).error?.message, LOST);
-  await stops(stopped, id);
+  assert.equal((await stream.end()).error?.message, CONNECTION_CLOSED);
+  await waitForStop(stopped, id);
 });
 
-everywhere('an abort by the server ends the streams on both sides', async ({ connect }) => {
+eachTransport('an abort by the server ends streams on both sides', async ({ connect }) => {
   const watcher = await connect('/conformance');
   const stopped = watcher.on('StreamStopped');
-  const client = await connect('/conformance', { reconnect: SOON });
+  const client = await connect('/conformance', { reconnect: SHORT_DELAYS });
   const stream = client.stream('Forever');
   await stream.next();
   const { id } = client;
   await client.send('AbortMe');
   assert.ok((await stream.end()).error);
   await client.closed();
-  await stops(stopped, id);
+  await waitForStop(stopped, id);
   assert.equal(client.reconnecting.size, 0);
 });
 
-everywhere('a cut ends a stream, and the client that comes back may start another', async (world) => {
-  const { connect, proxy, transport } = world;
-  const between = await proxy();
+eachTransport('a cut connection ends its stream, and a reconnected client can start another', async (fixture) => {
+  const { connect, tcpProxy, transport } = fixture;
+  const proxy = await tcpProxy();
   const watcher = await connect('/conformance');
   const stopped = watcher.on('StreamStopped');
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
   for (let round = 0; round < 3; round += 1) {
     const stream = client.stream('Forever');
     assert.equal(await stream.next(), 0);
     const { id } = client;
-    between.cut();
+    proxy.cut();
     assert.ok((await stream.end()).error);
     await client.reconnected.next();
     assert.notEqual(client.id, id);
     assert.deepEqual(await client.stream('CounterChannel', 3).all(), [0, 1, 2]);
-    // The next poll of a client may always come, so the server waits for it a while.
-    if (transport !== 'LongPolling') await stops(stopped, id);
+    // The server waits for the next poll until its disconnect timeout.
+    if (transport !== 'LongPolling') await waitForStop(stopped, id);
   }
 });
 
-overWebSockets('a stream goes on over another socket, and nothing of it is lost', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/stateful', { via: between.url, stateful: true });
+overWebSockets('a stream continues after a stateful reconnect without losing items', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/stateful', { via: proxy.url, stateful: true });
   const { id } = client;
   const stream = client.stream('Counter', 200, 5);
   for (let round = 0; round < 5; round += 1) {
     for (let n = 0; n < 20; n += 1) await stream.next();
-    between.cut();
+    proxy.cut();
     assert.equal(await client.invoke('Echo', `round ${round}`), `round ${round}`);
   }
   assert.deepEqual(await stream.all(), upTo(200));
   assert.equal(client.id, id);
 });
 
-everywhere('streams beyond the limit are refused, until one ends', async ({ connect }) => {
+eachTransport('streams above the limit fail until another stream ends', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const shout = client.stream('Shout', words);
   const open = upTo(999).map(() => client.stream('Counter', 1, 60_000));
-  const beyond = upTo(5).map(() => client.stream('Counter', 1, 60_000));
-  for (const stream of beyond) {
+  const rejected = upTo(5).map(() => client.stream('Counter', 1, 60_000));
+  for (const stream of rejected) {
     assert.equal(
       (await stream.end()).error?.message,
       "An unexpected error occurred invoking 'Counter' on the server. " +
         'HubException: The connection has 1000 streams open already.',
     );
   }
-  assert.equal(await client.invoke('Echo', 'calls pass'), 'calls pass');
+  assert.equal(await client.invoke('Echo', 'meanwhile'), 'meanwhile');
   words.complete();
   assert.deepEqual(await shout.all(), []);
   assert.deepEqual(await client.stream('Counter', 1, 0).all(), [0]);
   assert.deepEqual(open.flatMap(({ items }) => items), []);
-}, { ours: 'ASP.NET Core has no such limit' });
+}, { deviation: 'ASP.NET Core has no such limit' });

@@ -1,61 +1,67 @@
-// Streams to the server: `Subject`s among the arguments of calls and of streams.
+// Uploads: `Subject`s among the arguments of invocations and of server streams.
 import assert from 'node:assert/strict';
 import { Subject } from '@microsoft/signalr';
-import { everywhere, overWebSockets } from './support/conformance.mjs';
-import { Kind } from './support/front.mjs';
+import { eachTransport, overWebSockets } from './support/conformance.mjs';
+import { RequestKind } from './support/http-proxy.mjs';
 
-/** Delays of a client that comes back quickly. */
-const SOON = [0, 20, 50, 100];
+/** Reconnect delays. */
+const SHORT_DELAYS = [0, 20, 50, 100];
 
-/** Sends `items` and the end. */
-function fill(subject, items) {
+/** Sends `items` and completes the stream. */
+function sendAll(subject, items) {
   for (const item of items) subject.next(item);
   subject.complete();
 }
 
-/** A client, and a function that fills one of its subjects and waits until all of that has gone to the server. */
-async function observed({ connect, front, transport }) {
-  const between = await front();
-  const client = await connect('/conformance', { via: between.url });
-  const lives = async () => assert.equal(await client.invoke('Echo', 'still here'), 'still here');
-  const fillAll = async (subject, items) => {
-    await lives();
-    const before = between.count(Kind.send);
-    fill(subject, items);
-    // Without a WebSocket each item is a request, and what the client sends next is behind the last one's answer.
-    if (transport !== 'WebSockets') await between.arrived(Kind.send, before + items.length + 1);
-    await lives();
+/**
+ * Returns a client, and a function that sends items of a subject and waits until the server has
+ * received them.
+ */
+async function clientWithProxy({ connect, httpProxy, transport }) {
+  const proxy = await httpProxy();
+  const client = await connect('/conformance', { via: proxy.url });
+  const checkAlive = async () => assert.equal(await client.invoke('Echo', 'still here'), 'still here');
+  const sendAndFlush = async (subject, items) => {
+    await checkAlive();
+    const before = proxy.count(RequestKind.send);
+    sendAll(subject, items);
+    // Without a WebSocket each item is a request. The client sends the next request after the last
+    // response.
+    if (transport !== 'WebSockets') await proxy.waitForRequests(RequestKind.send, before + items.length + 1);
+    await checkAlive();
   };
-  return { client, fillAll };
+  return { client, sendAndFlush };
 }
 
-/** How many items each transport is given: without a WebSocket each of them is a request. */
-const MANY = { WebSockets: 10_000, ServerSentEvents: 50, LongPolling: 50 };
+/** Number of items for each transport. Without a WebSocket each item is a request. */
+const ITEM_COUNTS = { WebSockets: 10_000, ServerSentEvents: 50, LongPolling: 50 };
 
-everywhere('what a subject sends reaches the method, and so does its end', async ({ connect }) => {
+eachTransport('a hub method receives the items and the end of an upload', async ({ connect }) => {
   const client = await connect('/conformance');
   const [numbers, words, nothing] = [new Subject(), new Subject(), new Subject()];
   const sum = client.invoke('Sum', numbers);
-  fill(numbers, [1, 2, 39]);
+  sendAll(numbers, [1, 2, 39]);
   assert.equal(await sum, 42);
   const text = client.invoke('Concat', words);
-  fill(words, ['a', '', null, 'ü', '血圧 🩺', '"\u001e\n']);
+  sendAll(words, ['a', '', null, 'ü', '血圧 🩺', '"\u001e\n']);
   assert.equal(await text, 'aü血圧 🩺"\u001e\n');
   const empty = client.invoke('Concat', nothing);
   nothing.complete();
   assert.equal(await empty, '');
 });
 
-everywhere('a subject may stand anywhere among the arguments', async ({ connect }) => {
+eachTransport('an upload can be at any position among the arguments', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const text = client.invoke('ConcatWith', '<', words, '>');
-  fill(words, ['a', 'b']);
+  sendAll(words, ['a', 'b']);
   assert.equal(await text, '<ab>');
 });
 
-everywhere('of two subjects side by side the client sends one, and the call is refused', async ({ connect }) => {
-  // It goes on behind the argument after the one that it takes out. Other clients send both.
+eachTransport('an invocation with two adjacent subjects fails, since the client sends only one', async (fixture) => {
+  const { connect } = fixture;
+  // The client skips the argument after a subject when it looks for subjects. Other clients send
+  // both.
   const client = await connect('/conformance');
   await assert.rejects(client.invoke('SumTwo', new Subject(), new Subject()), {
     message: "Failed to invoke 'SumTwo' due to an error on the server.",
@@ -63,26 +69,26 @@ everywhere('of two subjects side by side the client sends one, and the call is r
   assert.equal(await client.invoke('Echo', 'still here'), 'still here');
 });
 
-everywhere('many items arrive, all and in order', async ({ connect, transport }) => {
+eachTransport('many items of an upload arrive complete and in order', async ({ connect, transport }) => {
   const client = await connect('/conformance');
-  const count = MANY[transport];
+  const count = ITEM_COUNTS[transport];
   const words = new Subject();
   const text = client.invoke('Concat', words);
   const items = Array.from({ length: count }, (_, n) => `${n};`);
-  fill(words, items);
+  sendAll(words, items);
   assert.equal(await text, items.join(''));
 });
 
-everywhere('large items arrive whole', async ({ connect }) => {
+eachTransport('large items of an upload arrive complete', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const text = client.invoke('Concat', words);
   const items = Array.from({ length: 20 }, (_, n) => `${n}`.repeat(10_000));
-  fill(words, items);
+  sendAll(words, items);
   assert.equal(await text, items.join(''));
 });
 
-everywhere('subjects that send at once are told apart, and calls pass by them', async ({ connect }) => {
+eachTransport('concurrent uploads stay separate and do not block invocations', async ({ connect }) => {
   const client = await connect('/conformance');
   const subjects = Array.from({ length: 20 }, () => new Subject());
   const texts = subjects.map((subject) => client.invoke('Concat', subject));
@@ -96,13 +102,13 @@ everywhere('subjects that send at once are told apart, and calls pass by them', 
   }
 });
 
-everywhere('a subject that fails fails in the method', async ({ connect }) => {
+eachTransport('an error of a subject is an error of the upload in the hub method', async ({ connect }) => {
   const client = await connect('/conformance');
   const failing = async (method, error) => {
     const subject = new Subject();
-    const answer = client.invoke(method, subject);
+    const result = client.invoke(method, subject);
     subject.error(error);
-    return answer;
+    return result;
   };
   assert.equal(await failing('UploadError', new Error('client broke')), 'HubException: client broke');
   assert.equal(await failing('UploadError', 'a text "ü"'), 'HubException: a text "ü"');
@@ -110,34 +116,34 @@ everywhere('a subject that fails fails in the method', async ({ connect }) => {
   await assert.rejects(failing('Sum', new Error('client broke')), {
     message: "An unexpected error occurred invoking 'Sum' on the server. HubException: client broke",
   });
-  const fine = new Subject();
-  const answer = client.invoke('UploadError', fine);
-  fill(fine, ['a']);
-  assert.equal(await answer, 'completed');
+  const complete = new Subject();
+  const result = client.invoke('UploadError', complete);
+  sendAll(complete, ['a']);
+  assert.equal(await result, 'completed');
 });
 
-everywhere('an item of another type fails in the method, and what is behind it is lost', async (world) => {
-  const { client, fillAll } = await observed(world);
+eachTransport('an item of the wrong type ends an upload, and later items are discarded', async (fixture) => {
+  const { client, sendAndFlush } = await clientWithProxy(fixture);
   const numbers = new Subject();
   const sum = client.invoke('Sum', numbers);
   numbers.next(1);
-  numbers.next('no number');
+  numbers.next('not a number');
   await assert.rejects(sum, {
     message: "An unexpected error occurred invoking 'Sum' on the server. HubException: Failed to bind Stream message.",
   });
-  await fillAll(numbers, [2, 3]);
+  await sendAndFlush(numbers, [2, 3]);
 });
 
-everywhere('a method need not read what is sent to it', async (world) => {
-  const { client, fillAll } = await observed(world);
+eachTransport('items of an upload that the hub method does not read are discarded', async (fixture) => {
+  const { client, sendAndFlush } = await clientWithProxy(fixture);
   const words = new Subject();
-  words.next('before anybody listens');
+  words.next('before the method starts');
   assert.equal(await client.invoke('IgnoreUpload', words), 'ignored');
-  // More than would be kept for a method that might read it.
-  await fillAll(words, Array.from({ length: 30 }, () => 'late'));
+  // More items than the buffer of an upload holds.
+  await sendAndFlush(words, Array.from({ length: 30 }, () => 'late'));
 });
 
-everywhere('a stream may answer a stream, item by item', async ({ connect }) => {
+eachTransport('a server stream can process an upload item by item', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const shouts = client.stream('Shout', words);
@@ -149,16 +155,16 @@ everywhere('a stream may answer a stream, item by item', async ({ connect }) => 
   assert.equal((await shouts.all()).length, 20);
 });
 
-everywhere('large items pass both ways at once', async ({ connect }) => {
+eachTransport('large items pass in both directions at once', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const shouts = client.stream('Shout', words);
   const items = Array.from({ length: 20 }, (_, n) => `${n} a`.repeat(7_500));
-  fill(words, items);
+  sendAll(words, items);
   assert.deepEqual(await shouts.all(), items.map((item) => item.toUpperCase()));
 });
 
-everywhere('a subject that fails ends the stream that answers it', async ({ connect }) => {
+eachTransport('an error of a subject ends the server stream that reads it', async ({ connect }) => {
   const client = await connect('/conformance');
   const words = new Subject();
   const shouts = client.stream('Shout', words);
@@ -170,38 +176,39 @@ everywhere('a subject that fails ends the stream that answers it', async ({ conn
   assert.deepEqual(shouts.items, ['ONE']);
 });
 
-everywhere('a stream that is cancelled reads no more', async (world) => {
-  const { client, fillAll } = await observed(world);
+eachTransport('a cancelled server stream stops reading its upload', async (fixture) => {
+  const { client, sendAndFlush } = await clientWithProxy(fixture);
   const words = new Subject();
   const shouts = client.stream('Shout', words);
   words.next('one');
   assert.equal(await shouts.next(), 'ONE');
   shouts.cancel();
-  await fillAll(words, Array.from({ length: 30 }, () => 'late'));
+  await sendAndFlush(words, Array.from({ length: 30 }, () => 'late'));
   assert.deepEqual(shouts.items, ['ONE']);
 });
 
-everywhere('a call that is lost with its connection takes its subject along', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/conformance', { via: between.url, reconnect: SOON });
+eachTransport('an upload ends with the connection, and a reconnected client can start another', async (fixture) => {
+  const { connect, tcpProxy } = fixture;
+  const proxy = await tcpProxy();
+  const client = await connect('/conformance', { via: proxy.url, reconnect: SHORT_DELAYS });
   const words = new Subject();
   const shouts = client.stream('Shout', words);
   words.next('lost');
   assert.equal(await shouts.next(), 'LOST');
-  // The answer to this comes behind the answer to the request that carried the item.
+  // This response follows the response to the request with the item.
   assert.equal(await client.invoke('Echo', 'sent'), 'sent');
-  between.cut();
+  proxy.cut();
   assert.ok((await shouts.end()).error);
   await client.reconnected.next();
   const more = new Subject();
   const text = client.invoke('Concat', more);
-  fill(more, ['not ', 'lost']);
+  sendAll(more, ['not ', 'lost']);
   assert.equal(await text, 'not lost');
 });
 
-overWebSockets('a subject goes on over another socket, and nothing of it is lost', async ({ connect, proxy }) => {
-  const between = await proxy();
-  const client = await connect('/stateful', { via: between.url, stateful: true });
+overWebSockets('an upload continues after a stateful reconnect without losing items', async ({ connect, tcpProxy }) => {
+  const proxy = await tcpProxy();
+  const client = await connect('/stateful', { via: proxy.url, stateful: true });
   const { id } = client;
   const words = new Subject();
   const shouts = client.stream('Shout', words);
@@ -210,7 +217,7 @@ overWebSockets('a subject goes on over another socket, and nothing of it is lost
     for (let n = 0; n < 20; n += 1) {
       words.next(`word ${round}.${n}`);
       expected.push(`WORD ${round}.${n}`);
-      if (n === 10) between.cut();
+      if (n === 10) proxy.cut();
     }
     while (shouts.items.length < expected.length) await shouts.next();
   }

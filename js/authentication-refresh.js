@@ -1,5 +1,6 @@
-// Newer credentials for a connection of @microsoft/signalr 8 to 10, without a reconnect: what the client of version 11
-// does by itself, on the public API of its predecessors.
+// Authentication refresh for @microsoft/signalr 8 to 10: replaces the credentials of an open
+// connection without a reconnect. The client has this feature from version 11 on; this module uses
+// the public API of the earlier versions.
 //
 //   import * as signalR from '@microsoft/signalr'; // or window.signalR
 //   import { AuthenticationRefresh } from './authentication-refresh.js';
@@ -10,44 +11,50 @@
 //     .withAutomaticReconnect()
 //     .build();
 //   refresh.attach(connection);
-//   refresh.onRefreshed((lifetime) => console.log('good for', lifetime, 'seconds'));
+//   refresh.onRefreshed((lifetime) => console.log('token lifetime in seconds:', lifetime));
 //   refresh.onRefreshFailed((error) => console.warn(error));
 //
-// The server says in its answer to the negotiation how long the token is good, if refreshes are on there. Then a new token
-// of the factory goes to `{hub}/refresh` in time, and all later requests carry it. The connection, its id and its groups
-// stay as they are.
+// If refreshes are enabled on the server, its negotiate response contains the lifetime of the
+// token. Before the token expires, this module sends a new token from the factory to
+// `{hub}/refresh`, and all later requests use it. The connection keeps its id and its groups.
 
 /**
  * @typedef {object} AuthenticationRefreshOptions
- * @property {(fresh: boolean) => string | Promise<string>} accessTokenFactory Gives the token, as in the options of
- *   `withUrl`; one that is new, or good for longer than the one before, where `fresh` is `true`.
- * @property {boolean} [enableAutoRefresh] Whether it happens by itself, in time; `true` by default.
- * @property {number} [refreshBeforeExpirationInMilliseconds] How long before the end of a token; 300,000, which are five
- *   minutes, by default. Tokens that live no longer than twice that are refreshed after half of their life.
- * @property {import('@microsoft/signalr').HttpClient} [httpClient] What sends the requests; the client's own by default.
+ * @property {(fresh: boolean) => string | Promise<string>} accessTokenFactory Returns the token, as
+ *   in the options of `withUrl`. If `fresh` is `true`, it has to return a new token, or one that
+ *   expires later than the one before.
+ * @property {boolean} [enableAutoRefresh] Refreshes automatically before the token expires; `true`
+ *   by default.
+ * @property {number} [refreshBeforeExpirationInMilliseconds] Time between the refresh and the
+ *   expiration of the token; 300,000 (five minutes) by default. Tokens whose lifetime is at most
+ *   twice that are refreshed after half of it.
+ * @property {import('@microsoft/signalr').HttpClient} [httpClient] Sends the requests; the client's
+ *   default otherwise.
  */
 
-/** How long the server may take for its answer. */
+/** Timeout of a refresh request. */
 const TIMEOUT_MS = 30_000;
 
-/** The longest that timers can wait. */
-const LONGEST_WAIT_MS = 0x7fffffff;
+/** Longest delay of `setTimeout`. */
+const MAX_TIMER_MS = 0x7fffffff;
 
-/** What a server answers to a poll whose credentials have expired. */
-const REQUIRED = 'authentication_refresh_required';
+/** Error of a poll whose credentials have expired. */
+const REFRESH_REQUIRED = 'authentication_refresh_required';
 
-/** Refreshes the credentials of one connection, through all of its reconnects. */
+/** Refreshes the credentials of one connection, including its reconnects. */
 export class AuthenticationRefresh {
   #signalR;
   #options;
   #http;
   #connection;
-  /** What is negotiated: `{ url, headers, connectionToken, token, expiresAt, withCredentials }`. */
+  /**
+   * The current connection: `{ url, headers, connectionToken, token, expiresAt, withCredentials }`.
+   */
   #negotiated;
   #timer;
   #refreshing;
-  #refreshed = [];
-  #failed = [];
+  #refreshedCallbacks = [];
+  #failedCallbacks = [];
 
   /**
    * @param {typeof import('@microsoft/signalr')} signalR The client's module, or `window.signalR`.
@@ -60,8 +67,9 @@ export class AuthenticationRefresh {
   }
 
   /**
-   * What `withUrl` takes: `options`, with a token factory and an HTTP client that take part in refreshes. An
-   * `accessTokenFactory` and an `httpClient` of one's own are given to the constructor: those among `options` are not used.
+   * Returns the options for `withUrl`: `options` with a token factory and an HTTP client that
+   * support refreshes. Pass your own `accessTokenFactory` and `httpClient` to the constructor;
+   * those in `options` are ignored.
    *
    * @param {import('@microsoft/signalr').IHttpConnectionOptions} [options]
    * @returns {import('@microsoft/signalr').IHttpConnectionOptions}
@@ -81,7 +89,7 @@ export class AuthenticationRefresh {
   }
 
   /**
-   * Stops when the connection does. Call it before `start`.
+   * Stops refreshes when `connection` closes or reconnects. Call it before `start`.
    *
    * @param {import('@microsoft/signalr').HubConnection} connection
    */
@@ -91,21 +99,28 @@ export class AuthenticationRefresh {
     connection.onclose(() => this.#forget());
   }
 
-  /** @param {(tokenLifetimeSeconds: number | undefined) => void} callback Called after each refresh. */
+  /**
+   * @param {(tokenLifetimeSeconds: number | undefined) => void} callback Called after each refresh.
+   */
   onRefreshed(callback) {
-    this.#refreshed.push(callback);
+    this.#refreshedCallbacks.push(callback);
   }
 
-  /** @param {(error: Error) => void} callback Called when a refresh fails; the connection lives on as it is. */
+  /**
+   * @param {(error: Error) => void} callback Called when a refresh fails. The connection stays
+   * open.
+   */
   onRefreshFailed(callback) {
-    this.#failed.push(callback);
+    this.#failedCallbacks.push(callback);
   }
 
   /**
    * Refreshes now.
    *
-   * @returns {Promise<number | undefined>} How many seconds the new token is good for, if the server says so.
-   * @throws {Error} Also told to `onRefreshFailed`. `statusCode` is the server's, if it has answered.
+   * @returns {Promise<number | undefined>} The lifetime of the new token in seconds, if the server
+   *   returns it.
+   * @throws {Error} The error that `onRefreshFailed` receives as well. `statusCode` is that of the
+   *   response, if any.
    */
   refresh() {
     this.#refreshing ??= this.#refresh().finally(() => {
@@ -131,23 +146,23 @@ export class AuthenticationRefresh {
       const lifetime = JSON.parse(text(content)).tokenLifetimeSeconds;
       negotiated.token = token;
       this.#schedule(negotiated, lifetime);
-      for (const callback of this.#refreshed) callback(lifetime);
+      for (const callback of this.#refreshedCallbacks) callback(lifetime);
       return lifetime;
     } catch (error) {
-      // Nobody has refused it, so it may go better next time.
+      // The server has not rejected the refresh, so it is retried.
       if (negotiated && error.statusCode === undefined) this.#retry(negotiated);
-      for (const callback of this.#failed) callback(error);
+      for (const callback of this.#failedCallbacks) callback(error);
       throw error;
     }
   }
 
-  /** One request of the client's, whose token may be replaced by a newer one. */
+  /** Sends a request of the client with the latest token. */
   async #send(request) {
     const url = new URL(request.url, globalThis.location?.href);
     if (url.pathname.endsWith('/negotiate')) {
       this.#forget();
       const response = await this.#http.send(request);
-      this.#note(url, request, response);
+      this.#remember(url, request, response);
       return response;
     }
     const negotiated = this.#negotiated;
@@ -155,25 +170,25 @@ export class AuthenticationRefresh {
     try {
       return await send();
     } catch (error) {
-      if (!negotiated || !(await this.#mayRepeat(error, negotiated))) throw error;
+      if (!negotiated || !(await this.#renewToken(error, negotiated))) throw error;
       return send();
     }
   }
 
-  /** Whether a request that was refused may pass with a newer token, which there is then. */
-  async #mayRepeat(error, negotiated) {
+  /** Obtains a new token if `error` requires one. Returns whether the request can be repeated. */
+  async #renewToken(error, negotiated) {
     if (error.statusCode === 401) {
       negotiated.token = await this.#options.accessTokenFactory(true);
       return true;
     }
-    if (error.statusCode !== 409 || !error.message.includes(REQUIRED)) return false;
+    if (error.statusCode !== 409 || !error.message.includes(REFRESH_REQUIRED)) return false;
     return this.refresh().then(() => true, () => false);
   }
 
-  /** Remembers what there is to refresh, if the server refreshes anything. */
-  #note(url, request, response) {
-    const { connectionToken, tokenLifetimeSeconds, url: elsewhere } = JSON.parse(text(response.content));
-    if (elsewhere || !connectionToken) return;
+  /** Stores the new connection and schedules its refresh if the server supports it. */
+  #remember(url, request, response) {
+    const { connectionToken, tokenLifetimeSeconds, url: redirectUrl } = JSON.parse(text(response.content));
+    if (redirectUrl || !connectionToken) return;
     url.pathname = url.pathname.replace(/negotiate$/, 'refresh');
     for (const name of ['negotiateVersion', 'useStatefulReconnect']) url.searchParams.delete(name);
     const { headers, withCredentials } = request;
@@ -187,9 +202,9 @@ export class AuthenticationRefresh {
     negotiated.expiresAt = Date.now() + lifetime * 1000;
     if (!this.#options.enableAutoRefresh) return;
     const before = this.#options.refreshBeforeExpirationInMilliseconds;
-    const wait = lifetime * 1000 > 2 * before ? lifetime * 1000 - before : lifetime * 500;
-    this.#timer = setTimeout(() => this.#due(), Math.min(wait, LONGEST_WAIT_MS));
-    // Where a start fails nobody says so; Node need not wait for the timer then.
+    const delay = lifetime * 1000 > 2 * before ? lifetime * 1000 - before : lifetime * 500;
+    this.#timer = setTimeout(() => this.#onDue(), Math.min(delay, MAX_TIMER_MS));
+    // A failed `start` causes no event, so the timer must not keep Node running.
     this.#timer.unref?.();
   }
 
@@ -198,11 +213,11 @@ export class AuthenticationRefresh {
     if (left > 1) this.#schedule(negotiated, left);
   }
 
-  #due() {
+  #onDue() {
     const { Connected, Connecting } = this.#signalR.HubConnectionState;
-    // One that never opened tells nobody.
+    // A connection that failed to start causes no `onclose`.
     if (this.#connection && ![Connected, Connecting].includes(this.#connection.state)) return;
-    // Whoever wants to know listens.
+    // `onRefreshFailed` reports errors.
     this.refresh().catch(() => {});
   }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Format, Naming};
+use crate::protocol::{HubProtocolKind, Naming};
 
 /// The options of a hub (C#: `HubOptions`).
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct HubOptions {
     pub(crate) handshake_timeout: Duration,
     pub(crate) keep_alive_interval: Duration,
     pub(crate) client_timeout_interval: Duration,
-    pub(crate) supported_protocols: Vec<Format>,
+    pub(crate) supported_protocols: Vec<HubProtocolKind>,
     pub(crate) naming: Naming,
     pub(crate) stateful_reconnect_buffer_size: usize,
     pub(crate) stream_buffer_capacity: usize,

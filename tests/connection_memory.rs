@@ -151,7 +151,7 @@ async fn queued_short_messages_use_the_documented_memory() {
         for _ in 0..CLIENTS {
             clients.push(connect(addr, "", JSON).await);
         }
-        measure("messages that wait, short", clients, async |clients| {
+        measure("queued messages, short", clients, async |clients| {
             for client in clients {
                 send(client, 0x81, call.as_bytes()).await;
             }
@@ -164,7 +164,7 @@ async fn queued_short_messages_use_the_documented_memory() {
         for _ in 0..CLIENTS {
             clients.push(ClientKind::LONG_POLLING.connect(addr, "/numbers").await);
         }
-        measure("messages that wait, short", clients, async |clients| {
+        measure("queued messages, short", clients, async |clients| {
             for client in clients {
                 client.post(&call).await;
             }
@@ -182,7 +182,7 @@ async fn queued_mixed_messages_use_the_documented_memory() {
     for _ in 0..CLIENTS {
         clients.push(connect(addr, "", MESSAGEPACK).await);
     }
-    measure("messages that wait, short ones between long ones", clients, async |clients| {
+    measure("queued messages, short ones between long ones", clients, async |clients| {
         for client in clients {
             send(client, 0x82, b"\x0d\x96\x04\x80\xa11\xa5Mixed\x90\x90").await;
         }
@@ -225,7 +225,7 @@ async fn unacknowledged_messages_use_the_documented_memory() {
         let query = format!("?id={}", body["connectionToken"].as_str().unwrap());
         clients.push(connect(addr, &query, MESSAGEPACK).await);
     }
-    measure("messages that are kept until they are acknowledged, of 7 bytes", clients, async |clients| {
+    measure("messages kept until they are acknowledged, of 7 bytes", clients, async |clients| {
         for client in clients.iter_mut() {
             send(client, 0x82, b"\x0c\x96\x04\x80\xa11\xa4Ones\x90\x90").await;
         }

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use signalr::{Body, Format, HubContext, SignalR, TransportType, hub};
+use signalr::hosting::{ResponseBody, TransportType};
+use signalr::{HubContext, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, until, within};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +77,7 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
             .build()
             .unwrap();
         let addr = serve(&signalr).await;
-        let mut other = Client::connect(addr, "/ward", Format::Json).await;
+        let mut other = Client::connect(addr, "/ward", HubProtocolKind::Json).await;
         let before = live_bytes();
         let mut stalled = Vec::new();
         for _ in 0..STALLED {
@@ -246,7 +247,7 @@ async fn unused_negotiations_use_little_memory_and_expire() {
         SignalR::builder().disconnect_timeout(Duration::from_secs(20)).hub("/ward", Ward::default()).build().unwrap();
     let before = live_bytes();
     for _ in 0..ORPHANS {
-        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(Body::default()).unwrap();
+        let request = http::Request::post("/ward/negotiate?negotiateVersion=1").body(ResponseBody::default()).unwrap();
         let response = signalr.service().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
     }

@@ -1,4 +1,4 @@
-//! Who was refused what: kept for a while, and told to the administrators as it happens.
+//! The audit: keeps the latest denied actions and sends them to the administrators.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,86 +10,93 @@ use signalr::auth::{Policy, User};
 use tokio::sync::mpsc;
 
 use crate::hub::ClinicalDashboard;
-use crate::locked;
+use crate::lock;
 
 /// The group of the administrators' connections.
 pub(crate) const ADMINISTRATORS: &str = "administrators";
 
-/// How many refusals are kept.
-const KEPT: usize = 30;
+/// Number of denials that are kept.
+const MAX_DENIALS: usize = 30;
 
-/// How many may wait to be told. More are kept, but not told.
-const WAITING: usize = 64;
+/// Number of denials that can wait to be sent. Further denials are kept, but not sent.
+const MAX_PENDING_DENIALS: usize = 64;
 
-/// The refusals of late.
+/// The latest denied actions.
 #[derive(Debug)]
 pub(crate) struct Audit {
-    refusals: Mutex<VecDeque<Refusal>>,
-    news: mpsc::Sender<Refusal>,
+    denials: Mutex<VecDeque<Denial>>,
+    sender: mpsc::Sender<Denial>,
 }
 
-/// Somebody was refused something.
+/// A denied action of a user.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Refusal {
-    /// Milliseconds since 1970.
-    at: u128,
-    who: String,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Denial {
+    /// Unix time in milliseconds.
+    time_ms: u128,
+    user: String,
     role: String,
-    what: String,
-    why: &'static str,
+    action: String,
+    reason: &'static str,
 }
 
 impl Audit {
-    /// The audit, and what it has to tell.
-    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Refusal>) {
-        let (news, receiver) = mpsc::channel(WAITING);
-        (Arc::new(Self { refusals: Mutex::default(), news }), receiver)
+    /// Returns the audit, and the receiver of its new denials.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Denial>) {
+        let (sender, receiver) = mpsc::channel(MAX_PENDING_DENIALS);
+        (Arc::new(Self { denials: Mutex::default(), sender }), receiver)
     }
 
-    /// What is kept, the oldest first.
-    pub(crate) fn refusals(&self) -> Vec<Refusal> {
-        locked(&self.refusals).iter().cloned().collect()
+    /// Returns the kept denials, oldest first.
+    pub(crate) fn denials(&self) -> Vec<Denial> {
+        lock(&self.denials).iter().cloned().collect()
     }
 
-    pub(crate) fn refused(&self, user: &User, what: impl Into<String>, why: &'static str) {
-        let refusal = Refusal {
-            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
-            who: user.name().unwrap_or("somebody").to_owned(),
+    /// Records that an action of `user` was denied.
+    pub(crate) fn record(&self, user: &User, action: impl Into<String>, reason: &'static str) {
+        let denial = Denial {
+            time_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
+            user: user.name().unwrap_or("unknown user").to_owned(),
             role: user.roles().next().unwrap_or("no role").to_owned(),
-            what: what.into(),
-            why,
+            action: action.into(),
+            reason,
         };
-        tracing::warn!(user = user.id(), what = refusal.what, why, "refused");
+        tracing::warn!(user = user.id(), action = denial.action, reason, "action denied");
         {
-            let mut refusals = locked(&self.refusals);
-            if refusals.len() == KEPT {
-                refusals.pop_front();
+            let mut denials = lock(&self.denials);
+            if denials.len() == MAX_DENIALS {
+                denials.pop_front();
             }
-            refusals.push_back(refusal.clone());
+            denials.push_back(denial.clone());
         }
-        if self.news.try_send(refusal).is_err() {
-            tracing::debug!("the administrators hear of a refusal when they connect");
+        if self.sender.try_send(denial).is_err() {
+            tracing::debug!("queue of denials is full; administrators receive this one when they connect");
         }
     }
 
-    /// The same policy, but whom it refuses is written down.
-    pub(crate) fn watch(self: &Arc<Self>, what: &'static str, why: &'static str, policy: Policy) -> Policy {
+    /// Returns a policy that decides as `policy` and records each denial.
+    pub(crate) fn record_denials(
+        self: &Arc<Self>,
+        action: &'static str,
+        reason: &'static str,
+        policy: Policy,
+    ) -> Policy {
         let audit = Arc::clone(self);
-        Policy::require(move |user| {
+        Policy::require_assertion(move |user| {
             let allowed = policy.allows(user);
             if !allowed {
-                audit.refused(user, what, why);
+                audit.record(user, action, reason);
             }
             allowed
         })
     }
 }
 
-/// Tells the administrators, until there is nothing more to tell.
-pub(crate) async fn publish(mut refusals: mpsc::Receiver<Refusal>, dashboards: HubContext<ClinicalDashboard>) {
-    while let Some(refusal) = refusals.recv().await {
-        if let Err(error) = dashboards.clients().group(ADMINISTRATORS).refused(&refusal).await {
-            tracing::warn!(%error, "a refusal could not be told");
+/// Sends new denials to the administrators until the audit is dropped.
+pub(crate) async fn publish(mut denials: mpsc::Receiver<Denial>, dashboards: HubContext<ClinicalDashboard>) {
+    while let Some(denial) = denials.recv().await {
+        if let Err(error) = dashboards.clients().group(ADMINISTRATORS).action_denied(&denial).await {
+            tracing::warn!(%error, "failed to send a denial");
         }
     }
 }

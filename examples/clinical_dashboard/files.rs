@@ -1,14 +1,14 @@
-//! The page: the files in `page/`, and the browser's SignalR client out of the node packages.
+//! Serves the page: the files in `page/`, and the browser's SignalR client from the node packages.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-/// A file that may be asked for. Nothing else is ever opened.
+/// A file that clients can request. No other file is opened.
 struct File {
     path: &'static str,
-    /// From the root of the project.
+    /// Path relative to the root of the project.
     file: &'static str,
     content_type: &'static str,
 }
@@ -30,30 +30,29 @@ const FILES: [File; 14] = [
     script("/app.js", "examples/clinical_dashboard/page/app.js"),
     script("/chart.js", "examples/clinical_dashboard/page/chart.js"),
     script("/dom.js", "examples/clinical_dashboard/page/dom.js"),
-    script("/link.js", "examples/clinical_dashboard/page/link.js"),
+    script("/connection.js", "examples/clinical_dashboard/page/connection.js"),
     script("/panels.js", "examples/clinical_dashboard/page/panels.js"),
     script("/session.js", "examples/clinical_dashboard/page/session.js"),
     script("/ward.js", "examples/clinical_dashboard/page/ward.js"),
 ];
 
-/// The content of the file at a path and its type, as it is on the disk now; `None` for unknown paths.
+/// Reads the file at a path from the disk. Returns its content and content type, or `None` for
+/// unknown paths.
 pub(crate) async fn read(path: &str) -> Option<io::Result<(Bytes, &'static str)>> {
     let file = FILES.iter().find(|file| file.path == path)?;
     let content = tokio::fs::read(on_disk(file)).await;
     Some(content.map(|content| (content.into(), file.content_type)))
 }
 
-/// What to do about node packages that are not there.
-pub(crate) fn missing() -> Option<String> {
+/// Returns instructions for the user if the node packages are not installed.
+pub(crate) fn missing_packages() -> Option<String> {
     let client = on_disk(&CLIENT);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).display();
-    (!client.is_file()).then(|| {
-        format!("The browser's SignalR client is not installed, so the page cannot work: run `npm ci` in {root} first.")
-    })
+    let root = Path::new(ROOT).display();
+    (!client.is_file()).then(|| format!("The browser's SignalR client is not installed: run `npm ci` in {root}."))
 }
 
 fn on_disk(file: &File) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(file.file)
+    Path::new(ROOT).join(file.file)
 }
 
 const fn script(path: &'static str, file: &'static str) -> File {
@@ -63,3 +62,6 @@ const fn script(path: &'static str, file: &'static str) -> File {
 const fn style(path: &'static str, file: &'static str) -> File {
     File { path, file, content_type: CSS }
 }
+
+/// Root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

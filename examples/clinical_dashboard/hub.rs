@@ -1,38 +1,38 @@
-//! The hub, and what the dashboards offer to it.
+//! The hub, and the methods of its clients.
 
 use std::sync::Arc;
 
 use signalr::{Caller, DisconnectReason, HubError, HubResult, hub, hub_client};
 use uuid::Uuid;
 
-use crate::audit::{ADMINISTRATORS, Audit, Refusal};
-use crate::cuts::Cuts;
+use crate::audit::{ADMINISTRATORS, Audit, Denial};
+use crate::connection_killer::ConnectionKiller;
 use crate::simulation::WardVitals;
 use crate::wards::{self, Order, WardSheet, Wards};
 
-/// The longest name of a drug that is taken.
-const LONGEST_DRUG: usize = 80;
+/// Maximum length of the name of a drug, in characters.
+const MAX_DRUG_NAME_CHARS: usize = 80;
 
-/// What a dashboard in the browser offers to the server.
+/// Methods of a dashboard in the browser that the server can invoke.
 #[hub_client]
 pub(crate) trait DashboardClient {
-    /// The ward that was subscribed to, with its patients.
+    /// Sent after a subscription to a ward: the ward with its patients.
     fn ward_opened(&self, ward: &WardSheet);
-    /// New vital signs on a ward that the dashboard watches.
+    /// Sent every second: vital signs of a ward that the dashboard watches.
     fn vitals_updated(&self, vitals: &WardVitals);
-    /// A doctor has ordered a drug for a patient on a ward that the dashboard watches.
+    /// Sent when a doctor has ordered a drug for a patient on a ward that the dashboard watches.
     fn medication_ordered(&self, order: &Order);
-    /// For administrators: who was refused what so far.
-    fn audit_opened(&self, refusals: &[Refusal]);
-    /// For administrators: somebody was just refused something.
-    fn refused(&self, refusal: &Refusal);
+    /// Sent to administrators when they connect: the denied actions so far.
+    fn audit_opened(&self, denials: &[Denial]);
+    /// Sent to administrators when an action is denied.
+    fn action_denied(&self, denial: &Denial);
 }
 
-/// There is one value of it, shared by all connections; what it needs are its fields.
+/// The hub. All connections share one instance.
 pub(crate) struct ClinicalDashboard {
     pub(crate) wards: Arc<Wards>,
     pub(crate) audit: Arc<Audit>,
-    pub(crate) cuts: Arc<Cuts>,
+    pub(crate) killer: Arc<ConnectionKiller>,
 }
 
 #[hub(client = DashboardClient)]
@@ -44,18 +44,18 @@ impl ClinicalDashboard {
         let role = user.roles().next().unwrap_or("none");
         tracing::info!(user = user_id, role, connection = %caller.connection_id(), "connected");
 
-        // Nobody gets here without `#[authorize]` on the block; the hub does not rely on it.
+        // `#[authorize]` has rejected unauthenticated clients already; this is a second check.
         if !user.is_authenticated() {
-            tracing::warn!(connection = %caller.connection_id(), "an unauthenticated connection");
+            tracing::warn!(connection = %caller.connection_id(), "unauthenticated connection aborted");
             caller.abort();
             return Ok(());
         }
         if let Some(peer) = caller.request().peer_addr() {
-            self.cuts.connected(caller.connection_id(), user_id, peer);
+            self.killer.add_connection(caller.connection_id(), user_id, peer);
         }
         if user.is_in_role("Admin") {
             caller.join(ADMINISTRATORS).await?;
-            caller.client().audit_opened(&self.audit.refusals()).await?;
+            caller.client().audit_opened(&self.audit.denials()).await?;
         }
         Ok(())
     }
@@ -64,18 +64,19 @@ impl ClinicalDashboard {
         let user_id = caller.user_id().unwrap_or("anonymous");
         let reason = reason.map(tracing::field::debug);
         tracing::info!(user = user_id, connection = %caller.connection_id(), reason, "disconnected");
-        self.cuts.disconnected(caller.connection_id());
+        self.killer.remove_connection(caller.connection_id());
         Ok(())
     }
 
-    /// Any clinical staff can subscribe to the updates of the ward of their department.
+    /// Subscribes the caller to the updates of a ward. Requires the caller's department to be that
+    /// ward, or the role `Admin`.
     #[authorize(policy = "ClinicalStaff")]
     async fn subscribe_to_ward(&self, caller: &Caller<Self>, ward_id: String) -> HubResult {
         let user = caller.user();
         if user.claim("department") != Some(&ward_id) && !user.is_in_role("Admin") {
-            let why = "Access to this ward requires matching department assignment.";
-            self.audit.refused(user, format!("Watch {ward_id}"), why);
-            return Err(HubError::new(why));
+            let reason = "Access to this ward requires matching department assignment.";
+            self.audit.record(user, format!("Watch {ward_id}"), reason);
+            return Err(HubError::new(reason));
         }
         let Some(ward) = self.wards.find(&ward_id) else {
             return Err(HubError::new("There is no such ward."));
@@ -90,12 +91,12 @@ impl ClinicalDashboard {
         Ok(())
     }
 
-    /// Only doctors can call this method.
+    /// Orders a drug for a patient. Requires the role `Doctor`.
     #[authorize(policy = "DoctorsOnly")]
     async fn order_medication(&self, caller: &Caller<Self>, patient_id: Uuid, drug_name: String) -> HubResult<Order> {
         let drug = drug_name.trim();
-        if drug.is_empty() || drug.chars().count() > LONGEST_DRUG {
-            return Err(HubError::new(format!("A drug has a name of at most {LONGEST_DRUG} characters.")));
+        if drug.is_empty() || drug.chars().count() > MAX_DRUG_NAME_CHARS {
+            return Err(HubError::new(format!("The name of a drug has 1 to {MAX_DRUG_NAME_CHARS} characters.")));
         }
         let doctor = caller.user().name().unwrap_or("a doctor");
         let Some(order) = self.wards.order(patient_id, drug, doctor) else {

@@ -1,4 +1,4 @@
-//! The sockets: each is served by hyper, and each can be cut from outside.
+//! Accepts TCP sockets, serves them with hyper, and lets the connection killer cut them.
 
 use std::future::pending;
 use std::io;
@@ -12,89 +12,93 @@ use hyper::Request;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use signalr::PeerAddr;
+use signalr::hosting::PeerAddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::cuts::Cuts;
-use crate::site::Site;
+use crate::connection_killer::ConnectionKiller;
+use crate::routes::Routes;
 
-/// How long a socket may say nothing before its first request.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A socket without a request is closed after this time.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
-const PAUSE: Duration = Duration::from_millis(100);
+const HTTP2_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Serves the site on every socket that is accepted. Dropped, it accepts no more; the open ones go on.
-pub(crate) async fn accept(listener: TcpListener, site: Arc<Site>, cuts: Arc<Cuts>) {
+/// Delay after a failed accept. The usual cause is that the process has no file descriptors left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Accepts sockets and serves `routes` on them. When the future is dropped, accepted sockets stay
+/// open.
+pub(crate) async fn accept(listener: TcpListener, routes: Arc<Routes>, killer: Arc<ConnectionKiller>) {
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let socket = Cuttable::new(socket, peer, Arc::clone(&cuts));
-                tokio::spawn(serve(socket, peer, Arc::clone(&site)));
+                let socket = KillableSocket::new(socket, peer, Arc::clone(&killer));
+                tokio::spawn(serve(socket, peer, Arc::clone(&routes)));
             }
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(PAUSE).await;
+                tracing::warn!(%error, "failed to accept a socket");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-async fn serve(socket: Cuttable, peer: SocketAddr, site: Arc<Site>) {
-    let asked = Arc::new(Notify::new());
-    let asks = Arc::clone(&asked);
+async fn serve(socket: KillableSocket, peer: SocketAddr, routes: Arc<Routes>) {
+    let request_received = Arc::new(Notify::new());
+    let on_request = Arc::clone(&request_received);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        asks.notify_one();
-        // What the hub sees as `caller.request().peer_addr()`.
+        on_request.notify_one();
+        // The hub reads it with `caller.request().peer_addr()`.
         request.extensions_mut().insert(PeerAddr(peer));
-        let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(site.respond(request).await) }
+        let routes = Arc::clone(&routes);
+        async move { Ok::<_, std::convert::Infallible>(routes.respond(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // With a timer, a client that never finishes its headers is dropped.
+    // hyper needs a timer to close a connection whose client does not finish its headers.
     builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PATIENCE);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HTTP2_KEEP_ALIVE_INTERVAL);
     tokio::select! {
         served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service) => {
             if let Err(error) = served {
-                tracing::debug!(error, "an HTTP connection ended badly");
+                tracing::debug!(error, "HTTP connection failed");
             }
         }
-        () = silence(&asked) => tracing::debug!("a socket sent no request"),
+        () = first_request_timeout(&request_received) => tracing::debug!("timed out waiting for the first request"),
     }
 }
 
-/// Ready when the first request is overdue, and never once it has come.
-async fn silence(asked: &Notify) {
-    if tokio::time::timeout(PATIENCE, asked.notified()).await.is_ok() {
+/// Completes if no request arrives in time; never completes otherwise.
+async fn first_request_timeout(request_received: &Notify) {
+    if tokio::time::timeout(FIRST_REQUEST_TIMEOUT, request_received.notified()).await.is_ok() {
         pending().await
     }
 }
 
-/// A TCP socket that fails as if the network did, once it is cut.
-struct Cuttable {
+/// A TCP socket that the connection killer can cut. Reads and writes fail afterwards, as in a
+/// network failure.
+struct KillableSocket {
     socket: TcpStream,
     peer: SocketAddr,
     token: CancellationToken,
-    /// Wakes the reader, which a WebSocket always has.
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    cuts: Arc<Cuts>,
+    /// Wakes the reading task after a cut. A WebSocket always has one.
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    killer: Arc<ConnectionKiller>,
 }
 
-impl Cuttable {
-    fn new(socket: TcpStream, peer: SocketAddr, cuts: Arc<Cuts>) -> Self {
+impl KillableSocket {
+    fn new(socket: TcpStream, peer: SocketAddr, killer: Arc<ConnectionKiller>) -> Self {
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY refused");
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
-        let token = cuts.accepted(peer);
-        let cut = Box::pin(token.clone().cancelled_owned());
-        Self { socket, peer, token, cut, cuts }
+        let token = killer.add_socket(peer);
+        let cancelled = Box::pin(token.clone().cancelled_owned());
+        Self { socket, peer, token, cancelled, killer }
     }
 
-    fn while_whole<T>(&mut self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn unless_cut<T>(&mut self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if self.token.is_cancelled() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -102,23 +106,23 @@ impl Cuttable {
     }
 }
 
-impl Drop for Cuttable {
+impl Drop for KillableSocket {
     fn drop(&mut self) {
-        self.cuts.ended(&self.peer);
+        self.killer.remove_socket(&self.peer);
     }
 }
 
-impl AsyncRead for Cuttable {
+impl AsyncRead for KillableSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Only for the waker that it leaves behind; the next line sees whether it is ready.
-        let _ = self.cut.as_mut().poll(cx);
-        self.while_whole(|socket| socket.poll_read(cx, buf))
+        // Registers the waker; `unless_cut` checks the token.
+        let _ = self.cancelled.as_mut().poll(cx);
+        self.unless_cut(|socket| socket.poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Cuttable {
+impl AsyncWrite for KillableSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.while_whole(|socket| socket.poll_write(cx, buf))
+        self.unless_cut(|socket| socket.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -126,7 +130,7 @@ impl AsyncWrite for Cuttable {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.while_whole(|socket| socket.poll_write_vectored(cx, bufs))
+        self.unless_cut(|socket| socket.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -134,10 +138,10 @@ impl AsyncWrite for Cuttable {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.while_whole(|socket| socket.poll_flush(cx))
+        self.unless_cut(|socket| socket.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.while_whole(|socket| socket.poll_shutdown(cx))
+        self.unless_cut(|socket| socket.poll_shutdown(cx))
     }
 }

@@ -1,27 +1,28 @@
-//! What does a whole application look like? Patients' vital signs live in the browser, and a server that decides, call by
-//! call, who may watch which ward and who may order drugs.
+//! A complete application: live vital signs of patients in the browser, with authentication,
+//! authorization for each call, streams of updates and reconnects.
 //!
-//! `cargo run --example clinical_dashboard`, then open the page that it names. `--urls http://127.0.0.1:0` takes a free
-//! port, and `--short-tokens 5` lets short tokens live for 5 seconds instead of a minute. The page needs the browser's SignalR client: `npm ci` installs it.
+//! Run `npm ci` for the browser's SignalR client and `cargo run --example clinical_dashboard`, and
+//! open the page at the URL that it prints. `--urls http://127.0.0.1:0` selects a free port.
+//! `--short-tokens 5` sets the lifetime of short-lived tokens to 5 seconds instead of a minute.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `hub.rs` | the hub, and what the dashboards offer to it |
-//! | `wards.rs`, `simulation.rs`, `beats.rs` | the patients, and what their monitors measure |
-//! | `sessions.rs` | who signs in, and their tokens |
-//! | `audit.rs` | who was refused what |
-//! | `site.rs`, `files.rs` | the HTTP side: signing in, and the page in `page/` |
-//! | `listener.rs`, `cuts.rs` | TCP sockets, and cutting them |
+//! | `hub.rs` | the hub, and the methods of its clients |
+//! | `wards.rs`, `simulation.rs`, `ecg.rs` | the patients, and their simulated vital signs |
+//! | `sessions.rs` | sign-in and access tokens |
+//! | `audit.rs` | the audit of denied actions |
+//! | `routes.rs`, `files.rs` | the HTTP routes: sign-in, and the page in `page/` |
+//! | `listener.rs`, `connection_killer.rs` | TCP sockets, and cutting them |
 
 mod audit;
-mod beats;
-mod cuts;
+mod connection_killer;
+mod ecg;
 mod files;
 mod hub;
 mod listener;
+mod routes;
 mod sessions;
 mod simulation;
-mod site;
 #[cfg(test)]
 mod tests;
 mod wards;
@@ -33,21 +34,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lexopt::ValueExt;
+use signalr::SignalR;
 use signalr::auth::Policy;
-use signalr::{Builder, EndpointBuilder, SignalR};
+use signalr::hosting::{Builder, EndpointBuilder};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use crate::audit::Audit;
-use crate::cuts::Cuts;
+use crate::connection_killer::ConnectionKiller;
 use crate::hub::ClinicalDashboard;
+use crate::routes::Routes;
 use crate::sessions::Sessions;
-use crate::site::Site;
 use crate::wards::Wards;
 
-/// How long running calls may go on when the server is stopped.
-const GRACE: Duration = Duration::from_secs(3);
+/// Time for running invocations to finish when the server shuts down.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -57,48 +59,50 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { address, short_tokens } = arguments()?;
     let sessions = Arc::new(Sessions::new(short_tokens)?);
     let wards = Arc::new(Wards::new()?);
-    let cuts = Arc::new(Cuts::default());
-    let (audit, refusals) = Audit::new();
+    let killer = Arc::new(ConnectionKiller::default());
+    let (audit, denials) = Audit::new();
 
     let listener = TcpListener::bind(address).await?;
-    let hubs = SignalR::builder().authentication(sessions.bearer()).allowed_origins(origins(listener.local_addr()?));
-    let signalr = server(hubs, &wards, &audit, &cuts).build()?;
+    let hubs =
+        SignalR::builder().authentication(sessions.bearer()).allowed_origins(allowed_origins(listener.local_addr()?));
+    let signalr = server(hubs, &wards, &audit, &killer).build()?;
 
     let mut tasks = JoinSet::new();
     wards::publish(&wards, &signalr.context(), &mut tasks);
-    tasks.spawn(audit::publish(refusals, signalr.context()));
-    announce(&listener)?;
-    let site = Site::new(signalr.service(), sessions, Arc::clone(&cuts));
-    tasks.spawn(listener::accept(listener, Arc::new(site), cuts));
+    tasks.spawn(audit::publish(denials, signalr.context()));
+    print_url(&listener)?;
+    let routes = Routes::new(signalr.service(), sessions, Arc::clone(&killer));
+    tasks.spawn(listener::accept(listener, Arc::new(routes), killer));
 
-    stopped().await?;
-    tracing::info!("stopping");
-    signalr.shutdown(GRACE).await;
+    shutdown_signal().await?;
+    tracing::info!("shutting down");
+    signalr.shutdown(SHUTDOWN_TIMEOUT).await;
     tasks.shutdown().await;
     Ok(())
 }
 
-/// The hub, and who may connect to it and call what.
+/// Maps the hub with its policies.
 fn server(
     hubs: Builder,
     wards: &Arc<Wards>,
     audit: &Arc<Audit>,
-    cuts: &Arc<Cuts>,
+    killer: &Arc<ConnectionKiller>,
 ) -> EndpointBuilder<ClinicalDashboard> {
-    // Whom this one refuses never reaches the hub, so the policy itself writes it down.
-    let doctors = audit.watch("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor"));
-    let hub = ClinicalDashboard { wards: Arc::clone(wards), audit: Arc::clone(audit), cuts: Arc::clone(cuts) };
+    // A denied invocation does not reach the hub method, so the policy itself records it.
+    let doctors = audit.record_denials("Order a drug", "Only doctors may order drugs.", Policy::require_role("Doctor"));
+    let hub = ClinicalDashboard { wards: Arc::clone(wards), audit: Arc::clone(audit), killer: Arc::clone(killer) };
     hubs.policy("DoctorsOnly", doctors)
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse", "Admin"]))
         .hub("/hubs/clinical", hub)
         .require_authorization("ClinicalStaff")
-        // Nobody stays longer than their token, and nobody has to reconnect for a new one.
+        // A connection closes when its token expires, unless the client refreshes the token before.
         .close_on_authentication_expiration(true)
         .enable_authentication_refresh(true)
 }
 
-/// Whose pages may open WebSockets: our own, by either name of this machine. No page of a stranger's acts for who looks at it.
-fn origins(address: SocketAddr) -> [String; 2] {
+/// Origins whose pages can open WebSockets: this server's, by both names of the machine.
+/// Cross-origin pages cannot act for the user.
+fn allowed_origins(address: SocketAddr) -> [String; 2] {
     [format!("http://{address}"), format!("http://localhost:{}", address.port())]
 }
 
@@ -107,14 +111,16 @@ struct Arguments {
     short_tokens: Duration,
 }
 
-/// What the command line says.
+/// Parses the command line.
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let mut short_tokens = sessions::SHORT_ACCESS;
+    let mut short_tokens = sessions::SHORT_TOKEN_LIFETIME;
     let mut url = String::from("http://127.0.0.1:5000");
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            lexopt::Arg::Long("urls") => url = arguments.value()?.into_string().map_err(|_| "the URL is no text")?,
+            lexopt::Arg::Long("urls") => {
+                url = arguments.value()?.into_string().map_err(|_| "URL is not valid UTF-8")?
+            }
             lexopt::Arg::Long("short-tokens") => short_tokens = Duration::from_secs(arguments.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
@@ -127,19 +133,19 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     Ok(Arguments { address, short_tokens })
 }
 
-fn announce(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
+fn print_url(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}", listener.local_addr()?);
     let mut out = std::io::stdout().lock();
     writeln!(out, "Now listening on: {url}")?;
-    match files::missing() {
+    match files::missing_packages() {
         None => writeln!(out, "Open {url} in a browser. Ctrl+C stops the server.")?,
         Some(problem) => writeln!(out, "{problem}")?,
     }
     Ok(())
 }
 
-/// Ready when somebody wants the server to stop.
-async fn stopped() -> std::io::Result<()> {
+/// Completes on Ctrl+C and on SIGTERM.
+async fn shutdown_signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -152,7 +158,8 @@ async fn stopped() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Locks a mutex. Nothing here leaves half of a change behind when it panics, so a poisoned lock is as good as any.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex. No critical section of this program panics between two changes, so poisoning is
+/// ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

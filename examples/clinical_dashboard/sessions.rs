@@ -1,4 +1,5 @@
-//! Who signs in, and their tokens: a short-lived access token for the hub, and a handle that gets the next one.
+//! Sign-in and sessions: a short-lived access token for the hub, and a refresh handle for further
+//! tokens.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,21 +12,22 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use signalr::auth::JwtBearer;
 
-use crate::locked;
+use crate::lock;
 
 const ISSUER: &str = "clinical-dashboard";
 const AUDIENCE: &str = "dashboards";
 
-const ACCESS: Duration = Duration::from_secs(15 * 60);
-/// Short enough to see them refreshed.
-pub(crate) const SHORT_ACCESS: Duration = Duration::from_secs(60);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// Lifetime of short-lived tokens, with which a user can watch refreshes.
+pub(crate) const SHORT_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// A session lasts a shift, whether somebody is there or not.
-const SHIFT: Duration = Duration::from_secs(8 * 3600);
+/// Lifetime of a session: one shift.
+const SESSION_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
-const MOST_SESSIONS: usize = 1_000;
+const MAX_SESSIONS: usize = 1_000;
 
-/// The people of this demonstration. They have no passwords: a real server asks for more than a name.
+/// The users of this demonstration. They have no passwords; a real application has to verify
+/// credentials.
 const PEOPLE: [Person; 3] = [
     Person { key: "nurse", id: "nurse-1", name: "Amara Okafor", role: "Nurse", department: "ICU" },
     Person { key: "doctor", id: "doctor-1", name: "Jonas Lindqvist", role: "Doctor", department: "Cardiology" },
@@ -40,36 +42,37 @@ struct Person {
     department: &'static str,
 }
 
-/// The open sessions, and the key that signs their tokens: a new one at each start, so that older tokens are void.
+/// The open sessions, and the key that signs their tokens. Each start of the server generates a new
+/// key, which makes older tokens invalid.
 pub(crate) struct Sessions {
     key: [u8; 32],
-    short_access: Duration,
+    short_token_lifetime: Duration,
     open: Mutex<HashMap<String, Session>>,
 }
 
 struct Session {
     person: &'static Person,
-    access: Duration,
-    ends: Instant,
+    token_lifetime: Duration,
+    expires_at: Instant,
 }
 
-/// Why nobody is signed in.
+/// Error of a sign-in or a refresh.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Refused {
-    /// There is no such person, or their session has ended.
+pub(crate) enum SessionError {
+    /// The user or the session does not exist, or the session has expired.
     Unknown,
-    /// There are too many sessions.
-    Busy,
-    /// The server cannot make a token.
-    Broken,
+    /// The maximum number of sessions is reached.
+    TooManySessions,
+    /// The server failed to create a token.
+    Internal,
 }
 
-/// The answer to a login.
+/// Response to a login.
 #[derive(Serialize)]
-pub(crate) struct Login {
+pub(crate) struct LoginResponse {
     #[serde(flatten)]
-    access: Access,
-    /// A secret that means nothing to the client: it gets the next access token.
+    access: AccessToken,
+    /// Opaque secret with which the client requests the next access token.
     refresh: String,
     name: &'static str,
     role: &'static str,
@@ -79,9 +82,9 @@ pub(crate) struct Login {
 /// An access token.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Access {
+pub(crate) struct AccessToken {
     token: String,
-    /// In seconds.
+    /// Lifetime in seconds.
     expires_in: u64,
 }
 
@@ -97,57 +100,58 @@ struct Claims {
     exp: u64,
 }
 
-/// What is read of a token.
+/// The claims that are read from a token.
 #[derive(Deserialize)]
 struct Subject {
     sub: String,
 }
 
 impl Sessions {
-    pub(crate) fn new(short_access: Duration) -> Result<Self, getrandom::Error> {
-        Ok(Self { key: random()?, short_access, open: Mutex::default() })
+    pub(crate) fn new(short_token_lifetime: Duration) -> Result<Self, getrandom::Error> {
+        Ok(Self { key: random()?, short_token_lifetime, open: Mutex::default() })
     }
 
-    /// How the hub knows these people: by the same key, issuer and audience.
+    /// Returns the authentication of the hub, with the key, issuer and audience of these tokens.
     pub(crate) fn bearer(&self) -> JwtBearer {
         JwtBearer::hmac(self.key).issuer(ISSUER).audience(AUDIENCE)
     }
 
-    pub(crate) fn login(&self, person: &str, short_lived: bool) -> Result<Login, Refused> {
-        let person = PEOPLE.iter().find(|known| known.key == person).ok_or(Refused::Unknown)?;
-        let access = self.access(person, if short_lived { self.short_access } else { ACCESS })?;
-        let refresh = BASE64_URL_SAFE_NO_PAD.encode(random().map_err(|_| Refused::Broken)?);
+    pub(crate) fn login(&self, person: &str, short_lived: bool) -> Result<LoginResponse, SessionError> {
+        let person = PEOPLE.iter().find(|known| known.key == person).ok_or(SessionError::Unknown)?;
+        let access = self.issue_token(person, if short_lived { self.short_token_lifetime } else { TOKEN_LIFETIME })?;
+        let refresh = BASE64_URL_SAFE_NO_PAD.encode(random().map_err(|_| SessionError::Internal)?);
 
         let now = Instant::now();
-        let session = Session { person, access: Duration::from_secs(access.expires_in), ends: now + SHIFT };
-        let mut open = locked(&self.open);
-        open.retain(|_, session| session.ends > now);
-        if open.len() >= MOST_SESSIONS {
-            return Err(Refused::Busy);
+        let token_lifetime = Duration::from_secs(access.expires_in);
+        let session = Session { person, token_lifetime, expires_at: now + SESSION_LIFETIME };
+        let mut open = lock(&self.open);
+        open.retain(|_, session| session.expires_at > now);
+        if open.len() >= MAX_SESSIONS {
+            return Err(SessionError::TooManySessions);
         }
         open.insert(refresh.clone(), session);
-        tracing::info!(user = person.id, short_lived, "signed in");
-        Ok(Login { access, refresh, name: person.name, role: person.role, department: person.department })
+        tracing::info!(user = person.id, short_lived, "user signed in");
+        Ok(LoginResponse { access, refresh, name: person.name, role: person.role, department: person.department })
     }
 
-    /// The next access token of a session.
-    pub(crate) fn refresh(&self, handle: &str) -> Result<Access, Refused> {
-        let (person, access) = locked(&self.open)
+    /// Issues the next access token of a session.
+    pub(crate) fn refresh(&self, handle: &str) -> Result<AccessToken, SessionError> {
+        let (person, token_lifetime) = lock(&self.open)
             .get(handle)
-            .filter(|session| session.ends > Instant::now())
-            .map(|session| (session.person, session.access))
-            .ok_or(Refused::Unknown)?;
-        tracing::info!(user = person.id, "refreshed a token");
-        self.access(person, access)
+            .filter(|session| session.expires_at > Instant::now())
+            .map(|session| (session.person, session.token_lifetime))
+            .ok_or(SessionError::Unknown)?;
+        tracing::info!(user = person.id, "token refreshed");
+        self.issue_token(person, token_lifetime)
     }
 
     pub(crate) fn logout(&self, handle: &str) {
-        if let Some(session) = locked(&self.open).remove(handle) {
-            tracing::info!(user = session.person.id, "signed out");
+        if let Some(session) = lock(&self.open).remove(handle) {
+            tracing::info!(user = session.person.id, "user signed out");
         }
     }
 
-    /// Whom a token names, if it is valid.
+    /// Returns the user id of a token if the token is valid.
     pub(crate) fn user_id(&self, token: &str) -> Option<String> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
@@ -156,7 +160,7 @@ impl Sessions {
         jsonwebtoken::decode::<Subject>(token, &key, &validation).ok().map(|token| token.claims.sub)
     }
 
-    fn access(&self, person: &'static Person, lifetime: Duration) -> Result<Access, Refused> {
+    fn issue_token(&self, person: &'static Person, lifetime: Duration) -> Result<AccessToken, SessionError> {
         let now = jsonwebtoken::get_current_timestamp();
         let expires_in = lifetime.as_secs();
         let claims = Claims {
@@ -171,19 +175,19 @@ impl Sessions {
         };
         let key = EncodingKey::from_secret(&self.key);
         match jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key) {
-            Ok(token) => Ok(Access { token, expires_in }),
+            Ok(token) => Ok(AccessToken { token, expires_in }),
             Err(error) => {
-                tracing::error!(%error, "a token cannot be made");
-                Err(Refused::Broken)
+                tracing::error!(%error, "failed to create a token");
+                Err(SessionError::Internal)
             }
         }
     }
 }
 
-/// Prints no secrets.
+/// Omits the key and the refresh handles.
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("open", &locked(&self.open).len()).finish_non_exhaustive()
+        f.debug_struct("Sessions").field("open", &lock(&self.open).len()).finish_non_exhaustive()
     }
 }
 

@@ -1,29 +1,30 @@
-//! What the monitors measure: vital signs that wander about what is usual for a patient, and get worse now and then.
+//! Simulates vital signs: they drift around the baseline of a patient, and a crisis occurs from
+//! time to time.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::beats::{Heart, Rhythm};
+use crate::ecg::{Heart, Rhythm};
 
-/// How many seconds are remembered.
-const HISTORY: usize = 180;
+/// Length of the trend, in seconds.
+const HISTORY_SECONDS: usize = 180;
 
-/// How long, in seconds, a patient is stable and how long a crisis takes, at least; it may be up to twice as long.
-const STABLE: f64 = 35.0;
-const CRISIS: f64 = 16.0;
+/// Shortest stable phase and shortest crisis, in seconds. The longest are twice as long.
+const MIN_STABLE_SECONDS: f64 = 35.0;
+const MIN_CRISIS_SECONDS: f64 = 16.0;
 
-/// Beyond its limit by less than this, a sign is a warning; by more, it is critical.
-const MARGINS: Usual =
-    Usual { heart_rate: 20.0, spo2: 4.0, systolic: 15.0, diastolic: 10.0, respiration: 6.0, temperature: 1.0 };
+/// A sign that exceeds its limit by at most this margin is a warning; beyond that it is critical.
+const MARGINS: SignValues =
+    SignValues { heart_rate: 20.0, spo2: 4.0, systolic: 15.0, diastolic: 10.0, respiration: 6.0, temperature: 1.0 };
 
 const LIMITS: Limits =
     Limits { heart_rate: (50, 120), spo2: (92, 100), systolic: (90, 160), respiration: (8, 29), temperature: (35, 39) };
 
-/// What is usual for a patient, or how far something is from that.
+/// A value for each vital sign: the baseline of a patient, or a difference from it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Usual {
+pub(crate) struct SignValues {
     pub(crate) heart_rate: f64,
     pub(crate) spo2: f64,
     pub(crate) systolic: f64,
@@ -32,7 +33,7 @@ pub(crate) struct Usual {
     pub(crate) temperature: f64,
 }
 
-/// The lowest and the highest value that is no alarm.
+/// Lowest and highest value of each sign that causes no alarm.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Limits {
@@ -43,14 +44,14 @@ pub(crate) struct Limits {
     temperature: (i32, i32),
 }
 
-/// What the monitors of a ward measured.
+/// Vital signs of the patients of a ward.
 #[derive(Debug, Serialize)]
 pub(crate) struct WardVitals {
     pub(crate) ward: &'static str,
     pub(crate) patients: Vec<Vitals>,
 }
 
-/// What the monitor of one patient measured, and a second of the electrocardiogram.
+/// Vital signs of one patient, with one second of the ECG.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Vitals {
@@ -65,7 +66,7 @@ pub(crate) struct Vitals {
     alarms: Vec<Alarm>,
 }
 
-/// A point of the long curves.
+/// A point of the trend chart.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Trend {
@@ -73,7 +74,7 @@ pub(crate) struct Trend {
     spo2: i32,
 }
 
-/// A sign is beyond its limits.
+/// Alarm for a sign beyond its limits.
 #[derive(Debug, PartialEq, Serialize)]
 struct Alarm {
     sign: Sign,
@@ -99,37 +100,37 @@ enum Level {
     Critical,
 }
 
-/// The monitor at one bed.
+/// Monitor of one patient.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    usual: Usual,
-    crisis: Option<Usual>,
-    /// How far the crisis has come, from 0 to 1, and where it is going.
+    baseline: SignValues,
+    crisis: Option<SignValues>,
+    /// Severity of the crisis, from 0 to 1.
     severity: f64,
-    worse: bool,
-    /// Seconds until it turns.
-    turns_in: f64,
-    /// How far each sign has wandered, as a share of what it usually does.
-    wander: [f64; 6],
+    is_worsening: bool,
+    /// Seconds until the next phase.
+    phase_seconds_left: f64,
+    /// Current drift of each sign, relative to its usual drift.
+    drift: [f64; 6],
     heart: Heart,
     history: VecDeque<Trend>,
     random: Random,
 }
 
 impl Monitor {
-    pub(crate) fn new(usual: Usual, crisis: Option<Usual>, rhythm: Rhythm, mut random: Random) -> Self {
+    pub(crate) fn new(baseline: SignValues, crisis: Option<SignValues>, rhythm: Rhythm, mut random: Random) -> Self {
         let mut monitor = Self {
-            usual,
+            baseline,
             crisis,
             severity: 0.0,
-            worse: false,
-            turns_in: random.unit() * STABLE,
-            wander: [0.0; 6],
+            is_worsening: false,
+            phase_seconds_left: random.unit() * MIN_STABLE_SECONDS,
+            drift: [0.0; 6],
             heart: Heart::new(rhythm, &mut random),
-            history: VecDeque::with_capacity(HISTORY),
+            history: VecDeque::with_capacity(HISTORY_SECONDS),
             random,
         };
-        for _ in 0..HISTORY {
+        for _ in 0..HISTORY_SECONDS {
             monitor.measure(Uuid::nil());
         }
         monitor
@@ -139,54 +140,55 @@ impl Monitor {
         LIMITS
     }
 
-    /// The last minutes, the oldest first.
+    /// Returns the trend, oldest point first.
     pub(crate) fn history(&self) -> Vec<Trend> {
         self.history.iter().copied().collect()
     }
 
-    /// Goes on by a second.
+    /// Advances the simulation by one second and returns the vital signs.
     pub(crate) fn measure(&mut self, patient: Uuid) -> Vitals {
-        self.pass_time();
-        let (usual, severity) = (&self.usual, self.severity);
-        let change = |sign: fn(&Usual) -> f64| self.crisis.as_ref().map_or(0.0, sign) * severity;
-        let [heart_rate, spo2, systolic, diastolic, respiration, temperature] = self.wander;
-        let heart_rate = usual.heart_rate + change(|crisis| crisis.heart_rate) + heart_rate * 2.6;
-        let spo2 = (usual.spo2 + change(|crisis| crisis.spo2) + spo2 * 0.8).min(100.0);
-        let systolic = usual.systolic + change(|crisis| crisis.systolic) + systolic * 3.0;
-        let diastolic = usual.diastolic + change(|crisis| crisis.diastolic) + diastolic * 2.0;
-        let respiration = usual.respiration + change(|crisis| crisis.respiration) + respiration;
-        let temperature = usual.temperature + change(|crisis| crisis.temperature) + temperature * 0.05;
+        self.advance();
+        let (baseline, severity) = (&self.baseline, self.severity);
+        let change = |sign: fn(&SignValues) -> f64| self.crisis.as_ref().map_or(0.0, sign) * severity;
+        let [heart_rate, spo2, systolic, diastolic, respiration, temperature] = self.drift;
+        let heart_rate = baseline.heart_rate + change(|crisis| crisis.heart_rate) + heart_rate * 2.6;
+        let spo2 = (baseline.spo2 + change(|crisis| crisis.spo2) + spo2 * 0.8).min(100.0);
+        let systolic = baseline.systolic + change(|crisis| crisis.systolic) + systolic * 3.0;
+        let diastolic = baseline.diastolic + change(|crisis| crisis.diastolic) + diastolic * 2.0;
+        let respiration = baseline.respiration + change(|crisis| crisis.respiration) + respiration;
+        let temperature = baseline.temperature + change(|crisis| crisis.temperature) + temperature * 0.05;
 
-        let ecg = self.heart.second(heart_rate, &mut self.random);
+        let ecg = self.heart.next_second(heart_rate, &mut self.random);
         let mut vitals = Vitals {
             patient,
-            heart_rate: whole(heart_rate),
-            spo2: whole(spo2),
-            systolic: whole(systolic),
-            diastolic: whole(diastolic),
-            respiration: whole(respiration),
+            heart_rate: round(heart_rate),
+            spo2: round(spo2),
+            systolic: round(systolic),
+            diastolic: round(diastolic),
+            respiration: round(respiration),
             temperature: (temperature * 10.0).round() / 10.0,
             ecg,
             alarms: Vec::new(),
         };
         vitals.alarms = alarms(&vitals);
-        if self.history.len() == HISTORY {
+        if self.history.len() == HISTORY_SECONDS {
             self.history.pop_front();
         }
         self.history.push_back(Trend { heart_rate: vitals.heart_rate, spo2: vitals.spo2 });
         vitals
     }
 
-    fn pass_time(&mut self) {
-        for wander in &mut self.wander {
-            *wander = *wander * 0.85 + self.random.noise() * 0.5;
+    fn advance(&mut self) {
+        for drift in &mut self.drift {
+            *drift = *drift * 0.85 + self.random.noise() * 0.5;
         }
-        self.turns_in -= 1.0;
-        if self.turns_in <= 0.0 {
-            self.worse = !self.worse;
-            self.turns_in = if self.worse { CRISIS } else { STABLE } * (1.0 + self.random.unit());
+        self.phase_seconds_left -= 1.0;
+        if self.phase_seconds_left <= 0.0 {
+            self.is_worsening = !self.is_worsening;
+            self.phase_seconds_left =
+                if self.is_worsening { MIN_CRISIS_SECONDS } else { MIN_STABLE_SECONDS } * (1.0 + self.random.unit());
         }
-        let target = if self.worse { 1.0 } else { 0.0 };
+        let target = if self.is_worsening { 1.0 } else { 0.0 };
         self.severity += (target - self.severity) * 0.22;
     }
 }
@@ -240,7 +242,7 @@ fn alarms(vitals: &Vitals) -> Vec<Alarm> {
         .collect()
 }
 
-/// Random numbers that are good enough for a simulation: SplitMix64.
+/// Random number generator of the simulation (SplitMix64).
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
@@ -249,7 +251,7 @@ impl Random {
         getrandom::u64().map(Self)
     }
 
-    /// From 0 to 1, but not 1.
+    /// Returns a number from 0 (inclusive) to 1 (exclusive).
     pub(crate) fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -259,14 +261,14 @@ impl Random {
         f64::from(u32::try_from(mixed >> 32).unwrap_or(u32::MAX)) / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// About 0, seldom beyond 1.5: the sum of three, nearly a bell curve.
+    /// Returns a number from -2 to 2 around 0, approximately normally distributed.
     pub(crate) fn noise(&mut self) -> f64 {
         (self.unit() + self.unit() + self.unit() - 1.5) * 2.0 / 1.5
     }
 }
 
-/// The nearest whole number.
-#[expect(clippy::cast_possible_truncation, reason = "such casts saturate, and vital signs are small")]
-pub(crate) fn whole(value: f64) -> i32 {
+/// Rounds to the nearest integer.
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and vital signs are small")]
+pub(crate) fn round(value: f64) -> i32 {
     value.round() as i32
 }

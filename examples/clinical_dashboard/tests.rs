@@ -1,34 +1,34 @@
-//! Who may do what on which ward, seen from the dashboards.
+//! Tests of authorization and updates, with clients of the hub.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use signalr::auth::{User, UserBuilder};
-use signalr::testing::{ConnectFailure, TestHost, user};
-use signalr::{Format, SignalR};
+use signalr::testing::{ConnectError, TestHost, user};
+use signalr::{HubProtocolKind, SignalR};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::audit::{self, Audit};
 use crate::hub::ClinicalDashboard;
-use crate::sessions::{SHORT_ACCESS, Sessions};
+use crate::sessions::{SHORT_TOKEN_LIFETIME, Sessions};
 use crate::wards::{self, Wards};
 
-/// The server, and the tasks beside it.
-struct Clinic {
+/// The server and its background tasks.
+struct Server {
     host: TestHost<ClinicalDashboard>,
     _tasks: JoinSet<()>,
 }
 
-impl Clinic {
-    fn open() -> Self {
+impl Server {
+    fn start() -> Self {
         let wards = Arc::new(Wards::new().unwrap());
-        let (audit, refusals) = Audit::new();
+        let (audit, denials) = Audit::new();
         let mut tasks = JoinSet::new();
-        let host = TestHost::build(crate::server(SignalR::builder(), &wards, &audit, &Arc::default()));
+        let host = TestHost::from_builder(crate::server(SignalR::builder(), &wards, &audit, &Arc::default()));
         wards::publish(&wards, &host.context(), &mut tasks);
-        tasks.spawn(audit::publish(refusals, host.context()));
+        tasks.spawn(audit::publish(denials, host.context()));
         Self { host, _tasks: tasks }
     }
 }
@@ -46,20 +46,20 @@ fn administrator() -> UserBuilder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_clinical_staff_gets_in() {
-    let Clinic { host, .. } = &Clinic::open();
+async fn only_clinical_staff_can_connect() {
+    let Server { host, .. } = &Server::start();
     for (visitor, expected) in [(User::anonymous(), 401), (user("visitor").role("Visitor").build(), 403)] {
-        match host.try_connect(Format::Json, visitor).await {
-            Err(ConnectFailure::Refused { status, .. }) => assert_eq!(status, expected),
+        match host.try_connect(HubProtocolKind::Json, visitor).await {
+            Err(ConnectError::Refused { status, .. }) => assert_eq!(status, expected),
             other => panic!("{other:?}"),
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nurse_watches_the_ward_of_her_department() {
-    for &format in Format::ALL {
-        let Clinic { host, .. } = &Clinic::open();
+async fn a_nurse_receives_vital_signs_of_her_ward() {
+    for &format in HubProtocolKind::ALL {
+        let Server { host, .. } = &Server::start();
         let nurse = host.connect(format, nurse()).await;
         nurse.expect_nothing(Duration::from_secs(3)).await;
         nurse.invoke::<()>("SubscribeToWard", ("ICU",)).await.unwrap();
@@ -76,45 +76,45 @@ async fn a_nurse_watches_the_ward_of_her_department() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_wards_are_refused_and_administrators_hear_of_it() {
-    let Clinic { host, .. } = &Clinic::open();
-    let administrator = host.connect(Format::Json, administrator()).await;
+async fn access_to_other_wards_is_denied_and_sent_to_administrators() {
+    let Server { host, .. } = &Server::start();
+    let administrator = host.connect(HubProtocolKind::Json, administrator()).await;
     assert_eq!(administrator.receive::<(Vec<Value>,)>("AuditOpened").await.0.len(), 0);
-    let nurse = host.connect(Format::Json, nurse()).await;
-    let refused = nurse.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap_err();
-    let why = "Access to this ward requires matching department assignment.";
-    assert!(refused.to_string().ends_with(why), "{refused}");
-    let (refusal,): (Value,) = administrator.receive("Refused").await;
-    assert_eq!((&refusal["who"], &refusal["why"]), (&Value::from("Amara Okafor"), &Value::from(why)));
+    let nurse = host.connect(HubProtocolKind::Json, nurse()).await;
+    let error = nurse.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap_err();
+    let reason = "Access to this ward requires matching department assignment.";
+    assert!(error.to_string().ends_with(reason), "{error}");
+    let (denial,): (Value,) = administrator.receive("ActionDenied").await;
+    assert_eq!((&denial["user"], &denial["reason"]), (&Value::from("Amara Okafor"), &Value::from(reason)));
     administrator.invoke::<()>("SubscribeToWard", ("ER",)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_doctors_order_drugs_and_the_ward_hears_of_it() {
-    let Clinic { host, .. } = &Clinic::open();
-    let nurse = host.connect(Format::Json, nurse()).await;
-    let doctor = host.connect(Format::Json, doctor()).await;
+async fn only_doctors_order_drugs_and_the_ward_receives_the_orders() {
+    let Server { host, .. } = &Server::start();
+    let nurse = host.connect(HubProtocolKind::Json, nurse()).await;
+    let doctor = host.connect(HubProtocolKind::Json, doctor()).await;
     nurse.invoke::<()>("SubscribeToWard", ("ICU",)).await.unwrap();
     let (sheet,): (Value,) = nurse.receive("WardOpened").await;
     let patient = sheet["patients"][0]["id"].as_str().unwrap();
 
-    let refused = nurse.invoke::<Value>("OrderMedication", (patient, "Aspirin")).await.unwrap_err();
-    assert_eq!(refused.to_string(), "Failed to invoke 'OrderMedication' because user is unauthorized");
+    let error = nurse.invoke::<Value>("OrderMedication", (patient, "Aspirin")).await.unwrap_err();
+    assert_eq!(error.to_string(), "Failed to invoke 'OrderMedication' because user is unauthorized");
     let order = doctor.invoke::<Value>("OrderMedication", (patient, " Aspirin ")).await.unwrap();
-    assert_eq!((&order["drug"], &order["by"]), (&Value::from("Aspirin"), &Value::from("Jonas Lindqvist")));
+    assert_eq!((&order["drug"], &order["orderedBy"]), (&Value::from("Aspirin"), &Value::from("Jonas Lindqvist")));
     assert_eq!(nurse.receive::<(Value,)>("MedicationOrdered").await, (order,));
-    let nobody = doctor.invoke::<Value>("OrderMedication", (uuid::Uuid::nil(), "Aspirin")).await.unwrap_err();
-    assert!(nobody.to_string().ends_with("There is no such patient."), "{nobody}");
+    let error = doctor.invoke::<Value>("OrderMedication", (uuid::Uuid::nil(), "Aspirin")).await.unwrap_err();
+    assert!(error.to_string().ends_with("There is no such patient."), "{error}");
     for drug in ["", "x".repeat(81).as_str()] {
         doctor.invoke::<Value>("OrderMedication", (patient, drug)).await.unwrap_err();
     }
 }
 
 #[tokio::test]
-async fn pages_of_strangers_open_no_websocket() {
-    let sessions = Sessions::new(SHORT_ACCESS).unwrap();
+async fn cross_origin_pages_cannot_open_websockets() {
+    let sessions = Sessions::new(SHORT_TOKEN_LIFETIME).unwrap();
     let hubs = SignalR::builder().authentication(sessions.bearer());
-    let hubs = hubs.allowed_origins(crate::origins("127.0.0.1:5000".parse().unwrap()));
+    let hubs = hubs.allowed_origins(crate::allowed_origins("127.0.0.1:5000".parse().unwrap()));
     let wards = Arc::new(Wards::new().unwrap());
     let signalr = crate::server(hubs, &wards, &Audit::new().0, &Arc::default()).build().unwrap();
     let login = serde_json::to_value(sessions.login("nurse", false).unwrap()).unwrap();

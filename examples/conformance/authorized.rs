@@ -1,18 +1,19 @@
-//! Hubs and methods that not everybody may use.
+//! Hubs and methods with authorization.
 
 use futures_util::stream::{self, Stream};
-use signalr::{Caller, Guid, HubError, HubResult, UploadStream, hub};
+use signalr::dotnet::Guid;
+use signalr::{Caller, HubError, HubResult, UploadStream, hub};
 
 use super::common::{self, Items};
 use super::streams::sum;
 
-/// Every method needs an authenticated user, some of them more.
+/// Requires an authenticated user for every method, and policies or roles for some.
 pub(crate) struct AuthorizedHub;
 
 #[hub(items = Items, include = common::methods)]
 #[authorize]
 impl AuthorizedHub {
-    /// Only at the path where clients may refresh their credentials.
+    /// Called only on `/hubs/refreshing`, where authentication refresh is enabled.
     async fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> HubResult {
         let extra: Vec<_> = caller.user().claims("extra").collect();
         caller.client().send("AuthenticationRefreshed", (extra,)).await?;
@@ -50,7 +51,7 @@ impl AuthorizedHub {
         sum(items).await
     }
 
-    /// C# marks it `[AllowAnonymous]`, which has no effect on a method.
+    /// `[AllowAnonymous]` in C#, which has no effect on a method.
     fn anonymous(&self) -> &'static str {
         "anyone"
     }
@@ -70,7 +71,7 @@ impl AuthorizedHub {
     }
 }
 
-/// Open to all, but for two of its methods.
+/// Requires no authorization, except for two methods.
 pub(crate) struct MixedHub;
 
 #[hub(items = Items, include = common::methods)]
@@ -86,7 +87,7 @@ impl MixedHub {
     }
 }
 
-/// Its path wants a policy.
+/// Mapped with a policy for its path.
 pub(crate) struct PolicyHub;
 
 #[hub(items = Items, include = common::methods)]

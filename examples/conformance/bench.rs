@@ -1,4 +1,4 @@
-//! What load tests call.
+//! The hub of the load tests.
 
 use futures_util::stream::{self, Stream};
 use signalr::{Caller, HubResult, UploadStream, hub};

@@ -1,20 +1,22 @@
-//! The methods that every conformance hub has, written once for all of them.
+//! Methods that all conformance hubs share.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use signalr::{Binary, Caller, Hub, HubError, HubResult, Methods};
+use signalr::dotnet::Binary;
+use signalr::hub::Methods;
+use signalr::{Caller, Hub, HubError, HubResult};
 
-/// A bag of items, as C#'s `Context.Items` is one.
+/// Items of a connection by name, as C#'s `Context.Items`.
 pub(crate) type Items = Mutex<HashMap<String, Option<String>>>;
 
-/// Lists all of them.
+/// Adds the shared methods.
 pub(crate) fn methods<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     errors(methods);
     order(methods);
     groups(methods);
-    selectors(methods);
+    recipients(methods);
     context(methods);
     methods.include(super::streams::methods);
     methods.include(super::values::methods);
@@ -65,8 +67,8 @@ fn order<H: Hub>(methods: &mut Methods<H>) {
     });
 }
 
-async fn notify<H: Hub>(caller: &Caller<H>, what: impl serde::Serialize + Send + Sync) -> HubResult {
-    caller.client().send("Notified", (what,)).await?;
+async fn notify<H: Hub>(caller: &Caller<H>, value: impl serde::Serialize + Send + Sync) -> HubResult {
+    caller.client().send("Notified", (value,)).await?;
     Ok(())
 }
 
@@ -89,7 +91,7 @@ fn groups<H: Hub>(methods: &mut Methods<H>) {
     });
 }
 
-/// What .NET throws for a null that it does not take.
+/// Returns .NET's error for a null argument.
 fn not_null(value: Option<String>, parameter: &str) -> HubResult<String> {
     value.ok_or_else(|| {
         HubError::internal(format!("Value cannot be null. (Parameter '{parameter}')"))
@@ -97,8 +99,8 @@ fn not_null(value: Option<String>, parameter: &str) -> HubResult<String> {
     })
 }
 
-/// Methods that send `Message(text)` to a selection.
-fn selectors<H: Hub>(methods: &mut Methods<H>) {
+/// Methods that send `Message(text)` to clients, groups or users.
+fn recipients<H: Hub>(methods: &mut Methods<H>) {
     macro_rules! to {
         ($($name:literal, |$caller:ident, $($parameter:ident: $type:ty),*| $proxy:expr;)*) => {
             $(methods.method($name, |_, $caller: Caller<H>, ($($parameter,)* text): ($($type,)* Option<String>)| async move {
@@ -132,7 +134,7 @@ fn selectors<H: Hub>(methods: &mut Methods<H>) {
     });
 }
 
-/// What a hub knows of its caller.
+/// Methods that return properties of the caller.
 fn context<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     methods.method("ConnectionId", |_, caller: Caller<H>, (): ()| async move { Ok(caller.connection_id()) });
     methods.method(
@@ -164,18 +166,19 @@ fn context<H: Hub<Items = Items>>(methods: &mut Methods<H>) {
     methods.method("GetItem", |_, caller: Caller<H>, (key,): (String,)| async move {
         Ok(caller.items().lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().flatten())
     });
-    methods.method("WithToken", |_, _, (text, NoToken): (String, NoToken)| async move { Ok(text) });
+    methods.method("WithToken", |_, _, (text, CancellationToken): (String, CancellationToken)| async move { Ok(text) });
     methods.method("AbortMe", |_, caller: Caller<H>, (): ()| async move {
         caller.abort();
         Ok(())
     });
 }
 
-/// C#'s `CancellationToken` as an argument: counted, and sent by nobody.
-struct NoToken;
+/// C#'s `CancellationToken` as a parameter: it counts as one, and no client can send a value for
+/// it.
+struct CancellationToken;
 
-impl<'de> serde::Deserialize<'de> for NoToken {
+impl<'de> serde::Deserialize<'de> for CancellationToken {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("a CancellationToken has no form on the wire"))
+        Err(serde::de::Error::custom("a CancellationToken cannot be deserialized"))
     }
 }

@@ -1,4 +1,4 @@
-//! The web server around the hubs, and what it offers beside them.
+//! The HTTP server of the hubs, and its other routes.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -14,10 +14,10 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::plain::ConformanceHub;
-use super::streams::told;
+use super::hub_variants::ConformanceHub;
+use super::streams::client_result_text;
 
-/// The URLs to listen on.
+/// Returns the URLs to listen on.
 pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
     let mut urls = "http://127.0.0.1:5000".to_owned();
     let mut arguments = lexopt::Parser::from_env();
@@ -33,67 +33,67 @@ pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) async fn run(urls: &[String], signalr: SignalR) -> Result<(), Box<dyn Error>> {
     let app = app(&signalr);
-    let stopping = CancellationToken::new();
-    let mut listening = JoinSet::new();
+    let shutdown = CancellationToken::new();
+    let mut servers = JoinSet::new();
     for url in urls {
         let address = url.strip_prefix("http://").ok_or("only http:// URLs are served")?;
         let listener = listen(address.trim_end_matches('/')).await?;
         let line = format!("Now listening on: http://{}\n", listener.local_addr()?);
         std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
-        let stop = stopping.clone().cancelled_owned();
-        listening.spawn(axum::serve(listener, app.clone()).with_graceful_shutdown(stop).into_future());
+        let signal = shutdown.clone().cancelled_owned();
+        servers.spawn(axum::serve(listener, app.clone()).with_graceful_shutdown(signal).into_future());
     }
-    stopped().await?;
-    stopping.cancel();
+    shutdown_signal().await?;
+    shutdown.cancel();
     signalr.shutdown(Duration::from_secs(5)).await;
-    // What is being answered is answered, polls and streams with their last words.
-    let _ = tokio::time::timeout(Duration::from_secs(1), listening.join_all()).await;
+    // Lets pending responses finish, including the Close messages of polls and event streams.
+    let _ = tokio::time::timeout(Duration::from_secs(1), servers.join_all()).await;
     Ok(())
 }
 
-/// As many connections may wait to be accepted as with Kestrel; tokio's own listeners let 128 wait, and load tests open more
-/// at once.
+/// Listens with Kestrel's backlog of connections that are not accepted yet. tokio's default backlog
+/// of 128 is too small for load tests.
 async fn listen(address: &str) -> std::io::Result<TcpListener> {
-    const WAITING: u32 = 512;
+    const BACKLOG: u32 = 512;
     let address = lookup_host(address).await?.next().ok_or(ErrorKind::NotFound)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(WAITING)
+    socket.listen(BACKLOG)
 }
 
 fn app(signalr: &SignalR) -> Router {
     let hub: HubContext<ConformanceHub> = signalr.context();
-    let asking = hub.clone();
+    let results_hub = hub.clone();
     let send_to_all = move |text: String| async move {
         hub.clients().all().send("Message", (text,)).await.map_err(|error| error.to_string())
     };
-    let ask = move |Path(id): Path<String>, question: String| async move {
-        told(asking.clients().client(id).invoke("Answer", (question,)).await).unwrap_or_default()
+    let client_result = move |Path(id): Path<String>, text: String| async move {
+        client_result_text(results_hub.clients().client(id).invoke("Answer", (text,)).await).unwrap_or_default()
     };
     let stats = signalr.clone();
     Router::new()
         .route("/ready", get(|| async { "ready" }))
         .route("/outside/all", post(send_to_all))
-        .route("/outside/ask/{id}", post(ask))
-        .route("/outside/stats", get(move || async move { Json(counted(&stats)) }))
+        .route("/outside/ask/{id}", post(client_result))
+        .route("/outside/stats", get(move || async move { Json(stats_json(&stats)) }))
         .fallback_service(signalr.service())
 }
 
-/// What is left of all connections; a server whose clients are gone has nothing.
-fn counted(signalr: &SignalR) -> Value {
+/// Counts of the server's state; all are 0 when no client is connected.
+fn stats_json(signalr: &SignalR) -> Value {
     let stats = signalr.stats();
     json!({
         "connections": stats.connections,
         "hubConnections": stats.hub_connections,
         "groups": stats.groups,
-        "questions": stats.questions,
+        "questions": stats.pending_client_results,
         "tasks": stats.tasks,
         "queuedBytes": stats.queued_bytes,
     })
 }
 
-async fn stopped() -> std::io::Result<()> {
+async fn shutdown_signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -1,10 +1,10 @@
-//! Hubs that do something when a client comes or goes.
+//! Hubs with code for new and closed connections.
 
 use signalr::{Caller, DisconnectReason, HubError, HubResult, hub};
 
 use super::common::{self, Items, secret};
 
-/// Says to the others when somebody comes and goes.
+/// Notifies the other connections when a client connects or disconnects.
 pub(crate) struct LifecycleHub;
 
 #[hub(items = Items, include = common::methods)]
@@ -50,7 +50,7 @@ impl AbortOnConnectHub {
     }
 }
 
-/// Open to all, but logs who comes, and ends the connection of who did not say.
+/// Requires no authorization; logs each connection and aborts unauthenticated ones.
 pub(crate) struct LoggedHub;
 
 #[hub(items = Items, include = common::methods)]

@@ -1,31 +1,32 @@
-//! What does every kind of hub look like, with all its options? The hubs that the transcripts, the client tests and the
-//! load tests talk to.
+//! The hubs that the transcripts, the client tests and the load tests use, with every option of an
+//! endpoint.
 //!
-//! `cargo run --example conformance -- --urls http://127.0.0.1:5000`; several URLs are separated by `;`, and port 0 finds
-//! a free one.
+//! `cargo run --example conformance -- --urls http://127.0.0.1:5000` starts the server. Several
+//! URLs are separated by `;`. Port 0 selects a free port.
 
 mod authorized;
 mod bench;
 mod common;
 mod host;
+mod hub_variants;
 mod lifecycle;
-mod plain;
 mod streams;
 mod values;
 
 use std::error::Error;
 use std::time::Duration;
 
+use signalr::SignalR;
 use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken, User};
-use signalr::{Cors, Redirect, RequestInfo, SignalR, Transports};
+use signalr::hosting::{Cors, Redirect, RequestInfo, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
-use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
-use plain::{
+use hub_variants::{
     ConformanceHub, DetailedHub, NoWebSocketsHub, ParallelHub, RelayHub, StatefulHub, TightHub, Version1OnlyHub,
     WebSocketsOnlyHub,
 };
+use lifecycle::{AbortOnConnectHub, LifecycleHub, LoggedHub, ThrowHubOnConnectHub, ThrowOnConnectHub};
 
 const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
 
@@ -40,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     host::run(&urls, signalr).await
 }
 
-fn server() -> Result<SignalR, signalr::BuildError> {
+fn server() -> Result<SignalR, signalr::hosting::BuildError> {
     let bearer = JwtBearer::hmac(KEY)
         .issuer("https://issuer.test")
         .audience("signalr-tests")
@@ -51,7 +52,7 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
         .policy("SameDepartment", Policy::require_claim("department", ["icu", "er"]))
         .cors(Cors::origins(["http://app.test"]).allow_any_method())
-        .naming(signalr::Naming::DotNet)
+        .naming(signalr::dotnet::Naming::DotNet)
         .identity_binding(IdentityBinding::WarnOnly)
         .hub("/conformance", ConformanceHub)
         .hub("/detailed", DetailedHub)
@@ -93,13 +94,13 @@ fn server() -> Result<SignalR, signalr::BuildError> {
         .close_on_authentication_expiration(true)
         .allow_stateful_reconnects(true)
         .identity_binding(IdentityBinding::Strict)
-        .connections("/front", async |_| Ok(()))
-        .redirect_negotiate(elsewhere)
+        .connection_handler("/front", async |_| Ok(()))
+        .redirect_negotiate(redirect_to_clinical_hub)
         .build()
 }
 
-/// What a front of this server would say: the clinical hub is there, with the token that is asked for.
-fn elsewhere(request: &RequestInfo, _: &User) -> Option<Redirect> {
+/// Redirects to the clinical hub of this server, with the access token in the query.
+fn redirect_to_clinical_hub(request: &RequestInfo, _: &User) -> Option<Redirect> {
     let redirect = Redirect::to(format!("http://{}/hubs/clinical", request.header("host")?));
     Some(redirect.access_token(request.query("token")?))
 }

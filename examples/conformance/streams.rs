@@ -1,21 +1,22 @@
-//! Streams in both directions, what can be cancelled, and questions to clients.
+//! Streams in both directions, cancellation, and client results.
 
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
-use signalr::{Caller, Hub, HubError, HubResult, InvokeError, Methods, UploadStream};
+use signalr::hub::{InvokeError, Methods};
+use signalr::{Caller, Hub, HubError, HubResult, UploadStream};
 
 use super::common::secret;
 
-/// Lists all of them.
+/// Adds the methods.
 pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
-    to_the_client(methods);
-    from_the_client(methods);
-    cancelled(methods);
-    questions(methods);
+    server_streams(methods);
+    uploads(methods);
+    cancellation(methods);
+    client_results(methods);
 }
 
-fn to_the_client<H: Hub>(methods: &mut Methods<H>) {
+fn server_streams<H: Hub>(methods: &mut Methods<H>) {
     methods.stream("Counter", |_, _, (count, delay_ms): (i32, u64)| async move {
         Ok(stream::iter(0..count).then(move |n| async move {
             if delay_ms > 0 {
@@ -38,11 +39,11 @@ fn to_the_client<H: Hub>(methods: &mut Methods<H>) {
     });
     methods.optional_stream("NullStream", |_, _, (): ()| async { Ok(None::<stream::Empty<HubResult<i32>>>) });
     methods.stream("Forever", |_, caller: Caller<H>, (): ()| async move {
-        Ok(stream::unfold((0, Stopped(caller)), |(n, stopped)| async move {
+        Ok(stream::unfold((0, NotifyOnDrop(caller)), |(n, guard)| async move {
             if n > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Some((Ok::<_, HubError>(n), (n + 1, stopped)))
+            Some((Ok::<_, HubError>(n), (n + 1, guard)))
         }))
     });
 }
@@ -55,11 +56,11 @@ fn count_then(count: i32, error: HubError) -> impl Stream<Item = HubResult<i32>>
     count_to(count).chain(stream::once(async { Err(error) }))
 }
 
-/// Part of a stream: tells the others when that is dropped, which is all that stops it. What has to be awaited for that
-/// goes on in a task of its own.
-struct Stopped<H: Hub>(Caller<H>);
+/// Part of a stream: notifies the other connections when the stream is dropped. A dropped stream
+/// cannot await, so a new task sends the message.
+struct NotifyOnDrop<H: Hub>(Caller<H>);
 
-impl<H: Hub> Drop for Stopped<H> {
+impl<H: Hub> Drop for NotifyOnDrop<H> {
     fn drop(&mut self) {
         let caller = self.0.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -68,7 +69,7 @@ impl<H: Hub> Drop for Stopped<H> {
     }
 }
 
-fn from_the_client<H: Hub>(methods: &mut Methods<H>) {
+fn uploads<H: Hub>(methods: &mut Methods<H>) {
     methods.method("Sum", |_, _, (items,): (UploadStream<i32>,)| sum(items));
     methods.method("Concat", |_, _, (items,): (UploadStream<Option<String>>,)| concat(items));
     methods.method(
@@ -111,8 +112,9 @@ async fn concat(mut items: UploadStream<Option<String>>) -> HubResult<String> {
     Ok(text)
 }
 
-/// Waits up to ten seconds to be cancelled, and tells everybody whether it was.
-fn cancelled<H: Hub>(methods: &mut Methods<H>) {
+/// A method that waits at most ten seconds for its cancellation, and sends all clients whether it
+/// was cancelled.
+fn cancellation<H: Hub>(methods: &mut Methods<H>) {
     methods.method("WaitForCancel", |_, caller: Caller<H>, (key,): (String,)| async move {
         let cancelled = tokio::time::timeout(Duration::from_secs(10), caller.cancelled()).await.is_ok();
         caller.clients().all().send("Cancelled", (key, cancelled)).await?;
@@ -120,25 +122,26 @@ fn cancelled<H: Hub>(methods: &mut Methods<H>) {
     });
 }
 
-fn questions<H: Hub>(methods: &mut Methods<H>) {
-    methods.method("AskCaller", |_, caller: Caller<H>, (question,): (Option<String>,)| async move {
-        Ok(caller.clients().client(caller.connection_id()).invoke::<Option<String>>("Answer", (question,)).await?)
+fn client_results<H: Hub>(methods: &mut Methods<H>) {
+    methods.method("AskCaller", |_, caller: Caller<H>, (text,): (Option<String>,)| async move {
+        Ok(caller.clients().client(caller.connection_id()).invoke::<Option<String>>("Answer", (text,)).await?)
     });
-    methods.method("AskClient", |_, caller: Caller<H>, (id, question): (String, Option<String>)| async move {
-        Ok(told(caller.clients().client(id).invoke("Answer", (question,)).await))
+    methods.method("AskClient", |_, caller: Caller<H>, (id, text): (String, Option<String>)| async move {
+        Ok(client_result_text(caller.clients().client(id).invoke("Answer", (text,)).await))
     });
     methods.method(
         "AskWithTimeout",
-        |_, caller: Caller<H>, (id, question, ms): (String, Option<String>, u64)| async move {
+        |_, caller: Caller<H>, (id, text, ms): (String, Option<String>, u64)| async move {
             let client = caller.clients().client(id);
-            let answer = client.invoke("Answer", (question,));
-            let answer = tokio::time::timeout(Duration::from_millis(ms), answer).await;
-            Ok(answer.map_or_else(|_| Some("HubException: Invocation canceled by the server.".to_owned()), told))
+            let result = client.invoke("Answer", (text,));
+            let result = tokio::time::timeout(Duration::from_millis(ms), result).await;
+            let timed_out = || Some("HubException: Invocation canceled by the server.".to_owned());
+            Ok(result.map_or_else(|_| timed_out(), client_result_text))
         },
     );
 }
 
-/// The answer, or what became of the question, as C# prints an exception.
-pub(crate) fn told(answer: Result<Option<String>, InvokeError>) -> Option<String> {
-    answer.unwrap_or_else(|error| Some(format!("{}: {error}", error.type_name())))
+/// Returns the client result, or the error in the form in which C# prints exceptions.
+pub(crate) fn client_result_text(result: Result<Option<String>, InvokeError>) -> Option<String> {
+    result.unwrap_or_else(|error| Some(format!("{}: {error}", error.type_name())))
 }

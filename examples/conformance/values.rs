@@ -1,4 +1,4 @@
-//! Values that come back as they went, and those that clients are sent.
+//! Methods that echo or return values of all types.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,10 +7,12 @@ use std::fmt;
 use futures_util::stream;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use signalr::protocol::TWO_FORMS;
-use signalr::{Binary, Caller, DateTime, DateTimeOffset, Decimal, Guid, Hub, HubError, Methods, TimeSpan, Value};
+use signalr::dotnet::FORMAT_DEPENDENT;
+use signalr::dotnet::{Binary, DateTime, DateTimeOffset, Decimal, Guid, TimeSpan, Value};
+use signalr::hub::Methods;
+use signalr::{Caller, Hub, HubError};
 
-/// Lists the methods.
+/// Adds the methods.
 pub(crate) fn methods<H: Hub>(methods: &mut Methods<H>) {
     macro_rules! echo {
         ($($name:literal: $type:ty),* $(,)?) => {
@@ -66,7 +68,7 @@ fn numbered(n: i32) -> Person {
     Person { name: Some(format!("p{n}")), age: n, ..Person::default() }
 }
 
-/// What C# has as a class with properties; those that are not sent keep their defaults.
+/// A class with properties in C#; missing members keep their defaults.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Person {
@@ -78,20 +80,21 @@ struct Person {
     friend: Option<Box<Self>>,
 }
 
-/// An enum of C#, which holds any number, though only some have names.
+/// A C# enum, which can hold any number; some numbers have names.
 #[derive(Clone, Copy, Debug, Default)]
 struct Colour(i32);
 
 impl Colour {
     const NAMES: [&str; 3] = ["Red", "Green", "Blue"];
 
-    /// What C#'s `ToString` says: a name, or digits.
+    /// Returns the name, or the digits of a number without a name, as C#'s `ToString`.
     fn name(self) -> Cow<'static, str> {
         let name = usize::try_from(self.0).ok().and_then(|index| Self::NAMES.get(index));
         name.map_or_else(|| self.0.to_string().into(), |&name| name.into())
     }
 
-    /// What C#'s `Enum.Parse` reads: digits, or names of which the bits are put together.
+    /// Parses digits, or a comma-separated list of names whose bits are combined, as C#'s
+    /// `Enum.Parse`.
     fn parse(text: &str) -> Option<Self> {
         if let Ok(number) = text.trim().parse() {
             return Some(Self(number));
@@ -103,12 +106,12 @@ impl Colour {
     }
 }
 
-/// A number in JSON, a text in MessagePack.
+/// Writes a number in JSON and a string in MessagePack.
 impl Serialize for Colour {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Form(Colour);
+        struct ByFormat(Colour);
 
-        impl Serialize for Form {
+        impl Serialize for ByFormat {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
                     serializer.serialize_i32(self.0.0)
@@ -118,13 +121,13 @@ impl Serialize for Colour {
             }
         }
 
-        serializer.serialize_newtype_struct(TWO_FORMS, &Form(*self))
+        serializer.serialize_newtype_struct(FORMAT_DEPENDENT, &ByFormat(*self))
     }
 }
 
 impl<'de> Deserialize<'de> for Colour {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(TWO_FORMS, ColourVisitor)
+        deserializer.deserialize_newtype_struct(FORMAT_DEPENDENT, ColourVisitor)
     }
 }
 

@@ -1,15 +1,16 @@
-//! The hubs of the suite, and its connection without one.
+//! The hubs of the test server, and its connection handler.
 
 use std::error::Error;
 
 use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
-use signalr::{
-    Binary, Caller, ConnectionId, DateTime, HubContext, HubError, HubResult, RawConnection, UploadStream, hub,
-};
+use signalr::dotnet::{Binary, DateTime};
+use signalr::raw::RawConnection;
+use signalr::{Caller, ConnectionId, HubContext, HubError, HubResult, UploadStream, hub};
 use uuid::Uuid;
 
-/// Members are spelled as declared, in both formats: the server has no naming policy.
+/// Serialized with the member names as declared, in both hub protocols: the server has no naming
+/// policy.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CustomObject {
@@ -61,12 +62,12 @@ impl TestHub {
         stream::iter(["a", "b", "c"])
     }
 
-    /// Has no item and no end; when it is dropped, its client hears `StreamCanceled`.
+    /// Sends no item and never completes. Sends `StreamCanceled` to the client when it is dropped.
     fn infinite_stream(&self, caller: &Caller<Self>) -> impl Stream<Item = String> + use<> {
-        let cancelled = Cancelled { context: caller.context().clone(), connection: caller.connection_id() };
+        let guard = NotifyOnDrop { context: caller.context().clone(), connection: caller.connection_id() };
         stream::once(async move {
             std::future::pending::<()>().await;
-            drop(cancelled);
+            drop(guard);
             String::new()
         })
     }
@@ -122,17 +123,17 @@ fn header(caller: &Caller<TestHub>, name: &str) -> Option<String> {
     caller.request().header(name).map(Into::into)
 }
 
-/// C#'s `throw new InvalidOperationException(message)`.
+/// Returns the error of C#'s `throw new InvalidOperationException(message)`.
 fn invalid_operation(message: impl Into<String>) -> HubError {
     HubError::internal(message.into()).with_type_name("InvalidOperationException")
 }
 
-struct Cancelled {
+struct NotifyOnDrop {
     context: HubContext<TestHub>,
     connection: ConnectionId,
 }
 
-impl Drop for Cancelled {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         let client = self.context.clients().client(self.connection);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -141,7 +142,7 @@ impl Drop for Cancelled {
     }
 }
 
-/// C# cannot make this one, for want of a service.
+/// A hub that C# cannot construct because a service is missing.
 pub(crate) struct UncreatableHub;
 
 #[hub]
@@ -160,7 +161,7 @@ impl HubWithAuthorization {
     }
 }
 
-/// Sends back whatever comes, until the client leaves.
+/// Echoes all bytes until the client disconnects.
 pub(crate) async fn echo(mut connection: RawConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
     while let Some(bytes) = connection.read().await {
         connection.write(bytes).await?;

@@ -1,12 +1,14 @@
-//! What do Microsoft's client suites expect of a server? The hubs, paths and answers of the functional test server of
-//! dotnet/aspnetcore, over http and over https with a certificate made at start.
+//! The functional test server of dotnet/aspnetcore, which Microsoft's client test suites run
+//! against: its hubs, paths and responses, over HTTP and over HTTPS with a certificate that is
+//! generated at start.
 //!
 //! `cargo run --example functional_host -- --urls 'http://127.0.0.1:0;https://127.0.0.1:0'` prints
-//! `Now listening on: URL` for each. `--wwwroot FOLDER` serves files to suites that run in a browser.
+//! `Now listening on: URL` for each URL. `--wwwroot FOLDER` serves files for suites that run in a
+//! browser.
 
 mod hubs;
 mod listen;
-mod site;
+mod routes;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,8 +16,9 @@ use std::time::Duration;
 
 use hubs::{HubWithAuthorization, TestHub, UncreatableHub, echo};
 use lexopt::ValueExt;
+use signalr::SignalR;
 use signalr::auth::{JwtBearer, Policy, claim_types};
-use signalr::{SignalR, Transports};
+use signalr::hosting::Transports;
 use tokio::task::JoinSet;
 
 struct Arguments {
@@ -33,23 +36,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let signalr = SignalR::builder()
         .enable_detailed_errors(true)
         .authentication(
-            // Who tests, tests with tokens of 5 seconds and a skew of 5 minutes; nobody looks who issued them.
+            // The suites use tokens that live for 5 seconds, with a clock skew of 5 minutes. Issuer
+            // and audience are not validated.
             JwtBearer::hmac(key).allow_any_issuer().allow_any_audience().header_before_query(true),
         )
-        .policy("HasName", Policy::has_claim(claim_types::NAME_IDENTIFIER))
+        .policy("HasName", Policy::require_claim_type(claim_types::NAME_IDENTIFIER))
         .hub("/testhub", TestHub)
         .hub("/testhub-nowebsockets", TestHub)
         .transports(Transports::SERVER_SENT_EVENTS | Transports::LONG_POLLING)
         .hub("/uncreatable", UncreatableHub)
         .hub("/authorizedhub", HubWithAuthorization)
         .require_authorization("HasName")
-        .connections("/echo", echo)
+        .connection_handler("/echo", echo)
         .build()?;
 
-    let app = site::router(&signalr, key, wwwroot);
-    let mut listening = JoinSet::new();
+    let app = routes::router(&signalr, key, wwwroot);
+    let mut servers = JoinSet::new();
     for url in urls.split(';') {
-        listening.spawn(listen::on(url, app.clone()).await?);
+        servers.spawn(listen::listen(url, app.clone()).await?);
     }
     tokio::signal::ctrl_c().await?;
     signalr.shutdown(Duration::from_secs(5)).await;
@@ -58,11 +62,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut arguments = Arguments { urls: "http://127.0.0.1:5000;https://127.0.0.1:5001".to_owned(), wwwroot: None };
-    let mut given = lexopt::Parser::from_env();
-    while let Some(argument) = given.next()? {
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
         match argument {
-            lexopt::Arg::Long("urls") => arguments.urls = given.value()?.string()?,
-            lexopt::Arg::Long("wwwroot") => arguments.wwwroot = Some(given.value()?.into()),
+            lexopt::Arg::Long("urls") => arguments.urls = parser.value()?.string()?,
+            lexopt::Arg::Long("wwwroot") => arguments.wwwroot = Some(parser.value()?.into()),
             other => return Err(other.unexpected().into()),
         }
     }

@@ -6,29 +6,30 @@ use std::collections::BTreeMap;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use signalr::HubProtocolKind;
+use signalr::dotnet::{Binary, DateTime, DateTimeOffset, Decimal, Guid, Naming, TimeSpan};
 use signalr::protocol::{Framer, HubMessage, HubProtocol, RawArguments};
-use signalr::{Binary, DateTime, DateTimeOffset, Decimal, Format, Guid, Naming, TimeSpan};
 
 use crate::input::{Input, framed};
 
 /// The stream of an `Input` are messages in JSON; see [`check`].
 pub fn json(bytes: &[u8]) {
     let input = Input::new(bytes);
-    check(Format::Json, &input, input.stream);
+    check(HubProtocolKind::Json, &input, input.stream);
 }
 
 /// The same in MessagePack, behind their lengths or separated by 0xC1.
 pub fn messagepack(bytes: &[u8]) {
     let input = Input::new(bytes);
     match input.has(SEPARATED) {
-        true => check(Format::MessagePack, &input, &framed(input.stream)),
-        false => check(Format::MessagePack, &input, input.stream),
+        true => check(HubProtocolKind::MessagePack, &input, &framed(input.stream)),
+        false => check(HubProtocolKind::MessagePack, &input, input.stream),
     }
 }
 
 /// Messages do not depend on how the stream is cut. A message that is parsed, written and parsed
 /// again stays the same.
-fn check(format: Format, input: &Input<'_>, stream: &[u8]) {
+fn check(format: HubProtocolKind, input: &Input<'_>, stream: &[u8]) {
     let limit = (!input.has(UNLIMITED)).then_some(LIMIT);
     let naming = if input.has(DOT_NET) { Naming::DotNet } else { Naming::Serde };
     let protocol = HubProtocol::new(format, naming);
@@ -52,7 +53,7 @@ fn check(format: Format, input: &Input<'_>, stream: &[u8]) {
 }
 
 /// The messages in these pieces; at their end an error, or whether there is no unfinished message.
-fn frames(format: Format, limit: Option<usize>, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Result<bool, String>) {
+fn frames(format: HubProtocolKind, limit: Option<usize>, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Result<bool, String>) {
     let mut framer = Framer::new(format, limit);
     let mut frames = Vec::new();
     for mut piece in pieces.iter().copied() {

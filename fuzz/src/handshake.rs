@@ -1,6 +1,6 @@
 //! The handshake: its two messages, and a server that answers it.
 
-use signalr::Format;
+use signalr::HubProtocolKind;
 use signalr::protocol::handshake::{self, Progress};
 
 use crate::hub;
@@ -29,7 +29,7 @@ fn agrees(message: &[u8]) -> bool {
     handshake::write_request(&mut written, &request.protocol, request.version);
     let Progress::Whole { message, rest: [] } = handshake::find(&written, None) else { panic!("{written:?}") };
     assert_eq!(handshake::parse_request(message).as_ref(), Ok(&request));
-    Format::from_name(&request.protocol).is_some() && request.version <= 2
+    HubProtocolKind::from_name(&request.protocol).is_some() && request.version <= 2
 }
 
 /// Parses a response, writes it and parses it again.

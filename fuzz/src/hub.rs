@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use signalr::{
-    AnyClient, Binary, Caller, DateTime, EndpointBuilder, Hub, HubError, HubResult, Methods, SignalR, TimeSpan,
-    UploadStream,
-};
+use signalr::dotnet::{Binary, DateTime, TimeSpan};
+use signalr::hosting::EndpointBuilder;
+use signalr::hub::{AnyClient, Methods};
+use signalr::{Caller, Hub, HubError, HubResult, SignalR, UploadStream};
 use tokio::time::{sleep, timeout};
 
 use crate::framing::Sample;

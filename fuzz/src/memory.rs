@@ -170,7 +170,7 @@ pub(crate) async fn check_end(signalr: SignalR) {
         sleep(Duration::from_secs(1)).await;
     }
     let stats = signalr.stats();
-    let left = [stats.connections, stats.hub_connections, stats.groups, stats.questions, stats.tasks];
+    let left = [stats.connections, stats.hub_connections, stats.groups, stats.pending_client_results, stats.tasks];
     assert!(left == [0; 5] && stats.queued_bytes == 0, "left behind: {stats:?}");
     drop(signalr);
     settle().await;

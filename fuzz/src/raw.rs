@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 
-use signalr::{RawConnection, RawEnd, SignalR};
+use signalr::SignalR;
+use signalr::raw::{RawConnection, RawEnd};
 
 /// The bytes that a connection read, and why it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) struct Seen {
 pub(crate) fn server() -> (SignalR, Arc<Mutex<Seen>>) {
     let seen = Arc::<Mutex<Seen>>::default();
     let shared = Arc::clone(&seen);
-    let server = SignalR::builder().connections("/raw", move |connection| echo(connection, Arc::clone(&shared)));
+    let server = SignalR::builder().connection_handler("/raw", move |connection| echo(connection, Arc::clone(&shared)));
     (server.build().expect("one endpoint"), seen)
 }
 

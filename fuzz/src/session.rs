@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use signalr::dotnet::Naming;
 use signalr::protocol::handshake::{self, Progress};
 use signalr::protocol::{Framer, HubMessage, HubProtocol};
-use signalr::{Format, Naming, SignalR};
+use signalr::{HubProtocolKind, SignalR};
 
 use crate::hub;
 use crate::input::{Input, framed};
@@ -74,7 +75,7 @@ struct Received {
 
 impl Session {
     async fn open(input: &Input<'_>, signalr: &SignalR) -> Self {
-        let format = if input.has(MESSAGE_PACK) { Format::MessagePack } else { Format::Json };
+        let format = if input.has(MESSAGE_PACK) { HubProtocolKind::MessagePack } else { HubProtocolKind::Json };
         let is_stateful = input.has(STATEFUL);
         let token = memory::negotiate(signalr, "/hub", is_stateful).await;
         let target = format!("/hub?id={token}{}", if input.has(WELCOME) { "&welcome=1" } else { "" });
@@ -204,7 +205,7 @@ impl Sent {
 }
 
 impl Received {
-    fn new(format: Format) -> Self {
+    fn new(format: HubProtocolKind) -> Self {
         Self {
             framer: Framer::new(format, None),
             partial: Vec::new(),

@@ -1,7 +1,7 @@
 // A headless Chromium for the browser tests.
 //
-// CHROME=PATH names an installed Chrome or Chromium. Without it, Linux on x86-64 uses the binary that
-// @sparticuz/chromium brings as a node package, and any other machine the Chrome that is installed on it.
+// CHROME=PATH names an installed Chrome or Chromium. Without it, Linux on x86-64 uses the binary in
+// the node package @sparticuz/chromium, and other platforms use the installed Chrome.
 import { execFile } from 'node:child_process';
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -23,7 +23,10 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** Debian's package of each shared library that the bundled binary is linked to, besides the C library's own. */
+/**
+ * Debian package of each shared library that the bundled binary needs, except those of the C
+ * library.
+ */
 const PACKAGES = {
   'libexpat.so.1': 'libexpat1',
   'libnspr4.so': 'libnspr4',
@@ -33,7 +36,10 @@ const PACKAGES = {
   'libnssutil3.so': 'libnss3',
 };
 
-/** Starts Chromium with a fresh profile, which is removed when the browser is closed, and `flags` of its own. */
+/**
+ * Starts Chromium with `flags` and a temporary profile, which is removed when the browser is
+ * closed.
+ */
 export async function launchChromium(flags = []) {
   const { executablePath, env } = await browserBinary();
   if (executablePath) await checkLibraries(executablePath);
@@ -45,7 +51,7 @@ export async function launchChromium(flags = []) {
   });
 }
 
-/** Keeps a picture of `page` as js-client-tests/screenshots/NAME.png. */
+/** Saves a screenshot of `page` as js-client-tests/screenshots/NAME.png. */
 export async function screenshot(page, name) {
   await mkdir(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true });
@@ -59,21 +65,23 @@ async function browserBinary() {
   return { executablePath, env: { FONTCONFIG_FILE: path.join(CACHE, 'fonts.conf') } };
 }
 
-/** Unpacks the bundled browser beside its package, and not, as it would by itself, where all users share it. */
+/**
+ * Unpacks the bundled browser into `node_modules`; its default is a folder that all users share.
+ */
 async function unpack() {
   await mkdir(path.dirname(CACHE), { recursive: true });
-  const half = await mkdtemp(`${CACHE}-`);
+  const partial = await mkdtemp(`${CACHE}-`);
   const { TMPDIR } = process.env;
-  process.env.TMPDIR = half;
+  process.env.TMPDIR = partial;
   try {
     await bundled.executablePath();
   } finally {
     if (TMPDIR === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = TMPDIR;
   }
-  // Its own fonts, so that the pictures are the same on a machine without any.
+  // The bundled fonts make screenshots independent of the fonts of the machine.
   await writeFile(
-    path.join(half, 'fonts.conf'),
+    path.join(partial, 'fonts.conf'),
     `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
@@ -82,23 +90,24 @@ async function unpack() {
 </fontconfig>
 `,
   );
-  // Only a complete folder gets the name, and another test file may have been first.
-  await rename(half, CACHE).catch(async (error) => {
-    await rm(half, { recursive: true, force: true });
+  // Renames the complete folder, so that no process sees a partial one. Another test file may have
+  // been first.
+  await rename(partial, CACHE).catch(async (error) => {
+    await rm(partial, { recursive: true, force: true });
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
   });
 }
 
-/** Fails with the names of the packages to install when the binary's shared libraries are not there. */
+/** Fails with the packages to install if shared libraries of the binary are missing. */
 async function checkLibraries(binary) {
   if (process.platform !== 'linux') return;
-  // No ldd, or a binary that is a script: the launch will tell.
+  // Without `ldd`, or if the binary is a script, the launch reports the problem.
   const { stdout } = await promisify(execFile)('ldd', [binary]).catch(() => ({ stdout: '' }));
   const missing = [...stdout.matchAll(/^\s*(\S+) => not found/gm)].map(([, library]) => library);
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((library) => PACKAGES[library] ?? `the package of ${library}`))];
+  const packages = [...new Set(missing.map((library) => PACKAGES[library] ?? `the package with ${library}`))];
   throw new Error(
-    `Chromium cannot start, because these libraries are missing: ${missing.join(', ')}.\n` +
+    `Chromium cannot start: missing shared libraries: ${missing.join(', ')}.\n` +
       `On Debian: apt-get install ${packages.join(' ')}\n` +
       'Or set CHROME to an installed Chrome or Chromium.',
   );

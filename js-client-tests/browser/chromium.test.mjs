@@ -1,4 +1,5 @@
-// The browser itself: without it the other browser tests say nothing about the dashboard.
+// Checks the browser itself, so that a broken installation is not mistaken for a failure of the
+// dashboard.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launchChromium } from './chromium.mjs';

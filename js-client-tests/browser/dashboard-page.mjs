@@ -1,18 +1,18 @@
-// The clinical dashboard as a person sees it, in a browser context of its own.
+// Page object of the clinical dashboard, in a separate browser context.
 import assert from 'node:assert/strict';
-import { traces } from './traces.mjs';
+import { readPageState } from './page-state.mjs';
 
-const PATIENCE_MS = 15_000;
+const TIMEOUT_MS = 15_000;
 
-/** A token in the compact form: three parts of base64url, the first two of them JSON. */
+/** Matches a token in compact form: three parts in base64url, of which the first two are JSON. */
 const TOKEN = /eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g;
 
 export class Dashboard {
-  /** Tokens seen on their way to the server. */
+  /** Tokens that the page sent to the server. */
   tokens = new Set();
-  /** What the server gave to get new tokens with. */
+  /** Refresh handles that the page received from the server. */
   refreshHandles = new Set();
-  /** URLs of everything the page requested. */
+  /** URLs of all requests of the page. */
   requests = [];
   #context;
   #errors = [];
@@ -21,13 +21,13 @@ export class Dashboard {
     const dashboard = new Dashboard();
     dashboard.#context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
     dashboard.page = await dashboard.#context.newPage();
-    dashboard.page.setDefaultTimeout(PATIENCE_MS);
-    dashboard.#watch();
+    dashboard.page.setDefaultTimeout(TIMEOUT_MS);
+    dashboard.#recordTraffic();
     await dashboard.page.goto(url);
     return dashboard;
   }
 
-  /** Closes the page, and fails if it threw. */
+  /** Closes the page; fails if a script of the page has thrown. */
   async close() {
     await this.#context.close();
     assert.deepEqual(this.#errors, [], 'errors on the page');
@@ -45,34 +45,37 @@ export class Dashboard {
     return (await this.byId(id).innerText()).trim();
   }
 
-  /** Waits until the text of `id` is as `wanted`: a text it contains, or a pattern. Returns it. */
-  async see(id, wanted) {
-    const matches = (text) => (wanted instanceof RegExp ? wanted.test(text) : text.includes(wanted));
-    return this.until(() => this.text(id), matches, `${id} to show ${wanted}`);
+  /**
+   * Waits until the text of `id` contains the string `expected`, or matches the pattern. Returns
+   * the text.
+   */
+  async waitForText(id, expected) {
+    const matches = (text) => (expected instanceof RegExp ? expected.test(text) : text.includes(expected));
+    return this.waitUntil(() => this.text(id), matches, `${id} to show ${expected}`);
   }
 
-  /** Waits until what `read` gives satisfies `test`. */
-  async until(read, test, what) {
-    const deadline = Date.now() + PATIENCE_MS;
+  /** Waits until `test` accepts the value of `read`. Returns the value. */
+  async waitUntil(read, test, what) {
+    const deadline = Date.now() + TIMEOUT_MS;
     let last;
     do {
       last = await read();
       if (test(last)) return last;
-      // The page offers no event for this: it is looked at again, up to the deadline.
+      // The page has no event for this, so the condition is checked again at each frame.
       await this.page.evaluate(() => new Promise(requestAnimationFrame));
     } while (Date.now() < deadline);
-    throw new Error(`waited ${PATIENCE_MS} ms in vain for ${what}; last seen: ${JSON.stringify(last)}`);
+    throw new Error(`timed out after ${TIMEOUT_MS} ms: waiting for ${what}; last value: ${JSON.stringify(last)}`);
   }
 
   async signIn(role) {
     await this.click(`login-${role}`);
-    await this.see('connection-state', /^connected/i);
-    await this.see('connection-id', /\S/);
+    await this.waitForText('connection-state', /^connected/i);
+    await this.waitForText('connection-id', /\S/);
   }
 
   async openWard(ward) {
     await this.click(`ward-${ward.toLowerCase()}`);
-    await this.see('subscriptions', ward);
+    await this.waitForText('subscriptions', ward);
   }
 
   async updates() {
@@ -80,9 +83,9 @@ export class Dashboard {
   }
 
   /** Waits for `count` more updates of vital signs. */
-  async moreUpdates(count) {
+  async waitForUpdates(count) {
     const before = await this.updates();
-    return this.until(() => this.updates(), (now) => now >= before + count, `${count} updates after ${before}`);
+    return this.waitUntil(() => this.updates(), (now) => now >= before + count, `${count} updates after ${before}`);
   }
 
   async order(drug) {
@@ -90,15 +93,15 @@ export class Dashboard {
     await this.click('order-submit');
   }
 
-  /** Writes down every text that `id` shows from now on, however short; `changes` reads them. */
+  /** Records every text that `id` shows from now on, however briefly; `changes` returns them. */
   async recordChanges(id) {
     await this.page.evaluate((testId) => {
       const shown = () => document.querySelector(`[data-testid="${testId}"]`)?.textContent.trim();
       const texts = [shown()];
-      const note = () => {
+      const record = () => {
         if (shown() !== texts.at(-1)) texts.push(shown());
       };
-      new MutationObserver(note).observe(document.body, { childList: true, characterData: true, subtree: true });
+      new MutationObserver(record).observe(document.body, { childList: true, characterData: true, subtree: true });
       window.recordedChanges = { ...window.recordedChanges, [testId]: texts };
     }, id);
   }
@@ -107,7 +110,7 @@ export class Dashboard {
     return this.page.evaluate((testId) => window.recordedChanges[testId], id);
   }
 
-  /** What the chart of the first patient shows, as something comparable. */
+  /** Returns the image of the first patient's chart as a comparable string. */
   chart() {
     return this.byId('patient-card').first().evaluate((card) => {
       const canvas = card.querySelector('canvas');
@@ -115,27 +118,27 @@ export class Dashboard {
     });
   }
 
-  /** As `traces` of the page. */
-  traces() {
-    return traces(this.page);
+  /** As `readPageState` of this page. */
+  pageState() {
+    return readPageState(this.page);
   }
 
-  #watch() {
+  #recordTraffic() {
     this.page.on('pageerror', (error) => this.#errors.push(String(error)));
     this.page.on('request', (request) => {
       this.requests.push(request.url());
-      this.#keepTokens(request.headers().authorization);
+      this.#recordTokens(request.headers().authorization);
     });
     this.page.on('response', async (response) => {
       if (!response.headers()['content-type']?.includes('application/json')) return;
-      // A page that is closing has no body any more.
+      // The body is not available while the page is closing.
       const body = await response.json().catch(() => undefined);
       if (typeof body?.refresh === 'string') this.refreshHandles.add(body.refresh);
     });
-    this.page.on('websocket', (socket) => this.#keepTokens(decodeURIComponent(socket.url())));
+    this.page.on('websocket', (socket) => this.#recordTokens(decodeURIComponent(socket.url())));
   }
 
-  #keepTokens(text = '') {
+  #recordTokens(text = '') {
     for (const [token] of text.matchAll(TOKEN)) this.tokens.add(token);
   }
 }

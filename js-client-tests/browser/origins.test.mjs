@@ -1,17 +1,19 @@
-// The browser's own client on a page of another origin: what CORS lets through, over every transport.
+// The client on cross-origin pages in a browser: CORS with every transport.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Front, Kind } from '../support/front.mjs';
-import { pairs } from '../support/matrix.mjs';
+import { HttpProxy, RequestKind } from '../support/http-proxy.mjs';
+import { combinations } from '../support/matrix.mjs';
 import { conformanceServer } from '../support/process.mjs';
 import { mint, nurse } from '../support/tokens.mjs';
 import { launchChromium } from './chromium.mjs';
 import { startSite } from './site.mjs';
 
 const TEST_MS = 60_000;
-/** The origin that the conformance server's policy admits, and one that it does not. */
-const ADMITTED = 'http://app.test';
-const STRANGER = 'http://other.test';
+/**
+ * An origin that the CORS policy of the conformance server allows, and an origin that it denies.
+ */
+const ALLOWED = 'http://app.test';
+const DENIED = 'http://other.test';
 
 let server;
 let site;
@@ -29,28 +31,34 @@ after(async () => {
   await site?.close();
 });
 
-/** Declares `name` once for each of `over`. `body` gets a page of `origin`, and a proxy that sees its requests. */
-function onPage(name, { origin, over = pairs() }, body) {
+/**
+ * Declares `name` once for each of `over`. `body` receives a page of `origin` and the proxy for its
+ * requests.
+ */
+function onPage(name, { origin, over = combinations() }, body) {
   describe(name, { concurrency: true }, () => {
     for (const { transport, protocol } of over) {
       test(`${transport}, ${protocol}`, { timeout: TEST_MS }, async () => {
         const context = await browser.newContext();
-        const front = await Front.before(server.url);
+        const proxy = await HttpProxy.start(server.url);
         try {
           const page = await context.newPage();
           await page.goto(origin);
-          await body({ page, front, transport, protocol });
+          await body({ page, proxy, transport, protocol });
         } finally {
           await context.close();
-          await front.close();
+          await proxy.close();
         }
       });
     }
   });
 }
 
-/** Runs in the page: connects, calls, is called, and tells what it saw. */
-async function talk({ url, transport, protocol, token, skipNegotiation = false }) {
+/**
+ * Runs in the page: connects, exchanges messages in both directions and returns what the page
+ * received.
+ */
+async function exchange({ url, transport, protocol, token, skipNegotiation = false }) {
   const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, protocols } = window.signalR;
   const hub = new HubConnectionBuilder()
     .withUrl(url, {
@@ -62,19 +70,19 @@ async function talk({ url, transport, protocol, token, skipNegotiation = false }
     .build();
   const message = new Promise((resolve) => hub.on('Message', resolve));
   await hub.start();
-  const seen = {
+  const results = {
     transport: await hub.invoke('Transport'),
     user: await hub.invoke('UserIdentifier'),
     text: await hub.invoke('Echo', 'Blutdruck 120/80 ♥'),
     origin: await hub.invoke('Header', 'Origin'),
   };
   await hub.send('ToCaller', 'to the page');
-  seen.message = await message;
+  results.message = await message;
   await hub.stop();
-  return seen;
+  return results;
 }
 
-const heard = (transport, user, origin) => ({
+const expectedResults = (transport, user, origin) => ({
   transport,
   user,
   text: 'Blutdruck 120/80 ♥',
@@ -82,49 +90,49 @@ const heard = (transport, user, origin) => ({
   message: 'to the page',
 });
 
-onPage('a page of an admitted origin connects', { origin: ADMITTED }, async (run) => {
-  const { page, front, transport, protocol } = run;
-  const seen = await page.evaluate(talk, { url: `${front.url}/conformance`, transport, protocol });
-  assert.deepEqual(seen, heard(transport, null, ADMITTED));
-  assert.ok(front.count(transport) >= 1);
+onPage('a page of an allowed origin can connect', { origin: ALLOWED }, async (run) => {
+  const { page, proxy, transport, protocol } = run;
+  const results = await page.evaluate(exchange, { url: `${proxy.url}/conformance`, transport, protocol });
+  assert.deepEqual(results, expectedResults(transport, null, ALLOWED));
+  assert.ok(proxy.count(transport) >= 1);
 });
 
-onPage('a page of an admitted origin proves who its user is', { origin: ADMITTED }, async (run) => {
-  const { page, front, transport, protocol } = run;
-  const url = `${front.url}/hubs/clinical`;
-  const seen = await page.evaluate(talk, { url, transport, protocol, token: mint(nurse) });
-  assert.deepEqual(seen, heard(transport, 'nurse-1', ADMITTED));
+onPage('a page of an allowed origin can send a token', { origin: ALLOWED }, async (run) => {
+  const { page, proxy, transport, protocol } = run;
+  const url = `${proxy.url}/hubs/clinical`;
+  const results = await page.evaluate(exchange, { url, transport, protocol, token: mint(nurse) });
+  assert.deepEqual(results, expectedResults(transport, 'nurse-1', ALLOWED));
 
-  // A browser asks before it sends a token along, and is content with the answer.
-  const asked = front.requests.filter(({ kind, status }) => kind === Kind.preflight && status !== undefined);
-  assert.ok(asked.length >= 1);
-  for (const { headers, status } of asked) {
+  // The browser sends a preflight before a request with a token.
+  const preflights = proxy.requests.filter(({ kind, status }) => kind === RequestKind.preflight && status !== undefined);
+  assert.ok(preflights.length >= 1);
+  for (const { headers, status } of preflights) {
     assert.equal(status, 204);
     assert.match(headers['access-control-request-headers'], /authorization/);
   }
 });
 
-onPage('a page of another origin is kept away by the browser', { origin: STRANGER }, async (run) => {
-  const { page, front, transport, protocol } = run;
-  const url = `${front.url}/conformance`;
-  await assert.rejects(page.evaluate(talk, { url, transport, protocol }), {
+onPage('the browser blocks requests of a page of a denied origin', { origin: DENIED }, async (run) => {
+  const { page, proxy, transport, protocol } = run;
+  const url = `${proxy.url}/conformance`;
+  await assert.rejects(page.evaluate(exchange, { url, transport, protocol }), {
     message: /Failed to complete negotiation with the server: TypeError: Failed to fetch/,
   });
-  assert.equal(front.count(transport), 0);
+  assert.equal(proxy.count(transport), 0);
 });
 
-const webSockets = pairs(['WebSockets']);
+const webSockets = combinations(['WebSockets']);
 
-onPage('CORS says nothing of WebSockets', { origin: STRANGER, over: webSockets }, async (run) => {
-  const { page, front, transport, protocol } = run;
-  const url = `${front.url}/conformance`;
-  const seen = await page.evaluate(talk, { url, transport, protocol, skipNegotiation: true });
-  assert.deepEqual(seen, heard(transport, null, STRANGER));
-  assert.deepEqual(front.kinds, [Kind.webSocket]);
+onPage('CORS does not apply to WebSockets', { origin: DENIED, over: webSockets }, async (run) => {
+  const { page, proxy, transport, protocol } = run;
+  const url = `${proxy.url}/conformance`;
+  const results = await page.evaluate(exchange, { url, transport, protocol, skipNegotiation: true });
+  assert.deepEqual(results, expectedResults(transport, null, DENIED));
+  assert.deepEqual(proxy.kinds, [RequestKind.webSocket]);
 });
 
-onPage('a page reconnects across origins', { origin: ADMITTED }, async (run) => {
-  const { page, front, transport, protocol } = run;
+onPage('a cross-origin page can reconnect', { origin: ALLOWED }, async (run) => {
+  const { page, proxy, transport, protocol } = run;
   const reconnects = async ({ url, transport, protocol }) => {
     const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, protocols } = window.signalR;
     const hub = new HubConnectionBuilder()
@@ -137,8 +145,8 @@ onPage('a page reconnects across origins', { origin: ADMITTED }, async (run) => 
     window.second = new Promise((resolve) => hub.onreconnected((id) => resolve({ first, id })));
     window.secondId = () => hub.invoke('ConnectionId');
   };
-  await page.evaluate(reconnects, { url: `${front.url}/conformance`, transport, protocol });
-  await front.lose(transport);
+  await page.evaluate(reconnects, { url: `${proxy.url}/conformance`, transport, protocol });
+  await proxy.disconnect(transport);
   const { first, id } = await page.evaluate(() => window.second);
   assert.notEqual(id, first);
   assert.equal(await page.evaluate(() => window.secondId()), id);

@@ -1,4 +1,4 @@
-// A web site with nothing but the browser's client, under names that the browser is told to find here.
+// A web site that serves the browser's client, under host names that Chromium resolves to it.
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -9,7 +9,10 @@ const PAGE = `<!doctype html><title>client</title>
 <script src="/signalr/dist/browser/signalr.js"></script>
 <script src="/signalr-protocol-msgpack/dist/browser/signalr-protocol-msgpack.js"></script>`;
 
-/** Serves the page on a free port until `close()`. `flags` make Chromium find each of `hosts` there. */
+/**
+ * Serves the page on a free port until `close()`. With `flags` Chromium resolves each of `hosts` to
+ * it.
+ */
 export async function startSite(hosts) {
   const server = http.createServer(async (request, response) => {
     if (request.url === '/') return response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);

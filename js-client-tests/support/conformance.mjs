@@ -1,18 +1,21 @@
-// Runs each test body over every transport and every hub protocol, against the conformance server.
+// Declares tests that run once for each transport and hub protocol against the conformance server.
 //
-// Each test file has a server of its own, unless SERVER names one.
+// Each test file starts its own server, unless SERVER names a running one.
 import { after, before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { unlessPending } from './pending.mjs';
+import { expectKnownFailure } from './known-failures.mjs';
 import { conformanceServer } from './process.mjs';
-import { FORMATS, TRANSPORTS, pairs } from './matrix.mjs';
-import { World } from './world.mjs';
+import { PROTOCOLS, TRANSPORTS, combinations } from './matrix.mjs';
+import { Fixture } from './fixture.mjs';
 
-const TEST_MS = 60_000;
-/** Tests that run side by side in one file, each over all its transports: enough that waiting costs nothing. */
-const AT_ONCE = 4;
+const TEST_TIMEOUT_MS = 60_000;
+/**
+ * Number of tests of one file that run concurrently, each with all its transports. Most of their
+ * time is waiting.
+ */
+const CONCURRENT_TESTS = 4;
 
-/** The server of this file, once its tests run. */
+/** The server of this file; set before its tests run. */
 export let server;
 before(async () => {
   server = await conformanceServer();
@@ -20,47 +23,51 @@ before(async () => {
 after(() => server?.stop());
 
 /**
- * Declares `name` once for each transport, or those of `transports`, and each protocol it carries. `body` gets a
- * `World`, or what `world` makes in its place. The tests of a file run side by side, but for those that are to run
- * `alone` as they send to everyone.
- * `pending` says what the server still lacks for the test, and `ours` why it is true of this project's server alone.
+ * Declares `name` once for each transport, or each of `transports`, and each hub protocol of that
+ * transport. `body` receives a `Fixture`, or an instance of the class `fixture`. The tests of a
+ * file run concurrently, except those with `exclusive`, which send to all connections.
+ *
+ * `knownFailure` names the feature that the server lacks for this test. `deviation` says why the
+ * test does not hold for ASP.NET Core; other servers skip it.
  */
-export function everywhere(name, body, { transports = TRANSPORTS, ...options } = {}) {
-  declare(name, body, pairs(transports), options);
+export function eachTransport(name, body, { transports = TRANSPORTS, ...options } = {}) {
+  declare(name, body, combinations(transports), options);
 }
 
-/** As `everywhere`, for what only one transport can do. */
+/** As `eachTransport`, with WebSockets only. */
 export function overWebSockets(name, body, options) {
-  everywhere(name, body, { ...options, transports: ['WebSockets'] });
+  eachTransport(name, body, { ...options, transports: ['WebSockets'] });
 }
 
-/** Declares `name` once for each protocol. The client is free to take any transport. */
-export function inEachFormat(name, body, options = {}) {
-  declare(name, body, FORMATS.map((protocol) => ({ protocol })), options);
+/** Declares `name` once for each hub protocol. The client selects the transport. */
+export function eachProtocol(name, body, options = {}) {
+  declare(name, body, PROTOCOLS.map((protocol) => ({ protocol })), options);
 }
 
-function declare(name, body, runs, { pending, ours, world: Kind = World, alone = false, timeout = TEST_MS }) {
+function declare(name, body, runs, options) {
+  const { knownFailure, deviation, fixture: FixtureClass = Fixture, exclusive = false } = options;
+  const { timeout = TEST_TIMEOUT_MS } = options;
   const declareTests = () =>
     describe(name, { concurrency: true }, () => {
       for (const { transport, protocol } of runs) {
         test([transport, protocol].filter(Boolean).join(', '), { timeout }, async (context) => {
-          const world = new Kind(server.url, transport, protocol);
+          const fixture = new FixtureClass(server.url, transport, protocol);
           try {
-            if (ours && !(await world.stats())) return context.skip(ours);
-            await unlessPending(pending, () => body(world));
+            if (deviation && !(await fixture.stats())) return context.skip(deviation);
+            await expectKnownFailure(knownFailure, () => body(fixture));
           } finally {
-            await world.end();
+            await fixture.end();
           }
         });
       }
     });
-  if (alone) declareTests();
-  else together.push(declareTests);
+  if (exclusive) declareTests();
+  else concurrent.push(declareTests);
 }
 
-// The file's tests are there once all of it was read, which it is without a pause.
-const together = [];
-describe('side by side', { concurrency: AT_ONCE }, async () => {
+// `setImmediate` returns after the whole file has been evaluated, so the list is complete then.
+const concurrent = [];
+describe('concurrent', { concurrency: CONCURRENT_TESTS }, async () => {
   await setImmediate();
-  for (const declareTests of together) declareTests();
+  for (const declareTests of concurrent) declareTests();
 });

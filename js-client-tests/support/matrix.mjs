@@ -1,6 +1,9 @@
-// What the client is run over.
+// The combinations of transport and hub protocol that the tests run with.
 
-/** Each transport, and the hub protocols it can carry: events are text, so they carry no binary one. */
+/**
+ * The hub protocols of each transport. Server-Sent Events carry text, so they have no binary
+ * protocol.
+ */
 const MATRIX = {
   WebSockets: ['json', 'messagepack'],
   ServerSentEvents: ['json'],
@@ -8,9 +11,9 @@ const MATRIX = {
 };
 
 export const TRANSPORTS = Object.keys(MATRIX);
-export const FORMATS = ['json', 'messagepack'];
+export const PROTOCOLS = ['json', 'messagepack'];
 
-/** Every `{ transport, protocol }` there is of `transports`. */
-export function pairs(transports = TRANSPORTS) {
+/** Returns every supported `{ transport, protocol }` with a transport of `transports`. */
+export function combinations(transports = TRANSPORTS) {
   return transports.flatMap((transport) => MATRIX[transport].map((protocol) => ({ transport, protocol })));
 }

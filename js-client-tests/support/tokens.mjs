@@ -1,14 +1,14 @@
-// Mints the JSON Web Tokens that the conformance server accepts.
+// Mints JSON Web Tokens for the conformance server.
 import crypto from 'node:crypto';
 
 const KEY = 'a-32-byte-or-longer-key-for-tests-only-0123456789';
 const ISSUER = 'https://issuer.test';
 const AUDIENCE = 'signalr-tests';
 
-/** Every token so far, in the order in which they were minted. */
+/** All tokens minted so far, oldest first. */
 export const minted = [];
 
-/** An HS256 token. `expiresIn` is in seconds and may be negative. */
+/** Returns an HS256 token. `expiresIn` is in seconds and may be negative. */
 export function mint(claims = {}, { expiresIn = 3600, key = KEY, issuer = ISSUER, audience = AUDIENCE } = {}) {
   const expires = Math.floor(Date.now() / 1000) + expiresIn;
   const head = encode({ alg: 'HS256', typ: 'JWT' });

@@ -72,7 +72,7 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
         quote_spanned! {here=>
             // Many clients would have many answers.
             #[allow(dead_code)]
-            impl #name<::signalr::Single> {
+            impl #name<::signalr::hub::Single> {
                 #(#asks)*
             }
         }
@@ -80,7 +80,7 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
     quote_spanned! {here=>
         #(#attributes)*
         #docs
-        #vis struct #name<T = ::signalr::Many>(::signalr::Proxy<T>);
+        #vis struct #name<T = ::signalr::hub::Many>(::signalr::hub::Proxy<T>);
 
         // A contract says what clients offer, not what this program asks of them.
         #[allow(dead_code)]
@@ -96,15 +96,15 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl<T> ::core::convert::From<::signalr::Proxy<T>> for #name<T> {
-            fn from(proxy: ::signalr::Proxy<T>) -> Self {
+        impl<T> ::core::convert::From<::signalr::hub::Proxy<T>> for #name<T> {
+            fn from(proxy: ::signalr::hub::Proxy<T>) -> Self {
                 Self(proxy)
             }
         }
 
         #[automatically_derived]
         impl<T> ::core::ops::Deref for #name<T> {
-            type Target = ::signalr::Proxy<T>;
+            type Target = ::signalr::hub::Proxy<T>;
 
             fn deref(&self) -> &Self::Target {
                 &self.0
@@ -142,8 +142,8 @@ fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
     let attributes = &method.attrs;
     let docs = missing_docs(attributes, &format!("Calls `{}`.", name.value()));
     let (output, error, call, errors) = match &method.sig.output {
-        ReturnType::Default => (quote!(()), quote!(SendError), quote!(send), SEND_ERRORS),
-        ReturnType::Type(_, output) => (quote!(#output), quote!(InvokeError), quote!(invoke), INVOKE_ERRORS),
+        ReturnType::Default => (quote!(()), quote!(hub::SendError), quote!(send), SEND_ERRORS),
+        ReturnType::Type(_, output) => (quote!(#output), quote!(hub::InvokeError), quote!(invoke), INVOKE_ERRORS),
     };
     quote_spanned! {here=>
         #(#attributes)*
@@ -159,9 +159,9 @@ fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
 }
 
 const SEND_ERRORS: &str =
-    "\n# Errors\n\nWhen an argument cannot be encoded; see [`Proxy::send`](::signalr::Proxy::send).";
+    "\n# Errors\n\nWhen an argument cannot be encoded; see [`Proxy::send`](::signalr::hub::Proxy::send).";
 const INVOKE_ERRORS: &str =
-    "\n# Errors\n\nWhen the client gives no answer; see [`Proxy::invoke`](::signalr::Proxy::invoke).";
+    "\n# Errors\n\nWhen the client gives no answer; see [`Proxy::invoke`](::signalr::hub::Proxy::invoke).";
 
 /// What a client cannot answer.
 fn result(output: &ReturnType, errors: &mut Errors) {
@@ -246,13 +246,11 @@ mod tests {
                 fn asks(&self, x: &str) -> Vec<u8>;
             }
         ));
-        let (many, one) = text.split_once("implC<::signalr::Single>{").expect("has both kinds");
+        let (many, one) = text.split_once("implC<::signalr::hub::Single>{").expect("has both kinds");
         assert!(many.contains("fntells(") && one.contains("fnasks(&self,x:&str)"), "{text}");
-        assert!(
-            one.contains(
-                "->::core::result::Result<Vec<u8>,::signalr::InvokeError>{self.0.invoke(\"Asks\",(x,)).await}"
-            )
-        );
+        assert!(one.contains(
+            "->::core::result::Result<Vec<u8>,::signalr::hub::InvokeError>{self.0.invoke(\"Asks\",(x,)).await}"
+        ));
     }
 
     #[test]

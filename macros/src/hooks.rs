@@ -91,7 +91,7 @@ impl Hook {
             async fn #name(&self, #(#names: #types),*) -> ::signalr::HubResult {
                 // One of the two is needed, and which is for the compiler to find out.
                 #[allow(unused_imports)]
-                use ::signalr::__private::{ViaResult as _, ViaValue as _};
+                use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
                 #(let _ = #ignored;)*
                 let value = Self::#name(self, #(#given),*) #wait;
                 let _: () = #settled;

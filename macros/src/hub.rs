@@ -106,7 +106,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     let conditions = conditions(&block.attrs);
     let (generics, _, bounds) = block.generics.split_for_impl();
     let hub = &block.self_ty;
-    let client = options.client.as_ref().map_or_else(|| quote!(::signalr::AnyClient), |client| quote!(#client));
+    let client = options.client.as_ref().map_or_else(|| quote!(::signalr::hub::AnyClient), |client| quote!(#client));
     let items = options.items.as_ref().map_or_else(|| quote!(()), |items| quote!(#items));
     let (include, attributes) = (&options.include, &options.attributes);
     quote_spanned! {here=>
@@ -124,8 +124,8 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
 
             // Not every hub needs all of this, and a method that is going away is called all the same.
             #[allow(deprecated, unused_imports, unused_variables)]
-            fn methods(methods: &mut ::signalr::Methods<Self>) {
-                use ::signalr::__private::{ViaResult as _, ViaValue as _};
+            fn methods(methods: &mut ::signalr::hub::Methods<Self>) {
+                use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
                 #(methods.attribute(#attributes);)*
                 #(methods.include(#include);)*
                 #(#registrations)*

@@ -202,7 +202,7 @@ pub fn hub(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// pub struct DashboardClient<T = Many>(Proxy<T>);
 ///
 /// impl<T> DashboardClient<T> {
-///     pub async fn vitals_updated(&self, vitals: &Vitals) -> Result<(), SendError> {
+///     pub async fn vitals_updated(&self, vitals: &Vitals) -> Result<(), hub::SendError> {
 ///         self.0.send("VitalsUpdated", (vitals,)).await
 ///     }
 /// }

@@ -66,7 +66,7 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
                     return ::signalr::__private::no_stream();
                 };)
             });
-            let item = quote_spanned!(returned=> (&mut ::signalr::__private::Outcome(::core::option::Option::Some(item))).settle());
+            let item = quote_spanned!(returned=> (&mut ::signalr::__private::MethodReturn(::core::option::Option::Some(item))).take_result());
             let send = quote_spanned!(returned=> items.send(value, |item| #item).await);
             let run = quote_spanned! {here=>
                 |invocation, (#(#values,)*), items| async move { #call #some #send }
@@ -80,7 +80,7 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut Names, errors: &mut 
         {
             #(#checks)*
             methods.#insert(#name, |invocation, arguments| {
-                let opened = ::signalr::__private::open::<(#(#types,)*)>(&arguments)?;
+                let opened = ::signalr::__private::bind_arguments::<(#(#types,)*)>(&arguments)?;
                 ::core::result::Result::Ok(::signalr::__private::#call)
             }) #(.authorize(#rules))* #(.attribute(#said))*;
         }
@@ -100,7 +100,7 @@ pub(crate) fn our_shape() -> Attribute {
 pub(crate) fn settle(output: &ReturnType, here: Span) -> TokenStream {
     let returned = returned(output, here);
     quote_spanned! {returned=>
-        (&mut ::signalr::__private::Outcome(::core::option::Option::Some(value))).settle()?
+        (&mut ::signalr::__private::MethodReturn(::core::option::Option::Some(value))).take_result()?
     }
 }
 

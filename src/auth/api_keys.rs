@@ -1,4 +1,4 @@
-//! Keys in a header, for programs that call.
+//! Authentication by API keys in a header.
 
 use std::fmt;
 
@@ -6,30 +6,31 @@ use http::HeaderName;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::challenge::AuthFailure;
+use super::auth_error::AuthError;
 use super::jwt::AuthConfigError;
 use super::request::AuthRequest;
 use super::scheme::{Authentication, Authenticator};
 use super::user::User;
 
-/// Authentication by keys in a header: an [`Authenticator`] for programs. Browsers can set no header on WebSockets.
+/// [`Authenticator`] for API keys in a header. It is for programs: browsers cannot set headers on
+/// WebSockets.
 ///
-/// Only hashes of the keys are kept, and they are compared in constant time. A key has at least 16 bytes, or
-/// [`build`](crate::Builder::build) fails: take random ones.
+/// Only hashes of the keys are kept, and they are compared in constant time. Keys should be random;
+/// [`build`](crate::hosting::Builder::build) fails if one is shorter than 16 bytes.
 ///
 /// ```
 /// use http::HeaderName;
 /// use signalr::SignalR;
 /// use signalr::auth::{ApiKeys, User};
 ///
-/// # let key_of_the_gateway = "0123456789abcdef0123456789abcdef";
+/// # let gateway_key = "0123456789abcdef0123456789abcdef";
 /// let keys = ApiKeys::in_header(HeaderName::from_static("x-api-key"))
-///     .key(key_of_the_gateway, User::builder().id("gateway-7").role("Device").build());
+///     .key(gateway_key, User::builder().id("gateway-7").role("Device").build());
 /// let builder = SignalR::builder().scheme("ApiKey", keys);
 /// # let _ = builder;
 /// ```
 #[derive(Clone)]
-#[must_use = "authentication does nothing until a server uses it"]
+#[must_use = "a scheme has no effect until it is added to a builder"]
 pub struct ApiKeys {
     header: HeaderName,
     keys: Vec<([u8; 32], User)>,
@@ -37,15 +38,15 @@ pub struct ApiKeys {
 }
 
 impl ApiKeys {
-    /// Keys in this header.
+    /// Reads keys from this header.
     pub fn in_header(header: HeaderName) -> Self {
         Self { header, keys: Vec::new(), has_short_key: false }
     }
 
-    /// Whoever sends this key is this user.
+    /// Adds a key and the user of requests with it.
     pub fn key(mut self, key: impl AsRef<[u8]>, user: impl Into<User>) -> Self {
         let key = key.as_ref();
-        self.has_short_key |= key.len() < SHORTEST_KEY;
+        self.has_short_key |= key.len() < MIN_KEY_BYTES;
         self.keys.push((hash(key), user.into()));
         self
     }
@@ -57,11 +58,11 @@ impl Authenticator for ApiKeys {
         let key = match (lines.next(), lines.next()) {
             (Some(key), None) => key,
             (None, _) => return Authentication::Anonymous,
-            (Some(_), Some(_)) => return Authentication::Failed(AuthFailure::new("there is more than one API key")),
+            (Some(_), Some(_)) => return Authentication::Failed(AuthError::new("more than one API key")),
         };
         let sent = hash(key.as_bytes());
         let mut found = None;
-        // All of them, so that time tells nothing of which it is.
+        // Compares all keys, so that the duration does not depend on the match.
         for (known, user) in &self.keys {
             if bool::from(known.ct_eq(&sent)) {
                 found = Some(user);
@@ -69,7 +70,7 @@ impl Authenticator for ApiKeys {
         }
         match found {
             Some(user) => Authentication::Authenticated(user.clone()),
-            None => Authentication::Failed(AuthFailure::new("nobody has this API key")),
+            None => Authentication::Failed(AuthError::new("unknown API key")),
         }
     }
 
@@ -78,7 +79,7 @@ impl Authenticator for ApiKeys {
     }
 }
 
-/// Prints how many keys there are, and none of them.
+/// Prints the number of keys only.
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKeys").field("header", &self.header).field("keys", &self.keys.len()).finish_non_exhaustive()
@@ -89,5 +90,5 @@ fn hash(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Of random bytes these are out of reach of guesses; an empty one would let in everybody who sends the header.
-const SHORTEST_KEY: usize = 16;
+/// Random keys of this length cannot be guessed. An empty key would match every empty header.
+const MIN_KEY_BYTES: usize = 16;

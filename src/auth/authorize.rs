@@ -1,4 +1,4 @@
-//! Rules: which policies a hub or a method asks for.
+//! Authorization rules of endpoints and hub methods.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use super::scheme::Schemes;
 use super::user::User;
 use crate::ordinal;
 
-/// One demand for authorization on a hub, a route or a method; C#'s `[Authorize]` as data.
+/// Authorization rule of an endpoint or a hub method (C#: `[Authorize]`).
 ///
-/// Several of them must all be met. Names are looked up when the server is built.
+/// Where there are several rules, all must allow the user. Names are looked up when the server is
+/// built.
 ///
 /// ```
 /// # use signalr::auth::Authorize;
@@ -29,22 +30,23 @@ pub struct Authorize {
 }
 
 impl Authorize {
-    /// Asks for an authenticated user: the default policy. C#: `[Authorize]`.
+    /// Requires the default policy, an authenticated user unless it is changed (C#: `[Authorize]`).
     pub const fn user() -> Self {
         Self::new(None, None)
     }
 
-    /// Asks for a policy by its name. C#: `[Authorize(Policy = "..")]`.
+    /// Requires a policy by its name (C#: `[Authorize(Policy = "..")]`).
     pub const fn policy(name: &'static str) -> Self {
         Self::new(Some(name), None)
     }
 
-    /// Asks for one of these roles, parted by commas; blanks around them do not count. C#: `[Authorize(Roles = "A, B")]`.
+    /// Requires one of these roles, separated by commas; white space around a role is ignored (C#:
+    /// `[Authorize(Roles = "A, B")]`).
     pub const fn roles(roles: &'static str) -> Self {
         Self::new(None, Some(roles))
     }
 
-    /// Asks for a policy, for one of some roles, for both, or with neither for an authenticated user.
+    /// Requires a policy, one of some roles, or both; the default policy if both are `None`.
     pub const fn new(policy: Option<&'static str>, roles: Option<&'static str>) -> Self {
         const fn borrowed(name: Option<&'static str>) -> Option<Cow<'static, str>> {
             match name {
@@ -55,12 +57,15 @@ impl Authorize {
         Self { policy: borrowed(policy), roles: borrowed(roles), schemes: None }
     }
 
-    /// Which schemes tell who the user is, parted by commas: these alone are asked, and all of them. What they say is taken
-    /// together, and a request without a user is refused by each of them. C#:
-    /// `[Authorize(AuthenticationSchemes = "A, B")]`.
+    /// Sets the authentication schemes, separated by commas (C#:
+    /// `[Authorize(AuthenticationSchemes = "A, B")]`).
     ///
-    /// It is for hubs and paths. On a method, where the user is known already, it is an error of
-    /// [`build`](crate::Builder::build); ASP.NET does not read it there.
+    /// Only these schemes authenticate the request, all of them. Their users are merged into one, and
+    /// each of them challenges a request without a user.
+    ///
+    /// Schemes belong to endpoints. On a hub method, which is called after the connection was
+    /// authenticated, they are an error of [`build`](crate::hosting::Builder::build); ASP.NET Core
+    /// ignores them there.
     pub fn schemes(mut self, schemes: impl Into<Cow<'static, str>>) -> Self {
         self.schemes = Some(schemes.into());
         self
@@ -81,11 +86,12 @@ impl From<String> for Authorize {
     }
 }
 
-/// Why the policies of a server cannot be used.
+/// Error in the authorization policies or rules of a server.
 ///
 /// ```
 /// use signalr::auth::{Policy, PolicyError};
-/// use signalr::{BuildError, SignalR};
+/// use signalr::hosting::BuildError;
+/// use signalr::SignalR;
 ///
 /// let twice = SignalR::builder()
 ///     .policy("Staff", Policy::require_role("Doctor"))
@@ -96,58 +102,58 @@ impl From<String> for Authorize {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// A rule asks for a policy that nobody added.
-    #[error("there is no authorization policy {name:?}")]
+    /// A rule names a policy that was not added.
+    #[error("unknown authorization policy {name:?}")]
     Unknown {
-        /// The name as the rule has it.
+        /// Name in the rule.
         name: String,
     },
-    /// Two policies have one name; the case of names does not count.
-    #[error("there are two authorization policies {name:?}")]
+    /// Two policies have one name, compared without case.
+    #[error("duplicate authorization policy {name:?}")]
     Duplicate {
-        /// The name of the second.
+        /// Name of the second policy.
         name: String,
     },
-    /// A policy asks for one of no roles, of no values or of no policies, so nobody could ever meet it.
-    #[error("nobody can meet the authorization policy {name:?}: it asks for one of nothing")]
+    /// A policy requires one element of an empty list of roles, values or policies.
+    #[error("authorization policy {name:?} can never succeed: empty list of alternatives")]
     Impossible {
         /// The name of the policy, `default` or `fallback`.
         name: String,
     },
-    /// A path, or the fallback, asks for a policy that looks at calls: nobody calls anything who connects, so nobody
-    /// could.
-    #[error("nobody who connects can meet the authorization policy {name:?}: it looks at calls")]
+    /// An endpoint or the fallback names a policy that examines calls; a request that connects is no
+    /// call.
+    #[error("authorization policy {name:?} can never succeed for a connection: it examines calls")]
     NeedsCall {
         /// The name of the policy, `default` or `fallback`.
         name: String,
     },
-    /// A rule asks for roles and names none.
-    #[error("an authorization rule names no role: {roles:?}")]
+    /// The list of roles of a rule is empty.
+    #[error("empty list of roles in an authorization rule: {roles:?}")]
     NoRoles {
-        /// The roles as the rule has them.
+        /// Roles in the rule.
         roles: String,
     },
-    /// A rule or a policy asks for a scheme that nobody added. The case of names counts.
-    #[error("there is no authentication scheme {name:?}")]
+    /// A rule or a policy names a scheme that was not added. Names are compared with case.
+    #[error("unknown authentication scheme {name:?}")]
     UnknownScheme {
-        /// The name as the rule or the policy has it.
+        /// Name in the rule or the policy.
         name: String,
     },
-    /// A rule asks for schemes and names none.
-    #[error("an authorization rule names no scheme: {schemes:?}")]
+    /// The list of schemes of a rule is empty.
+    #[error("empty list of schemes in an authorization rule: {schemes:?}")]
     NoSchemes {
         /// The schemes as the rule has them.
         schemes: String,
     },
-    /// A rule of a method names schemes: who calls was found out when the connection was made.
-    #[error("the authorization rule of a method names schemes, which has no effect: {schemes:?}")]
+    /// The rule of a hub method names schemes; the connection is authenticated before the call.
+    #[error("schemes have no effect on the authorization rule of a hub method: {schemes:?}")]
     SchemesOnMethod {
         /// The schemes as the rule has them.
         schemes: String,
     },
 }
 
-/// The policies of a server by name. Names ignore case, as ASP.NET's do.
+/// Policies of a server by name. Names ignore case, as in ASP.NET Core.
 #[derive(Clone, Debug)]
 pub(crate) struct Policies {
     named: Vec<(String, Policy)>,
@@ -156,22 +162,22 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    /// Adds a policy; a second one of the same name is an error in [`validate`](Self::validate).
+    /// Adds a policy. [`validate`](Self::validate) reports a duplicate name.
     pub(crate) fn add(&mut self, name: impl Into<String>, policy: Policy) {
         self.named.push((name.into(), policy));
     }
 
-    /// What a rule asks for that names neither policy nor roles: by default an authenticated user.
+    /// Sets the policy of rules without policy and roles; by default an authenticated user.
     pub(crate) fn set_default(&mut self, policy: Policy) {
         self.default = policy;
     }
 
-    /// What endpoints without any rule ask for: by default nothing. It never reaches methods.
+    /// Sets the policy of endpoints without rules; none by default. It does not apply to hub methods.
     pub(crate) fn set_fallback(&mut self, policy: Policy) {
         self.fallback = Some(policy);
     }
 
-    /// Finds what is wrong with the policies themselves.
+    /// Checks the policies themselves.
     pub(crate) fn validate(&self, schemes: &Schemes) -> Result<(), PolicyError> {
         for (index, (name, policy)) in self.named.iter().enumerate() {
             if self.named[..index].iter().any(|(earlier, _)| ordinal::eq(earlier, name)) {
@@ -188,15 +194,15 @@ impl Policies {
         schemes.resolve(all.flat_map(Policy::scheme_names)).map(drop)
     }
 
-    /// The rules of a method: all of these must be met, and without any the method is open.
-    pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+    /// Rules of a hub method. Without rules every caller is allowed.
+    pub(crate) fn method_rules(&self, rules: &[Authorize]) -> Result<AuthorizationRules, PolicyError> {
         match rules.iter().find_map(|rule| rule.schemes.as_deref()) {
             Some(schemes) => Err(PolicyError::SchemesOnMethod { schemes: schemes.to_owned() }),
             None => self.rules(rules),
         }
     }
 
-    /// The rules of an endpoint: all of these must be met, and without any the fallback policy.
+    /// Rules of an endpoint. Without rules the fallback policy applies.
     pub(crate) fn endpoint_rules(
         &self,
         rules: &[Authorize],
@@ -211,7 +217,7 @@ impl Policies {
             }?;
         }
         let combined = match &self.fallback {
-            Some(fallback) if rules.is_empty() => Rules::new(vec![fallback.clone()]),
+            Some(fallback) if rules.is_empty() => AuthorizationRules::new(vec![fallback.clone()]),
             _ => self.rules(rules)?,
         };
         let mut names: Vec<&str> = Vec::new();
@@ -224,17 +230,17 @@ impl Policies {
         }
         names.extend(combined.policies.iter().flat_map(Policy::scheme_names));
         let schemes = schemes.resolve(names)?;
-        // Whoever is known is known all the same.
-        let rules = if allow_anonymous { Rules::default() } else { combined };
+        // Anonymous access is allowed, but credentials are still authenticated.
+        let rules = if allow_anonymous { AuthorizationRules::default() } else { combined };
         Ok(EndpointRules { rules, schemes })
     }
 
-    fn rules(&self, rules: &[Authorize]) -> Result<Rules, PolicyError> {
+    fn rules(&self, rules: &[Authorize]) -> Result<AuthorizationRules, PolicyError> {
         let mut policies = Vec::with_capacity(rules.len());
         for rule in rules {
             self.add_rule(rule, &mut policies)?;
         }
-        Ok(Rules::new(policies))
+        Ok(AuthorizationRules::new(policies))
     }
 
     fn find(&self, name: &str) -> Option<&Policy> {
@@ -268,7 +274,7 @@ impl Default for Policies {
     }
 }
 
-/// The names in a list with commas; blanks around them do not count.
+/// Names in a list separated by commas, without white space around them.
 fn listed_names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
@@ -281,39 +287,40 @@ fn possible_to_connect(name: &str, policy: &Policy) -> Result<(), PolicyError> {
     if policy.needs_resource() { Err(PolicyError::NeedsCall { name: name.to_owned() }) } else { Ok(()) }
 }
 
-/// The policies that a hub or a method asks for, all of which must allow a user. Empty rules let everybody pass.
+/// Policies of an endpoint or a hub method, all of which must allow the user. Without policies every
+/// user is allowed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rules {
+pub(crate) struct AuthorizationRules {
     policies: Arc<[Policy]>,
     look_at_calls: bool,
 }
 
-impl Rules {
+impl AuthorizationRules {
     fn new(policies: Vec<Policy>) -> Self {
         let look_at_calls = policies.iter().any(Policy::looks_at_resource);
         Self { policies: policies.into(), look_at_calls }
     }
 
-    /// Whether it matters what is called.
+    /// Whether a policy examines the call.
     pub(crate) fn look_at_calls(&self) -> bool {
         self.look_at_calls
     }
 
-    /// Whether nothing is asked for.
+    /// Whether every user is allowed.
     pub(crate) fn is_open(&self) -> bool {
         self.policies.is_empty()
     }
 
-    /// Whether this user may make a call, which has to be there only where the rules look at calls. `None` if that takes
-    /// time to find out.
+    /// Whether this user may make a call; `None` if an asynchronous requirement decides. `call` is
+    /// needed only if the rules [examine calls](Self::look_at_calls).
     pub(crate) fn check_call(&self, user: &User, call: Option<&Resource>) -> Option<bool> {
         all(self.policies.iter().map(|policy| policy.allows_for(user, call)))
     }
 
-    /// The same, with the time that it takes.
-    pub(crate) async fn check_later(&self, user: &User, call: Option<&Resource>) -> bool {
+    /// As [`check_call`](Self::check_call), with asynchronous requirements.
+    pub(crate) async fn check_call_async(&self, user: &User, call: Option<&Resource>) -> bool {
         for policy in &*self.policies {
-            if !policy.allows_later(user, call).await {
+            if !policy.allows_for_async(user, call).await {
                 return false;
             }
         }
@@ -321,23 +328,23 @@ impl Rules {
     }
 }
 
-/// What an endpoint asks of each request.
+/// Authorization of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndpointRules {
-    rules: Rules,
-    /// The schemes that tell who the user is; none are all.
+    rules: AuthorizationRules,
+    /// Indices of the schemes that authenticate requests; empty for all.
     pub(crate) schemes: Vec<usize>,
 }
 
 impl EndpointRules {
-    /// Whether nothing is asked for.
+    /// Whether every user is allowed.
     pub(crate) fn is_open(&self) -> bool {
         self.rules.is_open()
     }
 
-    /// What becomes of a request of this user. aspnet: PolicyEvaluator.cs, `AuthorizeAsync`.
+    /// Decides on a request of this user (aspnet: PolicyEvaluator.cs, `AuthorizeAsync`).
     pub(crate) async fn decide(&self, user: &User) -> Decision {
-        if self.rules.check_later(user, None).await {
+        if self.rules.check_call_async(user, None).await {
             Decision::Allow
         } else if user.is_authenticated() {
             Decision::Forbid
@@ -347,13 +354,13 @@ impl EndpointRules {
     }
 }
 
-/// What becomes of a request.
+/// Outcome of authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It goes on.
+    /// The request continues.
     Allow,
-    /// 401 with a challenge: who is it?
+    /// 401 with a challenge: the request is not authenticated.
     Challenge,
-    /// 403: known, and not allowed.
+    /// 403: the user is authenticated and not allowed.
     Forbid,
 }

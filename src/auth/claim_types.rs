@@ -1,11 +1,11 @@
-//! The types of claims as .NET names them; C#'s `ClaimTypes`.
+//! .NET's types of claims (C#: `ClaimTypes`).
 //!
-//! A token's short names become these, so that code ported from C# finds what it looks for. Names that are not
-//! listed in IdentityModel's table, such as `name`, `scope` and all of one's own, stay as they are.
+//! The short names of a token are mapped to these, as in ASP.NET Core. Names that IdentityModel's table
+//! does not contain, such as `name`, `scope` and those of the application, are not mapped.
 
-/// Who it is, uniquely for the issuer: `sub` and `nameid` of a token. C#: `ClaimTypes.NameIdentifier`.
+/// Id of the user, unique for the issuer: `sub` and `nameid` of a token. C#: `ClaimTypes.NameIdentifier`.
 pub const NAME_IDENTIFIER: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier";
-/// What the user is called: `unique_name` of a token, but not `name`. C#: `ClaimTypes.Name`.
+/// Name of the user: `unique_name` of a token, not `name`. C#: `ClaimTypes.Name`.
 pub const NAME: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name";
 /// A role: `role` and `roles` of a token. C#: `ClaimTypes.Role`.
 pub const ROLE: &str = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role";
@@ -27,12 +27,13 @@ pub const UPN: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn
 pub const OBJECT_IDENTIFIER: &str = "http://schemas.microsoft.com/identity/claims/objectidentifier";
 /// The user's tenant in Entra ID: `tid` of a token.
 pub const TENANT_ID: &str = "http://schemas.microsoft.com/identity/claims/tenantid";
-/// What the user let the client do, in Entra ID: `scp` of a token, but not `scope`.
+/// Scopes that the user granted to the client in Entra ID: `scp` of a token, not `scope`.
 pub const SCOPE: &str = "http://schemas.microsoft.com/identity/claims/scope";
-/// Who vouches for the user: `idp` of a token.
+/// Identity provider that authenticated the user: `idp` of a token.
 pub const IDENTITY_PROVIDER: &str = "http://schemas.microsoft.com/identity/claims/identityprovider";
 
-/// The long name of a claim that a token names shortly. IdentityModel: ClaimTypeMapping.cs, each entry seen on the wire.
+/// Type of a claim by its short name in a token (IdentityModel: ClaimTypeMapping.cs; each entry was
+/// observed on the wire).
 pub(super) fn long_name(short: &str) -> Option<&'static str> {
     Some(match short {
         "actort" => "http://schemas.xmlsoap.org/ws/2009/09/identity/claims/actor",

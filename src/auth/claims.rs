@@ -1,4 +1,4 @@
-//! From the payload of a token to claims.
+//! Payload of a token, and its conversion to claims.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::claim_types;
-use super::date;
-use super::json::{self, Kind};
+use super::invariant_date;
+use super::json::{self, JsonKind};
 use super::user::Claim;
 
-/// The claims of a token as they stand there, with those read that decide whether it is valid.
+/// Claims of a token in JSON, and the parsed values of those that decide on its validity.
 pub(super) struct Payload<'a> {
     members: Vec<(String, &'a RawValue)>,
-    /// In seconds since 1970, as `not_before` is.
+    /// In seconds since 1970, as is `not_before`.
     pub(super) expires: Option<i64>,
     pub(super) not_before: Option<i64>,
     pub(super) issuer: Issuer,
     pub(super) audiences: Vec<String>,
 }
 
-/// What `iss` says.
+/// Value of `iss`.
 #[derive(Default)]
 pub(super) enum Issuer {
     #[default]
@@ -30,9 +30,10 @@ pub(super) enum Issuer {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads the claims; nothing if they are no object, or if one of the registered claims is of the wrong type.
+    /// Parses the claims; `None` if they are not an object, or if a registered claim has the wrong type.
     ///
-    /// Of claims with one name the last counts, in the place of the first; all of them must be well-formed.
+    /// The last of several claims with one name counts, at the position of the first. All must be
+    /// well-formed.
     pub(super) fn parse(json: &'a [u8]) -> Option<Self> {
         let mut payload = Self {
             members: Vec::new(),
@@ -55,12 +56,12 @@ impl<'a> Payload<'a> {
         Some(payload)
     }
 
-    /// Whether the token has this claim, by the name that it has there.
+    /// Whether the token has this claim, by its name in the token, and it is not `null`.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.members.iter().any(|(found, value)| found == name && json::kind(value) != Kind::Null)
+        self.members.iter().any(|(found, value)| found == name && json::kind(value) != JsonKind::Null)
     }
 
-    /// The claims, under the names of .NET if `mapped`; nothing if one is no text that could be read.
+    /// Claims, with the types of .NET if `mapped`; `None` if a value is malformed.
     pub(super) fn claims(&self, mapped: bool) -> Option<Vec<Claim>> {
         let mut claims = Vec::with_capacity(self.members.len());
         for (name, value) in &self.members {
@@ -71,7 +72,7 @@ impl<'a> Payload<'a> {
                     claims.extend(self.audiences.iter().map(|audience| Claim::new(claim_type.clone(), &**audience)));
                 }
                 ("exp" | "nbf" | "iat", _) => claims.push(Claim::new(claim_type, json::integer(value)?.to_string())),
-                (_, Kind::Array) => {
+                (_, JsonKind::Array) => {
                     for element in json::elements(value)? {
                         claims.push(Claim::new(claim_type.clone(), text(element)?));
                     }
@@ -82,7 +83,7 @@ impl<'a> Payload<'a> {
         Some(claims)
     }
 
-    /// Takes note of a claim that has a meaning; nothing if it is of the wrong type.
+    /// Parses a registered claim; `None` if it has the wrong type.
     fn read(&mut self, name: &str, value: &RawValue) -> Option<()> {
         match (name, json::kind(value)) {
             ("exp", _) => self.expires = Some(time(value)?),
@@ -90,34 +91,35 @@ impl<'a> Payload<'a> {
             ("iat", _) => {
                 json::integer(value)?;
             }
-            ("iss", Kind::Null) => self.issuer = Issuer::Null,
+            ("iss", JsonKind::Null) => self.issuer = Issuer::Null,
             ("iss", _) => self.issuer = Issuer::Named(json::string(value)?),
-            ("aud", Kind::Null) => self.audiences = Vec::new(),
-            ("aud", Kind::String) => self.audiences = vec![json::string(value)?],
+            ("aud", JsonKind::Null) => self.audiences = Vec::new(),
+            ("aud", JsonKind::String) => self.audiences = vec![json::string(value)?],
             ("aud", _) => {
-                let named = |element: &&RawValue| json::kind(element) != Kind::Null;
+                let named = |element: &&RawValue| json::kind(element) != JsonKind::Null;
                 self.audiences =
                     json::elements(value)?.into_iter().filter(named).map(json::string).collect::<Option<_>>()?;
             }
-            ("sub", Kind::Bool | Kind::Array | Kind::Object) => return None,
-            ("jti" | "azp", kind) if !matches!(kind, Kind::String | Kind::Null) => return None,
+            ("sub", JsonKind::Bool | JsonKind::Array | JsonKind::Object) => return None,
+            ("jti" | "azp", kind) if !matches!(kind, JsonKind::String | JsonKind::Null) => return None,
             _ => {}
         }
         Some(())
     }
 }
 
-/// One value as the text of a claim: strings as they are, numbers in .NET's invariant spelling, what is nested as its JSON.
+/// Value as text of a claim: a string unchanged, a number in .NET's invariant format, an array or object
+/// in JSON.
 fn text(value: &RawValue) -> Option<Box<str>> {
     Some(match json::kind(value) {
-        Kind::String => json::string(value)?.into(),
-        Kind::Null => "".into(),
-        Kind::Number => json::number_text(value.get()).into(),
-        Kind::Bool | Kind::Array | Kind::Object => value.get().into(),
+        JsonKind::String => json::string(value)?.into(),
+        JsonKind::Null => "".into(),
+        JsonKind::Number => json::number_text(value.get()).into(),
+        JsonKind::Bool | JsonKind::Array | JsonKind::Object => value.get().into(),
     })
 }
 
-/// IdentityModel: EpochTime.cs, which knows no time before 1970 and none after 9999.
+/// IdentityModel: EpochTime.cs, which clamps to the years 1970 to 9999.
 fn time(value: &RawValue) -> Option<i64> {
-    Some(json::integer(value)?.clamp(0, date::LATEST))
+    Some(json::integer(value)?.clamp(0, invariant_date::LATEST))
 }

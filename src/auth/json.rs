@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 ///
 /// Nothing for a text that is no object, or nested deeper than .NET's reader goes.
 pub(super) fn members(json: &[u8]) -> Option<Vec<(String, &RawValue)>> {
-    if nests_deeper_than(json, DEEPEST) {
+    if nests_deeper_than(json, MAX_DEPTH) {
         return None;
     }
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let members = reader.deserialize_map(Members).ok()?;
+    let members = reader.deserialize_map(ObjectMembers).ok()?;
     reader.end().ok()?;
     Some(members)
 }
 
-struct Members;
+struct ObjectMembers;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for ObjectMembers {
     type Value = Vec<(String, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for Members {
 
 /// What kind of value a JSON text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonKind {
     Null,
     Bool,
     Number,
@@ -48,14 +48,14 @@ pub(super) enum Kind {
     Object,
 }
 
-pub(super) fn kind(value: &RawValue) -> Kind {
+pub(super) fn kind(value: &RawValue) -> JsonKind {
     match value.get().as_bytes().first() {
-        Some(b'"') => Kind::String,
-        Some(b'[') => Kind::Array,
-        Some(b'{') => Kind::Object,
-        Some(b't' | b'f') => Kind::Bool,
-        Some(b'n') => Kind::Null,
-        _ => Kind::Number,
+        Some(b'"') => JsonKind::String,
+        Some(b'[') => JsonKind::Array,
+        Some(b'{') => JsonKind::Object,
+        Some(b't' | b'f') => JsonKind::Bool,
+        Some(b'n') => JsonKind::Null,
+        _ => JsonKind::Number,
     }
 }
 
@@ -73,8 +73,8 @@ pub(super) fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
 pub(super) fn integer(value: &RawValue) -> Option<i64> {
     let owned;
     let text = match kind(value) {
-        Kind::Number => value.get(),
-        Kind::String => {
+        JsonKind::Number => value.get(),
+        JsonKind::String => {
             owned = string(value)?;
             owned.trim()
         }
@@ -135,7 +135,7 @@ fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
 }
 
 /// `JsonReaderOptions.MaxDepth` of .NET.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// One more than the greatest `i64`.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;

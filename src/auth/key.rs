@@ -1,4 +1,4 @@
-//! Keys that tokens are signed with.
+//! Keys that verify tokens.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::token::{BASE64, Token};
+use super::token::{BASE64, CompactToken};
 
-/// A key that verifies tokens. Its kind decides which algorithms it takes, whatever a token says.
+/// Key that verifies tokens. The kind of the key decides which algorithms it accepts, not the token.
 ///
-/// While keys change, a server takes both:
+/// During a key rotation, a server accepts both keys:
 ///
 /// ```
 /// use signalr::auth::{JwtBearer, SigningKey};
@@ -32,9 +32,10 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A secret shared with the issuer, for HS256 and, if it is long enough, HS384 (48 bytes) and HS512 (64 bytes).
+    /// Secret shared with the issuer, for HS256, HS384 (at least 48 bytes) and HS512 (at least 64 bytes).
     ///
-    /// Fewer than 32 bytes verify nothing, and building the server reports it.
+    /// A secret of fewer than 32 bytes verifies no token, and
+    /// [`build`](crate::hosting::Builder::build) fails.
     pub fn hmac(secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
         let algorithms = match secret.len() {
@@ -46,12 +47,12 @@ impl SigningKey {
         Self::new(DecodingKey::from_secret(secret), algorithms)
     }
 
-    /// The issuer's public RSA key of 2048 to 4096 bits in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), for RS256, RS384, RS512, PS256,
-    /// PS384 and PS512.
+    /// Public RSA key of the issuer, 2048 to 4096 bits, in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), for
+    /// RS256, RS384, RS512, PS256, PS384 and PS512.
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn rsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = DecodingKey::from_rsa_pem(pem.as_ref()).map_err(|error| KeyError::unreadable(&error))?;
         let components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
@@ -60,29 +61,30 @@ impl SigningKey {
         Self::rsa(key, &modulus)
     }
 
-    /// The issuer's public key on P-256 or P-384 in PEM (`PUBLIC KEY`), for ES256 or ES384.
+    /// Public key of the issuer on P-256 or P-384 in PEM (`PUBLIC KEY`), for ES256 or ES384.
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn ec_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = DecodingKey::from_ec_pem(pem.as_ref()).map_err(|error| KeyError::unreadable(&error))?;
         let curve = [&EC[..1], &EC[1..]].into_iter().find(|algorithms| fits(&key, algorithms[0]));
         Ok(Self::new(key, curve.ok_or(KeyError::UnsupportedCurve)?))
     }
 
-    /// The issuer's public Ed25519 key in PEM (`PUBLIC KEY`), for EdDSA, which .NET does not know.
+    /// Public Ed25519 key of the issuer in PEM (`PUBLIC KEY`), for EdDSA, which .NET does not support.
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn ed_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = DecodingKey::from_ed_pem(pem.as_ref()).map_err(|error| KeyError::unreadable(&error))?;
         Self::ed(key)
     }
 
-    /// A key in JSON (JWK, RFC 7517): RSA, EC on P-256 or P-384, Ed25519, or a secret (`oct`). It takes what the same key
-    /// in PEM takes, or only its `alg` if it has one; `kid` and `x5t` name it. C#: `JsonWebKey`.
+    /// Key in JSON (JWK, RFC 7517; C#: `JsonWebKey`): RSA, EC on P-256 or P-384, Ed25519, or a secret
+    /// (`oct`). It accepts the algorithms of the same key in PEM, or only its `alg` if it has one. `kid`
+    /// and `x5t` name the key.
     ///
     /// ```
     /// use signalr::auth::{JwtBearer, SigningKey};
@@ -96,34 +98,35 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When the text is no such key, or one that is not for signatures.
+    /// If the text is not such a key, or the key is not for signatures.
     pub fn jwk(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        // What the reader says may hold a piece of the key.
-        let unreadable = |_| KeyError::Unreadable { reason: "it is no JSON web key".into() };
+        // The error text of serde_json may contain a part of the key.
+        let unreadable = |_| KeyError::Unreadable { reason: "not a JSON web key".into() };
         let jwk: Jwk = serde_json::from_slice(json.as_ref()).map_err(unreadable)?;
         match &jwk.algorithm {
             AlgorithmParameters::OctetKey(secret) => {
-                let unreadable = |_| KeyError::Unreadable { reason: "its secret is no base64url".into() };
+                let unreadable = |_| KeyError::Unreadable { reason: "secret is not base64url".into() };
                 Self::hmac(BASE64.decode(&secret.value).map_err(unreadable)?).described(&jwk)
             }
             _ => Self::public_jwk(&jwk),
         }
     }
 
-    /// The public keys of a set (JWKS, RFC 7517 § 5) that can verify tokens, as identity providers publish them. Others are
-    /// passed over: unknown kinds and curves, keys for encryption, and secrets, since what is published is none.
+    /// Public keys of a set (JWKS, RFC 7517 § 5) that can verify tokens, as identity providers publish
+    /// them. Other keys are skipped: unknown kinds and curves, keys for encryption, and secrets, since a
+    /// published secret is none.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If the set has no such key.
     pub fn jwks(json: impl AsRef<[u8]>) -> Result<Vec<Self>, KeyError> {
         #[derive(Deserialize)]
-        struct KeySet<'a> {
+        struct JwkSet<'a> {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
 
-        let set: KeySet<'_> = serde_json::from_slice(json.as_ref()).map_err(|_| KeyError::NoKey)?;
+        let set: JwkSet<'_> = serde_json::from_slice(json.as_ref()).map_err(|_| KeyError::NoKey)?;
         let key = |key: &RawValue| Self::public_jwk(&serde_json::from_str(key.get()).ok()?).ok();
         let keys: Vec<_> = set.keys.into_iter().filter_map(key).collect();
         if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(keys) }
@@ -155,13 +158,13 @@ impl SigningKey {
         match bits {
             ..2048 => Err(KeyError::TooSmall { bits }),
             2048..=4096 => Ok(Self::new(key, RSA)),
-            // Verifying would take too long, and the verifier refuses them.
+            // Verification would take too long, and the verifier rejects them.
             _ => Err(KeyError::Unfit),
         }
     }
 
     fn ed(key: DecodingKey) -> Result<Self, KeyError> {
-        // The verifier takes the first 32 bytes of whatever there are.
+        // The verifier uses the first 32 bytes of a longer key.
         let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
         if length == 32 && fits(&key, Algorithm::EdDSA) { Ok(Self::new(key, ED)) } else { Err(KeyError::Unfit) }
     }
@@ -170,7 +173,7 @@ impl SigningKey {
         Self { kid: None, x5t: None, key, algorithms }
     }
 
-    /// Takes the names of a JSON web key, and what it says it is for.
+    /// Reads the names and the purpose of a JSON web key.
     fn described(mut self, jwk: &Jwk) -> Result<Self, KeyError> {
         let common = &jwk.common;
         let signs = common.public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature);
@@ -188,48 +191,48 @@ impl SigningKey {
         Ok(self)
     }
 
-    /// Names the key, as `kid` in a token's header does. A token with that name is verified by this key alone.
+    /// Sets the name of the key. A token with this `kid` in its header is verified by this key only.
     pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
         self
     }
 
-    /// Names the key by the fingerprint of its certificate, as `x5t` in a token's header does: the base64url of the SHA-1
-    /// hash. It counts as `kid` does. C#: `X509SecurityKey.X5t`.
+    /// Sets the fingerprint of the key's certificate, the base64url of its SHA-1 hash (C#:
+    /// `X509SecurityKey.X5t`). It selects the key for tokens with this `x5t`, as `kid` does.
     pub fn with_x5t(mut self, x5t: impl Into<String>) -> Self {
         self.x5t = Some(x5t.into());
         self
     }
 
-    /// Whether a token names this key. IdentityModel: JwtTokenUtilities.cs, `ResolveTokenSigningKey`.
-    pub(super) fn is_named_by(&self, token: &Token<'_>) -> bool {
+    /// Whether a token names this key (IdentityModel: JwtTokenUtilities.cs, `ResolveTokenSigningKey`).
+    pub(super) fn is_named_by(&self, token: &CompactToken<'_>) -> bool {
         let same = |ours: &Option<String>, theirs: &Option<String>| ours.is_some() && ours == theirs;
         same(&self.kid, &token.kid) || same(&self.kid, &token.x5t) || same(&self.x5t, &token.x5t)
     }
 
-    /// Whether an algorithm of this name could be taken by any key.
+    /// Whether an algorithm with this name exists.
     pub(super) fn knows(algorithm: &str) -> bool {
         algorithm.parse::<Algorithm>().is_ok()
     }
 
-    /// Whether the key can verify anything at all.
+    /// Whether the key accepts an algorithm.
     pub(super) fn is_usable(&self) -> bool {
         !self.algorithms.is_empty()
     }
 
-    /// Whether this key made the signature. An algorithm of another kind of key never does.
+    /// Whether this key verifies the signature. Algorithms of other kinds of keys never match.
     pub(super) fn verifies(&self, algorithm: &str, message: &[u8], signature: &Vec<u8>) -> bool {
         let Ok(algorithm) = algorithm.parse::<Algorithm>() else {
             return false;
         };
-        // Asked for by name, the provider cannot be missing or doubtful, whatever features another crate turns on.
+        // The provider is named, so that features of jsonwebtoken which other crates enable do not matter.
         self.algorithms.contains(&algorithm)
             && (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &self.key)
                 .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
 }
 
-/// Prints the name and the algorithms, never the key.
+/// Prints names and algorithms, never the key.
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
@@ -240,7 +243,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Why a key cannot be used.
+/// Error in a key.
 ///
 /// ```
 /// use signalr::auth::{JwtBearer, KeyError};
@@ -250,26 +253,26 @@ impl fmt::Debug for SigningKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text is no public key of this kind.
-    #[error("the key is unreadable: {reason}")]
+    /// The text is not a public key of this kind.
+    #[error("key is unreadable: {reason}")]
     Unreadable {
-        /// What the reader of the key says.
+        /// Error of the parser.
         reason: String,
     },
     /// An RSA key is shorter than 2048 bits (RFC 7518 § 3.3).
-    #[error("an RSA key of {bits} bits is too small")]
+    #[error("RSA key of {bits} bits is too small")]
     TooSmall {
-        /// The length of its modulus.
+        /// Length of its modulus in bits.
         bits: usize,
     },
-    /// An EC key is on neither P-256 nor P-384.
-    #[error("the curve of the key is neither P-256 nor P-384")]
+    /// The curve of an EC key is neither P-256 nor P-384.
+    #[error("curve of the key is neither P-256 nor P-384")]
     UnsupportedCurve,
-    /// The key is of another kind or size, for another purpose or for another algorithm.
-    #[error("the key is not for signatures of tokens")]
+    /// The key has another kind, size, purpose or algorithm.
+    #[error("key cannot verify token signatures")]
     Unfit,
-    /// None of the keys of a set can verify tokens, or it is no set.
-    #[error("there is no key in the set that could verify tokens")]
+    /// The text is not a key set, or none of its keys can verify tokens.
+    #[error("no usable signing key in the key set")]
     NoKey,
 }
 
@@ -279,7 +282,7 @@ impl KeyError {
     }
 }
 
-/// Whether the key can be used with this algorithm: for curves, whether it is on the right one.
+/// Whether the key fits this algorithm, such as its curve.
 fn fits(key: &DecodingKey, algorithm: Algorithm) -> bool {
     (DEFAULT_PROVIDER.verifier_factory)(&algorithm, key).is_ok()
 }

@@ -1,35 +1,37 @@
-//! Who is calling, and what they may do.
+//! Authentication and authorization.
 //!
-//! [`JwtBearer`] reads the bearer token of a request and turns it into a [`User`]; an [`Authenticator`] does so in any other
-//! way (see [`schemes`]). A [`Policy`] says which users pass, an [`Authorize`] rule asks for one. Texts, order of checks and names of claims are those of ASP.NET Core's `AddJwtBearer`,
-//! so that a client or a proxy sees no difference.
+//! [`JwtBearer`] authenticates requests by bearer tokens and produces a [`User`]. Other schemes implement
+//! [`Authenticator`]; see [`schemes`]. A [`Policy`] decides whether a user is allowed, and an
+//! [`Authorize`] rule names the policy of an endpoint or a hub method. Texts, order of checks and types of
+//! claims are those of ASP.NET Core's `AddJwtBearer`, so that clients and proxies see no difference.
 //!
-//! The keys that verify tokens are given to the builder or, with the feature `oidc`, come from an identity provider.
+//! The keys that verify tokens are options of [`JwtBearer`] or, with the feature `oidc`, those of an
+//! identity provider.
 //!
-//! Nothing here knows hubs or connections, and nothing prints a token.
+//! This module does not depend on hubs or connections. It never prints a token.
 
 mod api_keys;
 pub use api_keys::ApiKeys;
 
 mod authorize;
+pub(crate) use authorize::{AuthorizationRules, Decision, EndpointRules, Policies};
 pub use authorize::{Authorize, PolicyError};
-pub(crate) use authorize::{Decision, EndpointRules, Policies, Rules};
 
-mod challenge;
-pub use challenge::AuthFailure;
+mod auth_error;
+pub use auth_error::AuthError;
 
 pub mod claim_types;
 
 mod claims;
 
-mod date;
+mod invariant_date;
 
-mod extension;
-pub use extension::ExtensionUser;
+mod host_user;
+pub use host_user::ExtensionUser;
 
-mod identity;
-pub use identity::IdentityBinding;
-pub(crate) use identity::UserId;
+mod user_identity;
+pub use user_identity::IdentityBinding;
+pub(crate) use user_identity::UserIdProvider;
 
 mod json;
 
@@ -60,8 +62,8 @@ pub use request::{AuthRequest, QueryToken, RequestKind};
 mod scheme;
 #[doc(hidden)]
 pub use scheme::AuthenticateFn;
-pub use scheme::{Authentication, Authenticator, Refusal};
-pub(crate) use scheme::{Identified, Schemes};
+pub use scheme::{AuthRejection, Authentication, Authenticator};
+pub(crate) use scheme::{AuthenticationResult, Schemes};
 
 #[doc = include_str!("security.md")]
 pub mod security {}

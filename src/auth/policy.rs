@@ -1,4 +1,4 @@
-//! What users must be or have.
+//! Authorization policies and their requirements.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -10,24 +10,25 @@ use super::user::User;
 use crate::future::BoxFuture;
 use crate::ordinal;
 
-/// A condition on users; ASP.NET's `AuthorizationPolicy`.
+/// Requirements that a user must meet (C#: `AuthorizationPolicy`).
 ///
-/// A policy holds when all its requirements do. It never holds for an anonymous user, unless it says
-/// [`anonymous_ok`](Self::anonymous_ok): an assertion written for known users must not let strangers in by accident.
+/// A policy allows a user that meets all its requirements. It denies every anonymous user unless
+/// [`allow_anonymous`](Self::allow_anonymous) is set, so that an assertion written for authenticated
+/// users does not allow unauthenticated clients by accident.
 ///
 /// ```
 /// # use signalr::auth::{Policy, User};
 /// let policy = Policy::require_any_role(["Doctor", "Nurse"])
 ///     .and(Policy::require_claim("department", ["icu", "er"]))
-///     .and(Policy::require(|user| !user.is_in_role("Suspended")));
+///     .and(Policy::require_assertion(|user| !user.is_in_role("Suspended")));
 /// assert!(policy.allows(&User::builder().role("Nurse").claim("department", "er").build()));
 /// assert!(!policy.allows(&User::anonymous()));
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a policy does nothing until something asks for it"]
+#[must_use = "a policy has no effect until a rule names it"]
 pub struct Policy {
     requirements: Vec<Requirement>,
-    anonymous_ok: bool,
+    allow_anonymous: bool,
     schemes: Vec<Cow<'static, str>>,
 }
 
@@ -37,74 +38,78 @@ enum Requirement {
     Claim { claim_type: String, values: Option<Vec<String>> },
     UserName(String),
     Assertion(Arc<dyn Fn(&User) -> bool + Send + Sync>),
-    Resource(Arc<MayHave>),
-    Later { check: Arc<MayHaveLater>, needs_resource: bool },
+    Resource(Arc<ResourceCheck>),
+    Async { check: Arc<AsyncCheck>, needs_resource: bool },
     AnyOf(Vec<Policy>),
 }
 
-type MayHave = dyn Fn(&User, &dyn Any) -> bool + Send + Sync;
+type ResourceCheck = dyn Fn(&User, &dyn Any) -> bool + Send + Sync;
 
-type MayHaveLater = dyn Fn(&User, Option<&Resource>) -> BoxFuture<'static, bool> + Send + Sync;
+type AsyncCheck = dyn Fn(&User, Option<&Resource>) -> BoxFuture<'static, bool> + Send + Sync;
 
-/// What a user asks for, kept until it is known whether they may have it.
+/// Resource of an authorization check, such as a call; shared with asynchronous requirements.
 pub(crate) type Resource = Arc<dyn Any + Send + Sync>;
 
 impl Policy {
-    /// Any authenticated user. C#: `RequireAuthenticatedUser`.
+    /// Requires an authenticated user (C#: `RequireAuthenticatedUser`).
     pub fn require_authenticated_user() -> Self {
-        Self { requirements: Vec::new(), anonymous_ok: false, schemes: Vec::new() }
+        Self { requirements: Vec::new(), allow_anonymous: false, schemes: Vec::new() }
     }
 
-    /// Users in this role; case counts. C#: `RequireRole`.
+    /// Requires a role, compared with case (C#: `RequireRole`).
     pub fn require_role(role: impl Into<String>) -> Self {
         Self::require_any_role([role])
     }
 
-    /// Users in at least one of these roles. C#: `RequireRole` with several.
+    /// Requires at least one of these roles (C#: `RequireRole` with several roles).
     ///
-    /// Without any role it holds for nobody, and building the server reports it.
+    /// An empty list denies every user, and [`build`](crate::hosting::Builder::build) fails.
     pub fn require_any_role<R: Into<String>>(roles: impl IntoIterator<Item = R>) -> Self {
         Self::of(Requirement::AnyRole(roles.into_iter().map(Into::into).collect()))
     }
 
-    /// Users with a claim of this type, of whatever value. C#: `RequireClaim` without values.
+    /// Requires a claim of this type with any value (C#: `RequireClaim` without values).
     ///
-    /// The case of the type does not count.
-    pub fn has_claim(claim_type: impl Into<String>) -> Self {
+    /// The type is compared without case.
+    pub fn require_claim_type(claim_type: impl Into<String>) -> Self {
         Self::of(Requirement::Claim { claim_type: claim_type.into(), values: None })
     }
 
-    /// Users with a claim of this type and one of these values. C#: `RequireClaim`.
+    /// Requires a claim of this type with one of these values (C#: `RequireClaim`).
     ///
-    /// The case of the type does not count, that of the values does. Without any value it holds for nobody, and
-    /// building the server reports it; C# takes that for [`has_claim`](Self::has_claim), which opens the door when a
-    /// list from the configuration is empty.
+    /// The type is compared without case, the values with case. An empty list of values denies every
+    /// user, and [`build`](crate::hosting::Builder::build) fails. C# allows any value then, as
+    /// [`require_claim_type`](Self::require_claim_type) does, so that an empty list in a
+    /// configuration allows too many users.
     pub fn require_claim<V: Into<String>>(claim_type: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
         let values = Some(values.into_iter().map(Into::into).collect());
         Self::of(Requirement::Claim { claim_type: claim_type.into(), values })
     }
 
-    /// The user of this name; case counts. C#: `RequireUserName`.
+    /// Requires the user with this name, compared with case (C#: `RequireUserName`).
     pub fn require_user_name(name: impl Into<String>) -> Self {
         Self::of(Requirement::UserName(name.into()))
     }
 
-    /// Users of whom this is true. C#: `RequireAssertion`.
-    pub fn require(assertion: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
+    /// Requires that a predicate returns `true` for the user (C#: `RequireAssertion`).
+    pub fn require_assertion(assertion: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
         Self::of(Requirement::Assertion(Arc::new(assertion)))
     }
 
-    /// Users of whom this is true, with what they ask for. Never true where that is nothing in particular.
+    /// Requires that a predicate returns `true` for the user and the resource; denies if there is no
+    /// resource.
     pub(crate) fn require_resource(check: impl Fn(&User, &dyn Any) -> bool + Send + Sync + 'static) -> Self {
         Self::of(Requirement::Resource(Arc::new(check)))
     }
 
-    /// Users of whom this turns out to be true: it may ask a database first. C#: an asynchronous `AuthorizationHandler`.
+    /// Requires that an asynchronous predicate, such as a database lookup, returns `true` for the user
+    /// (C#: an asynchronous `AuthorizationHandler`).
     ///
-    /// Requests wait for it, and so do the calls of a connection that are behind one which waits; what else the connection
-    /// does goes on. When the client leaves, it is dropped where it is for a request and for a stream. For an ordinary call
-    /// it goes on, as the method would, and the connection is there until it is done: let it take a bounded time. A panic in
-    /// it refuses: with 500 to connect, with an error to call.
+    /// A request waits for the predicate. A call waits too, and so do later calls of its connection;
+    /// everything else on the connection continues. If the client disconnects, the predicate of a
+    /// request or of a stream is dropped. The predicate of an ordinary call runs to its end, as a hub
+    /// method does, and keeps the connection until then: it should take a bounded time. A panic
+    /// rejects a request with 500 and a call with an error.
     ///
     /// ```
     /// # #[derive(Clone)]
@@ -113,55 +118,58 @@ impl Policy {
     /// use signalr::auth::Policy;
     ///
     /// # fn active(accounts: Accounts) -> Policy {
-    /// Policy::require_async(move |user| {
+    /// Policy::require_assertion_async(move |user| {
     ///     let accounts = accounts.clone();
     ///     async move { accounts.is_active(user.id().unwrap_or_default()).await }
     /// })
     /// # }
     /// ```
-    pub fn require_async<R>(assertion: impl Fn(User) -> R + Send + Sync + 'static) -> Self
+    pub fn require_assertion_async<R>(assertion: impl Fn(User) -> R + Send + Sync + 'static) -> Self
     where
         R: Future<Output = bool> + Send + 'static,
     {
-        let check: Arc<MayHaveLater> = Arc::new(move |user, _| Box::pin(assertion(user.clone())));
-        Self::of(Requirement::Later { check, needs_resource: false })
+        let check: Arc<AsyncCheck> = Arc::new(move |user, _| Box::pin(assertion(user.clone())));
+        Self::of(Requirement::Async { check, needs_resource: false })
     }
 
-    /// Users of whom this turns out to be true, with what they ask for. `None`, and never true, where that is nothing that
-    /// the check knows.
+    /// Requires that an asynchronous predicate returns `true` for the user and the resource. `None` of
+    /// `check` denies: the resource has another type.
     pub(crate) fn require_resource_async<R>(check: impl Fn(User, Resource) -> Option<R> + Send + Sync + 'static) -> Self
     where
         R: Future<Output = bool> + Send + 'static,
     {
-        let check: Arc<MayHaveLater> = Arc::new(move |user, resource| {
+        let check: Arc<AsyncCheck> = Arc::new(move |user, resource| {
             match resource.and_then(|resource| check(user.clone(), Arc::clone(resource))) {
                 Some(check) => Box::pin(check),
                 None => Box::pin(ready(false)),
             }
         });
-        Self::of(Requirement::Later { check, needs_resource: true })
+        Self::of(Requirement::Async { check, needs_resource: true })
     }
 
-    /// Users whom at least one of these policies allows.
+    /// Requires that at least one of these policies allows the user.
     ///
-    /// Without any policy it holds for nobody, and building the server reports it.
+    /// An empty list denies every user, and [`build`](crate::hosting::Builder::build) fails.
     pub fn any_of(policies: impl IntoIterator<Item = Self>) -> Self {
-        // Whether strangers may pass is for each of the policies to say.
+        // Each of the policies decides on anonymous users itself.
         let policies: Vec<Self> = policies.into_iter().collect();
         let schemes: Vec<_> = policies.iter().flat_map(|policy| policy.schemes.clone()).collect();
-        Self::of(Requirement::AnyOf(policies)).anonymous_ok().schemes(schemes)
+        Self::of(Requirement::AnyOf(policies)).allow_anonymous().schemes(schemes)
     }
 
-    /// Users whom both policies allow.
+    /// Requires that both policies allow the user.
     pub fn and(mut self, other: Self) -> Self {
         self.requirements.extend(other.requirements);
-        self.anonymous_ok &= other.anonymous_ok;
+        self.allow_anonymous &= other.allow_anonymous;
         self.schemes(other.schemes)
     }
 
-    /// Which schemes tell who the user is where a path asks for this policy, as if its rule named
-    /// [them](super::Authorize::schemes). On methods they do not count, as in ASP.NET: the user is known by then. (C#:
-    /// `AuthorizationPolicyBuilder(schemes)`)
+    /// Adds authentication schemes for paths that name this policy, as
+    /// [`Authorize::schemes`](super::Authorize::schemes) does (C#:
+    /// `AuthorizationPolicyBuilder(schemes)`).
+    ///
+    /// They have no effect on hub methods, as in ASP.NET Core: the connection is authenticated
+    /// before a method is called.
     ///
     /// ```
     /// # use signalr::auth::Policy;
@@ -178,43 +186,50 @@ impl Policy {
         self.schemes.iter().map(AsRef::as_ref)
     }
 
-    /// Lets anonymous users pass too, if they meet the requirements, as every policy of ASP.NET does.
-    pub fn anonymous_ok(mut self) -> Self {
-        self.anonymous_ok = true;
+    /// Allows anonymous users that meet the requirements, as every policy of ASP.NET Core does.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.allow_anonymous = true;
         self
     }
 
-    /// Whether this user meets the policy, whatever for. What takes [time](Self::require_async) to find out counts as not
-    /// met; see [`allows_async`](Self::allows_async).
+    /// Whether the policy allows this user, without a resource.
+    ///
+    /// [Asynchronous requirements](Self::require_assertion_async) count as not met; see
+    /// [`allows_async`](Self::allows_async).
     pub fn allows(&self, user: &User) -> bool {
         self.allows_for(user, None) == Some(true)
     }
 
-    /// Whether this user meets the policy, whatever for, also if that takes time to find out.
+    /// Whether the policy allows this user, without a resource. Runs asynchronous requirements too.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, its checks are dropped where they are.
+    /// Dropping the future drops the requirement that runs.
     pub async fn allows_async(&self, user: &User) -> bool {
-        self.allows_later(user, None).await
+        self.allows_for_async(user, None).await
     }
 
-    /// Whether this user meets the policy to get at `resource`; `None` if that takes time to find out.
+    /// Whether the policy allows this user access to `resource`; `None` if an asynchronous requirement
+    /// decides.
     pub(super) fn allows_for(&self, user: &User, resource: Option<&Resource>) -> Option<bool> {
-        if !self.anonymous_ok && !user.is_authenticated() {
+        if !self.allow_anonymous && !user.is_authenticated() {
             return Some(false);
         }
         all(self.requirements.iter().map(|requirement| requirement.is_met_by(user, resource)))
     }
 
-    /// The same, with the time that it takes.
-    pub(super) fn allows_later<'a>(&'a self, user: &'a User, resource: Option<&'a Resource>) -> BoxFuture<'a, bool> {
+    /// As [`allows_for`](Self::allows_for), with asynchronous requirements.
+    pub(super) fn allows_for_async<'a>(
+        &'a self,
+        user: &'a User,
+        resource: Option<&'a Resource>,
+    ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             if let Some(known) = self.allows_for(user, resource) {
                 return known;
             }
             for requirement in &self.requirements {
-                if !requirement.is_met_later(user, resource).await {
+                if !requirement.is_met_async(user, resource).await {
                     return false;
                 }
             }
@@ -222,17 +237,17 @@ impl Policy {
         })
     }
 
-    /// Whether it matters what the user asks for.
+    /// Whether a requirement examines the resource.
     pub(super) fn looks_at_resource(&self) -> bool {
         self.requirements.iter().any(Requirement::looks_at_resource)
     }
 
-    /// Whether nobody can meet the policy without asking for something.
+    /// Whether the policy denies every user if there is no resource.
     pub(super) fn needs_resource(&self) -> bool {
         self.requirements.iter().any(Requirement::needs_resource)
     }
 
-    /// Whether the policy has a requirement that nobody can meet.
+    /// Whether the policy has a requirement that no user can meet.
     pub(super) fn is_impossible(&self) -> bool {
         self.requirements.iter().any(Requirement::is_impossible)
     }
@@ -243,11 +258,11 @@ impl Policy {
 }
 
 impl Requirement {
-    /// `None` if that takes time to find out.
+    /// `None` if an asynchronous requirement decides.
     fn is_met_by(&self, user: &User, resource: Option<&Resource>) -> Option<bool> {
         Some(match self {
             Self::AnyRole(roles) => roles.iter().any(|role| user.is_in_role(role)),
-            // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, as the principal does not.
+            // aspnet: ClaimsAuthorizationRequirement.cs ignores the case of the type, unlike ClaimsPrincipal.
             Self::Claim { claim_type, values } => user
                 .all_claims()
                 .filter(|claim| ordinal::eq(claim.claim_type(), claim_type))
@@ -255,7 +270,7 @@ impl Requirement {
             Self::UserName(name) => user.identity_names().any(|known| known == Some(name)),
             Self::Assertion(assertion) => assertion(user),
             Self::Resource(check) => resource.is_some_and(|resource| check(user, &**resource)),
-            Self::Later { .. } => return None,
+            Self::Async { .. } => return None,
             Self::AnyOf(policies) => {
                 let refuses = |policy: &Policy| policy.allows_for(user, resource).map(|allows| !allows);
                 !all(policies.iter().map(refuses))?
@@ -263,12 +278,12 @@ impl Requirement {
         })
     }
 
-    async fn is_met_later(&self, user: &User, resource: Option<&Resource>) -> bool {
+    async fn is_met_async(&self, user: &User, resource: Option<&Resource>) -> bool {
         match self {
-            Self::Later { check, .. } => check(user, resource).await,
+            Self::Async { check, .. } => check(user, resource).await,
             Self::AnyOf(policies) => {
                 for policy in policies {
-                    if policy.allows_later(user, resource).await {
+                    if policy.allows_for_async(user, resource).await {
                         return true;
                     }
                 }
@@ -281,7 +296,7 @@ impl Requirement {
     fn looks_at_resource(&self) -> bool {
         match self {
             Self::Resource(_) => true,
-            Self::Later { needs_resource, .. } => *needs_resource,
+            Self::Async { needs_resource, .. } => *needs_resource,
             Self::AnyOf(policies) => policies.iter().any(Policy::looks_at_resource),
             _ => false,
         }
@@ -299,7 +314,7 @@ impl Requirement {
             Self::AnyRole(roles) => roles.is_empty(),
             Self::Claim { values, .. } => values.as_ref().is_some_and(Vec::is_empty),
             Self::AnyOf(policies) => policies.is_empty() || policies.iter().any(Policy::is_impossible),
-            Self::UserName(_) | Self::Assertion(_) | Self::Resource(_) | Self::Later { .. } => false,
+            Self::UserName(_) | Self::Assertion(_) | Self::Resource(_) | Self::Async { .. } => false,
         }
     }
 }
@@ -315,13 +330,13 @@ impl fmt::Debug for Requirement {
             Self::UserName(name) => f.debug_tuple("UserName").field(name).finish(),
             Self::Assertion(_) => f.write_str("Assertion"),
             Self::Resource(_) => f.write_str("Resource"),
-            Self::Later { .. } => f.write_str("Later"),
+            Self::Async { .. } => f.write_str("Async"),
             Self::AnyOf(policies) => f.debug_tuple("AnyOf").field(policies).finish(),
         }
     }
 }
 
-/// Whether all hold; one that does not is enough to know, one that is not known yet (`None`) leaves it open.
+/// Conjunction of outcomes: `Some(false)` decides it, and `None` (not decided yet) leaves it undecided.
 pub(super) fn all(known: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut all = Some(true);
     for one in known {

@@ -1,4 +1,4 @@
-//! URLs without the secrets that stand in them.
+//! Redaction of secrets in URLs.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 /// Prints a URI with `***` in place of access tokens and connection tokens.
 ///
-/// Whoever holds a connection token can act as that connection, so `id` is as secret as `access_token`.
+/// A connection token grants control of its connection, so `id` is as secret as `access_token`.
 ///
 /// ```
 /// # use signalr::auth::RedactedUri;
@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 ///
-/// For a log that prints the URIs of requests, such as `TraceLayer`'s span:
+/// In the span of `TraceLayer`, which prints the URIs of requests:
 ///
 /// ```
 /// use http::Request;
@@ -45,7 +45,7 @@ impl fmt::Display for RedactedUri<'_> {
             write!(f, "{scheme}://")?;
         }
         if let Some(authority) = self.0.authority() {
-            // Before an `@` would stand a password.
+            // A password may stand before `@`.
             let host = authority.as_str();
             f.write_str(host.rsplit_once('@').map_or(host, |(_, host)| host))?;
         }
@@ -57,17 +57,18 @@ impl fmt::Display for RedactedUri<'_> {
     }
 }
 
-/// Prints what `Display` does.
+/// Prints the same as `Display`.
 impl fmt::Debug for RedactedUri<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Prints a query string with `***` in place of the values of `access_token` and `id`, however their names are encoded.
+/// Prints a query string with `***` in place of the values of `access_token` and `id`, whatever the
+/// encoding of their names.
 ///
-/// A secret ends at the next `&` alone, as it does for the server; it begins also behind a `;`, `?` or `#`, where the server
-/// reads none and a log prints it all the same.
+/// A secret ends at the next `&` only, as for the server. It may also begin after `;`, `?` or `#`: the
+/// server reads no parameter there, but a log would print it.
 ///
 /// ```
 /// let query = signalr::auth::redact_query("id=kX2v&x=1;access_token=eyJh.bGci");
@@ -101,7 +102,7 @@ impl fmt::Debug for RedactedQuery<'_> {
     }
 }
 
-/// Where in a parameter, name and value, the secret of one of these names begins.
+/// Start of the secret in a parameter (`name=value`) with one of these names.
 fn secret_in(parameter: &str, names: &[&str]) -> Option<usize> {
     let mut start = 0;
     for part in parameter.split_inclusive([';', '?', '#']) {
@@ -115,17 +116,17 @@ fn secret_in(parameter: &str, names: &[&str]) -> Option<usize> {
     None
 }
 
-/// The names of parameters whose values are secret.
+/// Names of parameters with secret values.
 pub(crate) const SECRET_PARAMETERS: [&str; 2] = ["access_token", "id"];
 
-/// The parameters with secrets of these names, and the others, both in their order.
+/// Splits a query into the parameters with these names and the others, both in order.
 #[cfg(feature = "tower")]
 pub(crate) fn split_secrets(query: &str, names: &[&str]) -> (String, String) {
     let (secret, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| secret_in(pair, names).is_some());
     (secret.join("&"), rest.join("&"))
 }
 
-/// A query string without its `access_token`; nothing if nothing is left.
+/// Query string without `access_token`; `None` if it is empty then.
 pub(crate) fn strip_access_token(query: &str) -> Option<Cow<'_, str>> {
     let is_token = |pair: &str| is_access_token(name(pair));
     if !query.split('&').any(is_token) {
@@ -135,7 +136,7 @@ pub(crate) fn strip_access_token(query: &str) -> Option<Cow<'_, str>> {
     (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")))
 }
 
-/// Whether the name of a parameter, as it came, is `access_token`.
+/// Whether the encoded name of a parameter is `access_token`.
 pub(super) fn is_access_token(name: &str) -> bool {
     is_any_of(name, &SECRET_PARAMETERS[..1])
 }
@@ -149,7 +150,7 @@ fn name(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
-/// A name or value of a query string: `+` is a blank, `%` begins a byte in hexadecimal.
+/// Decodes a name or value of a query string: `+` is a space, `%` starts a byte in hexadecimal.
 pub(super) fn decode_query(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
         Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned())

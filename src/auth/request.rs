@@ -1,4 +1,4 @@
-//! What authentication looks at, and where in it a token stands.
+//! Requests as authentication sees them, and the place of the token.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,11 +10,11 @@ use http::{Extensions, HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use super::redact::{decode_query, is_access_token};
+use crate::connection_info::query;
 use crate::ordinal;
-use crate::origin::query;
 
-/// A request to an endpoint, as an [`Authenticator`](super::Authenticator) sees it before anybody knows who sends it (C#:
-/// `HttpContext` of an `AuthenticationHandler`).
+/// Request to an endpoint before it is authenticated, for an [`Authenticator`](super::Authenticator)
+/// (C#: `HttpContext` of an `AuthenticationHandler`).
 ///
 /// ```
 /// use signalr::auth::AuthRequest;
@@ -34,20 +34,20 @@ pub struct AuthRequest<'a> {
     pub(super) kind: RequestKind,
 }
 
-/// What a request to an endpoint is for.
+/// Purpose of a request to an endpoint.
 ///
 /// ```
 /// use signalr::auth::{AuthRequest, RequestKind};
 ///
-/// /// Browsers cannot set a header there.
-/// fn is_of_a_browser(request: &AuthRequest<'_>) -> bool {
+/// /// Browsers cannot set headers on these requests.
+/// fn has_no_headers(request: &AuthRequest<'_>) -> bool {
 ///     matches!(request.kind(), RequestKind::WebSocket | RequestKind::ServerSentEvents)
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestKind {
-    /// To `{path}/negotiate`.
+    /// `POST {path}/negotiate`.
     Negotiate,
     /// Opens a WebSocket.
     WebSocket,
@@ -57,22 +57,22 @@ pub enum RequestKind {
     Poll,
     /// Posts messages.
     Send,
-    /// Ends a connection that is polled.
+    /// Closes a long-polling connection.
     Delete,
-    /// To `{path}/refresh`: a new token for a connection that is open.
+    /// `POST {path}/refresh`: new credentials for an open connection.
     Refresh,
-    /// Of a method that is nothing for an endpoint, and will be told so if it is allowed here at all.
+    /// Another HTTP method, which is rejected after authorization.
     Other,
 }
 
 impl RequestKind {
-    /// Whether it opens a WebSocket or a stream of events, where browsers cannot set a header.
+    /// Whether it opens a WebSocket or an event stream, on which browsers cannot set headers.
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Self::WebSocket | Self::ServerSentEvents)
     }
 }
 
-/// On which requests a token is read from `access_token` in the query.
+/// Requests whose query parameter `access_token` is read.
 ///
 /// Browsers cannot set headers on WebSockets and server-sent events, so SignalR's clients put the token there. In C#
 /// every application writes the rule itself, in `OnMessageReceived`.
@@ -86,19 +86,20 @@ impl RequestKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryToken {
-    /// On every request to a hub, wherever it is mounted.
+    /// Every request to an endpoint.
     #[default]
     HubPaths,
-    /// On requests to hubs under this path, by whole segments and whatever their case: C#'s `StartsWithSegments("/hubs")`.
+    /// Requests under this path, compared by whole segments and without case (C#:
+    /// `StartsWithSegments("/hubs")`).
     Under(Cow<'static, str>),
-    /// Only where a browser has no other way: WebSockets and server-sent events.
+    /// WebSockets and server-sent events, on which browsers cannot set headers.
     UpgradesOnly,
-    /// Nowhere: browsers get no further than long polling.
+    /// No request. Browsers then authenticate over long polling only.
     Never,
 }
 
 impl QueryToken {
-    /// On requests to hubs under this path; see [`QueryToken::Under`].
+    /// Requests under this path; see [`QueryToken::Under`].
     pub fn under(path: impl Into<Cow<'static, str>>) -> Self {
         Self::Under(path.into())
     }
@@ -114,8 +115,8 @@ impl QueryToken {
 }
 
 impl<'a> AuthRequest<'a> {
-    /// A request of this kind, for tests of an authenticator. [`Builder::peer_addr`](crate::Builder::peer_addr) is what
-    /// tells a server the address of the peer; here it is unknown.
+    /// Creates a request from the head of an HTTP request, for tests of an authenticator and for other
+    /// routes of the application. It has no peer address; see [`with_peer_addr`](Self::with_peer_addr).
     pub fn new(request: &'a Parts, kind: RequestKind) -> Self {
         Self {
             method: &request.method,
@@ -128,30 +129,28 @@ impl<'a> AuthRequest<'a> {
         }
     }
 
-    /// The same from this address.
+    /// Sets the address of the peer.
     pub fn with_peer_addr(self, peer_addr: Option<SocketAddr>) -> Self {
         Self { peer_addr, ..self }
     }
 
-    /// What it is for.
+    /// Purpose of the request.
     pub fn kind(&self) -> RequestKind {
         self.kind
     }
 
-    /// The method.
+    /// HTTP method.
     pub fn method(&self) -> &'a Method {
         self.method
     }
 
-    /// The path as it was sent, percent-encoding included.
+    /// Path as it was sent, with percent-encoding.
     pub fn path(&self) -> &'a str {
         self.path
     }
 
-    /// The value of a query parameter, decoded, secrets such as `access_token` included. The name ignores case; several
-    /// values are joined with `,`.
-    ///
-    /// (C#: `Request.Query[name].ToString()`)
+    /// Decoded value of a query parameter, also of secrets such as `access_token` (C#:
+    /// `Request.Query[name].ToString()`). The name ignores case; several values are joined with `,`.
     pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
         query::value(self.query, name)
     }
@@ -161,28 +160,26 @@ impl<'a> AuthRequest<'a> {
         self.headers
     }
 
-    /// The value of a cookie, decoded. The name ignores case; of several cookies with one name the last one counts.
-    ///
-    /// (C#: `Request.Cookies[name]`)
+    /// Decoded value of a cookie (C#: `Request.Cookies[name]`). The name ignores case; the last of several
+    /// cookies with one name is returned.
     pub fn cookie(&self, name: &str) -> Option<Cow<'a, str>> {
         let lines = self.headers.get_all(COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         query::cookie(lines, name)
     }
 
-    /// The other end of the HTTP connection: the client, or the proxy in front of this server. `None` where the host does not
-    /// tell; see [`Builder::peer_addr`](crate::Builder::peer_addr).
+    /// Address of the client, or of the proxy in front of the server. `None` if the host does not set it;
+    /// see [`Builder::peer_addr`](crate::hosting::Builder::peer_addr).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }
 
-    /// What the host put into the extensions of the request: the user of a middleware, the certificate of a client.
-    ///
-    /// (C#: `HttpContext.Features`, `HttpContext.Items`)
+    /// Extension of the request that the host has set, such as the user of a middleware or the certificate
+    /// of the client (C#: `HttpContext.Features`, `HttpContext.Items`).
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
     }
 
-    /// The token of the request. One in the query comes before one in the header, as in the usual C# code, or after it.
+    /// Token of the request, from the query or else the header; the other way round if `header_first`.
     pub(super) fn token(&self, query_token: &QueryToken, header_first: bool) -> Option<Cow<'a, str>> {
         let query = || {
             if query_token.allows(self) { self.query_token() } else { None }
@@ -190,7 +187,8 @@ impl<'a> AuthRequest<'a> {
         if header_first { self.header_token().or_else(query) } else { query().or_else(|| self.header_token()) }
     }
 
-    /// Values of one name are joined with commas, so that two tokens make none; empty ones do not count.
+    /// Several values are joined with commas, so that two tokens are no valid token. Empty values are
+    /// ignored.
     fn query_token(&self) -> Option<Cow<'a, str>> {
         let pairs = self.query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         join(pairs.filter(|(name, _)| is_access_token(name)).map(|(_, value)| decode_query(value)))
@@ -235,7 +233,7 @@ fn starts_with_segments(path: &str, prefix: &str) -> bool {
     prefix.split('/').all(|segment| rest.next().is_some_and(|found| ordinal::eq(found, segment)))
 }
 
-/// Without query and headers, which hold secrets.
+/// Prints neither query nor headers, which hold secrets.
 impl fmt::Debug for AuthRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthRequest")
@@ -246,5 +244,5 @@ impl fmt::Debug for AuthRequest<'_> {
     }
 }
 
-/// With the blank after it, which must be one: a tab does not end the scheme.
+/// The scheme ends with a space; a tab does not end it.
 const SCHEME: &str = "Bearer ";

@@ -1,4 +1,4 @@
-//! Ways to tell who sends a request, and how each says no.
+//! Authentication schemes: they authenticate requests, and they challenge or forbid them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,24 +7,25 @@ use std::sync::Arc;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::auth_error::AuthError;
 use super::authorize::PolicyError;
-use super::challenge::AuthFailure;
 use super::jwt::{AuthConfigError, JwtBearer};
 use super::request::AuthRequest;
 use super::user::User;
 use crate::future::BoxFuture;
 
-/// A way to tell who sends a request: an authentication scheme (C#: `AuthenticationHandler<TOptions>`).
+/// Authentication scheme (C#: `AuthenticationHandler<TOptions>`).
 ///
-/// It is asked on every request to an endpoint: negotiate, and each request of a transport. A panic in it answers 500.
+/// It runs for each request to an endpoint: negotiate, and every request of a transport. A panic
+/// produces the status 500.
 ///
 /// ```
 /// use std::collections::HashMap;
 ///
 /// use signalr::SignalR;
-/// use signalr::auth::{AuthFailure, AuthRequest, Authentication, Authenticator, User};
+/// use signalr::auth::{AuthError, AuthRequest, Authentication, Authenticator, User};
 ///
-/// /// Sessions that the application keeps, by the cookie that it gave to the browser.
+/// /// Sessions of the application by the value of their cookie.
 /// struct Sessions(HashMap<String, User>);
 ///
 /// impl Authenticator for Sessions {
@@ -32,7 +33,7 @@ use crate::future::BoxFuture;
 ///         let Some(session) = request.cookie("session") else { return Authentication::Anonymous };
 ///         match self.0.get(&*session) {
 ///             Some(user) => Authentication::Authenticated(user.clone()),
-///             None => Authentication::Failed(AuthFailure::new("there is no such session")),
+///             None => Authentication::Failed(AuthError::new("unknown session")),
 ///         }
 ///     }
 /// }
@@ -41,79 +42,81 @@ use crate::future::BoxFuture;
 /// # let _ = builder;
 /// ```
 ///
-/// A function is one, too, and an `async` closure that keeps nothing:
+/// Functions implement it too, and so do `async` closures without captures:
 ///
 /// ```
 /// use signalr::SignalR;
 /// use signalr::auth::{AuthRequest, Authentication, User};
 ///
-/// async fn from_the_gateway(request: &AuthRequest<'_>) -> Authentication {
+/// async fn user_of_gateway(request: &AuthRequest<'_>) -> Authentication {
 ///     match request.extension::<User>() {
 ///         Some(user) => Authentication::Authenticated(user.clone()),
 ///         None => Authentication::Anonymous,
 ///     }
 /// }
 ///
-/// let builder = SignalR::builder().scheme("Gateway", from_the_gateway);
+/// let builder = SignalR::builder().scheme("Gateway", user_of_gateway);
 /// # let _ = builder;
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
-    /// Who sends this request (C#: `HandleAuthenticateAsync`).
+    /// Authenticates a request (C#: `HandleAuthenticateAsync`).
     ///
     /// # Cancel safety
     ///
-    /// It is dropped where it waits when the client leaves.
+    /// The future is dropped when the client disconnects.
     fn authenticate(&self, request: &AuthRequest<'_>) -> impl Future<Output = Authentication> + Send;
 
-    /// The answer to a request that needs a user and has none: 401 by default (C#: `HandleChallengeAsync`). `failure` is
-    /// this scheme's own.
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    /// Response to a request that needs an authenticated user and has none: 401 by default (C#:
+    /// `HandleChallengeAsync`). `failure` is the failure of this scheme.
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         let _ = (request, failure);
-        Refusal::unauthorized()
+        AuthRejection::unauthorized()
     }
 
-    /// The answer to a request whose user may not do this: 403 by default (C#: `HandleForbiddenAsync`).
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    /// Response to a request that its user is not allowed to make: 403 by default (C#:
+    /// `HandleForbiddenAsync`).
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         let _ = request;
-        Refusal::forbidden()
+        AuthRejection::forbidden()
     }
 
-    /// Finds what is wrong with its options: nothing by default. Building a server asks for it.
+    /// Checks the options of the scheme when the server is built. `Ok` by default.
     ///
     /// # Errors
     ///
-    /// When it could never work.
+    /// If the scheme could never authenticate a request.
     fn validate(&self) -> Result<(), AuthConfigError> {
         Ok(())
     }
 }
 
-/// What a scheme says of a request (C#: `AuthenticateResult`).
+/// Result of authenticating a request (C#: `AuthenticateResult`).
 ///
 /// ```
 /// use signalr::auth::Authentication;
 ///
-/// fn told(authentication: &Authentication) -> &'static str {
+/// fn outcome(authentication: &Authentication) -> &'static str {
 ///     match authentication {
-///         Authentication::Authenticated(_) => "somebody",
-///         Authentication::Failed(_) => "refused",
-///         _ => "nobody",
+///         Authentication::Authenticated(_) => "authenticated",
+///         Authentication::Failed(_) => "failed",
+///         _ => "anonymous",
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Authentication {
-    /// There is nothing in it that this scheme knows (C#: `NoResult`).
+    /// The request has no credentials of this scheme (C#: `NoResult`).
     Anonymous,
-    /// There is, and it does not hold (C#: `Fail`). Where nothing asks for a user the request is anonymous.
-    Failed(AuthFailure),
-    /// It names a user (C#: `Success`).
+    /// The credentials are invalid (C#: `Fail`). The request is anonymous unless it needs
+    /// authorization.
+    Failed(AuthError),
+    /// The credentials are valid (C#: `Success`).
     Authenticated(User),
 }
 
 impl Authentication {
-    /// The user: anonymous unless one is named.
+    /// User of the request; anonymous unless it is authenticated.
     pub fn user(&self) -> User {
         match self {
             Self::Authenticated(user) => user.clone(),
@@ -121,8 +124,8 @@ impl Authentication {
         }
     }
 
-    /// Why what stood in the request was refused, if it was.
-    pub fn failure(&self) -> Option<&AuthFailure> {
+    /// Failure, if the credentials are invalid.
+    pub fn failure(&self) -> Option<&AuthError> {
         match self {
             Self::Failed(failure) => Some(failure),
             Self::Anonymous | Self::Authenticated(_) => None,
@@ -130,34 +133,35 @@ impl Authentication {
     }
 }
 
-/// How a request is refused: a status and headers, without a body.
+/// Response that rejects a request: a status and headers, without a body.
 ///
 /// ```
 /// use http::HeaderValue;
-/// use signalr::auth::Refusal;
+/// use signalr::auth::AuthRejection;
 ///
-/// let basic = Refusal::unauthorized().www_authenticate(HeaderValue::from_static("Basic realm=\"wards\""));
-/// let login = Refusal::redirect(HeaderValue::from_static("/login"));
+/// let basic = AuthRejection::unauthorized().www_authenticate(HeaderValue::from_static("Basic realm=\"wards\""));
+/// let login = AuthRejection::redirect(HeaderValue::from_static("/login"));
 /// # let _ = (basic, login);
 /// ```
 #[derive(Clone)]
-pub struct Refusal {
+pub struct AuthRejection {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
 }
 
-impl Refusal {
-    /// 401: who is it?
+impl AuthRejection {
+    /// 401 Unauthorized: the request is not authenticated.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED)
     }
 
-    /// 403: known, and not allowed.
+    /// 403 Forbidden: the user is authenticated and not allowed.
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN)
     }
 
-    /// 302 to where a user may sign in, as the cookies of C# do. Clients of SignalR cannot: for them 401 says more.
+    /// 302 Found, to a login page, as cookie authentication in C# responds. SignalR clients do not
+    /// follow it to a login; 401 is the better status for them.
     pub fn redirect(location: HeaderValue) -> Self {
         Self::new(StatusCode::FOUND).header(LOCATION, location)
     }
@@ -167,7 +171,7 @@ impl Refusal {
         Self { status, headers: HeaderMap::new() }
     }
 
-    /// Adds a `WWW-Authenticate` header, which says how to do better.
+    /// Adds a `WWW-Authenticate` header with the challenge.
     pub fn www_authenticate(self, challenge: HeaderValue) -> Self {
         self.header(WWW_AUTHENTICATE, challenge)
     }
@@ -178,7 +182,7 @@ impl Refusal {
         self
     }
 
-    /// One after the other: the headers of both, and the status of the second.
+    /// Merges two rejections: headers of both, status of the second.
     pub(super) fn and(mut self, second: &Self) -> Self {
         for (name, value) in &second.headers {
             self.headers.append(name, value.clone());
@@ -187,11 +191,11 @@ impl Refusal {
     }
 }
 
-/// Without the values of headers, among which may be cookies.
-impl fmt::Debug for Refusal {
+/// Prints no values of headers, since they may hold cookies.
+impl fmt::Debug for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.keys().collect();
-        f.debug_struct("Refusal").field("status", &self.status).field("headers", &headers).finish()
+        f.debug_struct("AuthRejection").field("status", &self.status).field("headers", &headers).finish()
     }
 }
 
@@ -200,8 +204,8 @@ impl Authenticator for JwtBearer {
         self.authenticate(request).await
     }
 
-    fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        Refusal::unauthorized().www_authenticate(self.www_authenticate_for(failure))
+    fn challenge(&self, _: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
+        AuthRejection::unauthorized().www_authenticate(self.www_authenticate_for(failure))
     }
 
     fn validate(&self) -> Result<(), AuthConfigError> {
@@ -209,17 +213,17 @@ impl Authenticator for JwtBearer {
     }
 }
 
-/// One that somebody else has, too.
+/// Forwards to a shared authenticator.
 impl<A: Authenticator> Authenticator for Arc<A> {
     fn authenticate(&self, request: &AuthRequest<'_>) -> impl Future<Output = Authentication> + Send {
         A::authenticate(self, request)
     }
 
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         A::challenge(self, request, failure)
     }
 
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         A::forbid(self, request)
     }
 
@@ -237,7 +241,7 @@ where
     }
 }
 
-/// A function of a request: names what it returns for each lifetime.
+/// Function of a request; names its future for each lifetime.
 #[doc(hidden)]
 pub trait AuthenticateFn<'a> {
     #[doc(hidden)]
@@ -259,11 +263,11 @@ where
     }
 }
 
-/// An authenticator whose type is forgotten.
+/// Type-erased [`Authenticator`].
 trait AnyAuthenticator: Send + Sync {
     fn authenticate<'a>(&'a self, request: &'a AuthRequest<'_>) -> BoxFuture<'a, Authentication>;
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal;
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal;
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection;
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection;
     fn validate(&self) -> Result<(), AuthConfigError>;
 }
 
@@ -272,11 +276,11 @@ impl<A: Authenticator> AnyAuthenticator for A {
         Box::pin(self.authenticate(request))
     }
 
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
         self.challenge(request, failure)
     }
 
-    fn forbid(&self, request: &AuthRequest<'_>) -> Refusal {
+    fn forbid(&self, request: &AuthRequest<'_>) -> AuthRejection {
         self.forbid(request)
     }
 
@@ -285,12 +289,12 @@ impl<A: Authenticator> AnyAuthenticator for A {
     }
 }
 
-/// The schemes of a server, in order. The first is the default.
+/// Schemes of a server, in order. The first is the default.
 #[derive(Default)]
 pub(crate) struct Schemes {
     all: Vec<Scheme>,
-    /// Tests tell who sends a request, whatever schemes there are.
-    knows_users: bool,
+    /// `TestHost` sets the user of a request, whatever schemes there are.
+    trusts_test_users: bool,
 }
 
 struct Scheme {
@@ -298,12 +302,12 @@ struct Scheme {
     authenticator: Box<dyn AnyAuthenticator>,
 }
 
-/// Who sends a request, as far as the schemes tell.
+/// Result of all schemes that authenticated a request.
 #[derive(Debug, Default)]
-pub(crate) struct Identified {
+pub(crate) struct AuthenticationResult {
     pub(crate) user: User,
-    /// Why schemes refused what stood in the request.
-    failures: Vec<(usize, AuthFailure)>,
+    /// Failures by the index of their scheme.
+    failures: Vec<(usize, AuthError)>,
 }
 
 impl Schemes {
@@ -311,103 +315,110 @@ impl Schemes {
         self.all.push(Scheme { name: name.into(), authenticator: Box::new(authenticator) });
     }
 
-    /// Users are told from now on.
+    /// Accepts users that `TestHost` sets.
     #[cfg(feature = "testing")]
-    pub(crate) fn know_users(&mut self) {
-        self.knows_users = true;
+    pub(crate) fn trust_test_users(&mut self) {
+        self.trusts_test_users = true;
     }
 
-    /// Whether anybody can be known.
-    pub(crate) fn can_tell(&self) -> bool {
-        !self.all.is_empty() || self.knows_users
+    /// Whether a request can be authenticated.
+    pub(crate) fn is_configured(&self) -> bool {
+        !self.all.is_empty() || self.trusts_test_users
     }
 
-    /// Finds what is wrong with any of them.
+    /// Checks the options of all schemes.
     pub(crate) fn validate(&self) -> Result<(), AuthConfigError> {
         self.all.iter().try_for_each(|scheme| scheme.authenticator.validate())
     }
 
-    /// The first name that two of them have. Case counts, as in ASP.NET.
+    /// First name that two schemes have, compared with case as in ASP.NET Core.
     pub(crate) fn duplicate(&self) -> Option<&str> {
         let names = || self.all.iter().map(|scheme| &*scheme.name);
         names().enumerate().find(|(at, name)| names().take(*at).any(|earlier| earlier == *name)).map(|(_, name)| name)
     }
 
-    /// The schemes of these names, each once.
+    /// Indices of the schemes with these names, each once.
     pub(super) fn resolve<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<usize>, PolicyError> {
         let mut found = Vec::new();
         for name in names {
             match self.all.iter().position(|scheme| scheme.name == name) {
                 Some(at) if found.contains(&at) => {}
                 Some(at) => found.push(at),
-                None if self.knows_users => {}
+                None if self.trusts_test_users => {}
                 None => return Err(PolicyError::UnknownScheme { name: name.to_owned() }),
             }
         }
         Ok(found)
     }
 
-    /// Asks the chosen schemes, all of them, and takes what they say together. If none are chosen, the first that knows the
-    /// user is the last to be asked. (`aspnet: PolicyEvaluator.cs`, `AuthenticateAsync`)
-    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Identified {
-        let mut identified = Identified::default();
-        for (at, scheme) in self.asked(chosen) {
+    /// Authenticates a request by all chosen schemes and merges their users (`aspnet:
+    /// PolicyEvaluator.cs`, `AuthenticateAsync`). If no scheme is chosen, schemes run in order until
+    /// one authenticates the request.
+    pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthenticationResult {
+        let mut result = AuthenticationResult::default();
+        for (at, scheme) in self.authenticating(chosen) {
             match scheme.authenticator.authenticate(request).await {
-                Authentication::Authenticated(user) => identified.user = user.and(&identified.user),
+                Authentication::Authenticated(user) => result.user = user.and(&result.user),
                 Authentication::Failed(failure) => {
-                    tracing::debug!(target: "signalr::connection", scheme = &*scheme.name, %failure, "not authenticated");
-                    identified.failures.push((at, failure));
+                    tracing::debug!(target: "signalr::connection", scheme = &*scheme.name, %failure, "authentication failed");
+                    result.failures.push((at, failure));
                 }
                 Authentication::Anonymous => {}
             }
-            if chosen.is_empty() && identified.user.is_authenticated() {
+            if chosen.is_empty() && result.user.is_authenticated() {
                 break;
             }
         }
-        identified
+        result
     }
 
-    /// The refusal of a request without a user: that of the default scheme, or those of the chosen ones together.
-    pub(crate) fn challenge(&self, request: &AuthRequest<'_>, chosen: &[usize], identified: &Identified) -> Refusal {
-        let refusals = self.refusing(chosen).map(|(at, scheme)| {
-            let failure = identified.failures.iter().find(|(failed, _)| *failed == at).map(|(_, failure)| failure);
+    /// Rejects a request that is not authenticated: by the chosen schemes together, or by the default
+    /// scheme.
+    pub(crate) fn challenge(
+        &self,
+        request: &AuthRequest<'_>,
+        chosen: &[usize],
+        result: &AuthenticationResult,
+    ) -> AuthRejection {
+        let rejections = self.rejecting(chosen).map(|(at, scheme)| {
+            let failure = result.failures.iter().find(|(failed, _)| *failed == at).map(|(_, failure)| failure);
             scheme.authenticator.challenge(request, failure)
         });
-        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::unauthorized)
+        rejections.reduce(|first, second| first.and(&second)).unwrap_or_else(AuthRejection::unauthorized)
     }
 
-    /// The refusal of a request whose user is not allowed to make it.
-    pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> Refusal {
-        let refusals = self.refusing(chosen).map(|(_, scheme)| scheme.authenticator.forbid(request));
-        refusals.reduce(|first, second| first.and(&second)).unwrap_or_else(Refusal::forbidden)
+    /// Rejects a request that its user is not allowed to make.
+    pub(crate) fn forbid(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthRejection {
+        let rejections = self.rejecting(chosen).map(|(_, scheme)| scheme.authenticator.forbid(request));
+        rejections.reduce(|first, second| first.and(&second)).unwrap_or_else(AuthRejection::forbidden)
     }
 
-    /// The chosen ones, or all.
-    fn asked(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
+    /// Chosen schemes, or all.
+    fn authenticating(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
         let all = if chosen.is_empty() { 0..self.all.len() } else { 0..0 };
         all.chain(chosen.iter().copied()).map(|at| (at, &self.all[at]))
     }
 
-    /// The chosen ones, or the default.
-    fn refusing(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
-        self.asked(chosen).take(if chosen.is_empty() { 1 } else { chosen.len() })
+    /// Chosen schemes, or the default.
+    fn rejecting(&self, chosen: &[usize]) -> impl Iterator<Item = (usize, &Scheme)> {
+        self.authenticating(chosen).take(if chosen.is_empty() { 1 } else { chosen.len() })
     }
 }
 
-impl Identified {
-    /// Whether no scheme knew anything that stood in the request.
-    pub(crate) fn has_found_nothing(&self) -> bool {
+impl AuthenticationResult {
+    /// Whether the request has no credentials of any scheme.
+    pub(crate) fn is_anonymous(&self) -> bool {
         !self.user.is_authenticated() && self.failures.is_empty()
     }
 
-    /// Told, and not found out.
+    /// User that `TestHost` set.
     #[cfg(feature = "testing")]
-    pub(crate) fn known(user: User) -> Self {
+    pub(crate) fn of_test_user(user: User) -> Self {
         Self { user, failures: Vec::new() }
     }
 }
 
-/// The names, and nothing of what they keep.
+/// Prints the names only.
 impl fmt::Debug for Schemes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all.iter().map(|scheme| &scheme.name)).finish()

@@ -1,29 +1,29 @@
-//! The three parts of a signed token, read and not yet believed.
+//! The three parts of a signed token, parsed and not yet verified.
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::json::{self, Kind};
+use super::json::{self, JsonKind};
 
-/// A JWT in its compact form, taken apart.
-pub(super) struct Token<'a> {
-    /// What the signature is of: header and payload as they came.
+/// JWT in its compact form.
+pub(super) struct CompactToken<'a> {
+    /// Signed bytes: header and payload as received.
     pub(super) signed: &'a [u8],
-    /// Nothing if it is no base64url; empty if the token is unsigned.
+    /// `None` if it is not base64url; empty if the token is unsigned.
     pub(super) signature: Option<Vec<u8>>,
     pub(super) payload: Vec<u8>,
     pub(super) algorithm: String,
-    /// Which key signed it, if it says so.
+    /// Name of the key that signed it.
     pub(super) kid: Option<String>,
-    /// The fingerprint of that key's certificate, if it says so.
+    /// Fingerprint of the certificate of that key.
     pub(super) x5t: Option<String>,
-    /// What kind of token it is, if it says so.
+    /// Type of the token (`typ`).
     pub(super) kind: Option<String>,
 }
 
-impl<'a> Token<'a> {
-    /// Takes a token apart; nothing if it is no JWT, or asks for an extension by `crit`.
+impl<'a> CompactToken<'a> {
+    /// Parses a token; `None` if it is not a JWT, or requires an extension by `crit`.
     pub(super) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
@@ -41,7 +41,7 @@ impl<'a> Token<'a> {
         };
         token.read_header(&BASE64.decode(header).ok()?)?;
         if token.payload.is_empty() {
-            // .NET takes an empty payload for one without claims, and says that it has no expiration.
+            // .NET reads an empty payload as one without claims, and reports a missing expiration.
             token.payload.extend(b"{}");
         }
         Some(token)
@@ -50,12 +50,12 @@ impl<'a> Token<'a> {
     fn read_header(&mut self, header: &[u8]) -> Option<()> {
         for (name, value) in json::members(header)? {
             match name.as_str() {
-                // RFC 7515 § 4.1.11: who does not know an extension must refuse the token. We know none.
+                // RFC 7515 § 4.1.11: a token with an unsupported extension is rejected; none is supported.
                 "crit" => return None,
                 "alg" | "kid" | "typ" | "cty" | "x5t" | "zip" => {}
                 _ => continue,
             }
-            let text = if json::kind(value) == Kind::Null { None } else { Some(json::string(value)?) };
+            let text = if json::kind(value) == JsonKind::Null { None } else { Some(json::string(value)?) };
             match name.as_str() {
                 "alg" => self.algorithm = text.unwrap_or_default(),
                 "kid" => self.kid = text.filter(|kid| !kid.is_empty()),

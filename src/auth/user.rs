@@ -1,4 +1,4 @@
-//! The caller, as hubs and policies see them.
+//! Users and their claims.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,12 +6,14 @@ use std::{fmt, iter};
 
 use super::claim_types;
 
-/// Who is calling: the claims of a validated token, or nobody in particular.
+/// User of a request: the claims of its credentials, or anonymous (C#: `ClaimsPrincipal`).
 ///
-/// A cheap clone, and never changed after it was made. It is C#'s `ClaimsPrincipal`, with one identity, or with several where
-/// a rule names [schemes](super::Authorize::schemes): then the claims of all of them are here, those of the last scheme first.
+/// It is immutable and cheap to clone. It has one identity, or several if a rule names
+/// [schemes](super::Authorize::schemes): then it has the claims of all of them, those of the last
+/// scheme first.
 ///
-/// Names of claims are compared exactly, as ASP.NET does for tokens; only [`Policy`](super::Policy) ignores their case.
+/// Types of claims are compared with case, as ASP.NET Core does for tokens; only
+/// [`Policy`](super::Policy) ignores their case.
 ///
 /// ```
 /// # use signalr::auth::User;
@@ -21,30 +23,30 @@ use super::claim_types;
 /// ```
 #[derive(Clone, Default)]
 pub struct User {
-    /// Nothing for an anonymous user, so that those cost no allocation.
-    known: Option<Arc<Known>>,
+    /// `None` for an anonymous user, which costs no allocation.
+    principal: Option<Arc<Principal>>,
 }
 
-/// What is known of a user: the claims of one identity after those of another.
+/// Claims of an authenticated user, ordered by identity.
 #[derive(PartialEq, Eq)]
-struct Known {
+struct Principal {
     claims: Vec<Claim>,
     identity: Identity,
     more: Vec<Identity>,
     expires_at: Option<SystemTime>,
 }
 
-/// What one scheme says (C#: `ClaimsIdentity`).
+/// Identity by one scheme (C#: `ClaimsIdentity`).
 #[derive(Clone, PartialEq, Eq)]
 struct Identity {
-    /// How many of the claims are its.
+    /// Number of its claims.
     claims: usize,
     name_claim: Arc<str>,
     role_claim: Arc<str>,
 }
 
-impl Known {
-    /// Each identity with its claims.
+impl Principal {
+    /// Identities with their claims.
     fn identities(&self) -> impl Iterator<Item = (&Identity, &[Claim])> {
         let mut rest = &self.claims[..];
         iter::once(&self.identity).chain(&self.more).map(move |identity| {
@@ -56,14 +58,14 @@ impl Known {
 }
 
 impl User {
-    /// Nobody in particular: not authenticated, without claims.
+    /// Anonymous user: not authenticated, without claims.
     pub const fn anonymous() -> Self {
-        Self { known: None }
+        Self { principal: None }
     }
 
-    /// An authenticated user with these claims, for tests and for authentication of one's own.
+    /// Authenticated user with these claims.
     ///
-    /// The types are .NET's, see [`claim_types`]; [`User::builder`] knows the usual ones by name.
+    /// The types are .NET's, see [`claim_types`]; [`User::builder`] has methods for the common ones.
     pub fn new<T, V>(claims: impl IntoIterator<Item = (T, V)>) -> Self
     where
         T: Into<Arc<str>>,
@@ -72,117 +74,127 @@ impl User {
         claims.into_iter().fold(Self::builder(), |user, (claim_type, value)| user.claim(claim_type, value)).build()
     }
 
-    /// Builds an authenticated user claim by claim.
+    /// Returns a builder of an authenticated user.
     pub fn builder() -> UserBuilder {
         UserBuilder::default()
     }
 
-    /// A builder that begins with all of this user, for one with more claims; with what the first says if several schemes
-    /// know them. An anonymous user becomes authenticated.
+    /// Returns a builder that is filled with this user's claims; only with those of the first identity
+    /// if there are several. The builder makes an authenticated user of an anonymous one.
     pub fn to_builder(&self) -> UserBuilder {
-        let Some(known) = &self.known else { return UserBuilder::default() };
-        let Identity { claims, name_claim, role_claim } = known.identity.clone();
-        UserBuilder { claims: known.claims[..claims].to_vec(), name_claim, role_claim, expires_at: known.expires_at }
+        let Some(principal) = &self.principal else { return UserBuilder::default() };
+        let Identity { claims, name_claim, role_claim } = principal.identity.clone();
+        UserBuilder {
+            claims: principal.claims[..claims].to_vec(),
+            name_claim,
+            role_claim,
+            expires_at: principal.expires_at,
+        }
     }
 
-    /// Whether a valid token, or another proof, stood in the request. C#: `Identity.IsAuthenticated`.
+    /// Whether the request had valid credentials (C#: `Identity.IsAuthenticated`).
     pub fn is_authenticated(&self) -> bool {
-        self.known.is_some()
+        self.principal.is_some()
     }
 
-    /// The user's id: the first claim of type [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER), which is a token's `sub` or `nameid`.
+    /// Id of the user: the first claim of type [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER), which
+    /// is the `sub` or `nameid` of a token (aspnet: DefaultUserIdProvider.cs).
     ///
-    /// ASP.NET: `DefaultUserIdProvider.cs`. It may be empty, and may be missing although the user is authenticated.
+    /// An authenticated user may have an empty id or none.
     pub fn id(&self) -> Option<&str> {
         self.claim(claim_types::NAME_IDENTIFIER)
     }
 
-    /// The user's name: the first claim of the name type, by default a token's `unique_name`; of several identities that of the
-    /// first. C#: `Identity.Name`.
+    /// Name of the user: the first claim of the name type of the first identity (C#: `Identity.Name`).
+    ///
+    /// In a token that is `unique_name` by default. `name`, as OpenID Connect has it, is not read; see
+    /// [`JwtBearer::name_claim`](super::JwtBearer::name_claim).
     pub fn name(&self) -> Option<&str> {
         self.identity_names().next()?
     }
 
-    /// The name that each identity has, if it has one.
+    /// Name of each identity.
     pub(super) fn identity_names(&self) -> impl Iterator<Item = Option<&str>> {
         self.named_identities().map(|(name, _)| name)
     }
 
-    /// Each identity by its name, and its claims.
+    /// Name and claims of each identity.
     pub(super) fn named_identities(&self) -> impl Iterator<Item = (Option<&str>, &[Claim])> {
         self.identities().map(|(identity, claims)| (values(claims, &identity.name_claim).next(), claims))
     }
 
-    /// The value of the first claim of this type, in the token's order. C#: `FindFirst`.
+    /// Value of the first claim of this type, in the order of the token (C#: `FindFirst`).
     pub fn claim(&self, claim_type: &str) -> Option<&str> {
         self.all_claims().find(|claim| &*claim.claim_type == claim_type).map(Claim::value)
     }
 
-    /// The values of all claims of this type, in the token's order. C#: `FindAll`.
+    /// Values of all claims of this type, in the order of the token (C#: `FindAll`).
     pub fn claims<'a>(&'a self, claim_type: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         values(self.all_claims().as_slice(), claim_type)
     }
 
-    /// All claims, in the token's order. C#: `Claims`.
+    /// All claims, in the order of the token (C#: `Claims`).
     pub fn all_claims(&self) -> Claims<'_> {
-        Claims(self.known.as_ref().map_or(&[][..], |known| &known.claims).iter())
+        Claims(self.principal.as_ref().map_or(&[][..], |principal| &principal.claims).iter())
     }
 
-    /// Whether there is a claim of this type with this very value. C#: `HasClaim`.
+    /// Whether there is a claim of this type and value, compared with case (C#: `HasClaim`).
     pub fn has_claim(&self, claim_type: &str, value: &str) -> bool {
         self.claims(claim_type).any(|found| found == value)
     }
 
-    /// Whether the user has this role; case counts. C#: `IsInRole`.
+    /// Whether the user has this role, compared with case (C#: `IsInRole`).
     pub fn is_in_role(&self, role: &str) -> bool {
         self.roles().any(|found| found == role)
     }
 
-    /// The user's roles: the claims of the role type, by default a token's `role` and `roles`; each identity has its own type.
+    /// Roles of the user: the claims of the role type of each identity, in a token `role` and `roles` by
+    /// default.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         self.identities().flat_map(|(identity, claims)| values(claims, &identity.role_claim))
     }
 
-    /// This user with the identities of `other` behind the own, as long as both proofs hold (`aspnet: SecurityHelper.cs`,
-    /// `MergeUserPrincipal`).
+    /// Appends the identities of `other` (`aspnet: SecurityHelper.cs`, `MergeUserPrincipal`). The
+    /// result expires with the first of both.
     pub(super) fn and(self, other: &Self) -> Self {
-        let (Some(known), Some(more)) = (&self.known, &other.known) else {
+        let (Some(principal), Some(more)) = (&self.principal, &other.principal) else {
             return if self.is_authenticated() { self } else { other.clone() };
         };
         let identities = iter::once(&more.identity).chain(&more.more);
-        let merged = Known {
-            claims: known.claims.iter().chain(&more.claims).cloned().collect(),
-            identity: known.identity.clone(),
-            more: known.more.iter().chain(identities).cloned().collect(),
-            expires_at: known.expires_at.into_iter().chain(more.expires_at).min(),
+        let merged = Principal {
+            claims: principal.claims.iter().chain(&more.claims).cloned().collect(),
+            identity: principal.identity.clone(),
+            more: principal.more.iter().chain(identities).cloned().collect(),
+            expires_at: principal.expires_at.into_iter().chain(more.expires_at).min(),
         };
-        Self { known: Some(Arc::new(merged)) }
+        Self { principal: Some(Arc::new(merged)) }
     }
 
     fn identities(&self) -> impl Iterator<Item = (&Identity, &[Claim])> {
-        self.known.iter().flat_map(|known| known.identities())
+        self.principal.iter().flat_map(|principal| principal.identities())
     }
 
-    /// Whether both have the same claims, and proofs that end at the same time.
+    /// Whether claims and expiration are equal.
     pub(crate) fn is_equal_to(&self, other: &Self) -> bool {
-        self.known == other.known
+        self.principal == other.principal
     }
 
-    /// When the proof of this identity ends, without any clock skew; nothing if it never does. C#: `ExpiresUtc`.
+    /// Expiration of the credentials, without clock skew; `None` if they do not expire (C#:
+    /// `ExpiresUtc`).
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.known.as_ref()?.expires_at
+        self.principal.as_ref()?.expires_at
     }
 }
 
-/// Prints the id and how many claims there are, never the claims.
+/// Prints the id and the number of claims, never the claims.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.known {
+        match &self.principal {
             None => f.write_str("User(anonymous)"),
-            Some(known) => f
+            Some(principal) => f
                 .debug_struct("User")
                 .field("id", &self.id())
-                .field("claims", &known.claims.len())
+                .field("claims", &principal.claims.len())
                 .finish_non_exhaustive(),
         }
     }
@@ -197,7 +209,7 @@ impl fmt::Debug for User {
 /// assert!(nurse.is_in_role("Nurse") && nurse.claim("department") == Some("icu"));
 /// ```
 #[derive(Clone)]
-#[must_use = "a builder does nothing until it is built"]
+#[must_use = "a builder has no effect until `build` is called"]
 pub struct UserBuilder {
     claims: Vec<Claim>,
     name_claim: Arc<str>,
@@ -206,12 +218,12 @@ pub struct UserBuilder {
 }
 
 impl UserBuilder {
-    /// Adds the user's id, a claim of type [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER).
+    /// Adds the id of the user, a claim of type [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER).
     pub fn id(self, id: impl Into<Box<str>>) -> Self {
         self.claim(claim_types::NAME_IDENTIFIER, id)
     }
 
-    /// Adds the user's name, a claim of the name type.
+    /// Adds the name of the user, a claim of the name type.
     pub fn name(self, name: impl Into<Box<str>>) -> Self {
         let name_claim = self.name_claim.clone();
         self.claim(name_claim, name)
@@ -229,32 +241,34 @@ impl UserBuilder {
         self
     }
 
-    /// Which claims are names: [`NAME`](claim_types::NAME) by default. Set it before [`name`](Self::name). C#: `NameClaimType`.
+    /// Sets the type of name claims, [`NAME`](claim_types::NAME) by default (C#: `NameClaimType`). Call
+    /// it before [`name`](Self::name).
     pub fn name_claim(mut self, claim_type: impl Into<Arc<str>>) -> Self {
         self.name_claim = claim_type.into();
         self
     }
 
-    /// Which claims are roles: [`ROLE`](claim_types::ROLE) by default. Set it before [`role`](Self::role). C#: `RoleClaimType`.
+    /// Sets the type of role claims, [`ROLE`](claim_types::ROLE) by default (C#: `RoleClaimType`). Call
+    /// it before [`role`](Self::role).
     pub fn role_claim(mut self, claim_type: impl Into<Arc<str>>) -> Self {
         self.role_claim = claim_type.into();
         self
     }
 
-    /// When the proof of this identity ends; never by default.
+    /// Sets the expiration of the credentials; they do not expire by default.
     pub fn expires_at(mut self, at: SystemTime) -> Self {
         self.expires_at = Some(at);
         self
     }
 
-    /// The finished user, who is authenticated even without any claim.
+    /// Builds the user, which is authenticated even without claims.
     pub fn build(self) -> User {
         let Self { claims, name_claim, role_claim, expires_at } = self;
         let identity = Identity { claims: claims.len(), name_claim, role_claim };
-        User { known: Some(Arc::new(Known { claims, identity, more: Vec::new(), expires_at })) }
+        User { principal: Some(Arc::new(Principal { claims, identity, more: Vec::new(), expires_at })) }
     }
 
-    /// Adds claims that were made before.
+    /// Appends claims.
     pub(super) fn with_claims(mut self, claims: Vec<Claim>) -> Self {
         self.claims.extend(claims);
         self
@@ -278,14 +292,14 @@ impl From<UserBuilder> for User {
     }
 }
 
-/// Prints how many claims there are, never the claims.
+/// Prints the number of claims, never the claims.
 impl fmt::Debug for UserBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserBuilder").field("claims", &self.claims.len()).finish_non_exhaustive()
     }
 }
 
-/// One thing that is said of a [`User`].
+/// Claim of a [`User`].
 ///
 /// ```
 /// use signalr::auth::Claim;
@@ -300,23 +314,23 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A claim of this type with this value.
+    /// Creates a claim.
     pub fn new(claim_type: impl Into<Arc<str>>, value: impl Into<Box<str>>) -> Self {
         Self { claim_type: claim_type.into(), value: value.into() }
     }
 
-    /// What is said; see [`claim_types`] for the usual ones. C#: `Type`.
+    /// Type of the claim; see [`claim_types`] for common ones (C#: `Type`).
     pub fn claim_type(&self) -> &str {
         &self.claim_type
     }
 
-    /// The value, as text. C#: `Value`.
+    /// Value of the claim (C#: `Value`).
     pub fn value(&self) -> &str {
         &self.value
     }
 }
 
-/// Prints the type alone: values are private.
+/// Prints the type only, so that values never reach a log.
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim").field("claim_type", &self.claim_type).finish_non_exhaustive()

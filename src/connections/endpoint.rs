@@ -10,18 +10,18 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, Method, Response, StatusCode};
 
-use super::entry::{Entry, Limits, Unavailable};
-use super::incoming::Incoming;
+use super::connection_table::ConnectionTable;
+use super::http_connection::{HttpConnection, Limits, Unavailable};
 use super::negotiate::{Negotiation, Offer, negotiate};
-use super::redirect::Redirector;
+use super::negotiate_redirect::Redirector;
 use super::refresh::{self, RefreshOptions};
-use super::table::Table;
+use super::transport_input::TransportInput;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
-use super::{Accept, Body, Connection, long_polling, send, sse, websocket};
-use crate::auth::{IdentityBinding, RequestKind, User, UserId};
+use super::{Accept, Connection, ResponseBody, long_polling, post, sse, websocket};
+use crate::auth::{IdentityBinding, RequestKind, User, UserIdProvider};
+use crate::connection_info::{ConnectionId, ConnectionToken, RequestInfo};
+use crate::connection_info::{TransportType, Transports, query};
 use crate::future::BoxFuture;
-use crate::origin::{ConnectionId, ConnectionToken, RequestInfo};
-use crate::origin::{TransportType, Transports, query};
 
 /// What an endpoint lets its transports do.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct TransportOptions {
 }
 
 /// One request to an endpoint, authenticated and authorized.
-pub(crate) struct Exchange {
+pub(crate) struct AuthenticatedRequest {
     pub(crate) parts: Parts,
     /// The query without its access token.
     pub(crate) query: Option<String>,
@@ -51,17 +51,17 @@ pub(crate) struct Exchange {
 }
 
 /// What becomes of a request: most are answered at once.
-pub(crate) enum Answer {
-    Now(Response<Body>),
-    Later(BoxFuture<'static, Response<Body>>),
+pub(crate) enum EndpointResponse {
+    Now(Response<ResponseBody>),
+    Later(BoxFuture<'static, Response<ResponseBody>>),
 }
 
 /// The HTTP side of one hub path.
 pub(crate) struct Endpoint {
     pub(super) index: usize,
     pub(super) options: TransportOptions,
-    user_id: UserId,
-    pub(super) table: Arc<Table>,
+    user_id: UserIdProvider,
+    pub(super) table: Arc<ConnectionTable>,
     pub(super) accept: Arc<dyn Accept>,
 }
 
@@ -70,8 +70,8 @@ impl Endpoint {
     pub(crate) fn new(
         index: usize,
         options: TransportOptions,
-        user_id: UserId,
-        table: Arc<Table>,
+        user_id: UserIdProvider,
+        table: Arc<ConnectionTable>,
         accept: Arc<dyn Accept>,
     ) -> Self {
         Self { index, options, user_id, table, accept }
@@ -88,7 +88,7 @@ impl Endpoint {
     }
 
     /// `POST {path}/negotiate` (`aspnet: HttpConnectionDispatcher.ExecuteNegotiateAsync`).
-    pub(crate) fn negotiate(&self, exchange: &Exchange) -> Response<Body> {
+    pub(crate) fn negotiate(&self, exchange: &AuthenticatedRequest) -> Response<ResponseBody> {
         if exchange.parts.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "");
         }
@@ -118,7 +118,7 @@ impl Endpoint {
     }
 
     /// The answer that sends the client elsewhere, if the application wants that.
-    fn redirect(&self, exchange: &Exchange, version: i32) -> Option<Bytes> {
+    fn redirect(&self, exchange: &AuthenticatedRequest, version: i32) -> Option<Bytes> {
         let redirector = self.options.redirector.as_ref()?;
         let redirect = redirector.redirect(&exchange.info(), &exchange.user)?;
         tracing::debug!(target: "signalr::connection", ?redirect, "sent elsewhere");
@@ -126,24 +126,24 @@ impl Endpoint {
     }
 
     /// Everything at the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).
-    pub(crate) fn execute<B>(self: &Arc<Self>, exchange: Exchange, body: B) -> Answer
+    pub(crate) fn execute<B>(self: &Arc<Self>, exchange: AuthenticatedRequest, body: B) -> EndpointResponse
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
         match kind_of(&exchange.parts) {
-            RequestKind::ServerSentEvents => Answer::Now(self.open_events(exchange)),
+            RequestKind::ServerSentEvents => EndpointResponse::Now(self.open_events(exchange)),
             RequestKind::WebSocket => self.open_websocket(exchange),
             RequestKind::Poll => self.poll(exchange),
             RequestKind::Send => self.send(&exchange, body),
-            RequestKind::Delete => Answer::Now(self.terminate(&exchange)),
-            _ => Answer::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
+            RequestKind::Delete => EndpointResponse::Now(self.terminate(&exchange)),
+            _ => EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
 
-    fn open_websocket(self: &Arc<Self>, exchange: Exchange) -> Answer {
+    fn open_websocket(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
         if self.table.is_refusing() {
-            return Answer::Now(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
+            return EndpointResponse::Now(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
         }
         let entry = match self.find(&exchange) {
             Ok(Some(entry)) => entry,
@@ -152,19 +152,19 @@ impl Endpoint {
                 self.reserve((id, ConnectionToken::from_id(id)), &exchange, false)
             }
             // The one text without a type.
-            Err(UNKNOWN_ID) => return Answer::Now(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
-            Err(refusal) => return Answer::Now(refusal.into()),
+            Err(UNKNOWN_ID) => return EndpointResponse::Now(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
+            Err(refusal) => return EndpointResponse::Now(refusal.into()),
         };
         match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
-            Ok(()) => Answer::Now(websocket::open(self, exchange, &entry)),
+            Ok(()) => EndpointResponse::Now(websocket::open(self, exchange, &entry)),
             Err(_) if entry.can_resume() => self.resume(exchange, entry),
-            Err(refusal) => Answer::Now(refusal.into()),
+            Err(refusal) => EndpointResponse::Now(refusal.into()),
         }
     }
 
-    fn resume(self: &Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Answer {
+    fn resume(self: &Arc<Self>, exchange: AuthenticatedRequest, entry: Arc<HttpConnection>) -> EndpointResponse {
         let endpoint = Arc::clone(self);
-        Answer::Later(Box::pin(async move {
+        EndpointResponse::Later(Box::pin(async move {
             match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange, false).await {
                 Ok(()) => websocket::resume(&endpoint, exchange, &entry),
                 Err(refused) => {
@@ -176,7 +176,7 @@ impl Endpoint {
         }))
     }
 
-    fn open_events(self: &Arc<Self>, exchange: Exchange) -> Response<Body> {
+    fn open_events(self: &Arc<Self>, exchange: AuthenticatedRequest) -> Response<ResponseBody> {
         let opened = self.lookup(&exchange).and_then(|entry| {
             self.bind(&entry, TransportType::ServerSentEvents, &exchange.user)?;
             Ok(sse::open(self, exchange, entry))
@@ -184,7 +184,7 @@ impl Endpoint {
         opened.unwrap_or_else(Into::into)
     }
 
-    fn poll(self: &Arc<Self>, exchange: Exchange) -> Answer {
+    fn poll(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
         let found = self.lookup(&exchange).and_then(|entry| {
             match self.bind(&entry, TransportType::LongPolling, &exchange.user) {
                 Ok(()) | Err(ACTIVE) => Ok(entry),
@@ -194,13 +194,17 @@ impl Endpoint {
         match found {
             Ok(entry) => {
                 let endpoint = Arc::clone(self);
-                Answer::Later(Box::pin(async move { no_cache(endpoint.answer_poll(exchange, entry).await) }))
+                EndpointResponse::Later(Box::pin(async move { no_cache(endpoint.answer_poll(exchange, entry).await) }))
             }
-            Err(refusal) => Answer::Now(no_cache(refusal.into())),
+            Err(refusal) => EndpointResponse::Now(no_cache(refusal.into())),
         }
     }
 
-    async fn answer_poll(self: Arc<Self>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+    async fn answer_poll(
+        self: Arc<Self>,
+        exchange: AuthenticatedRequest,
+        entry: Arc<HttpConnection>,
+    ) -> Response<ResponseBody> {
         if let Err(refused) = self.renew(&entry, self.credential(&exchange.user), &exchange, false).await {
             // The client has gone over to credentials that it may not use.
             self.end(&entry);
@@ -212,22 +216,22 @@ impl Endpoint {
         long_polling::poll(self, exchange, entry).await
     }
 
-    fn send<B>(&self, exchange: &Exchange, body: B) -> Answer
+    fn send<B>(&self, exchange: &AuthenticatedRequest, body: B) -> EndpointResponse
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
         match self.lookup(exchange) {
-            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => Answer::Now(plain(
+            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => EndpointResponse::Now(plain(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "POST requests are not allowed for WebSocket connections.",
             )),
-            Ok(entry) => Answer::Later(Box::pin(send::send(entry, body))),
-            Err(refusal) => Answer::Now(refusal.into()),
+            Ok(entry) => EndpointResponse::Later(Box::pin(post::send(entry, body))),
+            Err(refusal) => EndpointResponse::Now(refusal.into()),
         }
     }
 
-    fn terminate(&self, exchange: &Exchange) -> Response<Body> {
+    fn terminate(&self, exchange: &AuthenticatedRequest) -> Response<ResponseBody> {
         match self.lookup(exchange) {
             Ok(entry) if entry.transport() == Some(TransportType::LongPolling) => {
                 self.end(&entry);
@@ -239,36 +243,36 @@ impl Endpoint {
     }
 
     /// Ends a connection that polls.
-    fn end(&self, entry: &Entry) {
+    fn end(&self, entry: &HttpConnection) {
         if entry.terminate() {
             self.table.release(entry);
         }
     }
 
-    fn lookup(&self, exchange: &Exchange) -> Result<Arc<Entry>, Refusal> {
-        self.find(exchange)?.ok_or(Refusal(StatusCode::BAD_REQUEST, "Connection ID required"))
+    fn lookup(&self, exchange: &AuthenticatedRequest) -> Result<Arc<HttpConnection>, HttpRejection> {
+        self.find(exchange)?.ok_or(HttpRejection(StatusCode::BAD_REQUEST, "Connection ID required"))
     }
 
     /// The connection that a request names, if it names one.
-    fn find(&self, exchange: &Exchange) -> Result<Option<Arc<Entry>>, Refusal> {
+    fn find(&self, exchange: &AuthenticatedRequest) -> Result<Option<Arc<HttpConnection>>, HttpRejection> {
         let Some(token) = connection_token(exchange.query.as_deref()) else { return Ok(None) };
         let entry = self.table.find(self.index, &token).ok_or(UNKNOWN_ID)?;
         if !self.is_owner(&entry, &exchange.user) {
             tracing::warn!(target: "signalr::connection", connection = %entry.id, "a request of another user");
             if self.options.identity_binding == IdentityBinding::Strict {
-                return Err(Refusal(StatusCode::FORBIDDEN, ""));
+                return Err(HttpRejection(StatusCode::FORBIDDEN, ""));
             }
         }
         Ok(Some(entry))
     }
 
     /// Whether a connection is this user's. The application may be asked, so that no lock is held.
-    pub(super) fn is_owner(&self, entry: &Entry, user: &User) -> bool {
+    pub(super) fn is_owner(&self, entry: &HttpConnection, user: &User) -> bool {
         self.user_id.is_same(&entry.owner(), user)
     }
 
     /// `aspnet: HttpConnectionDispatcher.EnsureConnectionState`.
-    fn bind(&self, entry: &Entry, transport: TransportType, user: &User) -> Result<(), Refusal> {
+    fn bind(&self, entry: &HttpConnection, transport: TransportType, user: &User) -> Result<(), HttpRejection> {
         if !self.options.transports.contains(transport) {
             return Err(not_offered(transport));
         }
@@ -279,25 +283,30 @@ impl Endpoint {
         })
     }
 
-    fn reserve(&self, ids: (ConnectionId, ConnectionToken), exchange: &Exchange, stateful: bool) -> Arc<Entry> {
+    fn reserve(
+        &self,
+        ids: (ConnectionId, ConnectionToken),
+        exchange: &AuthenticatedRequest,
+        stateful: bool,
+    ) -> Arc<HttpConnection> {
         let credential = self.credential(&exchange.user);
         self.table.reserve(self.index, ids, credential, self.options.limits, stateful)
     }
 }
 
-impl Exchange {
+impl AuthenticatedRequest {
     /// What applications see of the request.
     pub(super) fn info(&self) -> RequestInfo {
         RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr, self.extensions.clone())
     }
 
     /// A connection that gets its bytes by POST, opened by this request.
-    pub(super) fn into_connection(self, transport: TransportType, entry: &Arc<Entry>) -> Connection {
+    pub(super) fn into_connection(self, transport: TransportType, entry: &Arc<HttpConnection>) -> Connection {
         Connection {
             id: entry.id,
             transport,
             request: Arc::new(self.info()),
-            incoming: Incoming::posts(Arc::clone(entry)),
+            incoming: TransportInput::posts(Arc::clone(entry)),
             outbound: Arc::clone(&entry.outbound),
             entry: Arc::clone(entry),
         }
@@ -306,17 +315,18 @@ impl Exchange {
 
 /// Why a request gets no further, as plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Refusal(StatusCode, &'static str);
+struct HttpRejection(StatusCode, &'static str);
 
-impl From<Refusal> for Response<Body> {
-    fn from(Refusal(status, text): Refusal) -> Self {
+impl From<HttpRejection> for Response<ResponseBody> {
+    fn from(HttpRejection(status, text): HttpRejection) -> Self {
         plain(status, text)
     }
 }
 
-const UNKNOWN_ID: Refusal = Refusal(StatusCode::NOT_FOUND, "No Connection with that ID");
-const ACTIVE: Refusal = Refusal(StatusCode::CONFLICT, "");
-const CHANGED_TRANSPORT: Refusal = Refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
+const UNKNOWN_ID: HttpRejection = HttpRejection(StatusCode::NOT_FOUND, "No Connection with that ID");
+const ACTIVE: HttpRejection = HttpRejection(StatusCode::CONFLICT, "");
+const CHANGED_TRANSPORT: HttpRejection =
+    HttpRejection(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
 /// The connection token in a query, if there is one.
 pub(super) fn connection_token(query: Option<&str>) -> Option<Cow<'_, str>> {
@@ -347,35 +357,35 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
     let mut response = untyped(status, text);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }
 
-pub(super) fn untyped(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+pub(super) fn untyped(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(text));
     *response.status_mut() = status;
     response
 }
 
-pub(super) fn json(body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn json(body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-fn not_offered(transport: TransportType) -> Refusal {
+fn not_offered(transport: TransportType) -> HttpRejection {
     let text = match transport {
         TransportType::WebSockets => "WebSockets transport not supported by this end point type",
         TransportType::ServerSentEvents => "ServerSentEvents transport not supported by this end point type",
         TransportType::LongPolling => "LongPolling transport not supported by this end point type",
     };
-    Refusal(StatusCode::NOT_FOUND, text)
+    HttpRejection(StatusCode::NOT_FOUND, text)
 }
 
 /// Every answer to a poll forbids caching.
-fn no_cache(mut response: Response<Body>) -> Response<Body> {
+fn no_cache(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     headers.insert(http::header::PRAGMA, HeaderValue::from_static("no-cache"));

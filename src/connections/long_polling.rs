@@ -8,12 +8,12 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::Body;
-use super::endpoint::{Endpoint, Exchange, plain};
-use super::entry::{Entry, Work};
-use super::held::Held;
-use crate::origin::TransportType;
-use crate::outbound::Taken;
+use super::ResponseBody;
+use super::connection_guard::ConnectionGuard;
+use super::endpoint::{AuthenticatedRequest, Endpoint, plain};
+use super::http_connection::{HttpConnection, Work};
+use crate::connection_info::TransportType;
+use crate::outbound::Dequeued;
 
 /// The polls of one connection.
 pub(super) struct Polls {
@@ -24,8 +24,8 @@ pub(super) struct Polls {
 }
 
 /// A poll is under way, until its answer is written.
-pub(super) struct Turn {
-    entry: Arc<Entry>,
+pub(super) struct PollPermit {
+    entry: Arc<HttpConnection>,
     _guard: OwnedMutexGuard<()>,
 }
 
@@ -35,7 +35,7 @@ impl Polls {
     }
 
     /// Ends the polls before this one and waits until they are answered. With the turn comes what tells of a newer one.
-    async fn enter(&self, entry: &Arc<Entry>) -> (Turn, impl Future<Output = ()> + use<>) {
+    async fn enter(&self, entry: &Arc<HttpConnection>) -> (PollPermit, impl Future<Output = ()> + use<>) {
         let mut number = 0;
         self.newest.send_modify(|newest| {
             *newest += 1;
@@ -47,65 +47,69 @@ impl Polls {
             // The sender lives with the entry, which the turn holds.
             let _ = newest.wait_for(|newest| *newest > number).await;
         };
-        (Turn { entry: Arc::clone(entry), _guard: guard }, superseded)
+        (PollPermit { entry: Arc::clone(entry), _guard: guard }, superseded)
     }
 }
 
-impl Drop for Turn {
+impl Drop for PollPermit {
     fn drop(&mut self) {
         self.entry.rest();
     }
 }
 
 /// What ended a poll.
-enum Outcome {
-    Taken(Taken),
+enum PollOutcome {
+    Taken(Dequeued),
     Superseded,
     TimedOut,
 }
 
 /// Answers one poll (`aspnet: HttpConnectionDispatcher.ExecuteAsync`, `LongPollingServerTransport`).
-pub(super) async fn poll(endpoint: Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+pub(super) async fn poll(
+    endpoint: Arc<Endpoint>,
+    exchange: AuthenticatedRequest,
+    entry: Arc<HttpConnection>,
+) -> Response<ResponseBody> {
     let (turn, superseded) = entry.polls().enter(&entry).await;
     match entry.work() {
         Work::Gone => return plain(StatusCode::NO_CONTENT, ""),
         Work::First => {
             start(&endpoint, exchange, &entry);
-            return octets(Body::default());
+            return octets(ResponseBody::default());
         }
         Work::Next => {}
     }
     let taken = poll_fn(|cx| entry.outbound.poll_take(cx, |_| {}));
     let outcome = tokio::select! {
         biased;
-        taken = taken => Outcome::Taken(taken),
-        () = superseded => Outcome::Superseded,
-        () = tokio::time::sleep(endpoint.options.poll_timeout) => Outcome::TimedOut,
+        taken = taken => PollOutcome::Taken(taken),
+        () = superseded => PollOutcome::Superseded,
+        () = tokio::time::sleep(endpoint.options.poll_timeout) => PollOutcome::TimedOut,
     };
     match outcome {
-        Outcome::Taken(Taken::Messages(messages)) => octets(Body::messages(messages, turn)),
-        Outcome::Taken(Taken::End) if entry.is_faulted() => plain(StatusCode::INTERNAL_SERVER_ERROR, ""),
-        Outcome::Taken(Taken::End | Taken::Broken) => {
+        PollOutcome::Taken(Dequeued::Messages(messages)) => octets(ResponseBody::messages(messages, turn)),
+        PollOutcome::Taken(Dequeued::End) if entry.is_faulted() => plain(StatusCode::INTERNAL_SERVER_ERROR, ""),
+        PollOutcome::Taken(Dequeued::End | Dequeued::Broken) => {
             endpoint.table.release(&entry);
             plain(StatusCode::NO_CONTENT, "")
         }
-        Outcome::Superseded => plain(StatusCode::NO_CONTENT, ""),
-        Outcome::TimedOut => plain(StatusCode::OK, ""),
+        PollOutcome::Superseded => plain(StatusCode::NO_CONTENT, ""),
+        PollOutcome::TimedOut => plain(StatusCode::OK, ""),
     }
 }
 
 /// The first poll is answered at once; what it starts goes on between polls.
-fn start(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: &Arc<Entry>) {
+fn start(endpoint: &Arc<Endpoint>, exchange: AuthenticatedRequest, entry: &Arc<HttpConnection>) {
     entry.outbound.attach_bodies(false);
-    let held = Held::new(endpoint, entry);
+    let held = ConnectionGuard::new(endpoint, entry);
     let connection = exchange.into_connection(TransportType::LongPolling, entry);
     endpoint.table.spawn(async move {
         let served = held.endpoint().accept.accept(connection).await;
-        held.polled(served.faulted).await;
+        held.polled(served.failed).await;
     });
 }
 
-fn octets(body: Body) -> Response<Body> {
+fn octets(body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     response
@@ -117,7 +121,7 @@ impl fmt::Debug for Polls {
     }
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for PollPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").field("entry", &self.entry).finish_non_exhaustive()
     }

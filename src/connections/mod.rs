@@ -2,40 +2,40 @@
 //!
 //! A new connection goes up through [`Accept`], as a [`Connection`]: bytes in, bytes out, and who is at the other end.
 
-mod body;
+mod connection_guard;
+mod connection_table;
 mod endpoint;
-mod entry;
-mod held;
-mod inbox;
-mod incoming;
+mod http_connection;
 mod long_polling;
 mod negotiate;
-mod redirect;
+mod negotiate_redirect;
+mod post;
+mod post_buffer;
 mod refresh;
 mod request_body;
-mod send;
+mod response_body;
 mod sse;
-mod table;
+mod transport_input;
 mod websocket;
 
-pub use body::Body;
+pub(crate) use connection_table::ConnectionTable;
 #[cfg(feature = "rate-limit")]
 pub(crate) use endpoint::is_unnegotiated;
-pub(crate) use endpoint::{Answer, Endpoint, Exchange, TransportOptions, kind_of};
-pub(crate) use entry::{Entry, Limits, Watched};
-pub(crate) use incoming::{End, Incoming, Read};
-pub use redirect::Redirect;
-pub(crate) use redirect::Redirector;
+pub(crate) use endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, TransportOptions, kind_of};
+pub(crate) use http_connection::{HttpConnection, Limits, SessionMonitor};
+pub use negotiate_redirect::Redirect;
+pub(crate) use negotiate_redirect::Redirector;
 pub use refresh::AuthenticationRefresh;
 pub(crate) use refresh::{RefreshCheck, RefreshOptions};
 pub(crate) use request_body::RequestBody;
-pub(crate) use table::Table;
+pub use response_body::ResponseBody;
+pub(crate) use transport_input::{Read, TransportEnd, TransportInput};
 pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 
 use std::sync::Arc;
 
+use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::future::BoxFuture;
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
 /// One open connection, as a transport hands it upward.
@@ -43,20 +43,20 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: TransportType,
     pub(crate) request: Arc<RequestInfo>,
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: TransportInput,
     pub(crate) outbound: Arc<Outbound>,
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) entry: Arc<HttpConnection>,
 }
 
 /// What takes new connections: the one way upward from this module.
 pub(crate) trait Accept: Send + Sync {
     /// Serves the connection to its end.
-    fn accept(&self, connection: Connection) -> BoxFuture<'static, Served>;
+    fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed>;
 }
 
 /// What is left of a connection that was served to its end.
-pub(crate) struct Served {
-    pub(crate) incoming: Incoming,
+pub(crate) struct Completed {
+    pub(crate) incoming: TransportInput,
     /// The end itself failed (`on_disconnected` did): WebSockets close with 1011.
-    pub(crate) faulted: bool,
+    pub(crate) failed: bool,
 }

@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use crate::origin::{ConnectionId, ConnectionToken, TransportType, Transports, query};
+use crate::connection_info::{ConnectionId, ConnectionToken, TransportType, Transports, query};
 
 /// The newest negotiate version there is; version 1 brought the secret token beside the id.
-const NEWEST_VERSION: i32 = 1;
+const MAX_NEGOTIATE_VERSION: i32 = 1;
 
 /// What an endpoint has to offer.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub(crate) fn negotiate(query: Option<&str>, offer: &Offer) -> Negotiation {
     }
     let asked = || query::value(query, "useStatefulReconnect").is_some_and(|text| parse_boolean(&text));
     Negotiation::Accepted {
-        version: version.min(NEWEST_VERSION),
+        version: version.min(MAX_NEGOTIATE_VERSION),
         stateful_reconnect: offer.allow_stateful_reconnects && asked(),
     }
 }
@@ -76,7 +76,7 @@ fn accepted_body(
     transports: Transports,
     token_lifetime: Option<i32>,
 ) -> String {
-    let mut body = String::with_capacity(LONGEST_BODY);
+    let mut body = String::with_capacity(MAX_RESPONSE_BYTES);
     // Never `false`: the JavaScript client takes the member itself for a yes.
     body.push_str(if stateful_reconnect { r#"{"useStatefulReconnect":true,"# } else { "{" });
     body.push_str(r#""negotiateVersion":"#);
@@ -104,7 +104,7 @@ fn accepted_body(
 }
 
 /// Room for an answer with every member.
-const LONGEST_BODY: usize = 386;
+const MAX_RESPONSE_BYTES: usize = 386;
 
 /// C#: `int.TryParse` in its default style: white space around, a sign, leading zeros, and NULs at the end.
 fn parse_integer(text: &str) -> Option<i32> {
@@ -272,7 +272,7 @@ mod tests {
             r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
         );
         assert_eq!(body, expected);
-        assert!(body.len() <= LONGEST_BODY, "{}", body.len());
+        assert!(body.len() <= MAX_RESPONSE_BYTES, "{}", body.len());
     }
 
     #[test]

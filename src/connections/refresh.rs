@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::Body;
-use super::endpoint::{Answer, Endpoint, Exchange, connection_token, json, plain};
-use super::entry::{Entry, Renewal};
+use super::ResponseBody;
+use super::endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, connection_token, json, plain};
+use super::http_connection::{HttpConnection, Renewal};
 use crate::auth::User;
+use crate::connection_info::{ConnectionId, RequestInfo};
 use crate::future::BoxFuture;
-use crate::origin::{ConnectionId, RequestInfo};
 
 /// How the credentials of an endpoint's connections are refreshed.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +25,12 @@ pub(crate) struct RefreshOptions {
 }
 
 /// What a client that refreshes its credentials asks for; see
-/// [`EndpointBuilder::on_authentication_refresh`](crate::EndpointBuilder::on_authentication_refresh).
+/// [`EndpointBuilder::on_authentication_refresh`](crate::hosting::EndpointBuilder::on_authentication_refresh).
 ///
 /// (C#: `AuthenticationRefreshContext`)
 ///
 /// ```
-/// use signalr::AuthenticationRefresh;
+/// use signalr::hosting::AuthenticationRefresh;
 ///
 /// fn keeps_the_tenant(refresh: &AuthenticationRefresh) -> bool {
 ///     refresh.previous_user().claim("tenant") == refresh.new_user().claim("tenant")
@@ -59,7 +59,7 @@ type Check = dyn Fn(AuthenticationRefresh) -> BoxFuture<'static, bool> + Send + 
 
 /// Why credentials are not taken over; the connection keeps those that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused(StatusCode, &'static str);
+pub(super) struct RefreshError(StatusCode, &'static str);
 
 impl AuthenticationRefresh {
     /// The connection that goes on.
@@ -125,16 +125,16 @@ impl Endpoint {
     }
 
     /// `POST {path}/refresh` (`aspnet: HttpConnectionDispatcher.ProcessRefresh`).
-    pub(crate) fn refresh(self: &Arc<Self>, exchange: Exchange) -> Answer {
+    pub(crate) fn refresh(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
         if exchange.parts.method != Method::POST {
-            return Answer::Now(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
+            return EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
         }
         let entry = match self.refreshable(&exchange) {
             Ok(entry) => entry,
-            Err(refused) => return Answer::Now(refused.into()),
+            Err(refused) => return EndpointResponse::Now(refused.into()),
         };
         let endpoint = Arc::clone(self);
-        Answer::Later(Box::pin(async move {
+        EndpointResponse::Later(Box::pin(async move {
             let credential = endpoint.credential(&exchange.user);
             let lifetime = credential.lifetime();
             match endpoint.renew(&entry, credential, &exchange, true).await {
@@ -145,24 +145,24 @@ impl Endpoint {
     }
 
     /// The connection that a request to refresh names, if it may be.
-    fn refreshable(&self, exchange: &Exchange) -> Result<Arc<Entry>, Refused> {
+    fn refreshable(&self, exchange: &AuthenticatedRequest) -> Result<Arc<HttpConnection>, RefreshError> {
         if !self.options.refresh.is_enabled {
-            return Err(Refused(StatusCode::NOT_FOUND, "refresh_disabled"));
+            return Err(RefreshError(StatusCode::NOT_FOUND, "refresh_disabled"));
         }
         let token = header(&exchange.parts.headers).map(Cow::Borrowed);
         let token = token.or_else(|| connection_token(exchange.query.as_deref()));
-        let token = token.ok_or(Refused(StatusCode::BAD_REQUEST, "missing_connection_token"))?;
+        let token = token.ok_or(RefreshError(StatusCode::BAD_REQUEST, "missing_connection_token"))?;
         let entry = self.table.find(self.index, &token).filter(|entry| entry.is_open());
-        let entry = entry.ok_or(Refused(StatusCode::NOT_FOUND, "connection_not_found"))?;
+        let entry = entry.ok_or(RefreshError(StatusCode::NOT_FOUND, "connection_not_found"))?;
         if entry.has_public_token() {
-            return Err(Refused(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"));
+            return Err(RefreshError(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"));
         }
         if !exchange.user.is_authenticated() {
-            return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_token"));
+            return Err(RefreshError(StatusCode::UNAUTHORIZED, "invalid_token"));
         }
         if !self.is_owner(&entry, &exchange.user) {
             tracing::warn!(target: "signalr::connection", connection = %entry.id, "a refresh by another user");
-            return Err(Refused(StatusCode::FORBIDDEN, "user_changed"));
+            return Err(RefreshError(StatusCode::FORBIDDEN, "user_changed"));
         }
         Ok(entry)
     }
@@ -171,11 +171,11 @@ impl Endpoint {
     /// `prolong` it, where the server says how long it relies on them.
     pub(super) async fn renew(
         &self,
-        entry: &Entry,
+        entry: &HttpConnection,
         credential: Credential,
-        exchange: &Exchange,
+        exchange: &AuthenticatedRequest,
         prolong: bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RefreshError> {
         if !self.is_owner(entry, &credential.user) {
             return Ok(());
         }
@@ -205,12 +205,12 @@ impl Endpoint {
 }
 
 /// What asks a client that polls to refresh its credentials, and to poll again.
-pub(super) const REQUIRED: Refused = Refused(StatusCode::CONFLICT, "authentication_refresh_required");
+pub(super) const REQUIRED: RefreshError = RefreshError(StatusCode::CONFLICT, "authentication_refresh_required");
 
-const REJECTED: Refused = Refused(StatusCode::FORBIDDEN, "permission_change_rejected");
+const REJECTED: RefreshError = RefreshError(StatusCode::FORBIDDEN, "permission_change_rejected");
 
-impl From<Refused> for Response<Body> {
-    fn from(Refused(status, code): Refused) -> Self {
+impl From<RefreshError> for Response<ResponseBody> {
+    fn from(RefreshError(status, code): RefreshError) -> Self {
         let mut response = json(format!(r#"{{"error":"{code}"}}"#).into());
         *response.status_mut() = status;
         response

@@ -10,7 +10,7 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::send::MAX_BODY;
+use super::post::MAX_BODY_BYTES;
 use crate::tasks::Tasks;
 
 /// An unwanted body is read for so long (Kestrel: `RequestBodyDrainTimeout`).
@@ -78,7 +78,7 @@ where
     fn drop(&mut self) {
         if let (Some(rest), Some(tasks)) = (self.rest.take(), self.drain.take())
             && !rest.is_end_stream()
-            && rest.size_hint().lower() <= MAX_BODY
+            && rest.size_hint().lower() <= MAX_BODY_BYTES
         {
             tasks.spawn(drain(rest));
         }
@@ -86,7 +86,7 @@ where
 }
 
 async fn drain<B: Body>(mut body: Pin<Box<B>>) {
-    let mut left = MAX_BODY;
+    let mut left = MAX_BODY_BYTES;
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);

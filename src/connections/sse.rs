@@ -9,24 +9,28 @@ use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, PRAGMA};
 use memchr::memchr;
 
-use super::Body;
-use super::endpoint::{Endpoint, Exchange};
-use super::entry::Entry;
-use super::held::Held;
-use super::incoming::End;
-use crate::origin::TransportType;
-use crate::outbound::{GivenUp, HandedOver, Taken};
+use super::ResponseBody;
+use super::connection_guard::ConnectionGuard;
+use super::endpoint::{AuthenticatedRequest, Endpoint};
+use super::http_connection::HttpConnection;
+use super::transport_input::TransportEnd;
+use crate::connection_info::TransportType;
+use crate::outbound::{BodyChunks, Dequeued, GivenUp};
 
 /// Answers with the stream and serves the connection in a task of its own.
-pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entry>) -> Response<Body> {
+pub(super) fn open(
+    endpoint: &Arc<Endpoint>,
+    exchange: AuthenticatedRequest,
+    entry: Arc<HttpConnection>,
+) -> Response<ResponseBody> {
     entry.outbound.attach_bodies(true);
-    let held = Held::new(endpoint, &entry);
+    let held = ConnectionGuard::new(endpoint, &entry);
     let connection = exchange.into_connection(TransportType::ServerSentEvents, &entry);
     endpoint.table.spawn(async move {
         held.endpoint().accept.accept(connection).await;
         held.drained().await;
     });
-    let mut response = Response::new(Body::events(entry));
+    let mut response = Response::new(ResponseBody::events(entry));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache,no-store"));
@@ -39,17 +43,17 @@ pub(super) fn open(endpoint: &Arc<Endpoint>, exchange: Exchange, entry: Arc<Entr
 /// The stream of one connection, as the HTTP server reads it.
 #[derive(Debug)]
 pub(super) struct Events {
-    entry: Arc<Entry>,
+    entry: Arc<HttpConnection>,
     /// The first bytes are out.
     opened: bool,
-    event: Option<HandedOver>,
+    event: Option<BodyChunks>,
 }
 
 /// A comment, which lets browsers see at once that the stream is open.
 const OPENING: &[u8] = b":\r\n";
 
 impl Events {
-    pub(super) fn new(entry: Arc<Entry>) -> Self {
+    pub(super) fn new(entry: Arc<HttpConnection>) -> Self {
         Self { entry, opened: false, event: None }
     }
 
@@ -66,9 +70,9 @@ impl Events {
                 }
             }
             match ready!(self.entry.outbound.poll_take(cx, wrap)) {
-                Taken::Messages(event) => self.event = Some(event),
-                Taken::End => return Poll::Ready(None),
-                Taken::Broken => return Poll::Ready(Some(Err(GivenUp))),
+                Dequeued::Messages(event) => self.event = Some(event),
+                Dequeued::End => return Poll::Ready(None),
+                Dequeued::Broken => return Poll::Ready(Some(Err(GivenUp))),
             }
         }
     }
@@ -77,7 +81,7 @@ impl Events {
 impl Drop for Events {
     /// The client is gone, or has all it will get.
     fn drop(&mut self) {
-        self.entry.inbox().close(End::Lost);
+        self.entry.inbox().close(TransportEnd::Lost);
         self.entry.outbound.discard();
     }
 }
@@ -88,7 +92,7 @@ const EVENT_END: &[u8] = b"\r\n\r\n";
 
 /// Maximum size in bytes of an event that is copied into one buffer: hyper polls no body while it has 16 buffers. The payload of
 /// a longer event stays shared with other receivers.
-const JOINED: usize = 4096;
+const COALESCE_LIMIT_BYTES: usize = 4096;
 
 /// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
 fn wrap(payload: &mut VecDeque<Bytes>) {
@@ -97,7 +101,7 @@ fn wrap(payload: &mut VecDeque<Bytes>) {
         *payload = VecDeque::from([lines.into()]);
     }
     let length = DATA.len() + payload.iter().map(Bytes::len).sum::<usize>() + EVENT_END.len();
-    if length <= JOINED {
+    if length <= COALESCE_LIMIT_BYTES {
         let mut event = Vec::with_capacity(length);
         event.extend_from_slice(DATA);
         payload.drain(..).for_each(|piece| event.extend_from_slice(&piece));
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn short_events_are_one_buffer_and_long_ones_are_not_copied() {
-        for (payload, expected) in [(1, 1), (JOINED - 10, 1), (JOINED - 9, 3)] {
+        for (payload, expected) in [(1, 1), (COALESCE_LIMIT_BYTES - 10, 1), (COALESCE_LIMIT_BYTES - 9, 3)] {
             let text = "x".repeat(payload);
             assert_eq!(buffers(&text).len(), expected, "{payload}");
             assert_eq!(event(&text), format!("data: {text}\r\n\r\n"));

@@ -5,20 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Hub;
+use super::call_state::CallState;
 use super::caller::{Caller, cancelled};
 use super::clients::Clients;
 use super::context::Groups;
 use super::proxy::AnyClient;
-use super::state::CallState;
 use crate::auth::User;
-use crate::lifetime::ConnectionHandle;
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
+use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
+use crate::registry::ConnectionHandle;
 
 /// The connection that is calling a hub of any type, as [filters](crate::Filter) see it (C#: `Context` of a
 /// `HubInvocationContext` or a `HubLifetimeContext`). [`typed`](Self::typed) is the [`Caller`] of one hub.
 ///
 /// ```
-/// use signalr::{AnyCaller, Filter, HubError, HubResult, Next};
+/// use signalr::hub::AnyCaller;
+/// use signalr::{Filter, HubError, HubResult, Next};
 ///
 /// /// Lets nobody in who comes without a header.
 /// struct Clients;
@@ -78,7 +79,8 @@ impl AnyCaller {
     /// The same with the type of its hub; `None` if it calls another one.
     ///
     /// ```
-    /// # use signalr::{AnyCaller, AnyClient, Hub, Methods};
+    /// # use signalr::hub::{AnyCaller, AnyClient, Methods};
+    /// # use signalr::Hub;
     /// # #[derive(Default)]
     /// # struct Session { name: String }
     /// # struct Chat;

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Hub;
+use super::call_state::CallState;
+use super::client_results::ClientResultRequester;
 use super::clients::Clients;
 use super::context::{Groups, HubContext, SendError};
-use super::invoke::Asker;
 use super::proxy::{HubClient, Many, Single};
-use super::state::CallState;
 use crate::auth::User;
-use crate::lifetime::{ConnectionHandle, Newest};
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
+use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
+use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 
 /// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
 /// call.
@@ -31,22 +31,22 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 /// }
 /// ```
 pub struct Caller<H> {
-    parties: Arc<Parties<H>>,
-    stage: Stage,
+    parties: Arc<CallerShared<H>>,
+    stage: CallerStage,
 }
 
 /// Both ends of the calls of one connection, which share it.
-struct Parties<H> {
+struct CallerShared<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
     /// As it was when the calls began.
-    newest: Newest,
+    newest: ConnectionSnapshot,
     context: HubContext<H>,
 }
 
 /// Where in its connection's life a caller is.
 #[derive(Clone)]
-enum Stage {
+enum CallerStage {
     /// In `on_connected`.
     Connecting,
     Calling(Arc<CallState>),
@@ -83,28 +83,30 @@ impl<H: Hub> Caller<H> {
 
 impl<H> Caller<H> {
     pub(crate) fn connecting(hub: Arc<H>, connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        let parties = Parties { hub, newest: connection.newest(), connection, context };
-        Self { parties: Arc::new(parties), stage: Stage::Connecting }
+        let parties = CallerShared { hub, newest: connection.snapshot(), connection, context };
+        Self { parties: Arc::new(parties), stage: CallerStage::Connecting }
     }
 
     /// The same outside of a call, with the newest request and user of its connection.
-    pub(crate) fn renewed(&self) -> Self {
-        let Parties { hub, connection, context, .. } = &*self.parties;
+    pub(crate) fn refreshed(&self) -> Self {
+        let CallerShared { hub, connection, context, .. } = &*self.parties;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
-        Self { stage: Stage::Resting, ..caller }
+        Self { stage: CallerStage::Resting, ..caller }
     }
 
     /// The same in a call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
-        Self { parties: Arc::clone(&self.parties), stage: Stage::Calling(call) }
+        Self { parties: Arc::clone(&self.parties), stage: CallerStage::Calling(call) }
     }
 
     /// Selects clients, under whatever contract.
     pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
         let asker = match &self.stage {
-            Stage::Connecting => Asker::Connecting,
-            Stage::Calling(call) => Asker::Call(Arc::clone(call), Arc::clone(&self.parties.connection)),
-            Stage::Resting => Asker::Outside,
+            CallerStage::Connecting => ClientResultRequester::Connecting,
+            CallerStage::Calling(call) => {
+                ClientResultRequester::Call(Arc::clone(call), Arc::clone(&self.parties.connection))
+            }
+            CallerStage::Resting => ClientResultRequester::Outside,
         };
         Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
     }
@@ -120,8 +122,8 @@ impl<H> Caller<H> {
     /// The call that this is the caller of.
     pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
         match &self.stage {
-            Stage::Calling(call) => Some(call),
-            Stage::Connecting | Stage::Resting => None,
+            CallerStage::Calling(call) => Some(call),
+            CallerStage::Connecting | CallerStage::Resting => None,
         }
     }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::context::Shared;
-use super::invoke::Asker;
+use super::client_results::ClientResultRequester;
+use super::context::HubShared;
 use super::proxy::{HubClient, Many, Proxy, Single};
-use crate::lifetime::{Audience, Distinct};
-use crate::origin::ConnectionId;
+use crate::connection_info::ConnectionId;
+use crate::registry::{Audience, SortedSet};
 
 /// Selects who gets a message (C#: `IHubClients<T>`), or whose connection [ends](Proxy::disconnect).
 ///
@@ -25,15 +25,15 @@ use crate::origin::ConnectionId;
 /// # }
 /// ```
 pub struct Clients<C> {
-    shared: Arc<Shared>,
+    shared: Arc<HubShared>,
     /// The connection that is calling, if one is.
     caller: Option<ConnectionId>,
-    asker: Asker,
+    asker: ClientResultRequester,
     _client: PhantomData<fn() -> C>,
 }
 
 impl<C: HubClient> Clients<C> {
-    pub(super) fn new(shared: Arc<Shared>, caller: Option<ConnectionId>, asker: Asker) -> Self {
+    pub(super) fn new(shared: Arc<HubShared>, caller: Option<ConnectionId>, asker: ClientResultRequester) -> Self {
         Self { shared, caller, asker, _client: PhantomData }
     }
 
@@ -98,17 +98,17 @@ impl<C: HubClient> Clients<C> {
 
     /// `Err`: an id that no connection can have.
     pub(super) fn single(&self, id: Result<ConnectionId, Box<str>>) -> C::Proxy<Single> {
-        let audience = id.map_or_else(Audience::Nobody, Audience::Connection);
+        let audience = id.map_or_else(Audience::Unknown, Audience::Connection);
         Proxy::new(Arc::clone(&self.shared), audience, self.asker.clone()).into()
     }
 
     fn many(&self, audience: Audience) -> C::Proxy<Many> {
-        Proxy::new(Arc::clone(&self.shared), audience, Asker::Outside).into()
+        Proxy::new(Arc::clone(&self.shared), audience, ClientResultRequester::Outside).into()
     }
 }
 
 /// Ids that no connection can have are left out.
-fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> Distinct<ConnectionId> {
+fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
     ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
 }
 

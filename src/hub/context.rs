@@ -5,19 +5,20 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::Hub;
+use super::client_results::ClientResultRequester;
 use super::clients::Clients;
-use super::invoke::Asker;
-use crate::lifetime::{Audience, ConnectionHandle, Registry};
-use crate::origin::ConnectionId;
+use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
+use crate::registry::{Audience, ConnectionHandle, Registry};
 
 /// Sends to a hub's clients from anywhere (C#: `IHubContext<THub>`).
 ///
 /// A cheap clone, from [`SignalR::context`](crate::SignalR::context) or, before there is one, from
-/// [`Builder::context`](crate::Builder::context). There is one for a hub *type*, wherever it is mapped.
+/// [`Builder::context`](crate::hosting::Builder::context). There is one for a hub *type*, wherever it is mapped.
 ///
 /// ```
-/// use signalr::{HubContext, SendError, SignalR, hub};
+/// use signalr::hub::SendError;
+/// use signalr::{HubContext, SignalR, hub};
 ///
 /// struct Ticker;
 ///
@@ -30,16 +31,16 @@ use crate::protocol::{Arguments, Naming, WriteError};
 ///
 /// let signalr = SignalR::builder().hub("/ticker", Ticker).build()?;
 /// let tick = tick(signalr.context(), 1.5);
-/// # Ok::<_, signalr::BuildError>(())
+/// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 pub struct HubContext<H> {
-    shared: Arc<Shared>,
+    shared: Arc<HubShared>,
     _hub: PhantomData<fn() -> H>,
 }
 
 /// What all values of one hub type have in common.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct HubShared {
     pub(crate) registry: Registry,
     /// Known once the server is built.
     pub(crate) naming: OnceLock<Naming>,
@@ -48,7 +49,8 @@ pub(crate) struct Shared {
 /// A message could not be sent to anybody.
 ///
 /// ```
-/// # use signalr::{Hub, HubContext, SendError};
+/// # use signalr::hub::SendError;
+/// # use signalr::{Hub, HubContext};
 /// # async fn send<H: Hub>(hub: HubContext<H>) {
 /// match hub.clients().groups(["a", ""]).send("News", ()).await {
 ///     Err(SendError::EmptyGroupName) => println!("a group without a name"),
@@ -73,12 +75,12 @@ pub enum SendError {
 impl<H: Hub> HubContext<H> {
     /// Selects who gets a message.
     pub fn clients(&self) -> Clients<H::Client> {
-        Clients::new(Arc::clone(&self.shared), None, Asker::Outside)
+        Clients::new(Arc::clone(&self.shared), None, ClientResultRequester::Outside)
     }
 }
 
 impl<H> HubContext<H> {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<HubShared>) -> Self {
         Self { shared, _hub: PhantomData }
     }
 
@@ -103,12 +105,12 @@ impl<H> HubContext<H> {
         self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HubShared> {
         &self.shared
     }
 }
 
-impl Shared {
+impl HubShared {
     pub(crate) async fn send<A: Arguments + ?Sized>(
         &self,
         audience: &Audience,
@@ -134,10 +136,11 @@ impl Shared {
 /// moment; other servers are not asked.
 ///
 /// ```
-/// # use signalr::{ConnectionId, Hub, HubContext, SendError};
+/// # use signalr::hub::SendError;
+/// # use signalr::{ConnectionId, Hub, HubContext};
 /// /// Moves a dashboard to another ward, which is the only one that it hears of then.
 /// async fn move_to_ward<H: Hub>(hub: HubContext<H>, dashboard: ConnectionId, ward: &str) -> Result<(), SendError> {
-///     for group in hub.groups().list(dashboard) {
+///     for group in hub.groups().groups_of(dashboard) {
 ///         hub.groups().remove(dashboard, group).await?;
 ///     }
 ///     hub.groups().add(dashboard, ward).await
@@ -145,7 +148,7 @@ impl Shared {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Groups {
-    shared: Arc<Shared>,
+    shared: Arc<HubShared>,
 }
 
 impl Groups {
@@ -182,7 +185,7 @@ impl Groups {
     }
 
     /// The groups that a connection is in, in no order; none if it is gone.
-    pub fn list(&self, connection_id: impl AsRef<str>) -> Vec<String> {
+    pub fn groups_of(&self, connection_id: impl AsRef<str>) -> Vec<String> {
         let connection = self.find(connection_id.as_ref());
         connection.map(|connection| self.shared.registry.groups_of(&connection)).unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use super::invoke::InvokeError;
+use super::client_results::InvokeError;
 use crate::protocol::ProtocolError;
 
 /// What a hub method returns.
@@ -191,7 +191,7 @@ impl DisconnectReason {
 
     /// The short name of the .NET exception for it: `InvalidDataException` for a message that breaks the protocol,
     /// `OperationCanceledException` for a client that fell silent, `HubException` for one that left with an error,
-    /// `ConnectionAbortedException` for a connection that was ended by [`Proxy::disconnect`](crate::Proxy::disconnect).
+    /// `ConnectionAbortedException` for a connection that was ended by [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
     pub fn type_name(&self) -> &str {
         self.0.type_name()
     }

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::any_caller::AnyCaller;
-use super::bind::Params;
-use super::call::Call;
-use super::caught::caught;
+use super::arguments::Params;
+use super::catch_panic::catch_panic;
 use super::error::{DisconnectReason, HubResult};
+use super::invocation_context::InvocationContext;
 use super::methods::Reply;
 use crate::future::BoxFuture;
 
@@ -18,8 +18,10 @@ use crate::future::BoxFuture;
 /// ```
 /// use std::time::Instant;
 ///
-/// use signalr::{Call, Filter, HubError, HubResult, Next, Reply, SignalR};
-/// # use signalr::{AnyClient, Hub, Methods};
+/// use signalr::hub::Reply;
+/// use signalr::{InvocationContext, Filter, HubError, HubResult, Next, SignalR};
+/// # use signalr::hub::{AnyClient, Methods};
+/// # use signalr::Hub;
 /// # struct Chat;
 /// # impl Hub for Chat {
 /// #     type Client = AnyClient;
@@ -31,7 +33,7 @@ use crate::future::BoxFuture;
 /// struct Timing;
 ///
 /// impl Filter for Timing {
-///     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+///     async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
 ///         let begin = Instant::now();
 ///         let reply = next.run().await;
 ///         println!("{} took {:?}, ok: {}", call.method(), begin.elapsed(), reply.is_ok());
@@ -46,7 +48,7 @@ use crate::future::BoxFuture;
 /// struct Politeness;
 ///
 /// impl Filter for Politeness {
-///     async fn invoke(&self, call: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+///     async fn invoke(&self, call: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
 ///         if let Some(Polite(at)) = call.attribute()
 ///             && let Some(text) = next.argument::<String>(*at)
 ///         {
@@ -64,7 +66,7 @@ use crate::future::BoxFuture;
 ///     .hub("/chat", Chat)
 ///     .filter(Politeness) // around this one
 ///     .build()?;
-/// # Ok::<_, signalr::BuildError>(())
+/// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 ///
 /// The first that is added is outermost, and those of the server are outside of those of a hub. Each runs what is inside of
@@ -77,7 +79,7 @@ use crate::future::BoxFuture;
 pub trait Filter: Send + Sync + 'static {
     /// Around a call (C#: `InvokeMethodAsync`). Of one that answers with a stream, [`Next::run`] sets the stream up; its
     /// items are sent when all filters are done.
-    fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
+    fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         let _ = call;
         next.run()
     }
@@ -103,7 +105,7 @@ pub trait Filter: Send + Sync + 'static {
 
 /// A filter that somebody else has, too.
 impl<F: Filter> Filter for Arc<F> {
-    fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
+    fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         F::invoke(self, call, next)
     }
 
@@ -125,13 +127,14 @@ impl<F: Filter> Filter for Arc<F> {
 /// connections that come and go.
 ///
 /// ```
-/// use signalr::{Call, Filter, HubError, HubResult, Next, Reply};
+/// use signalr::hub::Reply;
+/// use signalr::{InvocationContext, Filter, HubError, HubResult, Next};
 ///
 /// /// Lets amounts be positive alone.
 /// struct Positive;
 ///
 /// impl Filter for Positive {
-///     async fn invoke(&self, _: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+///     async fn invoke(&self, _: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
 ///         match next.argument::<f64>(0) {
 ///             Some(amount) if *amount <= 0.0 => Err(HubError::new("Nothing is no amount.")),
 ///             _ => next.run().await,
@@ -143,10 +146,10 @@ impl<F: Filter> Filter for Arc<F> {
 pub struct Next<'a, T = Reply> {
     /// Those of a call.
     arguments: Option<Box<dyn BoundArguments>>,
-    rest: Box<Rest<'a, T>>,
+    rest: Box<RemainingFilters<'a, T>>,
 }
 
-type Rest<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
+type RemainingFilters<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
 
 impl<T> Next<'_, T> {
     /// Runs it.
@@ -159,7 +162,7 @@ impl<T> Next<'_, T> {
     ///
     /// Dropped before it is complete, the call is dropped where it stands.
     pub async fn run(self) -> HubResult<T> {
-        caught((self.rest)(self.arguments)).await
+        catch_panic((self.rest)(self.arguments)).await
     }
 }
 
@@ -184,7 +187,7 @@ impl<P: Params> BoundArguments for P {
 
 /// A filter whose type is forgotten.
 trait AnyFilter: Send + Sync {
-    fn invoke<'a>(&'a self, call: &'a Call, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>>;
+    fn invoke<'a>(&'a self, call: &'a InvocationContext, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>>;
 
     fn on_connected<'a>(&'a self, caller: &'a AnyCaller, next: Next<'a, ()>) -> BoxFuture<'a, HubResult>;
 
@@ -197,7 +200,7 @@ trait AnyFilter: Send + Sync {
 }
 
 impl<F: Filter> AnyFilter for F {
-    fn invoke<'a>(&'a self, call: &'a Call, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>> {
+    fn invoke<'a>(&'a self, call: &'a InvocationContext, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>> {
         Box::pin(self.invoke(call, next))
     }
 
@@ -254,7 +257,7 @@ fn around<'a, T: 'static>(
     through: impl Fn(&'a dyn AnyFilter, Next<'a, T>) -> BoxFuture<'a, HubResult<T>> + Copy + Send + 'a,
     end: impl FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a,
 ) -> Next<'a, T> {
-    let rest: Box<Rest<'a, T>> = match filters.split_first() {
+    let rest: Box<RemainingFilters<'a, T>> = match filters.split_first() {
         Some((filter, inner)) => Box::new(move |arguments| through(&**filter, around(inner, arguments, through, end))),
         None => Box::new(end),
     };
@@ -262,12 +265,12 @@ fn around<'a, T: 'static>(
 }
 
 /// A call that somebody looks at, and who does.
-pub(super) struct Watched {
-    pub(super) call: Arc<Call>,
+pub(super) struct FilteredStream {
+    pub(super) call: Arc<InvocationContext>,
     pub(super) filters: Arc<Filters>,
 }
 
-impl Watched {
+impl FilteredStream {
     /// The call with its filters around it; `run` makes it.
     pub(super) fn run<P, F>(
         self,
@@ -289,7 +292,7 @@ impl Watched {
     fn run_erased(
         self,
         params: Box<dyn BoundArguments>,
-        method: Box<Rest<'static, Reply>>,
+        method: Box<RemainingFilters<'static, Reply>>,
     ) -> BoxFuture<'static, HubResult<Reply>> {
         Box::pin(async move {
             let Self { call, filters } = &self;
@@ -312,7 +315,7 @@ impl<T> fmt::Debug for Next<'_, T> {
     }
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for FilteredStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watched").field("call", &self.call).field("filters", &self.filters).finish()
     }

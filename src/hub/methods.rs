@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde::Serialize;
 
-use super::bind::{Params, Uploads, open};
-use super::call::{Attributes, Call};
+use super::arguments::{Params, Uploads, bind_arguments};
 use super::caller::Caller;
 use super::error::{HubError, HubResult};
-use super::filter::Watched;
-use super::{Hub, generated};
+use super::filter::FilteredStream;
+use super::invocation_context::{Attributes, InvocationContext};
+use super::{Hub, macro_support};
 use crate::auth::{Authorize, Resource};
 use crate::future::BoxFuture;
 use crate::ordinal;
@@ -24,7 +24,8 @@ use crate::protocol::{RawArguments, ReadError};
 /// The methods of a hub, as [`Hub::methods`] lists them.
 ///
 /// ```
-/// # use signalr::{AnyClient, Hub, Methods};
+/// # use signalr::hub::{AnyClient, Methods};
+/// # use signalr::Hub;
 /// # struct Desk;
 /// # impl Hub for Desk {
 /// #     type Client = AnyClient;
@@ -42,7 +43,7 @@ pub struct Methods<H> {
 /// How a method may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) enum Kind {
+pub(crate) enum MethodKind {
     /// `invoke` and `send`: one answer.
     Call,
     /// `stream`: any number of items.
@@ -52,25 +53,25 @@ pub(crate) enum Kind {
 /// One method that clients may call.
 pub(crate) struct Method<H> {
     pub(crate) name: Cow<'static, str>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MethodKind,
     pub(crate) authorize: Vec<Authorize>,
     pub(super) attributes: Attributes,
     bind: Box<Bind<H>>,
 }
 
 /// Binds the arguments of a call at once.
-type Bind<H> = dyn Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync;
+type Bind<H> = dyn Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync;
 
 /// One call on its way to its method, for the code that `#[hub]` writes.
 #[doc(hidden)]
-pub struct Invocation<H> {
+pub struct MethodInvocation<H> {
     pub(super) caller: Caller<H>,
     /// What others see of it, if there are any.
-    pub(super) watched: Option<Box<Watched>>,
+    pub(super) watched: Option<Box<FilteredStream>>,
 }
 
 /// A call whose arguments are bound.
-pub struct Bound {
+pub struct BoundCall {
     /// Makes the call.
     pub(crate) future: BoxFuture<'static, HubResult<Reply>>,
     /// The streams that it takes from the client.
@@ -78,16 +79,17 @@ pub struct Bound {
 }
 
 /// What a call came to: a value, already encoded, or a stream that is set up. [Filters](crate::Filter) hand it on, or make
-/// one of their own by [`Call::reply`](crate::Call::reply).
+/// one of their own by [`InvocationContext::reply`](crate::InvocationContext::reply).
 ///
 /// ```
-/// use signalr::{Call, Filter, HubResult, Next, Reply};
+/// use signalr::hub::Reply;
+/// use signalr::{InvocationContext, Filter, HubResult, Next};
 ///
 /// /// Answers in place of methods that fail.
 /// struct Zero;
 ///
 /// impl Filter for Zero {
-///     async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+///     async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
 ///         match next.run().await {
 ///             Err(_) => call.reply(&0),
 ///             answered => answered,
@@ -95,10 +97,10 @@ pub struct Bound {
 ///     }
 /// }
 /// ```
-pub struct Reply(pub(crate) Answer);
+pub struct Reply(pub(crate) CallOutput);
 
 /// The same for whoever answers.
-pub(crate) enum Answer {
+pub(crate) enum CallOutput {
     /// The client awaits none, or the last item of its stream is sent.
     Nothing,
     /// A whole message.
@@ -119,7 +121,8 @@ impl<H: Hub> Methods<H> {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use signalr::{Caller, Hub, HubResult, Methods};
+    /// # use signalr::hub::Methods;
+    /// # use signalr::{Caller, Hub, HubResult};
     /// # fn list<H: Hub>(methods: &mut Methods<H>) {
     /// methods.method("Add", |_hub, _caller, (a, b): (i32, i32)| async move { Ok(a + b) });
     /// methods.method("Named", named::<H>);
@@ -138,12 +141,12 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert(name, move |invocation, arguments| {
-            let opened = open::<P>(&arguments)?;
+            let opened = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(generated::call(invocation, opened, |invocation, params| async move {
+            Ok(macro_support::call(invocation, opened, |invocation, params| async move {
                 let caller = &invocation.caller;
                 let value = method(Arc::clone(caller.hub()), caller.clone(), params).await?;
-                generated::reply(&invocation, &value)
+                macro_support::reply(&invocation, &value)
             }))
         })
     }
@@ -156,7 +159,8 @@ impl<H: Hub> Methods<H> {
     /// ```
     /// # use std::pin::Pin;
     /// # use std::task::{Context, Poll};
-    /// # use signalr::{Hub, HubResult, Methods};
+    /// # use signalr::hub::Methods;
+    /// # use signalr::{Hub, HubResult};
     /// # struct CountTo(u32, u32);
     /// # impl futures_core::Stream for CountTo {
     /// #     type Item = HubResult<u32>;
@@ -199,13 +203,13 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert_stream(name, move |invocation, arguments| {
-            let opened = open::<P>(&arguments)?;
+            let opened = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(generated::stream(invocation, opened, |invocation, params, items| async move {
+            Ok(macro_support::stream(invocation, opened, |invocation, params, items| async move {
                 let caller = &invocation.caller;
                 match method(Arc::clone(caller.hub()), caller.clone(), params).await? {
                     Some(stream) => items.send(stream, |item| item).await,
-                    None => generated::no_stream(),
+                    None => macro_support::no_stream(),
                 }
             }))
         })
@@ -214,13 +218,14 @@ impl<H: Hub> Methods<H> {
     /// Adds a set of methods that several hubs share, as C# hubs inherit them:
     ///
     /// ```
-    /// # use signalr::{Hub, Methods};
+    /// # use signalr::hub::Methods;
+    /// # use signalr::Hub;
     /// fn common<H: Hub>(methods: &mut Methods<H>) {
     ///     methods.method("Version", |_, _, (): ()| async { Ok("1.0") });
     /// }
     /// # struct Chat;
     /// # impl Hub for Chat {
-    /// #     type Client = signalr::AnyClient;
+    /// #     type Client = signalr::hub::AnyClient;
     /// #     type Items = ();
     /// fn methods(methods: &mut Methods<Self>) {
     ///     methods.include(common);
@@ -231,7 +236,7 @@ impl<H: Hub> Methods<H> {
         methods(self);
     }
 
-    /// Says something of the whole hub, for filters and policies to read by [`Call::attribute`](crate::Call::attribute)
+    /// Says something of the whole hub, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute)
     /// (C#: an attribute on the class).
     pub fn attribute(&mut self, value: impl Any + Send + Sync) {
         self.attributes.add(value);
@@ -241,21 +246,21 @@ impl<H: Hub> Methods<H> {
     pub fn insert(
         &mut self,
         name: impl Into<Cow<'static, str>>,
-        bind: impl Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync + 'static,
+        bind: impl Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync + 'static,
     ) -> MethodOptions<'_, H> {
-        self.add(name.into(), Kind::Call, Box::new(bind))
+        self.add(name.into(), MethodKind::Call, Box::new(bind))
     }
 
     #[doc(hidden)]
     pub fn insert_stream(
         &mut self,
         name: impl Into<Cow<'static, str>>,
-        bind: impl Fn(Invocation<H>, RawArguments<'_>) -> Result<Bound, ReadError> + Send + Sync + 'static,
+        bind: impl Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync + 'static,
     ) -> MethodOptions<'_, H> {
-        self.add(name.into(), Kind::Stream, Box::new(bind))
+        self.add(name.into(), MethodKind::Stream, Box::new(bind))
     }
 
-    fn add(&mut self, name: Cow<'static, str>, kind: Kind, bind: Box<Bind<H>>) -> MethodOptions<'_, H> {
+    fn add(&mut self, name: Cow<'static, str>, kind: MethodKind, bind: Box<Bind<H>>) -> MethodOptions<'_, H> {
         self.all.push(Method { name, kind, authorize: Vec::new(), attributes: Attributes::default(), bind });
         MethodOptions { method: self.all.last_mut().expect("just pushed") }
     }
@@ -270,7 +275,8 @@ impl<H: Hub> Methods<H> {
 /// Settings of the method that was just added.
 ///
 /// ```
-/// # use signalr::{Hub, Methods};
+/// # use signalr::hub::Methods;
+/// # use signalr::Hub;
 /// use signalr::auth::Authorize;
 ///
 /// # fn list<H: Hub>(methods: &mut Methods<H>) {
@@ -288,7 +294,7 @@ impl<H> MethodOptions<'_, H> {
         self
     }
 
-    /// Says something of it, for filters and policies to read by [`Call::attribute`](crate::Call::attribute) (C#: an
+    /// Says something of it, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an
     /// attribute on the method).
     pub fn attribute(self, value: impl Any + Send + Sync) -> Self {
         self.method.attributes.add(value);
@@ -296,15 +302,19 @@ impl<H> MethodOptions<'_, H> {
     }
 }
 
-impl<H> Invocation<H> {
+impl<H> MethodInvocation<H> {
     /// What policies see of it, if they look.
     pub(crate) fn resource(&self) -> Option<Resource> {
-        self.watched.as_ref().map(|watched| -> Resource { Arc::<Call>::clone(&watched.call) })
+        self.watched.as_ref().map(|watched| -> Resource { Arc::<InvocationContext>::clone(&watched.call) })
     }
 }
 
 impl<H> Method<H> {
-    pub(crate) fn bind(&self, invocation: Invocation<H>, arguments: RawArguments<'_>) -> Result<Bound, ReadError> {
+    pub(crate) fn bind(
+        &self,
+        invocation: MethodInvocation<H>,
+        arguments: RawArguments<'_>,
+    ) -> Result<BoundCall, ReadError> {
         (self.bind)(invocation, arguments)
     }
 }
@@ -391,13 +401,13 @@ impl<H> fmt::Debug for MethodOptions<'_, H> {
     }
 }
 
-impl<H> fmt::Debug for Invocation<H> {
+impl<H> fmt::Debug for MethodInvocation<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Invocation").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Bound {
+impl fmt::Debug for BoundCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bound").field("uploads", &self.uploads).finish_non_exhaustive()
     }
@@ -406,11 +416,11 @@ impl fmt::Debug for Bound {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Answer::Nothing => "Nothing",
-            Answer::Value(_) => "Value",
-            Answer::Stream(_) => "Stream",
-            Answer::NoStream => "NoStream",
-            Answer::Unauthorized => "Unauthorized",
+            CallOutput::Nothing => "Nothing",
+            CallOutput::Value(_) => "Value",
+            CallOutput::Stream(_) => "Stream",
+            CallOutput::NoStream => "NoStream",
+            CallOutput::Unauthorized => "Unauthorized",
         })
     }
 }
@@ -418,7 +428,7 @@ impl fmt::Debug for Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AnyClient;
+    use crate::hub::AnyClient;
 
     struct Desk;
 

@@ -1,45 +1,47 @@
 //! What a hub is and what it may do: methods by name, the caller, the clients, errors.
 
 mod any_caller;
-mod bind;
-mod call;
+mod arguments;
+mod call_state;
 mod caller;
-mod caught;
+mod catch_panic;
+mod client_results;
 mod clients;
 mod context;
-mod core;
 mod error;
 mod filter;
+mod hub_runtime;
+mod invocation_context;
 #[doc(hidden)]
-pub mod generated;
-mod invoke;
+pub mod macro_support;
 mod methods;
 mod proxy;
-mod state;
 mod stream;
 mod upload;
 
 pub use any_caller::AnyCaller;
-pub use bind::{Param, Params};
-pub use call::Call;
+pub use arguments::{Param, Params};
+pub(crate) use call_state::{CallState, Slot};
 pub use caller::Caller;
-pub(crate) use caught::{caught, guarded, poll_caught};
+pub(crate) use catch_panic::{catch_panic, catch_panic_sync, poll_catch_panic};
+pub use client_results::InvokeError;
 pub use clients::Clients;
-pub(crate) use context::Shared;
+pub(crate) use context::HubShared;
 pub use context::{Groups, HubContext, SendError};
-pub(crate) use core::HubCore;
 pub use error::{DisconnectReason, Expose, HubError, HubResult};
 pub(crate) use filter::Filters;
 pub use filter::{Filter, Next};
-pub use invoke::InvokeError;
-pub(crate) use methods::{Answer, Bound, Kind, Method, MethodTable, TableError};
-pub use methods::{Invocation, MethodOptions, Methods, Reply};
+pub(crate) use hub_runtime::HubRuntime;
+pub use invocation_context::InvocationContext;
+pub(crate) use methods::{BoundCall, CallOutput, Method, MethodKind, MethodTable, TableError};
+pub use methods::{MethodInvocation, MethodOptions, Methods, Reply};
 pub use proxy::{AnyClient, HubClient, Many, Proxy, Single};
-pub(crate) use state::{CallState, Slot};
-pub(crate) use upload::Upload;
+pub(crate) use upload::UploadSender;
 pub use upload::UploadStream;
 
 use crate::auth::Authorize;
+pub use crate::protocol::Arguments;
+pub use crate::registry::Disconnect;
 
 /// A hub: what clients may call, and what happens when they come and go (C#: `Hub<T>`).
 ///
@@ -47,7 +49,8 @@ use crate::auth::Authorize;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use signalr::{AnyClient, Caller, Hub, Methods};
+/// use signalr::hub::{AnyClient, Methods};
+/// use signalr::{Caller, Hub};
 ///
 /// struct Chat {
 ///     room: String,
@@ -105,7 +108,7 @@ pub trait Hub: Send + Sync + Sized + 'static {
     /// [`user_id`](Caller::user_id) is as before; so are its groups, to be changed here if they depend on claims. It takes
     /// its turn as a call does, and several refreshes may be told at once. An error is logged, and the connection lives on.
     ///
-    /// Only where [`enable_authentication_refresh`](crate::Builder::enable_authentication_refresh) is on.
+    /// Only where [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is on.
     fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::context::{SendError, Shared};
-use super::invoke::{Asker, InvokeError, ask};
-use crate::lifetime::{Audience, Disconnect};
+use super::client_results::{ClientResultRequester, InvokeError, ask};
+use super::context::{HubShared, SendError};
 use crate::protocol::Arguments;
+use crate::registry::{Audience, Disconnect};
 
 /// Any number of connections.
 ///
 /// ```
-/// # use signalr::{AnyClient, Caller, Hub, Many};
+/// # use signalr::hub::{AnyClient, Many};
+/// # use signalr::{Caller, Hub};
 /// fn ward<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Many> {
 ///     caller.clients().group("ward:7")
 /// }
@@ -27,7 +28,8 @@ pub struct Many;
 /// Exactly one connection.
 ///
 /// ```
-/// # use signalr::{AnyClient, Caller, Hub, Single};
+/// # use signalr::hub::{AnyClient, Single};
+/// # use signalr::{Caller, Hub};
 /// fn asker<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
 ///     caller.client()
 /// }
@@ -39,7 +41,8 @@ pub struct Single;
 /// What the clients of a hub offer; made by [`#[hub_client]`](macro@crate::hub_client).
 ///
 /// ```
-/// use signalr::{Caller, Hub, SendError, hub_client};
+/// use signalr::hub::SendError;
+/// use signalr::{Caller, Hub, hub_client};
 ///
 /// #[hub_client]
 /// trait Nurse {
@@ -58,7 +61,8 @@ pub trait HubClient: 'static {
 /// Clients that were selected, to be called by the names of their methods (C#: `IClientProxy`).
 ///
 /// ```
-/// # use signalr::{AnyClient, Caller, Hub, Proxy, SendError};
+/// # use signalr::hub::{AnyClient, Proxy, SendError};
+/// # use signalr::{Caller, Hub};
 /// async fn alarm(whom: &Proxy) -> Result<(), SendError> {
 ///     whom.send("Alarm", ("bed 3",)).await
 /// }
@@ -68,14 +72,14 @@ pub trait HubClient: 'static {
 /// }
 /// ```
 pub struct Proxy<T = Many> {
-    shared: Arc<Shared>,
+    shared: Arc<HubShared>,
     audience: Audience,
-    asker: Asker,
+    asker: ClientResultRequester,
     _target: PhantomData<fn() -> T>,
 }
 
 impl<T> Proxy<T> {
-    pub(super) fn new(shared: Arc<Shared>, audience: Audience, asker: Asker) -> Self {
+    pub(super) fn new(shared: Arc<HubShared>, audience: Audience, asker: ClientResultRequester) -> Self {
         Self { shared, audience, asker, _target: PhantomData }
     }
 
@@ -100,7 +104,8 @@ impl<T> Proxy<T> {
     /// from outside).
     ///
     /// ```
-    /// # use signalr::{Disconnect, Hub, HubContext, SendError};
+    /// # use signalr::hub::{Disconnect, SendError};
+    /// # use signalr::{Hub, HubContext};
     /// # async fn sign_out<H: Hub>(context: HubContext<H>) -> Result<(), SendError> {
     /// context.clients().user("7").disconnect(Disconnect::new().reason("You were signed out.")).await?;
     /// # Ok(())

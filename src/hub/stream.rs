@@ -10,15 +10,15 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use serde::Serialize;
 
+use super::call_state::CallState;
 use super::error::{HubError, HubResult};
-use super::methods::{Answer, Invocation, Reply};
-use super::state::CallState;
+use super::methods::{CallOutput, MethodInvocation, Reply};
 use crate::future::BoxFuture;
-use crate::lifetime::ConnectionHandle;
+use crate::registry::ConnectionHandle;
 use crate::scratch;
 
 /// Where the items of a stream go.
-pub struct Items {
+pub struct ItemSender {
     connection: Arc<ConnectionHandle>,
     call: Arc<CallState>,
     begun: Arc<AtomicBool>,
@@ -27,15 +27,15 @@ pub struct Items {
 /// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
 /// whoever makes the call goes on with other things in between.
 pub(super) fn streaming<H, F>(
-    invocation: Invocation<H>,
-    run: impl FnOnce(Invocation<H>, Items) -> F + Send + 'static,
+    invocation: MethodInvocation<H>,
+    run: impl FnOnce(MethodInvocation<H>, ItemSender) -> F + Send + 'static,
 ) -> impl Future<Output = HubResult<Reply>> + Send + 'static
 where
     H: Send + Sync + 'static,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
     let begun = Arc::new(AtomicBool::new(false));
-    let items = invocation.caller.call().map(|call| Items {
+    let items = invocation.caller.call().map(|call| ItemSender {
         connection: Arc::clone(invocation.caller.connection()),
         call: Arc::clone(call),
         begun: Arc::clone(&begun),
@@ -49,12 +49,12 @@ where
         });
         match ended.await {
             Some(reply) => reply,
-            None => Ok(Reply(Answer::Stream(rest))),
+            None => Ok(Reply(CallOutput::Stream(rest))),
         }
     }
 }
 
-impl Items {
+impl ItemSender {
     /// Those of a stream that is there already.
     pub(super) fn begun(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
         let begun = Arc::new(AtomicBool::new(true));
@@ -76,7 +76,7 @@ impl Items {
         while let Some(message) = poll_fn(&mut next).await {
             self.put(message?).await;
         }
-        Ok(Reply(Answer::Nothing))
+        Ok(Reply(CallOutput::Nothing))
     }
 
     /// The stream is there, and what follows are its items.
@@ -101,7 +101,7 @@ impl Items {
     }
 }
 
-impl fmt::Debug for Items {
+impl fmt::Debug for ItemSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("id", &self.call.id).finish_non_exhaustive()
     }

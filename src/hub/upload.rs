@@ -12,7 +12,7 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use super::error::{HubError, HubResult};
-use crate::protocol::{Raw, ReadError};
+use crate::protocol::{RawValue, ReadError};
 
 /// A stream that the client sends along with a call (C#: an `IAsyncEnumerable<T>` or `ChannelReader<T>` parameter).
 ///
@@ -36,28 +36,28 @@ use crate::protocol::{Raw, ReadError};
 ///
 /// It is a `futures_core::Stream`, too. An error is its last item: that of the client, which is a `HubException` as in C#;
 /// an item that is no `T`; or the end of the connection. What the method does not read is dropped when it ends.
-/// Up to [`stream_buffer_capacity`](crate::Builder::stream_buffer_capacity) items wait for the method; then nothing more
+/// Up to [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items wait for the method; then nothing more
 /// is read from the client.
 pub struct UploadStream<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<UploadShared<T>>,
 }
 
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct UploadShared<T> {
+    state: Mutex<UploadState<T>>,
 }
 
-struct State<T> {
+struct UploadState<T> {
     items: VecDeque<T>,
     /// So many items may wait without holding the connection up.
     capacity: usize,
-    end: End,
+    end: UploadEnd,
     /// The method, waiting for an item.
     reader: Option<Waker>,
     /// The connection, waiting for room.
     writer: Option<Waker>,
 }
 
-enum End {
+enum UploadEnd {
     Open,
     /// What the method is told behind the last item.
     Ended(Option<HubError>),
@@ -66,9 +66,9 @@ enum End {
 }
 
 /// What a connection does with a stream of whatever type.
-pub(crate) trait Upload: fmt::Debug + Send + Sync {
+pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
     /// An item has come. One that is no `T` ends the stream; the client's text of it has details if `detailed`.
-    fn item(&self, item: Raw<'_>, detailed: bool);
+    fn item(&self, item: RawValue<'_>, detailed: bool);
 
     /// The client has ended the stream, or its connection has.
     fn end(&self, error: Option<HubError>);
@@ -84,12 +84,13 @@ pub(crate) trait Upload: fmt::Debug + Send + Sync {
 
 impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
     pub(super) fn new() -> Self {
-        let state = State { items: VecDeque::new(), capacity: 1, end: End::Open, reader: None, writer: None };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state) }) }
+        let state =
+            UploadState { items: VecDeque::new(), capacity: 1, end: UploadEnd::Open, reader: None, writer: None };
+        Self { shared: Arc::new(UploadShared { state: Mutex::new(state) }) }
     }
 
-    pub(super) fn other_end(&self) -> Arc<dyn Upload> {
-        Arc::clone(&self.shared) as Arc<dyn Upload>
+    pub(super) fn other_end(&self) -> Arc<dyn UploadSender> {
+        Arc::clone(&self.shared) as Arc<dyn UploadSender>
     }
 }
 
@@ -122,7 +123,7 @@ impl<T> Drop for UploadStream<T> {
     }
 }
 
-impl<T> Shared<T> {
+impl<T> UploadShared<T> {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<HubResult<T>>> {
         let mut state = self.lock();
         if let Some(item) = state.items.pop_front() {
@@ -132,23 +133,23 @@ impl<T> Shared<T> {
             return Poll::Ready(Some(Ok(item)));
         }
         match &mut state.end {
-            End::Open => {
+            UploadEnd::Open => {
                 state.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
-            End::Ended(error) => {
+            UploadEnd::Ended(error) => {
                 let error = error.take();
-                state.end = End::Closed;
+                state.end = UploadEnd::Closed;
                 Poll::Ready(error.map(Err))
             }
-            End::Closed => Poll::Ready(None),
+            UploadEnd::Closed => Poll::Ready(None),
         }
     }
 
     fn end(&self, error: Option<HubError>) {
         let mut state = self.lock();
-        if let End::Open = state.end {
-            state.end = End::Ended(error);
+        if let UploadEnd::Open = state.end {
+            state.end = UploadEnd::Ended(error);
         }
         let wakers = [state.reader.take(), state.writer.take()];
         drop(state);
@@ -157,7 +158,7 @@ impl<T> Shared<T> {
 
     fn close(&self) {
         let mut state = self.lock();
-        state.end = End::Closed;
+        state.end = UploadEnd::Closed;
         let items = mem::take(&mut state.items);
         let wakers = [state.reader.take(), state.writer.take()];
         // The items are the application's; so is what their drop does.
@@ -166,20 +167,20 @@ impl<T> Shared<T> {
         wakers.into_iter().for_each(wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, UploadState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> State<T> {
+impl<T> UploadState<T> {
     fn has_room(&self) -> bool {
-        self.items.len() <= self.capacity || !matches!(self.end, End::Open)
+        self.items.len() <= self.capacity || !matches!(self.end, UploadEnd::Open)
     }
 }
 
-impl<T: DeserializeOwned + Send> Upload for Shared<T> {
-    fn item(&self, item: Raw<'_>, detailed: bool) {
-        if !matches!(self.lock().end, End::Open) {
+impl<T: DeserializeOwned + Send> UploadSender for UploadShared<T> {
+    fn item(&self, item: RawValue<'_>, detailed: bool) {
+        if !matches!(self.lock().end, UploadEnd::Open) {
             return;
         }
         let item = match item.read() {
@@ -187,7 +188,7 @@ impl<T: DeserializeOwned + Send> Upload for Shared<T> {
             Err(error) => return Self::end(self, Some(mismatch(error, detailed))),
         };
         let mut state = self.lock();
-        if let End::Open = state.end {
+        if let UploadEnd::Open = state.end {
             state.items.push_back(item);
             let reader = state.reader.take();
             drop(state);
@@ -236,7 +237,7 @@ impl<T> fmt::Debug for UploadStream<T> {
     }
 }
 
-impl<T> fmt::Debug for Shared<T> {
+impl<T> fmt::Debug for UploadShared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UploadStream").field("waiting", &self.lock().items.len()).finish_non_exhaustive()
     }

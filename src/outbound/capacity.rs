@@ -7,8 +7,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::state::{Locked, Phase, State};
-use super::{Frame, Outbound};
+use super::state::{Locked, QueuePhase, QueueState};
+use super::{EncodedMessage, Outbound};
 
 /// The slot of a sender that waits, which is free again when this is dropped.
 struct Place<'a> {
@@ -22,7 +22,7 @@ impl Outbound {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was queued.
-    pub(crate) async fn push(self: &Arc<Self>, frame: &Frame) {
+    pub(crate) async fn push(self: &Arc<Self>, frame: &EncodedMessage) {
         self.enqueue(|state| state.send(frame)).await;
     }
 
@@ -45,9 +45,9 @@ impl Outbound {
         self.pass_on(&mut state);
     }
 
-    async fn enqueue(self: &Arc<Self>, enqueue: impl FnOnce(&mut State)) {
+    async fn enqueue(self: &Arc<Self>, enqueue: impl FnOnce(&mut QueueState)) {
         let mut state = self.turn().await;
-        if state.phase == Phase::Open {
+        if state.phase == QueuePhase::Open {
             enqueue(&mut state);
             self.pass_on(&mut state);
             self.arrange_write(state);
@@ -61,7 +61,7 @@ impl Outbound {
     }
 
     /// Wakes the next sender if there is still capacity; if not, that sender waits from now on.
-    fn pass_on(&self, state: &mut State) {
+    fn pass_on(&self, state: &mut QueueState) {
         if self.has_room(state) {
             state.wake_sender();
         } else if state.waiters.is_some() {
@@ -96,12 +96,12 @@ impl<'a> Place<'a> {
         Poll::Pending
     }
 
-    fn is_ready(&self, state: &State) -> bool {
+    fn is_ready(&self, state: &QueueState) -> bool {
         let is_next = match (&state.waiters, self.slot) {
             (Some(waiters), Some(slot)) => waiters.is_woken(slot),
             (waiters, _) => waiters.is_none(),
         };
-        state.phase != Phase::Open || is_next && self.outbound.has_room(state)
+        state.phase != QueuePhase::Open || is_next && self.outbound.has_room(state)
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::{Buf, Bytes};
 
 /// Room that a message buffer keeps in front for the WebSocket header; a server's header has at most ten bytes, being
 /// unmasked (RFC 6455 § 5.2).
-pub(super) const HEADROOM: usize = 10;
+pub(super) const HEADROOM_BYTES: usize = 10;
 
 /// Room for most messages that are written.
-const USUAL: usize = 128;
+const TYPICAL_MESSAGE_BYTES: usize = 128;
 
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
@@ -22,13 +22,13 @@ const CONTROL: u8 = 0x08;
 /// One or more complete hub messages, shared by all that receive them: a WebSocket writes it whole, the other
 /// transports take its payload.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
+pub(crate) struct EncodedMessage {
     bytes: Bytes,
     /// Other messages may stand in the same WebSocket message.
     joins: bool,
 }
 
-impl Frame {
+impl EncodedMessage {
     /// The message that `write` appends to a buffer.
     pub(crate) fn written(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let Ok(frame) = Self::try_written::<Infallible>(binary, |buffer| {
@@ -44,16 +44,16 @@ impl Frame {
     ///
     /// Those of `write`.
     pub(crate) fn try_written<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
-        let mut buffer = Vec::with_capacity(USUAL);
-        buffer.resize(HEADROOM, 0);
+        let mut buffer = Vec::with_capacity(TYPICAL_MESSAGE_BYTES);
+        buffer.resize(HEADROOM_BYTES, 0);
         write(&mut buffer)?;
         Ok(Self { joins: true, ..Self::message(buffer, binary) })
     }
 
     /// A WebSocket message that stays one.
     pub(crate) fn copied(payload: &[u8], binary: bool) -> Self {
-        let mut buffer = Vec::with_capacity(HEADROOM + payload.len());
-        buffer.resize(HEADROOM, 0);
+        let mut buffer = Vec::with_capacity(HEADROOM_BYTES + payload.len());
+        buffer.resize(HEADROOM_BYTES, 0);
         buffer.extend_from_slice(payload);
         Self::message(buffer, binary)
     }
@@ -61,7 +61,7 @@ impl Frame {
     /// A message: `buffer` holds [`HEADROOM`] unused bytes, then the payload.
     fn message(mut buffer: Vec<u8>, binary: bool) -> Self {
         // Long frames wait as they are, short ones are copied.
-        if buffer.capacity() > USUAL {
+        if buffer.capacity() > TYPICAL_MESSAGE_BYTES {
             buffer.shrink_to_fit();
         }
         let start = write_header(&mut buffer, binary);
@@ -124,14 +124,14 @@ pub(super) fn is_pong(frame: &[u8]) -> bool {
 
 /// Writes the header of one unfragmented message right in front of its payload and says where it begins.
 pub(super) fn write_header(buffer: &mut [u8], binary: bool) -> usize {
-    let (header, start) = header(buffer.len() - HEADROOM, binary);
-    buffer[start..HEADROOM].copy_from_slice(&header[start..]);
+    let (header, start) = header(buffer.len() - HEADROOM_BYTES, binary);
+    buffer[start..HEADROOM_BYTES].copy_from_slice(&header[start..]);
     start
 }
 
 /// The header of one unfragmented message, and where it begins in these bytes.
-pub(super) fn header(payload: usize, binary: bool) -> ([u8; HEADROOM], usize) {
-    let mut header = [0; HEADROOM];
+pub(super) fn header(payload: usize, binary: bool) -> ([u8; HEADROOM_BYTES], usize) {
+    let mut header = [0; HEADROOM_BYTES];
     let (start, length) = match payload {
         0..=125 => (8, u8::try_from(payload).unwrap_or_default()),
         126..=0xffff => (6, 126),

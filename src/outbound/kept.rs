@@ -5,9 +5,9 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::Frame;
+use super::EncodedMessage;
 use super::frame::{header, payload_range};
-use super::state::{BLOCK, MERGED};
+use super::state::{BLOCK_BYTES, COALESCE_LIMIT_BYTES};
 
 /// WebSocket frames of one message each, in their order. A message costs its bytes and its header, which is its length,
 /// too: 2 bytes for up to 125, 4 beyond.
@@ -41,9 +41,9 @@ impl Kept {
     }
 
     /// Adds a message that others may share.
-    pub(super) fn share(&mut self, frame: &Frame) {
+    pub(super) fn share(&mut self, frame: &EncodedMessage) {
         let len = frame.payload().len();
-        if len <= MERGED {
+        if len <= COALESCE_LIMIT_BYTES {
             self.extend(&[frame.wire()]);
         } else {
             self.seal();
@@ -76,7 +76,7 @@ impl Kept {
     }
 
     fn extend(&mut self, parts: &[&[u8]]) {
-        if self.block.len() + parts.iter().map(|part| part.len()).sum::<usize>() > BLOCK {
+        if self.block.len() + parts.iter().map(|part| part.len()).sum::<usize>() > BLOCK_BYTES {
             self.seal();
         }
         parts.iter().for_each(|part| self.block.extend_from_slice(part));

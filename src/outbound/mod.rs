@@ -1,7 +1,7 @@
 //! What waits to be sent to one connection, and who writes it.
 //!
 //! Every transport takes its bytes from an [`Outbound`]: a queue bounded in bytes, of complete hub messages. Messages that
-//! wait together leave in one write. A broadcast puts the same shared bytes into every queue ([`Frame`]).
+//! wait together leave in one write. A broadcast puts the same shared bytes into every queue ([`EncodedMessage`]).
 //!
 //! Two may write to one TCP socket, both under the queue's lock: the connection's own task at the end of each batch it
 //! has read, and its [`Flusher`] for what others sent meanwhile. Any other writer is written to by the task that owns the
@@ -12,10 +12,10 @@
 mod capacity;
 mod flusher;
 mod frame;
+mod http_body;
 mod kept;
-mod pull;
+mod message_buffer;
 mod queue;
-mod replay;
 mod state;
 mod tail;
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod tests;
 mod waiters;
 
 pub(crate) use flusher::{Flusher, Flushers};
-pub(crate) use frame::Frame;
-use frame::HEADROOM;
-pub(crate) use pull::{GivenUp, HandedOver, Taken};
+pub(crate) use frame::EncodedMessage;
+use frame::HEADROOM_BYTES;
+pub(crate) use http_body::{BodyChunks, Dequeued, GivenUp};
 pub(crate) use queue::{Full, Outbound};

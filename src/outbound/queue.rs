@@ -11,8 +11,8 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::state::{Locked, Phase, Sink, State};
-use super::{Flusher, Frame};
+use super::state::{Locked, QueuePhase, QueueState, Sink};
+use super::{EncodedMessage, Flusher};
 
 /// Maximum number of pongs that wait: 16 KiB where each has the longest payload.
 const MAX_PONGS: u8 = 128;
@@ -22,7 +22,7 @@ const MAX_PONGS: u8 = 128;
 /// Whoever sends finds room or is told that there is none; it is never buffered beyond the limit and the message that
 /// crosses it. The connection's task *owns* the queue: it alone waits for the socket to take more.
 pub(crate) struct Outbound {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     flusher: Arc<Flusher>,
     /// Bytes that may wait before senders must (ASP.NET: `TransportMaxBufferSize`); 0 is no limit.
     limit: usize,
@@ -39,7 +39,7 @@ pub(crate) enum Full {
 
 impl Outbound {
     pub(crate) fn new(limit: usize, flusher: Arc<Flusher>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::new()), flusher, limit })
+        Arc::new(Self { state: Mutex::new(QueueState::new()), flusher, limit })
     }
 
     /// From now on bytes go to this TCP socket.
@@ -52,7 +52,7 @@ impl Outbound {
         self.lock().attach(Sink::Owned(writer));
     }
 
-    /// Messages written here, not pushed as [`Frame`]s, leave as binary WebSocket messages from now on.
+    /// Messages written here, not pushed as [`EncodedMessage`]s, leave as binary WebSocket messages from now on.
     pub(crate) fn set_binary(&self) {
         self.lock().binary = true;
     }
@@ -61,7 +61,7 @@ impl Outbound {
     /// who answers calls takes no further one until there is room.
     pub(crate) fn write(self: &Arc<Self>, message: &[u8]) -> bool {
         let mut state = self.lock();
-        if state.phase != Phase::Open {
+        if state.phase != QueuePhase::Open {
             return false;
         }
         state.write(message);
@@ -72,9 +72,9 @@ impl Outbound {
 
     /// Queues a shared message. Returns `false` where there is no capacity, or where other senders wait for it. Messages
     /// to a connection that has ended are taken and dropped.
-    pub(crate) fn try_push(self: &Arc<Self>, frame: &Frame) -> bool {
+    pub(crate) fn try_push(self: &Arc<Self>, frame: &EncodedMessage) -> bool {
         let mut state = self.lock();
-        if state.phase == Phase::Open {
+        if state.phase == QueuePhase::Open {
             if !self.has_room(&state) || state.waiters.is_some() {
                 return false;
             }
@@ -91,7 +91,7 @@ impl Outbound {
     /// Why senders must wait, if they must.
     pub(crate) fn full(&self) -> Option<Full> {
         let state = self.lock();
-        if state.phase != Phase::Open {
+        if state.phase != QueuePhase::Open {
             None
         } else if self.is_over(state.bytes) {
             Some(Full::Bytes)
@@ -107,7 +107,7 @@ impl Outbound {
         let mut state = self.lock();
         state.busy = true;
         state.set_owner(cx);
-        state.phase != Phase::Broken
+        state.phase != QueuePhase::Broken
     }
 
     /// Writes what the owner has gathered so far, and goes on.
@@ -176,8 +176,8 @@ impl Outbound {
     /// Drops all further messages but [`last_words`](Self::last_words). Wakes the owner.
     pub(crate) fn abort(&self) {
         let mut state = self.lock();
-        if state.phase == Phase::Open {
-            state.phase = Phase::Aborted;
+        if state.phase == QueuePhase::Open {
+            state.phase = QueuePhase::Aborted;
         }
         state.wake_all();
     }
@@ -185,8 +185,8 @@ impl Outbound {
     /// Queues the hub's Close message, after which nothing but the end of the transport follows.
     pub(crate) fn last_words(self: &Arc<Self>, message: &[u8]) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted {
-            state.phase = Phase::Aborted;
+        if state.phase <= QueuePhase::Aborted {
+            state.phase = QueuePhase::Aborted;
             if state.is_away() {
                 state.break_off();
                 return state.wake_all();
@@ -200,14 +200,14 @@ impl Outbound {
     }
 
     /// Queues the transport's own goodbye; from here on nothing is taken.
-    pub(crate) fn finish(self: &Arc<Self>, goodbye: &Frame) {
+    pub(crate) fn finish(self: &Arc<Self>, goodbye: &EncodedMessage) {
         let mut state = self.lock();
         if state.is_away() {
             state.break_off();
             state.wake_all();
-        } else if state.phase <= Phase::Aborted {
+        } else if state.phase <= QueuePhase::Aborted {
             state.add(goodbye.wire());
-            state.phase = Phase::Finished;
+            state.phase = QueuePhase::Finished;
             self.make_room(&mut state);
             self.arrange_write(state);
         }
@@ -215,9 +215,9 @@ impl Outbound {
 
     /// Queues the answer to a ping. Where [`MAX_PONGS`] wait, it is dropped: the peer does not read (RFC 6455 § 5.5.3
     /// allows to leave pings unanswered while others wait).
-    pub(crate) fn pong(self: &Arc<Self>, frame: &Frame) {
+    pub(crate) fn pong(self: &Arc<Self>, frame: &EncodedMessage) {
         let mut state = self.lock();
-        if state.phase <= Phase::Aborted && !state.is_away() && state.pongs < MAX_PONGS {
+        if state.phase <= QueuePhase::Aborted && !state.is_away() && state.pongs < MAX_PONGS {
             state.pongs += 1;
             state.add(frame.wire());
             self.arrange_write(state);
@@ -233,12 +233,12 @@ impl Outbound {
 
     /// Whether messages are still taken, not dropped.
     pub(crate) fn is_open(&self) -> bool {
-        self.lock().phase == Phase::Open
+        self.lock().phase == QueuePhase::Open
     }
 
     /// Whether the transport is gone.
     pub(crate) fn is_broken(&self) -> bool {
-        self.lock().phase == Phase::Broken
+        self.lock().phase == QueuePhase::Broken
     }
 
     /// How many bytes wait, and are under way.
@@ -256,7 +256,7 @@ impl Outbound {
         self.lock().wake_owner();
     }
 
-    pub(super) fn has_room(&self, state: &State) -> bool {
+    pub(super) fn has_room(&self, state: &QueueState) -> bool {
         !self.is_over(state.bytes) && !state.awaits_acknowledgement()
     }
 
@@ -287,8 +287,8 @@ impl Outbound {
     }
 
     /// Wakes the sender that has waited longest, if there is enough capacity again; all of them after the end.
-    pub(super) fn make_room(&self, state: &mut State) {
-        if state.phase != Phase::Open {
+    pub(super) fn make_room(&self, state: &mut QueueState) {
+        if state.phase != QueuePhase::Open {
             state.wake_senders();
         } else if state.bytes <= self.limit / 2 && !state.awaits_acknowledgement() {
             state.wake_sender();
@@ -296,7 +296,7 @@ impl Outbound {
     }
 
     /// Writes until nothing is left or the socket takes no more. With a context the socket's readiness is waited for.
-    fn write_out(&self, state: &mut State, mut cx: Option<&mut Context<'_>>) {
+    fn write_out(&self, state: &mut QueueState, mut cx: Option<&mut Context<'_>>) {
         match state.sink {
             Sink::Pulled(_) => return state.offer(),
             Sink::Gone => state.clear(),

@@ -14,29 +14,29 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::Frame;
+use super::EncodedMessage;
 use super::frame::{frames, is_pong};
-use super::pull::Pull;
-use super::replay::Replay;
+use super::http_body::BodySource;
+use super::message_buffer::MessageBuffer;
 use super::tail::Tail;
 use super::waiters::Waiters;
 
 /// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
-const SLICES: usize = 64;
+const MAX_IO_SLICES: usize = 64;
 
 /// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
-pub(super) const MERGED: usize = 512;
+pub(super) const COALESCE_LIMIT_BYTES: usize = 512;
 
 /// Where at least this number of frames wait, short ones are copied, too: each one that is shared holds more than its
 /// bytes.
-const SHARED: usize = 4;
+const MIN_MESSAGES_PER_BLOCK: usize = 4;
 
 /// Size at which messages that have to wait are cut into a piece of the queue, so that memory is free again piece by
 /// piece.
-pub(super) const BLOCK: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// The state of a queue, under its lock.
-pub(super) struct State {
+pub(super) struct QueueState {
     /// Complete frames: a long one by itself, or short ones back to back.
     pub(super) frames: VecDeque<Bytes>,
     /// Short ones behind those.
@@ -51,7 +51,7 @@ pub(super) struct State {
     /// Pongs among the bytes that wait.
     pub(super) pongs: u8,
     pub(super) binary: bool,
-    pub(super) phase: Phase,
+    pub(super) phase: QueuePhase,
     pub(super) sink: Sink,
     /// The owner is at work and will write at the end of it.
     pub(super) busy: bool,
@@ -69,12 +69,12 @@ pub(super) struct State {
     /// Whom [`Locked`] wakes.
     woken: Vec<Waker>,
     /// For a connection that may go on with another socket.
-    pub(super) replay: Option<Box<Replay>>,
+    pub(super) replay: Option<Box<MessageBuffer>>,
 }
 
 /// The state of a queue under its lock. Wakers may run anybody's code, so it wakes once the lock is free.
 pub(super) struct Locked<'a> {
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, QueueState>,
     /// Dropped behind the guard.
     woken: Woken,
 }
@@ -83,7 +83,7 @@ pub(super) struct Locked<'a> {
 struct Woken(Vec<Waker>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(super) enum Phase {
+pub(super) enum QueuePhase {
     Open,
     /// The hub gave the connection up: its messages are dropped, but for the last words.
     Aborted,
@@ -100,12 +100,12 @@ pub(super) enum Sink {
     /// Written by the owner alone, as only a task can wait on it.
     Owned(Box<dyn AsyncWrite + Send + Unpin>),
     /// Taken by the bodies of HTTP responses.
-    Pulled(Pull),
+    Pulled(BodySource),
     /// Nobody reads any more: what is sent is dropped.
     Gone,
 }
 
-impl State {
+impl QueueState {
     pub(super) fn new() -> Self {
         Self {
             frames: VecDeque::new(),
@@ -115,7 +115,7 @@ impl State {
             cut: None,
             pongs: 0,
             binary: false,
-            phase: Phase::Open,
+            phase: QueuePhase::Open,
             sink: Sink::Detached,
             busy: false,
             scheduled: false,
@@ -190,9 +190,9 @@ impl State {
         self.tail.add(frame);
     }
 
-    pub(super) fn push(&mut self, frame: &Frame) {
+    pub(super) fn push(&mut self, frame: &EncodedMessage) {
         let payload = frame.payload();
-        if payload.len() > MERGED || self.tail.is_empty() && self.frames.len() < SHARED {
+        if payload.len() > COALESCE_LIMIT_BYTES || self.tail.is_empty() && self.frames.len() < MIN_MESSAGES_PER_BLOCK {
             self.seal();
             self.bytes += frame.wire().len();
             self.frames.push_back(frame.shared());
@@ -206,7 +206,7 @@ impl State {
     /// Has a tail for this number of bytes. Where it may have to stay, it is a buffer no larger than needed.
     fn prepare_tail(&mut self, len: usize) {
         let stays = self.blocked || matches!(&self.sink, Sink::Pulled(pull) if !pull.is_awaited());
-        if stays && self.tail.len() + len > BLOCK {
+        if stays && self.tail.len() + len > BLOCK_BYTES {
             self.seal();
         }
         if self.tail.is_empty() {
@@ -232,14 +232,14 @@ impl State {
         };
         match written {
             Some(written) => self.advance(written),
-            None if self.tail.wastes(BLOCK) => self.seal(),
+            None if self.tail.wastes(BLOCK_BYTES) => self.seal(),
             None => {}
         }
         Ok(written.is_some())
     }
 
     fn write_frames(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<Option<usize>> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut slices = [IoSlice::new(&[]); MAX_IO_SLICES];
         let mut skip = self.written;
         let mut count = 0;
         let tail = Some(self.tail.wire()).filter(|tail| !tail.is_empty());
@@ -277,7 +277,7 @@ impl State {
             self.keep_rest(tail.wire());
             tail.recycle();
         } else if let Some(first) = self.frames.front()
-            && self.written > (first.len() / 8).max(2 * BLOCK)
+            && self.written > (first.len() / 8).max(2 * BLOCK_BYTES)
             && first.is_unique()
             && let Some(first) = self.frames.pop_front()
         {
@@ -358,7 +358,7 @@ impl State {
     }
 
     pub(super) fn break_off(&mut self) {
-        self.phase = Phase::Broken;
+        self.phase = QueuePhase::Broken;
         self.replay = None;
         self.clear();
         self.detach();
@@ -376,21 +376,21 @@ impl State {
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn new(state: MutexGuard<'a, State>) -> Self {
+    pub(super) fn new(state: MutexGuard<'a, QueueState>) -> Self {
         Self { state, woken: Woken::default() }
     }
 }
 
 impl Deref for Locked<'_> {
-    type Target = State;
+    type Target = QueueState;
 
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &QueueState {
         &self.state
     }
 }
 
 impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
+    fn deref_mut(&mut self) -> &mut QueueState {
         &mut self.state
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 
-use super::HEADROOM;
+use super::HEADROOM_BYTES;
 use super::frame::write_header;
 use crate::scratch;
 
@@ -35,7 +35,7 @@ impl Tail {
     pub(super) fn join(&mut self, message: &[u8]) {
         if !self.is_open {
             (self.open_at, self.is_open) = (self.bytes.len(), true);
-            self.bytes.resize(self.open_at + HEADROOM, 0);
+            self.bytes.resize(self.open_at + HEADROOM_BYTES, 0);
         }
         self.bytes.extend_from_slice(message);
     }
@@ -56,7 +56,7 @@ impl Tail {
         } else {
             self.bytes.drain(self.open_at..self.open_at + start);
         }
-        HEADROOM - start
+        HEADROOM_BYTES - start
     }
 
     /// The frames, once all are closed.

@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Flushers, Frame, Outbound};
+use super::{EncodedMessage, Flushers, Outbound};
 
-pub(super) fn frame(payload: &[u8]) -> Frame {
-    Frame::written(false, |buffer| buffer.extend_from_slice(payload))
+pub(super) fn frame(payload: &[u8]) -> EncodedMessage {
+    EncodedMessage::written(false, |buffer| buffer.extend_from_slice(payload))
 }
 
 /// A writer that takes what it is told to and counts how often it is asked.
@@ -98,9 +98,9 @@ fn headers_have_the_length_of_their_kind() {
         assert_eq!(frame.payload().len(), length);
         assert_eq!(frame.wire()[0], 0x81);
     }
-    let binary = Frame::written(true, |buffer| buffer.extend_from_slice(&[7; 300]));
+    let binary = EncodedMessage::written(true, |buffer| buffer.extend_from_slice(&[7; 300]));
     assert_eq!(binary.wire()[..4], [0x82, 126, 1, 44]);
-    assert_eq!(Frame::control(vec![0x88, 0]).payload(), b"");
+    assert_eq!(EncodedMessage::control(vec![0x88, 0]).payload(), b"");
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn an_aborted_queue_takes_the_last_words_alone() {
     outbound.write(b"dropped");
     assert!(outbound.try_push(&frame(b"dropped")), "taken and dropped");
     outbound.last_words(b"bye");
-    outbound.finish(&Frame::control(vec![0x88, 2, 3, 232]));
+    outbound.finish(&EncodedMessage::control(vec![0x88, 2, 3, 232]));
     outbound.last_words(b"never");
     drained(&outbound).await;
     assert_eq!(sink.taken(), b"\x81\x09beforebye\x88\x02\x03\xe8");
@@ -192,7 +192,7 @@ async fn an_aborted_queue_takes_the_last_words_alone() {
 async fn at_most_128_pongs_wait() {
     let sink = Sink::with_room(0);
     let outbound = outbound(0, &sink);
-    let pong = |byte| Frame::control([&[0x8a, 125], [byte; 125].as_slice()].concat());
+    let pong = |byte| EncodedMessage::control([&[0x8a, 125], [byte; 125].as_slice()].concat());
     // Behind any number of bytes.
     outbound.write(&[0; 100_000]);
     let write = || {
@@ -251,12 +251,12 @@ proptest! {
                     frame(&payload)
                 }
                 2 | 3 => {
-                    let sent = if kind == 2 { frame(&payload) } else { Frame::copied(&payload, false) };
+                    let sent = if kind == 2 { frame(&payload) } else { EncodedMessage::copied(&payload, false) };
                     assert!(outbound.try_push(&sent));
                     sent
                 }
                 4 => {
-                    let pong = Frame::control(vec![0x8a, 1, n]);
+                    let pong = EncodedMessage::control(vec![0x8a, 1, n]);
                     outbound.pong(&pong);
                     pong
                 }
@@ -271,7 +271,7 @@ proptest! {
         sink.make_room(usize::MAX / 2);
         assert!(outbound.poll_drained(&mut cx).is_ready());
         let taken = sink.taken();
-        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(Frame::wire)));
+        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(EncodedMessage::wire)));
         let state = outbound.lock();
         prop_assert_eq!((state.bytes, state.pongs, state.written), (0, 0, 0));
     }

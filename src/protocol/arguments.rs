@@ -8,7 +8,8 @@ use serde::ser::{SerializeSeq, SerializeTuple, Serializer};
 /// A trait of its own, since serde writes `()` as null where a call without arguments needs an empty list.
 ///
 /// ```
-/// # use signalr::{Arguments, Hub, HubContext, SendError};
+/// # use signalr::hub::{Arguments, SendError};
+/// # use signalr::{Hub, HubContext};
 /// async fn tell<H: Hub>(hub: &HubContext<H>, what: impl Arguments) -> Result<(), SendError> {
 ///     hub.clients().all().send("Told", what).await
 /// }
@@ -33,9 +34,9 @@ pub trait Arguments: Send + Sync {
 }
 
 /// A list of arguments as a value that serde can write.
-pub(super) struct List<'a, A: ?Sized>(pub(super) &'a A);
+pub(super) struct ArgumentList<'a, A: ?Sized>(pub(super) &'a A);
 
-impl<A: Arguments + ?Sized> Serialize for List<'_, A> {
+impl<A: Arguments + ?Sized> Serialize for ArgumentList<'_, A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize_list(serializer)
     }

@@ -10,9 +10,9 @@ use std::fmt;
 /// ASP.NET Core has for the same fault.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming};
 ///
-/// let broken = HubProtocol::new(Format::Json, Naming::Serde).parse(b"[]", |_| true).unwrap_err();
+/// let broken = HubProtocol::new(HubProtocolKind::Json, Naming::Serde).parse(b"[]", |_| true).unwrap_err();
 /// assert_eq!(broken.type_name(), "InvalidDataException");
 /// assert_eq!(broken.message(), "Unexpected JSON Token Type 'Array'. Expected a JSON Object.");
 /// ```
@@ -60,9 +60,9 @@ impl Error for ProtocolError {}
 /// A value of a message could not be read.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubProtocol, Naming, ReadError};
+/// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming, ReadError};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// assert!(matches!(protocol.read_value::<u8>(b"300"), Err(ReadError::Mismatch(_))));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

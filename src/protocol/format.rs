@@ -7,19 +7,19 @@ use super::json;
 use super::message::HubMessage;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
-use super::raw::{Position, Raw, Role};
+use super::raw::{Position, RawValue, Role};
 
 /// The format of a connection's messages, agreed on in the handshake.
 ///
 /// ```
-/// use signalr::Format;
+/// use signalr::HubProtocolKind;
 ///
-/// assert_eq!(Format::Json.name(), "json");
-/// assert!(!Format::Json.is_binary());
+/// assert_eq!(HubProtocolKind::Json.name(), "json");
+/// assert!(!HubProtocolKind::Json.is_binary());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Format {
+pub enum HubProtocolKind {
     /// `json`: text; each message is ended by the record separator 0x1E.
     Json,
     /// `messagepack`: binary; each message follows its length.
@@ -27,7 +27,7 @@ pub enum Format {
     MessagePack,
 }
 
-impl Format {
+impl HubProtocolKind {
     /// Every format there is, in the order in which ASP.NET Core registers them.
     pub const ALL: &'static [Self] = &[
         Self::Json,
@@ -62,7 +62,8 @@ impl Format {
 /// How the names of struct fields and the variants of enums are spelled on the wire.
 ///
 /// ```
-/// use signalr::{Naming, SignalR, hub};
+/// use signalr::dotnet::Naming;
+/// use signalr::{SignalR, hub};
 ///
 /// struct Beds;
 ///
@@ -70,7 +71,7 @@ impl Format {
 /// impl Beds {}
 ///
 /// let signalr = SignalR::builder().naming(Naming::DotNet).hub("/beds", Beds).build()?;
-/// # Ok::<_, signalr::BuildError>(())
+/// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -88,9 +89,9 @@ pub enum Naming {
 /// A format together with the spelling of names: all that reading and writing messages depends on.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let mut out = Vec::new();
 /// protocol.write_invocation(&mut out, Some("1"), "Add", &(1, 2)).unwrap();
 /// assert_eq!(out, b"{\"type\":1,\"invocationId\":\"1\",\"target\":\"Add\",\"arguments\":[1,2]}\x1e");
@@ -98,18 +99,18 @@ pub enum Naming {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HubProtocol {
-    format: Format,
+    format: HubProtocolKind,
     naming: Naming,
 }
 
 impl HubProtocol {
     /// Puts a format and a spelling together.
-    pub const fn new(format: Format, naming: Naming) -> Self {
+    pub const fn new(format: HubProtocolKind, naming: Naming) -> Self {
         Self { format, naming }
     }
 
     /// The format.
-    pub const fn format(self) -> Format {
+    pub const fn kind(self) -> HubProtocolKind {
         self.format
     }
 
@@ -136,9 +137,9 @@ impl HubProtocol {
         knows_method: impl Fn(&str) -> bool,
     ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
         match self.format {
-            Format::Json => json::parse(self, frame, &knows_method),
+            HubProtocolKind::Json => json::parse(self, frame, &knows_method),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::parse(self, frame, &knows_method),
+            HubProtocolKind::MessagePack => messagepack::parse(self, frame, &knows_method),
         }
     }
 
@@ -149,19 +150,19 @@ impl HubProtocol {
     /// [`ReadError::Mismatch`]: it is no `T`.
     pub fn read_value<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, ReadError> {
         let whole = match self.format {
-            Format::Json => json::is_whole(bytes),
+            HubProtocolKind::Json => json::is_whole(bytes),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::is_whole(bytes),
+            HubProtocolKind::MessagePack => messagepack::is_whole(bytes),
         };
-        Raw::new(self, Role::Result, bytes, whole).read()
+        RawValue::new(self, Role::Result, bytes, whole).read()
     }
 
     /// Reads a value that was found to be whole.
     pub(super) fn read_whole<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Position> {
         match self.format {
-            Format::Json => json::read(self.naming, bytes),
+            HubProtocolKind::Json => json::read(self.naming, bytes),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::read(self.naming, bytes),
+            HubProtocolKind::MessagePack => messagepack::read(self.naming, bytes),
         }
     }
 }

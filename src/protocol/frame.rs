@@ -1,7 +1,7 @@
 //! Cutting a stream of bytes into messages.
 
 use super::error::ProtocolError;
-use super::format::Format;
+use super::format::HubProtocolKind;
 
 /// Cuts what arrives on one connection into messages, and holds them to the size limit.
 ///
@@ -9,9 +9,9 @@ use super::format::Format;
 /// never more of it than the limit allows.
 ///
 /// ```
-/// use signalr::protocol::{Format, Framer};
+/// use signalr::protocol::{HubProtocolKind, Framer};
 ///
-/// let mut framer = Framer::new(Format::Json, Some(1024));
+/// let mut framer = Framer::new(HubProtocolKind::Json, Some(1024));
 /// let mut input = &b"{\"type\":6}\x1e{\"ty"[..];
 /// assert_eq!(framer.next(&mut input).unwrap(), Some(&b"{\"type\":6}"[..]));
 /// assert_eq!(framer.next(&mut input).unwrap(), None);
@@ -20,7 +20,7 @@ use super::format::Format;
 /// ```
 #[derive(Debug)]
 pub struct Framer {
-    format: Format,
+    format: HubProtocolKind,
     limit: Option<usize>,
     /// The start of a message that is not complete yet, or the message that was handed out last.
     pending: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Framer {
 
 impl Framer {
     /// Creates a framer; `limit` is the largest message in bytes, its framing included.
-    pub fn new(format: Format, limit: Option<usize>) -> Self {
+    pub fn new(format: HubProtocolKind, limit: Option<usize>) -> Self {
         Self { format, limit, pending: Vec::new(), handed_out: false }
     }
 
@@ -48,9 +48,9 @@ impl Framer {
             return Ok(None);
         }
         match self.format {
-            Format::Json => self.next_text(input),
+            HubProtocolKind::Json => self.next_text(input),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => self.next_binary(input),
+            HubProtocolKind::MessagePack => self.next_binary(input),
         }
     }
 
@@ -115,7 +115,7 @@ impl Framer {
         let mut length = 0;
         for (index, &byte) in self.pending.iter().chain(input).take(self.room() + self.pending.len()).enumerate() {
             length |= usize::from(byte & 0x7f) << (7 * index);
-            let last = index + 1 == LONGEST_PREFIX;
+            let last = index + 1 == MAX_PREFIX_BYTES;
             if last && byte > 0x07 {
                 return Err(ProtocolError::new("FormatException", TOO_LONG_TO_FRAME));
             }
@@ -163,7 +163,7 @@ pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
 
 /// A length has at most five bytes of seven bits, and is at most 2^31 - 1.
 #[cfg(feature = "messagepack")]
-const LONGEST_PREFIX: usize = 5;
+const MAX_PREFIX_BYTES: usize = 5;
 
 #[cfg(feature = "messagepack")]
 const TOO_LONG_TO_FRAME: &str = "Messages over 2GB in size are not supported.";

@@ -7,7 +7,7 @@ use super::frame::RECORD_SEPARATOR;
 use super::json::write::push_text;
 use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
 use super::raw::Position;
-use super::scan::{Broken, JsonScanner, Next};
+use super::scan::{InvalidJson, JsonScanner, NextToken};
 
 /// What a client asks for in its first message.
 ///
@@ -144,7 +144,7 @@ fn read<'a>(
     let mut read = || {
         expect_object(&mut scanner)?;
         let mut first = true;
-        while scanner.next(first, b'}')? == Next::Element {
+        while scanner.next(first, b'}')? == NextToken::Element {
             first = false;
             let name = scanner.name()?.bytes()?;
             property(&name, &mut scanner)?;
@@ -152,7 +152,7 @@ fn read<'a>(
         Ok(())
     };
     let read = read();
-    read.map_err(|error| if error == Broken.into() { unreadable(&mut scanner) } else { error })
+    read.map_err(|error| if error == InvalidJson.into() { unreadable(&mut scanner) } else { error })
 }
 
 /// Nobody turns the error of the reader into another one here, as they do for all other messages.

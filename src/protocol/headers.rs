@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::format::Format;
+use super::format::HubProtocolKind;
 use super::json;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
@@ -10,31 +10,33 @@ use super::messagepack;
 /// The headers of a call, such as `traceparent`: pairs of texts, still in their wire form.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
 /// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
 /// assert_eq!(call.headers.get("traceparent").as_deref(), Some("00-1"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headers<'a> {
-    format: Format,
+    format: HubProtocolKind,
     /// The whole object or map; empty where there is none. It was checked when the message was parsed.
     bytes: &'a [u8],
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn new(format: Format, bytes: &'a [u8]) -> Self {
+    pub(super) fn new(format: HubProtocolKind, bytes: &'a [u8]) -> Self {
         Self { format, bytes }
     }
 
     /// The headers in the order in which they were sent.
     pub fn iter(self) -> HeaderIter<'a> {
         match self.format {
-            Format::Json => HeaderIter(Inner::Json(json::HeaderReader::new(self.bytes))),
+            HubProtocolKind::Json => HeaderIter(HeaderIterKind::Json(json::JsonHeaderReader::new(self.bytes))),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => HeaderIter(Inner::MessagePack(messagepack::HeaderReader::new(self.bytes))),
+            HubProtocolKind::MessagePack => {
+                HeaderIter(HeaderIterKind::MessagePack(messagepack::MessagePackHeaderReader::new(self.bytes)))
+            }
         }
     }
 
@@ -61,21 +63,21 @@ impl<'a> IntoIterator for Headers<'a> {
 /// The headers of a call, one after the other.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
 /// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
 /// assert_eq!(call.headers.iter().count(), 1);
 /// ```
 #[derive(Clone, Debug)]
-pub struct HeaderIter<'a>(Inner<'a>);
+pub struct HeaderIter<'a>(HeaderIterKind<'a>);
 
 #[derive(Clone, Debug)]
-enum Inner<'a> {
-    Json(json::HeaderReader<'a>),
+enum HeaderIterKind<'a> {
+    Json(json::JsonHeaderReader<'a>),
     #[cfg(feature = "messagepack")]
-    MessagePack(messagepack::HeaderReader<'a>),
+    MessagePack(messagepack::MessagePackHeaderReader<'a>),
 }
 
 impl<'a> Iterator for HeaderIter<'a> {
@@ -83,9 +85,9 @@ impl<'a> Iterator for HeaderIter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Inner::Json(headers) => headers.next(),
+            HeaderIterKind::Json(headers) => headers.next(),
             #[cfg(feature = "messagepack")]
-            Inner::MessagePack(headers) => headers.next(),
+            HeaderIterKind::MessagePack(headers) => headers.next(),
         }
     }
 }

@@ -3,29 +3,29 @@
 use std::borrow::Cow;
 
 use super::headers::Headers;
-use super::raw::{Raw, RawArguments};
+use super::raw::{RawArguments, RawValue};
 
 /// One message of the hub protocol (`HubProtocol.md § Overview`).
 ///
 /// Texts are borrowed from the frame unless they were written with escapes, and values stay in their wire form.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let close = HubProtocol::new(Format::Json, Naming::Serde).parse(br#"{"type":7,"error":"bye"}"#, |_| true);
+/// let close = HubProtocol::new(HubProtocolKind::Json, Naming::Serde).parse(br#"{"type":7,"error":"bye"}"#, |_| true);
 /// assert!(matches!(close, Ok(Some(HubMessage::Close { error: Some(error), .. })) if error == "bye"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HubMessage<'a> {
     /// A call, streaming or not.
-    Invocation(Invocation<'a>),
+    Invocation(InvocationMessage<'a>),
     /// An item of a stream.
     StreamItem {
         /// The stream: the id of its invocation, or one of the stream ids of an invocation.
         id: Cow<'a, str>,
         /// The item.
-        item: Raw<'a>,
+        item: RawValue<'a>,
         /// Whether the item came before the id. Then an unknown id is not ignored, but ends the connection, with
         /// [`unknown_stream`](super::ProtocolError::unknown_stream) (`aspnet: JsonHubProtocol.cs`).
         item_first: bool,
@@ -35,7 +35,7 @@ pub enum HubMessage<'a> {
         /// The call or the stream.
         id: Cow<'a, str>,
         /// The result. `Some` holds null where a null was sent, `None` means that there was none.
-        result: Option<Raw<'a>>,
+        result: Option<RawValue<'a>>,
         /// Why it failed; never together with a result.
         error: Option<Cow<'a, str>>,
     },
@@ -82,16 +82,16 @@ impl HubMessage<'_> {
 /// A call of a method.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
 /// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
 /// assert_eq!((&*call.target, call.id, call.streaming), ("Add", None, false));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Invocation<'a> {
+pub struct InvocationMessage<'a> {
     /// The id to answer to; `None`, which stands for an empty one, too, asks for no answer.
     pub id: Option<Cow<'a, str>>,
     /// The method, as the caller spells it.

@@ -6,17 +6,17 @@
 //! 1. [`handshake`] finds and reads the request that a client sends first, and writes the answer.
 //! 2. A [`Framer`] cuts what arrives into messages and holds them to the size limit.
 //! 3. [`HubProtocol::parse`] reads one message. Arguments, items and results stay in their wire form, as
-//!    [`RawArguments`] and [`Raw`], until somebody knows their type.
+//!    [`RawArguments`] and [`RawValue`], until somebody knows their type.
 //! 4. The writers of [`HubProtocol`] append whole, framed messages to a buffer.
 //!
 //! ```
-//! use signalr::protocol::{Format, Framer, HubMessage, HubProtocol, Naming};
+//! use signalr::protocol::{HubProtocolKind, Framer, HubMessage, HubProtocol, Naming};
 //!
-//! let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+//! let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 //! let mut sent = Vec::new();
 //! protocol.write_invocation(&mut sent, Some("1"), "Add", &(1, 2)).unwrap();
 //!
-//! let mut framer = Framer::new(Format::Json, Some(32 * 1024));
+//! let mut framer = Framer::new(HubProtocolKind::Json, Some(32 * 1024));
 //! let mut input = &sent[..];
 //! let frame = framer.next(&mut input).unwrap().expect("a whole message");
 //! let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("an invocation") };
@@ -31,7 +31,7 @@ mod error;
 pub use error::{ProtocolError, ReadError, WriteError};
 
 mod format;
-pub use format::{Format, HubProtocol, Naming};
+pub use format::{HubProtocol, HubProtocolKind, Naming};
 
 mod frame;
 pub use frame::Framer;
@@ -42,23 +42,21 @@ mod headers;
 pub use headers::{HeaderIter, Headers};
 
 mod message;
-pub use message::{HubMessage, Invocation};
+pub use message::{HubMessage, InvocationMessage};
 
-mod naming;
-pub use naming::TWO_FORMS;
+pub(crate) mod naming;
 
 mod raw;
 pub(crate) use raw::KeptArguments;
-pub use raw::{Raw, RawArguments};
+pub use raw::{RawArguments, RawValue};
 
 mod type_name;
 pub use type_name::short_type_name;
 
-mod values;
-pub use values::{Binary, DateTime, DateTimeKind, DateTimeOffset, Decimal, Guid, Number, TimeSpan, Value, ValueError};
+pub(crate) mod values;
 
-mod write;
-pub use write::WithHeaders;
+mod writer;
+pub use writer::WithHeaders;
 
 mod json;
 #[cfg(feature = "messagepack")]

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::error::{ProtocolError, ReadError};
-use super::format::{Format, HubProtocol};
+use super::format::{HubProtocol, HubProtocolKind};
 use super::json;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
@@ -19,15 +19,15 @@ use super::type_name::short_type_name;
 /// A value in its wire form: a slice of the frame that it came in.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let frame = br#"{"type":2,"invocationId":"1","item":7}"#;
 /// let Some(HubMessage::StreamItem { item, .. }) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
 /// assert_eq!(item.read::<u8>().unwrap(), 7);
 /// ```
 #[derive(Clone, Copy, PartialEq)]
-pub struct Raw<'a> {
+pub struct RawValue<'a> {
     protocol: HubProtocol,
     role: Role,
     bytes: &'a [u8],
@@ -42,7 +42,7 @@ pub(super) enum Role {
     Result,
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawValue<'a> {
     pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], whole: bool) -> Self {
         Self { protocol, role, bytes, whole }
     }
@@ -69,14 +69,14 @@ impl<'a> Raw<'a> {
 
     /// The texts of `System.Text.Json` and of `aspnet: MessagePackHubProtocolWorker.cs`.
     fn mismatch<T>(self, at: Position) -> ProtocolError {
-        match self.protocol.format() {
-            Format::Json => {
+        match self.protocol.kind() {
+            HubProtocolKind::Json => {
                 let wanted = full_type_name::<T>();
                 let text = format!("The JSON value could not be converted to {wanted}. Path: $ | {at}");
                 ProtocolError::new("JsonException", text)
             }
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => {
+            HubProtocolKind::MessagePack => {
                 let wanted = short_type_name::<T>();
                 let field = match self.role {
                     Role::Item => "item",
@@ -91,7 +91,7 @@ impl<'a> Raw<'a> {
 }
 
 /// Shows the size alone, since values are nobody's business.
-impl fmt::Debug for Raw<'_> {
+impl fmt::Debug for RawValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Raw({} bytes)", self.bytes.len())
     }
@@ -123,9 +123,9 @@ impl fmt::Display for Position {
 /// The arguments of a call in their wire form.
 ///
 /// ```
-/// use signalr::protocol::{Format, HubMessage, HubProtocol, Naming};
+/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
 ///
-/// let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let frame = br#"{"type":1,"target":"Add","arguments":[1,2],"headers":{"traceparent":"00-1"}}"#;
 /// let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
 /// assert_eq!((call.arguments.len(), call.arguments.as_bytes()), (2, &b"[1,2]"[..]));
@@ -139,12 +139,12 @@ pub struct RawArguments<'a> {
     /// JSON: the method was known when they were read, where ASP.NET Core forgives a trailing comma.
     /// MessagePack: they are whole.
     pub(super) sound: bool,
-    pub(super) rest: Option<Box<Rest<'a>>>,
+    pub(super) rest: Option<Box<DeferredChecks<'a>>>,
 }
 
 /// What else decides whether a call can be made; hardly any call has it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Rest<'a> {
+pub(super) struct DeferredChecks<'a> {
     /// Lists that were given before the one that counts.
     pub(super) earlier: Vec<&'a [u8]>,
     /// What is wrong with the message if the arguments are fine: ASP.NET Core finds it out later than a failure to
@@ -160,10 +160,10 @@ impl<'a> RawArguments<'a> {
 
     /// The number of arguments; 0 where the list is broken.
     pub fn len(&self) -> usize {
-        match self.protocol.format() {
-            Format::Json => json::list_len(self.bytes),
+        match self.protocol.kind() {
+            HubProtocolKind::Json => json::list_len(self.bytes),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::list_len(self.bytes),
+            HubProtocolKind::MessagePack => messagepack::list_len(self.bytes),
         }
     }
 
@@ -205,10 +205,10 @@ impl<'a> RawArguments<'a> {
     where
         V: for<'de> Visitor<'de, Value = T>,
     {
-        let bound = match self.protocol.format() {
-            Format::Json => json::bind(self, expected, visitor)?,
+        let bound = match self.protocol.kind() {
+            HubProtocolKind::Json => json::bind(self, expected, visitor)?,
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::bind(self, expected, visitor)?,
+            HubProtocolKind::MessagePack => messagepack::bind(self, expected, visitor)?,
         };
         match &self.rest {
             None => Ok(bound),
@@ -243,10 +243,10 @@ impl KeptArguments {
     }
 
     fn elements(&self) -> &[Range<usize>] {
-        self.elements.get_or_init(|| match self.protocol.format() {
-            Format::Json => json::list_elements(&self.bytes),
+        self.elements.get_or_init(|| match self.protocol.kind() {
+            HubProtocolKind::Json => json::list_elements(&self.bytes),
             #[cfg(feature = "messagepack")]
-            Format::MessagePack => messagepack::list_elements(&self.bytes),
+            HubProtocolKind::MessagePack => messagepack::list_elements(&self.bytes),
         })
     }
 }
@@ -264,7 +264,7 @@ impl fmt::Debug for RawArguments<'_> {
     }
 }
 
-impl Rest<'_> {
+impl DeferredChecks<'_> {
     /// A list that was given before must have bound as well (`aspnet: JsonHubProtocol.cs`). Its number of arguments is
     /// all that is looked at here.
     fn check(&self, expected: usize) -> Result<(), ReadError> {
@@ -289,28 +289,28 @@ pub(super) fn wrong_type() -> ProtocolError {
 }
 
 /// Binds a list through a visitor, and counts.
-pub(super) struct ListSeed<'t, V> {
+pub(super) struct ArgumentsSeed<'t, V> {
     visitor: V,
-    tally: &'t Cell<Tally>,
+    tally: &'t Cell<BindProgress>,
 }
 
 /// How far binding came.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct BindProgress {
     /// The elements that were read.
     pub(super) given: usize,
     /// Whether the end of the list was seen.
     pub(super) ended: bool,
 }
 
-impl<'t, V> ListSeed<'t, V> {
-    pub(super) fn new(visitor: V, tally: &'t Cell<Tally>) -> Self {
-        tally.set(Tally::default());
+impl<'t, V> ArgumentsSeed<'t, V> {
+    pub(super) fn new(visitor: V, tally: &'t Cell<BindProgress>) -> Self {
+        tally.set(BindProgress::default());
         Self { visitor, tally }
     }
 }
 
-impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for ListSeed<'_, V> {
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for ArgumentsSeed<'_, V> {
     type Value = V::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
@@ -318,7 +318,7 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for ListSeed<'_, V> {
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for ListSeed<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for ArgumentsSeed<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -326,7 +326,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListSeed<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        let mut list = Counted { list, tally: self.tally };
+        let mut list = CountedSeed { list, tally: self.tally };
         let bound = self.visitor.visit_seq(&mut list)?;
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(bound)
@@ -334,23 +334,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListSeed<'_, V> {
 }
 
 /// A list that counts the elements taken from it.
-struct Counted<'t, A> {
+struct CountedSeed<'t, A> {
     list: A,
-    tally: &'t Cell<Tally>,
+    tally: &'t Cell<BindProgress>,
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for CountedSeed<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let Tally { given, ended } = self.tally.get();
+        let BindProgress { given, ended } = self.tally.get();
         if ended {
             return Ok(None);
         }
         let element = self.list.next_element_seed(seed)?;
         self.tally.set(match element {
-            Some(_) => Tally { given: given + 1, ended },
-            None => Tally { given, ended: true },
+            Some(_) => BindProgress { given: given + 1, ended },
+            None => BindProgress { given, ended: true },
         });
         Ok(element)
     }
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn kept_arguments_are_read_one_by_one() {
-        for &format in Format::ALL {
+        for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, Naming::Serde);
             let mut message = Vec::new();
             protocol.write_invocation(&mut message, None, "M", &(1, "two", None::<u8>, [4, 5])).unwrap();
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_of_a_broken_list() {
-        let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+        let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
         for list in ["[1,,2]", "[1 2]", "[1,tru]", "[1,\"\\x\"]"] {
             let kept = kept(protocol, format!(r#"{{"type":1,"target":"M","arguments":{list}}}"#).as_bytes());
             assert_eq!(kept.read::<u8>(0), None, "{list}");

@@ -13,27 +13,27 @@ pub(super) struct JsonScanner<'a> {
 
 /// JSON that is none, or nests too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(super) struct InvalidJson;
 
-impl From<Broken> for ProtocolError {
-    fn from(_: Broken) -> Self {
+impl From<InvalidJson> for ProtocolError {
+    fn from(_: InvalidJson) -> Self {
         Self::invalid_data("Error reading JSON.")
     }
 }
 
 /// The kind of a token that starts a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum JsonToken<'a> {
     Object,
     Array,
-    String(Text<'a>),
+    String(JsonString<'a>),
     Number(&'a [u8]),
     True,
     False,
     Null,
 }
 
-impl Token<'_> {
+impl JsonToken<'_> {
     /// The name that ASP.NET Core's texts have for it (`aspnet: SystemTextJsonExtensions.GetTokenString`).
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Token<'_> {
 
 /// What stands at the place of the next element or property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextToken {
     Element,
     End,
 }
@@ -94,33 +94,33 @@ impl<'a> JsonScanner<'a> {
 
     /// Steps to the next element of a list or property of an object, or over its end.
     #[inline]
-    pub(super) fn next(&mut self, first: bool, end: u8) -> Result<Next, Broken> {
+    pub(super) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
         match self.peek() {
             Some(byte) if byte == end => {
                 self.at += 1;
-                Ok(Next::End)
+                Ok(NextToken::End)
             }
             Some(b',') if !first => {
                 self.at += 1;
                 match self.peek() {
-                    Some(byte) if byte != end => Ok(Next::Element),
-                    _ => Err(Broken),
+                    Some(byte) if byte != end => Ok(NextToken::Element),
+                    _ => Err(InvalidJson),
                 }
             }
-            Some(_) if first => Ok(Next::Element),
-            _ => Err(Broken),
+            Some(_) if first => Ok(NextToken::Element),
+            _ => Err(InvalidJson),
         }
     }
 
     /// Reads the name of a property and its colon.
     #[inline]
-    pub(super) fn name(&mut self) -> Result<Text<'a>, Broken> {
+    pub(super) fn name(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         if self.peek() != Some(b'"') {
-            return Err(Broken);
+            return Err(InvalidJson);
         }
         let name = self.string()?;
         if self.peek() != Some(b':') {
-            return Err(Broken);
+            return Err(InvalidJson);
         }
         self.at += 1;
         Ok(name)
@@ -129,7 +129,7 @@ impl<'a> JsonScanner<'a> {
     /// Reads the name of a property that almost every message has and its colon, if they come next, written as clients
     /// do.
     #[inline]
-    pub(super) fn usual_name(&mut self) -> Option<&'static [u8]> {
+    pub(super) fn common_name(&mut self) -> Option<&'static [u8]> {
         let rest = self.rest();
         // Known at compile time, each is compared in one or two words.
         let name: &[u8] = if rest.starts_with(b"\"type\":") {
@@ -157,34 +157,34 @@ impl<'a> JsonScanner<'a> {
 
     /// Reads the first token of a value: all of a scalar, the bracket of a list or an object.
     #[inline]
-    pub(super) fn token(&mut self) -> Result<Token<'a>, Broken> {
-        match self.peek().ok_or(Broken)? {
-            b'"' => self.string().map(Token::String),
+    pub(super) fn token(&mut self) -> Result<JsonToken<'a>, InvalidJson> {
+        match self.peek().ok_or(InvalidJson)? {
+            b'"' => self.string().map(JsonToken::String),
             b'[' => {
                 self.at += 1;
-                Ok(Token::Array)
+                Ok(JsonToken::Array)
             }
             b'{' => {
                 self.at += 1;
-                Ok(Token::Object)
+                Ok(JsonToken::Object)
             }
-            b't' => self.literal(b"true").map(|()| Token::True),
-            b'f' => self.literal(b"false").map(|()| Token::False),
-            b'n' => self.literal(b"null").map(|()| Token::Null),
-            _ => self.number().map(Token::Number),
+            b't' => self.literal(b"true").map(|()| JsonToken::True),
+            b'f' => self.literal(b"false").map(|()| JsonToken::False),
+            b'n' => self.literal(b"null").map(|()| JsonToken::Null),
+            _ => self.number().map(JsonToken::Number),
         }
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Result<(), Broken> {
+    fn literal(&mut self, literal: &[u8]) -> Result<(), InvalidJson> {
         if !self.rest().starts_with(literal) {
-            return Err(Broken);
+            return Err(InvalidJson);
         }
         self.at += literal.len();
         Ok(())
     }
 
     /// Reads a text; it stands at the opening quote.
-    pub(super) fn string(&mut self) -> Result<Text<'a>, Broken> {
+    pub(super) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         self.at += 1;
         let start = self.at;
         let mut escaped = false;
@@ -192,7 +192,7 @@ impl<'a> JsonScanner<'a> {
             let run = self.rest();
             let length = plain_len(run);
             if !matches!(run.get(length), Some(b'"' | b'\\')) {
-                return Err(Broken);
+                return Err(InvalidJson);
             }
             self.at += length;
             if run[length] == b'"' {
@@ -203,10 +203,10 @@ impl<'a> JsonScanner<'a> {
         }
         let raw = self.since(start);
         self.at += 1;
-        Ok(Text { raw, escaped })
+        Ok(JsonString { raw, escaped })
     }
 
-    fn number(&mut self) -> Result<&'a [u8], Broken> {
+    fn number(&mut self) -> Result<&'a [u8], InvalidJson> {
         let start = self.at;
         if self.bytes.get(self.at) == Some(&b'-') {
             self.at += 1;
@@ -229,35 +229,35 @@ impl<'a> JsonScanner<'a> {
         }
         match self.bytes.get(self.at) {
             None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'/') => Ok(self.since(start)),
-            Some(_) => Err(Broken),
+            Some(_) => Err(InvalidJson),
         }
     }
 
-    fn digits(&mut self) -> Result<(), Broken> {
+    fn digits(&mut self) -> Result<(), InvalidJson> {
         let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
-        if count == 0 { Err(Broken) } else { Ok(()) }
+        if count == 0 { Err(InvalidJson) } else { Ok(()) }
     }
 
     /// Steps over a value and checks all of it; `levels` is how deep it may nest.
-    pub(super) fn skip(&mut self, levels: u32) -> Result<(), Broken> {
+    pub(super) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let token = self.token()?;
         self.skip_behind(token, levels)
     }
 
     /// The same where the first token was read already.
-    pub(super) fn skip_behind(&mut self, token: Token<'a>, levels: u32) -> Result<(), Broken> {
+    pub(super) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
         // One bit for each open list or object, the innermost lowest; 1 is an object.
         let (mut open, mut depth) = (0_u64, 0);
         let mut token = token;
         loop {
             let mut first = false;
-            if let Token::Array | Token::Object = token {
+            if let JsonToken::Array | JsonToken::Object = token {
                 if depth == levels {
-                    return Err(Broken);
+                    return Err(InvalidJson);
                 }
                 depth += 1;
-                open = open << 1 | u64::from(token == Token::Object);
+                open = open << 1 | u64::from(token == JsonToken::Object);
                 first = true;
             }
             loop {
@@ -265,7 +265,7 @@ impl<'a> JsonScanner<'a> {
                     return Ok(());
                 }
                 let end = if open & 1 == 1 { b'}' } else { b']' };
-                if self.next(first, end)? == Next::Element {
+                if self.next(first, end)? == NextToken::Element {
                     break;
                 }
                 (open, depth, first) = (open >> 1, depth - 1, false);
@@ -279,10 +279,10 @@ impl<'a> JsonScanner<'a> {
 
     /// Steps over a list or an object as fast as it goes, up to where it ends if it is JSON at all. Whoever reads it
     /// finds out whether it is.
-    pub(super) fn skip_unchecked(&mut self, levels: u32) -> Result<(), Broken> {
+    pub(super) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let (mut open, mut depth) = (0_u64, 0);
         loop {
-            let byte = *self.bytes.get(self.at).ok_or(Broken)?;
+            let byte = *self.bytes.get(self.at).ok_or(InvalidJson)?;
             match byte {
                 b'"' => {
                     self.skip_string_unchecked()?;
@@ -290,13 +290,13 @@ impl<'a> JsonScanner<'a> {
                 }
                 b'[' | b'{' => {
                     if depth == levels {
-                        return Err(Broken);
+                        return Err(InvalidJson);
                     }
                     (open, depth) = (open << 1 | u64::from(byte == b'{'), depth + 1);
                 }
                 b']' | b'}' => {
                     if (open & 1 == 1) != (byte == b'}') {
-                        return Err(Broken);
+                        return Err(InvalidJson);
                     }
                     (open, depth) = (open >> 1, depth - 1);
                     if depth == 0 {
@@ -310,11 +310,11 @@ impl<'a> JsonScanner<'a> {
         }
     }
 
-    fn skip_string_unchecked(&mut self) -> Result<(), Broken> {
+    fn skip_string_unchecked(&mut self) -> Result<(), InvalidJson> {
         self.at += 1;
         loop {
             let run = self.rest();
-            let length = memchr::memchr2(b'"', b'\\', run).ok_or(Broken)?;
+            let length = memchr::memchr2(b'"', b'\\', run).ok_or(InvalidJson)?;
             self.at += length + 1;
             if run[length] == b'"' {
                 return Ok(());
@@ -365,22 +365,22 @@ fn special_bytes(word: [u8; 8]) -> u64 {
 }
 
 /// The length of an escape sequence, which stands at its backslash.
-fn escape_len(escape: &[u8]) -> Result<usize, Broken> {
+fn escape_len(escape: &[u8]) -> Result<usize, InvalidJson> {
     match escape.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
         Some(b'u') if escape.len() >= 6 && escape[2..6].iter().all(u8::is_ascii_hexdigit) => Ok(6),
-        _ => Err(Broken),
+        _ => Err(InvalidJson),
     }
 }
 
 /// A JSON text between its quotes; its escapes are sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Text<'a> {
+pub(super) struct JsonString<'a> {
     raw: &'a [u8],
     escaped: bool,
 }
 
-impl<'a> Text<'a> {
+impl<'a> JsonString<'a> {
     /// The bytes, with the escapes read. Names are compared as bytes, so they need not be UTF-8.
     #[inline]
     pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {

@@ -123,8 +123,8 @@ mod tests {
         assert_eq!(short_type_name::<Vec<String>>(), "List`1");
         assert_eq!(short_type_name::<Person>(), "Person");
         assert_eq!(short_type_name::<Pair<Vec<(i32, i32)>, String>>(), "Pair`2");
-        assert_eq!(short_type_name::<crate::protocol::Binary>(), "Byte[]");
-        assert_eq!(full_type_name::<crate::protocol::Value>(), "System.Object");
+        assert_eq!(short_type_name::<crate::protocol::values::Binary>(), "Byte[]");
+        assert_eq!(full_type_name::<crate::protocol::values::Value>(), "System.Object");
         assert_eq!(full_type_name::<i32>(), "System.Int32");
         assert_eq!(full_type_name::<Person>(), "Person");
     }

@@ -10,11 +10,11 @@ use super::error::RawWriteError;
 use super::handle::Handle;
 use super::inbox::RawEnd;
 use crate::auth::User;
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
+use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 
 /// A connection without a hub: bytes in, bytes out, whatever carries them (C#: `ConnectionContext`).
 ///
-/// [`Builder::connections`](crate::Builder::connections) maps a handler of such connections to a path. A connection
+/// [`Builder::connection_handler`](crate::hosting::Builder::connection_handler) maps a handler of such connections to a path. A connection
 /// lives as long as its handler runs; when that returns, what was written is sent and the transport is closed. It also
 /// ends when the connection and all its [writers](Self::writer) are dropped.
 ///
@@ -23,7 +23,7 @@ use crate::origin::{ConnectionId, RequestInfo, TransportType};
 /// use signalr::SignalR;
 ///
 /// let signalr = SignalR::builder()
-///     .connections("/echo", |mut connection| async move {
+///     .connection_handler("/echo", |mut connection| async move {
 ///         while let Some(bytes) = connection.read().await {
 ///             connection.write(bytes).await?;
 ///         }
@@ -42,7 +42,7 @@ pub struct RawConnection {
 /// ```
 /// use std::time::Duration;
 ///
-/// use signalr::RawConnection;
+/// use signalr::raw::RawConnection;
 ///
 /// /// Says something every second, while the client is there.
 /// async fn clock(connection: RawConnection) {
@@ -110,7 +110,7 @@ impl RawConnection {
 
     /// What is written from now on is binary, not text (C#: `ITransferFormatFeature.ActiveFormat`). It makes binary
     /// messages of a WebSocket's; server-sent events carry text all the same, so offer other
-    /// [`transports`](crate::EndpointBuilder::transports) to clients that need binary.
+    /// [`transports`](crate::hosting::EndpointBuilder::transports) to clients that need binary.
     pub fn set_binary(&self) {
         self.handle().set_binary();
     }

@@ -1,9 +1,9 @@
 //! Why bytes could not be written.
 
-/// A [`RawConnection`](crate::RawConnection) did not take what was to be written.
+/// A [`RawConnection`](crate::raw::RawConnection) did not take what was to be written.
 ///
 /// ```
-/// use signalr::{RawConnection, RawWriteError};
+/// use signalr::raw::{RawConnection, RawWriteError};
 ///
 /// async fn send(connection: &RawConnection, bytes: &[u8]) -> Result<(), RawWriteError> {
 ///     match connection.write(bytes).await {
@@ -19,7 +19,7 @@ pub enum RawWriteError {
     #[error("the connection has ended")]
     Ended,
     /// The connection carries text, and this is no UTF-8; see
-    /// [`set_binary`](crate::RawConnection::set_binary).
+    /// [`set_binary`](crate::raw::RawConnection::set_binary).
     #[error("bytes that are no UTF-8 on a connection that carries text")]
     NotText,
 }

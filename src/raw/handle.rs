@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::error::RawWriteError;
 use super::inbox::{Inbox, RawEnd};
 use crate::auth::User;
-use crate::connections::Watched;
-use crate::origin::{ConnectionId, RequestInfo, TransportType};
-use crate::outbound::{Frame, Outbound};
+use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
+use crate::connections::SessionMonitor;
+use crate::outbound::{EncodedMessage, Outbound};
 
 /// What the connection's task, its handler and everyone whom that gave a writer share.
 pub(super) struct Handle {
@@ -83,7 +83,7 @@ impl Handle {
         self.binary.store(true, Ordering::Release);
     }
 
-    pub(super) async fn write(&self, frame: &Frame) -> Result<(), RawWriteError> {
+    pub(super) async fn write(&self, frame: &EncodedMessage) -> Result<(), RawWriteError> {
         // Who finds room again and again lets others run all the same.
         tokio::task::coop::consume_budget().await;
         self.outbound.push(frame).await;
@@ -91,24 +91,24 @@ impl Handle {
     }
 
     /// One message of the transport.
-    pub(super) fn frame(&self, bytes: &[u8]) -> Result<Frame, RawWriteError> {
+    pub(super) fn frame(&self, bytes: &[u8]) -> Result<EncodedMessage, RawWriteError> {
         // Events carry text alone, whatever the handler says.
         let binary = self.binary.load(Ordering::Acquire) && self.transport != TransportType::ServerSentEvents;
         if !binary && std::str::from_utf8(bytes).is_err() {
             return Err(RawWriteError::NotText);
         }
-        Ok(Frame::copied(bytes, binary))
+        Ok(EncodedMessage::copied(bytes, binary))
     }
 }
 
-impl Watched for Handle {
+impl SessionMonitor for Handle {
     /// Raw connections have neither pings nor timeouts of their own.
-    fn beat(&self, _: Instant) {}
+    fn on_tick(&self, _: Instant) {}
 
     /// Handlers were given the user, and keep them.
-    fn refreshed(&self) {}
+    fn on_credentials_refreshed(&self) {}
 
-    fn leave(&self) {
+    fn request_close(&self) {
         self.end(RawEnd::Requested);
     }
 }

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-/// Why no more is read from a [`RawConnection`](crate::RawConnection).
+/// Why no more is read from a [`RawConnection`](crate::raw::RawConnection).
 ///
 /// ```
-/// use signalr::{RawConnection, RawEnd};
+/// use signalr::raw::{RawConnection, RawEnd};
 ///
 /// /// Reads to the end, and says whether the client meant it.
 /// async fn drain(mut connection: RawConnection) -> bool {
@@ -26,7 +26,7 @@ pub enum RawEnd {
     Lost,
     /// The client broke the rules of the transport.
     Broken,
-    /// This side ended it: by [`abort`](crate::RawConnection::abort), or as its handler returned.
+    /// This side ended it: by [`abort`](crate::raw::RawConnection::abort), or as its handler returned.
     Aborted,
     /// The connection is to end, for the server goes away or the client's token has expired; the handler returns when
     /// it has written what it has to. (C#: `ConnectionClosedRequested`)

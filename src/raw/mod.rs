@@ -1,7 +1,7 @@
 //! Connections below hubs: bytes in, bytes out, by the same negotiation and the same transports.
 //!
 //! A handler gets the shared half of its connection, which may go to other tasks; what arrives waits for it in an
-//! [`Inbox`](inbox::Inbox). The connection's own task runs the handler, fills the inbox and writes, as a hub's does.
+//! `Inbox`. The connection's own task runs the handler, fills the inbox and writes, as a hub's does.
 
 mod connection;
 mod error;

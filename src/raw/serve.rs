@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use super::connection::RawConnection;
 use super::handle::Handle;
 use super::inbox::RawEnd;
-use crate::connections::{self, Connection, Incoming, Read, Served, Watched};
+use crate::connections::{self, Completed, Connection, Read, SessionMonitor, TransportInput};
 use crate::future::BoxFuture;
 use crate::quoted::Quoted;
 use crate::tasks::Tasks;
@@ -37,10 +37,10 @@ impl RawHandler {
     }
 
     /// Serves one connection to its end. `tasks` takes a handler that goes on when its connection is dropped.
-    pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Served> {
+    pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Completed> {
         let Connection { id, transport, request, incoming, outbound, entry } = connection;
         let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
-        let watched: Arc<dyn Watched> = Arc::clone(&handle) as _;
+        let watched: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
         entry.watch(Arc::downgrade(&watched));
         let running = (self.run)(RawConnection::new(&handle));
         Box::pin(async move {
@@ -57,7 +57,7 @@ impl RawHandler {
                 }
             };
             tracing::debug!(target: "signalr::connection", connection = %id, "disconnected");
-            Served { incoming, faulted }
+            Completed { incoming, failed: faulted }
         })
     }
 }
@@ -65,7 +65,7 @@ impl RawHandler {
 /// The private half of a connection: what its task alone touches.
 struct ConnectionTask<'a> {
     handle: &'a Handle,
-    incoming: Incoming,
+    incoming: TransportInput,
     input_ended: bool,
     running: BoxFuture<'static, Result<(), Failure>>,
 }
@@ -124,12 +124,12 @@ impl ConnectionTask<'_> {
     }
 }
 
-impl From<connections::End> for RawEnd {
-    fn from(end: connections::End) -> Self {
+impl From<connections::TransportEnd> for RawEnd {
+    fn from(end: connections::TransportEnd) -> Self {
         match end {
-            connections::End::Closed => Self::Closed,
-            connections::End::Lost => Self::Lost,
-            connections::End::Broken => Self::Broken,
+            connections::TransportEnd::Closed => Self::Closed,
+            connections::TransportEnd::Lost => Self::Lost,
+            connections::TransportEnd::Broken => Self::Broken,
         }
     }
 }

@@ -5,11 +5,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::open::OpenCall;
+use super::active_streams::ActiveStream;
 use crate::future::BoxFuture;
-use crate::hub::{Answer, CallState, HubError, HubResult, Reply, caught, poll_caught};
-use crate::lifetime::ConnectionHandle;
+use crate::hub::{CallOutput, CallState, HubError, HubResult, Reply, catch_panic, poll_catch_panic};
 use crate::quoted::Quoted;
+use crate::registry::ConnectionHandle;
 use crate::scratch::{self, with_scratch};
 
 /// A call whose arguments are bound.
@@ -22,16 +22,17 @@ pub(super) struct RunningCall {
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
     /// For a call that runs beside the slots.
-    pub(super) open: Option<OpenCall>,
+    pub(super) open: Option<ActiveStream>,
 }
 
 impl RunningCall {
     /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        poll_caught(self.future.as_mut(), cx).map(|outcome| {
+        poll_catch_panic(self.future.as_mut(), cx).map(|outcome| {
             self.open = None;
             let Self { connection, method, state, detailed_errors, .. } = self;
-            Call { connection, method, id: state.id.as_deref(), detailed_errors: *detailed_errors }.answer(outcome)
+            CallResponder { connection, method, id: state.id.as_deref(), detailed_errors: *detailed_errors }
+                .answer(outcome)
         })
     }
 
@@ -44,61 +45,61 @@ impl RunningCall {
     /// dropped (`aspnet: DefaultHubDispatcher.StreamAsync`).
     pub(super) async fn stream(self) {
         let Self { connection, method, spelled, state, future, detailed_errors, open } = self;
-        let streamed = state.token().run_until_cancelled(streamed(future)).await;
+        let streamed = state.token().run_until_cancelled(run_stream(future)).await;
         // The id may be used again by whoever reads the end.
         drop(open);
-        let call = Call { connection: &connection, method: &method, id: state.id.as_deref(), detailed_errors };
+        let call = CallResponder { connection: &connection, method: &method, id: state.id.as_deref(), detailed_errors };
         match streamed {
-            None | Some(Streamed::Ended(Ok(_))) => call.end_stream(),
-            Some(Streamed::Ended(Err(error))) => {
+            None | Some(StreamOutcome::Ended(Ok(_))) => call.end_stream(),
+            Some(StreamOutcome::Ended(Err(error))) => {
                 call.fail(&error, "An error occurred on the server while streaming results.");
             }
-            Some(Streamed::Never(refused @ (Err(_) | Ok(Reply(Answer::Unauthorized))))) => {
+            Some(StreamOutcome::Never(refused @ (Err(_) | Ok(Reply(CallOutput::Unauthorized))))) => {
                 let method = spelled.as_deref().unwrap_or(&method);
-                Call { method, ..call }.answer(refused);
+                CallResponder { method, ..call }.answer(refused);
             }
-            Some(Streamed::Never(Ok(_))) => {
-                call.answer(Ok(Reply(Answer::NoStream)));
+            Some(StreamOutcome::Never(Ok(_))) => {
+                call.answer(Ok(Reply(CallOutput::NoStream)));
             }
         }
     }
 }
 
 /// What came of a stream.
-enum Streamed {
+enum StreamOutcome {
     Ended(HubResult<Reply>),
     /// There was none.
     Never(HubResult<Reply>),
 }
 
-async fn streamed(setup: BoxFuture<'static, HubResult<Reply>>) -> Streamed {
-    match caught(setup).await {
-        Ok(Reply(Answer::Stream(items))) => Streamed::Ended(caught(items).await),
-        other => Streamed::Never(other),
+async fn run_stream(setup: BoxFuture<'static, HubResult<Reply>>) -> StreamOutcome {
+    match catch_panic(setup).await {
+        Ok(Reply(CallOutput::Stream(items))) => StreamOutcome::Ended(catch_panic(items).await),
+        other => StreamOutcome::Never(other),
     }
 }
 
 /// What a call needs to be answered. Most calls end in their first poll, and nothing of them has to be kept.
-pub(super) struct Call<'a> {
+pub(super) struct CallResponder<'a> {
     pub(super) connection: &'a Arc<ConnectionHandle>,
     pub(super) method: &'a str,
     pub(super) id: Option<&'a str>,
     pub(super) detailed_errors: bool,
 }
 
-impl Call<'_> {
+impl CallResponder<'_> {
     /// Answers the call. Says whether the queue is full now.
     pub(super) fn answer(&self, outcome: HubResult<Reply>) -> bool {
         let method = self.method;
         match outcome.map(|Reply(answer)| answer) {
-            Ok(Answer::Nothing) => false,
-            Ok(Answer::Value(message)) => {
+            Ok(CallOutput::Nothing) => false,
+            Ok(CallOutput::Value(message)) => {
                 let full = self.connection.outbound.write(&message);
                 scratch::give(message);
                 full
             }
-            Ok(Answer::Unauthorized) => unauthorized(self.connection, method, self.id),
-            Ok(Answer::Stream(_) | Answer::NoStream) => {
+            Ok(CallOutput::Unauthorized) => unauthorized(self.connection, method, self.id),
+            Ok(CallOutput::Stream(_) | CallOutput::NoStream) => {
                 let error = format!(
                     "The value returned by the streaming method '{method}' is not a ChannelReader<> or IAsyncEnumerable<>."
                 );

@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use super::call::{Call, RunningCall, fail, unauthorized};
-use super::close::End;
+use super::active_streams::ActiveStreams;
+use super::call::{CallResponder, RunningCall, fail, unauthorized};
+use super::close_reason::CloseReason;
 use super::hold::Hold;
-use super::open::Open;
-use crate::auth::{Resource, Rules, User};
+use crate::auth::{AuthorizationRules, Resource, User};
 use crate::future::BoxFuture;
 use crate::hub::{
-    Answer, Bound, CallState, Caller, Hub, HubCore, HubError, HubResult, Kind, Method, Reply, Slot, Upload, guarded,
-    poll_caught,
+    BoundCall, CallOutput, CallState, Caller, Hub, HubError, HubResult, HubRuntime, Method, MethodKind, Reply, Slot,
+    UploadSender, catch_panic_sync, poll_catch_panic,
 };
-use crate::lifetime::{ConnectionHandle, Flags};
 use crate::outbound::Full;
-use crate::protocol::{self, HubMessage, ProtocolError, Raw, ReadError};
+use crate::protocol::{self, HubMessage, ProtocolError, RawValue, ReadError};
 use crate::quoted::Quoted;
+use crate::registry::{ConnectionHandle, Flags};
 
 /// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds the
 /// connection (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
 pub(super) struct Dispatcher<'a, H: Hub> {
-    core: &'a Arc<HubCore<H>>,
+    core: &'a Arc<HubRuntime<H>>,
     connection: &'a Arc<ConnectionHandle>,
     /// What every call is made from.
     caller: Caller<H>,
@@ -34,18 +34,18 @@ pub(super) struct Dispatcher<'a, H: Hub> {
     spawned: Arc<AtomicUsize>,
     waiting: Option<RunningCall>,
     /// Calls that need no slot, from the first one on.
-    open: Option<Arc<Open>>,
+    open: Option<Arc<ActiveStreams>>,
     /// A stream whose method has not read enough for the next item.
-    uploading: Option<Arc<dyn Upload>>,
+    uploading: Option<Arc<dyn UploadSender>>,
     /// The queue was full after the last answer, or when the last call went on beside the slots.
     full: bool,
 }
 
 /// Looks up the methods that one message names: parsing asks for the one that is called then.
 pub(super) struct Lookup<'a, H: Hub> {
-    core: &'a HubCore<H>,
+    core: &'a HubRuntime<H>,
     connection: &'a ConnectionHandle,
-    found: Cell<Option<&'a (Method<H>, Rules)>>,
+    found: Cell<Option<&'a (Method<H>, AuthorizationRules)>>,
 }
 
 impl<'a, H: Hub> Lookup<'a, H> {
@@ -53,7 +53,7 @@ impl<'a, H: Hub> Lookup<'a, H> {
         self.connection.protocol.parse(frame, |name| self.find(name).is_some())
     }
 
-    fn find(&self, name: &str) -> Option<&'a (Method<H>, Rules)> {
+    fn find(&self, name: &str) -> Option<&'a (Method<H>, AuthorizationRules)> {
         if self.found.get().is_none_or(|(method, _)| method.name != name) {
             self.found.set(self.core.methods.find(name));
         }
@@ -62,11 +62,11 @@ impl<'a, H: Hub> Lookup<'a, H> {
 }
 
 impl<'a, H: Hub> Dispatcher<'a, H> {
-    pub(super) fn new(core: &'a Arc<HubCore<H>>, caller: &'a Caller<H>) -> Self {
+    pub(super) fn new(core: &'a Arc<HubRuntime<H>>, caller: &'a Caller<H>) -> Self {
         Self {
             core,
             connection: caller.connection(),
-            caller: caller.renewed(),
+            caller: caller.refreshed(),
             running: None,
             spawned: Arc::default(),
             waiting: None,
@@ -81,13 +81,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     }
 
     /// Calls that come now see the newest request and user of the connection.
-    pub(super) fn renew(&mut self) {
-        self.caller = self.caller.renewed();
+    pub(super) fn reset_turn(&mut self) {
+        self.caller = self.caller.refreshed();
     }
 
     /// There is a newer user, of whom the hub hears in the order of calls (`aspnet: HubConnectionHandler.OnUserRefreshed`).
     pub(super) fn refresh(&mut self, cx: &mut Context<'_>) {
-        self.renew();
+        self.reset_turn();
         let state = Arc::new(CallState::new(None));
         let future = self.core.on_authentication_refreshed(self.caller.calling(Arc::clone(&state)));
         self.call(cx, &Cow::Borrowed("on_authentication_refreshed"), state, future);
@@ -160,30 +160,30 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         cx: &mut Context<'_>,
         message: HubMessage<'_>,
         lookup: &Lookup<'a, H>,
-    ) -> Result<(), End> {
+    ) -> Result<(), CloseReason> {
         let connection = self.connection;
         match message {
             HubMessage::Invocation(invocation) => {
                 let method = lookup.find(&invocation.target);
                 self.invoke(cx, &invocation, method)?;
             }
-            HubMessage::Close { error, .. } => return Err(End::ClientClosed(error.map(Cow::into_owned))),
+            HubMessage::Close { error, .. } => return Err(CloseReason::ClientClosed(error.map(Cow::into_owned))),
             HubMessage::StreamItem { id, item, item_first } => self.item(cx, &id, item, item_first)?,
             HubMessage::Completion { id, result, error } => self.completed(&id, result, error)?,
             HubMessage::CancelInvocation { id } => self.cancel(&id),
             // They have no order, and were dealt with when they arrived.
             HubMessage::Ping | HubMessage::Ack { .. } | HubMessage::Sequence { .. } => {}
         }
-        if connection.flags().has(Flags::ABORTED) { Err(End::given_up(connection)) } else { Ok(()) }
+        if connection.flags().has(Flags::ABORTED) { Err(CloseReason::aborted(connection)) } else { Ok(()) }
     }
 
     /// In ASP.NET's order but for one thing: authorization comes before the arguments are read.
     fn invoke(
         &mut self,
         cx: &mut Context<'_>,
-        call: &protocol::Invocation<'_>,
-        found: Option<&(Method<H>, Rules)>,
-    ) -> Result<(), End> {
+        call: &protocol::InvocationMessage<'_>,
+        found: Option<&(Method<H>, AuthorizationRules)>,
+    ) -> Result<(), CloseReason> {
         let target = &*call.target;
         let Some((method, rules)) = found else {
             tracing::debug!(target: "signalr::hub", method = shortened(target), connection = %self.connection.id, "unknown method");
@@ -196,39 +196,39 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             return Ok(());
         };
         // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
-        let name = if call.streaming && self.connection.protocol.format().is_binary() { target } else { &method.name };
-        if self.has_too_many_open(method.kind == Kind::Stream || !call.stream_ids.is_empty()) {
+        let name = if call.streaming && self.connection.protocol.kind().is_binary() { target } else { &method.name };
+        if self.has_too_many_open(method.kind == MethodKind::Stream || !call.stream_ids.is_empty()) {
             let limit = self.core.options.max_streams;
             self.refuse_with(call, name, &HubError::new(format!("The connection has {limit} streams open already.")));
             return Ok(());
         }
         let id = call.id.as_deref();
         let state = Arc::new(match method.kind {
-            Kind::Call => CallState::new(id),
-            Kind::Stream => CallState::tied(id, self.connection.token()),
+            MethodKind::Call => CallState::new(id),
+            MethodKind::Stream => CallState::tied(id, self.connection.token()),
         });
         let caller = self.caller.calling(Arc::clone(&state));
         let invocation = self.core.invocation(method, rules, caller, &call.arguments);
         // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
-        let bound = guarded(|| {
+        let bound = catch_panic_sync(|| {
             let resource = invocation.resource();
             let allowed = rules.check_call(self.caller.user(), resource.as_ref());
             // What takes time waits with the call, in its slot.
             let waits = allowed.is_none().then(|| (rules.clone(), self.caller.user().clone(), resource));
             (allowed != Some(false)).then(|| {
                 method.bind(invocation, call.arguments.clone()).map(|bound| match waits {
-                    Some(waits) => Bound { future: authorized(waits, bound.future), ..bound },
+                    Some(waits) => BoundCall { future: authorized(waits, bound.future), ..bound },
                     None => bound,
                 })
             })
         });
-        let Bound { future, uploads } = match bound {
+        let BoundCall { future, uploads } = match bound {
             Ok(Some(Ok(bound))) => bound,
             Ok(None) => {
                 self.full |= unauthorized(self.connection, name, call.id.as_deref());
                 return Ok(());
             }
-            Ok(Some(Err(ReadError::Malformed(error)))) => return Err(End::Failed(error)),
+            Ok(Some(Err(ReadError::Malformed(error)))) => return Err(CloseReason::Failed(error)),
             Ok(Some(Err(error))) => {
                 let error = error.into_inner();
                 tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %Quoted(&error), "arguments do not fit");
@@ -247,13 +247,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         };
         let (sent, taken) = (call.stream_ids.len(), uploads.0.len());
         match (method.kind, call.streaming) {
-            (Kind::Call, true) => self.refuse(
+            (MethodKind::Call, true) => self.refuse(
                 call,
                 &format!(
                     "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
                 ),
             ),
-            (Kind::Stream, false) => self.refuse(
+            (MethodKind::Stream, false) => self.refuse(
                 call,
                 &format!(
                     "The client attempted to invoke the streaming '{name}' method with a non-streaming invocation."
@@ -263,7 +263,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
                 let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {taken}."));
                 self.refuse_with(call, name, &error);
             }
-            (Kind::Call, false) if taken == 0 => self.call(cx, &method.name, state, future),
+            (MethodKind::Call, false) if taken == 0 => self.call(cx, &method.name, state, future),
             _ => {
                 let mut running = self.running_call(&method.name, state, future);
                 running.spelled = (name != method.name).then(|| name.into());
@@ -283,34 +283,34 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         mut future: BoxFuture<'static, HubResult<Reply>>,
     ) {
         let has_slot = self.has_slot();
-        if has_slot && let Poll::Ready(outcome) = poll_caught(future.as_mut(), cx) {
+        if has_slot && let Poll::Ready(outcome) = poll_catch_panic(future.as_mut(), cx) {
             let (connection, id) = (self.connection, state.id.as_deref());
             let detailed_errors = self.core.options.enable_detailed_errors;
-            self.full |= Call { connection, method, id, detailed_errors }.answer(outcome);
+            self.full |= CallResponder { connection, method, id, detailed_errors }.answer(outcome);
             return;
         }
         let call = self.running_call(method, state, future);
-        if has_slot { self.keep(call) } else { self.waiting = Some(call) }
+        if has_slot { self.park(call) } else { self.waiting = Some(call) }
     }
 
     /// A call that needs none: one that answers with a stream, or takes streams.
     fn open(
         &mut self,
         cx: &mut Context<'_>,
-        call: &protocol::Invocation<'_>,
-        kind: Kind,
+        call: &protocol::InvocationMessage<'_>,
+        kind: MethodKind,
         mut running: RunningCall,
-        uploads: Vec<Arc<dyn Upload>>,
+        uploads: Vec<Arc<dyn UploadSender>>,
     ) {
-        if let Some(twice) = twice(&call.stream_ids) {
+        if let Some(twice) = duplicate_id(&call.stream_ids) {
             let error = HubError::new(format!("Client sent the stream '{twice}' twice."));
             let name = running.spelled.as_deref().unwrap_or(&running.method);
             return self.refuse_with(call, name, &error);
         }
         let open = self.open.get_or_insert_default();
         let opened = match kind {
-            Kind::Call => Some(open.call(&running.state)),
-            Kind::Stream => open.stream(&running.state),
+            MethodKind::Call => Some(open.call(&running.state)),
+            MethodKind::Stream => open.stream(&running.state),
         };
         let Some(mut opened) = opened else {
             let id = call.id.as_deref().unwrap_or_default();
@@ -320,26 +320,26 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         opened.take_uploads(call.stream_ids.iter().map(|id| &**id), uploads, self.core.options.stream_buffer_capacity);
         running.open = Some(opened);
         let mut task: BoxFuture<'static, ()> = match kind {
-            Kind::Call => Box::pin(running.finish()),
-            Kind::Stream => Box::pin(running.stream()),
+            MethodKind::Call => Box::pin(running.finish()),
+            MethodKind::Stream => Box::pin(running.stream()),
         };
         if task.as_mut().poll(cx).is_pending() {
             self.core.tasks.spawn(task);
         }
-        self.wait_for_room();
+        self.wait_for_capacity();
     }
 
     /// What was just begun is answered whenever it ends, so its client has to read before it begins more.
-    fn wait_for_room(&mut self) {
+    fn wait_for_capacity(&mut self) {
         self.full |= self.connection.outbound.is_full();
     }
 
     /// An item of a stream that the client sends; those of streams that are not open are ignored.
-    fn item(&mut self, cx: &Context<'_>, id: &str, item: Raw<'_>, item_first: bool) -> Result<(), End> {
+    fn item(&mut self, cx: &Context<'_>, id: &str, item: RawValue<'_>, item_first: bool) -> Result<(), CloseReason> {
         let Some(upload) = self.open.as_ref().and_then(|open| open.upload(id)) else {
-            return if item_first { Err(End::Failed(ProtocolError::unknown_stream(id))) } else { Ok(()) };
+            return if item_first { Err(CloseReason::Failed(ProtocolError::unknown_stream(id))) } else { Ok(()) };
         };
-        if let Err(panicked) = guarded(|| upload.item(item, self.core.options.enable_detailed_errors)) {
+        if let Err(panicked) = catch_panic_sync(|| upload.item(item, self.core.options.enable_detailed_errors)) {
             upload.end(Some(panicked));
         }
         if upload.poll_room(cx).is_pending() {
@@ -349,13 +349,18 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     }
 
     /// The end of such a stream, or the answer to a question.
-    fn completed(&self, id: &str, result: Option<Raw<'_>>, error: Option<Cow<'_, str>>) -> Result<(), End> {
+    fn completed(
+        &self,
+        id: &str,
+        result: Option<RawValue<'_>>,
+        error: Option<Cow<'_, str>>,
+    ) -> Result<(), CloseReason> {
         if let Some(upload) = self.open.as_ref().and_then(|open| open.take_upload(id)) {
             upload.end(error.map(HubError::new));
             return Ok(());
         }
         let results = &self.core.shared.registry.results;
-        results.answer(self.connection.id, id, result, error.as_deref()).map_err(End::Failed)
+        results.complete(self.connection.id, id, result, error.as_deref()).map_err(CloseReason::Failed)
     }
 
     fn cancel(&self, id: &str) {
@@ -373,12 +378,12 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     fn start(&mut self, cx: &mut Context<'_>, mut call: RunningCall) {
         match call.poll(cx) {
             Poll::Ready(full) => self.full |= full,
-            Poll::Pending => self.keep(call),
+            Poll::Pending => self.park(call),
         }
     }
 
     /// Keeps a call that goes on after its first poll.
-    fn keep(&mut self, call: RunningCall) {
+    fn park(&mut self, call: RunningCall) {
         if call.state.has_asked() {
             self.spawn(call);
         } else if self.slots() == 1 {
@@ -399,7 +404,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             state.free_slot();
             connection.outbound.wake_owner();
         });
-        self.wait_for_room();
+        self.wait_for_capacity();
     }
 
     #[expect(clippy::ptr_arg, reason = "names of methods are mostly static, and kept so")]
@@ -441,12 +446,12 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.core.options.maximum_parallel_invocations_per_client
     }
 
-    fn refuse(&mut self, call: &protocol::Invocation<'_>, error: &str) {
+    fn refuse(&mut self, call: &protocol::InvocationMessage<'_>, error: &str) {
         self.full |= fail(self.connection, call.id.as_deref(), error);
     }
 
     /// The same as if the method had failed.
-    fn refuse_with(&mut self, call: &protocol::Invocation<'_>, name: &str, error: &HubError) {
+    fn refuse_with(&mut self, call: &protocol::InvocationMessage<'_>, name: &str, error: &HubError) {
         let base = format!("An unexpected error occurred invoking '{name}' on the server.");
         self.refuse(call, &error.explain(&base, self.core.options.enable_detailed_errors));
     }
@@ -463,22 +468,26 @@ impl<H: Hub> Drop for Dispatcher<'_, H> {
 
 /// A call whose rules take time: it begins when they let it pass.
 fn authorized(
-    (rules, user, resource): (Rules, User, Option<Resource>),
+    (rules, user, resource): (AuthorizationRules, User, Option<Resource>),
     call: BoxFuture<'static, HubResult<Reply>>,
 ) -> BoxFuture<'static, HubResult<Reply>> {
     Box::pin(async move {
-        if rules.check_later(&user, resource.as_ref()).await { call.await } else { Ok(Reply(Answer::Unauthorized)) }
+        if rules.check_call_async(&user, resource.as_ref()).await {
+            call.await
+        } else {
+            Ok(Reply(CallOutput::Unauthorized))
+        }
     })
 }
 
 /// The first of these ids that was there before.
-fn twice<'a>(ids: &'a [Cow<'_, str>]) -> Option<&'a str> {
+fn duplicate_id<'a>(ids: &'a [Cow<'_, str>]) -> Option<&'a str> {
     ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)).map(|(_, id)| &**id)
 }
 
 /// So many characters of a peer's text go to a log.
-const LOGGED: usize = 100;
+const MAX_LOGGED_BYTES: usize = 100;
 
 fn shortened(text: &str) -> &str {
-    text.char_indices().nth(LOGGED).map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(MAX_LOGGED_BYTES).map_or(text, |(end, _)| &text[..end])
 }

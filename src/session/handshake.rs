@@ -4,23 +4,23 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::connections::{Connection, Incoming, Read};
-use crate::hub::{HubCore, guarded};
+use crate::connection_info::TransportType;
+use crate::connections::{Connection, Read, TransportInput};
+use crate::hub::{HubRuntime, catch_panic_sync};
 use crate::options::HubOptions;
-use crate::origin::TransportType;
 use crate::outbound::Outbound;
 use crate::protocol::handshake::{self, Progress};
-use crate::protocol::{Format, HubProtocol};
+use crate::protocol::{HubProtocol, HubProtocolKind};
 use crate::scratch::with_scratch;
 
 /// The highest version there is: 2, which may resume connections.
-const VERSION: i32 = 2;
+const MAX_PROTOCOL_VERSION: i32 = 2;
 
 const CANCELED: &str = "Handshake was canceled.";
 const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
 
 /// What was agreed on.
-pub(super) struct Shaken {
+pub(super) struct HandshakeOutcome {
     pub(super) protocol: HubProtocol,
     pub(super) user_id: Option<Box<str>>,
     /// Whether the client may go on with another socket, if the transport can.
@@ -29,7 +29,10 @@ pub(super) struct Shaken {
 
 /// Reads the client's request and answers it. `None` ends the connection without a Close message
 /// (`aspnet: HubConnectionContext.HandshakeAsync`).
-pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> Option<Shaken> {
+pub(super) async fn perform_handshake<H>(
+    core: &HubRuntime<H>,
+    connection: &mut Connection,
+) -> Option<HandshakeOutcome> {
     let options = &core.options;
     let Connection { transport, incoming, outbound, entry, .. } = connection;
     let mut arrived = Vec::new();
@@ -40,15 +43,15 @@ pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> 
             outbound.break_off();
         }
         let over = outbound.is_broken();
-        if over { Poll::Ready(Arrived::Ended) } else { poll_request(cx, incoming, &mut arrived, limit) }
+        if over { Poll::Ready(ReceivedHandshake::Ended) } else { poll_request(cx, incoming, &mut arrived, limit) }
     }));
     let refusal = match tokio::time::timeout(options.handshake_timeout, request).await {
         Err(_) => CANCELED.to_owned(),
-        Ok(Arrived::Ended) => return None,
-        Ok(Arrived::Request) => match handshake::find(&arrived, limit) {
+        Ok(ReceivedHandshake::Ended) => return None,
+        Ok(ReceivedHandshake::Request) => match handshake::find(&arrived, limit) {
             Progress::Whole { message, rest } => match choose(options, *transport, message).and_then(|chosen| {
                 // The application tells it, and may panic.
-                let user_id = guarded(|| core.user_id.of(&entry.user())).map_err(|_| UNEXPECTED.to_owned());
+                let user_id = catch_panic_sync(|| core.user_id.of(&entry.user())).map_err(|_| UNEXPECTED.to_owned());
                 user_id.map(|user_id| (chosen, user_id))
             }) {
                 Ok(((format, version), user_id)) => {
@@ -58,7 +61,7 @@ pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> 
                     answer(outbound, handshake::write_success);
                     let protocol = HubProtocol::new(format, options.naming);
                     incoming.unread(rest);
-                    return Some(Shaken { protocol, user_id, may_resume: version >= VERSION });
+                    return Some(HandshakeOutcome { protocol, user_id, may_resume: version >= MAX_PROTOCOL_VERSION });
                 }
                 Err(refusal) => refusal,
             },
@@ -71,7 +74,7 @@ pub(super) async fn shake<H>(core: &HubCore<H>, connection: &mut Connection) -> 
     None
 }
 
-enum Arrived {
+enum ReceivedHandshake {
     /// Whole, or more than any may be.
     Request,
     /// The connection ended before that.
@@ -80,18 +83,18 @@ enum Arrived {
 
 fn poll_request(
     cx: &mut Context<'_>,
-    incoming: &mut Incoming,
+    incoming: &mut TransportInput,
     arrived: &mut Vec<u8>,
     limit: Option<usize>,
-) -> Poll<Arrived> {
+) -> Poll<ReceivedHandshake> {
     loop {
         let seen = arrived.len();
         let read = ready!(incoming.poll_read(cx, &mut |_, bytes| arrived.extend_from_slice(bytes)));
         if has_ended(arrived, seen, limit) {
-            return Poll::Ready(Arrived::Request);
+            return Poll::Ready(ReceivedHandshake::Request);
         }
         if let Read::End(_) = read {
-            return Poll::Ready(Arrived::Ended);
+            return Poll::Ready(ReceivedHandshake::Ended);
         }
     }
 }
@@ -104,17 +107,17 @@ fn has_ended(arrived: &[u8], seen: usize, limit: Option<usize>) -> bool {
 }
 
 /// The format that the client asks for and its version, or why it cannot have it.
-fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<(Format, i32), String> {
+fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<(HubProtocolKind, i32), String> {
     let request = handshake::parse_request(message).map_err(|error| match options.enable_detailed_errors {
         true => format!("{UNEXPECTED} {}: {error}", error.type_name()),
         false => UNEXPECTED.to_owned(),
     })?;
     let name = &*request.protocol;
-    let format = Format::from_name(name)
+    let format = HubProtocolKind::from_name(name)
         .filter(|format| options.supported_protocols.contains(format))
         .ok_or_else(|| format!("The protocol '{name}' is not supported."))?;
     let known = format.name();
-    if request.version > VERSION {
+    if request.version > MAX_PROTOCOL_VERSION {
         return Err(format!("The server does not support version {} of the '{known}' protocol.", request.version));
     }
     if format.is_binary() && transport == TransportType::ServerSentEvents {

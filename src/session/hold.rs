@@ -8,7 +8,7 @@
 //! | [`Capacity`](Hold::Capacity) | an answer crosses `transport_max_buffer_size` | nothing | the socket takes enough | `transport_send_timeout` |
 //! | [`Acknowledgement`](Hold::Acknowledgement) | an answer crosses `stateful_reconnect_buffer_size` | all but calls and what belongs to them | an Ack frees enough | client timeout; 5 s while a call or a sender waits |
 //!
-//! The first row that applies counts. What is not taken waits in the [`Backlog`](super::backlog::Backlog), up to
+//! The first row that applies counts. What is not taken waits in the [`ReceiveBuffer`](super::receive_buffer::ReceiveBuffer), up to
 //! `application_max_buffer_size` bytes; then the socket is not read, and the client timeout stands still, as it does in
 //! the rows `Call`, `Upload` and `Capacity`.
 //!

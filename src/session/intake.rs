@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use super::backlog::{Backlog, Passed, Waiting};
-use super::close::End;
+use super::close_reason::CloseReason;
 use super::dispatch::Dispatcher;
 use super::hold::Hold;
-use super::sequence::Sequence;
-use crate::connections::Entry;
+use super::message_sequence::MessageSequence;
+use super::receive_buffer::{HeldMessage, PassResult, ReceiveBuffer};
+use crate::connections::HttpConnection;
 use crate::hub::Hub;
-use crate::lifetime::{ConnectionHandle, Flags};
 use crate::protocol::{Framer, HubMessage, ProtocolError};
+use crate::registry::{ConnectionHandle, Flags};
 
 /// Messages of one connection, from bytes to the dispatcher.
 pub(super) struct Intake<'a, H: Hub> {
     pub(super) dispatcher: Dispatcher<'a, H>,
     connection: &'a Arc<ConnectionHandle>,
-    entry: &'a Entry,
+    entry: &'a HttpConnection,
     framer: Framer,
-    backlog: Backlog,
+    backlog: ReceiveBuffer,
     /// For a connection that may resume.
-    sequence: Option<Arc<Sequence>>,
+    sequence: Option<Arc<MessageSequence>>,
     /// A fault behind messages that wait. Nothing behind it is looked at.
     failed: Option<Box<ProtocolError>>,
     /// Messages since the task was last polled.
@@ -29,28 +29,28 @@ pub(super) struct Intake<'a, H: Hub> {
 }
 
 /// Number of messages after which a task lets others run; tokio's budget of one poll has the same size.
-const MESSAGES_PER_POLL: usize = 128;
+const MAX_MESSAGES_PER_POLL: usize = 128;
 
 impl<'a, H: Hub> Intake<'a, H> {
     pub(super) fn new(
         dispatcher: Dispatcher<'a, H>,
         connection: &'a Arc<ConnectionHandle>,
-        entry: &'a Entry,
+        entry: &'a HttpConnection,
         framer: Framer,
-        sequence: Option<Arc<Sequence>>,
+        sequence: Option<Arc<MessageSequence>>,
     ) -> Self {
-        let backlog = Backlog::default();
+        let backlog = ReceiveBuffer::default();
         Self { dispatcher, connection, entry, framer, backlog, sequence, failed: None, messages: 0 }
     }
 
-    pub(super) fn may_resume(&self) -> bool {
+    pub(super) fn can_poll_calls(&self) -> bool {
         self.sequence.is_some()
     }
 
     /// Continues on a new socket, whose first bytes begin a message.
     pub(super) fn resume(&mut self) {
         self.framer.clear();
-        self.dispatcher.renew();
+        self.dispatcher.reset_turn();
     }
 
     /// Whether the end of the input would cut a message.
@@ -70,7 +70,7 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// Whether no more than this is read ahead of messages that wait. Where an Ack may end the hold, the part of a
     /// message in front of it does not count.
     pub(super) fn is_full(&self, limit: usize) -> bool {
-        let part = if self.may_resume() { 0 } else { self.framer.unfinished() };
+        let part = if self.can_poll_calls() { 0 } else { self.framer.unfinished() };
         self.backlog.len() + part >= limit
     }
 
@@ -81,7 +81,7 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Whether the task has taken its share.
     pub(super) fn is_spent(&self) -> bool {
-        self.messages >= MESSAGES_PER_POLL
+        self.messages >= MAX_MESSAGES_PER_POLL
     }
 
     /// Continues with newer credentials, if there are any, behind the calls that were taken before.
@@ -94,7 +94,7 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// # Errors
     ///
     /// The end of the connection.
-    pub(super) fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Result<(), End> {
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Result<(), CloseReason> {
         if self.failed.is_some() {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl<'a, H: Hub> Intake<'a, H> {
             }
         };
         if self.backlog.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
-            return Err(End::Failed(failed));
+            return Err(CloseReason::Failed(failed));
         }
         self.failed = Some(Box::new(failed));
         Ok(())
@@ -138,15 +138,15 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// # Errors
     ///
     /// The end of the connection.
-    pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let Self { dispatcher, connection, entry, backlog, sequence, .. } = self;
-        while self.messages < MESSAGES_PER_POLL {
+        while self.messages < MAX_MESSAGES_PER_POLL {
             refresh(connection, entry, dispatcher, cx);
             if dispatcher.hold().is_some() {
                 return Ok(());
             }
             let Some(frame) = backlog.next() else {
-                return self.failed.take().map_or(Ok(()), |failed| Err(End::Failed(*failed)));
+                return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed)));
             };
             self.messages += 1;
             let lookup = dispatcher.lookup();
@@ -156,7 +156,7 @@ impl<'a, H: Hub> Intake<'a, H> {
                 Some(_) => message,
                 None => message.and_then(|message| admit(connection, None, message)),
             };
-            if let Some(message) = message.map_err(End::Failed)? {
+            if let Some(message) = message.map_err(CloseReason::Failed)? {
                 dispatcher.take(cx, message, &lookup)?;
             }
         }
@@ -174,16 +174,16 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// # Errors
     ///
     /// The end of the connection.
-    pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let Self { dispatcher, backlog, messages, .. } = self;
-        backlog.pass(|Waiting { frame, is_call, is_first, named }| {
-            if !may_pass(dispatcher) || *messages >= MESSAGES_PER_POLL {
-                return Ok(Passed::Stopped);
+        backlog.pass(|HeldMessage { frame, is_call, is_first, named }| {
+            if !may_pass(dispatcher) || *messages >= MAX_MESSAGES_PER_POLL {
+                return Ok(PassResult::Stopped);
             }
             *messages += 1;
             let lookup = dispatcher.lookup();
             // It was parsed when it arrived.
-            let Some(message) = lookup.parse(frame).map_err(End::Failed)? else { return Ok(Passed::Taken) };
+            let Some(message) = lookup.parse(frame).map_err(CloseReason::Failed)? else { return Ok(PassResult::Taken) };
             let is_named = match &message {
                 HubMessage::StreamItem { id, .. } | HubMessage::Completion { id, .. } => named.contains(id),
                 HubMessage::CancelInvocation { id } => named.contains(id) || dispatcher.has_waiting_call(id),
@@ -193,14 +193,14 @@ impl<'a, H: Hub> Intake<'a, H> {
             let is_next = is_first && dispatcher.hold() == Some(Hold::Acknowledgement);
             if !is_call && (is_next || !is_named) {
                 dispatcher.take(cx, message, &lookup)?;
-                return Ok(Passed::Taken);
+                return Ok(PassResult::Taken);
             }
             message.ids().for_each(|id| named.add(id));
-            Ok(Passed::Kept)
+            Ok(PassResult::Kept)
         })?;
         match self.failed.take_if(|_| self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement))
         {
-            Some(failed) => Err(End::Failed(*failed)),
+            Some(failed) => Err(CloseReason::Failed(*failed)),
             None => Ok(()),
         }
     }
@@ -217,7 +217,7 @@ fn may_pass<H: Hub>(dispatcher: &Dispatcher<'_, H>) -> bool {
 
 fn refresh<H: Hub>(
     connection: &ConnectionHandle,
-    entry: &Entry,
+    entry: &HttpConnection,
     dispatcher: &mut Dispatcher<'_, H>,
     cx: &mut Context<'_>,
 ) {
@@ -234,7 +234,7 @@ fn refresh<H: Hub>(
 /// order: nothing of a message that came before.
 fn admit<'f>(
     connection: &ConnectionHandle,
-    sequence: Option<&Sequence>,
+    sequence: Option<&MessageSequence>,
     message: Option<HubMessage<'f>>,
 ) -> Result<Option<HubMessage<'f>>, ProtocolError> {
     // A type that is newer than this server is ignored.
@@ -249,7 +249,7 @@ fn admit<'f>(
         HubMessage::Ping => connection.set(Flags::PINGED),
         HubMessage::Ack { sequence_id } => connection.outbound.acknowledge(sequence_id),
         HubMessage::Sequence { sequence_id } => {
-            sequence.map_or(Ok(()), |sequence| sequence.go_on_at(sequence_id))?;
+            sequence.map_or(Ok(()), |sequence| sequence.resume_from(sequence_id))?;
         }
         message => return Ok(Some(message)),
     }

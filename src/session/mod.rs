@@ -1,31 +1,31 @@
 //! One connection of a hub, from its handshake to its end: joins what arrives, the hub, and what is sent.
 
-mod backlog;
+mod active_streams;
 mod call;
-mod close;
+mod close_reason;
 mod dispatch;
 mod handshake;
 mod hold;
 mod intake;
-mod open;
-mod pulse;
-mod sequence;
-mod serve;
+mod keep_alive;
+mod message_loop;
+mod message_sequence;
+mod receive_buffer;
 
 use std::sync::Arc;
 
-use crate::connections::{Connection, Served, Watched};
-use crate::hub::{Caller, Hub, HubContext, HubCore, caught};
-use crate::lifetime::{ConnectionHandle, Flags, Registry};
-use crate::outbound::Frame;
+use crate::connections::{Completed, Connection, SessionMonitor};
+use crate::hub::{Caller, Hub, HubContext, HubRuntime, catch_panic};
+use crate::outbound::EncodedMessage;
 use crate::protocol::HubProtocol;
 use crate::quoted::Quoted;
+use crate::registry::{ConnectionHandle, Flags, Registry};
 use crate::scratch::with_scratch;
-use close::End;
-use handshake::Shaken;
-use pulse::Pulse;
-use sequence::Sequence;
-use serve::Session;
+use close_reason::CloseReason;
+use handshake::HandshakeOutcome;
+use keep_alive::KeepAliveTimers;
+use message_loop::Session;
+use message_sequence::MessageSequence;
 
 /// Serves one connection. Whatever ends it, its end runs once and in order: no more is read, the Close message goes out,
 /// `on_disconnected` runs while the groups are still there, and the registry forgets it.
@@ -34,41 +34,42 @@ use serve::Session;
     reason = "an async fn would hold its arguments twice, as long as the connection lives"
 )]
 pub(crate) fn run<H: Hub>(
-    core: Arc<HubCore<H>>,
+    core: Arc<HubRuntime<H>>,
     mut connection: Connection,
-) -> impl Future<Output = Served> + Send + 'static {
+) -> impl Future<Output = Completed> + Send + 'static {
     async move {
-        let faulted = match handshake::shake(&core, &mut connection).await {
+        let faulted = match handshake::perform_handshake(&core, &mut connection).await {
             Some(shaken) => serve_hub(&core, shaken, &mut connection).await,
             None => false,
         };
-        Served { incoming: connection.incoming, faulted }
+        Completed { incoming: connection.incoming, failed: faulted }
     }
 }
 
 /// What follows a handshake. `true`: the end itself failed.
-async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &mut Connection) -> bool {
-    let Shaken { protocol, user_id, may_resume } = shaken;
+async fn serve_hub<H: Hub>(core: &Arc<HubRuntime<H>>, shaken: HandshakeOutcome, connection: &mut Connection) -> bool {
+    let HandshakeOutcome { protocol, user_id, may_resume } = shaken;
     let sequence = (may_resume && connection.incoming.allow_resume(&connection.entry)).then(|| {
         keep_messages(connection, protocol, core.options.stateful_reconnect_buffer_size);
-        Arc::new(Sequence::new())
+        Arc::new(MessageSequence::new())
     });
     let outbound = &connection.outbound;
     let handle = handle_of::<H>(protocol, user_id, connection);
-    let pulse: Arc<dyn Watched> = Arc::new(Pulse::new(Arc::clone(&handle), &core.options, sequence.clone()));
+    let pulse: Arc<dyn SessionMonitor> =
+        Arc::new(KeepAliveTimers::new(Arc::clone(&handle), &core.options, sequence.clone()));
     connection.entry.watch(Arc::downgrade(&pulse));
     let _registered = Registered::new(&core.shared.registry, &handle);
     let context = HubContext::new(Arc::clone(&core.shared));
     let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
-    tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.format().name(), "connected");
+    tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.kind().name(), "connected");
 
-    let (end, running) = match outbound.drive(caught(core.on_connected(&caller))).await {
+    let (end, running) = match outbound.drive(catch_panic(core.on_connected(&caller))).await {
         Ok(()) => {
             let mut session = Session::new(core, &caller, &connection.entry, sequence);
             let end = session.serve(&mut connection.incoming).await;
             (end, session.end())
         }
-        Err(error) => (End::NotConnected(error), None),
+        Err(error) => (CloseReason::NotConnected(error), None),
     };
 
     connection.incoming.refuse_resume();
@@ -82,12 +83,12 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
         // It runs to its end, as in ASP.NET: no half-done writes because a client left.
         core.tasks.spawn(running.finish());
     }
-    let reason = end.reason();
-    caller = caller.renewed();
+    let reason = end.disconnect_reason();
+    caller = caller.refreshed();
     let mut faulted = false;
-    if let End::NotConnected(error) = &end {
+    if let CloseReason::NotConnected(error) = &end {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(error), "on_connected failed");
-    } else if let Err(error) = outbound.drive(caught(core.on_disconnected(&caller, reason.as_ref()))).await {
+    } else if let Err(error) = outbound.drive(catch_panic(core.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(&error), "on_disconnected failed");
         faulted = true;
     }
@@ -99,7 +100,7 @@ async fn serve_hub<H: Hub>(core: &Arc<HubCore<H>>, shaken: Shaken, connection: &
 /// Messages are kept from now on, for the socket that the client may come back with.
 fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
     connection.outbound.keep(limit, move |sequence_id| {
-        Frame::written(protocol.format().is_binary(), |message| protocol.write_sequence(message, sequence_id))
+        EncodedMessage::written(protocol.kind().is_binary(), |message| protocol.write_sequence(message, sequence_id))
     });
 }
 

@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::activity::Activity;
 
-/// Lets the responses of [`Service`](crate::Service) close the socket of a request that takes none of their bytes.
+/// Lets the responses of [`Service`](crate::hosting::Service) close the socket of a request that takes none of their bytes.
 ///
-/// It comes from [`TimeoutStream::handle`](crate::TimeoutStream::handle) and belongs into the extensions of each request
+/// It comes from [`TimeoutStream::handle`](crate::hosting::TimeoutStream::handle) and belongs into the extensions of each request
 /// over HTTP/2, where a peer may read its socket and still give a stream no window. [`SignalR::serve`](crate::SignalR::serve)
-/// puts it there; other hosts do so as with [`PeerAddr`](crate::PeerAddr).
+/// puts it there; other hosts do so as with [`PeerAddr`](crate::hosting::PeerAddr).
 ///
 /// ```
-/// use signalr::SocketHandle;
+/// use signalr::hosting::SocketHandle;
 ///
 /// fn accepted<B>(request: &mut http::Request<B>, socket: &SocketHandle) {
 ///     request.extensions_mut().insert(socket.clone());

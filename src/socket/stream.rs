@@ -34,7 +34,7 @@ use super::handle::SocketHandle;
 ///     listener: &TcpListener,
 ///     tls: &TlsAcceptor,
 ///     signalr: &SignalR,
-/// ) -> io::Result<TlsStream<signalr::TimeoutStream<tokio::net::TcpStream>>> {
+/// ) -> io::Result<TlsStream<signalr::hosting::TimeoutStream<tokio::net::TcpStream>>> {
 ///     let (socket, _) = listener.accept().await?;
 ///     tls.accept(signalr.timeout_stream(socket)).await
 /// }

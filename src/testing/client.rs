@@ -10,14 +10,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::Answer;
-use super::host::ConnectFailure;
-use super::line::{Call, Closed, Line, Responder};
-use super::patience::fail;
-use super::stream::{Items, Upload};
+use super::connection::{ConnectionClosed, ReceivedCall, Responder, TestConnection};
+use super::deadline::fail;
+use super::host::ConnectError;
+use super::invocation::InvokeFuture;
+use super::stream::{ItemStream, UploadHandle};
+use crate::connection_info::ConnectionId;
 use crate::future::BoxFuture;
-use crate::hub::{Params, generated};
-use crate::origin::ConnectionId;
+use crate::hub::{Params, macro_support};
 use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteError, handshake};
 
 /// A client of a hub, in memory: what [`TestHost::connect`](super::TestHost::connect) gives.
@@ -25,7 +25,7 @@ use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteErro
 /// It reads all the time, as real clients do, and keeps the calls of the server's until they are received. It sends no
 /// pings by itself, so that it can be silent: see [`ping`](Self::ping).
 ///
-/// Dropped, it vanishes without a word, as by [`cut`](Self::cut).
+/// Dropped, it vanishes without a word, as by [`abort`](Self::abort).
 ///
 /// ```
 /// # async fn says_hello(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,12 +36,12 @@ use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteErro
 /// # }
 /// ```
 pub struct TestClient {
-    line: Line,
+    line: TestConnection,
     connection_id: ConnectionId,
 }
 
 impl TestClient {
-    pub(super) fn new(line: Line, connection_id: ConnectionId) -> Self {
+    pub(super) fn new(line: TestConnection, connection_id: ConnectionId) -> Self {
         Self { line, connection_id }
     }
 
@@ -70,12 +70,12 @@ impl TestClient {
     /// # Panics
     ///
     /// When no answer comes in time.
-    pub async fn shake_hands(&self) -> Result<(), ConnectFailure> {
-        let name = self.line.protocol.format().name();
+    pub async fn handshake(&self) -> Result<(), ConnectError> {
+        let name = self.line.protocol.kind().name();
         self.line.write(|_, out| handshake::write_request(out, name, 1));
         let answered = self.line.until(|state| match (&state.handshake, &state.closed) {
-            (Some(answer), _) => Some(answer.clone().map_err(ConnectFailure::Handshake)),
-            (None, Some(closed)) => Some(Err(ConnectFailure::Closed(closed.clone()))),
+            (Some(answer), _) => Some(answer.clone().map_err(ConnectError::Handshake)),
+            (None, Some(closed)) => Some(Err(ConnectError::Closed(closed.clone()))),
             (None, None) => None,
         });
         answered.await.unwrap_or_else(|| panic!("the handshake was not answered within {:?}", self.line.deadline))
@@ -88,9 +88,9 @@ impl TestClient {
     ///
     /// When an argument cannot be written, or the answer does not come in time.
     #[track_caller]
-    pub fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Answer<R> {
+    pub fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> InvokeFuture<R> {
         let id = self.line.next_id();
-        let answer = Answer::new(self.line.clone(), method, &id);
+        let answer = InvokeFuture::new(self.line.clone(), method, &id);
         self.write(method, |writer, out| writer.write_invocation(out, Some(&id), method, &arguments, None));
         answer
     }
@@ -110,7 +110,7 @@ impl TestClient {
         let caller = Location::caller();
         async move {
             self.write(method, |writer, out| writer.write_invocation(out, None, method, &arguments, None));
-            self.settle(caller).await;
+            self.wait_until_read(caller).await;
         }
     }
 
@@ -120,7 +120,7 @@ impl TestClient {
     ///
     /// When an argument cannot be written.
     #[track_caller]
-    pub fn stream<T: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Items<T> {
+    pub fn stream<T: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> ItemStream<T> {
         let ([], items) = self.upload_stream(method, arguments);
         items
     }
@@ -148,10 +148,10 @@ impl TestClient {
         &self,
         method: &str,
         arguments: impl Arguments,
-    ) -> ([Upload; N], Answer<R>) {
+    ) -> ([UploadHandle; N], InvokeFuture<R>) {
         let id = self.line.next_id();
         let ids = self.stream_ids();
-        let answer = Answer::new(self.line.clone(), method, &id);
+        let answer = InvokeFuture::new(self.line.clone(), method, &id);
         self.write(method, |writer, out| {
             writer.write_invocation(out, Some(&id), method, &arguments, Some(&ids.each_ref().map(String::as_str)))
         });
@@ -168,10 +168,10 @@ impl TestClient {
         &self,
         method: &str,
         arguments: impl Arguments,
-    ) -> ([Upload; N], Items<T>) {
+    ) -> ([UploadHandle; N], ItemStream<T>) {
         let id = self.line.next_id();
         let ids = self.stream_ids();
-        let items = Items::new(self.line.clone(), method, id.clone());
+        let items = ItemStream::new(self.line.clone(), method, id.clone());
         self.write(method, |writer, out| {
             let ids = ids.each_ref().map(String::as_str);
             let ids = (N > 0).then_some(&ids[..]);
@@ -271,7 +271,7 @@ impl TestClient {
     pub fn try_receive<A: Params>(&self, method: &str) -> impl Future<Output = Option<A>> {
         let caller = Location::caller();
         async move {
-            self.settle(caller).await;
+            self.wait_until_read(caller).await;
             let call = self.line.lock().take_call(method);
             call.map(|call| self.arguments(&call, caller))
         }
@@ -292,7 +292,7 @@ impl TestClient {
         let caller = Location::caller();
         async move {
             tokio::time::sleep(during).await;
-            self.settle(caller).await;
+            self.wait_until_read(caller).await;
             let state = self.line.lock();
             if !state.calls.is_empty() {
                 let waiting = state.waiting();
@@ -317,7 +317,7 @@ impl TestClient {
         let caller = Location::caller();
         async move {
             self.line.write(HubProtocol::write_ping);
-            self.settle(caller).await;
+            self.wait_until_read(caller).await;
         }
     }
 
@@ -337,7 +337,7 @@ impl TestClient {
     ///
     /// When it does not end in time.
     #[track_caller]
-    pub fn closed(&self) -> impl Future<Output = Closed> {
+    pub fn closed(&self) -> impl Future<Output = ConnectionClosed> {
         let caller = Location::caller();
         async move {
             let closed = self.line.until(|state| state.closed.clone()).await;
@@ -360,7 +360,7 @@ impl TestClient {
         let caller = Location::caller();
         async move {
             self.line.write(|protocol, out| protocol.write_close(out, None, false));
-            self.line.say_goodbye();
+            self.line.close();
             if self.line.until(|state| state.closed.clone()).await.is_none() {
                 fail(&format!("the goodbye was not answered within {:?}", self.line.deadline), caller);
             }
@@ -368,25 +368,25 @@ impl TestClient {
     }
 
     /// Vanishes without a word, as when the network fails.
-    pub fn cut(self) {}
+    pub fn abort(self) {}
 
     /// Waits until `on_connected` is done, or the connection has ended.
     pub(super) async fn connected(&self) {
-        if !self.line.settle().await {
+        if !self.line.wait_until_read().await {
             panic!("`on_connected` did not end within {:?}", self.line.deadline);
         }
     }
 
-    async fn settle(&self, caller: &Location<'_>) {
-        if !self.line.settle().await {
+    async fn wait_until_read(&self, caller: &Location<'_>) {
+        if !self.line.wait_until_read().await {
             fail(&format!("the server has not read what was sent within {:?}", self.line.deadline), caller);
         }
     }
 
-    fn arguments<A: Params>(&self, call: &Call, caller: &Location<'_>) -> A {
+    fn arguments<A: Params>(&self, call: &ReceivedCall, caller: &Location<'_>) -> A {
         bind(self.line.protocol, &call.frame).unwrap_or_else(|error| {
             let (method, wanted) = (&call.method, type_name::<A>());
-            let sent = match self.line.protocol.format().is_binary() {
+            let sent = match self.line.protocol.kind().is_binary() {
                 true => call.frame.escape_ascii().to_string(),
                 false => String::from_utf8_lossy(&call.frame).into_owned(),
             };
@@ -407,14 +407,14 @@ impl TestClient {
         array::from_fn(|_| self.line.next_id())
     }
 
-    fn uploads<const N: usize>(&self, ids: [String; N]) -> [Upload; N] {
-        ids.map(|id| Upload::new(self.line.clone(), id))
+    fn uploads<const N: usize>(&self, ids: [String; N]) -> [UploadHandle; N] {
+        ids.map(|id| UploadHandle::new(self.line.clone(), id))
     }
 }
 
 impl Drop for TestClient {
     fn drop(&mut self) {
-        self.line.cut();
+        self.line.abort();
     }
 }
 
@@ -422,22 +422,24 @@ impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
             .field("connection_id", &self.connection_id)
-            .field("format", &self.line.protocol.format())
+            .field("format", &self.line.protocol.kind())
             .finish_non_exhaustive()
     }
 }
 
 /// Tells the compiler the type of a closure.
-fn responder(answer: impl Fn(Line, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Responder {
+fn responder(
+    answer: impl Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> Responder {
     Arc::new(answer)
 }
 
 /// The arguments in the message of a call.
 fn bind<A: Params>(protocol: HubProtocol, frame: &[u8]) -> Result<A, String> {
     match protocol.parse(frame, |_| true) {
-        Ok(Some(HubMessage::Invocation(call))) => {
-            generated::open(&call.arguments).map(|opened| opened.params).map_err(|error| error.to_string())
-        }
+        Ok(Some(HubMessage::Invocation(call))) => macro_support::bind_arguments(&call.arguments)
+            .map(|opened| opened.params)
+            .map_err(|error| error.to_string()),
         Ok(_) => Err("it is no call".to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -16,17 +16,18 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::client::TestClient;
-use super::line::{Closed, Line};
+use super::connection::{ConnectionClosed, TestConnection};
 use crate::auth::{Policy, User};
+use crate::connection_info::ConnectionId;
+use crate::hosting::{Builder, EndpointBuilder, IntoHub, SignalR, TestUser};
 use crate::hub::{Hub, HubContext};
-use crate::origin::ConnectionId;
-use crate::protocol::{Format, HubProtocol};
-use crate::service::{Builder, EndpointBuilder, IntoHub, KnownUser, SignalR};
+use crate::protocol::{HubProtocol, HubProtocolKind};
 
 /// A server in memory, for tests. A cheap clone of the same server; when the last one is gone, so are its connections.
 ///
 /// ```
-/// # use signalr::{AnyClient, Hub, Methods, SignalR};
+/// # use signalr::hub::{AnyClient, Methods};
+/// # use signalr::{Hub, SignalR};
 /// # struct Chat;
 /// # impl Hub for Chat {
 /// #     type Client = AnyClient;
@@ -36,11 +37,11 @@ use crate::service::{Builder, EndpointBuilder, IntoHub, KnownUser, SignalR};
 /// use signalr::testing::TestHost;
 ///
 /// // One hub, at its defaults ..
-/// let host = TestHost::new(Chat).build();
+/// let host = TestHost::builder(Chat).build();
 ///
 /// // .. or whatever the builder can describe.
 /// let server = SignalR::builder().enable_detailed_errors(true).hub("/chat", Chat);
-/// let host = TestHost::build(server);
+/// let host = TestHost::from_builder(server);
 /// ```
 pub struct TestHost<H> {
     signalr: SignalR,
@@ -52,7 +53,7 @@ pub struct TestHost<H> {
 impl<H: Hub> TestHost<H> {
     /// Begins to describe a server with this hub alone.
     #[expect(clippy::new_ret_no_self, reason = "what is written at the top of most tests has to be short")]
-    pub fn new(hub: impl IntoHub<Hub = H>) -> TestHostBuilder<H> {
+    pub fn builder(hub: impl IntoHub<Hub = H>) -> TestHostBuilder<H> {
         TestHostBuilder { builder: SignalR::builder(), hub: hub.into_hub() }
     }
 
@@ -63,15 +64,15 @@ impl<H: Hub> TestHost<H> {
     ///
     /// When [`Builder::build`] fails.
     #[track_caller]
-    pub fn build(server: EndpointBuilder<H>) -> Self {
-        let path = server.path().to_owned();
+    pub fn from_builder(from_builder: EndpointBuilder<H>) -> Self {
+        let path = from_builder.path().to_owned();
         let signalr =
-            server.build_with_known_users().unwrap_or_else(|error| panic!("the server cannot be built: {error}"));
+            from_builder.build_with_known_users().unwrap_or_else(|error| panic!("the server cannot be built: {error}"));
         Self { signalr, path, headers: HeaderMap::new(), _hub: PhantomData }
     }
 
     /// The same server, whose clients connect to another hub of it, or with a query: `host.at::<Chat>("/chat?room=1")`.
-    pub fn at<Other: Hub>(&self, path: impl Into<String>) -> TestHost<Other> {
+    pub fn for_path<Other: Hub>(&self, path: impl Into<String>) -> TestHost<Other> {
         let (signalr, headers) = (self.signalr.clone(), self.headers.clone());
         TestHost { signalr, path: path.into(), headers, _hub: PhantomData }
     }
@@ -113,11 +114,11 @@ impl<H: Hub> TestHost<H> {
     ///
     /// When the server does not let the client in, or not in time.
     #[track_caller]
-    pub fn connect(&self, format: Format, user: impl Into<User>) -> impl Future<Output = TestClient> {
+    pub fn connect(&self, format: HubProtocolKind, user: impl Into<User>) -> impl Future<Output = TestClient> {
         let caller = std::panic::Location::caller();
         async move {
             let connected = self.try_connect(format, user).await;
-            connected.unwrap_or_else(|error| super::patience::fail(&format!("cannot connect: {error}"), caller))
+            connected.unwrap_or_else(|error| super::deadline::fail(&format!("cannot connect: {error}"), caller))
         }
     }
 
@@ -134,14 +135,18 @@ impl<H: Hub> TestHost<H> {
     /// # Panics
     ///
     /// When the server does not answer in time.
-    pub async fn try_connect(&self, format: Format, user: impl Into<User>) -> Result<TestClient, ConnectFailure> {
+    pub async fn try_connect(
+        &self,
+        format: HubProtocolKind,
+        user: impl Into<User>,
+    ) -> Result<TestClient, ConnectError> {
         let client = self.open(format, user).await?;
-        client.shake_hands().await?;
+        client.handshake().await?;
         client.connected().await;
         Ok(client)
     }
 
-    /// Connects without the handshake; see [`TestClient::shake_hands`].
+    /// Connects without the handshake; see [`TestClient::handshake`].
     ///
     /// # Errors
     ///
@@ -150,16 +155,16 @@ impl<H: Hub> TestHost<H> {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, the client has vanished.
-    pub async fn open(&self, format: Format, user: impl Into<User>) -> Result<TestClient, ConnectFailure> {
-        let known = Some(user.into()).filter(User::is_authenticated).map(KnownUser);
+    pub async fn open(&self, format: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
+        let known = Some(user.into()).filter(User::is_authenticated).map(TestUser);
         let (id, token) = self.negotiate(known.clone()).await?;
         let socket = self.open_socket(&token, known).await?;
         let naming = self.context().shared().naming.get().copied().unwrap_or_default();
-        Ok(TestClient::new(Line::start(socket, HubProtocol::new(format, naming)), id))
+        Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(format, naming)), id))
     }
 
     /// Asks for a connection: its id and its secret token.
-    async fn negotiate(&self, known: Option<KnownUser>) -> Result<(ConnectionId, String), ConnectFailure> {
+    async fn negotiate(&self, known: Option<TestUser>) -> Result<(ConnectionId, String), ConnectError> {
         let mut request = Request::new(String::new());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri("/negotiate", "negotiateVersion=1");
@@ -169,12 +174,12 @@ impl<H: Hub> TestHost<H> {
         let status = response.status();
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         if status != StatusCode::OK {
-            return Err(ConnectFailure::refused(status, &body));
+            return Err(ConnectError::refused(status, &body));
         }
-        let unreadable = || ConnectFailure::Negotiation(String::from_utf8_lossy(&body).into_owned());
+        let unreadable = || ConnectError::Negotiation(String::from_utf8_lossy(&body).into_owned());
         match serde_json::from_slice(&body).map_err(|_| unreadable())? {
-            Negotiated { error: Some(error), .. } => Err(ConnectFailure::Negotiation(error)),
-            Negotiated { url: Some(url), .. } => Err(ConnectFailure::Redirected(url)),
+            Negotiated { error: Some(error), .. } => Err(ConnectError::Negotiation(error)),
+            Negotiated { url: Some(url), .. } => Err(ConnectError::Redirected(url)),
             Negotiated { connection_id: Some(id), connection_token: Some(token), .. } => {
                 Ok((ConnectionId::parse(&id).ok_or_else(unreadable)?, token))
             }
@@ -186,12 +191,12 @@ impl<H: Hub> TestHost<H> {
     async fn open_socket(
         &self,
         token: &str,
-        known: Option<KnownUser>,
-    ) -> Result<WebSocketStream<DuplexStream>, ConnectFailure> {
+        known: Option<TestUser>,
+    ) -> Result<WebSocketStream<DuplexStream>, ConnectError> {
         let uri = self.uri("", &format!("id={token}"));
         let mut request = uri.into_client_request().expect("a request for a WebSocket needs a host, which is there");
         request.headers_mut().extend(self.headers.clone());
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
         let service = self.signalr.service();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().extend(extensions(known.clone()));
@@ -204,9 +209,9 @@ impl<H: Hub> TestHost<H> {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
-                Err(ConnectFailure::refused(response.status(), body))
+                Err(ConnectError::refused(response.status(), body))
             }
-            Err(error) => Err(ConnectFailure::WebSocket(error.to_string())),
+            Err(error) => Err(ConnectError::WebSocket(error.to_string())),
         }
     }
 
@@ -232,10 +237,11 @@ impl<H> fmt::Debug for TestHost<H> {
     }
 }
 
-/// Describes a server of one hub; from [`TestHost::new`].
+/// Describes a server of one hub; from [`TestHost::builder`].
 ///
 /// ```
-/// # use signalr::{AnyClient, Hub, Methods};
+/// # use signalr::hub::{AnyClient, Methods};
+/// # use signalr::Hub;
 /// # struct Chat;
 /// # impl Hub for Chat {
 /// #     type Client = AnyClient;
@@ -245,7 +251,7 @@ impl<H> fmt::Debug for TestHost<H> {
 /// use signalr::auth::Policy;
 /// use signalr::testing::TestHost;
 ///
-/// let host = TestHost::new(Chat).policy("Staff", Policy::require_role("Nurse")).build();
+/// let host = TestHost::builder(Chat).policy("Staff", Policy::require_role("Nurse")).build();
 /// ```
 #[must_use = "call `build`"]
 pub struct TestHostBuilder<H> {
@@ -272,7 +278,7 @@ impl<H: Hub> TestHostBuilder<H> {
     /// When [`Builder::build`] fails.
     #[track_caller]
     pub fn build(self) -> TestHost<H> {
-        TestHost::build(self.builder.hub("/hub", self.hub))
+        TestHost::from_builder(self.builder.hub("/hub", self.hub))
     }
 }
 
@@ -286,18 +292,18 @@ impl<H> fmt::Debug for TestHostBuilder<H> {
 ///
 /// ```
 /// # use signalr::Hub;
-/// use signalr::Format;
+/// use signalr::HubProtocolKind;
 /// use signalr::auth::User;
-/// use signalr::testing::{ConnectFailure, TestHost};
+/// use signalr::testing::{ConnectError, TestHost};
 ///
 /// async fn strangers_stay_outside(host: TestHost<impl Hub>) {
-///     let refused = host.try_connect(Format::Json, User::anonymous()).await.unwrap_err();
-///     assert!(matches!(refused, ConnectFailure::Refused { status, .. } if status == 401));
+///     let refused = host.try_connect(HubProtocolKind::Json, User::anonymous()).await.unwrap_err();
+///     assert!(matches!(refused, ConnectError::Refused { status, .. } if status == 401));
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectFailure {
+pub enum ConnectError {
     /// It answered a request with another status than clients need: 401 and 403 are those of rules.
     #[error("refused with {status}: {text}")]
     Refused {
@@ -320,10 +326,10 @@ pub enum ConnectFailure {
     Handshake(String),
     /// The connection ended before the handshake was answered.
     #[error("the connection ended: {0}")]
-    Closed(Closed),
+    Closed(ConnectionClosed),
 }
 
-impl ConnectFailure {
+impl ConnectError {
     fn refused(status: StatusCode, text: &[u8]) -> Self {
         Self::Refused { status, text: String::from_utf8_lossy(text).into_owned() }
     }
@@ -340,7 +346,7 @@ struct Negotiated {
 }
 
 /// Tells the server who sends a request.
-fn extensions(known: Option<KnownUser>) -> http::Extensions {
+fn extensions(known: Option<TestUser>) -> http::Extensions {
     let mut extensions = http::Extensions::new();
     if let Some(known) = known {
         extensions.insert(known);
@@ -349,4 +355,4 @@ fn extensions(known: Option<KnownUser>) -> http::Extensions {
 }
 
 /// As much as sockets take, more or less, before who writes has to wait.
-const PIPE: usize = 64 * 1024;
+const DUPLEX_CAPACITY_BYTES: usize = 64 * 1024;

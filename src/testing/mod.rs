@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use signalr::testing::{TestHost, user};
-//! use signalr::{Caller, Format, HubError, HubResult, hub};
+//! use signalr::{Caller, HubProtocolKind, HubError, HubResult, hub};
 //! use signalr::auth::Policy;
 //!
 //! struct Wards;
@@ -32,9 +32,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let host = TestHost::new(Wards).policy("ClinicalStaff", Policy::require_role("Nurse")).build();
+//! let host = TestHost::builder(Wards).policy("ClinicalStaff", Policy::require_role("Nurse")).build();
 //!
-//! let nurse = host.connect(Format::Json, user("n1").role("Nurse").claim("department", "7")).await;
+//! let nurse = host.connect(HubProtocolKind::Json, user("n1").role("Nurse").claim("department", "7")).await;
 //! nurse.invoke::<()>("Subscribe", ("7",)).await?;
 //! host.context().clients().group("ward:7").send("HeartRate", (72,)).await?;
 //! let (rate,): (u32,) = nurse.receive("HeartRate").await;
@@ -46,18 +46,18 @@
 //! # }
 //! ```
 
-mod answer;
 mod client;
+mod connection;
+mod deadline;
 mod host;
-mod line;
-mod patience;
+mod invocation;
 mod stream;
 
-pub use answer::{Answer, InvokeFailure};
 pub use client::TestClient;
-pub use host::{ConnectFailure, TestHost, TestHostBuilder};
-pub use line::Closed;
-pub use stream::{Items, Upload};
+pub use connection::ConnectionClosed;
+pub use host::{ConnectError, TestHost, TestHostBuilder};
+pub use invocation::{InvocationError, InvokeFuture};
+pub use stream::{ItemStream, UploadHandle};
 
 use crate::auth::{User, UserBuilder};
 

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::answer::{InvokeFailure, read};
-use super::line::Line;
-use super::patience::Patience;
+use super::connection::TestConnection;
+use super::deadline::Deadline;
+use super::invocation::{InvocationError, read};
 use crate::protocol::{HubMessage, HubProtocol};
 
 /// What a streaming call brings, item after item: what [`TestClient::stream`](super::TestClient::stream) gives. It ends
@@ -34,25 +34,25 @@ use crate::protocol::{HubMessage, HubProtocol};
 /// # }
 /// ```
 #[must_use = "a stream that is dropped is cancelled"]
-pub struct Items<T> {
-    line: Line,
+pub struct ItemStream<T> {
+    line: TestConnection,
     method: String,
     id: String,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
-    patience: Patience,
+    patience: Deadline,
     ended: bool,
     _item: PhantomData<fn() -> T>,
 }
 
-impl<T> Items<T> {
+impl<T> ItemStream<T> {
     #[track_caller]
-    pub(super) fn new(line: Line, method: &str, id: String) -> Self {
-        let (frames, patience) = (line.answers(&id), Patience::new(line.deadline));
+    pub(super) fn new(line: TestConnection, method: &str, id: String) -> Self {
+        let (frames, patience) = (line.answers(&id), Deadline::new(line.deadline));
         Self { line, method: method.to_owned(), id, frames, patience, ended: false, _item: PhantomData }
     }
 }
 
-impl<T: DeserializeOwned> Items<T> {
+impl<T: DeserializeOwned> ItemStream<T> {
     /// The next item; `None` at the end.
     ///
     /// # Cancel safety
@@ -62,11 +62,11 @@ impl<T: DeserializeOwned> Items<T> {
     /// # Panics
     ///
     /// When it does not come in time.
-    pub async fn next(&mut self) -> Option<Result<T, InvokeFailure>> {
+    pub async fn next(&mut self) -> Option<Result<T, InvocationError>> {
         poll_fn(|cx| self.poll_next_item(cx)).await
     }
 
-    fn poll_next_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, InvokeFailure>>> {
+    fn poll_next_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, InvocationError>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -76,12 +76,12 @@ impl<T: DeserializeOwned> Items<T> {
         }
         let item = match ready!(polled) {
             Some(frame) => next(self.line.protocol, &frame),
-            None => Next::End(Some(InvokeFailure::Closed(self.line.closed()))),
+            None => NextItem::End(Some(InvocationError::Closed(self.line.closed()))),
         };
         self.patience.renew();
         Poll::Ready(match item {
-            Next::Item(item) => Some(item),
-            Next::End(error) => {
+            NextItem::Item(item) => Some(item),
+            NextItem::End(error) => {
                 self.ended = true;
                 error.map(Err)
             }
@@ -89,15 +89,15 @@ impl<T: DeserializeOwned> Items<T> {
     }
 }
 
-impl<T: DeserializeOwned> Stream for Items<T> {
-    type Item = Result<T, InvokeFailure>;
+impl<T: DeserializeOwned> Stream for ItemStream<T> {
+    type Item = Result<T, InvocationError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_next_item(cx)
     }
 }
 
-impl<T> Drop for Items<T> {
+impl<T> Drop for ItemStream<T> {
     fn drop(&mut self) {
         if !self.ended {
             self.line.forget(&self.id);
@@ -106,25 +106,25 @@ impl<T> Drop for Items<T> {
     }
 }
 
-impl<T> fmt::Debug for Items<T> {
+impl<T> fmt::Debug for ItemStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
-enum Next<T> {
-    Item(Result<T, InvokeFailure>),
-    End(Option<InvokeFailure>),
+enum NextItem<T> {
+    Item(Result<T, InvocationError>),
+    End(Option<InvocationError>),
 }
 
-fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Next<T> {
+fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T> {
     match protocol.parse(frame, |_| true) {
-        Ok(Some(HubMessage::StreamItem { item, .. })) => Next::Item(read(item)),
+        Ok(Some(HubMessage::StreamItem { item, .. })) => NextItem::Item(read(item)),
         Ok(Some(HubMessage::Completion { error, .. })) => {
-            Next::End(error.map(|error| InvokeFailure::Server(error.into_owned())))
+            NextItem::End(error.map(|error| InvocationError::Server(error.into_owned())))
         }
-        Ok(_) => Next::End(None),
-        Err(error) => Next::End(Some(InvokeFailure::Unreadable(error))),
+        Ok(_) => NextItem::End(None),
+        Err(error) => NextItem::End(Some(InvocationError::Unreadable(error))),
     }
 }
 
@@ -141,14 +141,14 @@ fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Next<T> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Upload {
-    line: Line,
+pub struct UploadHandle {
+    line: TestConnection,
     id: String,
     ended: bool,
 }
 
-impl Upload {
-    pub(super) fn new(line: Line, id: String) -> Self {
+impl UploadHandle {
+    pub(super) fn new(line: TestConnection, id: String) -> Self {
         Self { line, id, ended: false }
     }
 
@@ -176,7 +176,7 @@ impl Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for UploadHandle {
     fn drop(&mut self) {
         if !self.ended {
             self.line.write(|protocol, out| protocol.write_completion(out, &self.id));
@@ -184,7 +184,7 @@ impl Drop for Upload {
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for UploadHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("id", &self.id).finish_non_exhaustive()
     }

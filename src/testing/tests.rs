@@ -9,10 +9,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::line::Line;
-use super::{Closed, InvokeFailure, TestClient};
-use crate::origin::ConnectionId;
-use crate::protocol::{Format, Framer, HubMessage, HubProtocol, Naming, handshake};
+use super::connection::TestConnection;
+use super::{ConnectionClosed, InvocationError, TestClient};
+use crate::connection_info::ConnectionId;
+use crate::protocol::{Framer, HubMessage, HubProtocol, HubProtocolKind, Naming, handshake};
 
 struct Peer {
     ws: WebSocketStream<DuplexStream>,
@@ -33,7 +33,7 @@ impl Peer {
     async fn frame(&mut self) -> Vec<u8> {
         let data = self.data().await;
         let mut input = &data[..];
-        let frame = Framer::new(self.protocol.format(), None).next(&mut input).unwrap().unwrap().to_vec();
+        let frame = Framer::new(self.protocol.kind(), None).next(&mut input).unwrap().unwrap().to_vec();
         assert!(input.is_empty());
         frame
     }
@@ -63,23 +63,23 @@ impl Peer {
 }
 
 /// A client that has shaken hands with a peer.
-async fn pair(format: Format) -> (TestClient, Peer) {
+async fn pair(format: HubProtocolKind) -> (TestClient, Peer) {
     let (near, far) = tokio::io::duplex(4096);
     let protocol = HubProtocol::new(format, Naming::Serde);
     let client = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-    let client = TestClient::new(Line::start(client, protocol), ConnectionId::random());
+    let client = TestClient::new(TestConnection::start(client, protocol), ConnectionId::random());
     let mut peer = Peer { ws: WebSocketStream::from_raw_socket(far, Role::Server, None).await, protocol };
     let answer = async {
         assert_eq!(handshake::parse_request(peer.data().await.strip_suffix(b"\x1e").unwrap()).unwrap().version, 1);
         peer.say(|_, out| handshake::write_success(out)).await;
     };
-    let (shaken, ()) = tokio::join!(client.shake_hands(), answer);
+    let (shaken, ()) = tokio::join!(client.handshake(), answer);
     shaken.unwrap();
     (client, peer)
 }
 
-async fn both<F: Future<Output = ()>>(test: impl Fn(Format) -> F) {
-    for &format in Format::ALL {
+async fn both<F: Future<Output = ()>>(test: impl Fn(HubProtocolKind) -> F) {
+    for &format in HubProtocolKind::ALL {
         test(format).await;
     }
 }
@@ -113,13 +113,13 @@ async fn an_error_ends_a_stream() {
         let mut items = client.stream::<u32>("Count", ());
         peer.call().await;
         peer.say(|protocol, out| protocol.write_error(out, "0", "no more")).await;
-        assert_eq!(items.next().await, Some(Err(InvokeFailure::Server("no more".to_owned()))));
+        assert_eq!(items.next().await, Some(Err(InvocationError::Server("no more".to_owned()))));
         assert_eq!(items.next().await, None);
         let mut items = client.stream::<u32>("Count", ());
         peer.call().await;
         drop(peer);
-        let cut = Closed { error: None, allow_reconnect: false, code: None };
-        assert_eq!(items.next().await, Some(Err(InvokeFailure::Closed(cut))));
+        let cut = ConnectionClosed { error: None, allow_reconnect: false, code: None };
+        assert_eq!(items.next().await, Some(Err(InvocationError::Closed(cut))));
         assert_eq!(items.next().await, None);
     })
     .await;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signalr::{Body, Builder, Caller, DisconnectReason, Format, HubResult, SignalR, hub};
+use signalr::hosting::{Builder, ResponseBody};
+use signalr::{Caller, DisconnectReason, HubProtocolKind, HubResult, SignalR, hub};
 use signalr_test_support::{
     Client, ClientKind, DEADLINE, Http1Connection, begin_post, negotiate, response_status, serve, until, within,
 };
@@ -80,7 +81,7 @@ async fn completions_beyond_the_buffer_all_arrive_when_they_are_read() {
     let (signalr, addr, _) = server(SignalR::builder()).await;
     let full = || until(|| signalr.stats().queued_bytes >= 64 * 1024);
 
-    let mut client = Client::connect(addr, "/counter", Format::Json).await;
+    let mut client = Client::connect(addr, "/counter", HubProtocolKind::Json).await;
     for id in 0..CALLS {
         client.call(Some(&id.to_string()), "Echo", &["x".repeat(LONG).into()]).await;
     }
@@ -168,7 +169,7 @@ async fn unread_poll_is_aborted_after_the_client_deleted_the_connection() {
 async fn dropped_first_poll_leaves_no_connection() {
     let (signalr, addr, _) = server(SignalR::builder().disconnect_timeout(Duration::from_millis(300))).await;
     let token = negotiate(addr, "/counter").await;
-    let request = http::Request::get(format!("/counter?id={token}")).body(Body::default()).unwrap();
+    let request = http::Request::get(format!("/counter?id={token}")).body(ResponseBody::default()).unwrap();
     drop(Service::call(&mut signalr.service(), request));
     until(|| signalr.connection_count() == 0).await;
 }

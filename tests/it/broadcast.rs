@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use signalr::{Caller, Format, HubContext, SignalR, hub};
+use signalr::{Caller, HubContext, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, serve, until, within};
 use tokio::net::TcpSocket;
 
@@ -45,7 +45,7 @@ impl Counted {
 async fn connect(
     addr: SocketAddr,
     board: &HubContext<Board>,
-    formats: impl IntoIterator<Item = Format>,
+    formats: impl IntoIterator<Item = HubProtocolKind>,
 ) -> Vec<Client> {
     let mut clients = Vec::new();
     for format in formats {
@@ -65,7 +65,9 @@ async fn broadcast_is_encoded_once_for_each_hub_protocol_in_use() {
     board.clients().all().send("Posted", (nobody.clone(),)).await.unwrap();
     assert_eq!(nobody.count(), 0);
 
-    for (formats, expected) in [(vec![Format::Json], 1), (vec![Format::MessagePack], 1), (Format::ALL.to_vec(), 2)] {
+    for (formats, expected) in
+        [(vec![HubProtocolKind::Json], 1), (vec![HubProtocolKind::MessagePack], 1), (HubProtocolKind::ALL.to_vec(), 2)]
+    {
         let mut clients = connect(addr, &board, formats.iter().cycle().copied().take(40)).await;
         let counted = Counted::default();
         within(board.clients().all().send("Posted", (counted.clone(), 7))).await.unwrap();
@@ -84,7 +86,7 @@ async fn send_is_encoded_for_the_hub_protocols_of_its_receivers_only() {
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
-    let mut clients = connect(addr, &board, Format::ALL.iter().copied()).await;
+    let mut clients = connect(addr, &board, HubProtocolKind::ALL.iter().copied()).await;
     let ids = join_all(clients.iter_mut().map(async |client| {
         client.call(Some("1"), "Id", &[]).await;
         client.next().await.unwrap()["result"].as_str().unwrap().to_owned()
@@ -108,7 +110,7 @@ async fn message_that_one_hub_protocol_cannot_encode_reaches_clients_of_the_othe
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
-    let mut clients = connect(addr, &board, [Format::Json, Format::MessagePack]).await;
+    let mut clients = connect(addr, &board, [HubProtocolKind::Json, HubProtocolKind::MessagePack]).await;
     within(board.clients().all().send("Posted", (f64::NAN,))).await.unwrap_err();
     within(board.clients().all().send("Posted", ("then",))).await.unwrap();
     assert_eq!(clients[0].next().await.unwrap()["arguments"], json!(["then"]));
@@ -122,7 +124,7 @@ async fn broadcasts_arrive_in_the_order_of_their_sends() {
     let signalr = SignalR::builder().hub("/board", Board).build().unwrap();
     let addr = serve(&signalr).await;
     let board: HubContext<Board> = signalr.context();
-    let clients = connect(addr, &board, Format::ALL.iter().cycle().copied().take(6)).await;
+    let clients = connect(addr, &board, HubProtocolKind::ALL.iter().cycle().copied().take(6)).await;
 
     let readers = clients.into_iter().map(|mut client| {
         tokio::spawn(async move {
@@ -164,7 +166,7 @@ impl Counting {
 async fn connect_stalled(addr: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut stalled = Client::over(within(socket.connect(addr)).await.unwrap(), "/board", Format::Json).await;
+    let mut stalled = Client::over(within(socket.connect(addr)).await.unwrap(), "/board", HubProtocolKind::Json).await;
     stalled.handshake().await;
     stalled
 }
@@ -186,7 +188,7 @@ async fn unread_connection_is_aborted_and_delays_no_other_receiver() {
 
     let stalled = connect_stalled(addr).await;
     let mut healthy = Vec::new();
-    for format in Format::ALL.iter().cycle().copied().take(4) {
+    for format in HubProtocolKind::ALL.iter().cycle().copied().take(4) {
         healthy.push(Client::connect(addr, "/board", format).await);
     }
     until(|| board.connection_count() == 5).await;

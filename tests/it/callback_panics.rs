@@ -1,6 +1,7 @@
 //! Panics in callbacks of the application that run before a hub.
 
-use signalr::{Cors, SignalR, hub};
+use signalr::hosting::Cors;
+use signalr::{SignalR, hub};
 use signalr_test_support::{UPGRADE_HEADERS, http, serve};
 
 struct Echo;

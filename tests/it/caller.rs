@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
 use serde_json::{Value, json};
-use signalr::{Caller, Format, SignalR, hub};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, bearer, http, serve, token_query, until, within};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -148,7 +148,8 @@ async fn request_extensions_are_replaced_by_a_reconnect() {
     let negotiated: Value = serde_json::from_str(&http(addr, "POST", negotiate, &[]).await.1).unwrap();
     let token = negotiated["connectionToken"].as_str().unwrap();
     for tenant in ["north", "south"] {
-        let mut client = Client::open(addr, &format!("/caller?id={token}&tenant={tenant}"), Format::Json).await;
+        let mut client =
+            Client::open(addr, &format!("/caller?id={token}&tenant={tenant}"), HubProtocolKind::Json).await;
         if tenant == "north" {
             client.send(b"{\"protocol\":\"json\",\"version\":2}\x1e").await;
             assert_eq!(client.next().await.unwrap(), json!({}));

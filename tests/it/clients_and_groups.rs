@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use signalr::{AnyClient, Caller, Clients, HubContext, SendError, SignalR, hub};
+use signalr::hub::{AnyClient, SendError};
+use signalr::{Caller, Clients, HubContext, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, bearer, serve, token_query, until, within};
 use tokio::sync::mpsc;
 
@@ -212,7 +213,7 @@ async fn disconnected_connections_leave_groups_and_cannot_join() {
         host.board.groups().remove(&id, group).await.unwrap();
         caller.leave(group).await.unwrap();
     }
-    assert_eq!(host.board.groups().list(&id), Vec::<String>::new());
+    assert_eq!(host.board.groups().groups_of(&id), Vec::<String>::new());
     assert_eq!(host.board.groups().members("a"), [host.callers[0].connection_id()]);
     assert_eq!(host.board.groups().member_count("late"), 0);
     // Messages to a disconnected client are dropped without an error.
@@ -243,10 +244,10 @@ async fn connections_of_groups_and_users_are_listed() {
     assert_eq!(groups.members(""), ids(&[3]));
     assert!(groups.members("A").is_empty());
     assert_eq!(["a", "b", "", "c"].map(|group| groups.member_count(group)), [2, 2, 1, 0]);
-    let mut of_second = groups.list(host.id(1));
+    let mut of_second = groups.groups_of(host.id(1));
     of_second.sort();
     assert_eq!(of_second, ["a", "b"]);
-    assert!(groups.list(host.id(4)).is_empty() && groups.list("no id").is_empty());
+    assert!(groups.groups_of(host.id(4)).is_empty() && groups.groups_of("no id").is_empty());
     assert_eq!(["a", "b", ""].map(|group| groups.is_member(host.id(2), group)), [false, true, false]);
     assert!(!groups.is_member("no id", "a"));
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::HeaderName;
 use serde_json::Value;
 use signalr::auth::{ApiKeys, User};
-use signalr::{Format, SignalR, hub};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, bearer, http, serve, token_query, upgrade_status};
 
 struct Clinic;
@@ -65,7 +65,7 @@ async fn connection_token_is_useless_to_another_user() {
     let target = negotiated(addr, &ann).await;
     assert_token_rejected(addr, &target).await;
     let own = format!("{target}&{ann}");
-    let mut client = Client::open(addr, &own, Format::Json).await;
+    let mut client = Client::open(addr, &own, HubProtocolKind::Json).await;
     client.handshake().await;
     assert_token_rejected(addr, &target).await;
     client.echo("still hers").await;
@@ -141,7 +141,7 @@ async fn reconnect_of_another_user_is_rejected() {
     let ann = token_query("ann");
     let target = negotiated(addr, &ann).await;
     let own = format!("{target}&{ann}");
-    let mut client = Client::open(addr, &own, Format::Json).await;
+    let mut client = Client::open(addr, &own, HubProtocolKind::Json).await;
     client.handshake_version(2).await;
     drop(client);
     assert_token_rejected(addr, &target).await;

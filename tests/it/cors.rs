@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use http::{HeaderMap, Request, Response};
 use signalr::auth::JwtBearer;
-use signalr::{Body, Builder, Cors, Format, SignalR, hub};
+use signalr::hosting::{Builder, Cors, ResponseBody};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, negotiate, serve, upgrade, within};
 use tower::ServiceExt;
 
@@ -29,21 +30,21 @@ fn authenticated() -> Builder {
     SignalR::builder().authentication(bearer)
 }
 
-async fn request(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+async fn request(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    within(signalr.service().oneshot(request.body(Body::default()).unwrap())).await.unwrap()
+    within(signalr.service().oneshot(request.body(ResponseBody::default()).unwrap())).await.unwrap()
 }
 
 /// Returns the allowed origin of a response.
-fn allowed(response: &Response<Body>) -> Option<&str> {
+fn allowed(response: &Response<ResponseBody>) -> Option<&str> {
     response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap())
 }
 
 #[tokio::test]
 async fn cors_policy_of_the_server_applies_to_every_response() {
     let signalr = authenticated().cors(Cors::origins(["http://app.test"])).hub("/echo", Echo).hub("/secret", Secret);
-    let signalr = signalr.transports(signalr::Transports::WEB_SOCKETS).build().unwrap();
+    let signalr = signalr.transports(signalr::hosting::Transports::WEB_SOCKETS).build().unwrap();
     for (method, path, status) in [
         ("POST", "/echo/negotiate", 200),
         ("OPTIONS", "/echo/negotiate", 405),
@@ -107,7 +108,7 @@ async fn cors_policy_of_a_hub_replaces_that_of_the_server() {
 /// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
 async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
     let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, Format::Json);
+    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
     client.handshake().await;
     client.echo("hello").await;
     response

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signalr::{Builder, Caller, Disconnect, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
+use signalr::hosting::Builder;
+use signalr::hub::Disconnect;
+use signalr::{Caller, DisconnectReason, HubContext, HubResult, SignalR, hub, hub_client};
 use signalr_test_support::{Client, ClientKind, bearer, serve, token_query, until, within};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -37,7 +39,7 @@ impl Ward {
 
     fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
         // The connection is still in its groups, as at any other end.
-        let groups = caller.groups().list(caller.connection_id()).join(" ");
+        let groups = caller.groups().groups_of(caller.connection_id()).join(" ");
         let reason = reason.map_or_else(|| "no reason".to_owned(), ToString::to_string);
         self.events_tx.send(format!("{groups}: {reason}")).unwrap();
     }

@@ -10,7 +10,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::json;
-use signalr::{Body, Caller, Format, HubContext, SignalR, hub};
+use signalr::hosting::ResponseBody;
+use signalr::{Caller, HubContext, HubProtocolKind, SignalR, hub};
 use signalr_test_support::http2::Http2;
 use signalr_test_support::{Client, http, negotiate, serve, tls, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -54,14 +55,14 @@ async fn serve_http1(io: impl Read + Write + Unpin + Send + 'static, signalr: Si
 }
 
 /// Performs every operation of a client on a WebSocket that `open` opens.
-async fn assert_hub_works<S, F>(signalr: &SignalR, open: impl Fn(Format) -> F)
+async fn assert_hub_works<S, F>(signalr: &SignalR, open: impl Fn(HubProtocolKind) -> F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Client<S>>,
 {
     let hub: HubContext<Echo> = signalr.context();
     let all = hub.clients().all();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let mut client = open(format).await;
         client.handshake().await;
         client.echo("hello").await;
@@ -123,7 +124,7 @@ async fn service_keeps_running_after_its_handle_is_dropped() {
         async move { drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades().await) }
     })
     .await;
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.echo("hello").await;
     // The connection sweep runs once a second. It would detect a dropped server and close the
     // socket.
@@ -223,7 +224,7 @@ async fn tower_requests_are_routed() {
         ("POST", "/echo", 400),
         ("GET", "/other", 404),
     ] {
-        let request = http::Request::builder().method(method).uri(path).body(Body::default()).unwrap();
+        let request = http::Request::builder().method(method).uri(path).body(ResponseBody::default()).unwrap();
         let response = signalr.service().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
     }
@@ -290,7 +291,7 @@ async fn peer_address_is_provided_by_the_host() {
 }
 
 async fn peer(addr: SocketAddr) -> Option<String> {
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.call(Some("1"), "Peer", &[]).await;
     let answer = client.next().await.unwrap();
     assert_eq!(answer["type"], 3);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::json;
 use signalr::auth::{Authorize, JwtBearer, QueryToken};
-use signalr::{Builder, Caller, EndpointBuilder, Format, SignalR, hub};
+use signalr::hosting::{Builder, EndpointBuilder};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use signalr_test_support::http2::{Http2, build, text};
 use signalr_test_support::{End, serve, until, within};
 use tokio::net::TcpStream;
@@ -47,7 +48,7 @@ const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 async fn all_transports_share_one_http2_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let target = format!("/rooms?id={}", http2.negotiate("/rooms").await);
         let mut socket = http2.open(&target, format).await;
         socket.handshake().await;
@@ -89,7 +90,7 @@ async fn all_transports_share_one_http2_connection() {
 async fn websocket_upgrade_requires_extended_connect() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     // Clients may connect without negotiation.
-    let mut socket = http2.open("/rooms", Format::Json).await;
+    let mut socket = http2.open("/rooms", HubProtocolKind::Json).await;
     socket.handshake().await;
     socket.call(Some("1"), "Method", &[]).await;
     assert_eq!(socket.next().await, Some(json!({ "type": 3, "invocationId": "1", "result": "CONNECT" })));
@@ -154,7 +155,7 @@ async fn websocket_over_http2_accepts_a_token_in_the_query() {
     assert_eq!(http2.request("POST", &target, &[], "").await.0, 401);
     let version = ("sec-websocket-version", "13");
     assert_eq!(http2.connect("/rooms", "websocket", &[version]).await.status(), 401);
-    let mut socket = http2.open(&target, Format::Json).await;
+    let mut socket = http2.open(&target, HubProtocolKind::Json).await;
     socket.handshake().await;
     socket.echo("let in").await;
 }
@@ -167,7 +168,7 @@ async fn lost_http2_connection_ends_its_websockets() {
     let mut http2 = Http2::over(TcpStream::from_std(socket).unwrap()).await;
     let mut cut = Vec::new();
     for _ in 0..3 {
-        let mut socket = http2.open("/rooms", Format::Json).await;
+        let mut socket = http2.open("/rooms", HubProtocolKind::Json).await;
         socket.handshake().await;
         cut.push(socket);
     }
@@ -183,7 +184,7 @@ async fn lost_http2_connection_ends_its_websockets() {
 async fn shutdown_asks_websockets_to_reconnect_and_closes_the_http2_connection() {
     let (signalr, mut http2) = connect(rooms(SignalR::builder())).await;
     let mut sockets = Vec::new();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let mut socket = http2.open("/rooms", format).await;
         socket.handshake().await;
         sockets.push(socket);
@@ -202,9 +203,9 @@ async fn shutdown_asks_websockets_to_reconnect_and_closes_the_http2_connection()
 #[tokio::test]
 async fn unread_websocket_does_not_block_other_streams() {
     let (_signalr, mut http2) = connect(rooms(SignalR::builder())).await;
-    let mut held = http2.open("/rooms", Format::Json).await;
+    let mut held = http2.open("/rooms", HubProtocolKind::Json).await;
     held.handshake().await;
-    let mut other = http2.open("/rooms", Format::Json).await;
+    let mut other = http2.open("/rooms", HubProtocolKind::Json).await;
     other.handshake().await;
 
     let text = "x".repeat(20 * 1024);

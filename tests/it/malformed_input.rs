@@ -10,8 +10,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use signalr::Format::{Json, MessagePack};
-use signalr::{Format, SignalR, hub};
+use signalr::HubProtocolKind::{Json, MessagePack};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, End, invocation, prefixed, serve, until, within};
 use tokio::io::AsyncWriteExt;
 
@@ -51,7 +51,7 @@ const CALL: [u8; 10] = [0x96, 1, 0x80, 0xa1, b'1', 0xa4, b'E', b'c', b'h', b'o']
 
 /// Sends each payload on a new connection and checks that the connection closes with
 /// `error`.
-async fn assert_each_closes(format: Format, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
+async fn assert_each_closes(format: HubProtocolKind, cases: impl IntoIterator<Item = (Vec<u8>, &str)>) {
     let (signalr, addr) = server().await;
     for (payload, error) in cases {
         let shown = payload.escape_ascii().to_string();

@@ -4,7 +4,8 @@
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
 use http::{HeaderName, Request, StatusCode};
 use signalr::auth::{JwtBearer, QueryToken};
-use signalr::{Body, SignalR, hub};
+use signalr::hosting::ResponseBody;
+use signalr::{SignalR, hub};
 use signalr_test_support::log_capture::Log;
 use tower::ServiceExt;
 
@@ -24,7 +25,7 @@ async fn warnings(requests: &[(&str, HeaderName, &str)]) -> usize {
     let signalr = SignalR::builder().authentication(bearer).hub("/hubs/a", Closed).hub("/b", Closed).build().unwrap();
     for (path, name, value) in requests {
         let request = Request::get(*path).header(ACCEPT, "text/event-stream").header(name, *value);
-        let request = request.body(Body::default()).unwrap();
+        let request = request.body(ResponseBody::default()).unwrap();
         assert_eq!(signalr.service().oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     }
     let text = log.text();

@@ -8,20 +8,21 @@ use std::path::Path;
 const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
     ("future", &[]),
+    ("guide", &[]),
     ("options", &["protocol"]),
     ("ordinal", &[]),
     ("outbound", &["scratch"]),
-    ("origin", &["ordinal"]),
-    ("auth", &["future", "ordinal", "origin"]),
+    ("connection_info", &["ordinal"]),
+    ("auth", &["future", "ordinal", "connection_info"]),
     ("protocol", &["ordinal"]),
     ("quoted", &[]),
     ("scratch", &[]),
     ("socket", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
-    ("connections", &["auth", "future", "origin", "outbound", "socket", "tasks"]),
-    ("lifetime", &["auth", "future", "origin", "outbound", "protocol"]),
-    ("hub", &["auth", "future", "lifetime", "options", "ordinal", "origin", "protocol", "scratch", "tasks"]),
+    ("connections", &["auth", "future", "connection_info", "outbound", "socket", "tasks"]),
+    ("registry", &["auth", "future", "connection_info", "outbound", "protocol"]),
+    ("hub", &["auth", "future", "registry", "options", "ordinal", "connection_info", "protocol", "scratch", "tasks"]),
     // What joins them, and what stands beside it with no hub.
     (
         "session",
@@ -30,18 +31,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "connections",
             "future",
             "hub",
-            "lifetime",
+            "registry",
             "options",
-            "origin",
+            "connection_info",
             "outbound",
             "protocol",
             "quoted",
             "scratch",
         ],
     ),
-    ("raw", &["auth", "connections", "future", "origin", "outbound", "quoted", "tasks"]),
+    ("raw", &["auth", "connections", "future", "connection_info", "outbound", "quoted", "tasks"]),
     (
-        "service",
+        "hosting",
         &[
             "auth",
             "connections",
@@ -49,7 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub",
             "options",
             "ordinal",
-            "origin",
+            "connection_info",
             "protocol",
             "raw",
             "session",
@@ -57,7 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("testing", &["auth", "future", "hub", "origin", "protocol", "service"]),
+    ("testing", &["auth", "future", "hub", "connection_info", "protocol", "hosting"]),
 ];
 
 #[test]

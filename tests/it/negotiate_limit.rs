@@ -2,7 +2,8 @@
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, RETRY_AFTER};
 use http::{Request, Response};
-use signalr::{Body, Cors, Format, NegotiateLimit, PeerAddr, SignalR, hub};
+use signalr::hosting::{Cors, NegotiateLimit, PeerAddr, ResponseBody};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, bearer, http, serve, token_query, upgrade_status, within};
 use tower::ServiceExt;
 
@@ -34,12 +35,12 @@ fn limited() -> SignalR {
         .unwrap()
 }
 
-async fn request(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<Body> {
+async fn request(signalr: &SignalR, method: &str, path: &str, from: Option<&str>) -> Response<ResponseBody> {
     let mut request = Request::builder().method(method).uri(path).header("origin", "https://app.test");
     if method == "OPTIONS" {
         request = request.header("access-control-request-method", "POST");
     }
-    let mut request = request.body(Body::default()).unwrap();
+    let mut request = request.body(ResponseBody::default()).unwrap();
     if let Some(from) = from {
         request.extensions_mut().insert(PeerAddr(from.parse().unwrap()));
     }
@@ -75,7 +76,7 @@ async fn negotiations_beyond_the_limit_are_rejected_before_authentication() {
 async fn websockets_without_negotiation_count_against_the_limit() {
     let signalr = limited();
     let addr = serve(&signalr).await;
-    let mut first = Client::connect(addr, "/clinic", Format::Json).await;
+    let mut first = Client::connect(addr, "/clinic", HubProtocolKind::Json).await;
     for expected in [101, 101, 429] {
         assert_eq!(upgrade_status(addr, "/clinic").await, expected);
     }

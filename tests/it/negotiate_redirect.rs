@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Caller, Format, Redirect, SignalR, hub};
+use signalr::hosting::{Builder, Redirect};
+use signalr::{Caller, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, http, serve};
 
 struct Echo;
@@ -61,13 +62,13 @@ async fn negotiate_redirects_to_another_server() {
     let (status, body) = negotiate_at(behind, "/echo/negotiate?tenant=north&negotiateVersion=1", &bearer).await;
     assert_eq!(status, 200);
     let target = format!("/echo?tenant=north&id={}&access_token={token}", body["connectionToken"].as_str().unwrap());
-    let mut client = Client::open(behind, &target, Format::MessagePack).await;
+    let mut client = Client::open(behind, &target, HubProtocolKind::MessagePack).await;
     client.handshake().await;
     client.call(Some("1"), "Who", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "nurse");
 
     // Without a redirect, the client stays.
-    let mut client = Client::connect(addr, "/echo", Format::Json).await;
+    let mut client = Client::connect(addr, "/echo", HubProtocolKind::Json).await;
     client.echo("here").await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
-use signalr::{Caller, DisconnectReason, Format, SignalR, hub};
+use signalr::{Caller, DisconnectReason, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, serve, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
@@ -69,7 +69,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn pings_are_answered_while_a_call_is_held() {
     let (_signalr, addr, gate, mut events) = serve_gated_hub().await;
-    let mut client = Client::connect(addr, "/gated", Format::Json).await;
+    let mut client = Client::connect(addr, "/gated", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     client.call(Some("2"), "Echo", &["second".into()]).await;
     assert_eq!(within(events.recv()).await, Some("waits"));
@@ -85,7 +85,7 @@ async fn pings_are_answered_while_a_call_is_held() {
 #[tokio::test]
 async fn close_frame_is_answered_and_aborts_the_running_call() {
     let (signalr, addr, _gate, mut events) = serve_gated_hub().await;
-    let mut client = Client::connect(addr, "/gated", Format::Json).await;
+    let mut client = Client::connect(addr, "/gated", HubProtocolKind::Json).await;
     client.call(None, "WaitForTheEnd", &[]).await;
     client.call(None, "Echo", &["second".into()]).await;
     assert_eq!(within(events.recv()).await, Some("waits"));
@@ -99,7 +99,7 @@ async fn close_frame_is_answered_and_aborts_the_running_call() {
 async fn held_calls_all_run_in_order() {
     const CALLS: usize = 5000;
     let (_signalr, addr, gate, mut events) = serve_gated_hub().await;
-    let mut client = Client::connect(addr, "/gated", Format::Json).await;
+    let mut client = Client::connect(addr, "/gated", HubProtocolKind::Json).await;
     client.call(Some("first"), "Wait", &[]).await;
     assert_eq!(within(events.recv()).await, Some("waits"));
     // More than is read ahead, so that some calls stay in the socket.
@@ -117,7 +117,7 @@ async fn held_calls_all_run_in_order() {
 #[tokio::test]
 async fn panic_during_argument_binding_fails_only_its_call() {
     let (signalr, addr, _gate, mut events) = serve_gated_hub().await;
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut client = Client::connect(addr, "/gated", format).await;
         client.call(Some("1"), "TakeNumber", &[(-1).into()]).await;
         let error = "An unexpected error occurred invoking 'TakeNumber' on the server.";

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use signalr::auth::{Authorize, Policy, PolicyError};
-use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, TestHostBuilder, user};
-use signalr::{BuildError, Format, SignalR, UploadStream, hub};
+use signalr::hosting::BuildError;
+use signalr::testing::{ConnectError, InvocationError, TestClient, TestHost, TestHostBuilder, user};
+use signalr::{HubProtocolKind, SignalR, UploadStream, hub};
 use tokio::sync::{Notify, Semaphore};
 
 /// Records the calls in order.
@@ -65,7 +66,7 @@ impl Ward {
 
 /// Allows the user `good`, after a yield.
 fn allow_good() -> Policy {
-    Policy::require_async(|user| async move {
+    Policy::require_assertion_async(|user| async move {
         tokio::task::yield_now().await;
         user.id() == Some("good")
     })
@@ -74,14 +75,14 @@ fn allow_good() -> Policy {
 /// Allows each user once the gate has a permit.
 fn gate(gate: &Arc<Semaphore>) -> Policy {
     let gate = Arc::clone(gate);
-    Policy::require_async(move |_| {
+    Policy::require_assertion_async(move |_| {
         let gate = Arc::clone(&gate);
         async move { gate.acquire().await.map(|permit| permit.forget()).is_ok() }
     })
 }
 
 fn host(ward: &Ward, later: Policy) -> TestHostBuilder<Ward> {
-    let own = Policy::require_call_async(|user, call| async move {
+    let own = Policy::require_invocation_async(|user, call| async move {
         tokio::task::yield_now().await;
         let ward: Option<String> = call.argument(0);
         let caller = call.caller();
@@ -90,20 +91,20 @@ fn host(ward: &Ward, later: Policy) -> TestHostBuilder<Ward> {
             && caller.request().path() == "/hub"
             && ward.is_some_and(|ward| user.has_claim("ward", &ward))
     });
-    TestHost::new(ward.clone()).policy("Later", later).policy("OwnWard", own)
+    TestHost::builder(ward.clone()).policy("Later", later).policy("OwnWard", own)
 }
 
-fn refused(method: &str) -> InvokeFailure {
-    InvokeFailure::Server(format!("Failed to invoke '{method}' because user is unauthorized"))
+fn refused(method: &str) -> InvocationError {
+    InvocationError::Server(format!("Failed to invoke '{method}' because user is unauthorized"))
 }
 
 async fn connect(host: &TestHost<Ward>, id: &str) -> TestClient {
-    host.connect(Format::Json, user(id)).await
+    host.connect(HubProtocolKind::Json, user(id)).await
 }
 
 #[tokio::test]
 async fn asynchronous_policies_guard_every_kind_of_call() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let ward = Ward::default();
         let host = host(&ward, allow_good()).build();
         let client = host.connect(format, user("good")).await;
@@ -162,7 +163,7 @@ async fn call_runs_after_its_client_disconnected_during_authorization() {
     let (ward, begun, open) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let later = {
         let (begun, open) = (Arc::clone(&begun), Arc::clone(&open));
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             begun.add_permits(1);
             let open = Arc::clone(&open);
             async move { open.acquire().await.is_ok() }
@@ -172,7 +173,7 @@ async fn call_runs_after_its_client_disconnected_during_authorization() {
     let client = connect(&host, "a").await;
     client.send("Slow", ()).await;
     tokio::time::timeout(DEADLINE, begun.acquire()).await.unwrap().unwrap().forget();
-    client.cut();
+    client.abort();
     open.add_permits(1);
     tokio::time::timeout(DEADLINE, ward.noted.notified()).await.unwrap();
     assert_eq!(ward.done(), ["slow"]);
@@ -190,7 +191,7 @@ async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
     let (ward, begun, dropped) = (Ward::default(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let never = {
         let (begun, dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             let told = SignalOnDrop(Arc::clone(&dropped));
             begun.add_permits(1);
             async move {
@@ -204,7 +205,7 @@ async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
     let client = connect(&host, "a").await;
     let items = client.stream::<u32>("Watch", ());
     tokio::time::timeout(DEADLINE, begun.acquire()).await.unwrap().unwrap().forget();
-    client.cut();
+    client.abort();
     tokio::time::timeout(DEADLINE, dropped.acquire()).await.unwrap().unwrap().forget();
     drop(items);
     assert_eq!(ward.done(), [""; 0]);
@@ -213,7 +214,7 @@ async fn pending_authorization_of_a_stream_is_dropped_with_its_connection() {
 #[tokio::test]
 async fn panic_in_a_policy_fails_only_its_call() {
     for at_once in [true, false] {
-        let panics = Policy::require_async(move |_| {
+        let panics = Policy::require_assertion_async(move |_| {
             assert!(!at_once, "the policy");
             async { panic!("the policy, later") }
         });
@@ -221,7 +222,7 @@ async fn panic_in_a_policy_fails_only_its_call() {
         let host = host(&ward, panics).build();
         let client = connect(&host, "a").await;
         let failed = |method: &str| {
-            InvokeFailure::Server(format!("An unexpected error occurred invoking '{method}' on the server."))
+            InvocationError::Server(format!("An unexpected error occurred invoking '{method}' on the server."))
         };
         assert_eq!(client.invoke::<u32>("Slow", ()).await, Err(failed("Slow")));
         assert_eq!(client.stream::<u32>("Watch", ()).next().await, Some(Err(failed("Watch"))));
@@ -233,13 +234,13 @@ async fn panic_in_a_policy_fails_only_its_call() {
 #[tokio::test]
 async fn asynchronous_policies_can_inspect_the_call() {
     let host = host(&Ward::default(), allow_good()).build();
-    let client = host.connect(Format::MessagePack, user("a").claim("ward", "7")).await;
+    let client = host.connect(HubProtocolKind::MessagePack, user("a").claim("ward", "7")).await;
     assert_eq!(client.invoke::<String>("Own", ("7",)).await, Ok("7".to_owned()));
     assert_eq!(client.invoke::<String>("Own", ("8",)).await, Err(refused("Own")));
 
-    let later = Policy::require_call_async(|_, _| async { true });
+    let later = Policy::require_invocation_async(|_, _| async { true });
     let rule = |policy: Policy| {
-        let server = SignalR::builder().policy("Later", Policy::require(|_| true)).policy("OwnWard", policy);
+        let server = SignalR::builder().policy("Later", Policy::require_assertion(|_| true)).policy("OwnWard", policy);
         server.hub("/ward", Ward::default()).authorize(Authorize::policy("OwnWard")).build()
     };
     for policy in [later.clone(), Policy::any_of([later.clone()]), Policy::require_role("x").and(later.clone())] {
@@ -259,7 +260,7 @@ async fn synchronous_requirements_short_circuit_async_ones() {
     let asked = Arc::new(AtomicUsize::new(0));
     let later = || {
         let asked = Arc::clone(&asked);
-        Policy::require_async(move |_| {
+        Policy::require_assertion_async(move |_| {
             asked.fetch_add(1, Ordering::SeqCst);
             async { true }
         })
@@ -280,19 +281,19 @@ async fn synchronous_requirements_short_circuit_async_ones() {
         assert_eq!(policy.allows(user), allowed && asks == 0, "asynchronous requirements are not met yet: {policy:?}");
     }
     let anonymous = signalr::auth::User::anonymous();
-    assert!(!later().allows_async(&anonymous).await && later().anonymous_ok().allows_async(&anonymous).await);
+    assert!(!later().allows_async(&anonymous).await && later().allow_anonymous().allows_async(&anonymous).await);
 }
 
 #[tokio::test]
 async fn negotiate_requests_wait_for_asynchronous_policies() {
-    let panics = Policy::require_async(|user| async move {
+    let panics = Policy::require_assertion_async(|user| async move {
         tokio::task::yield_now().await;
         assert_ne!(user.id(), Some("panics"), "the policy");
         true
     });
     let host = |later: Policy| {
         let builder = SignalR::builder().policy("Later", later).policy("OwnWard", allow_good());
-        TestHost::build(builder.hub("/hub", Ward::default()).require_authorization("Later"))
+        TestHost::from_builder(builder.hub("/hub", Ward::default()).require_authorization("Later"))
     };
     let (accepting, panicking) = (host(allow_good()), host(panics));
     for (host, id, status) in [
@@ -301,9 +302,9 @@ async fn negotiate_requests_wait_for_asynchronous_policies() {
         (&panicking, "panics", StatusCode::INTERNAL_SERVER_ERROR),
         (&panicking, "good", StatusCode::OK),
     ] {
-        let answered = match host.try_connect(Format::Json, user(id)).await {
+        let answered = match host.try_connect(HubProtocolKind::Json, user(id)).await {
             Ok(_) => StatusCode::OK,
-            Err(ConnectFailure::Refused { status, .. }) => status,
+            Err(ConnectError::Refused { status, .. }) => status,
             Err(other) => panic!("{other:?}"),
         };
         assert_eq!(answered, status, "{id}");

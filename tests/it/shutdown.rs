@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use signalr::{Body, Caller, DisconnectReason, Format, SignalR, hub};
+use signalr::hosting::ResponseBody;
+use signalr::{Caller, DisconnectReason, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, End, negotiate, serve, until, within};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -106,7 +107,7 @@ async fn shutdown_asks_clients_to_reconnect_and_rejects_new_connections() {
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
     let mut clients = Vec::new();
-    for format in Format::ALL.iter().cycle().copied().take(10) {
+    for format in HubProtocolKind::ALL.iter().cycle().copied().take(10) {
         let mut client = Client::connect(addr, "/counter", format).await;
         client.echo("here").await;
         clients.push(client);
@@ -127,7 +128,7 @@ async fn shutdown_asks_clients_to_reconnect_and_rejects_new_connections() {
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     for request in [negotiate, websocket] {
-        let response = signalr.service().oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+        let response = signalr.service().oneshot(request.body(ResponseBody::default()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 503);
     }
     within(tokio::net::TcpStream::connect(addr)).await.unwrap_err();
@@ -146,7 +147,7 @@ async fn shutdown_removes_negotiated_connections() {
 async fn shutdown_waits_for_running_calls() {
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
-    let mut client = Client::connect(addr, "/counter", Format::Json).await;
+    let mut client = Client::connect(addr, "/counter", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     counter.until_called().await;
 
@@ -165,7 +166,7 @@ async fn shutdown_drops_running_calls_after_the_grace_period() {
     const GRACE: Duration = Duration::from_millis(300);
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
-    let mut client = Client::connect(addr, "/counter", Format::Json).await;
+    let mut client = Client::connect(addr, "/counter", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     counter.until_called().await;
 
@@ -181,7 +182,7 @@ async fn shutdown_drops_running_calls_after_the_grace_period() {
 async fn hub_is_notified_of_a_shutdown_during_a_running_call() {
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
-    let mut client = Client::connect(addr, "/counter", Format::Json).await;
+    let mut client = Client::connect(addr, "/counter", HubProtocolKind::Json).await;
     client.call(Some("1"), "Wait", &[]).await;
     counter.until_called().await;
     within(signalr.shutdown(Duration::from_millis(300))).await;
@@ -193,7 +194,7 @@ async fn unresponsive_client_delays_shutdown_by_the_grace_period_at_most() {
     const GRACE: Duration = Duration::from_millis(300);
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
-    let silent = Client::connect(addr, "/counter", Format::Json).await;
+    let silent = Client::connect(addr, "/counter", HubProtocolKind::Json).await;
     until(|| counter.connected.load(Ordering::SeqCst) == 1).await;
     let took = within(begin_shutdown(&signalr, GRACE)).await.unwrap();
     assert!((GRACE..GRACE * 5).contains(&took), "{took:?}");
@@ -205,7 +206,7 @@ async fn unresponsive_client_delays_shutdown_by_the_grace_period_at_most() {
 async fn connection_before_its_handshake_does_not_delay_shutdown() {
     let counter = ConnectionCounter::new();
     let (signalr, addr) = server(&counter).await;
-    let mut half_open = Client::open(addr, "/counter", Format::Json).await;
+    let mut half_open = Client::open(addr, "/counter", HubProtocolKind::Json).await;
     let took = within(begin_shutdown(&signalr, LONG)).await.unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
     half_open.end().await;
@@ -213,7 +214,7 @@ async fn connection_before_its_handshake_does_not_delay_shutdown() {
 }
 
 /// Ends one connection by `end`, and checks that the hub is notified once, with this reason.
-async fn assert_reported_once(format: Format, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
+async fn assert_reported_once(format: HubProtocolKind, reason: Option<&str>, end: impl AsyncFnOnce(Client, &SignalR)) {
     let counter = ConnectionCounter::new();
     let signalr = SignalR::builder()
         .client_timeout_interval(Duration::from_secs(1))
@@ -237,7 +238,7 @@ async fn assert_reported_once(format: Format, reason: Option<&str>, end: impl As
 
 #[tokio::test]
 async fn client_close_is_reported_to_the_hub_once() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         assert_reported_once(format, None, async |client, _| client.close().await).await;
         assert_reported_once(format, None, async |mut client, _| {
             client.send_close_message().await;
@@ -249,7 +250,7 @@ async fn client_close_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn lost_connection_is_reported_to_the_hub_once() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         assert_reported_once(format, None, async |client, _| drop(client)).await;
         // The socket is reset.
         assert_reported_once(format, None, async |mut client, _| client.socket().set_zero_linger().unwrap()).await;
@@ -263,7 +264,7 @@ async fn lost_connection_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn abort_is_reported_to_the_hub_once() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         assert_reported_once(format, None, async |mut client, _| {
             client.call(Some("1"), "Abort", &[]).await;
             assert_eq!(client.last().await, (json!({ "type": 7 }), End::Closed(1000)));
@@ -274,7 +275,7 @@ async fn abort_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn client_timeout_is_reported_to_the_hub_once() {
-    assert_reported_once(Format::Json, Some("OperationCanceledException"), async |mut client, _| {
+    assert_reported_once(HubProtocolKind::Json, Some("OperationCanceledException"), async |mut client, _| {
         client.send(b"{\"type\":6}\x1e").await;
         let expected = json!({ "type": 7, "error": "Connection closed with an error.", "allowReconnect": true });
         assert_eq!(client.last().await, (expected, End::Closed(1000)));
@@ -284,7 +285,7 @@ async fn client_timeout_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn protocol_error_is_reported_to_the_hub_once() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (bad, reason) = match format.is_binary() {
             true => ([0xff; 5].as_slice(), "FormatException"),
             false => (b"[]\x1e".as_slice(), "InvalidDataException"),
@@ -305,7 +306,7 @@ async fn protocol_error_is_reported_to_the_hub_once() {
 
 #[tokio::test]
 async fn shutdown_is_reported_to_the_hub_once() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         assert_reported_once(format, None, async |mut client, signalr| {
             let shutdown = begin_shutdown(signalr, LONG);
             assert_eq!(client.last().await, reconnect_close());

@@ -16,7 +16,7 @@ use hyper::client::conn::http2;
 use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use signalr::{Format, HubContext, SignalR, hub};
+use signalr::{HubContext, HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, DEADLINE, begin_post, negotiate, response_status, tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -114,7 +114,7 @@ async fn assert_socket_ended(mut socket: impl AsyncRead + Unpin, what: &str) {
 async fn unread_websocket_is_closed() {
     for size in SIZES {
         let signalr = server();
-        let mut client = Client::over(connect(serve(&signalr)).await, "/ward", Format::Json).await;
+        let mut client = Client::over(connect(serve(&signalr)).await, "/ward", HubProtocolKind::Json).await;
         client.handshake().await;
         let flood = flood(&signalr, size);
         assert_connection_dropped(&signalr, &format!("{size}")).await;
@@ -234,8 +234,10 @@ impl WindowedHttp2 {
     async fn websocket(&mut self) -> Client<TokioIo<Upgraded>> {
         let response = self.send("CONNECT", "/ward", &[("sec-websocket-version", "13")]).await;
         let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-        let mut client =
-            Client::from_websocket(WebSocketStream::from_raw_socket(stream, Role::Client, None).await, Format::Json);
+        let mut client = Client::from_websocket(
+            WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+            HubProtocolKind::Json,
+        );
         client.handshake().await;
         client
     }
@@ -331,7 +333,8 @@ async fn unread_connections_over_tls_are_closed() {
         let config = Arc::downgrade(acceptor.config());
         tokio::spawn(tls_example::serve(listener, acceptor, signalr.clone()));
 
-        let mut websocket = Client::over(tls::connect(tls_addr, "http/1.1").await, "/ward", Format::Json).await;
+        let mut websocket =
+            Client::over(tls::connect(tls_addr, "http/1.1").await, "/ward", HubProtocolKind::Json).await;
         websocket.handshake().await;
         let events = open_events(addr, tls::connect(tls_addr, "http/1.1").await).await;
         let mut http2 = WindowedHttp2::over(tls::connect(tls_addr, "h2").await, 1024).await;

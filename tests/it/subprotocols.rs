@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use signalr::{Format, SignalR, hub};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, UPGRADE_HEADERS, http, serve, upgrade};
 
 struct Echo;
@@ -33,7 +33,7 @@ async fn selector_chooses_the_sub_protocol() {
 /// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
 async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
     let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, Format::Json);
+    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
     client.handshake().await;
     client.echo("hello").await;
     response

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Caller, DisconnectReason, SignalR, TransportType, hub};
+use signalr::hosting::{Builder, TransportType};
+use signalr::{Caller, DisconnectReason, SignalR, hub};
 use signalr_test_support::{
     Client, ClientKind, Http1Connection, begin_post, http, negotiate, response_status, serve, until, within,
 };

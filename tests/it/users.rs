@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use signalr::auth::User;
-use signalr::testing::{ConnectFailure, TestClient, TestHost, user};
-use signalr::{Builder, Caller, Format, HubResult, hub};
+use signalr::hosting::Builder;
+use signalr::testing::{ConnectError, TestClient, TestHost, user};
+use signalr::{Caller, HubProtocolKind, HubResult, hub};
 
 #[derive(Clone, Copy)]
 struct Mailbox;
@@ -30,11 +31,11 @@ impl Mailbox {
 }
 
 fn host(configure: impl FnOnce(Builder) -> Builder) -> TestHost<Mailbox> {
-    TestHost::new(Mailbox).with(configure).build()
+    TestHost::builder(Mailbox).with(configure).build()
 }
 
 async fn connect(host: &TestHost<Mailbox>, user: impl Into<User>) -> TestClient {
-    host.connect(Format::Json, user).await
+    host.connect(HubProtocolKind::Json, user).await
 }
 
 async fn id(client: &TestClient) -> Option<String> {
@@ -99,9 +100,9 @@ async fn panic_in_the_user_id_callback_ends_only_its_connection() {
     });
     let other = connect(&host, user("ada")).await;
     for _ in 0..2 {
-        let client = host.open(Format::Json, user("panics")).await.unwrap();
+        let client = host.open(HubProtocolKind::Json, user("panics")).await.unwrap();
         let text = "An unexpected error occurred during connection handshake.".to_owned();
-        assert_eq!(client.shake_hands().await, Err(ConnectFailure::Handshake(text)));
+        assert_eq!(client.handshake().await, Err(ConnectError::Handshake(text)));
     }
     assert_eq!(id(&other).await.as_deref(), Some("ada"));
     assert_eq!(host.signalr().stats().hub_connections, 1);

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use http::HeaderMap;
 use signalr::auth::JwtBearer;
-use signalr::{Builder, Format, SignalR, hub};
+use signalr::hosting::Builder;
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, UPGRADE_HEADERS, http, serve, upgrade};
 
 struct Echo;
@@ -54,7 +55,7 @@ async fn websockets_of_other_origins_are_rejected() {
 /// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
 async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
     let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, Format::Json);
+    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
     client.handshake().await;
     client.echo("hello").await;
     response

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use signalr::auth::{AuthRequest, Authentication, JwtBearer, Policy, User};
+use signalr::hub::{AnyCaller, Reply};
 use signalr::{
-    AnyCaller, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR, hub,
+    Caller, DisconnectReason, Filter, HubError, HubProtocolKind, HubResult, InvocationContext, Next, SignalR, hub,
 };
 
 use super::{KEY, LOG, secrets, token};
@@ -56,7 +57,7 @@ impl DebugLoggingHub {
 struct DebugLoggingFilter;
 
 impl Filter for DebugLoggingFilter {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         tracing::info!(?call, "a call");
         let reply = next.run().await;
         tracing::info!(?reply, caller = ?call.caller(), "answered");
@@ -88,13 +89,13 @@ fn debug_logging() -> SignalR {
         .scheme("Cookies", by_cookie)
         .enable_detailed_errors(true)
         .filter(DebugLoggingFilter)
-        .policy("Panics", Policy::require_call(|user, call| panic!("{user:?} {call:?}")))
-        .policy("Talks", Policy::require(|user| panic!("{user:?}")))
+        .policy("Panics", Policy::require_invocation(|user, call| panic!("{user:?} {call:?}")))
+        .policy("Talks", Policy::require_assertion(|user| panic!("{user:?}")))
         .hub("/debug_logging", DebugLoggingHub)
         .allow_stateful_reconnects(true)
         .hub("/guarded", DebugLoggingHub)
         .require_authorization("Talks")
-        .connections("/raw", async |mut connection: signalr::RawConnection| {
+        .connection_handler("/raw", async |mut connection: signalr::raw::RawConnection| {
             tracing::info!(?connection, request = ?connection.request(), user = ?connection.user(), "raw");
             connection.read().await;
             Err(format!("{connection:?}").into())
@@ -124,7 +125,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     }
     for fail in ["panic", "error"] {
         let target = format!("/debug_logging?fail={fail}&{query}");
-        let mut client = Client::open(addr, &target, Format::Json).await;
+        let mut client = Client::open(addr, &target, HubProtocolKind::Json).await;
         client.handshake().await;
         let (close, _) = client.last().await;
         assert_no_secrets(&close.to_string(), &secrets);
@@ -132,13 +133,13 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     // Malformed messages that contain a token.
     for garbage in [format!("{{\"type\":\"{good}\"}}"), format!("{{\"type\":1,\"target\":[\"{good}\"]}}"), good.clone()]
     {
-        let mut client = Client::open(addr, &format!("/debug_logging?{query}"), Format::Json).await;
+        let mut client = Client::open(addr, &format!("/debug_logging?{query}"), HubProtocolKind::Json).await;
         client.handshake().await;
         client.send(format!("{garbage}\u{1e}").as_bytes()).await;
         let (close, _) = client.last().await;
         assert_no_secrets(&close.to_string(), &secrets);
     }
-    let mut client = Client::open(addr, &format!("/debug_logging?{query}"), Format::Json).await;
+    let mut client = Client::open(addr, &format!("/debug_logging?{query}"), HubProtocolKind::Json).await;
     client.send(format!("{{\"protocol\":\"{good}\",\"version\":1}}\u{1e}").as_bytes()).await;
     client.next().await;
 
@@ -153,7 +154,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     let target = format!("/raw?id={}&{query}", signalr_test_support::negotiate(addr, "/raw").await);
     secrets.push(target.split(['=', '&']).nth(1).unwrap().to_owned());
     upgrade_status(addr, &target).await;
-    let mut raw = Client::open(addr, &format!("/raw?{query}"), Format::Json).await;
+    let mut raw = Client::open(addr, &format!("/raw?{query}"), HubProtocolKind::Json).await;
     raw.send(b"x").await;
     raw.end().await;
     let mut events = ClientKind::SERVER_SENT_EVENTS.negotiate_and_open(addr, "/raw").await;
@@ -181,7 +182,7 @@ async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<Strin
     let id = negotiated["connectionToken"].as_str().unwrap();
     secrets.push(id.to_owned());
     let shake = b"{\"protocol\":\"json\",\"version\":2}\x1e";
-    let mut first = Client::open(addr, &format!("/debug_logging?id={id}&{query}"), Format::Json).await;
+    let mut first = Client::open(addr, &format!("/debug_logging?id={id}&{query}"), HubProtocolKind::Json).await;
     first.send(shake).await;
     assert_eq!(first.next().await, Some(json!({})));
     drop(first);
@@ -191,6 +192,7 @@ async fn resume(addr: std::net::SocketAddr, query: &str, secrets: &mut Vec<Strin
     assert_ne!(upgrade_status(addr, &target).await, 101);
     let fresh = token("ann", 7200, KEY);
     secrets.extend(super::parts(&fresh));
-    let _second = Client::open(addr, &format!("/debug_logging?id={id}&access_token={fresh}"), Format::Json).await;
+    let _second =
+        Client::open(addr, &format!("/debug_logging?id={id}&access_token={fresh}"), HubProtocolKind::Json).await;
     until(|| LOG.text().contains("resumed")).await;
 }

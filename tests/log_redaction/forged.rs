@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use signalr::{Caller, Format, HubError, HubResult, RawConnection, SignalR, UploadStream, hub};
+use signalr::raw::RawConnection;
+use signalr::{Caller, HubError, HubProtocolKind, HubResult, SignalR, UploadStream, hub};
 
 use super::LOG;
 use signalr_test_support::{Client, serve, until};
@@ -37,14 +38,14 @@ async fn client_texts_cannot_forge_log_lines() {
     LazyLock::force(&LOG);
     let signalr = SignalR::builder()
         .hub("/echoing", EchoingHub)
-        .connections("/echoing-raw", async |mut connection: RawConnection| {
+        .connection_handler("/echoing-raw", async |mut connection: RawConnection| {
             let bytes = connection.read().await.unwrap_or_default();
             Err(String::from_utf8_lossy(&bytes).into())
         })
         .build()
         .unwrap();
     let addr = serve(&signalr).await;
-    let mut client = Client::connect(addr, "/echoing", Format::Json).await;
+    let mut client = Client::connect(addr, "/echoing", HubProtocolKind::Json).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": FORGED, "arguments": [] })).await;
     say(&mut client, &json!({ "type": 1, "invocationId": "1", "target": "Repeat", "arguments": [FORGED] })).await;
     say(
@@ -67,12 +68,12 @@ async fn client_texts_cannot_forge_log_lines() {
         format!(r#"{{"type":1,"target":"Repeat","arguments":[],"headers":{{{forged}:1}}}}"#),
         format!(r#"{{"type":2,"item":1,"invocationId":{forged}}}"#),
     ] {
-        let mut client = Client::connect(addr, "/echoing", Format::Json).await;
+        let mut client = Client::connect(addr, "/echoing", HubProtocolKind::Json).await;
         client.send(format!("{message}\u{1e}").as_bytes()).await;
         client.next().await;
         client.end().await;
     }
-    let mut raw = Client::open(addr, "/echoing-raw", Format::Json).await;
+    let mut raw = Client::open(addr, "/echoing-raw", HubProtocolKind::Json).await;
     raw.send(FORGED.as_bytes()).await;
     raw.end().await;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::Value;
 use signalr::auth::{ApiKeys, JwtBearer, QueryToken, User};
-use signalr::{Caller, Cors, Format, HubResult, Redirect, SignalR, hub};
+use signalr::hosting::{Cors, Redirect};
+use signalr::{Caller, HubProtocolKind, HubResult, SignalR, hub};
 use tokio::net::TcpStream;
 
 use super::{KEY, LOG, secrets, token};
@@ -42,7 +43,7 @@ struct Closed;
 #[signalr::authorize]
 impl Closed {}
 
-fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
+fn shared<H: signalr::Hub>(methods: &mut hub::Methods<H>) {
     methods.method("Whoami", |_, caller: Caller<H>, (): ()| async move { Ok(caller.user_id().map(str::to_owned)) });
 }
 
@@ -50,7 +51,7 @@ fn shared<H: signalr::Hub>(methods: &mut signalr::Methods<H>) {
 async fn open(addr: SocketAddr, target: &str, authorization: Option<&str>) -> Option<Client> {
     let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
     let (ws, _) = upgrade(addr, target, &headers).await.ok()?;
-    Some(Client::from_websocket(ws, Format::Json))
+    Some(Client::from_websocket(ws, HubProtocolKind::Json))
 }
 
 #[tokio::test]

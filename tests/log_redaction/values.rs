@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use signalr::auth::{
-    ApiKeys, AuthFailure, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, Refusal, SigningKey, User,
-    redact_query,
+    ApiKeys, AuthError, AuthRejection, Authentication, Authorize, Claim, JwtBearer, Policy, RedactedUri, SigningKey,
+    User, redact_query,
 };
-use signalr::{Cors, Redirect, SignalR, hub};
+use signalr::hosting::{Cors, Redirect};
+use signalr::{SignalR, hub};
 
 use super::forms;
 use signalr_test_support::log_capture::assert_no_secrets;
@@ -112,7 +113,7 @@ fn debug_output_of_users_contains_only_their_id() {
 #[test]
 fn debug_output_of_responses_and_uris_contains_no_cookies_or_tokens() {
     let mut cookie = HeaderValue::from_static("session=s3cret");
-    let refusal = Refusal::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
+    let refusal = AuthRejection::unauthorized().header(SET_COOKIE, cookie.clone()).header(COOKIE, cookie.clone());
     let mut text = debug_text(&refusal);
     cookie.set_sensitive(true);
     text += &debug_text(&cookie);
@@ -137,6 +138,6 @@ fn debug_output_of_responses_and_uris_contains_no_cookies_or_tokens() {
 fn debug_output_of_rules_is_readable_and_of_failures_is_one_line() {
     let text = debug_text(&Policy::require_role("Doctor")) + &debug_text(&Authorize::roles("Doctor"));
     assert!(text.contains("Doctor"), "{text}");
-    let failure = AuthFailure::new("no such session\nERROR forged");
+    let failure = AuthError::new("no such session\nERROR forged");
     assert!(!format!("{failure} {failure:?}").contains('\n'), "{failure}");
 }

@@ -1,62 +1,62 @@
-// The dashboard: what the person does goes to the server, what the server sends is shown.
+// The dashboard: sends the user's actions to the server and shows the server's messages.
 
 import { byId, element, minutes, timeOfDay } from './dom.js';
-import { Link } from './link.js';
-import { Alarms, clearLists, listAudit, listRefusal, logEvent } from './panels.js';
-import { SessionEnded, accessToken, cut, signIn, signOut, tokenState } from './session.js';
+import { DashboardConnection } from './connection.js';
+import { Alarms, clearLists, listAudit, listDenial, logEvent } from './panels.js';
+import { SessionEnded, accessToken, cutConnection, signIn, signOut, tokenState } from './session.js';
 import { WardView } from './ward.js';
 
 const alarms = new Alarms();
 const wards = new Map();
-let link;
+let connection;
 let updates = 0;
 let refreshes = 0;
 
 for (const button of document.querySelectorAll('[data-person]')) {
-  button.addEventListener('click', () => enter(button.dataset.person));
+  button.addEventListener('click', () => signInAs(button.dataset.person));
 }
 for (const button of document.querySelectorAll('[data-ward]')) {
   button.addEventListener('click', () => openWard(button));
 }
-byId('sign-out').addEventListener('click', () => leave());
-byId('cut-connection').addEventListener('click', cutConnection);
-byId('connect').addEventListener('click', () => link.start());
+byId('sign-out').addEventListener('click', () => end());
+byId('cut-connection').addEventListener('click', requestCut);
+byId('connect').addEventListener('click', () => connection.start());
 byId('order').addEventListener('submit', order);
 setInterval(tick, 1000);
 tick();
 
-async function enter(person) {
+async function signInAs(person) {
   const buttons = document.querySelectorAll('[data-person]');
   byId('sign-in-problem').hidden = true;
   buttons.forEach((button) => { button.disabled = true; });
   try {
     showPerson(await signIn(person, byId('short-tokens').checked));
-    link = new Link({ accessToken, handlers, report });
-    await link.start();
+    connection = new DashboardConnection({ accessToken, handlers, report });
+    await connection.start();
   } catch (error) {
-    problem(error.message);
+    showProblem(error.message);
   } finally {
     buttons.forEach((button) => { button.disabled = false; });
   }
 }
 
-/** Signs out; `why` is shown when that was not this person's wish. */
-async function leave(why) {
-  const ended = link;
-  link = undefined;
+/** Signs out. Shows `reason` if the user did not request it. */
+async function end(reason) {
+  const ended = connection;
+  connection = undefined;
   document.body.classList.remove('is-signed-in');
   for (const ward of [...wards.keys()]) closeWard(ward);
   alarms.clear();
-  if (why) problem(why);
-  // The session ends first on the server, so that nothing can come back to life.
+  if (reason) showProblem(reason);
+  // Ends the session on the server as well, so that no reconnect can succeed.
   await Promise.allSettled([signOut(), ended?.stop()]);
   showState('Disconnected');
 }
 
-/** What the server calls. */
+/** Methods that the server invokes. */
 const handlers = {
   WardOpened(ward) {
-    // Opened again, on a connection that came back, or for the first time.
+    // A reconnected client subscribes again and already has a view of the ward.
     if (wards.has(ward.id)) wards.get(ward.id).refill(ward);
     else {
       const view = new WardView(ward, { onLeave: () => leaveWard(ward.id), onOrder: chooseFor });
@@ -72,26 +72,26 @@ const handlers = {
     ward.update(vitals);
     alarms.update(vitals.ward, ward.patients, vitals);
   },
-  MedicationOrdered({ number, drug, patientName, by }) {
-    logEvent('good', `Order ${number}: ${drug} for ${patientName}, by ${by}`);
+  MedicationOrdered({ number, drug, patientName, orderedBy }) {
+    logEvent('good', `Order ${number}: ${drug} for ${patientName}, by ${orderedBy}`);
   },
   AuditOpened(entries) {
     byId('audit').replaceChildren();
     entries.forEach(listAudit);
   },
-  Refused: listAudit,
+  ActionDenied: listAudit,
 };
 
-/** What the connection reports. */
+/** Events of the connection. */
 const report = {
   state: showState,
   event: logEvent,
-  refused(what, why) {
-    listRefusal(what, why);
-    logEvent('bad', `Refused: ${what}. ${why}`);
+  denied(action, reason) {
+    listDenial(action, reason);
+    logEvent('bad', `Denied: ${action}. ${reason}`);
   },
   left: closeWard,
-  sessionEnded: (error) => leave(error.message),
+  sessionEnded: (error) => end(error.message),
 };
 
 async function openWard(button) {
@@ -101,14 +101,14 @@ async function openWard(button) {
     return;
   }
   button.disabled = true;
-  const opened = await link.subscribe(ward);
+  const opened = await connection.subscribe(ward);
   button.disabled = false;
-  button.classList.toggle('refused', !opened);
+  button.classList.toggle('denied', !opened);
 }
 
 async function leaveWard(ward) {
   closeWard(ward);
-  await link.leave(ward).catch((error) => logEvent('bad', error.message));
+  await connection.leave(ward).catch((error) => logEvent('bad', error.message));
 }
 
 function closeWard(ward) {
@@ -118,9 +118,9 @@ function closeWard(ward) {
   showWards();
 }
 
-async function cutConnection() {
+async function requestCut() {
   logEvent('warning', 'Asking the server to cut this connection');
-  await cut(link.connectionId).catch((error) => logEvent('bad', `Not cut: ${error.message}`));
+  await cutConnection(connection.connectionId).catch((error) => logEvent('bad', `Not cut: ${error.message}`));
 }
 
 async function order(event) {
@@ -128,7 +128,7 @@ async function order(event) {
   const drug = byId('order-drug').value.trim();
   const result = byId('order-result');
   try {
-    const { number, patientName } = await link.order(byId('order-patient').value, drug);
+    const { number, patientName } = await connection.order(byId('order-patient').value, drug);
     result.textContent = `Order ${number}: ${drug} for ${patientName}.`;
     result.dataset.kind = 'good';
     byId('order-drug').value = '';
@@ -155,7 +155,7 @@ function showPerson({ name, role, department }) {
     element('span', { text: role === 'Admin' ? 'Administrator' : `${role}, ${department}` }),
   );
   byId('audit-panel').hidden = role !== 'Admin';
-  document.querySelectorAll('[data-ward]').forEach((button) => button.classList.remove('refused'));
+  document.querySelectorAll('[data-ward]').forEach((button) => button.classList.remove('denied'));
   document.body.classList.add('is-signed-in');
   logEvent('plain', `Signed in as ${name}`);
 }
@@ -189,12 +189,14 @@ function showState(state, connectionId = '') {
   document.body.dataset.connection = state.toLowerCase();
 }
 
-function problem(text) {
+function showProblem(text) {
   byId('sign-in-problem').textContent = text;
   byId('sign-in-problem').hidden = false;
 }
 
-/** Once a second: the clock, how long the token lives, and how long the alarms last. */
+/**
+ * Runs once a second: updates the clock, the lifetime of the token and the durations of the alarms.
+ */
 function tick() {
   byId('clock').textContent = timeOfDay();
   alarms.render();
@@ -204,9 +206,9 @@ function tick() {
   byId('token-ring').style.setProperty('--left', String(token.left / token.lifetime));
   if (token.refreshes > refreshes) logEvent('good', 'The access token was refreshed');
   refreshes = token.refreshes;
-  // A connection that breaks finds a fresh token; that of one that lives is refreshed with it. While it is broken, the
-  // client asks for one itself.
-  if (token.isExpiringSoon && link?.connectionId) {
-    accessToken().catch((error) => (error instanceof SessionEnded ? leave(error.message) : logEvent('bad', error.message)));
+  // Refreshes the token in time for a reconnect. While the connection is lost, the client requests
+  // a token itself.
+  if (token.isExpiringSoon && connection?.connectionId) {
+    accessToken().catch((error) => (error instanceof SessionEnded ? end(error.message) : logEvent('bad', error.message)));
   }
 }

@@ -1,30 +1,30 @@
-// The charts: an electrocardiogram that scrolls as its samples come, and the trend of the last minutes.
+// The charts: a scrolling electrocardiogram (ECG), and the trend of the last minutes.
 //
-// Every chart on the screen is drawn from one loop. The others are drawn once per update, and so are all charts of who
-// asked their system for less motion.
+// One loop draws all visible charts. Invisible charts are drawn once per update, and so are all
+// charts if the user prefers reduced motion.
 
-const ECG_RATE = 100; // samples a second, as the server sends them
+const ECG_RATE = 100; // samples per second, as in the server's ecg.rs
 const ECG_SECONDS = 5;
-const ECG_BREAK = 30; // samples left empty where the connection was lost
+const ECG_GAP_SAMPLES = 30; // gap where the connection was lost
 const TREND_SECONDS = 180;
 const FRAME_MS = 1000 / 30;
 
 const charts = new Set();
 const visible = new WeakSet();
-const lessMotion = matchMedia('(prefers-reduced-motion: reduce)');
-const dark = matchMedia('(prefers-color-scheme: dark)');
+const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
+const darkScheme = matchMedia('(prefers-color-scheme: dark)');
 let colors;
 let lastFrame = 0;
 
-dark.addEventListener('change', () => { colors = undefined; });
+darkScheme.addEventListener('change', () => { colors = undefined; });
 
-const seen = new IntersectionObserver((entries) => {
+const visibility = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) isIntersecting ? visible.add(target) : visible.delete(target);
 });
 
 requestAnimationFrame(function loop(now) {
   requestAnimationFrame(loop);
-  if (lessMotion.matches || now - lastFrame < FRAME_MS) return;
+  if (reducedMotion.matches || now - lastFrame < FRAME_MS) return;
   lastFrame = now;
   for (const chart of charts) if (visible.has(chart.canvas)) chart.draw(now);
 });
@@ -33,20 +33,22 @@ class Chart {
   constructor(canvas) {
     this.canvas = canvas;
     charts.add(this);
-    seen.observe(canvas);
+    visibility.observe(canvas);
   }
 
   remove() {
     charts.delete(this);
-    seen.unobserve(this.canvas);
+    visibility.unobserve(this.canvas);
   }
 
-  /** There is something new to see, and the loop may not show it. */
+  /** Draws new data if the loop does not draw this chart. */
   updated() {
-    if (lessMotion.matches || !visible.has(this.canvas)) this.draw(performance.now());
+    if (reducedMotion.matches || !visible.has(this.canvas)) this.draw(performance.now());
   }
 
-  /** The drawing context with one unit per CSS pixel, cleared; undefined while there is no room. */
+  /**
+   * Clears the canvas and returns its context, in CSS pixels; undefined if the canvas has no size.
+   */
   begin() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (width === 0 || height === 0) return undefined;
@@ -63,36 +65,36 @@ class Chart {
   }
 }
 
-/** The electrocardiogram of one patient, played back a moment after its samples came. */
+/** The ECG of one patient, shown with a short delay after its samples arrive. */
 export class Ecg extends Chart {
   #samples = new Float32Array(ECG_RATE * (ECG_SECONDS + 4)).fill(NaN);
   #written = 0;
   #origin = 0;
-  #starved = true;
+  #isStarved = true;
 
-  /** One update's samples; 100 is the height of a heart beat. */
+  /** Adds the samples of one update; 100 is the height of the R wave. */
   push(samples) {
     const now = performance.now();
     const ahead = this.#written - this.#head(now);
-    if (this.#starved || ahead > 2.5 * ECG_RATE) {
-      // After a gap, or too far behind: what comes now is what is shown next.
-      if (this.#written > 0 && this.#starved) this.#append(new Array(ECG_BREAK).fill(NaN));
+    if (this.#isStarved || ahead > 2.5 * ECG_RATE) {
+      // After a gap, or too far behind: shows the new samples next.
+      if (this.#written > 0 && this.#isStarved) this.#append(new Array(ECG_GAP_SAMPLES).fill(NaN));
       this.#origin = now - (this.#written / ECG_RATE) * 1000 + 150;
-      this.#starved = false;
+      this.#isStarved = false;
     }
     this.#append(samples);
     this.updated();
   }
 
   draw(now) {
-    const place = this.begin();
-    if (!place) return;
-    const { context, width, height } = place;
+    const surface = this.begin();
+    if (!surface) return;
+    const { context, width, height } = surface;
     const { heartRate, grid } = palette();
     drawGrid(context, width, height, grid);
 
-    const end = lessMotion.matches ? this.#written : this.#head(now);
-    if (this.#written - end <= 0) this.#starved = true;
+    const end = reducedMotion.matches ? this.#written : this.#head(now);
+    if (this.#written - end <= 0) this.#isStarved = true;
     const shown = ECG_SECONDS * ECG_RATE;
     const first = Math.max(0, Math.ceil(end - shown), this.#written - this.#samples.length);
     const step = width / shown;
@@ -103,29 +105,29 @@ export class Ecg extends Chart {
     context.lineWidth = 1.8;
     context.lineJoin = 'round';
     context.beginPath();
-    let pen = false;
+    let isPenDown = false;
     let [x, y] = [0, 0];
     for (let at = first; at < end; at += 1) {
       const value = this.#samples[at % this.#samples.length];
       if (Number.isNaN(value)) {
-        pen = false;
+        isPenDown = false;
         continue;
       }
       x = width - 8 - (end - at) * step;
       y = height * 0.68 - (value / 100) * height * 0.52;
-      if (pen) context.lineTo(x, y);
+      if (isPenDown) context.lineTo(x, y);
       else context.moveTo(x, y);
-      pen = true;
+      isPenDown = true;
     }
     context.stroke();
-    if (!pen) return;
+    if (!isPenDown) return;
     context.fillStyle = heartRate;
     context.beginPath();
     context.arc(x, y, 2.6, 0, 2 * Math.PI);
     context.fill();
   }
 
-  /** The number of the sample that is being shown, never one that has not come. */
+  /** Returns the index of the sample that is shown, at most that of the last received sample. */
   #head(now) {
     return Math.min(this.#written, Math.max(0, ((now - this.#origin) / 1000) * ECG_RATE));
   }
@@ -138,7 +140,7 @@ export class Ecg extends Chart {
   }
 }
 
-/** Heart rate and oxygen saturation of the last three minutes. */
+/** The trend: heart rate and oxygen saturation of the last three minutes. */
 export class Trend extends Chart {
   #points = [];
   #updatedAt = 0;
@@ -149,7 +151,7 @@ export class Trend extends Chart {
     this.#limits = limits;
   }
 
-  /** Replaces everything by what the server remembers: points of a second each, the newest last. */
+  /** Replaces all points with those of the server: one point per second, newest last. */
   fill(points) {
     this.#points = points.slice(-TREND_SECONDS);
     this.#updatedAt = performance.now();
@@ -164,19 +166,19 @@ export class Trend extends Chart {
   }
 
   draw(now) {
-    const place = this.begin();
-    if (!place) return;
-    const { context, width, height } = place;
+    const surface = this.begin();
+    if (!surface) return;
+    const { context, width, height } = surface;
     const { heartRate, spo2, band, muted } = palette();
     const step = width / (TREND_SECONDS - 2);
-    // Between two updates the lines move on by one step.
-    const moved = lessMotion.matches ? 0 : Math.min(1, (now - this.#updatedAt) / 1000);
+    // The lines move by one step between two updates.
+    const moved = reducedMotion.matches ? 0 : Math.min(1, (now - this.#updatedAt) / 1000);
     const x = (index) => width - (this.#points.length - 1 - index + moved - 1) * step;
 
-    // Saturation has the upper part and heart rate the lower, so that the lines do not cross.
-    const between = (value, low, high, top, bottom) => bottom - ((value - low) / (high - low)) * (bottom - top);
-    const saturation = (value) => between(value, 80, 100, 5, height * 0.45);
-    const rate = (value) => between(value, 30, 170, height * 0.42, height - 3);
+    // Saturation uses the upper part and heart rate the lower, so that the lines do not cross.
+    const scale = (value, low, high, top, bottom) => bottom - ((value - low) / (high - low)) * (bottom - top);
+    const saturation = (value) => scale(value, 80, 100, 5, height * 0.45);
+    const rate = (value) => scale(value, 30, 170, height * 0.42, height - 3);
     const [low, high] = this.#limits.heartRate;
     context.fillStyle = band;
     context.fillRect(0, rate(high), width, rate(low) - rate(high));
@@ -212,7 +214,7 @@ function drawGrid(context, width, height, color) {
   context.stroke();
 }
 
-/** The style sheet's colours, read again when the colour scheme changes. */
+/** Returns the colors of the style sheet; reads them again when the color scheme changes. */
 function palette() {
   if (!colors) {
     const style = getComputedStyle(document.documentElement);

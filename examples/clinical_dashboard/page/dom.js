@@ -1,14 +1,14 @@
-// The little that the other files share about the document.
+// DOM and formatting functions of the other files.
 
 export const byId = (id) => document.getElementById(id);
 
-/** A new element. `attributes` may hold `text`, its text; all else is set as an attribute. */
+/** Creates an element. `text` is its text; all other properties are set as attributes. */
 export function element(tag, { text, ...attributes } = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  made.append(...children);
-  return made;
+  const created = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
+  if (text !== undefined) created.textContent = text;
+  created.append(...children);
+  return created;
 }
 
 const clock = new Intl.DateTimeFormat(undefined, {
@@ -17,7 +17,7 @@ const clock = new Intl.DateTimeFormat(undefined, {
 
 export const timeOfDay = (date = new Date()) => clock.format(date);
 
-/** Seconds as m:ss. */
+/** Formats seconds as m:ss. */
 export function minutes(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;

@@ -1,54 +1,54 @@
-// The lists beside the wards: alarms, refusals, the audit and the event log.
+// The lists beside the wards: alarms, denied actions, the audit and the event log.
 
 import { byId, element, minutes, timeOfDay } from './dom.js';
 
-const LOG_LENGTH = 100;
-const REFUSALS_LENGTH = 30;
+const MAX_LOG_LENGTH = 100;
+const MAX_DENIALS = 30;
 
-/** What happened, newest first. `kind` is plain, good, warning or bad. */
+/** Adds an event to the log, newest first. `kind` is plain, good, warning or bad. */
 export function logEvent(kind, text) {
   prepend(
     byId('event-log'),
     element('li', { class: kind }, element('time', { class: 'mono', text: timeOfDay() }), element('span', { text })),
-    LOG_LENGTH,
+    MAX_LOG_LENGTH,
   );
 }
 
-/** What the server refused to this person. */
-export function listRefusal(what, why) {
-  prepend(byId('refusals'), refusal(timeOfDay(), what, why), REFUSALS_LENGTH);
+/** Lists an action that the server denied to the user. */
+export function listDenial(action, reason) {
+  prepend(byId('refusals'), denialItem(timeOfDay(), action, reason), MAX_DENIALS);
 }
 
-/** What the server refused to anybody, as administrators are told. */
-export function listAudit({ at, who, role, what, why }) {
-  prepend(byId('audit'), refusal(timeOfDay(new Date(at)), `${who} (${role}): ${what}`, why), REFUSALS_LENGTH);
+/** Lists a denied action of any user; only administrators receive these. */
+export function listAudit({ timeMs, user, role, action, reason }) {
+  prepend(byId('audit'), denialItem(timeOfDay(new Date(timeMs)), `${user} (${role}): ${action}`, reason), MAX_DENIALS);
 }
 
 export function clearLists() {
   for (const id of ['alarms', 'refusals', 'audit', 'event-log']) byId(id).replaceChildren();
 }
 
-/** The alarms of the open wards, kept until their cause is gone. */
+/** The active alarms of the open wards. */
 export class Alarms {
-  /** By patient and sign: what the server says of it, where, and since when. */
+  /** The alarms by ward, patient and sign, with the time of their start. */
   #active = new Map();
 
-  /** Takes over what an update of one ward says; reports what began and what ended. */
+  /** Applies an update of one ward; logs alarms that start and end. */
   update(ward, patients, vitals) {
-    const names = new Map(patients.map((patient) => [patient.id, patient]));
-    const now = new Set();
+    const patientsById = new Map(patients.map((patient) => [patient.id, patient]));
+    const activeKeys = new Set();
     for (const { patient: id, alarms } of vitals.patients) {
       for (const alarm of alarms) {
         const key = `${ward} ${id} ${alarm.sign}`;
-        now.add(key);
-        this.#set(key, { ...alarm, ward, patient: names.get(id) });
+        activeKeys.add(key);
+        this.#set(key, { ...alarm, ward, patient: patientsById.get(id) });
       }
     }
-    for (const [key, alarm] of this.#active) if (alarm.ward === ward && !now.has(key)) this.#end(key, alarm);
+    for (const [key, alarm] of this.#active) if (alarm.ward === ward && !activeKeys.has(key)) this.#end(key, alarm);
     this.render();
   }
 
-  /** A ward is not watched any more, so nothing is known of its alarms. */
+  /** Removes the alarms of a ward that the user no longer watches. */
   forget(ward) {
     for (const [key, alarm] of this.#active) if (alarm.ward === ward) this.#active.delete(key);
     this.render();
@@ -64,9 +64,9 @@ export class Alarms {
       (a, b) => (b.level === 'critical') - (a.level === 'critical') || b.since - a.since,
     );
     byId('alarms').replaceChildren(...alarms.map(alarmItem));
-    bubble(byId('alarm-count'), alarms);
+    showCount(byId('alarm-count'), alarms);
     for (const button of document.querySelectorAll('[data-ward]')) {
-      bubble(button.querySelector('.bubble'), alarms.filter((alarm) => alarm.ward === button.dataset.ward));
+      showCount(button.querySelector('.badge'), alarms.filter((alarm) => alarm.ward === button.dataset.ward));
     }
   }
 
@@ -96,17 +96,17 @@ function alarmItem({ level, text, patient, ward, since }) {
   );
 }
 
-function refusal(at, what, why) {
+function denialItem(time, action, reason) {
   return element(
     'li',
-    { class: 'refusal' },
-    element('strong', { text: what }),
-    element('time', { class: 'mono', text: at }),
-    element('span', { text: why }),
+    { class: 'denial' },
+    element('strong', { text: action }),
+    element('time', { class: 'mono', text: time }),
+    element('span', { text: reason }),
   );
 }
 
-function bubble(place, alarms) {
+function showCount(place, alarms) {
   place.hidden = alarms.length === 0;
   place.textContent = String(alarms.length);
   place.dataset.level = alarms.some((alarm) => alarm.level === 'critical') ? 'critical' : 'warning';

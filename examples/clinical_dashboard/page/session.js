@@ -1,30 +1,33 @@
-// Who is signed in, and their tokens.
+// The session of the user, and its tokens.
 //
-// The access token and the handle that refreshes it live in this module's memory and nowhere else: not in storage, not
-// in the URL, not in the document. A reload forgets them.
+// The access token and its refresh handle are kept only in the memory of this module: not in
+// storage, in the URL or in the document. A reload discards them.
 
 let session;
 
-/** The server no longer knows this session: somebody has to sign in again. */
+/** The session has ended on the server, and the user has to sign in again. */
 export class SessionEnded extends Error {
   constructor() {
     super('The session has ended. Please sign in again.');
   }
 }
 
-/** Signs a person in and tells who that is: name, role and department. */
+/** Signs a person in and returns name, role and department. */
 export async function signIn(person, shortLived) {
-  const { token, expiresIn, refresh, ...who } = await post('/login', { person, shortLived });
-  session = { who, refresh, refreshes: 0 };
-  keep(token, expiresIn);
-  return who;
+  const { token, expiresIn, refresh, ...user } = await post('/login', { person, shortLived });
+  session = { user, refresh, refreshes: 0 };
+  storeToken(token, expiresIn);
+  return user;
 }
 
-/** The access token for the next request; a new one if `fresh`, or if the current one is about to expire. */
+/**
+ * Returns the access token for a request; a new one if `fresh` is set or the current one expires
+ * soon.
+ */
 export async function accessToken(fresh = false) {
   if (!session) throw new SessionEnded();
   if (fresh || isExpiringSoon(session)) {
-    // Whoever else asks meanwhile waits for the same answer.
+    // Concurrent calls wait for the same refresh.
     session.refreshing ??= refreshToken(session);
     await session.refreshing;
   }
@@ -32,19 +35,19 @@ export async function accessToken(fresh = false) {
   return session.token;
 }
 
-/** How the access token is doing: its age, and nothing that tells the token. */
+/** Returns the state of the access token, without the token itself. */
 export function tokenState() {
   if (!session) return undefined;
   const left = Math.max(0, (session.expiresAt - Date.now()) / 1000);
   return { left, lifetime: session.lifetime, isExpiringSoon: isExpiringSoon(session), refreshes: session.refreshes };
 }
 
-/** Asks the server to cut the TCP connection of one of this person's own hub connections. */
-export async function cut(connectionId) {
+/** Requests that the server cut the TCP connection of a hub connection of this user. */
+export async function cutConnection(connectionId) {
   await post('/cut', { connectionId }, { authorization: `Bearer ${await accessToken()}` });
 }
 
-/** Forgets everything, here and on the server. */
+/** Ends the session in the page and on the server. */
 export async function signOut() {
   const ended = session;
   session = undefined;
@@ -56,17 +59,20 @@ async function refreshToken(current) {
     const { token, expiresIn } = await post('/refresh', { refresh: current.refresh });
     if (session !== current) return;
     current.refreshes += 1;
-    keep(token, expiresIn);
+    storeToken(token, expiresIn);
   } finally {
     current.refreshing = undefined;
   }
 }
 
-function keep(token, expiresIn) {
+function storeToken(token, expiresIn) {
   Object.assign(session, { token, lifetime: expiresIn, expiresAt: Date.now() + expiresIn * 1000 });
 }
 
-/** In its last quarter, or its last minute: whichever is shorter. */
+/**
+ * Whether the token is in the last quarter of its lifetime or in its last minute, whichever is
+ * shorter.
+ */
 function isExpiringSoon({ expiresAt, lifetime }) {
   return expiresAt - Date.now() < Math.min(60, lifetime / 4) * 1000;
 }
@@ -79,6 +85,6 @@ async function post(path, body, headers = {}) {
     cache: 'no-store',
   });
   if (response.status === 401) throw new SessionEnded();
-  if (!response.ok) throw new Error((await response.text()) || `The server answered ${response.status}.`);
+  if (!response.ok) throw new Error((await response.text()) || `The server responded with status ${response.status}.`);
   return response.status === 204 ? undefined : response.json();
 }

@@ -1,4 +1,4 @@
-// An open ward: its section with a card for each patient.
+// The section of an open ward, with a card for each patient.
 
 import { Ecg, Trend } from './chart.js';
 import { byId, element } from './dom.js';
@@ -9,7 +9,10 @@ export class WardView {
   #section;
   #cards = new Map();
 
-  /** `ward` as the server sends it when it is opened; `onLeave()` and `onOrder(patientId)` are called on a click. */
+  /**
+   * `ward` is the server's `WardOpened` message. `onLeave()` and `onOrder(patientId)` are called on
+   * clicks.
+   */
   constructor(ward, { onLeave, onOrder }) {
     this.id = ward.id;
     this.patients = ward.patients;
@@ -37,7 +40,7 @@ export class WardView {
     byId('wards').append(this.#section);
   }
 
-  /** The same ward, opened again on a new connection: what was missed is filled in. */
+  /** Updates the trends after a reconnect, including the time without a connection. */
   refill(ward) {
     for (const { id, history } of ward.patients) this.#cards.get(id)?.refill(history);
   }
@@ -60,7 +63,7 @@ class PatientCard {
   #ecg;
   #trend;
   #signs;
-  #verdict;
+  #summary;
 
   constructor(patient, onOrder) {
     const card = byId('patient-card').content.firstElementChild.cloneNode(true);
@@ -77,7 +80,7 @@ class PatientCard {
     order.addEventListener('click', onOrder);
     this.element = card;
     this.#signs = Object.fromEntries(SIGNS.map((sign) => [sign, find(`[data-sign=${sign}]`)]));
-    this.#verdict = find('.verdict');
+    this.#summary = find('.summary');
     this.#ecg = new Ecg(find('.ecg'));
     this.#trend = new Trend(find('.trend'), patient.limits);
     this.#trend.fill(patient.history);
@@ -112,6 +115,6 @@ class PatientCard {
     for (const sign of SIGNS) this.#signs[sign].closest('.sign').dataset.level = level(sign);
     const worst = alarms.find((alarm) => alarm.level === 'critical') ?? alarms[0];
     this.element.dataset.level = worst?.level ?? '';
-    this.#verdict.textContent = alarms.map((alarm) => alarm.text).join(' · ') || 'Within limits';
+    this.#summary.textContent = alarms.map((alarm) => alarm.text).join(' · ') || 'Within limits';
   }
 }

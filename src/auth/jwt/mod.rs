@@ -1,8 +1,8 @@
-//! Bearer tokens: what is accepted, and whom they name.
+//! Bearer tokens: options and errors of [`JwtBearer`].
 
 mod validation;
 #[cfg(feature = "oidc")]
-pub(super) use validation::Published;
+pub(super) use validation::ProviderKeys;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::challenge::{AuthFailure, challenge_header};
+use super::auth_error::{AuthError, challenge_header};
 use super::claim_types;
 use super::key::{KeyError, SigningKey};
 #[cfg(feature = "oidc")]
@@ -21,23 +21,24 @@ use super::scheme::Authentication;
 use super::user::User;
 use crate::future::BoxFuture;
 
-/// Authentication by JSON Web Tokens; C#'s `AddJwtBearer`.
+/// Authentication scheme for JSON Web Tokens (C#: `AddJwtBearer`).
 ///
-/// A token must be signed with one of the keys, be for one of the audiences, come from one of the issuers, and be
-/// valid now. What is not configured is refused, not waved through.
+/// A token is valid if one of the keys signed it, one of the audiences and one of the issuers match, and
+/// the current time is within its lifetime. Without a configured issuer or audience
+/// [`build`](crate::hosting::Builder::build) fails; the check is not skipped.
 ///
 /// | option | default | C# |
 /// |---|---|---|
-/// | [`key`](Self::key), [`keys`](Self::keys) | the one that it begins with | `IssuerSigningKey(s)` |
+/// | [`key`](Self::key), [`keys`](Self::keys) | the key of the constructor | `IssuerSigningKey(s)` |
 /// | [`issuer`](Self::issuer), [`issuers`](Self::issuers) | none: [`allow_any_issuer`](Self::allow_any_issuer) or an error | `ValidIssuer(s)` |
 /// | [`audience`](Self::audience), [`audiences`](Self::audiences) | none: [`allow_any_audience`](Self::allow_any_audience) or an error | `ValidAudience(s)` |
 /// | [`clock_skew`](Self::clock_skew) | 5 minutes | `ClockSkew` |
 /// | [`require_expiration`](Self::require_expiration) | on | `RequireExpirationTime` |
-/// | [`algorithms`](Self::algorithms) | all that the kind of a key takes | `ValidAlgorithms` |
+/// | [`algorithms`](Self::algorithms) | all that fit the kind of the key | `ValidAlgorithms` |
 /// | [`token_types`](Self::token_types) | any | `ValidTypes` |
 /// | [`require_claim`](Self::require_claim) | none | `OnTokenValidated` |
-/// | [`on_token_validated`](Self::on_token_validated) | accepts everyone | `OnTokenValidated` |
-/// | [`token_from`](Self::token_from) | nowhere else | `OnMessageReceived` |
+/// | [`on_token_validated`](Self::on_token_validated) | accepts every valid token | `OnTokenValidated` |
+/// | [`token_from`](Self::token_from) | query and header only | `OnMessageReceived` |
 /// | [`query_token`](Self::query_token) | on every request to a hub | `OnMessageReceived` |
 /// | [`map_inbound_claims`](Self::map_inbound_claims) | on | `MapInboundClaims` |
 /// | [`include_error_details`](Self::include_error_details) | on | `IncludeErrorDetails` |
@@ -50,7 +51,7 @@ use crate::future::BoxFuture;
 /// let jwt = JwtBearer::hmac(key).issuer("clinic").audience("dashboards");
 /// ```
 #[derive(Clone)]
-#[must_use = "authentication does nothing until a server uses it"]
+#[must_use = "a scheme has no effect until it is added to a builder"]
 pub struct JwtBearer {
     keys: Vec<SigningKey>,
     #[cfg(feature = "oidc")]
@@ -61,9 +62,9 @@ pub struct JwtBearer {
     any_audience: bool,
     clock_skew: Duration,
     require_expiration: bool,
-    /// All if there is none.
+    /// Empty for all.
     algorithms: Vec<String>,
-    /// All if there is none.
+    /// Empty for all.
     token_types: Vec<String>,
     required_claims: Vec<String>,
     on_token_validated: Option<TokenValidated>,
@@ -79,55 +80,55 @@ pub struct JwtBearer {
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
 }
 
-/// What the application says of the user of a valid token.
-type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthFailure>> + Send + Sync>;
+/// Callback of [`JwtBearer::on_token_validated`].
+type TokenValidated = Arc<dyn Fn(User) -> BoxFuture<'static, Result<User, AuthError>> + Send + Sync>;
 
-/// Where the application looks for a token.
+/// Callback of [`JwtBearer::token_from`].
 type TokenFrom = Arc<dyn Fn(&AuthRequest<'_>) -> Option<String> + Send + Sync>;
 
 impl JwtBearer {
-    /// Tokens signed with a shared secret; see [`SigningKey::hmac`].
+    /// Accepts tokens signed with a shared secret; see [`SigningKey::hmac`].
     pub fn hmac(secret: impl AsRef<[u8]>) -> Self {
         Self::with_key(SigningKey::hmac(secret))
     }
 
-    /// Tokens signed with an RSA key; see [`SigningKey::rsa_pem`].
+    /// Accepts tokens signed with an RSA key; see [`SigningKey::rsa_pem`].
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn rsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         SigningKey::rsa_pem(pem).map(Self::with_key)
     }
 
-    /// Tokens signed with a key on an elliptic curve; see [`SigningKey::ec_pem`].
+    /// Accepts tokens signed with a key on an elliptic curve; see [`SigningKey::ec_pem`].
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn ec_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         SigningKey::ec_pem(pem).map(Self::with_key)
     }
 
-    /// Tokens signed with a key on Ed25519; see [`SigningKey::ed_pem`].
+    /// Accepts tokens signed with an Ed25519 key; see [`SigningKey::ed_pem`].
     ///
     /// # Errors
     ///
-    /// When the text is no such key.
+    /// If the text is not such a key.
     pub fn ed_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         SigningKey::ed_pem(pem).map(Self::with_key)
     }
 
-    /// Tokens signed with a key of this set; see [`SigningKey::jwks`].
+    /// Accepts tokens signed with a key of this set; see [`SigningKey::jwks`].
     ///
     /// # Errors
     ///
-    /// When no key of the text can verify tokens.
+    /// If the set has no key that can verify tokens.
     pub fn jwks(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         SigningKey::jwks(json).map(Self::with_keys)
     }
 
-    /// Tokens signed with this key.
+    /// Accepts tokens signed with this key.
     pub fn with_key(key: SigningKey) -> Self {
         Self::with_keys(vec![key])
     }
@@ -160,98 +161,102 @@ impl JwtBearer {
         }
     }
 
-    /// Tokens signed with a key that this identity provider publishes.
+    /// Accepts tokens signed with a key that this identity provider publishes.
     #[cfg(feature = "oidc")]
     pub fn identity_provider(provider: IdentityProvider) -> Self {
         Self { provider: Some(provider), ..Self::with_keys(Vec::new()) }
     }
 
-    /// Accepts one more key. A token's `kid` picks the key of that name; otherwise all are tried.
+    /// Adds a key. The `kid` of a token selects the key with that name; otherwise all keys are tried.
     pub fn key(self, key: SigningKey) -> Self {
         self.keys([key])
     }
 
-    /// Accepts more keys; see [`key`](Self::key).
+    /// Adds keys; see [`key`](Self::key).
     pub fn keys(mut self, keys: impl IntoIterator<Item = SigningKey>) -> Self {
         self.keys.extend(keys);
         self
     }
 
-    /// Accepts tokens of this issuer, compared exactly. Several calls add up.
+    /// Adds an issuer whose tokens are accepted. It is compared exactly.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.issuers([issuer])
     }
 
-    /// Accepts tokens of any of these issuers.
+    /// Adds issuers; see [`issuer`](Self::issuer).
     pub fn issuers<I: Into<String>>(mut self, issuers: impl IntoIterator<Item = I>) -> Self {
         self.issuers.extend(issuers.into_iter().map(Into::into));
         self
     }
 
-    /// Accepts tokens for this audience, compared exactly but for one `/` at the end. Several calls add up.
+    /// Adds an audience for which tokens are accepted. It is compared exactly, except for one `/` at the
+    /// end.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.audiences([audience])
     }
 
-    /// Accepts tokens for any of these audiences.
+    /// Adds audiences; see [`audience`](Self::audience).
     pub fn audiences<A: Into<String>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
         self.audiences.extend(audiences.into_iter().map(Into::into));
         self
     }
 
-    /// Accepts tokens of whatever issuer, as far as a key verifies them. C#: `ValidateIssuer = false`.
+    /// Accepts tokens of every issuer if a key verifies them (C#: `ValidateIssuer = false`).
     pub fn allow_any_issuer(mut self) -> Self {
         self.any_issuer = true;
         self
     }
 
-    /// Accepts tokens for whatever audience, also those that were made for another service. C#: `ValidateAudience = false`.
+    /// Accepts tokens for every audience, also those issued for another service (C#:
+    /// `ValidateAudience = false`).
     pub fn allow_any_audience(mut self) -> Self {
         self.any_audience = true;
         self
     }
 
-    /// How far the issuer's clock may be from ours: 5 minutes by default.
+    /// Sets the tolerated difference between the clocks of issuer and server: 5 minutes by default (C#:
+    /// `ClockSkew`). A token is accepted that long before `nbf` and after `exp`.
     pub fn clock_skew(mut self, skew: Duration) -> Self {
         self.clock_skew = skew;
         self
     }
 
-    /// Whether a token must say when it ends: by default it must.
+    /// Sets whether a token without `exp` is rejected: `true` by default.
     pub fn require_expiration(mut self, required: bool) -> Self {
         self.require_expiration = required;
         self
     }
 
-    /// Accepts only tokens that are signed with one of these algorithms, such as `RS256`, besides what the kind of a key
-    /// allows: by default that alone decides. Several calls add up.
+    /// Adds algorithms, such as `RS256`, to the list of those that are accepted. Without a list the kind
+    /// of the key alone decides, which it does in any case.
     pub fn algorithms<A: Into<String>>(mut self, algorithms: impl IntoIterator<Item = A>) -> Self {
         self.algorithms.extend(algorithms.into_iter().map(Into::into));
         self
     }
 
-    /// Accepts only tokens whose header's `typ` is one of these, compared exactly, so that a token that an identity provider
-    /// made for another end, such as an ID token, is no access token. `at+jwt` is what RFC 9068 names those. By default
-    /// `typ` is not looked at. Several calls add up.
+    /// Adds values of `typ` in the token's header to the list of those that are accepted, compared
+    /// exactly. RFC 9068 names access tokens `at+jwt`, so that an ID token is not accepted as one.
+    /// Without a list `typ` is ignored.
     pub fn token_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.token_types.extend(types.into_iter().map(Into::into));
         self
     }
 
-    /// Accepts only tokens that have this claim, by the name that it has in the token. Several calls add up; by default
-    /// none is asked for besides those that have an option of their own.
+    /// Adds a claim, by its name in the token, that every token must have. Claims with an option of their
+    /// own need no such call.
     pub fn require_claim(mut self, name: impl Into<String>) -> Self {
         self.required_claims.push(name.into());
         self
     }
 
-    /// Asks the application about the user of each valid token: it may refuse them, since their session was revoked, or
-    /// give them more claims. The client of one who is refused gets 401 without a reason. (C#: `OnTokenValidated`)
+    /// Sets a callback for each valid token (C#: `OnTokenValidated`). It can reject the user, for example
+    /// because the session was revoked, or add claims. The client of a rejected user receives 401
+    /// without a reason.
     ///
-    /// It is asked on every request with a token, polls and sends included, so it had better be quick.
+    /// The callback runs for every request with a token, polls and sends included, so it should be fast.
     ///
     /// ```
-    /// use signalr::auth::{AuthFailure, JwtBearer, User};
+    /// use signalr::auth::{AuthError, JwtBearer, User};
     ///
     /// # fn revoked(_: &str) -> bool { false }
     /// let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes")
@@ -260,7 +265,7 @@ impl JwtBearer {
     ///     .on_token_validated(|user: User| async move {
     ///         match user.claim("jti") {
     ///             Some(id) if !revoked(id) => Ok(user.to_builder().claim("shift", "night").build()),
-    ///             _ => Err(AuthFailure::new("the session was revoked")),
+    ///             _ => Err(AuthError::new("the session was revoked")),
     ///         }
     ///     });
     /// # let _ = bearer;
@@ -268,14 +273,15 @@ impl JwtBearer {
     pub fn on_token_validated<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(User) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<User, AuthFailure>> + Send + 'static,
+        R: Future<Output = Result<User, AuthError>> + Send + 'static,
     {
         self.on_token_validated = Some(Arc::new(move |user| Box::pin(hook(user))));
         self
     }
 
-    /// Looks for the token elsewhere first, such as in a cookie. Where nothing is found, or an empty text, the query and the
-    /// header count as ever. (C#: `OnMessageReceived`)
+    /// Sets a callback that reads the token from another place, such as a cookie (C#:
+    /// `OnMessageReceived`). If it returns `None` or an empty string, the token is read from query and
+    /// header.
     ///
     /// ```
     /// use signalr::auth::{AuthRequest, JwtBearer};
@@ -291,50 +297,53 @@ impl JwtBearer {
         self
     }
 
-    /// On which requests a token is read from the query: by default on all that reach a hub.
+    /// Sets the requests whose query is read for a token: by default all requests to endpoints.
     pub fn query_token(mut self, query_token: QueryToken) -> Self {
         self.query_token = query_token;
         self
     }
 
-    /// Whether a token in the `Authorization` header counts before one in the query: by default the query's does,
-    /// as in the C# code that everybody writes.
+    /// Sets whether a token in the `Authorization` header takes precedence over one in the query: `false`
+    /// by default, as with the `OnMessageReceived` of Microsoft's documentation.
     pub fn header_before_query(mut self, header_first: bool) -> Self {
         self.header_first = header_first;
         self
     }
 
-    /// Which claims are the user's name: [`NAME`](claim_types::NAME) by default. C#: `NameClaimType`.
+    /// Sets the type of the claims with the user's name: [`NAME`](claim_types::NAME) by default (C#:
+    /// `NameClaimType`).
     pub fn name_claim(mut self, claim_type: impl Into<Arc<str>>) -> Self {
         self.name_claim = claim_type.into();
         self
     }
 
-    /// Which claims are the user's roles: [`ROLE`](claim_types::ROLE) by default. C#: `RoleClaimType`.
+    /// Sets the type of the claims with the user's roles: [`ROLE`](claim_types::ROLE) by default (C#:
+    /// `RoleClaimType`).
     pub fn role_claim(mut self, claim_type: impl Into<Arc<str>>) -> Self {
         self.role_claim = claim_type.into();
         self
     }
 
-    /// Whether claims get .NET's long names: by default they do, so `sub` stands under
+    /// Sets whether claims are mapped to .NET's long types: `true` by default, so that `sub` becomes
     /// [`NAME_IDENTIFIER`](claim_types::NAME_IDENTIFIER).
     ///
-    /// Without it claims keep the token's own names, and, as in ASP.NET, [`User::id`], names and roles find nothing until
-    /// [`name_claim`](Self::name_claim) and [`role_claim`](Self::role_claim) say where they are and the server is told
-    /// what a user's id is.
+    /// If `false`, claims keep their types of the token. As in ASP.NET Core, [`User::id`], names and
+    /// roles are then not found until [`name_claim`](Self::name_claim),
+    /// [`role_claim`](Self::role_claim) and [`Builder::user_id`](crate::hosting::Builder::user_id)
+    /// are set.
     pub fn map_inbound_claims(mut self, mapped: bool) -> Self {
         self.map_inbound_claims = mapped;
         self
     }
 
-    /// Whether a 401 says what is wrong with the token: by default it does.
+    /// Sets whether a 401 contains the error of the token: `true` by default.
     pub fn include_error_details(mut self, included: bool) -> Self {
         self.include_error_details = included;
         self
     }
 
-    /// How the `WWW-Authenticate` header of a 401 begins: `Bearer` by default. What is wrong follows behind it. C#:
-    /// `Challenge`.
+    /// Sets the start of the `WWW-Authenticate` header of a 401: `Bearer` by default (C#: `Challenge`).
+    /// The error of the token is appended.
     ///
     /// ```
     /// # use http::HeaderValue;
@@ -346,30 +355,30 @@ impl JwtBearer {
         self
     }
 
-    /// The longest token that is looked at, in bytes: 16 KiB by default.
+    /// Sets the maximum size of a token in bytes: 16 KiB by default. Longer tokens are invalid.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
         self
     }
 
-    /// What time it is; for tests.
+    /// Sets the clock; for tests. The system time by default.
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Finds what is wrong with the options; building a server asks for it.
+    /// Checks the options. [`build`](crate::hosting::Builder::build) calls it.
     ///
     /// # Errors
     ///
-    /// When no token could ever be valid, or any could.
+    /// If no token could be valid, or every issuer or audience would be accepted without being allowed.
     pub fn validate(&self) -> Result<(), AuthConfigError> {
         #[cfg(feature = "oidc")]
         self.provider.as_ref().map_or(Ok(()), IdentityProvider::validate)?;
         let blank = |names: &[String]| names.iter().any(|name| name.trim().is_empty());
         if !self.keys.iter().all(SigningKey::is_usable) {
             Err(AuthConfigError::ShortSecret)
-        } else if !self.any_issuer && (self.knows_no_issuer() || blank(&self.issuers)) {
+        } else if !self.any_issuer && (self.has_no_issuer() || blank(&self.issuers)) {
             Err(AuthConfigError::NoIssuer)
         } else if !self.any_audience && (self.audiences.is_empty() || blank(&self.audiences)) {
             Err(AuthConfigError::NoAudience)
@@ -380,7 +389,7 @@ impl JwtBearer {
         }
     }
 
-    fn knows_no_issuer(&self) -> bool {
+    fn has_no_issuer(&self) -> bool {
         #[cfg(feature = "oidc")]
         if self.provider.is_some() {
             return false;
@@ -388,7 +397,7 @@ impl JwtBearer {
         self.issuers.is_empty()
     }
 
-    /// Who makes this request.
+    /// Authenticates a request.
     pub(crate) async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
         let own = self.token_from.as_ref().and_then(|find| find(request)).filter(|token| !token.is_empty());
         match own.map(Cow::Owned).or_else(|| request.token(&self.query_token, self.header_first)) {
@@ -400,13 +409,13 @@ impl JwtBearer {
         }
     }
 
-    /// The `WWW-Authenticate` header of a 401.
-    pub(crate) fn www_authenticate_for(&self, failure: Option<&AuthFailure>) -> HeaderValue {
+    /// `WWW-Authenticate` header of a 401.
+    pub(crate) fn www_authenticate_for(&self, failure: Option<&AuthError>) -> HeaderValue {
         challenge_header(&self.challenge, failure.filter(|_| self.include_error_details))
     }
 }
 
-/// Prints the options, but no keys.
+/// Prints the options without keys.
 impl fmt::Debug for JwtBearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut printed = f.debug_struct("JwtBearer");
@@ -427,7 +436,7 @@ impl fmt::Debug for JwtBearer {
     }
 }
 
-/// What is wrong with the options of [`JwtBearer`].
+/// Error in the options of an authentication scheme.
 ///
 /// ```
 /// use signalr::auth::{AuthConfigError, JwtBearer};
@@ -439,31 +448,32 @@ impl fmt::Debug for JwtBearer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthConfigError {
-    /// A shared secret is shorter than 32 bytes, so it verifies nothing.
-    #[error("the secret that signs tokens is shorter than 32 bytes")]
+    /// A shared secret is shorter than 32 bytes and verifies no token.
+    #[error("token signing secret is shorter than 32 bytes")]
     ShortSecret,
-    /// No issuer is accepted, or one of them is blank.
-    #[error("no issuer of tokens is configured; name one, or allow any")]
+    /// No issuer is configured, or one of them is blank.
+    #[error("no token issuer is configured: set one or allow any")]
     NoIssuer,
-    /// No audience is accepted, or one of them is blank.
-    #[error("no audience of tokens is configured; name one, or allow any")]
+    /// No audience is configured, or one of them is blank.
+    #[error("no token audience is configured: set one or allow any")]
     NoAudience,
     /// A key of [`ApiKeys`](super::ApiKeys) is shorter than 16 bytes.
-    #[error("an API key is shorter than 16 bytes")]
+    #[error("API key is shorter than 16 bytes")]
     ShortApiKey,
-    /// One of the algorithms is not known, so that no token could be signed with it.
-    #[error("an algorithm of tokens is not known")]
+    /// One of the algorithms is unknown.
+    #[error("unknown token signing algorithm")]
     UnknownAlgorithm,
-    /// The address of an identity provider is no HTTP URL.
-    #[error("the address of the identity provider is no HTTP URL")]
+    /// The address of an identity provider is not an HTTP URL.
+    #[error("address of the identity provider is not an HTTP URL")]
     MetadataAddress,
-    /// Keys would be fetched without TLS, so that whoever is on the way could give others.
-    #[error("the address of the identity provider must use HTTPS, unless `require_https_metadata` is off")]
+    /// Keys would be fetched without TLS, so that an attacker on the network could replace them.
+    #[error("address of the identity provider does not use HTTPS, which `require_https_metadata` demands")]
     InsecureMetadata,
-    /// Keys would be fetched more often than every 5 minutes, or, when one is missed, than every second.
-    #[error("the keys of the identity provider would be fetched too often")]
+    /// Keys would be fetched more often than every 5 minutes, or more often than every second for a
+    /// missing key.
+    #[error("refresh interval of the identity provider's keys is too short")]
     ShortInterval,
-    /// There is no certificate in the text of root certificates.
-    #[error("there is no root certificate to trust the identity provider by")]
+    /// The PEM text of root certificates has no certificate.
+    #[error("no root certificate for the identity provider")]
     NoRootCertificate,
 }

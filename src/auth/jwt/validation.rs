@@ -1,31 +1,31 @@
-//! Whether a token is valid: its signature, its times, its audience and its issuer, in the order of .NET.
+//! Validation of a token: signature, lifetime, audience and issuer, in the order of .NET.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::JwtBearer;
-use crate::auth::challenge::{AuthFailure, Reason};
+use crate::auth::auth_error::{AuthError, Reason};
 use crate::auth::claims::{Issuer, Payload};
-use crate::auth::date;
+use crate::auth::invariant_date;
 use crate::auth::key::SigningKey;
-use crate::auth::token::Token;
+use crate::auth::token::CompactToken;
 use crate::auth::user::User;
 
-/// What an identity provider published, to be counted with the options.
+/// Keys and issuer that an identity provider publishes; valid beside those of the options.
 #[derive(Clone, Copy, Default)]
-pub(in crate::auth) struct Published<'a> {
+pub(in crate::auth) struct ProviderKeys<'a> {
     pub(in crate::auth) keys: &'a [SigningKey],
     pub(in crate::auth) issuer: Option<&'a str>,
 }
 
 impl JwtBearer {
-    /// Whom a token names, if it is valid.
+    /// Validates a token and returns its user.
     pub(super) async fn user(&self, token: &str) -> Result<User, Reason> {
         if token.len() > self.max_token_bytes {
             return Err(Reason::Malformed);
         }
-        let token = Token::parse(token).ok_or(Reason::Malformed)?;
+        let token = CompactToken::parse(token).ok_or(Reason::Malformed)?;
         let payload = Payload::parse(&token.payload).ok_or(Reason::Malformed)?;
-        self.check_published(&token, &payload).await?;
+        self.check_with_provider(&token, &payload).await?;
 
         let claims = payload.claims(self.map_inbound_claims).ok_or(Reason::Malformed)?;
         let user =
@@ -40,24 +40,29 @@ impl JwtBearer {
         }
     }
 
-    /// Checks a token with the keys at hand.
-    async fn check_published(&self, token: &Token<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
+    /// Checks a token with the keys of the options and of the provider.
+    async fn check_with_provider(&self, token: &CompactToken<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
         #[cfg(feature = "oidc")]
         if let Some(provider) = &self.provider {
             return provider.check(token, (self.clock)(), |published| self.check(token, payload, published)).await;
         }
-        self.check(token, payload, Published::default())
+        self.check(token, payload, ProviderKeys::default())
     }
 
-    /// IdentityModel: JsonWebTokenHandler.ValidateToken.cs, whose order this is.
-    fn check(&self, token: &Token<'_>, payload: &Payload<'_>, published: Published<'_>) -> Result<(), Reason> {
+    /// Checks in the order of IdentityModel: JsonWebTokenHandler.ValidateToken.cs.
+    fn check(
+        &self,
+        token: &CompactToken<'_>,
+        payload: &Payload<'_>,
+        published: ProviderKeys<'_>,
+    ) -> Result<(), Reason> {
         self.check_signature(token, payload, published)?;
         self.check_lifetime(payload.expires, payload.not_before)?;
         self.check_audience(payload)?;
         self.check_issuer(payload, published)?;
         self.check_kind(token)?;
         match self.required_claims.iter().find(|name| !payload.has(name)) {
-            Some(missing) => Err(AuthFailure::new(format!("the token has no claim '{missing}'")).0),
+            Some(missing) => Err(AuthError::new(format!("token has no claim '{missing}'")).0),
             None => Ok(()),
         }
     }
@@ -65,9 +70,9 @@ impl JwtBearer {
     /// IdentityModel: JsonWebTokenHandler.ValidateSignature.cs.
     fn check_signature(
         &self,
-        token: &Token<'_>,
+        token: &CompactToken<'_>,
         payload: &Payload<'_>,
-        published: Published<'_>,
+        published: ProviderKeys<'_>,
     ) -> Result<(), Reason> {
         if token.signature.as_ref().is_some_and(Vec::is_empty) {
             return Err(Reason::InvalidSignature);
@@ -86,17 +91,17 @@ impl JwtBearer {
             None => {}
         }
         if token.kid.is_some() {
-            // An unknown key may be a new one, but is not worth asking for if the token is bad anyway. .NET takes
-            // missing times for the year 1 here.
-            let expires = payload.expires.or(Some(date::EARLIEST));
-            self.check_lifetime(expires, payload.not_before.or(Some(date::EARLIEST)))?;
+            // An unknown key may be a new one. It is not fetched for a token that is invalid in other ways. .NET
+            // replaces missing times by the year 1 here.
+            let expires = payload.expires.or(Some(invariant_date::EARLIEST));
+            self.check_lifetime(expires, payload.not_before.or(Some(invariant_date::EARLIEST)))?;
             self.check_issuer(payload, published)?;
             self.check_audience(payload)?;
         }
         Err(Reason::KeyNotFound)
     }
 
-    /// IdentityModel: Validators.cs, `ValidateLifetime`. Only the present has fractions of a second.
+    /// IdentityModel: Validators.cs, `ValidateLifetime`. Only the current time has fractions of a second.
     fn check_lifetime(&self, expires: Option<i64>, not_before: Option<i64>) -> Result<(), Reason> {
         if expires.is_none() && self.require_expiration {
             return Err(Reason::NoExpiration);
@@ -134,7 +139,7 @@ impl JwtBearer {
     }
 
     /// IdentityModel: Validators.cs, `ValidateIssuer`.
-    fn check_issuer(&self, payload: &Payload<'_>, published: Published<'_>) -> Result<(), Reason> {
+    fn check_issuer(&self, payload: &Payload<'_>, published: ProviderKeys<'_>) -> Result<(), Reason> {
         let known = |issuer: &String| self.issuers.contains(issuer) || published.issuer == Some(issuer);
         let issuer = match &payload.issuer {
             _ if self.any_issuer => return Ok(()),
@@ -146,18 +151,19 @@ impl JwtBearer {
         Err(Reason::InvalidIssuer(issuer))
     }
 
-    /// IdentityModel: Validators.cs, `ValidateTokenType`, which is silent towards clients.
-    fn check_kind(&self, token: &Token<'_>) -> Result<(), Reason> {
+    /// IdentityModel: Validators.cs, `ValidateTokenType`; clients receive no description.
+    fn check_kind(&self, token: &CompactToken<'_>) -> Result<(), Reason> {
         let valid = |kind: &String| self.token_types.contains(kind);
         if self.token_types.is_empty() || token.kind.as_ref().is_some_and(valid) {
             Ok(())
         } else {
-            Err(AuthFailure::new("the token is of another type").0)
+            Err(AuthError::new("token type is not accepted").0)
         }
     }
 }
 
-/// Exactly the same, but for one `/` at the end. IdentityModel: `IgnoreTrailingSlashWhenValidatingAudience`.
+/// Compares exactly, except for one `/` at the end (IdentityModel:
+/// `IgnoreTrailingSlashWhenValidatingAudience`).
 fn is_same_audience(a: &str, b: &str) -> bool {
     !a.trim().is_empty() && (a == b || a.strip_suffix('/') == Some(b) || b.strip_suffix('/') == Some(a))
 }

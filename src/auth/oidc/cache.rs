@@ -1,4 +1,4 @@
-//! The keys of a provider as far as they are known, and when they are fetched again.
+//! Cached key sets of a provider, and their renewal.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -7,60 +7,60 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::source::{FetchError, HttpClient, Source};
-use crate::auth::jwt::Published;
+use super::source::{FetchError, HttpClient, MetadataFetcher};
+use crate::auth::jwt::ProviderKeys;
 use crate::auth::key::SigningKey;
 
-/// What a provider published at one time.
+/// Key set that a provider has published.
 pub(super) struct KeySet {
     issuer: String,
     keys: Vec<SigningKey>,
-    /// What the keys were read from.
+    /// Document with the keys.
     document: Bytes,
-    /// When it last verified a token.
+    /// Time at which it last verified a token.
     verified: Mutex<Option<SystemTime>>,
 }
 
-/// The latest set of a provider, which many requests share. IdentityModel: ConfigurationManager.cs.
+/// Current key set of a provider, shared by all requests (IdentityModel: ConfigurationManager.cs).
 #[derive(Default)]
 pub(super) struct Cache {
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     client: OnceLock<HttpClient>,
 }
 
-/// How often keys are fetched.
+/// Intervals between downloads.
 #[derive(Clone, Copy)]
 pub(super) struct Intervals {
-    /// When nobody misses a key.
+    /// Without unknown keys.
     pub(super) automatic: Duration,
-    /// At most, when somebody does, or the provider is down.
+    /// Minimum, for unknown keys and after failures.
     pub(super) refresh: Duration,
 }
 
 #[derive(Default)]
-struct State {
+struct CacheState {
     current: Option<Arc<KeySet>>,
-    /// The last set before the current one that verified tokens.
+    /// Last set before the current one that verified a token.
     last_good: Option<Arc<KeySet>>,
-    /// Until the next fetch that nobody asks for.
-    pause: Option<Pause>,
-    /// Until somebody who misses a key may ask again.
-    asked: Option<Pause>,
-    /// How often fetching failed while there were no keys at all.
+    /// Time until the next scheduled download.
+    scheduled: Option<Cooldown>,
+    /// Time until an unknown key may trigger a download again.
+    on_demand: Option<Cooldown>,
+    /// Number of failed downloads while there is no key set.
     failures: u32,
-    flight: Option<Flight>,
+    download: Option<Download>,
 }
 
-/// A fetch, which lasts as long as somebody holds the cache.
-struct Flight {
+/// Download in progress; it is aborted when the cache is dropped.
+struct Download {
     /// Closed when it has ended.
-    landed: watch::Receiver<()>,
+    done: watch::Receiver<()>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// A time that has to pass; a clock that was set back ends it.
+/// Time that has to pass. It also ends if the clock is set back.
 #[derive(Clone, Copy)]
-struct Pause {
+struct Cooldown {
     since: SystemTime,
     length: Duration,
 }
@@ -74,11 +74,11 @@ impl KeySet {
         self.issuer == other.issuer && self.document == other.document
     }
 
-    pub(super) fn published(&self) -> Published<'_> {
-        Published { keys: &self.keys, issuer: Some(&self.issuer) }
+    pub(super) fn published(&self) -> ProviderKeys<'_> {
+        ProviderKeys { keys: &self.keys, issuer: Some(&self.issuer) }
     }
 
-    /// Takes note of a token that was valid with this set.
+    /// Records that this set verified a token.
     pub(super) fn mark_verified(&self, now: SystemTime) {
         *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
@@ -89,112 +89,113 @@ impl KeySet {
 }
 
 impl Cache {
-    /// The latest set. Requests wait for the first one, and for no other: an old set is replaced behind their backs.
+    /// Current set. Requests wait for the first set only; later sets replace it in the background.
     pub(super) async fn current(
         self: &Arc<Self>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> Option<Arc<KeySet>> {
-        let landed = {
+        let done = {
             let mut state = self.lock();
-            let due = state.pause.is_none_or(|pause| pause.is_over(now));
-            let landed = match state.underway() {
+            let due = state.scheduled.is_none_or(|cooldown| cooldown.is_over(now));
+            let done = match state.in_progress() {
                 None if due => Some(self.start(&mut state, source, intervals, now)),
-                underway => underway,
+                in_progress => in_progress,
             };
             match &state.current {
                 Some(current) => return Some(Arc::clone(current)),
-                None => landed?,
+                None => done?,
             }
         };
-        landing(landed).await;
+        wait_for(done).await;
         self.lock().current.clone()
     }
 
-    /// A newer set than the one in which somebody missed a key, if it is there, is on its way, or may be asked for.
-    pub(super) async fn refreshed(
+    /// Set that is newer than `seen`, which lacked a key: present, being downloaded, or downloaded now if
+    /// the interval allows.
+    pub(super) async fn fetch_newer(
         self: &Arc<Self>,
         seen: &Arc<KeySet>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> Option<Arc<KeySet>> {
-        let landed = {
+        let done = {
             let mut state = self.lock();
             if let Some(newer) = state.newer_than(seen) {
                 return Some(newer);
             }
-            match state.underway() {
-                Some(landed) => landed,
-                None if state.asked.is_none_or(|pause| pause.is_over(now)) => {
-                    state.asked = Some(Pause { since: now, length: intervals.refresh });
+            match state.in_progress() {
+                Some(done) => done,
+                None if state.on_demand.is_none_or(|cooldown| cooldown.is_over(now)) => {
+                    state.on_demand = Some(Cooldown { since: now, length: intervals.refresh });
                     self.start(&mut state, source, intervals, now)
                 }
                 None => return None,
             }
         };
-        landing(landed).await;
+        wait_for(done).await;
         self.lock().newer_than(seen)
     }
 
-    /// The set before the current one, if it verified a token not longer ago than this.
+    /// Set before the current one, if it verified a token within `lifetime`.
     pub(super) fn last_good(&self, lifetime: Duration, now: SystemTime) -> Option<Arc<KeySet>> {
         let last_good = self.lock().last_good.clone()?;
-        let over = |since| Pause { since, length: lifetime }.is_over(now);
+        let over = |since| Cooldown { since, length: lifetime }.is_over(now);
         (!last_good.verified().is_none_or(over)).then_some(last_good)
     }
 
-    /// Fetches in a task of its own, so that a request that is dropped takes no fetch with it.
+    /// Starts a download in a task of its own, so that a dropped request does not cancel it.
     fn start(
         self: &Arc<Self>,
-        state: &mut State,
-        source: &Source,
+        state: &mut CacheState,
+        source: &MetadataFetcher,
         intervals: Intervals,
         now: SystemTime,
     ) -> watch::Receiver<()> {
-        // Should it end without a word.
-        state.pause = Some(Pause { since: now, length: intervals.refresh });
-        let (flying, landed) = watch::channel(());
+        // In case the task ends without a result.
+        state.scheduled = Some(Cooldown { since: now, length: intervals.refresh });
+        let (running, done) = watch::channel(());
         let client = self.client.get_or_init(|| source.client()).clone();
         let (cache, source) = (Arc::downgrade(self), source.clone());
         let task = tokio::spawn(async move {
             let fetched = source.fetch(&client).await;
             if let Some(cache) = Weak::upgrade(&cache) {
-                cache.lock().settle(fetched, &source, intervals, now);
+                cache.lock().store(fetched, &source, intervals, now);
             }
-            drop(flying);
+            drop(running);
         });
-        state.flight = Some(Flight { landed: landed.clone(), _task: AbortOnDropHandle::new(task) });
-        landed
+        state.download = Some(Download { done: done.clone(), _task: AbortOnDropHandle::new(task) });
+        done
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends when a fetch has ended, well or not.
-async fn landing(mut landed: watch::Receiver<()>) {
-    // Nothing is ever sent: the sender goes.
-    while landed.changed().await.is_ok() {}
+/// Waits until a download has ended, successful or not.
+async fn wait_for(mut done: watch::Receiver<()>) {
+    // No value is sent; the sender is dropped.
+    while done.changed().await.is_ok() {}
 }
 
-impl State {
+impl CacheState {
     fn newer_than(&self, seen: &Arc<KeySet>) -> Option<Arc<KeySet>> {
         self.current.clone().filter(|current| !Arc::ptr_eq(current, seen))
     }
 
-    /// The fetch that has not ended yet.
-    fn underway(&self) -> Option<watch::Receiver<()>> {
-        let flight = self.flight.as_ref()?;
-        flight.landed.has_changed().is_ok().then(|| flight.landed.clone())
+    /// Download that has not ended yet.
+    fn in_progress(&self) -> Option<watch::Receiver<()>> {
+        let download = self.download.as_ref()?;
+        download.done.has_changed().is_ok().then(|| download.done.clone())
     }
 
-    fn settle(
+    fn store(
         &mut self,
         fetched: Result<KeySet, FetchError>,
-        source: &Source,
+        source: &MetadataFetcher,
         intervals: Intervals,
         started: SystemTime,
     ) {
@@ -210,24 +211,24 @@ impl State {
                 intervals.automatic
             }
             Err(error) if self.current.is_some() => {
-                tracing::warn!(host, %error, "signing keys could not be fetched; the last ones stay");
+                tracing::warn!(host, %error, "failed to fetch signing keys; keeping the current ones");
                 intervals.refresh.min(intervals.automatic)
             }
             Err(error) => {
-                tracing::error!(host, %error, "signing keys could not be fetched, and there are none: tokens are refused");
+                tracing::error!(host, %error, "failed to fetch signing keys; no cached keys, rejecting all tokens");
                 self.failures += 1;
-                FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(30)).min(intervals.refresh)
+                INITIAL_RETRY_DELAY.saturating_mul(1 << (self.failures - 1).min(30)).min(intervals.refresh)
             }
         };
-        self.pause = Some(Pause { since: started, length });
+        self.scheduled = Some(Cooldown { since: started, length });
     }
 }
 
-impl Pause {
+impl Cooldown {
     fn is_over(self, now: SystemTime) -> bool {
         now.duration_since(self.since).map_or(true, |passed| passed >= self.length)
     }
 }
 
-/// After the first failure of a provider that never answered, and twice as long after each more.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Delay after the first failure while there is no key set; doubled after each further one.
+const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(1);

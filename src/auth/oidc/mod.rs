@@ -1,4 +1,4 @@
-//! Keys from an identity provider: OpenID Connect discovery, and what is kept of it.
+//! Keys of an identity provider by OpenID Connect discovery.
 
 mod cache;
 mod source;
@@ -13,18 +13,18 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use self::cache::{Cache, Intervals};
-use self::source::Source;
-use super::challenge::Reason;
-use super::jwt::{AuthConfigError, JwtBearer, Published};
-use super::token::Token;
+use self::source::MetadataFetcher;
+use super::auth_error::Reason;
+use super::jwt::{AuthConfigError, JwtBearer, ProviderKeys};
+use super::token::CompactToken;
 
-/// An identity provider that publishes its keys by OpenID Connect discovery; a feature, `oidc`.
+/// Identity provider that publishes its keys by OpenID Connect discovery (feature `oidc`).
 ///
-/// Its discovery document is fetched with the first token, and the set of keys that it names. Tokens of the issuer that
-/// the document names are accepted, besides those of [`JwtBearer::issuer`]. While a set is fetched again, requests go on
-/// with the one that is there, and they do when the provider is down. Only a token of a key that nobody has seen yet waits,
-/// if its times, its issuer and its audience are right. RSA keys, keys on P-256 and P-384 and Ed25519 keys count that are for
-/// signatures; others are passed over.
+/// The first token triggers the download of the discovery document and of the key set that it names.
+/// Tokens of the issuer in the document are accepted, beside those of [`JwtBearer::issuer`]. During a
+/// later download, and while the provider is unreachable, requests use the current key set. Only a token
+/// with an unknown key waits for a download, if its lifetime, issuer and audience are valid. Used are RSA
+/// keys, keys on P-256 and P-384 and Ed25519 keys for signatures; other keys are skipped.
 ///
 /// | option | default | C# |
 /// |---|---|---|
@@ -36,8 +36,8 @@ use super::token::Token;
 /// | [`last_known_good_lifetime`](Self::last_known_good_lifetime) | 1 hour | `LastKnownGoodLifetime` |
 /// | [`root_certificates`](Self::root_certificates) | Mozilla's | `BackchannelHttpHandler` |
 ///
-/// Redirects are not followed, and proxies are not known. A document may have 1 MiB. What is logged names the host and
-/// what went wrong.
+/// Redirects are not followed, and proxies are not supported. A document may have at most 1 MiB. Logs
+/// contain the host and the error only.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,9 +50,9 @@ use super::token::Token;
 /// assert_eq!(bearer.validate(), Ok(()));
 /// ```
 #[derive(Clone)]
-#[must_use = "it does nothing until tokens are checked with its keys"]
+#[must_use = "a provider has no effect until a `JwtBearer` uses it"]
 pub struct IdentityProvider {
-    source: Source,
+    source: MetadataFetcher,
     intervals: Intervals,
     refresh_on_issuer_key_not_found: bool,
     last_known_good_lifetime: Duration,
@@ -61,22 +61,29 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// The provider that is the issuer at this URL. Its discovery document stands below it, at
-    /// `.well-known/openid-configuration`, and must name the same issuer but for a `/` at the end. (C#: `Authority`)
+    /// Provider with this issuer URL (C#: `Authority`). Its discovery document is at
+    /// `.well-known/openid-configuration` below that URL and must name the same issuer, except for a `/`
+    /// at the end.
     pub fn authority(url: impl Into<String>) -> Self {
         let authority = url.into();
         let address = format!("{}/.well-known/openid-configuration", authority.trim_end_matches('/'));
         Self::new(address, Some(authority))
     }
 
-    /// The provider whose discovery document stands at this URL, whatever issuer it names. (C#: `MetadataAddress`)
+    /// Provider with a discovery document at this URL, whatever issuer it names (C#: `MetadataAddress`).
     pub fn metadata_address(url: impl Into<String>) -> Self {
         Self::new(url.into(), None)
     }
 
     fn new(address: String, authority: Option<String>) -> Self {
         Self {
-            source: Source { address, authority, require_https: true, timeout: Duration::from_secs(60), roots: None },
+            source: MetadataFetcher {
+                address,
+                authority,
+                require_https: true,
+                timeout: Duration::from_secs(60),
+                roots: None,
+            },
             intervals: Intervals { automatic: Duration::from_secs(12 * 3600), refresh: Duration::from_secs(300) },
             refresh_on_issuer_key_not_found: true,
             last_known_good_lifetime: Duration::from_secs(3600),
@@ -84,50 +91,50 @@ impl IdentityProvider {
         }
     }
 
-    /// Whether both documents must come over HTTPS: by default they must. Without it whoever is on the way can sign tokens,
-    /// so it is for development.
+    /// Sets whether both documents must be fetched over HTTPS: `true` by default. `false` is for
+    /// development: an attacker on the network could replace the keys.
     pub fn require_https_metadata(mut self, required: bool) -> Self {
         self.source.require_https = required;
         self
     }
 
-    /// How long fetching both documents may take: 60 seconds by default.
+    /// Sets the time limit for fetching both documents: 60 seconds by default.
     pub fn backchannel_timeout(mut self, timeout: Duration) -> Self {
         self.source.timeout = timeout;
         self
     }
 
-    /// After which time the keys are fetched again with the next token, though nobody misses one: 12 hours by default, 5
-    /// minutes at least.
+    /// Sets the age at which the next token triggers another download of the keys: 12 hours by default,
+    /// at least 5 minutes.
     pub fn automatic_refresh_interval(mut self, interval: Duration) -> Self {
         self.intervals.automatic = interval;
         self
     }
 
-    /// How often, at most, tokens of unknown keys have the keys fetched again, and how soon a fetch that failed is repeated:
-    /// 5 minutes by default, a second at least. A provider that never answered is asked again after 1 second, 2, 4 and so
-    /// on up to this.
+    /// Sets the minimum time between two downloads for unknown keys, and the delay after a failed
+    /// download: 5 minutes by default, at least 1 second. If no download has succeeded yet, the delays
+    /// are 1 second, 2, 4 and so on up to this.
     pub fn refresh_interval(mut self, interval: Duration) -> Self {
         self.intervals.refresh = interval;
         self
     }
 
-    /// Whether a token of an unknown key has the keys fetched again: by default it has, if nothing else is wrong with it.
+    /// Sets whether an otherwise valid token with an unknown key triggers a download: `true` by default.
     pub fn refresh_on_issuer_key_not_found(mut self, refreshed: bool) -> Self {
         self.refresh_on_issuer_key_not_found = refreshed;
         self
     }
 
-    /// How long keys that verified tokens still do after the provider published others without them: 1 hour by default,
-    /// which is for a provider that published the wrong ones. It holds for keys that were withdrawn, too; with zero those
-    /// verify nothing any more.
+    /// Sets how long the previous key set stays valid after it last verified a token: 1 hour by default.
+    /// This bridges the publication of wrong keys. It also applies to withdrawn keys; with zero they are
+    /// invalid at once.
     pub fn last_known_good_lifetime(mut self, lifetime: Duration) -> Self {
         self.last_known_good_lifetime = lifetime;
         self
     }
 
-    /// Whom to trust for the certificate of the provider, in place of Mozilla's list: the certificates in this PEM text, such
-    /// as that of a private authority.
+    /// Sets the root certificates, in PEM, that are trusted instead of Mozilla's list, such as that of a
+    /// private certification authority.
     pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
         let certificates = CertificateDer::pem_slice_iter(pem.as_ref()).collect::<Result<_, _>>();
         self.source.roots = Some(certificates.unwrap_or_default());
@@ -142,7 +149,9 @@ impl IdentityProvider {
             Err(AuthConfigError::MetadataAddress)
         } else if self.source.require_https && scheme != Some(&Scheme::HTTPS) {
             Err(AuthConfigError::InsecureMetadata)
-        } else if self.intervals.automatic < SHORTEST_AUTOMATIC || self.intervals.refresh < SHORTEST_REFRESH {
+        } else if self.intervals.automatic < MIN_AUTOMATIC_REFRESH_INTERVAL
+            || self.intervals.refresh < MIN_REFRESH_INTERVAL
+        {
             Err(AuthConfigError::ShortInterval)
         } else if self.source.roots.as_ref().is_some_and(Vec::is_empty) {
             Err(AuthConfigError::NoRootCertificate)
@@ -151,29 +160,29 @@ impl IdentityProvider {
         }
     }
 
-    /// Whether a token is valid with what the provider published. IdentityModel: JsonWebTokenHandler.ValidateToken.cs.
+    /// Checks a token with the published keys (IdentityModel: JsonWebTokenHandler.ValidateToken.cs).
     ///
-    /// Without anything published, tokens are checked all the same: other keys may be configured.
+    /// Without published keys the token is checked too, since other keys may be configured.
     pub(super) async fn check(
         &self,
-        token: &Token<'_>,
+        token: &CompactToken<'_>,
         now: SystemTime,
-        check: impl Fn(Published<'_>) -> Result<(), Reason>,
+        check: impl Fn(ProviderKeys<'_>) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         let Some(current) = self.cache.current(&self.source, self.intervals, now).await else {
-            return check(Published::default());
+            return check(ProviderKeys::default());
         };
         let checked = check(current.published());
         if checked.is_ok() {
             current.mark_verified(now);
         }
-        // A key that is not found after its token named it is the only fault that other keys mend: times, issuer and
-        // audience were right.
+        // Other keys can only help a token whose named key was not found; its lifetime, issuer and audience are
+        // valid then.
         if token.kid.is_none() || checked != Err(Reason::KeyNotFound) {
             return checked;
         }
         if self.refresh_on_issuer_key_not_found
-            && let Some(newer) = self.cache.refreshed(&current, &self.source, self.intervals, now).await
+            && let Some(newer) = self.cache.fetch_newer(&current, &self.source, self.intervals, now).await
             && check(newer.published()).is_ok()
         {
             newer.mark_verified(now);
@@ -187,7 +196,8 @@ impl IdentityProvider {
 }
 
 impl JwtBearer {
-    /// Tokens of the identity provider at this URL; see [`IdentityProvider::authority`]. (C#: `Authority`)
+    /// Accepts tokens of the identity provider at this URL; see [`IdentityProvider::authority`] (C#:
+    /// `Authority`).
     ///
     /// ```
     /// use signalr::auth::JwtBearer;
@@ -199,14 +209,14 @@ impl JwtBearer {
         Self::identity_provider(IdentityProvider::authority(url))
     }
 
-    /// Tokens of the identity provider whose discovery document stands at this URL; see
-    /// [`IdentityProvider::metadata_address`]. (C#: `MetadataAddress`)
+    /// Accepts tokens of the identity provider with a discovery document at this URL; see
+    /// [`IdentityProvider::metadata_address`] (C#: `MetadataAddress`).
     pub fn metadata_address(url: impl Into<String>) -> Self {
         Self::identity_provider(IdentityProvider::metadata_address(url))
     }
 }
 
-/// Prints where the provider is and the options.
+/// Prints the host of the provider and the options.
 impl fmt::Debug for IdentityProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityProvider")
@@ -222,5 +232,5 @@ impl fmt::Debug for IdentityProvider {
 }
 
 /// `BaseConfigurationManager.MinimumAutomaticRefreshInterval` and `MinimumRefreshInterval` of .NET.
-const SHORTEST_AUTOMATIC: Duration = Duration::from_secs(300);
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+const MIN_AUTOMATIC_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);

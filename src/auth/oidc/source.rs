@@ -1,4 +1,4 @@
-//! Where keys come from: two documents over HTTPS.
+//! Download of the two documents of a provider over HTTPS.
 
 use std::error::Error;
 use std::time::Duration;
@@ -20,59 +20,59 @@ use serde::Deserialize;
 use super::cache::KeySet;
 use crate::auth::key::SigningKey;
 
-/// An identity provider as somebody who fetches its keys must know it.
+/// Location and options of an identity provider, and the download of its keys.
 #[derive(Clone)]
-pub(super) struct Source {
-    /// Of the discovery document.
+pub(super) struct MetadataFetcher {
+    /// URL of the discovery document.
     pub(super) address: String,
-    /// Whom the document must be of, if that is known.
+    /// Issuer that the document must name, if it is configured.
     pub(super) authority: Option<String>,
     pub(super) require_https: bool,
     /// For both documents together.
     pub(super) timeout: Duration,
-    /// Mozilla's if there are none of one's own.
+    /// Root certificates; Mozilla's if `None`.
     pub(super) roots: Option<Vec<CertificateDer<'static>>>,
 }
 
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-/// Why keys could not be fetched. It holds nothing of what was fetched but the name of a host.
+/// Failure to fetch keys. It contains no fetched data except the name of a host.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    #[error("an address is no HTTP URL")]
+    #[error("address is not an HTTP URL")]
     Address,
-    #[error("the address at {host} does not use HTTPS")]
+    #[error("address at {host} does not use HTTPS")]
     Insecure { host: String },
-    #[error("{host} cannot be reached: {reason}")]
+    #[error("{host} is unreachable: {reason}")]
     Unreachable { host: String, reason: String },
-    #[error("{host} answers with {status}")]
+    #[error("{host} responded with status {status}")]
     Status { host: String, status: StatusCode },
-    #[error("the answer of {host} broke off or is longer than 1 MiB")]
+    #[error("response from {host} was truncated or exceeds 1 MiB")]
     Body { host: String },
-    #[error("the discovery document is malformed")]
+    #[error("malformed discovery document")]
     Document,
-    #[error("the discovery document is of another issuer")]
+    #[error("discovery document names another issuer")]
     Issuer,
-    #[error("there is no key that could verify tokens")]
+    #[error("no usable signing key in the key set")]
     NoKey,
-    #[error("it took too long")]
+    #[error("request timed out")]
     Timeout,
 }
 
-/// OpenID Connect Discovery 1.0 § 3, as far as it matters here.
+/// The used members of OpenID Connect Discovery 1.0 § 3.
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
     jwks_uri: String,
 }
 
-impl Source {
-    /// The host of the discovery document, for logs.
+impl MetadataFetcher {
+    /// Host of the discovery document, for logs.
     pub(super) fn host(&self) -> String {
         self.address.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
     }
 
-    /// A client that keeps its connections. It knows no proxy and follows no redirect.
+    /// HTTP client with a connection pool. It uses no proxy and follows no redirect.
     pub(super) fn client(&self) -> HttpClient {
         let tls = ClientConfig::builder_with_provider(ring::default_provider().into());
         let tls = tls.with_safe_default_protocol_versions().expect("ring has the cipher suites of both versions");
@@ -88,7 +88,7 @@ impl Source {
         Client::builder(TokioExecutor::new()).build(connector.enable_http1().build())
     }
 
-    /// The keys that the provider publishes now.
+    /// Fetches the currently published keys.
     pub(super) async fn fetch(&self, client: &HttpClient) -> Result<KeySet, FetchError> {
         tokio::time::timeout(self.timeout, self.key_set(client)).await.unwrap_or(Err(FetchError::Timeout))
     }
@@ -123,14 +123,14 @@ impl Source {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status { host, status: response.status() });
         }
-        match Limited::new(response.into_body(), LONGEST_DOCUMENT).collect().await {
+        match Limited::new(response.into_body(), MAX_DOCUMENT_BYTES).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(_) => Err(FetchError::Body { host }),
         }
     }
 }
 
-/// What lies at the bottom of an error, which says more than its top.
+/// Innermost source of an error, which is the most specific one.
 fn root_cause(mut error: &dyn Error) -> String {
     while let Some(source) = error.source() {
         error = source;
@@ -138,5 +138,5 @@ fn root_cause(mut error: &dyn Error) -> String {
     error.to_string()
 }
 
-/// A set of keys has a few KiB; .NET reads 10 MB.
-const LONGEST_DOCUMENT: usize = 1024 * 1024;
+/// A key set has a few KiB; .NET reads up to 10 MB.
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;

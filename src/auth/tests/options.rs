@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::*;
-use crate::auth::{AuthConfigError, AuthFailure, SigningKey};
+use crate::auth::{AuthConfigError, AuthError, SigningKey};
 
 #[test]
 fn clock_skew_and_expiration_are_options() {
@@ -128,7 +128,7 @@ fn the_application_may_refuse_or_enrich_whom_a_token_names() {
     let jwt = bearer().on_token_validated(|user: User| async move {
         match user.claim("jti") {
             Some("good") => Ok(user.to_builder().claim("shift", "night").build()),
-            _ => Err(AuthFailure::new("revoked")),
+            _ => Err(AuthError::new("revoked")),
         }
     });
     let good = user(&jwt, &token(&payload(r#""sub":"u","jti":"good""#)));

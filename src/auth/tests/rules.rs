@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::auth::{Authorize, Decision, EndpointRules, Policies, Policy, PolicyError, Rules, Schemes};
+use crate::auth::{AuthorizationRules, Authorize, Decision, EndpointRules, Policies, Policy, PolicyError, Schemes};
 
 fn doctor() -> User {
     User::builder().id("dr-1").name("Dr One").role("Doctor").claim("Department", "icu").build()
@@ -14,7 +14,7 @@ fn policies() -> Policies {
     policies.add("DoctorsOnly", Policy::require_role("Doctor"));
     policies.add("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]));
     policies.add("SameDepartment", Policy::require_claim("department", ["icu", "er"]));
-    policies.add("Anyone", Policy::require(|_| true).anonymous_ok());
+    policies.add("Anyone", Policy::require_assertion(|_| true).allow_anonymous());
     policies
 }
 
@@ -35,21 +35,21 @@ fn each_requirement_has_its_meaning() {
         (Policy::require_role("doctor"), false),
         (Policy::require_any_role(["Nurse", "Doctor"]), true),
         (Policy::require_any_role(["Nurse", "Admin"]), false),
-        (Policy::has_claim("department"), true),
-        (Policy::has_claim("DEPARTMENT"), true),
-        (Policy::has_claim("ward"), false),
+        (Policy::require_claim_type("department"), true),
+        (Policy::require_claim_type("DEPARTMENT"), true),
+        (Policy::require_claim_type("ward"), false),
         (Policy::require_claim("department", ["er", "icu"]), true),
         (Policy::require_claim("department", ["ICU"]), false),
         (Policy::require_claim("ward", ["icu"]), false),
         (Policy::require_user_name("Dr One"), true),
         (Policy::require_user_name("dr one"), false),
-        (Policy::require(|user| user.id() == Some("dr-1")), true),
-        (Policy::require(|_| false), false),
-        (Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("department")]), true),
-        (Policy::any_of([Policy::require_role("Admin"), Policy::has_claim("ward")]), false),
-        (Policy::require_role("Doctor").and(Policy::has_claim("department")), true),
-        (Policy::require_role("Doctor").and(Policy::has_claim("ward")), false),
-        (Policy::require_role("Admin").and(Policy::has_claim("department")), false),
+        (Policy::require_assertion(|user| user.id() == Some("dr-1")), true),
+        (Policy::require_assertion(|_| false), false),
+        (Policy::any_of([Policy::require_role("Admin"), Policy::require_claim_type("department")]), true),
+        (Policy::any_of([Policy::require_role("Admin"), Policy::require_claim_type("ward")]), false),
+        (Policy::require_role("Doctor").and(Policy::require_claim_type("department")), true),
+        (Policy::require_role("Doctor").and(Policy::require_claim_type("ward")), false),
+        (Policy::require_role("Admin").and(Policy::require_claim_type("department")), false),
     ] {
         assert_eq!(policy.allows(&doctor()), allowed, "{policy:?}");
         assert!(!policy.allows(&User::anonymous()), "{policy:?}");
@@ -58,19 +58,19 @@ fn each_requirement_has_its_meaning() {
 
 #[test]
 fn strangers_pass_only_where_a_policy_says_so() {
-    let anyone = || Policy::require(|_| true).anonymous_ok();
-    let known = || Policy::require(|_| true);
+    let anyone = || Policy::require_assertion(|_| true).allow_anonymous();
+    let known = || Policy::require_assertion(|_| true);
     for (policy, allowed) in [
         (known(), false),
         (anyone(), true),
         (anyone().and(known()), false),
         (known().and(anyone()), false),
         (anyone().and(anyone()), true),
-        (known().and(anyone()).anonymous_ok(), true),
+        (known().and(anyone()).allow_anonymous(), true),
         (Policy::any_of([known(), anyone()]), true),
         (Policy::any_of([known(), known()]), false),
         (Policy::any_of([anyone()]).and(known()), false),
-        (Policy::require_role("Doctor").anonymous_ok(), false),
+        (Policy::require_role("Doctor").allow_anonymous(), false),
     ] {
         assert_eq!(policy.allows(&User::anonymous()), allowed, "{policy:?}");
     }
@@ -167,9 +167,9 @@ fn impossible_policies_let_nobody_pass() {
 #[test]
 fn names_of_claims_and_policies_ignore_the_case_of_every_letter() {
     let user = User::builder().claim("straße-ÄÖ", "x").build();
-    assert!(Policy::has_claim("STRAßE-äö").allows(&user));
-    assert!(!Policy::has_claim("STRASSE-äö").allows(&user));
-    assert!(!Policy::has_claim("straße-Ä").allows(&user));
+    assert!(Policy::require_claim_type("STRAßE-äö").allows(&user));
+    assert!(!Policy::require_claim_type("STRASSE-äö").allows(&user));
+    assert!(!Policy::require_claim_type("straße-Ä").allows(&user));
 }
 
 #[test]
@@ -180,5 +180,5 @@ fn rules_can_be_constants_and_policies_shared() {
     shared::<Policy>();
     shared::<User>();
     shared::<JwtBearer>();
-    shared::<Rules>();
+    shared::<AuthorizationRules>();
 }

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::auth::{ApiKeys, AuthFailure, Authenticator, Refusal, Schemes};
+use crate::auth::{ApiKeys, AuthError, AuthRejection, Authenticator, Schemes};
 
 /// Who it is, where nothing takes time.
 fn found(authenticator: &impl Authenticator, headers: &HeaderMap) -> Authentication {
@@ -77,7 +77,7 @@ fn api_keys_are_compared_whole_and_never_printed() {
 
 #[test]
 fn failures_keep_their_text_from_the_client() {
-    let own = AuthFailure::new("session 17 of ann");
+    let own = AuthError::new("session 17 of ann");
     assert_eq!((own.to_string().as_str(), own.description()), ("session 17 of ann", None));
     let told = own.with_description("gone");
     assert_eq!((told.to_string().as_str(), told.description().as_deref()), ("session 17 of ann", Some("gone")));
@@ -108,8 +108,8 @@ fn a_request_is_read_as_the_hub_reads_it() {
 #[test]
 fn refusals_add_their_headers() {
     let basic = http::HeaderValue::from_static("Basic");
-    let first = Refusal::redirect(http::HeaderValue::from_static("/login")).www_authenticate(basic.clone());
-    let both = first.and(&Refusal::unauthorized().www_authenticate(basic));
+    let first = AuthRejection::redirect(http::HeaderValue::from_static("/login")).www_authenticate(basic.clone());
+    let both = first.and(&AuthRejection::unauthorized().www_authenticate(basic));
     assert_eq!(both.status, 401);
     assert_eq!(both.headers.get_all("www-authenticate").iter().count(), 2);
     assert_eq!(both.headers["location"], "/login");

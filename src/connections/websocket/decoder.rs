@@ -10,7 +10,7 @@ use std::mem;
 
 use hyper_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
-use text::Text;
+use text::Utf8Validator;
 
 /// Takes frames apart.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Decoder {
     partial: Box<[u8]>,
     /// Turned so that it begins with the byte for the payload that comes next.
     mask: [u8; 4],
-    text: Text,
+    text: Utf8Validator,
     frame: Frame,
     message: Message,
 }
@@ -115,9 +115,9 @@ impl Decoder {
         let parsed = if kept == 0 {
             parse(input)?
         } else {
-            let mut start = [0; MAX_HEADER];
+            let mut start = [0; MAX_HEADER_BYTES];
             start[..kept].copy_from_slice(&self.partial);
-            let more = input.len().min(MAX_HEADER - kept);
+            let more = input.len().min(MAX_HEADER_BYTES - kept);
             start[kept..kept + more].copy_from_slice(&input[..more]);
             parse(&start[..kept + more])?
         };
@@ -160,7 +160,7 @@ impl Decoder {
     /// The rules for headers (RFC 6455 § 5.2, 5.4, 5.5).
     fn check(&mut self, header: &FrameHeader, length: u64) -> Result<Frame, CloseCode> {
         let reserved = header.rsv1 || header.rsv2 || header.rsv3;
-        if reserved || length > MAX_LENGTH {
+        if reserved || length > MAX_PAYLOAD_BYTES {
             return Err(CloseCode::Protocol);
         }
         let is_first = self.message == Message::None;
@@ -168,7 +168,9 @@ impl Decoder {
             OpCode::Data(Data::Text) if is_first => self.message = Message::Text,
             OpCode::Data(Data::Binary) if is_first => self.message = Message::Binary,
             OpCode::Data(Data::Continue) if !is_first => {}
-            OpCode::Control(control) if header.is_final && length <= MAX_CONTROL => return Ok(Frame::Control(control)),
+            OpCode::Control(control) if header.is_final && length <= MAX_CONTROL_PAYLOAD_BYTES => {
+                return Ok(Frame::Control(control));
+            }
             _ => return Err(CloseCode::Protocol),
         }
         Ok(Frame::Data { is_final: header.is_final })
@@ -226,7 +228,7 @@ impl Decoder {
 
 impl ControlPayload {
     fn new(payload: &[u8]) -> Self {
-        debug_assert!(payload.len() as u64 <= MAX_CONTROL);
+        debug_assert!(payload.len() as u64 <= MAX_CONTROL_PAYLOAD_BYTES);
         let length = u8::try_from(payload.len()).unwrap_or_default();
         Self { pong: [&[FINAL_PONG, length], payload].concat() }
     }
@@ -238,13 +240,13 @@ impl ControlPayload {
 }
 
 /// A client's header at its longest: two bytes, eight of length, four of mask.
-const MAX_HEADER: usize = 14;
+const MAX_HEADER_BYTES: usize = 14;
 
 /// The longest payload of a control frame.
-const MAX_CONTROL: u64 = 125;
+const MAX_CONTROL_PAYLOAD_BYTES: u64 = 125;
 
 /// Lengths have 63 bits.
-const MAX_LENGTH: u64 = u64::MAX >> 1;
+const MAX_PAYLOAD_BYTES: u64 = u64::MAX >> 1;
 
 const FINAL_PONG: u8 = 0x8a;
 

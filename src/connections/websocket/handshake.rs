@@ -12,10 +12,10 @@ use http::{Method, Version};
 use hyper::ext::Protocol;
 
 /// Bytes under the base64 of a key (RFC 6455 § 4.1).
-const KEY: usize = 16;
+const KEY_BYTES: usize = 16;
 
 /// Letters of that, with padding.
-const KEY_LETTERS: usize = 24;
+const KEY_CHARS: usize = 24;
 
 /// C#'s decoder looks at no bits beyond the last byte.
 const BASE64: GeneralPurpose =
@@ -61,7 +61,7 @@ fn has_key(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(SEC_WEBSOCKET_KEY).iter().filter(|line| !line.is_empty());
     // Two would be joined with a comma, which is no base64.
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
-    let mut letters = [0; KEY_LETTERS];
+    let mut letters = [0; KEY_CHARS];
     let mut length = 0;
     // White space may stand anywhere between (`Convert.TryFromBase64String`).
     for letter in line.as_bytes().iter().filter(|byte| !byte.is_ascii_whitespace()) {
@@ -69,7 +69,7 @@ fn has_key(headers: &HeaderMap) -> bool {
         *place = *letter;
         length += 1;
     }
-    BASE64.decode_slice(&letters[..length], &mut [0; KEY_LETTERS]) == Ok(KEY)
+    BASE64.decode_slice(&letters[..length], &mut [0; KEY_CHARS]) == Ok(KEY_BYTES)
 }
 
 /// Kestrel upgrades no request with a body.

@@ -1,16 +1,16 @@
 //! The WebSocket transport: a byte pipe that writes once a batch.
 
 mod decoder;
+mod frame_reader;
 mod handshake;
 mod origins;
-mod reader;
-mod resume;
-mod serve;
+mod reconnect;
 mod sub_protocol;
+mod upgrade;
 
+pub(super) use frame_reader::FrameReader;
 pub(super) use handshake::is_websocket_request;
 pub(crate) use origins::AllowedOrigins;
-pub(super) use reader::Reader;
-pub(super) use resume::{Mailbox, resume};
-pub(super) use serve::open;
+pub(super) use reconnect::{ReconnectSlot, resume};
 pub(crate) use sub_protocol::SubProtocolSelector;
+pub(super) use upgrade::open;

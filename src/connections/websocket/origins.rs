@@ -3,7 +3,7 @@
 use http::request::Parts;
 
 use super::handshake::is_websocket_request;
-use crate::origin::{is_origin, origin};
+use crate::connection_info::{is_origin, origin};
 
 /// The origins whose pages may open WebSockets; an empty list, or `*` in it: all (C#: `WebSocketOptions.AllowedOrigins`).
 #[derive(Clone, Debug, Default)]

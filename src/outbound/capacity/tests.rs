@@ -209,7 +209,7 @@ fn every_end_wakes_all_senders() {
         |outbound| outbound.discard(),
         |outbound| outbound.close(),
         |outbound| outbound.last_words(b"Close"),
-        |outbound| outbound.finish(&Frame::control(vec![0x88, 0])),
+        |outbound| outbound.finish(&EncodedMessage::control(vec![0x88, 0])),
     ];
     for end in ends {
         let (outbound, _sink) = full();

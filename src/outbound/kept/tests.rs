@@ -15,11 +15,11 @@ proptest! {
         steps in proptest::collection::vec((0..5_u8, 0..1200_usize), 1..200),
     ) {
         let mut kept = Kept::default();
-        let mut expected: VecDeque<Frame> = VecDeque::new();
+        let mut expected: VecDeque<EncodedMessage> = VecDeque::new();
         for (n, (kind, size)) in (0..).zip(steps) {
             let message = vec![n; size];
             match kind {
-                0 | 1 if size <= MERGED => {
+                0 | 1 if size <= COALESCE_LIMIT_BYTES => {
                     kept.add(&message, false);
                     expected.push_back(frame(&message));
                 }
@@ -32,7 +32,7 @@ proptest! {
                         prop_assert_eq!(kept.remove_first(), expected.pop_front().is_some());
                     }
                 }
-                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(Frame::wire).copied().collect::<Vec<_>>()),
+                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(EncodedMessage::wire).copied().collect::<Vec<_>>()),
             }
             prop_assert_eq!(kept.payload(), expected.iter().map(|frame| frame.payload().len()).sum::<usize>());
             prop_assert_eq!(kept.is_empty(), expected.is_empty());

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use super::error::ProtocolError;
-use super::format::{Format, HubProtocol};
+use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
-use super::message::{HubMessage, Invocation};
-use super::raw::{Raw, RawArguments, Rest, Role};
-use super::scan::{Broken, JsonScanner, Next, Token};
+use super::message::{HubMessage, InvocationMessage};
+use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
+use super::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
 
 mod serializer;
 
 mod value;
-use value::{List, check_list};
+use value::{ListCheck, check_list};
 pub(super) use value::{bind, is_whole, list_elements, list_len, read};
 
 pub(super) mod write;
@@ -83,9 +83,9 @@ impl<'a> Envelope<'a> {
     ) -> Result<(), ProtocolError> {
         expect_object(scanner)?;
         let mut first = true;
-        while scanner.next(first, b'}')? == Next::Element {
+        while scanner.next(first, b'}')? == NextToken::Element {
             first = false;
-            let name = match scanner.usual_name() {
+            let name = match scanner.common_name() {
                 Some(name) => Cow::Borrowed(name),
                 None => scanner.name()?.bytes()?,
             };
@@ -187,7 +187,7 @@ impl<'a> Envelope<'a> {
         &mut self,
         protocol: HubProtocol,
         knows_method: &dyn Fn(&str) -> bool,
-    ) -> Result<Invocation<'a>, ProtocolError> {
+    ) -> Result<InvocationMessage<'a>, ProtocolError> {
         let streaming = self.kind == Some(STREAM_INVOCATION);
         let target = self.target.take().ok_or_else(|| missing("target"))?;
         let id = self.id.take().filter(|id| !id.is_empty());
@@ -207,11 +207,11 @@ impl<'a> Envelope<'a> {
         // A call of an unknown method fails before this is noticed, and with no id nobody hears of it.
         let error = (streaming && id.is_none() && known).then(|| missing("invocationId"));
         if error.is_some() || !self.earlier.is_empty() {
-            arguments.rest = Some(Box::new(Rest { earlier: std::mem::take(&mut self.earlier), error }));
+            arguments.rest = Some(Box::new(DeferredChecks { earlier: std::mem::take(&mut self.earlier), error }));
         }
         let stream_ids = std::mem::take(&mut self.stream_ids);
-        let headers = Headers::new(Format::Json, self.headers);
-        Ok(Invocation { id, target, arguments, stream_ids, streaming, headers })
+        let headers = Headers::new(HubProtocolKind::Json, self.headers);
+        Ok(InvocationMessage { id, target, arguments, stream_ids, streaming, headers })
     }
 
     fn take_item(&mut self, protocol: HubProtocol) -> Result<HubMessage<'a>, ProtocolError> {
@@ -221,7 +221,7 @@ impl<'a> Envelope<'a> {
             None if id.is_empty() => Err(missing("invocationId")),
             None => Err(missing("item")),
             Some(GivenItem { bytes, first, whole }) => {
-                let item = Raw::new(protocol, Role::Item, bytes, whole);
+                let item = RawValue::new(protocol, Role::Item, bytes, whole);
                 Ok(HubMessage::StreamItem { id, item, item_first: first })
             }
         }
@@ -230,7 +230,7 @@ impl<'a> Envelope<'a> {
     fn take_completion(&mut self, protocol: HubProtocol) -> Result<HubMessage<'a>, ProtocolError> {
         let id = self.take_id()?;
         let error = self.error.take();
-        let result = self.result.map(|bytes| Raw::new(protocol, Role::Result, bytes, true));
+        let result = self.result.map(|bytes| RawValue::new(protocol, Role::Result, bytes, true));
         if error.is_some() && result.is_some() {
             return Err(ProtocolError::invalid_data("The 'error' and 'result' properties are mutually exclusive."));
         }
@@ -242,16 +242,16 @@ impl<'a> Envelope<'a> {
     }
 
     /// Checks what was passed over unread and is not going to be read.
-    fn check_unread(&self) -> Result<(), Broken> {
+    fn check_unread(&self) -> Result<(), InvalidJson> {
         self.check_arguments()?;
         self.check_item()
     }
 
-    fn check_arguments(&self) -> Result<(), Broken> {
+    fn check_arguments(&self) -> Result<(), InvalidJson> {
         self.arguments.map_or(Ok(()), GivenList::check)
     }
 
-    fn check_item(&self) -> Result<(), Broken> {
+    fn check_item(&self) -> Result<(), InvalidJson> {
         match self.item {
             Some(item) if !item.first && item.whole => JsonScanner::new(item.bytes).skip(PROPERTY_LEVELS),
             _ => Ok(()),
@@ -260,21 +260,21 @@ impl<'a> Envelope<'a> {
 }
 
 impl GivenList<'_> {
-    fn check(self) -> Result<(), Broken> {
+    fn check(self) -> Result<(), InvalidJson> {
         if self.checked {
             return Ok(());
         }
         match check_list(self.bytes) {
-            List::Whole { .. } => Ok(()),
-            List::TrailingComma { .. } if self.method_known => Ok(()),
-            _ => Err(Broken),
+            ListCheck::Whole { .. } => Ok(()),
+            ListCheck::TrailingComma { .. } if self.method_known => Ok(()),
+            _ => Err(InvalidJson),
         }
     }
 }
 
 pub(super) fn expect_object(scanner: &mut JsonScanner<'_>) -> Result<(), ProtocolError> {
     match scanner.token()? {
-        Token::Object => Ok(()),
+        JsonToken::Object => Ok(()),
         other => {
             let kind = other.name();
             Err(ProtocolError::invalid_data(format!("Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")))
@@ -292,8 +292,8 @@ pub(super) fn text<'a>(scanner: &mut JsonScanner<'a>, name: &str) -> Result<Cow<
 
 fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolError> {
     match scanner.token()? {
-        Token::True => Ok(true),
-        Token::False => Ok(false),
+        JsonToken::True => Ok(true),
+        JsonToken::False => Ok(false),
         _ => Err(ProtocolError::invalid_data(format!("Expected '{name}' to be true or false."))),
     }
 }
@@ -305,8 +305,8 @@ pub(super) fn integer<N: Integer>(scanner: &mut JsonScanner<'_>, name: &str) -> 
         return Ok(Some(digit.into()));
     }
     match scanner.token()? {
-        Token::Null => Ok(None),
-        Token::Number(digits) => {
+        JsonToken::Null => Ok(None),
+        JsonToken::Number(digits) => {
             let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
             number.map(Some).ok_or_else(|| {
                 let text = format!(
@@ -333,18 +333,18 @@ impl Integer for i64 {
 }
 
 fn stream_ids<'a>(scanner: &mut JsonScanner<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {
-    if scanner.token()? != Token::Array {
+    if scanner.token()? != JsonToken::Array {
         return Err(expected("streamIds", "Array"));
     }
     let mut ids = Vec::new();
-    while scanner.next(ids.is_empty(), b']')? == Next::Element {
+    while scanner.next(ids.is_empty(), b']')? == NextToken::Element {
         ids.push(match scanner.token()? {
-            Token::String(id) => id.decode()?,
-            Token::Null => return Err(ProtocolError::invalid_data("Null value for 'streamIds' is not valid.")),
+            JsonToken::String(id) => id.decode()?,
+            JsonToken::Null => return Err(ProtocolError::invalid_data("Null value for 'streamIds' is not valid.")),
             other => {
                 let kind = match other {
-                    Token::Array => "StartArray",
-                    Token::Object => "StartObject",
+                    JsonToken::Array => "StartArray",
+                    JsonToken::Object => "StartObject",
                     other => other.name(),
                 };
                 let text = format!("Cannot get the value of a token type '{kind}' as a string.");
@@ -359,17 +359,17 @@ fn stream_ids<'a>(scanner: &mut JsonScanner<'a>) -> Result<Vec<Cow<'a, str>>, Pr
 fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError> {
     scanner.peek();
     let start = scanner.position();
-    if scanner.token()? != Token::Object {
+    if scanner.token()? != JsonToken::Object {
         return Err(expected("headers", "StartObject"));
     }
-    let mut headers = HeaderReader { scanner: scanner.clone(), first: true };
+    let mut headers = JsonHeaderReader { scanner: scanner.clone(), first: true };
     while headers.read()?.is_some() {}
     *scanner = headers.scanner;
     Ok(scanner.since(start))
 }
 
 /// Steps over a value and keeps its bytes.
-fn value<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], Broken> {
+fn value<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], InvalidJson> {
     scanner.peek();
     let start = scanner.position();
     scanner.skip(PROPERTY_LEVELS)?;
@@ -386,12 +386,12 @@ fn missing(name: &str) -> ProtocolError {
 
 /// The headers of a message that was parsed, read once more.
 #[derive(Clone, Debug)]
-pub(super) struct HeaderReader<'a> {
+pub(super) struct JsonHeaderReader<'a> {
     scanner: JsonScanner<'a>,
     first: bool,
 }
 
-impl<'a> HeaderReader<'a> {
+impl<'a> JsonHeaderReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut scanner = JsonScanner::new(bytes);
         let _ = scanner.token();
@@ -399,19 +399,19 @@ impl<'a> HeaderReader<'a> {
     }
 
     fn read(&mut self) -> Result<Option<<Self as Iterator>::Item>, ProtocolError> {
-        if self.scanner.next(self.first, b'}')? == Next::End {
+        if self.scanner.next(self.first, b'}')? == NextToken::End {
             return Ok(None);
         }
         self.first = false;
         let name = self.scanner.name()?.decode()?;
         match self.scanner.token()? {
-            Token::String(value) => Ok(Some((name, value.decode()?))),
+            JsonToken::String(value) => Ok(Some((name, value.decode()?))),
             _ => Err(ProtocolError::invalid_data(format!("Expected header '{name}' to be of type String."))),
         }
     }
 }
 
-impl<'a> Iterator for HeaderReader<'a> {
+impl<'a> Iterator for JsonHeaderReader<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
     fn next(&mut self) -> Option<Self::Item> {

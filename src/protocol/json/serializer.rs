@@ -39,24 +39,24 @@ fn write_without_fraction_of_zero<W: ?Sized + io::Write>(
     writer: &mut W,
     write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut buffer = [0; LONGEST_NUMBER];
+    let mut buffer = [0; MAX_NUMBER_LENGTH];
     let mut rest = &mut buffer[..];
     write(&mut rest)?;
     let unused = rest.len();
-    let number = &buffer[..LONGEST_NUMBER - unused];
+    let number = &buffer[..MAX_NUMBER_LENGTH - unused];
     writer.write_all(number.strip_suffix(b".0").unwrap_or(number))
 }
 
 /// The longest that the shortest form of a number can be is 24.
-const LONGEST_NUMBER: usize = 32;
+const MAX_NUMBER_LENGTH: usize = 32;
 
 /// The text of `System.Text.Json` for numbers that are none.
 pub(super) const NOT_FINITE: &str = ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling).";
 
 /// A value inside another one.
-struct Inner<'v, T: ?Sized>(&'v T);
+struct NestedValue<'v, T: ?Sized>(&'v T);
 
-impl<T: Serialize + ?Sized> Serialize for Inner<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for NestedValue<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(JsonSerializer(serializer))
     }
@@ -86,7 +86,7 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     type SerializeTupleStruct = JsonSerializer<S::SerializeTupleStruct>;
     type SerializeTupleVariant = JsonSerializer<S::SerializeTupleVariant>;
     type SerializeMap = JsonSerializer<S::SerializeMap>;
-    type SerializeStruct = Fields<S::SerializeStruct>;
+    type SerializeStruct = StructFields<S::SerializeStruct>;
     type SerializeStructVariant = JsonSerializer<S::SerializeStructVariant>;
 
     forward! {
@@ -120,7 +120,7 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         // The values of `serde_json` itself, such as `RawValue`, go by names like this, and are not to be changed.
         let foreign = !name.starts_with('$');
-        self.0.serialize_struct(name, len).map(|fields| Fields { fields, foreign })
+        self.0.serialize_struct(name, len).map(|fields| StructFields { fields, foreign })
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
@@ -144,11 +144,11 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_some(&Inner(value))
+        self.0.serialize_some(&NestedValue(value))
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_struct(name, &Inner(value))
+        self.0.serialize_newtype_struct(name, &NestedValue(value))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -158,7 +158,7 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_variant(name, index, variant, &Inner(value))
+        self.0.serialize_newtype_variant(name, index, variant, &NestedValue(value))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -173,7 +173,7 @@ macro_rules! elements {
             type Error = S::Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-                self.0.$method(&Inner(value))
+                self.0.$method(&NestedValue(value))
             }
 
             fn end(self) -> Result<S::Ok, S::Error> {
@@ -199,7 +199,7 @@ impl<S: SerializeMap> SerializeMap for JsonSerializer<S> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-        self.0.serialize_value(&Inner(value))
+        self.0.serialize_value(&NestedValue(value))
     }
 
     fn end(self) -> Result<S::Ok, S::Error> {
@@ -212,7 +212,7 @@ impl<S: SerializeStructVariant> SerializeStructVariant for JsonSerializer<S> {
     type Error = S::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
-        self.0.serialize_field(key, &Inner(value))
+        self.0.serialize_field(key, &NestedValue(value))
     }
 
     fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {
@@ -225,18 +225,18 @@ impl<S: SerializeStructVariant> SerializeStructVariant for JsonSerializer<S> {
 }
 
 /// The fields of a struct.
-pub(super) struct Fields<S> {
+pub(super) struct StructFields<S> {
     fields: S,
     foreign: bool,
 }
 
-impl<S: SerializeStruct> SerializeStruct for Fields<S> {
+impl<S: SerializeStruct> SerializeStruct for StructFields<S> {
     type Ok = S::Ok;
     type Error = S::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
         if self.foreign {
-            self.fields.serialize_field(key, &Inner(value))
+            self.fields.serialize_field(key, &NestedValue(value))
         } else {
             self.fields.serialize_field(key, value)
         }

@@ -8,10 +8,10 @@ use std::ops::Range;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
 use crate::protocol::error::{ProtocolError, ReadError};
-use crate::protocol::format::{Format, HubProtocol, Naming};
+use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ListSeed, Position, RawArguments, Tally, wrong_number, wrong_type};
-use crate::protocol::scan::{Broken, JsonScanner, Next, Token};
+use crate::protocol::raw::{ArgumentsSeed, BindProgress, Position, RawArguments, wrong_number, wrong_type};
+use crate::protocol::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
 
 use super::PROPERTY_LEVELS;
 
@@ -30,8 +30,8 @@ pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
 /// The number of elements of a list; 0 where it is broken.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
     match check_list(bytes) {
-        List::Whole { len } | List::TrailingComma { len } => len,
-        List::Broken => 0,
+        ListCheck::Whole { len } | ListCheck::TrailingComma { len } => len,
+        ListCheck::Broken => 0,
     }
 }
 
@@ -46,7 +46,7 @@ where
 {
     let tally = Cell::default();
     let naming = arguments.protocol.naming();
-    let bound = deserialize(naming, arguments.bytes, || visitor().map(|visitor| ListSeed::new(visitor, &tally)));
+    let bound = deserialize(naming, arguments.bytes, || visitor().map(|visitor| ArgumentsSeed::new(visitor, &tally)));
     match bound {
         Ok(bound) if tally.get().given == expected => Ok(bound),
         Ok(_) => Err(explain(arguments, expected, tally.get(), true)),
@@ -56,21 +56,21 @@ where
 
 /// Says what is wrong with arguments that did not bind. Only here they are checked as JSON on their own.
 #[cold]
-fn explain(arguments: &RawArguments<'_>, expected: usize, tally: Tally, bound: bool) -> ReadError {
+fn explain(arguments: &RawArguments<'_>, expected: usize, tally: BindProgress, bound: bool) -> ReadError {
     match check_list(arguments.bytes) {
-        List::Whole { .. } if tally.given != expected && (bound || tally.ended) => {
+        ListCheck::Whole { .. } if tally.given != expected && (bound || tally.ended) => {
             ReadError::Mismatch(wrong_number(tally.given, expected))
         }
-        List::Whole { .. } => ReadError::Mismatch(wrong_type()),
+        ListCheck::Whole { .. } => ReadError::Mismatch(wrong_type()),
         // Everything before the comma was bound: ASP.NET Core takes the comma for the fault of this call alone.
-        List::TrailingComma { len } if arguments.sound && tally.given == len => {
+        ListCheck::TrailingComma { len } if arguments.sound && tally.given == len => {
             ReadError::Mismatch(trailing_comma(arguments))
         }
-        List::TrailingComma { .. } | List::Broken => ReadError::Malformed(Broken.into()),
+        ListCheck::TrailingComma { .. } | ListCheck::Broken => ReadError::Malformed(InvalidJson.into()),
     }
 }
 
-const DOT_NET: HubProtocol = HubProtocol::new(Format::Json, Naming::DotNet);
+const DOT_NET: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
 
 /// Reads a value through a seed. What .NET takes and `serde_json` or derived code refuses needs a second attempt.
 fn deserialize<S, T>(naming: Naming, bytes: &[u8], mut seed: impl FnMut() -> Option<S>) -> serde_json::Result<T>
@@ -125,13 +125,13 @@ where
 
 /// What a list of arguments is, checked to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum ListCheck {
     Whole { len: usize },
     TrailingComma { len: usize },
     Broken,
 }
 
-pub(super) fn check_list(bytes: &[u8]) -> List {
+pub(super) fn check_list(bytes: &[u8]) -> ListCheck {
     visit_list(bytes, |_| ())
 }
 
@@ -139,28 +139,28 @@ pub(super) fn check_list(bytes: &[u8]) -> List {
 pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut elements = Vec::new();
     match visit_list(bytes, |element| elements.push(element)) {
-        List::Whole { .. } | List::TrailingComma { .. } => elements,
-        List::Broken => Vec::new(),
+        ListCheck::Whole { .. } | ListCheck::TrailingComma { .. } => elements,
+        ListCheck::Broken => Vec::new(),
     }
 }
 
-fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> List {
+fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> ListCheck {
     let mut scanner = JsonScanner::new(bytes);
-    if scanner.token() != Ok(Token::Array) {
-        return List::Broken;
+    if scanner.token() != Ok(JsonToken::Array) {
+        return ListCheck::Broken;
     }
     let mut len = 0;
     loop {
         match scanner.next(len == 0, b']') {
-            Ok(Next::End) => return List::Whole { len },
-            Ok(Next::Element) => {}
+            Ok(NextToken::End) => return ListCheck::Whole { len },
+            Ok(NextToken::Element) => {}
             // Only the end of the list behind a comma fails like this.
-            Err(Broken) if scanner.peek() == Some(b']') => return List::TrailingComma { len },
-            Err(Broken) => return List::Broken,
+            Err(InvalidJson) if scanner.peek() == Some(b']') => return ListCheck::TrailingComma { len },
+            Err(InvalidJson) => return ListCheck::Broken,
         }
         let start = scanner.position();
         if scanner.skip(PROPERTY_LEVELS - 1).is_err() {
-            return List::Broken;
+            return ListCheck::Broken;
         }
         visit(start..scanner.position());
         len += 1;

@@ -4,13 +4,13 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use crate::protocol::arguments::{Arguments, List};
+use crate::protocol::arguments::{ArgumentList, Arguments};
 use crate::protocol::error::{ProtocolError, WriteError};
-use crate::protocol::format::{Format, HubProtocol, Naming};
+use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::frame::RECORD_SEPARATOR;
 use crate::protocol::naming;
 use crate::protocol::scan::plain_len;
-use crate::protocol::write::Call;
+use crate::protocol::writer::InvocationFields;
 
 use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};
 
@@ -18,7 +18,7 @@ pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
     headers: &[(&str, &str)],
-    call: &Call<'_>,
+    call: &InvocationFields<'_>,
     arguments: &A,
 ) -> Result<(), WriteError> {
     start(out, call.kind, headers);
@@ -27,7 +27,7 @@ pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
     }
     text(out, b",\"target\":", call.target);
     out.extend_from_slice(b",\"arguments\":");
-    value(out, naming, &List(arguments))?;
+    value(out, naming, &ArgumentList(arguments))?;
     if let Some(ids) = call.stream_ids {
         out.extend_from_slice(b",\"streamIds\":[");
         for (index, id) in ids.iter().enumerate() {
@@ -125,7 +125,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     let serializer = JsonSerializer(&mut inner);
     match naming {
         Naming::Serde => value.serialize(serializer),
-        Naming::DotNet => naming::serialize(value, HubProtocol::new(Format::Json, naming), serializer),
+        Naming::DotNet => naming::serialize(value, HubProtocol::new(HubProtocolKind::Json, naming), serializer),
     }
     .map_err(|error| refused(&error))
 }

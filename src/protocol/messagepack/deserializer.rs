@@ -8,24 +8,24 @@ use serde::forward_to_deserialize_any;
 
 use crate::protocol::naming::EXTENSION;
 
-use super::reader::Reader;
-use super::scan::Fault;
+use super::reader::MessagePackReader;
+use super::scan::InvalidMessagePack;
 
 /// Reads one value.
 ///
 /// It recurses as deep as lists, maps and variants nest, and refuses more than 63 levels: with the message itself that
 /// is as deep as JSON goes.
 pub(in crate::protocol) struct Deserializer<'de> {
-    reader: Reader<'de>,
+    reader: MessagePackReader<'de>,
     levels: u32,
 }
 
-const LEVELS: u32 = 63;
+const MAX_DEPTH: u32 = 63;
 
 impl<'de> Deserializer<'de> {
     /// Begins at the start of `bytes`, which are known to be a whole value.
     pub(in crate::protocol) fn new(bytes: &'de [u8]) -> Self {
-        Self { reader: Reader::new(bytes), levels: LEVELS }
+        Self { reader: MessagePackReader::new(bytes), levels: MAX_DEPTH }
     }
 
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
@@ -33,7 +33,7 @@ impl<'de> Deserializer<'de> {
         match (u64::try_from(number), i64::try_from(number)) {
             (Ok(number), _) => visitor.visit_u64(number),
             (_, Ok(number)) => visitor.visit_i64(number),
-            _ => Err(Fault::Overflow.into()),
+            _ => Err(InvalidMessagePack::Overflow.into()),
         }
     }
 
@@ -80,7 +80,7 @@ macro_rules! scalars {
             match self.reader.peek()? {
                 0x00..=0x7f | 0xcc..=0xd3 | 0xe0..=0xff => self.number(visitor),
                 0xc0 | 0xc2 | 0xc3 | 0xca | 0xcb => self.deserialize_any(visitor),
-                code => Err(Fault::Code(code).into()),
+                code => Err(InvalidMessagePack::Code(code).into()),
             }
         }
     )*};
@@ -103,7 +103,7 @@ macro_rules! texts {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.reader.peek()? {
-                code @ 0xc4..=0xc6 => Err(Fault::Code(code).into()),
+                code @ 0xc4..=0xc6 => Err(InvalidMessagePack::Code(code).into()),
                 _ => self.deserialize_any(visitor),
             }
         }
@@ -116,7 +116,7 @@ macro_rules! bytes {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.reader.peek()? {
                 0xa0..=0xbf | 0xc4..=0xc6 | 0xda | 0xdb => visitor.visit_borrowed_bytes(self.reader.bytes()?),
-                code @ 0xd9 => Err(Fault::Code(code).into()),
+                code @ 0xd9 => Err(InvalidMessagePack::Code(code).into()),
                 _ => self.deserialize_any(visitor),
             }
         }
@@ -132,7 +132,7 @@ macro_rules! wide {
                     let bytes = self.reader.bytes()?.try_into();
                     <$type>::from_be_bytes(bytes.map_err(|_| Error::custom("not 16 bytes"))?)
                 }
-                _ => self.reader.wide_int()?.try_into().map_err(|_| Fault::Overflow)?,
+                _ => self.reader.wide_int()?.try_into().map_err(|_| InvalidMessagePack::Overflow)?,
             };
             visitor.$visit(number)
         }
@@ -157,7 +157,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
             0x90..=0x9f | 0xdc | 0xdd => self.list(visitor),
             0x80..=0x8f | 0xde | 0xdf => self.map(visitor),
             0xc7..=0xc9 | 0xd4..=0xd8 => self.extension(visitor),
-            code @ 0xc1 => Err(Fault::Code(code).into()),
+            code @ 0xc1 => Err(InvalidMessagePack::Code(code).into()),
         }
     }
 
@@ -348,9 +348,9 @@ impl<'de> SeqAccess<'de> for ExtensionParts<'de> {
     }
 }
 
-impl From<Fault> for Error {
+impl From<InvalidMessagePack> for Error {
     #[cold]
-    fn from(fault: Fault) -> Self {
+    fn from(fault: InvalidMessagePack) -> Self {
         Self::custom(format_args!("{fault:?}"))
     }
 }

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::error::ProtocolError;
-use super::format::{Format, HubProtocol};
+use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
-use super::message::{HubMessage, Invocation};
-use super::raw::{Raw, RawArguments, Rest, Role};
+use super::message::{HubMessage, InvocationMessage};
+use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
 
 mod deserializer;
 #[cfg(test)]
 pub(super) use deserializer::Deserializer;
 
 mod reader;
-pub(super) use reader::HeaderReader;
-use reader::Reader;
+pub(super) use reader::MessagePackHeaderReader;
+use reader::MessagePackReader;
 
 mod scan;
 
@@ -30,7 +30,7 @@ pub(super) fn parse<'a>(
     frame: &'a [u8],
     knows_method: &dyn Fn(&str) -> bool,
 ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
-    let mut reader = Reader::new(frame);
+    let mut reader = MessagePackReader::new(frame);
     let items = reader.array_len()?;
     let kind = int32(&mut reader, "messageType")?;
     Ok(Some(match kind {
@@ -38,7 +38,7 @@ pub(super) fn parse<'a>(
         2 => {
             let (_, id) = headers_and_id(&mut reader, "StreamItem")?;
             let (bytes, whole) = reader.value_or_rest();
-            let item = Raw::new(protocol, Role::Item, bytes, whole);
+            let item = RawValue::new(protocol, Role::Item, bytes, whole);
             HubMessage::StreamItem { id, item, item_first: false }
         }
         3 => completion(protocol, &mut reader)?,
@@ -57,11 +57,11 @@ pub(super) fn parse<'a>(
 
 fn call<'a>(
     protocol: HubProtocol,
-    reader: &mut Reader<'a>,
+    reader: &mut MessagePackReader<'a>,
     items: usize,
     streaming: bool,
     knows_method: &dyn Fn(&str) -> bool,
-) -> Result<Invocation<'a>, ProtocolError> {
+) -> Result<InvocationMessage<'a>, ProtocolError> {
     let kind = if streaming { "StreamInvocation" } else { "Invocation" };
     let headers = headers(reader)?;
     let id = text(reader, "invocationId")?.filter(|id| !id.is_empty());
@@ -79,31 +79,34 @@ fn call<'a>(
     if items > 5 && sound && known {
         match stream_ids(reader) {
             Ok(given) => ids = given,
-            Err(error) => arguments.rest = Some(Box::new(Rest { earlier: Vec::new(), error: Some(error) })),
+            Err(error) => arguments.rest = Some(Box::new(DeferredChecks { earlier: Vec::new(), error: Some(error) })),
         }
     }
-    Ok(Invocation { id, target, arguments, stream_ids: ids, streaming, headers })
+    Ok(InvocationMessage { id, target, arguments, stream_ids: ids, streaming, headers })
 }
 
-fn completion<'a>(protocol: HubProtocol, reader: &mut Reader<'a>) -> Result<HubMessage<'a>, ProtocolError> {
+fn completion<'a>(protocol: HubProtocol, reader: &mut MessagePackReader<'a>) -> Result<HubMessage<'a>, ProtocolError> {
     let (_, id) = headers_and_id(reader, "Completion")?;
     let (result, error) = match int32(reader, "resultKind")? {
         1 => (None, text(reader, "error")?),
         2 => (None, None),
-        3 => (Some(Raw::new(protocol, Role::Result, reader.value()?, true)), None),
+        3 => (Some(RawValue::new(protocol, Role::Result, reader.value()?, true)), None),
         _ => return Err(ProtocolError::invalid_data("Invalid invocation result kind.")),
     };
     Ok(HubMessage::Completion { id, result, error })
 }
 
-fn headers_and_id<'a>(reader: &mut Reader<'a>, kind: &str) -> Result<(Headers<'a>, Cow<'a, str>), ProtocolError> {
+fn headers_and_id<'a>(
+    reader: &mut MessagePackReader<'a>,
+    kind: &str,
+) -> Result<(Headers<'a>, Cow<'a, str>), ProtocolError> {
     let headers = headers(reader)?;
     let id = text(reader, "invocationId")?.filter(|id| !id.is_empty()).ok_or_else(|| no_id(kind))?;
     Ok((headers, id))
 }
 
 /// Reads headers to check them, and keeps their bytes.
-fn headers<'a>(reader: &mut Reader<'a>) -> Result<Headers<'a>, ProtocolError> {
+fn headers<'a>(reader: &mut MessagePackReader<'a>) -> Result<Headers<'a>, ProtocolError> {
     let whole = reader.rest();
     let count = reader.map_len().map_err(|_| failed("map length for 'headers'"))?;
     let mut seen = HashSet::new();
@@ -119,10 +122,10 @@ fn headers<'a>(reader: &mut Reader<'a>) -> Result<Headers<'a>, ProtocolError> {
             return Err(ProtocolError::new("ArgumentException", text));
         }
     }
-    Ok(Headers::new(Format::MessagePack, &whole[..whole.len() - reader.rest().len()]))
+    Ok(Headers::new(HubProtocolKind::MessagePack, &whole[..whole.len() - reader.rest().len()]))
 }
 
-fn stream_ids<'a>(reader: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {
+fn stream_ids<'a>(reader: &mut MessagePackReader<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {
     let count = reader.array_len().map_err(|_| failed("array length for 'streamIds'"))?;
     (0..count)
         .map(|_| {
@@ -132,20 +135,20 @@ fn stream_ids<'a>(reader: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, Protocol
         .collect()
 }
 
-fn text<'a>(reader: &mut Reader<'a>, field: &str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
+fn text<'a>(reader: &mut MessagePackReader<'a>, field: &str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
     reader.text().map_err(|_| failed(&format!("'{field}' as String")))
 }
 
-fn int32(reader: &mut Reader<'_>, field: &str) -> Result<i32, ProtocolError> {
+fn int32(reader: &mut MessagePackReader<'_>, field: &str) -> Result<i32, ProtocolError> {
     let number = reader.int().ok().and_then(|number| i32::try_from(number).ok());
     number.ok_or_else(|| failed(&format!("'{field}' as Int32")))
 }
 
-fn int64(reader: &mut Reader<'_>, field: &str) -> Result<i64, ProtocolError> {
+fn int64(reader: &mut MessagePackReader<'_>, field: &str) -> Result<i64, ProtocolError> {
     reader.int().map_err(|_| failed(&format!("'{field}' as Int64")))
 }
 
-fn boolean(reader: &mut Reader<'_>, field: &str) -> Result<bool, ProtocolError> {
+fn boolean(reader: &mut MessagePackReader<'_>, field: &str) -> Result<bool, ProtocolError> {
     reader.boolean().map_err(|_| failed(&format!("'{field}' as Boolean")))
 }
 

@@ -4,7 +4,7 @@ use crate::protocol::error::ProtocolError;
 
 /// What is wrong with MessagePack, in the words of MessagePack-CSharp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum InvalidMessagePack {
     /// It ends too early.
     End,
     /// Something else should stand there.
@@ -13,30 +13,34 @@ pub(super) enum Fault {
     Overflow,
 }
 
-impl From<Fault> for ProtocolError {
-    fn from(fault: Fault) -> Self {
+impl From<InvalidMessagePack> for ProtocolError {
+    fn from(fault: InvalidMessagePack) -> Self {
         match fault {
-            Fault::End => Self::new("EndOfStreamException", "Attempted to read past the end of the stream."),
-            Fault::Code(code) => Self::new(
+            InvalidMessagePack::End => {
+                Self::new("EndOfStreamException", "Attempted to read past the end of the stream.")
+            }
+            InvalidMessagePack::Code(code) => Self::new(
                 "MessagePackSerializationException",
                 format!("Unexpected msgpack code {code} ({}) encountered.", code_name(code)),
             ),
-            Fault::Overflow => Self::new("OverflowException", "Arithmetic operation resulted in an overflow."),
+            InvalidMessagePack::Overflow => {
+                Self::new("OverflowException", "Arithmetic operation resulted in an overflow.")
+            }
         }
     }
 }
 
 /// The length of the first MessagePack value.
-pub(super) fn value_len(bytes: &[u8]) -> Result<usize, Fault> {
+pub(super) fn value_len(bytes: &[u8]) -> Result<usize, InvalidMessagePack> {
     let mut at = 0_usize;
     // How many values are still to come. Each takes at least a byte, so there cannot be more of them than bytes.
     let mut open = 1_usize;
     while open > 0 {
         open -= 1;
-        let code = *bytes.get(at).ok_or(Fault::End)?;
+        let code = *bytes.get(at).ok_or(InvalidMessagePack::End)?;
         at += 1;
         let number = |width: usize| {
-            let digits = bytes.get(at..at + width).ok_or(Fault::End)?;
+            let digits = bytes.get(at..at + width).ok_or(InvalidMessagePack::End)?;
             Ok(digits.iter().fold(0, |number: usize, &digit| number << 8 | usize::from(digit)))
         };
         let low = usize::from(code & 0x0f);
@@ -60,12 +64,12 @@ pub(super) fn value_len(bytes: &[u8]) -> Result<usize, Fault> {
             0xdd => (4, number(4)?),
             0xde => (2, number(2)?.saturating_mul(2)),
             0xdf => (4, number(4)?.saturating_mul(2)),
-            0xc1 => return Err(Fault::Code(code)),
+            0xc1 => return Err(InvalidMessagePack::Code(code)),
         };
         at = at.saturating_add(skip);
         open = open.saturating_add(values);
         if at > bytes.len() || open > bytes.len() - at {
-            return Err(Fault::End);
+            return Err(InvalidMessagePack::End);
         }
     }
     Ok(at)

@@ -8,12 +8,12 @@ use serde::de::value::Error;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
 use crate::protocol::error::{ProtocolError, ReadError};
-use crate::protocol::format::{Format, HubProtocol, Naming};
+use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ListSeed, Position, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw::{ArgumentsSeed, Position, RawArguments, wrong_number, wrong_type};
 
 use super::deserializer::Deserializer;
-use super::reader::Reader;
+use super::reader::MessagePackReader;
 use super::scan::value_len;
 
 /// Reads a value that is whole, so that none of its lengths lies.
@@ -28,12 +28,12 @@ pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
 
 /// The number of elements of a list; 0 where it is none.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
-    Reader::new(bytes).array_len().unwrap_or_default()
+    MessagePackReader::new(bytes).array_len().unwrap_or_default()
 }
 
 /// The places of the elements of a list, as far as it is whole.
 pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = MessagePackReader::new(bytes);
     let len = reader.array_len().unwrap_or_default();
     let mut element = || {
         let start = bytes.len() - reader.rest().len();
@@ -52,7 +52,7 @@ pub(in crate::protocol) fn bind<V, T>(
 where
     V: for<'de> Visitor<'de, Value = T>,
 {
-    let given = Reader::new(arguments.bytes).array_len().map_err(|_| ReadError::Mismatch(no_list()))?;
+    let given = MessagePackReader::new(arguments.bytes).array_len().map_err(|_| ReadError::Mismatch(no_list()))?;
     if given != expected {
         return Err(ReadError::Mismatch(wrong_number(given, expected)));
     }
@@ -61,7 +61,7 @@ where
     }
     let tally = Cell::default();
     let naming = arguments.protocol.naming();
-    deserialize(naming, arguments.bytes, || visitor().map(|v| ListSeed::new(v, &tally)))
+    deserialize(naming, arguments.bytes, || visitor().map(|v| ArgumentsSeed::new(v, &tally)))
         .map_err(|_| ReadError::Mismatch(wrong_type()))
 }
 
@@ -76,7 +76,7 @@ fn deserialize<'de, S: DeserializeSeed<'de>>(
     mut seed: impl FnMut() -> Option<S>,
 ) -> Result<S::Value, Error> {
     let once = seed().ok_or_else(|| Error::custom("no seed to read with"))?;
-    let protocol = HubProtocol::new(Format::MessagePack, naming);
+    let protocol = HubProtocol::new(HubProtocolKind::MessagePack, naming);
     match naming::deserialize(once, protocol, &mut Deserializer::new(bytes)) {
         Err(error) if naming == Naming::DotNet && buffered::is_duplicate_field(&error) => {
             let again = seed().ok_or(error)?;

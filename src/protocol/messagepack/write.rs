@@ -2,24 +2,24 @@
 
 use serde::Serialize;
 
-use crate::protocol::arguments::{Arguments, List};
+use crate::protocol::arguments::{ArgumentList, Arguments};
 use crate::protocol::error::{ProtocolError, WriteError};
-use crate::protocol::format::{Format, HubProtocol, Naming};
+use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming;
-use crate::protocol::write::Call;
+use crate::protocol::writer::InvocationFields;
 
 pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
     headers: &[(&str, &str)],
-    call: &Call<'_>,
+    call: &InvocationFields<'_>,
     arguments: &A,
 ) -> Result<(), WriteError> {
     let frame = start(out, 6, call.kind);
     map(out, headers);
     text_or_nil(out, call.id);
     text(out, call.target);
-    value(out, naming, &List(arguments))?;
+    value(out, naming, &ArgumentList(arguments))?;
     let ids = call.stream_ids.unwrap_or_default();
     head(out, ids.len(), [ARRAY, 0x0f], [None, Some(0xdc), Some(0xdd)]);
     for id in ids {
@@ -116,7 +116,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<(), WriteError> {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map().with_human_readable();
-    naming::serialize(value, HubProtocol::new(Format::MessagePack, naming), &mut serializer)
+    naming::serialize(value, HubProtocol::new(HubProtocolKind::MessagePack, naming), &mut serializer)
         .map_err(|error| WriteError::new(ProtocolError::new("MessagePackSerializationException", error.to_string())))
 }
 

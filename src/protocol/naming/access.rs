@@ -4,16 +4,16 @@ use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess
 
 use super::deserializer::{WireSeed, WireVisitor};
 use super::fields::StructVisitor;
-use super::{Rules, spellings};
+use super::{NamingRules, name_cache};
 
 /// Reads what is inside by the rules.
 pub(super) struct WireAccess<A> {
     inner: A,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<A> WireAccess<A> {
-    pub(super) const fn new(inner: A, rules: Rules) -> Self {
+    pub(super) const fn new(inner: A, rules: NamingRules) -> Self {
         Self { inner, rules }
     }
 }
@@ -79,7 +79,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WireAccess<A> {
         if !self.rules.is_dot_net() {
             return self.inner.struct_variant(fields, WireVisitor::new(visitor, self.rules));
         }
-        let spelled = spellings::fields(fields, self.rules);
+        let spelled = name_cache::fields(fields, self.rules);
         self.inner.struct_variant(fields, StructVisitor::new(visitor, spelled, self.rules))
     }
 }

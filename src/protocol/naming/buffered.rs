@@ -16,7 +16,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::deserializer::WireSeed;
-use super::{EXTENSION, Rules, spellings};
+use super::{EXTENSION, NamingRules, name_cache};
 use crate::protocol::HubProtocol;
 
 /// Whether a value was refused because a member came twice, so that [`deserialize`] may read it.
@@ -43,10 +43,10 @@ where
     S: DeserializeSeed<'de>,
     D: Deserializer<'de>,
 {
-    let rules = Rules::of(protocol);
+    let rules = NamingRules::of(protocol);
     let human_readable = deserializer.is_human_readable();
     let tree = Tree::deserialize(deserializer)?;
-    WireSeed::new(seed, rules).deserialize(Reader { tree, rules, human_readable, error: PhantomData })
+    WireSeed::new(seed, rules).deserialize(TreeReader { tree, rules, human_readable, error: PhantomData })
 }
 
 /// A value of any type, as both formats have them.
@@ -136,20 +136,20 @@ impl<'de> Visitor<'de> for TreeVisitor {
 }
 
 /// Reads a tree as the deserializer of its format would have read what it was made of.
-struct Reader<'de, E> {
+struct TreeReader<'de, E> {
     tree: Tree<'de>,
-    rules: Rules,
+    rules: NamingRules,
     human_readable: bool,
     error: PhantomData<E>,
 }
 
-impl<'de, E> Reader<'de, E> {
-    fn of(&self, tree: Tree<'de>, rules: Rules) -> Self {
+impl<'de, E> TreeReader<'de, E> {
+    fn of(&self, tree: Tree<'de>, rules: NamingRules) -> Self {
         Self { tree, rules, human_readable: self.human_readable, error: self.error }
     }
 }
 
-impl<'de, E: Error> IntoDeserializer<'de, E> for Reader<'de, E> {
+impl<'de, E: Error> IntoDeserializer<'de, E> for TreeReader<'de, E> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -172,7 +172,7 @@ macro_rules! keys_from_text {
     )*};
 }
 
-impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
+impl<'de, E: Error> Deserializer<'de> for TreeReader<'de, E> {
     type Error = E;
 
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, E> {
@@ -229,7 +229,7 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
         visitor: V,
     ) -> Result<V::Value, E> {
         if let Tree::Map(map) = &mut self.tree {
-            keep_last(map, spellings::fields(fields, self.rules));
+            keep_last(map, name_cache::fields(fields, self.rules));
         }
         self.deserialize_any(visitor)
     }
@@ -297,7 +297,7 @@ impl<'de, E: Error> Deserializer<'de> for Reader<'de, E> {
 }
 
 /// Drops every entry for which a later one means the same field.
-fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: spellings::Fields) {
+fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: name_cache::FieldTable) {
     // No longer than the struct has fields.
     let mut later = Vec::new();
     map.reverse();

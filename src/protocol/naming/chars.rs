@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Error, Unexpected, Visitor};
 
-use super::Rules;
+use super::NamingRules;
 
 /// The one UTF-16 unit of a character up to U+FFFF.
 pub(super) fn unit(value: char) -> Option<u16> {
@@ -17,11 +17,11 @@ pub(super) const NO_UNIT: &str = "a character beyond U+FFFF is two in UTF-16, an
 /// Visits a text of one UTF-16 unit in JSON, its number in MessagePack.
 pub(super) struct CharVisitor<V> {
     visitor: V,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<V> CharVisitor<V> {
-    pub(super) const fn new(visitor: V, rules: Rules) -> Self {
+    pub(super) const fn new(visitor: V, rules: NamingRules) -> Self {
         Self { visitor, rules }
     }
 }

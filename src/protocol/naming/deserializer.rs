@@ -8,16 +8,16 @@ use super::access::WireAccess;
 use super::chars::CharVisitor;
 use super::enums::EnumVisitor;
 use super::fields::StructVisitor;
-use super::{Rules, spellings};
+use super::{NamingRules, name_cache};
 
 /// Wraps a seed so that what it reads is read by the rules.
 pub(super) struct WireSeed<S> {
     seed: S,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<S> WireSeed<S> {
-    pub(super) const fn new(seed: S, rules: Rules) -> Self {
+    pub(super) const fn new(seed: S, rules: NamingRules) -> Self {
         Self { seed, rules }
     }
 }
@@ -32,11 +32,11 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WireSeed<S> {
 
 pub(super) struct WireDeserializer<D> {
     inner: D,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<D> WireDeserializer<D> {
-    pub(super) const fn new(inner: D, rules: Rules) -> Self {
+    pub(super) const fn new(inner: D, rules: NamingRules) -> Self {
         Self { inner, rules }
     }
 }
@@ -104,7 +104,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WireDeserializer<D> {
         if !self.rules.is_dot_net() {
             return self.inner.deserialize_struct(name, fields, WireVisitor::new(visitor, self.rules));
         }
-        let spelled = spellings::fields(fields, self.rules);
+        let spelled = name_cache::fields(fields, self.rules);
         self.inner.deserialize_struct(name, fields, StructVisitor::new(visitor, spelled, self.rules))
     }
 
@@ -133,11 +133,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WireDeserializer<D> {
 /// Wraps a visitor so that what is inside the value it visits is read by the rules.
 pub(super) struct WireVisitor<V> {
     visitor: V,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<V> WireVisitor<V> {
-    pub(super) const fn new(visitor: V, rules: Rules) -> Self {
+    pub(super) const fn new(visitor: V, rules: NamingRules) -> Self {
         Self { visitor, rules }
     }
 }

@@ -8,20 +8,20 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, Unexpected, VariantAccess, Visitor,
 };
 
-use super::Rules;
+use super::NamingRules;
 use super::deserializer::{WireDeserializer, WireSeed};
-use super::fields::{Named, Names};
+use super::fields::{NameResolver, Named};
 use crate::ordinal;
 
 /// Visits an enum in any of its forms.
 pub(super) struct EnumVisitor<V> {
     visitor: V,
     variants: &'static [&'static str],
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<V> EnumVisitor<V> {
-    pub(super) const fn new(visitor: V, variants: &'static [&'static str], rules: Rules) -> Self {
+    pub(super) const fn new(visitor: V, variants: &'static [&'static str], rules: NamingRules) -> Self {
         Self { visitor, variants, rules }
     }
 
@@ -132,7 +132,7 @@ impl<'de, E: Error> VariantAccess<'de> for UnitVariant<'_, E> {
 /// A variant with data: a map of one entry. That no second one follows, formats check themselves.
 struct DataVariant<A> {
     entries: A,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<'de, A: MapAccess<'de>> EnumAccess<'de> for DataVariant<A> {
@@ -159,7 +159,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.entries.next_value_seed(Content { shape: Shape::Tuple(len), visitor, rules: self.rules })
+        self.entries.next_value_seed(VariantContent { shape: Shape::Tuple(len), visitor, rules: self.rules })
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -167,24 +167,24 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.entries.next_value_seed(Content { shape: Shape::Struct(fields), visitor, rules: self.rules })
+        self.entries.next_value_seed(VariantContent { shape: Shape::Struct(fields), visitor, rules: self.rules })
     }
 }
 
 /// Variants have the names that serde has for them.
 struct AsWritten;
 
-impl Names for AsWritten {
+impl NameResolver for AsWritten {
     fn resolve<E: Error>(self, wire: &str) -> Result<&str, E> {
         Ok(wire)
     }
 }
 
 /// Reads the data of a variant.
-struct Content<V> {
+struct VariantContent<V> {
     shape: Shape,
     visitor: V,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 enum Shape {
@@ -192,7 +192,7 @@ enum Shape {
     Struct(&'static [&'static str]),
 }
 
-impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Content<V> {
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for VariantContent<V> {
     type Value = V::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {

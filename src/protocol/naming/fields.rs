@@ -5,20 +5,20 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::Rules;
+use super::NamingRules;
 use super::access::WireAccess;
 use super::deserializer::{WireDeserializer, WireSeed, visit_plain};
-use super::spellings::Fields;
+use super::name_cache::FieldTable;
 
 /// Visits the map that a struct is.
 pub(super) struct StructVisitor<V> {
     visitor: V,
-    fields: Fields,
-    rules: Rules,
+    fields: FieldTable,
+    rules: NamingRules,
 }
 
 impl<V> StructVisitor<V> {
-    pub(super) const fn new(visitor: V, fields: Fields, rules: Rules) -> Self {
+    pub(super) const fn new(visitor: V, fields: FieldTable, rules: NamingRules) -> Self {
         Self { visitor, fields, rules }
     }
 }
@@ -52,8 +52,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
 
 struct FieldAccess<A> {
     inner: A,
-    fields: Fields,
-    rules: Rules,
+    fields: FieldTable,
+    rules: NamingRules,
     /// The field that comes next if members come in the order of their declaration.
     next: usize,
 }
@@ -76,17 +76,17 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for FieldAccess<A> {
 }
 
 /// Knows what serde calls that which has a name on the wire.
-pub(super) trait Names {
+pub(super) trait NameResolver {
     fn resolve<E: Error>(self, wire: &str) -> Result<&str, E>;
 }
 
 struct FieldNames<'a> {
-    fields: Fields,
-    rules: Rules,
+    fields: FieldTable,
+    rules: NamingRules,
     next: &'a mut usize,
 }
 
-impl Names for FieldNames<'_> {
+impl NameResolver for FieldNames<'_> {
     fn resolve<E: Error>(self, wire: &str) -> Result<&str, E> {
         if let Some(found) = self.fields.find(wire, *self.next) {
             *self.next = found + 1;
@@ -96,12 +96,12 @@ impl Names for FieldNames<'_> {
             return Err(E::custom("a member without a name"));
         }
         // Who sends serde's name does not mean the field: to .NET `string_prop` is not `StringProp`.
-        Ok(if self.fields.has_name(wire) { NOBODY } else { wire })
+        Ok(if self.fields.has_name(wire) { NO_SUCH_FIELD } else { wire })
     }
 }
 
 /// No field is called like that.
-const NOBODY: &str = "\0";
+const NO_SUCH_FIELD: &str = "\0";
 
 /// A seed, a deserializer or a visitor of a name, which is a text and nothing else: never an index.
 pub(super) struct Named<T, N> {
@@ -109,7 +109,7 @@ pub(super) struct Named<T, N> {
     pub(super) names: N,
 }
 
-impl<'de, S: DeserializeSeed<'de>, N: Names> DeserializeSeed<'de> for Named<S, N> {
+impl<'de, S: DeserializeSeed<'de>, N: NameResolver> DeserializeSeed<'de> for Named<S, N> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
@@ -117,7 +117,7 @@ impl<'de, S: DeserializeSeed<'de>, N: Names> DeserializeSeed<'de> for Named<S, N
     }
 }
 
-impl<'de, D: Deserializer<'de>, N: Names> Deserializer<'de> for Named<D, N> {
+impl<'de, D: Deserializer<'de>, N: NameResolver> Deserializer<'de> for Named<D, N> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -146,7 +146,7 @@ impl<'de, D: Deserializer<'de>, N: Names> Deserializer<'de> for Named<D, N> {
     }
 }
 
-impl<'de, V: Visitor<'de>, N: Names> Visitor<'de> for Named<V, N> {
+impl<'de, V: Visitor<'de>, N: NameResolver> Visitor<'de> for Named<V, N> {
     type Value = V::Value;
 
     fn visit_str<E: Error>(self, wire: &str) -> Result<V::Value, E> {

@@ -2,7 +2,7 @@
 //! values that have two forms.
 //!
 //! JSON with serde's names needs no wrapper. Around MessagePack there is always one, since dates and the like have
-//! another form there than in texts; see [`TWO_FORMS`].
+//! another form there than in texts; see [`FORMAT_DEPENDENT`].
 //!
 //! What `Naming::DotNet` promises, and what this module does, is what an ASP.NET Core server does with plain types:
 //!
@@ -44,8 +44,8 @@ mod chars;
 mod deserializer;
 mod enums;
 mod fields;
+mod name_cache;
 mod serializer;
-mod spellings;
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +55,7 @@ use serde::{Serialize, Serializer};
 
 use self::deserializer::WireSeed;
 use self::serializer::Wire;
-use super::{Format, HubProtocol, Naming};
+use super::{HubProtocol, HubProtocolKind, Naming};
 
 /// Writes `value`; `serializer` writes the format of `protocol`.
 pub(super) fn serialize<T, S>(value: &T, protocol: HubProtocol, serializer: S) -> Result<S::Ok, S::Error>
@@ -63,7 +63,7 @@ where
     T: Serialize + ?Sized,
     S: Serializer,
 {
-    Wire::new(value, Rules::of(protocol)).serialize(serializer)
+    Wire::new(value, NamingRules::of(protocol)).serialize(serializer)
 }
 
 /// Reads what `seed` wants; `deserializer` reads the format of `protocol`.
@@ -75,19 +75,20 @@ where
     S: DeserializeSeed<'de>,
     D: Deserializer<'de>,
 {
-    WireSeed::new(seed, Rules::of(protocol)).deserialize(deserializer)
+    WireSeed::new(seed, NamingRules::of(protocol)).deserialize(deserializer)
 }
 
 /// The name of newtypes around values that have one form in JSON and another one in MessagePack.
 ///
-/// [`DateTime`](super::DateTime) and its like are made so, and types of one's own can be. Such a type goes through
+/// [`DateTime`](super::values::DateTime) and its like are made so, and types of one's own can be. Such a type goes through
 /// `serialize_newtype_struct` and `deserialize_newtype_struct` with this name, and picks its form inside of it, by
 /// `is_human_readable`: yes for JSON and all that knows nothing of this name, no for MessagePack. Everywhere else both
 /// formats say yes to that question, as ids and the like want to be texts in both.
 ///
 /// ```
 /// use serde::ser::{Serialize, Serializer};
-/// use signalr::protocol::{Format, HubProtocol, Naming, TWO_FORMS};
+/// use signalr::dotnet::{FORMAT_DEPENDENT, Naming};
+/// use signalr::protocol::{HubProtocol, HubProtocolKind};
 ///
 /// /// A colour: `"#ff0000"` in JSON, a number in MessagePack.
 /// #[derive(Debug, PartialEq)]
@@ -105,21 +106,21 @@ where
 ///                 }
 ///             }
 ///         }
-///         serializer.serialize_newtype_struct(TWO_FORMS, &Form(self.0))
+///         serializer.serialize_newtype_struct(FORMAT_DEPENDENT, &Form(self.0))
 ///     }
 /// }
 ///
 /// let mut out = Vec::new();
-/// HubProtocol::new(Format::Json, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
+/// HubProtocol::new(HubProtocolKind::Json, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
 /// assert_eq!(out, br##""#ff0000""##);
 /// # #[cfg(feature = "messagepack")] {
 /// out.clear();
-/// HubProtocol::new(Format::MessagePack, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
+/// HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde).write_value(&mut out, &Colour(0xff0000))?;
 /// assert_eq!(out, b"\xce\x00\xff\x00\x00");
 /// # }
 /// # Ok::<(), signalr::protocol::WriteError>(())
 /// ```
-pub const TWO_FORMS: &str = "$signalr::TwoForms";
+pub const FORMAT_DEPENDENT: &str = "$signalr::TwoForms";
 
 /// How an extension of MessagePack is asked for and written: a newtype of this name around its type and its bytes
 /// (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
@@ -127,7 +128,7 @@ pub(super) const EXTENSION: &str = "_ExtStruct";
 
 /// The rules that hold at one place of a value.
 #[derive(Clone, Copy, Debug)]
-struct Rules {
+struct NamingRules {
     protocol: HubProtocol,
     /// Whether this place is the key of a map; in JSON that is a text, whatever the type.
     key: bool,
@@ -135,7 +136,7 @@ struct Rules {
     binary: bool,
 }
 
-impl Rules {
+impl NamingRules {
     const fn of(protocol: HubProtocol) -> Self {
         Self { protocol, key: false, binary: false }
     }
@@ -146,11 +147,11 @@ impl Rules {
 
     /// The rules inside a newtype.
     fn inside(self, newtype: &'static str) -> Self {
-        Self { binary: self.binary || (!self.is_json() && newtype == TWO_FORMS), ..self }
+        Self { binary: self.binary || (!self.is_json() && newtype == FORMAT_DEPENDENT), ..self }
     }
 
     const fn is_json(self) -> bool {
-        matches!(self.protocol.format(), Format::Json)
+        matches!(self.protocol.kind(), HubProtocolKind::Json)
     }
 
     /// Whether names, enums and chars are .NET's.

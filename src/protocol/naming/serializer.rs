@@ -7,16 +7,16 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{Rules, chars, spellings};
+use super::{NamingRules, chars, name_cache};
 
 /// Wraps a value so that it is written by the rules.
 pub(super) struct Wire<'a, T: ?Sized> {
     value: &'a T,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<'a, T: ?Sized> Wire<'a, T> {
-    pub(super) const fn new(value: &'a T, rules: Rules) -> Self {
+    pub(super) const fn new(value: &'a T, rules: NamingRules) -> Self {
         Self { value, rules }
     }
 }
@@ -29,11 +29,11 @@ impl<T: Serialize + ?Sized> Serialize for Wire<'_, T> {
 
 struct WireSerializer<S> {
     inner: S,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 impl<S> WireSerializer<S> {
-    fn compound<C, E>(rules: Rules, inner: Result<C, E>) -> Result<WireCompound<C>, E> {
+    fn compound<C, E>(rules: NamingRules, inner: Result<C, E>) -> Result<WireCompound<C>, E> {
         inner.map(|inner| WireCompound { inner, rules })
     }
 }
@@ -194,7 +194,7 @@ const TOO_LARGE: &str = "an integer beyond 64 bits has no form in MessagePack";
 /// What follows the beginning of a list, a map or a struct.
 struct WireCompound<C> {
     inner: C,
-    rules: Rules,
+    rules: NamingRules,
 }
 
 macro_rules! elements {
@@ -231,11 +231,11 @@ macro_rules! fields {
             where
                 T: Serialize + ?Sized,
             {
-                self.inner.serialize_field(spellings::field(name, self.rules), &Wire::new(value, self.rules))
+                self.inner.serialize_field(name_cache::field(name, self.rules), &Wire::new(value, self.rules))
             }
 
             fn skip_field(&mut self, name: &'static str) -> Result<(), Self::Error> {
-                self.inner.skip_field(spellings::field(name, self.rules))
+                self.inner.skip_field(name_cache::field(name, self.rules))
             }
 
             fn end(self) -> Result<Self::Ok, Self::Error> {

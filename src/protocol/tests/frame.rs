@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Format, each_format, written};
+use super::{HubProtocolKind, each_format, written};
 use crate::protocol::Framer;
 
 /// Everything that comes out of `framer` when the input arrives in these pieces.
@@ -17,7 +17,7 @@ fn frames<'i>(framer: &mut Framer, pieces: impl IntoIterator<Item = &'i [u8]>) -
     Ok(frames)
 }
 
-fn three_messages(format: Format) -> Vec<u8> {
+fn three_messages(format: HubProtocolKind) -> Vec<u8> {
     let protocol = super::HubProtocol::new(format, super::Naming::Serde);
     written(|out| {
         protocol.write_ping(out);
@@ -29,17 +29,17 @@ fn three_messages(format: Format) -> Vec<u8> {
 #[test]
 fn cutting_the_input_anywhere_changes_nothing() {
     each_format(|protocol| {
-        let input = three_messages(protocol.format());
-        let whole = frames(&mut Framer::new(protocol.format(), None), [&*input]).unwrap();
+        let input = three_messages(protocol.kind());
+        let whole = frames(&mut Framer::new(protocol.kind(), None), [&*input]).unwrap();
         assert_eq!(whole.len(), 3);
         for cut in 0..=input.len() {
-            let mut framer = Framer::new(protocol.format(), Some(input.len()));
+            let mut framer = Framer::new(protocol.kind(), Some(input.len()));
             let (start, end) = input.split_at(cut);
             assert_eq!(frames(&mut framer, [start, end]).as_ref(), Ok(&whole), "cut at {cut}");
             assert!(framer.is_empty());
         }
         let bytes = input.chunks(1);
-        assert_eq!(frames(&mut Framer::new(protocol.format(), Some(input.len())), bytes), Ok(whole));
+        assert_eq!(frames(&mut Framer::new(protocol.kind(), Some(input.len())), bytes), Ok(whole));
     });
 }
 
@@ -54,9 +54,9 @@ fn a_message_of_the_limit_is_fine_and_one_byte_more_is_not() {
         );
         for cut in 0..exact {
             let (start, end) = message.split_at(cut);
-            let fine = frames(&mut Framer::new(protocol.format(), Some(exact)), [start, end]);
+            let fine = frames(&mut Framer::new(protocol.kind(), Some(exact)), [start, end]);
             assert_eq!(fine.map(|frames| frames.len()), Ok(1), "cut at {cut}");
-            let refused = frames(&mut Framer::new(protocol.format(), Some(exact - 1)), [start, end]);
+            let refused = frames(&mut Framer::new(protocol.kind(), Some(exact - 1)), [start, end]);
             assert_eq!(refused, Err(too_large.clone()), "cut at {cut}");
         }
     });
@@ -66,7 +66,7 @@ fn a_message_of_the_limit_is_fine_and_one_byte_more_is_not() {
 fn what_exceeds_the_limit_is_refused_as_soon_as_it_is_there() {
     each_format(|protocol| {
         let message = written(|out| protocol.write_error(out, "1", &"x".repeat(200)));
-        let mut framer = Framer::new(protocol.format(), Some(100));
+        let mut framer = Framer::new(protocol.kind(), Some(100));
         assert_eq!(framer.next(&mut &message[..100]), Ok(None));
         assert!(!framer.is_empty());
         assert_eq!(framer.next(&mut &message[100..101]).unwrap_err().type_name(), "InvalidDataException");
@@ -76,8 +76,8 @@ fn what_exceeds_the_limit_is_refused_as_soon_as_it_is_there() {
 #[test]
 fn messages_before_one_that_is_too_large_are_yielded() {
     each_format(|protocol| {
-        let input = three_messages(protocol.format());
-        let mut framer = Framer::new(protocol.format(), Some(100));
+        let input = three_messages(protocol.kind());
+        let mut framer = Framer::new(protocol.kind(), Some(100));
         let mut rest = &*input;
         assert!(matches!(framer.next(&mut rest), Ok(Some(_))));
         assert!(framer.next(&mut rest).is_err());
@@ -87,8 +87,8 @@ fn messages_before_one_that_is_too_large_are_yielded() {
 #[test]
 fn a_whole_message_is_not_copied() {
     each_format(|protocol| {
-        let input = three_messages(protocol.format());
-        let mut framer = Framer::new(protocol.format(), None);
+        let input = three_messages(protocol.kind());
+        let mut framer = Framer::new(protocol.kind(), None);
         let mut rest = &*input;
         while let Some(frame) = framer.next(&mut rest).unwrap() {
             assert!(input.as_ptr_range().contains(&frame.as_ptr()));
@@ -99,8 +99,8 @@ fn a_whole_message_is_not_copied() {
 #[test]
 fn what_was_kept_can_be_dropped() {
     each_format(|protocol| {
-        let mut framer = Framer::new(protocol.format(), None);
-        let input = three_messages(protocol.format());
+        let mut framer = Framer::new(protocol.kind(), None);
+        let input = three_messages(protocol.kind());
         assert_eq!(frames(&mut framer, [&input[..input.len() - 1]]).unwrap().len(), 2);
         framer.clear();
         assert!(framer.is_empty());
@@ -115,7 +115,7 @@ fn lengths_of_up_to_five_bytes_may_be_longer_than_needed() {
         let framed = [prefix, b"\x91\x06"].concat();
         for cut in 0..=framed.len() {
             let (start, end) = framed.split_at(cut);
-            let mut framer = Framer::new(Format::MessagePack, Some(framed.len()));
+            let mut framer = Framer::new(HubProtocolKind::MessagePack, Some(framed.len()));
             assert_eq!(frames(&mut framer, [start, end]), Ok(vec![b"\x91\x06".to_vec()]), "cut at {cut}");
         }
     }
@@ -130,7 +130,7 @@ proptest! {
         cuts in proptest::collection::vec(1_usize..20, 1..40),
         limit in proptest::option::of(1_usize..60),
     ) {
-        for &format in Format::ALL {
+        for &format in HubProtocolKind::ALL {
             let whole = frames(&mut Framer::new(format, limit), [&*input]);
             let mut pieces = Vec::new();
             let mut rest = &*input;

@@ -4,9 +4,10 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 
-use super::{Format, HubProtocol, Naming, Parameters, each_format, written};
+use super::{HubProtocol, HubProtocolKind, Naming, Parameters, each_format, written};
 use crate::protocol::handshake;
-use crate::protocol::{Binary, HubMessage, ReadError, Value};
+use crate::protocol::values::{Binary, Value};
+use crate::protocol::{HubMessage, ReadError};
 
 /// Parses a message as the connection would, and reads all that it holds.
 fn exercise(protocol: HubProtocol, frame: &[u8]) {
@@ -32,7 +33,7 @@ fn exercise(protocol: HubProtocol, frame: &[u8]) {
 }
 
 fn exercise_all(frame: &[u8]) {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         for naming in [Naming::Serde, Naming::DotNet] {
             exercise(HubProtocol::new(format, naming), frame);
         }
@@ -56,11 +57,11 @@ fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
         written(|out| protocol.write_ack(out, 70_000)),
         written(|out| protocol.write_sequence(out, -5)),
     ];
-    let unframed = |framed: Vec<u8>| match protocol.format() {
-        Format::Json => framed[..framed.len() - 1].to_vec(),
+    let unframed = |framed: Vec<u8>| match protocol.kind() {
+        HubProtocolKind::Json => framed[..framed.len() - 1].to_vec(),
         // All but the first of them are short; that one is read with one byte of its length.
         #[cfg(feature = "messagepack")]
-        Format::MessagePack => framed[1..].to_vec(),
+        HubProtocolKind::MessagePack => framed[1..].to_vec(),
     };
     framed.into_iter().map(unframed).collect()
 }
@@ -146,7 +147,7 @@ fn enums_of_messagepack_nest_no_deeper_than_lists() {
         depth
     };
     for naming in [Naming::Serde, Naming::DotNet] {
-        let protocol = HubProtocol::new(Format::MessagePack, naming);
+        let protocol = HubProtocol::new(HubProtocolKind::MessagePack, naming);
         let read =
             |levels: usize| protocol.read_value(&[b"\x81\xa4Node".repeat(levels), b"\xa4Leaf".to_vec()].concat());
         assert_eq!(read(60).map(depth), Ok(60));
@@ -166,7 +167,7 @@ fn a_method_is_looked_up_once_for_each_target() {
                 asked.set(asked.get() + 1);
                 known
             };
-            let protocol = HubProtocol::new(Format::Json, Naming::Serde);
+            let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
             assert!(protocol.parse(frame.as_bytes(), knows_method).is_ok());
             assert_eq!(asked.get(), lookups, "{targets} {known}");
         }
@@ -283,7 +284,7 @@ proptest! {
         which in 0_usize..10,
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), any::<bool>()), 1..4),
     ) {
-        for &format in Format::ALL {
+        for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, Naming::DotNet);
             let mut message = messages(protocol).swap_remove(which);
             for (at, byte, insert) in &changes {

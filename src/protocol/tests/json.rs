@@ -333,7 +333,7 @@ fn with_names_of_dotnet_the_last_of_two_members_counts() {
         full_name: String,
         age: i32,
     }
-    let protocol = HubProtocol::new(crate::protocol::Format::Json, Naming::DotNet);
+    let protocol = HubProtocol::new(crate::protocol::HubProtocolKind::Json, Naming::DotNet);
     let frame = br#"{"type":1,"target":"A","arguments":[{"fullName":"a","AGE":-0,"FULLNAME":"b"},[1]]}"#;
     let bound = bind::<(Person, Vec<i32>)>(&call(protocol, frame).arguments, 2);
     assert_eq!(bound, Ok((Person { full_name: "b".to_owned(), age: 0 }, vec![1])));

@@ -15,12 +15,14 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 
-use super::{Format, HubMessage, HubProtocol, Invocation, Naming, ProtocolError, RawArguments, ReadError};
+use super::{
+    HubMessage, HubProtocol, HubProtocolKind, InvocationMessage, Naming, ProtocolError, RawArguments, ReadError,
+};
 
-const JSON: HubProtocol = HubProtocol::new(Format::Json, Naming::Serde);
+const JSON: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 
 #[cfg(feature = "messagepack")]
-const MESSAGEPACK: HubProtocol = HubProtocol::new(Format::MessagePack, Naming::Serde);
+const MESSAGEPACK: HubProtocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde);
 
 /// How often a property is tried.
 fn cases() -> proptest::test_runner::Config {
@@ -29,7 +31,7 @@ fn cases() -> proptest::test_runner::Config {
 
 /// Runs a test in every format.
 fn each_format(test: impl Fn(HubProtocol)) {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         test(HubProtocol::new(format, Naming::Serde));
     }
 }
@@ -89,7 +91,7 @@ fn malformed(type_name: &'static str, message: &str) -> ReadError {
 const WRONG_TYPE: &str = "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
 
 /// Parses a call of a method that the hub has.
-fn call(protocol: HubProtocol, frame: &[u8]) -> Invocation<'_> {
+fn call(protocol: HubProtocol, frame: &[u8]) -> InvocationMessage<'_> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Invocation(call))) => call,
         other => panic!("{} is no call: {other:?}", frame.escape_ascii()),

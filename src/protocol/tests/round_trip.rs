@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::{HubProtocol, bind, call, each_format, written};
-use crate::protocol::{Format, Framer, HubMessage, Naming};
+use crate::protocol::{Framer, HubMessage, HubProtocolKind, Naming};
 
 fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>)) {
     let mut input = framed;
-    let mut framer = Framer::new(protocol.format(), Some(framed.len()));
+    let mut framer = Framer::new(protocol.kind(), Some(framed.len()));
     let frame = framer.next(&mut input).unwrap().expect("a whole message");
     test(protocol.parse(frame, |_| true).unwrap().expect("a message of a known type"));
     assert!(input.is_empty());
@@ -117,7 +117,7 @@ proptest! {
         ids in proptest::collection::vec(any_text(), 0..4),
         naming in prop_oneof![Just(Naming::Serde), Just(Naming::DotNet)],
     ) {
-        for &format in Format::ALL {
+        for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, naming);
             let stream_ids: Vec<_> = ids.iter().map(|id| &**id).collect();
             let headers = [("a", "b")];
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn results_and_items_come_back(id in any_text(), value in any::<(f64, Option<bool>)>()) {
         prop_assume!(value.0.is_finite());
-        for &format in Format::ALL {
+        for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, Naming::Serde);
             let framed = written(|out| protocol.write_result(out, &id, &value).unwrap());
             parsed(protocol, &framed, |message| match message {
@@ -174,7 +174,7 @@ fn streaming_calls_come_back() {
             assert_eq!(bind(&call.arguments, 2), Ok((1, "a".to_owned())));
         });
         let mut input = &*framed;
-        let mut framer = Framer::new(protocol.format(), None);
+        let mut framer = Framer::new(protocol.kind(), None);
         let frame = framer.next(&mut input).unwrap().expect("a whole message");
         assert_eq!(call(protocol, frame).target, "Counter");
     });

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{HubProtocol, JSON, each_format, written};
-use crate::protocol::{Binary, Naming};
+use crate::protocol::Naming;
+use crate::protocol::values::Binary;
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     String::from_utf8(written(|out| JSON.write_value(out, value).unwrap())).unwrap()
@@ -34,7 +35,7 @@ fn numbers_that_are_none_cannot_be_written_in_json() {
         y: BTreeMap<&'static str, Vec<f64>>,
     }
     for naming in [Naming::Serde, Naming::DotNet] {
-        let protocol = HubProtocol::new(super::Format::Json, naming);
+        let protocol = HubProtocol::new(super::HubProtocolKind::Json, naming);
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let mut out = b"before".to_vec();
             let error = protocol.write_result(&mut out, "1", &bad).unwrap_err();
@@ -121,7 +122,7 @@ fn bytes_are_read_from_bin_texts_and_lists_of_numbers_in_messagepack() {
         (b"\xd6\xff\x00\x00\x00\x01", false),
     ];
     for naming in [Naming::Serde, Naming::DotNet] {
-        let protocol = HubProtocol::new(super::Format::MessagePack, naming);
+        let protocol = HubProtocol::new(super::HubProtocolKind::MessagePack, naming);
         let name: &[u8] = if naming == Naming::DotNet { b"\x81\xa5Bytes" } else { b"\x81\xa5bytes" };
         for &(value, taken) in cases {
             let expected = bytes.clone().filter(|_| taken);
@@ -157,7 +158,7 @@ fn bytes_and_texts_stay_apart_beside_a_member_given_twice() {
         name: String,
         bytes: Binary,
     }
-    let protocol = HubProtocol::new(super::Format::MessagePack, Naming::DotNet);
+    let protocol = HubProtocol::new(super::HubProtocolKind::MessagePack, Naming::DotNet);
     let read = |rest: &[u8]| protocol.read_value::<Picture>(&[b"\x83\xa4Size\x01\xa4Size\x02", rest].concat()).ok();
     assert_eq!(
         read(b"\xa5Bytes\xa1a").map(|picture| (picture.size, picture.bytes)),
@@ -183,7 +184,7 @@ fn raw_json_is_passed_on_as_it_is() {
     let raw: Box<RawValue> = JSON.read_value(br#"{"a": [1.0,"x"]}"#).unwrap();
     assert_eq!(json(&raw), r#"{"a": [1.0,"x"]}"#);
     assert_eq!(json(&[Some(&raw)]), r#"[{"a": [1.0,"x"]}]"#);
-    let dot_net = HubProtocol::new(super::Format::Json, Naming::DotNet);
+    let dot_net = HubProtocol::new(super::HubProtocolKind::Json, Naming::DotNet);
     assert_eq!(written(|out| dot_net.write_value(out, &raw).unwrap()), raw.get().as_bytes());
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
-use crate::protocol::naming::TWO_FORMS;
+use crate::protocol::naming::FORMAT_DEPENDENT;
 
 /// Bytes: base64 text in JSON and `bin` in MessagePack, as C#'s `byte[]`.
 ///
@@ -17,12 +17,12 @@ use crate::protocol::naming::TWO_FORMS;
 /// old clients write bytes so. A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
 ///
 /// ```
-/// use signalr::Binary;
-/// use signalr::protocol::{Format, HubProtocol, Naming};
+/// use signalr::dotnet::Binary;
+/// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming};
 ///
 /// let mut out = Vec::new();
 /// let picture = Binary::from(vec![1, 2, 3]);
-/// HubProtocol::new(Format::Json, Naming::Serde).write_value(&mut out, &picture).unwrap();
+/// HubProtocol::new(HubProtocolKind::Json, Naming::Serde).write_value(&mut out, &picture).unwrap();
 /// assert_eq!(out, br#""AQID""#);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ impl Serialize for Binary {
 
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(TWO_FORMS, BinaryVisitor { base64: true })
+        deserializer.deserialize_newtype_struct(FORMAT_DEPENDENT, BinaryVisitor { base64: true })
     }
 }
 

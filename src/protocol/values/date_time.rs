@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, ReadForms, WriteForms};
+use super::format_dependent::{self, ReadForms, WriteForms};
 use super::iso::{self, Parsed, Zone};
 use super::timestamp::{self, Timestamp};
 use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH, ValueError};
@@ -24,7 +24,7 @@ use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND,
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use signalr::{DateTime, DateTimeKind};
+/// use signalr::dotnet::{DateTime, DateTimeKind};
 ///
 /// let leap: DateTime = "2024-02-29T12:34:56.789Z".parse()?;
 /// assert_eq!(leap.kind(), DateTimeKind::Utc);
@@ -33,7 +33,7 @@ use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND,
 /// let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
 /// assert_eq!(DateTime::try_from(time)?.to_string(), "1970-01-01T00:00:01Z");
 /// assert_eq!(DateTime::default().to_string(), "0001-01-01T00:00:00");
-/// # Ok::<(), signalr::ValueError>(())
+/// # Ok::<(), signalr::dotnet::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DateTime {
@@ -44,7 +44,7 @@ pub struct DateTime {
 /// What the clock of a [`DateTime`] was set to: C#'s `DateTimeKind`.
 ///
 /// ```
-/// use signalr::{DateTime, DateTimeKind, ValueError};
+/// use signalr::dotnet::{DateTime, DateTimeKind, ValueError};
 ///
 /// assert_eq!("2024-02-29T12:00:00".parse::<DateTime>()?.kind(), DateTimeKind::Unspecified);
 /// # Ok::<_, ValueError>(())
@@ -160,19 +160,19 @@ impl FromStr for DateTime {
 
 impl Serialize for DateTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::serialize(self, serializer)
+        format_dependent::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for DateTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
 impl WriteForms for DateTime {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::write_text(&self, serializer)
+        format_dependent::write_text(&self, serializer)
     }
 
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, ReadForms, WriteForms};
-use super::iso::{self, MAX_OFFSET, Parsed, Zone};
+use super::format_dependent::{self, ReadForms, WriteForms};
+use super::iso::{self, MAX_OFFSET_MINUTES, Parsed, Zone};
 use super::timestamp::Timestamp;
 use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
 
@@ -22,13 +22,13 @@ use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
 /// Two of them are equal if their points in time and their offsets are. They are ordered by time.
 ///
 /// ```
-/// use signalr::{DateTime, DateTimeOffset};
+/// use signalr::dotnet::{DateTime, DateTimeOffset};
 ///
 /// let noon: DateTimeOffset = "2024-02-29T12:00:00+02:00".parse()?;
 /// assert_eq!(noon.offset_minutes(), 120);
 /// assert_eq!(noon.to_utc().to_string(), "2024-02-29T10:00:00Z");
 /// assert_eq!(DateTimeOffset::new(noon.to_utc(), -330)?.to_string(), "2024-02-29T04:30:00-05:30");
-/// # Ok::<(), signalr::ValueError>(())
+/// # Ok::<(), signalr::dotnet::ValueError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DateTimeOffset {
@@ -74,7 +74,7 @@ impl DateTimeOffset {
     /// From what a clock showed.
     pub(super) fn from_clock(clock: i64, minutes: i16) -> Option<Self> {
         let ticks = clock.checked_sub(i64::from(minutes) * TICKS_PER_MINUTE)?;
-        let valid = (-MAX_OFFSET..=MAX_OFFSET).contains(&minutes)
+        let valid = (-MAX_OFFSET_MINUTES..=MAX_OFFSET_MINUTES).contains(&minutes)
             && (0..=LAST_TICK).contains(&clock)
             && (0..=LAST_TICK).contains(&ticks);
         valid.then_some(Self { ticks, minutes })
@@ -135,19 +135,19 @@ impl From<DateTime> for DateTimeOffset {
 
 impl Serialize for DateTimeOffset {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::serialize(self, serializer)
+        format_dependent::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for DateTimeOffset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
 impl WriteForms for DateTimeOffset {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::write_text(&self, serializer)
+        format_dependent::write_text(&self, serializer)
     }
 
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {

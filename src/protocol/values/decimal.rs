@@ -9,8 +9,8 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::form::{self, ReadForms, TextVisitor, WriteForms};
-use super::{ValueError, raw};
+use super::format_dependent::{self, ReadForms, TextVisitor, WriteForms};
+use super::{ValueError, raw_json};
 
 /// A decimal number of up to 28 digits, 28 of them behind the point at most: C#'s `decimal`.
 ///
@@ -25,13 +25,13 @@ use super::{ValueError, raw};
 /// Two decimals are equal if their values are: 1.1 equals 1.10. In JSON they cannot be keys of maps.
 ///
 /// ```
-/// use signalr::Decimal;
+/// use signalr::dotnet::Decimal;
 ///
 /// let price: Decimal = "12.50".parse()?;
 /// assert_eq!((price.mantissa(), price.scale()), (1250, 2));
 /// assert_eq!(price.to_string(), "12.50");
 /// assert_eq!(price, Decimal::new(125, 1)?);
-/// # Ok::<(), signalr::ValueError>(())
+/// # Ok::<(), signalr::dotnet::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Default)]
 pub struct Decimal {
@@ -225,13 +225,13 @@ fn exponent_of(text: &str) -> Option<i64> {
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::serialize(self, serializer)
+        format_dependent::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
@@ -247,14 +247,14 @@ impl WriteForms for Decimal {
     }
 
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::write_text(&self, serializer)
+        format_dependent::write_text(&self, serializer)
     }
 }
 
 impl ReadForms for Decimal {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A text fails by its quotes.
-        raw::read(deserializer, str::parse, NumberOrText)
+        raw_json::read(deserializer, str::parse, NumberOrText)
     }
 
     fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,7 +3,7 @@
 /// A value cannot be made of something else.
 ///
 /// ```
-/// use signalr::{DateTime, ValueError};
+/// use signalr::dotnet::{DateTime, ValueError};
 ///
 /// assert!(matches!("tomorrow".parse::<DateTime>(), Err(ValueError::Text(_))));
 /// ```

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ValueError;
-use super::form::{self, TextVisitor};
+use super::format_dependent::{self, TextVisitor};
 
 /// A number of 128 bits that is nobody else's: C#'s `Guid`.
 ///
@@ -14,12 +14,12 @@ use super::form::{self, TextVisitor};
 /// forms, which the crate `uuid` reads by itself, are refused as in .NET. The feature `uuid` turns one into the other.
 ///
 /// ```
-/// use signalr::Guid;
+/// use signalr::dotnet::Guid;
 ///
 /// let id: Guid = "3F2504E0-4F89-11D3-9A0C-0305E82C3301".parse()?;
 /// assert_eq!(id, Guid(0x3f2504e0_4f89_11d3_9a0c_0305e82c3301));
 /// assert_eq!(id.to_string(), "3f2504e0-4f89-11d3-9a0c-0305e82c3301");
-/// # Ok::<(), signalr::ValueError>(())
+/// # Ok::<(), signalr::dotnet::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Guid(
@@ -72,7 +72,7 @@ impl From<Guid> for u128 {
 
 impl Serialize for Guid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::write_text(self, serializer)
+        format_dependent::write_text(self, serializer)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) enum Zone {
 }
 
 /// The largest offset, in minutes.
-pub(super) const MAX_OFFSET: i16 = 14 * 60;
+pub(super) const MAX_OFFSET_MINUTES: i16 = 14 * 60;
 
 /// Reads a date, the time behind it, which may end with minutes, seconds or their fraction, and the zone behind that.
 pub(super) fn parse(text: &str) -> Option<Parsed> {
@@ -60,7 +60,7 @@ fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
     rest.first()?;
     let mut fraction = 0;
     let mut unit = TICKS_PER_SECOND;
-    for _ in 0..LONGEST_FRACTION {
+    for _ in 0..MAX_FRACTION_DIGITS {
         let Some((&digit @ b'0'..=b'9', behind)) = rest.split_first() else { break };
         unit /= 10;
         fraction += i64::from(digit - b'0') * unit;
@@ -70,7 +70,7 @@ fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
 }
 
 /// As many digits are read, and those behind the seventh are ignored.
-const LONGEST_FRACTION: usize = 16;
+const MAX_FRACTION_DIGITS: usize = 16;
 
 fn zone(mut rest: &[u8]) -> Option<Zone> {
     let Some((&sign, behind)) = rest.split_first() else { return Some(Zone::Nothing) };
@@ -84,7 +84,7 @@ fn zone(mut rest: &[u8]) -> Option<Zone> {
                 None => 0,
             };
             let offset = hours * 60 + minutes;
-            if offset > MAX_OFFSET {
+            if offset > MAX_OFFSET_MINUTES {
                 return None;
             }
             Zone::Offset(if sign == b'-' { -offset } else { offset })

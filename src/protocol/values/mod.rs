@@ -16,9 +16,9 @@
 //! Sources: `System.Text.Json` and MessagePack-CSharp 2.5, as a running ASP.NET Core server answers them.
 
 mod calendar;
-mod form;
+mod format_dependent;
 mod iso;
-mod raw;
+mod raw_json;
 mod timestamp;
 
 mod binary;

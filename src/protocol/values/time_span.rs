@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::form::{self, ReadForms, WriteForms};
-use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw};
+use super::format_dependent::{self, ReadForms, WriteForms};
+use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw_json};
 
 /// A length of time in either direction, some 29,000 years in steps of 100 ns: C#'s `TimeSpan`.
 ///
@@ -17,13 +17,13 @@ use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw};
 ///
 /// ```
 /// use std::time::Duration;
-/// use signalr::TimeSpan;
+/// use signalr::dotnet::TimeSpan;
 ///
 /// let span = TimeSpan::try_from(Duration::from_millis(90_500))?;
 /// assert_eq!(span.to_string(), "00:01:30.5000000");
 /// assert_eq!("-1.00:00".parse::<TimeSpan>()?.ticks(), -864_000_000_000);
 /// assert!(Duration::try_from("-00:00:01".parse::<TimeSpan>()?).is_err());
-/// # Ok::<(), signalr::ValueError>(())
+/// # Ok::<(), signalr::dotnet::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimeSpan {
@@ -153,19 +153,19 @@ fn ticks_of_fraction(digits: &str) -> Option<i64> {
 
 impl Serialize for TimeSpan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::serialize(self, serializer)
+        format_dependent::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
 impl WriteForms for TimeSpan {
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
-        form::write_text(&self, serializer)
+        format_dependent::write_text(&self, serializer)
     }
 
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -175,8 +175,8 @@ impl WriteForms for TimeSpan {
 
 impl ReadForms for TimeSpan {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let from_json = |json: &str| raw::unquoted(json).ok_or(ValueError::Text(NAME))?.parse();
-        raw::read(deserializer, from_json, TextOrTicks)
+        let from_json = |json: &str| raw_json::unquoted(json).ok_or(ValueError::Text(NAME))?.parse();
+        raw_json::read(deserializer, from_json, TextOrTicks)
     }
 
     fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

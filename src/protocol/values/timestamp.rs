@@ -33,7 +33,7 @@ impl Timestamp {
             [a, b, c, d] => Self { seconds: u32::from_be_bytes([a, b, c, d]).into(), nanoseconds: 0 },
             [_, _, _, _, _, _, _, _] => {
                 let both = u64::from_be_bytes(bytes.try_into().ok()?);
-                let seconds = i64::try_from(both & LARGEST_PACKED).ok()?;
+                let seconds = i64::try_from(both & MAX_PACKED_SECONDS).ok()?;
                 Self { seconds, nanoseconds: u32::try_from(both >> PACKED_BITS).ok()? }
             }
             _ => {
@@ -49,14 +49,14 @@ impl Timestamp {
 
 /// Seconds that stand beside nanoseconds in 64 bits.
 const PACKED_BITS: u32 = 34;
-const LARGEST_PACKED: u64 = (1 << PACKED_BITS) - 1;
+const MAX_PACKED_SECONDS: u64 = (1 << PACKED_BITS) - 1;
 
 pub(super) const TYPE: i8 = -1;
 
 /// The shortest of the three forms that holds it.
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let packed = u64::try_from(self.seconds).ok().filter(|&seconds| seconds <= LARGEST_PACKED);
+        let packed = u64::try_from(self.seconds).ok().filter(|&seconds| seconds <= MAX_PACKED_SECONDS);
         let mut whole = [0; 12];
         let bytes = match (packed, u32::try_from(self.seconds)) {
             (_, Ok(seconds)) if self.nanoseconds == 0 => fill(&mut whole, &seconds.to_be_bytes()),

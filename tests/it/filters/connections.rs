@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signalr::Hub;
+use signalr::hosting::TransportType;
+use signalr::hub::{AnyClient, Methods};
 use signalr::testing::user;
-use signalr::{AnyClient, Hub, Methods, TransportType};
 
 use super::*;
 
@@ -53,8 +55,8 @@ impl Filter for ConnectPolicy {
 #[tokio::test(start_paused = true)]
 async fn filter_accepts_a_connection_that_the_hub_rejects() -> Outcome {
     for door in [ConnectPolicy::Swallow, ConnectPolicy::Skip] {
-        let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(door));
-        let client = host.connect(Format::Json, User::anonymous()).await;
+        let host = TestHost::from_builder(SignalR::builder().hub("/closed", Closed).filter(door));
+        let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
         assert_eq!(client.invoke::<String>("Ping", ()).await?, "pong");
     }
     Ok(())
@@ -65,8 +67,9 @@ async fn filter_rejects_a_connection_that_the_hub_accepts() {
     for (door, expected) in [(ConnectPolicy::Refuse, " HubException: Full."), (ConnectPolicy::Panic, "")] {
         let log = Log::default();
         let trace = Trace("1", log.clone());
-        let host = TestHost::build(server().filter(trace).hub("/calculator", Calculator(log.clone())).filter(door));
-        let client = host.connect(Format::Json, User::anonymous()).await;
+        let host =
+            TestHost::from_builder(server().filter(trace).hub("/calculator", Calculator(log.clone())).filter(door));
+        let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
         let closed = client.closed().await;
         assert_eq!(closed.error.unwrap(), format!("Connection closed with an error.{expected}"));
         assert!(!closed.allow_reconnect);
@@ -105,9 +108,9 @@ impl Filter for DisconnectRecorder {
 #[tokio::test(start_paused = true)]
 async fn filter_sees_the_caller_and_the_reason_of_a_disconnect() -> Outcome {
     let recorder = Arc::new(DisconnectRecorder::default());
-    let host = TestHost::build(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&recorder)));
-    let stays = host.connect(Format::Json, user("stays")).await;
-    let leaves = host.connect(Format::Json, user("leaves")).await;
+    let host = TestHost::from_builder(SignalR::builder().hub("/closed", Closed).filter(Arc::clone(&recorder)));
+    let stays = host.connect(HubProtocolKind::Json, user("stays")).await;
+    let leaves = host.connect(HubProtocolKind::Json, user("leaves")).await;
     assert_eq!(leaves.receive::<(String,)>("Welcome").await, ("leaves".to_owned(),));
     leaves.close().await;
     assert_eq!(stays.receive::<(String,)>("Left").await, ("leaves".to_owned(),));
@@ -138,8 +141,8 @@ impl Hub for PanicsBeforeFuture {
 
 #[tokio::test(start_paused = true)]
 async fn panic_while_on_connected_creates_its_future_closes_the_connection() {
-    let host = TestHost::new(PanicsBeforeFuture).build();
-    let client = host.connect(Format::Json, User::anonymous()).await;
+    let host = TestHost::builder(PanicsBeforeFuture).build();
+    let client = host.connect(HubProtocolKind::Json, User::anonymous()).await;
     let closed = client.closed().await;
     assert_eq!((closed.error.as_deref(), closed.code), (Some("Connection closed with an error."), Some(1000)));
 }

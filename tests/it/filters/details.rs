@@ -1,9 +1,11 @@
 //! Details of a call that filters and policies can read.
 
 use serde_json::Value;
+use signalr::Hub;
 use signalr::auth::{Authorize, Policy};
+use signalr::hosting::BuildError;
+use signalr::hub::{AnyClient, Methods};
 use signalr::testing::user;
-use signalr::{AnyClient, BuildError, Hub, Methods};
 
 use super::*;
 
@@ -50,7 +52,7 @@ impl Pumps {
 struct Recorder(Log);
 
 impl Filter for Recorder {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let dangers: Vec<_> = call.attributes::<Danger>().map(|danger| danger.0).collect();
         let arguments: Vec<Value> = (0..call.argument_count()).map(|at| call.argument(at).unwrap()).collect();
         let calls = call.caller().typed::<Pumps>().map(|caller| {
@@ -76,20 +78,20 @@ impl Filter for Recorder {
 }
 
 fn pumps(filter: impl Filter) -> TestHost<Pumps> {
-    let own_ward = Policy::require_call(|user, call| {
+    let own_ward = Policy::require_invocation(|user, call| {
         call.argument(0).is_some_and(|ward: String| user.has_claim("ward", &ward))
             && call.attribute::<RateLimit>() == Some(&RateLimit { per_second: 5 })
     });
-    let harmless = Policy::require_call(|_, call| call.attribute().is_none_or(|Danger(level)| *level < 5));
-    let odd = Policy::require_call(|_, call| match call.argument::<Option<u32>>(0) {
+    let harmless = Policy::require_invocation(|_, call| call.attribute().is_none_or(|Danger(level)| *level < 5));
+    let odd = Policy::require_invocation(|_, call| match call.argument::<Option<u32>>(0) {
         Some(number) => number.is_some_and(|number| number % 2 == 1),
         None => panic!("no number"),
     });
     let strange = Policy::any_of([
         Policy::require_role("Admin"),
-        Policy::require_call(|_, call| !call.is_stream()).anonymous_ok(),
+        Policy::require_invocation(|_, call| !call.is_stream()).allow_anonymous(),
     ]);
-    TestHost::new(Pumps)
+    TestHost::builder(Pumps)
         .policy("OwnWard", own_ward)
         .policy("Harmless", harmless)
         .policy("Odd", odd)
@@ -105,9 +107,9 @@ impl Filter for NoFilter {}
 
 #[tokio::test(start_paused = true)]
 async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let log = Log::default();
-        let host = pumps(Recorder(log.clone())).at::<Pumps>("/hub?bed=7");
+        let host = pumps(Recorder(log.clone())).for_path::<Pumps>("/hub?bed=7");
         let client = host.connect(format, user("n1").claim("ward", "icu")).await;
         assert_eq!(client.invoke::<String>("setRATE", ("icu", 1.5)).await?, "icu: 1.5");
         assert!(client.stream::<u32>("Watch", ()).next().await.is_none());
@@ -124,7 +126,7 @@ async fn filters_see_method_attributes_arguments_and_caller() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn policies_see_attributes_and_arguments_of_a_call() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         // The result is the same with and without filters.
         let seen = Log::default();
         for host in [pumps(NoFilter), pumps(Trace("1", seen.clone()))] {
@@ -169,12 +171,13 @@ impl Hub for ByHand {
 
 #[tokio::test(start_paused = true)]
 async fn attributes_can_be_added_without_macros() -> Outcome {
-    let dangers =
-        ReplyWith(|call: &Call| call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>()));
-    let anybody = Policy::require_call(|_, _| true);
+    let dangers = ReplyWith(|call: &InvocationContext| {
+        call.reply(&call.attributes::<Danger>().map(|danger| danger.0).collect::<Vec<_>>())
+    });
+    let anybody = Policy::require_invocation(|_, _| true);
     let server = SignalR::builder().policy("Count", anybody).hub("/list", ByHand).filter(dangers);
-    let host = TestHost::build(server);
-    let client = host.connect(Format::Json, user("u")).await;
+    let host = TestHost::from_builder(server);
+    let client = host.connect(HubProtocolKind::Json, user("u")).await;
     assert_eq!(client.invoke::<Vec<u8>>("Marked", ()).await?, [3, 4, 5]);
     assert_eq!(client.invoke::<Vec<u8>>("Plain", (1,)).await?, [5]);
     Ok(())
@@ -182,23 +185,23 @@ async fn attributes_can_be_added_without_macros() -> Outcome {
 
 #[test]
 fn policies_that_inspect_calls_cannot_guard_connections() {
-    let looks = || Policy::require_call(|_, _| true);
+    let looks = || Policy::require_invocation(|_, _| true);
     let either = || Policy::any_of([looks(), Policy::require_role("Admin")]);
     let server = || {
         let bearer = signalr::auth::JwtBearer::hmac("0123456789abcdef0123456789abcdef").issuer("i").audience("a");
         SignalR::builder().authentication(bearer).policy("Count", looks()).policy("Either", either())
     };
-    let expected = |built: Result<SignalR, BuildError>| {
+    let error_text = |built: Result<SignalR, BuildError>| {
         let error: &dyn Error = &built.unwrap_err();
         error.source().map_or_else(|| error.to_string(), ToString::to_string)
     };
     let text =
-        |name: &str| format!("nobody who connects can meet the authorization policy \"{name}\": it looks at calls");
+        |name: &str| format!("authorization policy \"{name}\" can never succeed for a connection: it examines calls");
     assert!(server().hub("/list", ByHand).build().is_ok(), "methods may use it");
     assert!(server().hub("/list", ByHand).require_authorization("Either").build().is_ok());
-    assert_eq!(expected(server().hub("/list", ByHand).require_authorization("count").build()), text("count"));
+    assert_eq!(error_text(server().hub("/list", ByHand).require_authorization("count").build()), text("count"));
     let by_default = server().default_policy(looks()).hub("/list", ByHand).authorize(Authorize::user());
-    assert_eq!(expected(by_default.build()), text("default"));
-    assert_eq!(expected(server().fallback_policy(looks()).hub("/list", ByHand).build()), text("fallback"));
+    assert_eq!(error_text(by_default.build()), text("default"));
+    assert_eq!(error_text(server().fallback_policy(looks()).hub("/list", ByHand).build()), text("fallback"));
     assert!(!looks().allows(&User::builder().id("u").build()));
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use signalr::auth::{Policy, User};
-use signalr::testing::{Answer, TestClient, TestHost};
+use signalr::hosting::Builder;
+use signalr::hub::{AnyCaller, Reply};
+use signalr::testing::{InvokeFuture, TestClient, TestHost};
 use signalr::{
-    AnyCaller, Builder, Call, Caller, DisconnectReason, Filter, Format, HubError, HubResult, Next, Reply, SignalR,
+    Caller, DisconnectReason, Filter, HubError, HubProtocolKind, HubResult, InvocationContext, Next, SignalR,
     UploadStream, hub,
 };
 use tokio::time::{sleep, timeout};
@@ -51,7 +53,7 @@ impl Trace {
 }
 
 impl Filter for Trace {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         self.around(call.method(), next).await
     }
 
@@ -67,8 +69,8 @@ impl Filter for Trace {
 /// Replies to each call by a function, and never runs the method.
 struct ReplyWith<F>(F);
 
-impl<F: Fn(&Call) -> HubResult<Reply> + Send + Sync + 'static> Filter for ReplyWith<F> {
-    async fn invoke(&self, call: &Call, _: Next<'_>) -> HubResult<Reply> {
+impl<F: Fn(&InvocationContext) -> HubResult<Reply> + Send + Sync + 'static> Filter for ReplyWith<F> {
+    async fn invoke(&self, call: &InvocationContext, _: Next<'_>) -> HubResult<Reply> {
         self.0(call)
     }
 }
@@ -125,20 +127,20 @@ impl Calculator {
 /// A host whose hub has one filter.
 fn calculator(filter: impl Filter) -> (TestHost<Calculator>, Log) {
     let log = Log::default();
-    let host = TestHost::build(server().filter(filter).hub("/calculator", Calculator(log.clone())));
+    let host = TestHost::from_builder(server().filter(filter).hub("/calculator", Calculator(log.clone())));
     (host, log)
 }
 
 fn server() -> Builder {
-    SignalR::builder().policy("Nobody", Policy::require(|_| false))
+    SignalR::builder().policy("Nobody", Policy::require_assertion(|_| false))
 }
 
 async fn connect(host: &TestHost<Calculator>) -> TestClient {
-    host.connect(Format::Json, User::anonymous()).await
+    host.connect(HubProtocolKind::Json, User::anonymous()).await
 }
 
 /// Returns the error text of a call.
-async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: Answer<R>) -> String {
+async fn error<R: serde::de::DeserializeOwned + std::fmt::Debug>(answer: InvokeFuture<R>) -> String {
     answer.await.unwrap_err().to_string()
 }
 
@@ -152,7 +154,7 @@ async fn server_filters_run_outside_of_hub_filters_in_order_of_registration() ->
         .hub("/calculator", Calculator(log.clone()))
         .filter(trace("3"))
         .filter(trace("4"));
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     let nested = |what: &str, inside: &str| -> Vec<String> {
         let begin = ["1", "2", "3", "4"].map(|name| format!("{name} > {what}"));
@@ -179,9 +181,9 @@ async fn each_path_of_a_hub_has_its_own_filters() -> Outcome {
         .hub("/two", Arc::clone(&hub))
         .filter(Trace("2", log.clone()))
         .hub("/none", hub);
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     for (path, begin) in [("/one", Some("1 > Add")), ("/two", Some("2 > Add")), ("/none", None)] {
-        let client = connect(&host.at(path)).await;
+        let client = connect(&host.for_path(path)).await;
         log.take();
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
         let lines = log.take();
@@ -193,8 +195,8 @@ async fn each_path_of_a_hub_has_its_own_filters() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn filter_replies_without_running_the_method() -> Outcome {
-    for &format in Format::ALL {
-        let (host, log) = calculator(ReplyWith(|call: &Call| call.reply(&42)));
+    for &format in HubProtocolKind::ALL {
+        let (host, log) = calculator(ReplyWith(|call: &InvocationContext| call.reply(&42)));
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 42);
@@ -209,7 +211,7 @@ async fn filter_replies_without_running_the_method() -> Outcome {
 struct ResultDoubler;
 
 impl Filter for ResultDoubler {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let reply = next.run().await?;
         match call.result::<i32>(&reply) {
             Some(result) => call.reply(&(result * 2)),
@@ -220,7 +222,7 @@ impl Filter for ResultDoubler {
 
 #[tokio::test(start_paused = true)]
 async fn filter_reads_and_replaces_the_result() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (host, log) = calculator(ResultDoubler);
         let client = host.connect(format, User::anonymous()).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 6);
@@ -237,7 +239,7 @@ async fn filter_reads_and_replaces_the_result() -> Outcome {
 struct ArgumentChanger(Log);
 
 impl Filter for ArgumentChanger {
-    async fn invoke(&self, call: &Call, mut next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
         if let Some(text) = next.argument::<String>(0) {
             self.0.add(text.clone());
             text.push('!');
@@ -254,7 +256,7 @@ impl Filter for ArgumentChanger {
 
 #[tokio::test(start_paused = true)]
 async fn filter_changes_arguments_except_upload_streams() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let seen = Log::default();
         let (host, _) = calculator(ArgumentChanger(seen.clone()));
         let client = host.connect(format, User::anonymous()).await;
@@ -272,7 +274,7 @@ async fn filter_changes_arguments_except_upload_streams() -> Outcome {
 struct ErrorTranslator;
 
 impl Filter for ErrorTranslator {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         match next.run().await {
             Err(error) if error.downcast_ref::<ParseIntError>().is_some() => {
                 Err(HubError::new("That is no number.").with_type_name("FormatException"))
@@ -299,9 +301,11 @@ async fn filter_replaces_and_swallows_errors() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn panic_in_a_filter_fails_only_its_call() -> Outcome {
     let log = Log::default();
-    let bad = ReplyWith(|call: &Call| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) });
+    let bad = ReplyWith(
+        |call: &InvocationContext| if call.method() == "Add" { panic!("on purpose") } else { call.reply(&1) },
+    );
     let server = server().filter(Trace("1", log.clone())).hub("/calculator", Calculator(log.clone())).filter(bad);
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     log.take();
     let expected = "An unexpected error occurred invoking 'Add' on the server.";
@@ -315,7 +319,7 @@ async fn panic_in_a_filter_fails_only_its_call() -> Outcome {
 struct PanicsBeforeFuture;
 
 impl Filter for PanicsBeforeFuture {
-    fn invoke(&self, call: &Call, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
+    fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         assert_ne!(call.method(), "Add");
         async { next.run().await }
     }
@@ -361,7 +365,7 @@ async fn filters_run_once_for_calls_that_bind_and_are_authorized() -> Outcome {
 struct Delay;
 
 impl Filter for Delay {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         if call.method() == "Wait" {
             sleep(Duration::from_secs(2)).await;
         }
@@ -373,7 +377,7 @@ impl Filter for Delay {
 async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> Outcome {
     for (slots, waits) in [(1, true), (2, false)] {
         let server = server().filter(Delay).maximum_parallel_invocations_per_client(slots);
-        let host = TestHost::build(server.hub("/calculator", Calculator(Log::default())));
+        let host = TestHost::from_builder(server.hub("/calculator", Calculator(Log::default())));
         let client = connect(&host).await;
         let first = client.invoke::<()>("Wait", (0,));
         let mut second = std::pin::pin!(client.invoke::<i32>("Add", (1, 2)));
@@ -391,7 +395,7 @@ async fn waiting_filter_delays_the_next_call_unless_calls_run_in_parallel() -> O
 struct AskCaller;
 
 impl Filter for AskCaller {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         let caller: &Caller<Calculator> = call.caller().typed().ok_or_else(|| HubError::new("another hub"))?;
         if caller.client().invoke::<bool>("MayI", (call.method(),)).await? {
             next.run().await

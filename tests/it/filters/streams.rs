@@ -8,7 +8,7 @@ use super::*;
 async fn filters_run_around_the_start_of_a_stream() -> Outcome {
     let log = Log::default();
     let server = server().filter(Trace("1", log.clone())).hub("/calculator", Calculator(log.clone()));
-    let host = TestHost::build(server);
+    let host = TestHost::from_builder(server);
     let client = connect(&host).await;
     log.take();
     let items: Vec<_> = client.stream::<u32>("Count", (2,)).map(Result::unwrap).collect().await;
@@ -22,9 +22,9 @@ async fn filters_run_around_the_start_of_a_stream() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn filter_replies_with_another_stream() -> Outcome {
-    let own = ReplyWith(|call: &Call| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
+    let own = ReplyWith(|call: &InvocationContext| call.reply_stream(stream::iter(["a", "b"]).map(HubResult::Ok)));
     let (host, log) = calculator(own);
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let client = host.connect(format, User::anonymous()).await;
         log.take();
         let items: Vec<_> = client.stream::<String>("Count", (2,)).map(Result::unwrap).collect().await;
@@ -34,7 +34,7 @@ async fn filter_replies_with_another_stream() -> Outcome {
         assert_eq!(log.take(), [""; 0]);
     }
 
-    let (host, _) = calculator(ReplyWith(|call: &Call| call.reply(&1)));
+    let (host, _) = calculator(ReplyWith(|call: &InvocationContext| call.reply(&1)));
     let client = connect(&host).await;
     let mut items = client.stream::<u32>("Count", (2,));
     assert_eq!(
@@ -46,7 +46,7 @@ async fn filter_replies_with_another_stream() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn call_that_a_filter_does_not_run_discards_its_uploads() -> Outcome {
-    let (host, _) = calculator(ReplyWith(|call: &Call| call.reply("no")));
+    let (host, _) = calculator(ReplyWith(|call: &InvocationContext| call.reply("no")));
     let client = connect(&host).await;
     let ([words], answer) = client.upload::<String, 1>("Say", ("a", 1));
     assert_eq!(answer.await?, "no");
@@ -71,7 +71,7 @@ impl Drop for NotifyOnDrop {
 }
 
 impl Filter for NeverStarts {
-    async fn invoke(&self, call: &Call, next: Next<'_>) -> HubResult<Reply> {
+    async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
         if call.is_stream() {
             let _dropped = NotifyOnDrop(Arc::clone(&self.0));
             std::future::pending::<()>().await;

@@ -2,14 +2,15 @@
 //!
 //! All ends are in memory and on one thread, so that the bytes in each buffer can be counted.
 
-use signalr::Format;
+use signalr::HubProtocolKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use signalr::{RawEnd, RawWriteError, SignalR};
+use signalr::SignalR;
+use signalr::raw::{RawEnd, RawWriteError};
 use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
@@ -55,7 +56,7 @@ async fn handler_waits_for_a_client_that_does_not_read() {
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
     let signalr = SignalR::builder()
-        .connections("/raw", move |connection| {
+        .connection_handler("/raw", move |connection| {
             let count = Arc::clone(&count);
             async move {
                 for n in 0..MESSAGES {
@@ -68,7 +69,7 @@ async fn handler_waits_for_a_client_that_does_not_read() {
         .transport_max_buffer_size(LIMIT)
         .build()
         .unwrap();
-    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", HubProtocolKind::Json).await;
     let waits = settled(&written).await;
     // The queue with the message that crosses its limit, the pipe, and what the client read along
     // with the upgrade response.
@@ -88,7 +89,7 @@ async fn handler_with_an_unlimited_queue_yields_to_other_tasks() {
     let count = Arc::clone(&written);
     let signalr = SignalR::builder()
         .transport_max_buffer_size(0)
-        .connections("/raw", move |connection| {
+        .connection_handler("/raw", move |connection| {
             let count = Arc::clone(&count);
             async move {
                 for _ in 0..MANY {
@@ -102,7 +103,7 @@ async fn handler_with_an_unlimited_queue_yields_to_other_tasks() {
         .unwrap();
     // The client runs in a task, which takes turns with the connection task.
     let client = tokio::spawn(async move {
-        let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+        let mut client = Client::over(pipe(&signalr, ROOM), "/raw", HubProtocolKind::Json).await;
         assert_eq!(client.next_message().await, Some(Message::text("x")));
         let ahead = written.load(Ordering::SeqCst);
         assert!(ahead < MANY / 2, "{ahead}");
@@ -122,7 +123,7 @@ async fn client_waits_for_a_handler_that_does_not_read() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let held = Arc::clone(&gate);
     let signalr = SignalR::builder()
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let (gate, tx) = (Arc::clone(&held), tx.clone());
             async move {
                 gate.acquire().await?.forget();
@@ -136,7 +137,7 @@ async fn client_waits_for_a_handler_that_does_not_read() {
         })
         .build()
         .unwrap();
-    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", HubProtocolKind::Json).await;
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     let sending = tokio::spawn(async move {
@@ -158,7 +159,7 @@ async fn client_waits_for_a_handler_that_does_not_read() {
 #[tokio::test]
 async fn input_after_reader_drop_is_discarded() {
     let signalr = SignalR::builder()
-        .connections("/raw", |connection| async move {
+        .connection_handler("/raw", |connection| async move {
             let writer = connection.writer();
             drop(connection);
             writer.aborted().await;
@@ -166,7 +167,7 @@ async fn input_after_reader_drop_is_discarded() {
         })
         .build()
         .unwrap();
-    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+    let mut client = Client::over(pipe(&signalr, ROOM), "/raw", HubProtocolKind::Json).await;
     for n in 0..MESSAGES {
         client.send_message(Message::text(numbered(n))).await;
     }
@@ -176,7 +177,7 @@ async fn input_after_reader_drop_is_discarded() {
 async fn unread_connection_is_aborted_after_the_send_timeout() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let tx = tx.clone();
             async move {
                 let error = loop {
@@ -191,7 +192,7 @@ async fn unread_connection_is_aborted_after_the_send_timeout() {
         .transport_send_timeout(Duration::from_secs(3))
         .build()
         .unwrap();
-    let client = Client::over(pipe(&signalr, ROOM), "/raw", Format::Json).await;
+    let client = Client::over(pipe(&signalr, ROOM), "/raw", HubProtocolKind::Json).await;
     let received = within(rx.recv()).await.unwrap();
     assert_eq!(received, (RawWriteError::Ended, None, Some(RawEnd::Lost)));
     drop(client);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use futures_util::StreamExt;
-use signalr::{Body, RawConnection, RawEnd, RawWriteError, SignalR};
+use signalr::SignalR;
+use signalr::hosting::ResponseBody;
+use signalr::raw::{RawConnection, RawEnd, RawWriteError};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
@@ -170,7 +172,7 @@ async fn blocked_write_fails_when_the_client_stops_polling() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let signalr = SignalR::builder()
         .disconnect_timeout(Duration::from_millis(100))
-        .connections("/raw", move |mut connection| {
+        .connection_handler("/raw", move |mut connection| {
             let tx = tx.clone();
             async move {
                 let error = loop {
@@ -308,7 +310,7 @@ async fn shutdown_rejects_new_raw_connections() {
     let mut client = ClientKind::WEB_SOCKETS.negotiate_and_open(addr, "/raw").await;
     let (_, end) = within(async { tokio::join!(signalr.shutdown(LONG), client.end()) }).await;
     assert_eq!(end, End::Closed(1000));
-    let request = http::Request::post("/raw/negotiate").body(Body::default()).unwrap();
+    let request = http::Request::post("/raw/negotiate").body(ResponseBody::default()).unwrap();
     assert_eq!(signalr.service().oneshot(request).await.unwrap().status(), 503);
 }
 

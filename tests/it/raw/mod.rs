@@ -26,7 +26,9 @@ use std::net::SocketAddr;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use signalr::auth::{Authorize, JwtBearer, Policy};
-use signalr::{BuildError, Format, RawConnection, RawWriteError, SignalR, TransportType, Transports, hub};
+use signalr::hosting::{BuildError, TransportType, Transports};
+use signalr::raw::{RawConnection, RawWriteError};
+use signalr::{HubProtocolKind, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, End, http, serve, until, within};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -48,7 +50,7 @@ where
     F: Fn(RawConnection) -> R + Send + Sync + 'static,
     R: Future<Output = Outcome> + Send + 'static,
 {
-    let signalr = SignalR::builder().connections("/raw", handler).build().unwrap();
+    let signalr = SignalR::builder().connection_handler("/raw", handler).build().unwrap();
     let addr = serve(&signalr).await;
     (signalr, addr)
 }
@@ -137,7 +139,7 @@ async fn writer_can_be_used_from_another_task(kind: ClientKind) {
 #[tokio::test]
 async fn websocket_connects_without_negotiation() {
     let (_signalr, addr) = server(echo).await;
-    let mut client = Client::open(addr, "/raw", Format::Json).await;
+    let mut client = Client::open(addr, "/raw", HubProtocolKind::Json).await;
     client.send("hello").await;
     assert_eq!(client.next_bytes().await.unwrap(), b"hello");
 }
@@ -154,7 +156,7 @@ async fn set_binary_switches_from_text_to_binary_messages() {
         Ok(())
     })
     .await;
-    let mut client = Client::open(addr, "/raw", Format::Json).await;
+    let mut client = Client::open(addr, "/raw", HubProtocolKind::Json).await;
     let bytes = [0, 0xff, 0xc3];
     client.send_message(Message::binary(bytes.to_vec())).await;
     assert_eq!(client.next_message().await, Some(Message::text("text")));
@@ -169,7 +171,7 @@ async fn text_messages_are_split_at_character_boundaries() {
     let (signalr, _addr) = server(echo).await;
     let text = "aé€😀".repeat(500);
     for room in [61, 1009] {
-        let mut client = Client::over(backpressure::pipe(&signalr, room), "/raw", Format::Json).await;
+        let mut client = Client::over(backpressure::pipe(&signalr, room), "/raw", HubProtocolKind::Json).await;
         client.send_message(Message::text(text.clone())).await;
         let mut received = String::new();
         while received.len() < text.len() {
@@ -188,9 +190,9 @@ impl Hub {}
 async fn raw_endpoints_use_the_options_of_their_path() {
     let signalr = SignalR::builder()
         .minimum_protocol_version(1)
-        .connections("/raw", echo)
+        .connection_handler("/raw", echo)
         .transports(Transports::LONG_POLLING)
-        .connections("/other", echo)
+        .connection_handler("/other", echo)
         .minimum_protocol_version(0)
         .hub("/hub", Hub)
         .enable_detailed_errors(true)
@@ -215,13 +217,14 @@ async fn raw_endpoints_use_the_options_of_their_path() {
 
 #[test]
 fn raw_endpoints_share_path_and_rule_checks_with_hubs() {
-    let twice = SignalR::builder().hub("/same", Hub).connections("/Same", echo).build();
+    let twice = SignalR::builder().hub("/same", Hub).connection_handler("/Same", echo).build();
     assert!(matches!(twice, Err(BuildError::DuplicatePath(path)) if path == "/Same"));
-    let zero = SignalR::builder().connections("/raw", echo).transport_send_timeout(std::time::Duration::ZERO).build();
+    let zero =
+        SignalR::builder().connection_handler("/raw", echo).transport_send_timeout(std::time::Duration::ZERO).build();
     assert!(matches!(zero, Err(BuildError::Zero { option: "transport_send_timeout", .. })));
-    let nobody = SignalR::builder().connections("/raw", echo).authorize(Authorize::user()).build();
+    let nobody = SignalR::builder().connection_handler("/raw", echo).authorize(Authorize::user()).build();
     assert!(matches!(nobody, Err(BuildError::NoAuthentication(path)) if path == "/raw"));
-    let unknown = SignalR::builder().connections("/raw", echo).require_authorization("Nobody").build();
+    let unknown = SignalR::builder().connection_handler("/raw", echo).require_authorization("Nobody").build();
     assert!(matches!(unknown, Err(BuildError::Rule { .. })));
 }
 
@@ -238,7 +241,7 @@ async fn authorization_guards_raw_connections() {
     let signalr = SignalR::builder()
         .authentication(JwtBearer::hmac(KEY).allow_any_issuer().allow_any_audience())
         .policy("Doctors", Policy::require_role("Doctor"))
-        .connections("/raw", |connection| async move {
+        .connection_handler("/raw", |connection| async move {
             let name = connection.user().id().unwrap_or_default().to_owned();
             connection.write(name).await?;
             Ok(())
@@ -261,6 +264,6 @@ async fn authorization_guards_raw_connections() {
         assert_eq!(http(addr, "GET", "/raw", &headers).await.0, status);
     }
     let token = doctor.trim_start_matches("Bearer ");
-    let mut client = Client::open(addr, &format!("/raw?access_token={token}"), Format::Json).await;
+    let mut client = Client::open(addr, &format!("/raw?access_token={token}"), HubProtocolKind::Json).await;
     assert_eq!(client.next_bytes().await.unwrap(), b"ann");
 }

@@ -1,12 +1,14 @@
 //! Responses to `POST {path}/refresh`, and token lifetimes in negotiate responses.
 
-use signalr::Format;
-use signalr::TransportType;
+use signalr::HubProtocolKind;
+use signalr::hosting::TransportType;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{AnyClient, Cors, Hub, Methods, SignalR};
+use signalr::hosting::Cors;
+use signalr::hub::{AnyClient, Methods};
+use signalr::{Hub, SignalR};
 
 use super::{Host, KEY, SOCKET, ann, assert_lifetime, bearer, error, now, post_refresh, target, token};
 use signalr_test_support::{Client, ClientKind, close_message, http, serve, within};
@@ -202,7 +204,7 @@ async fn refresh_before_the_handshake_applies_to_the_first_call() {
     let (first, second) = (ann(600, "a"), ann(900, "b"));
     let id = host.negotiate(&first).await["connectionToken"].as_str().unwrap().to_owned();
     assert_lifetime(&host.refresh(&id, &second).await, 900);
-    let mut client = Client::open(host.addr, &target(&id, &first), Format::Json).await;
+    let mut client = Client::open(host.addr, &target(&id, &first), HubProtocolKind::Json).await;
     client.handshake().await;
     client.call(Some("1"), "Extra", &[]).await;
     assert_eq!(client.next().await.unwrap()["result"], "b");

@@ -1,7 +1,8 @@
 //! New credentials in polls and in stateful reconnects.
 
 use serde_json::{Value, json};
-use signalr::{AuthenticationRefresh, EndpointBuilder, Format};
+use signalr::HubProtocolKind;
+use signalr::hosting::{AuthenticationRefresh, EndpointBuilder};
 
 use super::{Connection, Host, POLLS, Ward, ann, bearer, error, now, target, token};
 use signalr_test_support::{Client, http};
@@ -72,14 +73,14 @@ async fn stateful(host: &Host, token: &str) -> (Client, String) {
     let (_, body) = http(host.addr, "POST", path, &[("authorization", &bearer(token))]).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     let id = body["connectionToken"].as_str().unwrap().to_owned();
-    let mut client = Client::open(host.addr, &target(&id, token), Format::Json).await;
+    let mut client = Client::open(host.addr, &target(&id, token), HubProtocolKind::Json).await;
     client.handshake_version(2).await;
     (client, id)
 }
 
 /// Reconnects with a token. Returns the claims that the hub then sees.
 async fn resume(host: &Host, id: &str, token: &str) -> (Client, Value) {
-    let mut client = Client::open(host.addr, &target(id, token), Format::Json).await;
+    let mut client = Client::open(host.addr, &target(id, token), HubProtocolKind::Json).await;
     client.send(b"{\"type\":9,\"sequenceId\":1}\x1e").await;
     assert_eq!(client.next().await.unwrap(), json!({ "type": 9, "sequenceId": 1 }));
     client.call(Some("1"), "Extra", &[]).await;

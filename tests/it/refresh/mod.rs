@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use signalr::auth::JwtBearer;
-use signalr::{Caller, EndpointBuilder, HubError, HubResult, SignalR, hub};
+use signalr::hosting::EndpointBuilder;
+use signalr::{Caller, HubError, HubResult, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, http, serve, within};
 use tokio::sync::{Semaphore, mpsc};
 

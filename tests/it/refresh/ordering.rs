@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use signalr::AuthenticationRefresh;
+use signalr::hosting::AuthenticationRefresh;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 

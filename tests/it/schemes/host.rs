@@ -60,7 +60,7 @@ impl Authenticator for Proxy {
     async fn authenticate(&self, request: &AuthRequest<'_>) -> Authentication {
         let Some(name) = request.headers().get("x-forwarded-user") else { return Authentication::Anonymous };
         if !request.peer_addr().is_some_and(|peer| self.0.contains(&peer.ip())) {
-            return Authentication::Failed(AuthFailure::new("no proxy"));
+            return Authentication::Failed(AuthError::new("no proxy"));
         }
         Authentication::Authenticated(User::builder().name(name.to_str().unwrap()).build())
     }

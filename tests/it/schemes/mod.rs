@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use signalr::auth::{
-    ApiKeys, AuthFailure, AuthRequest, Authentication, Authenticator, Authorize, JwtBearer, Refusal, User,
+    ApiKeys, AuthError, AuthRejection, AuthRequest, Authentication, Authenticator, Authorize, JwtBearer, User,
 };
-use signalr::{Builder, Caller, SignalR, hub};
+use signalr::hosting::Builder;
+use signalr::{Caller, SignalR, hub};
 use signalr_test_support::{Client, ClientKind, serve, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,19 +53,19 @@ impl Authenticator for Cookies {
         tokio::task::yield_now().await;
         match request.cookie("session").as_deref() {
             Some("ann 1") => Authentication::Authenticated(ann()),
-            Some(_) => Authentication::Failed(AuthFailure::new("no such session").with_description("It has ended")),
+            Some(_) => Authentication::Failed(AuthError::new("no such session").with_description("It has ended")),
             None => Authentication::Anonymous,
         }
     }
 
-    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthFailure>) -> Refusal {
-        let why = failure.and_then(AuthFailure::description).unwrap_or_else(|| "none".into());
+    fn challenge(&self, request: &AuthRequest<'_>, failure: Option<&AuthError>) -> AuthRejection {
+        let why = failure.and_then(AuthError::description).unwrap_or_else(|| "none".into());
         let cookie = format!("Cookie path=\"{}\", why=\"{why}\"", request.path());
-        Refusal::unauthorized().www_authenticate(HeaderValue::try_from(cookie).unwrap())
+        AuthRejection::unauthorized().www_authenticate(HeaderValue::try_from(cookie).unwrap())
     }
 
-    fn forbid(&self, _: &AuthRequest<'_>) -> Refusal {
-        Refusal::redirect(HeaderValue::from_static("/denied"))
+    fn forbid(&self, _: &AuthRequest<'_>) -> AuthRejection {
+        AuthRejection::redirect(HeaderValue::from_static("/denied"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules that name schemes, and `allow_anonymous`.
 
-use signalr::BuildError;
 use signalr::auth::{AuthConfigError, Policy, PolicyError};
+use signalr::hosting::BuildError;
 
 use super::*;
 
@@ -81,7 +81,10 @@ async fn policies_add_their_schemes() {
     let default = Policy::require_authenticated_user().schemes(["ApiKey"]);
     let signalr = three_schemes()
         .default_policy(default)
-        .policy("Signed in", Policy::require_role("Nurse").and(Policy::require(|_| true).schemes(["Cookies"])))
+        .policy(
+            "Signed in",
+            Policy::require_role("Nurse").and(Policy::require_assertion(|_| true).schemes(["Cookies"])),
+        )
         .hub("/who_am_i", WhoAmI)
         .require_authorization("Signed in")
         .hub("/both", WhoAmI)
@@ -99,7 +102,7 @@ async fn policies_add_their_schemes() {
 async fn allow_anonymous_opens_a_path_but_not_its_methods() {
     let signalr = three_schemes()
         .fallback_policy(Policy::require_authenticated_user())
-        .policy("Nobody", Policy::require(|_| false))
+        .policy("Nobody", Policy::require_assertion(|_| false))
         .hub("/open", Open)
         .require_authorization("Nobody")
         .hub("/route", WhoAmI)
@@ -165,9 +168,9 @@ fn invalid_schemes_and_rules_fail_the_build() {
 fn schemes_on_a_method_fail_the_build() {
     struct ByHand;
     impl signalr::Hub for ByHand {
-        type Client = signalr::AnyClient;
+        type Client = hub::AnyClient;
         type Items = ();
-        fn methods(methods: &mut signalr::Methods<Self>) {
+        fn methods(methods: &mut hub::Methods<Self>) {
             let rule = Authorize::roles("Nurse").schemes("Cookies");
             methods.method("Who", |_, _, (): ()| async { Ok(()) }).authorize(rule);
         }

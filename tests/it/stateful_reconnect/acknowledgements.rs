@@ -4,7 +4,7 @@
 use super::*;
 
 /// Encodes a call of [`Total`](Ward::total) with the stream `u`.
-fn total_call(format: Format, id: &str) -> Vec<u8> {
+fn total_call(format: HubProtocolKind, id: &str) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(1, headers, id, "Total", [(); 0], ["u"])).unwrap());
@@ -12,7 +12,7 @@ fn total_call(format: Format, id: &str) -> Vec<u8> {
     text(&json!({ "type": 1, "invocationId": id, "target": "Total", "arguments": [], "streamIds": ["u"] }))
 }
 
-fn item(format: Format, item: &str) -> Vec<u8> {
+fn item(format: HubProtocolKind, item: &str) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(2, headers, "u", item)).unwrap());
@@ -21,7 +21,7 @@ fn item(format: Format, item: &str) -> Vec<u8> {
 }
 
 /// Encodes the end of the stream `u`.
-fn completion(format: Format) -> Vec<u8> {
+fn completion(format: HubProtocolKind) -> Vec<u8> {
     if format.is_binary() {
         let headers = std::collections::BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(3, headers, "u", 2)).unwrap());
@@ -34,7 +34,7 @@ fn text(message: &Value) -> Vec<u8> {
 }
 
 /// Sends 130 KiB of stream items, twice what is read ahead.
-async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: Format) {
+async fn send_items<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>, format: HubProtocolKind) {
     let message = item(format, &"i".repeat(1000));
     for _ in 0..130 {
         client.send(&message).await;
@@ -56,7 +56,9 @@ fn assert_closed_after_5s(since: Instant) {
 
 #[tokio::test(start_paused = true)]
 async fn stream_items_before_an_acknowledgement_are_processed() {
-    for (format, with_call) in [Format::Json, Format::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)]) {
+    for (format, with_call) in
+        [HubProtocolKind::Json, HubProtocolKind::MessagePack].into_iter().flat_map(|f| [(f, false), (f, true)])
+    {
         let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.send(&total_call(format, "total")).await;
@@ -78,7 +80,7 @@ async fn stream_items_before_an_acknowledgement_are_processed() {
 
 #[tokio::test(start_paused = true)]
 async fn call_behind_stream_items_waits_at_most_5s_for_an_acknowledgement() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.send(&total_call(format, "total")).await;
@@ -93,7 +95,7 @@ async fn call_behind_stream_items_waits_at_most_5s_for_an_acknowledgement() {
 
 #[tokio::test(start_paused = true)]
 async fn acknowledgement_behind_a_split_message_is_processed() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
@@ -112,7 +114,7 @@ async fn acknowledgement_behind_a_split_message_is_processed() {
 
 #[tokio::test(start_paused = true)]
 async fn split_message_is_received_once_after_a_reconnect() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, token) = host.connect_in_memory_as(format).await;
         client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
@@ -161,7 +163,7 @@ async fn on_connected_waits_at_most_5s_for_an_acknowledgement() {
 async fn acknowledgements_behind_held_calls_are_processed() {
     let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let addr = serve(&host.signalr).await;
-    let (mut client, _) = connect(addr, Format::Json).await;
+    let (mut client, _) = connect(addr, HubProtocolKind::Json).await;
     let text = "x".repeat(600);
     let mut batch = String::new();
     for n in 0..6 {
@@ -171,7 +173,7 @@ async fn acknowledgements_behind_held_calls_are_processed() {
     client.send(batch.as_bytes()).await;
     for n in 0..6 {
         assert_eq!(client.next().await.unwrap(), answer(&n.to_string(), text.clone()));
-        send_sequence_id(&mut client, Format::Json, 8, n + 1).await;
+        send_sequence_id(&mut client, HubProtocolKind::Json, 8, n + 1).await;
     }
     client.echo("and on").await;
 }
@@ -242,7 +244,7 @@ async fn ack_is_sent_again_until_the_client_receives_it() {
     let mut client = host.open_in_memory(&token, "second").await;
     assert_eq!(client.next().await.unwrap(), sequence(1));
     assert_eq!(client.next().await.unwrap(), answer("echo", "one"));
-    send_sequence_id(&mut client, Format::Json, 9, 1).await;
+    send_sequence_id(&mut client, HubProtocolKind::Json, 9, 1).await;
     client.call(Some("echo"), "Echo", &["one".into()]).await;
     assert_eq!(client.next().await.unwrap(), ack);
     // The Ack is sent once.
@@ -267,7 +269,7 @@ async fn dropped_sends_do_not_end_the_connection() {
     futures_util::future::join_all(senders).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(host.events.try_recv().is_err());
-    send_sequence_id(&mut client, Format::Json, 8, 1).await;
+    send_sequence_id(&mut client, HubProtocolKind::Json, 8, 1).await;
     client.call(Some("after"), "Echo", &["after".into()]).await;
     assert_eq!(client.next_numbered().await, answer("after", "after"));
 }
@@ -284,7 +286,7 @@ async fn ack_restarts_the_5s_of_the_next_waiting_sender() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    send_sequence_id(&mut client, Format::Json, 8, 1).await;
+    send_sequence_id(&mut client, HubProtocolKind::Json, 8, 1).await;
     assert_eq!(client.next_numbered().await["target"], "Told");
     let asked = Instant::now();
     assert_eq!(host.next_event().await, "gone from first: The operation was canceled.");

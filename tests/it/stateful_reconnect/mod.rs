@@ -12,9 +12,10 @@ use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use signalr::hosting::{Builder, EndpointBuilder};
+use signalr::hub::Disconnect;
 use signalr::{
-    Builder, Caller, ConnectionId, Disconnect, DisconnectReason, EndpointBuilder, Format, HubContext, HubResult,
-    SignalR, UploadStream, hub,
+    Caller, ConnectionId, DisconnectReason, HubContext, HubProtocolKind, HubResult, SignalR, UploadStream, hub,
 };
 use signalr_test_support::{Client, End, http, prefixed, serve, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -128,19 +129,19 @@ impl Host {
     }
 
     async fn open_in_memory(&self, token: &str, from: &str) -> Client<DuplexStream> {
-        self.open_in_memory_as(token, from, Format::Json).await
+        self.open_in_memory_as(token, from, HubProtocolKind::Json).await
     }
 
-    async fn open_in_memory_as(&self, token: &str, from: &str, format: Format) -> Client<DuplexStream> {
+    async fn open_in_memory_as(&self, token: &str, from: &str, format: HubProtocolKind) -> Client<DuplexStream> {
         Client::over(self.pipe(), &target(token, from), format).await
     }
 
     /// Connects in memory. Returns the client and the connection token.
     async fn connect_in_memory(&self) -> (Client<DuplexStream>, String) {
-        self.connect_in_memory_as(Format::Json).await
+        self.connect_in_memory_as(HubProtocolKind::Json).await
     }
 
-    async fn connect_in_memory_as(&self, format: Format) -> (Client<DuplexStream>, String) {
+    async fn connect_in_memory_as(&self, format: HubProtocolKind) -> (Client<DuplexStream>, String) {
         let token = self.negotiate_in_memory().await;
         let mut client = self.open_in_memory_as(&token, "first", format).await;
         client.handshake_version(2).await;
@@ -172,7 +173,7 @@ fn target(token: &str, from: &str) -> String {
     format!("/ward?id={token}&from={from}")
 }
 
-async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
+async fn connect(addr: SocketAddr, format: HubProtocolKind) -> (Client, String) {
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
     let mut client = Client::open(addr, &target(&token, "first"), format).await;
     client.handshake_version(2).await;
@@ -182,7 +183,7 @@ async fn connect(addr: SocketAddr, format: Format) -> (Client, String) {
 /// Sends a Sequence message (type 9) or an Ack (type 8).
 async fn send_sequence_id<S: AsyncRead + AsyncWrite + Unpin>(
     client: &mut Client<S>,
-    format: Format,
+    format: HubProtocolKind,
     kind: u8,
     number: i64,
 ) {
@@ -202,13 +203,13 @@ fn sequence(number: i64) -> Value {
 }
 
 /// The first part of an invocation.
-fn incomplete_call(format: Format) -> &'static [u8] {
+fn incomplete_call(format: HubProtocolKind) -> &'static [u8] {
     if format.is_binary() { b"\x40\x95\x01" } else { b"{\"type\":1,\"target" }
 }
 
 #[tokio::test]
 async fn reconnect_resumes_after_a_lost_socket() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut client, token) = connect(addr, format).await;
@@ -259,7 +260,7 @@ async fn reconnect_resumes_after_a_lost_socket() {
 
 #[tokio::test]
 async fn reconnect_replaces_a_socket_that_is_still_open() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
@@ -279,7 +280,7 @@ async fn reconnect_replaces_a_socket_that_is_still_open() {
 
 #[tokio::test]
 async fn held_calls_survive_a_reconnect_and_incomplete_messages_do_not() {
-    for format in [Format::Json, Format::MessagePack] {
+    for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward);
         let addr = serve(&host.signalr).await;
         let (mut old, token) = connect(addr, format).await;
@@ -311,7 +312,7 @@ async fn resume_requires_a_negotiated_stateful_reconnect() {
     let mut host = Host::new(|ward| ward);
     let addr = serve(&host.signalr).await;
     let token = token(&http(addr, "POST", NEGOTIATE, &[]).await.1);
-    let mut client = Client::open(addr, &target(&token, "first"), Format::Json).await;
+    let mut client = Client::open(addr, &target(&token, "first"), HubProtocolKind::Json).await;
     let upgrade = [
         ("upgrade", "websocket"),
         ("sec-websocket-version", "13"),

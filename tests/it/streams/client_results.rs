@@ -28,7 +28,7 @@ async fn client_result_is_accepted_once() {
     assert_eq!(asker.next().await.unwrap(), result("1", "one"));
     asker.echo("still here").await;
     client.echo("still here").await;
-    assert_eq!(host.signalr.stats().questions, 0);
+    assert_eq!(host.signalr.stats().pending_client_results, 0);
 }
 
 #[tokio::test]
@@ -97,10 +97,10 @@ async fn dropped_client_result_request_ignores_a_late_completion() {
     send_all(&mut asker, &[call("1", "AskUntilTheGateOpens", &json!([id]))]).await;
     let asked = next_invocation_id(&mut client, "?").await;
     assert_eq!(host.next_event().await, "waits");
-    assert_eq!(host.signalr.stats().questions, 1);
+    assert_eq!(host.signalr.stats().pending_client_results, 1);
     host.ward.gate.add_permits(1);
     assert_eq!(asker.next().await.unwrap(), result("1", "no answer"));
-    assert_eq!(host.signalr.stats().questions, 0);
+    assert_eq!(host.signalr.stats().pending_client_results, 0);
     send_all(&mut client, &[result(&asked, "late")]).await;
     client.echo("still here").await;
     asker.echo("still here").await;

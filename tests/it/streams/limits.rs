@@ -98,7 +98,7 @@ async fn calls_awaiting_client_results_count_against_the_limit() {
     }
     send_all(&mut client, &[ask("5")]).await;
     assert_eq!(client.next().await.unwrap(), failed("5", "Ask", TOO_MANY));
-    assert_eq!(host.signalr.stats().questions, 4);
+    assert_eq!(host.signalr.stats().pending_client_results, 4);
     send_all(&mut client, &[result(&pending[2], "so")]).await;
     assert_eq!(client.next().await.unwrap(), result("3", "so"));
     send_all(&mut client, &[ask("6")]).await;

@@ -14,7 +14,9 @@ use futures_util::{Stream, StreamExt, stream};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use signalr::{Caller, ConnectionId, EndpointBuilder, Format, HubResult, InvokeError, SignalR, UploadStream, hub};
+use signalr::hosting::EndpointBuilder;
+use signalr::hub::InvokeError;
+use signalr::{Caller, ConnectionId, HubProtocolKind, HubResult, SignalR, UploadStream, hub};
 use signalr_test_support::{Client, serve, until, within};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -188,7 +190,7 @@ impl Host {
     }
 
     async fn connect(&self) -> Client {
-        Client::connect(self.addr, "/ward", Format::Json).await
+        Client::connect(self.addr, "/ward", HubProtocolKind::Json).await
     }
 
     /// Connects in memory, so that time can be paused.
@@ -198,7 +200,7 @@ impl Host {
         tokio::spawn(async move {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
-        let mut client = Client::over(client, "/ward", Format::Json).await;
+        let mut client = Client::over(client, "/ward", HubProtocolKind::Json).await;
         client.handshake().await;
         client
     }
@@ -219,7 +221,13 @@ impl Host {
     async fn assert_nothing_left(&self) {
         until(|| {
             let stats = self.signalr.stats();
-            let held = [stats.connections, stats.hub_connections, stats.questions, stats.tasks, stats.queued_bytes];
+            let held = [
+                stats.connections,
+                stats.hub_connections,
+                stats.pending_client_results,
+                stats.tasks,
+                stats.queued_bytes,
+            ];
             held == [0; 5]
         })
         .await;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use signalr::auth::{JwtBearer, Policy, User};
-use signalr::testing::{ConnectFailure, InvokeFailure, TestClient, TestHost, user};
-use signalr::{Caller, DisconnectReason, Format, HubError, HubResult, Naming, SignalR, hub};
+use signalr::dotnet::Naming;
+use signalr::testing::{ConnectError, InvocationError, TestClient, TestHost, user};
+use signalr::{Caller, DisconnectReason, HubError, HubProtocolKind, HubResult, SignalR, hub};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -80,7 +81,7 @@ impl SampleHub {
 }
 
 fn sample_host() -> TestHost<SampleHub> {
-    TestHost::new(SampleHub::default()).policy("Staff", Policy::require_role("Nurse")).build()
+    TestHost::builder(SampleHub::default()).policy("Staff", Policy::require_role("Nurse")).build()
 }
 
 /// Returns the panic message of a test.
@@ -90,12 +91,12 @@ async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
 }
 
 async fn connect(host: &TestHost<SampleHub>) -> TestClient {
-    host.connect(Format::Json, User::anonymous()).await
+    host.connect(HubProtocolKind::Json, User::anonymous()).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_work_in_both_directions_in_each_hub_protocol() -> Outcome {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let host = sample_host();
         let client = host.connect(format, user("n1")).await;
         assert_eq!(client.invoke::<i32>("Add", (1, 2)).await?, 3);
@@ -129,9 +130,9 @@ async fn calls_of_one_client_run_one_after_another() -> Outcome {
     let (first, second) = (client.invoke::<()>("Wait", ()), client.invoke::<i32>("Add", (1, 1)));
     let mut second = std::pin::pin!(second);
     assert!(tokio::time::timeout(Duration::from_secs(1), second.as_mut()).await.is_err());
-    client.cut();
-    assert!(matches!(first.await, Err(InvokeFailure::Closed(_))));
-    assert!(matches!(second.await, Err(InvokeFailure::Closed(_))));
+    client.abort();
+    assert!(matches!(first.await, Err(InvocationError::Closed(_))));
+    assert!(matches!(second.await, Err(InvocationError::Closed(_))));
     Ok(())
 }
 
@@ -139,7 +140,7 @@ async fn calls_of_one_client_run_one_after_another() -> Outcome {
 async fn call_errors_have_the_text_of_the_server() {
     let host = sample_host();
     let client = connect(&host).await;
-    let server = |text: &str| InvokeFailure::Server(text.to_owned());
+    let server = |text: &str| InvocationError::Server(text.to_owned());
     assert_eq!(
         client.invoke::<()>("Fail", ()).await,
         Err(server("An unexpected error occurred invoking 'Fail' on the server. HubException: No."))
@@ -148,8 +149,8 @@ async fn call_errors_have_the_text_of_the_server() {
         client.invoke::<()>("StaffOnly", ()).await,
         Err(server("Failed to invoke 'StaffOnly' because user is unauthorized"))
     );
-    assert!(matches!(client.invoke::<String>("Add", (1, 2)).await, Err(InvokeFailure::Unreadable(_))));
-    let nurse = host.connect(Format::Json, user("n1").role("Nurse")).await;
+    assert!(matches!(client.invoke::<String>("Add", (1, 2)).await, Err(InvocationError::Unreadable(_))));
+    let nurse = host.connect(HubProtocolKind::Json, user("n1").role("Nurse")).await;
     assert_eq!(nurse.invoke::<()>("StaffOnly", ()).await, Ok(()));
 }
 
@@ -169,24 +170,24 @@ async fn rules_of_hubs_and_paths_reject_connections() {
         .policy("Staff", Policy::require_role("Nurse"))
         .hub("/guarded", Guarded)
         .require_authorization("Staff");
-    let host = TestHost::build(server);
-    let refused = async |user: User| match host.try_connect(Format::Json, user).await {
-        Err(ConnectFailure::Refused { status, .. }) => status.as_u16(),
+    let host = TestHost::from_builder(server);
+    let refused = async |user: User| match host.try_connect(HubProtocolKind::Json, user).await {
+        Err(ConnectError::Refused { status, .. }) => status.as_u16(),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(User::anonymous()).await, 401);
     assert_eq!(refused(user("d1").role("Doctor").build()).await, 403);
-    let nurse = host.connect(Format::Json, user("n1").role("Nurse")).await;
+    let nurse = host.connect(HubProtocolKind::Json, user("n1").role("Nurse")).await;
     assert_eq!(nurse.invoke("Hello", ()).await, Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn anonymous_clients_are_authenticated_by_the_server() {
     let bearer = JwtBearer::hmac("a key of at least thirty-two bytes").issuer("i").audience("a");
-    let host = TestHost::build(SignalR::builder().authentication(bearer).hub("/guarded", Guarded));
+    let host = TestHost::from_builder(SignalR::builder().authentication(bearer).hub("/guarded", Guarded));
     let host = host.with_header("authorization", "Bearer nonsense");
-    assert!(host.try_connect(Format::Json, User::anonymous()).await.is_err());
-    assert!(host.try_connect(Format::Json, user("n1")).await.is_ok());
+    assert!(host.try_connect(HubProtocolKind::Json, User::anonymous()).await.is_err());
+    assert!(host.try_connect(HubProtocolKind::Json, user("n1")).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,10 +195,10 @@ async fn host_serves_all_hubs_with_query_and_headers() -> Outcome {
     let staff = Policy::require_role("Nurse");
     let server =
         SignalR::builder().policy("Staff", staff).hub("/guarded", Guarded).hub("/sample_host", SampleHub::default());
-    let host = TestHost::build(server);
-    let guarded = host.at::<Guarded>("/guarded").connect(Format::Json, user("n1")).await;
+    let host = TestHost::from_builder(server);
+    let guarded = host.for_path::<Guarded>("/guarded").connect(HubProtocolKind::Json, user("n1")).await;
     assert_eq!(guarded.invoke("Hello", ()).await, Ok(1));
-    let host = host.at::<SampleHub>("/sample_host?room=blue%20sky").with_header("x-tenant", "north");
+    let host = host.for_path::<SampleHub>("/sample_host?room=blue%20sky").with_header("x-tenant", "north");
     let client = connect(&host).await;
     assert_eq!(client.invoke::<Vec<String>>("Who", ()).await?, ["-", "blue sky", "north"]);
     assert_eq!((host.context().connection_count(), host.signalr().connection_count()), (1, 2));
@@ -206,8 +207,8 @@ async fn host_serves_all_hubs_with_query_and_headers() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn member_names_follow_the_naming_of_the_hub() -> Outcome {
-    for &format in Format::ALL {
-        let host = TestHost::new(SampleHub::default())
+    for &format in HubProtocolKind::ALL {
+        let host = TestHost::builder(SampleHub::default())
             .policy("Staff", Policy::require_role("Nurse"))
             .with(|builder| builder.naming(Naming::DotNet))
             .build();
@@ -228,7 +229,7 @@ async fn closed_reports_error_code_and_reconnect_flag() {
     let closed = aborted.closed().await;
     assert_eq!((closed.error, closed.allow_reconnect, closed.code), (None, false, Some(1000)));
 
-    let rejected = connect(&host.at("/hub?reject=1")).await.closed().await;
+    let rejected = connect(&host.for_path("/hub?reject=1")).await.closed().await;
     let error = "Connection closed with an error. HubException: The sample_host is closed.";
     assert_eq!((rejected.error.as_deref(), rejected.allow_reconnect, rejected.code), (Some(error), false, Some(1000)));
 
@@ -241,11 +242,11 @@ async fn closed_reports_error_code_and_reconnect_flag() {
 #[tokio::test(start_paused = true)]
 async fn close_waits_for_on_disconnected_and_abort_does_not() {
     let hub = std::sync::Arc::new(SampleHub::default());
-    let host = TestHost::new(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
+    let host = TestHost::builder(std::sync::Arc::clone(&hub)).policy("Staff", Policy::require_role("Nurse")).build();
     connect(&host).await.close().await;
     assert_eq!(*hub.left.lock().unwrap(), [None]);
     assert_eq!(host.signalr().connection_count(), 0);
-    connect(&host).await.cut();
+    connect(&host).await.abort();
     sleep(Duration::from_millis(2)).await;
     assert_eq!(*hub.left.lock().unwrap(), [None, None]);
     assert_eq!(host.signalr().connection_count(), 0);
@@ -268,14 +269,14 @@ async fn server_sends_pings_and_applies_the_client_timeout() {
 #[tokio::test(start_paused = true)]
 async fn handshake_has_a_timeout() {
     let host = sample_host();
-    let client = host.open(Format::Json, User::anonymous()).await.unwrap();
+    let client = host.open(HubProtocolKind::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(14)).await;
-    assert_eq!(client.shake_hands().await, Ok(()));
+    assert_eq!(client.handshake().await, Ok(()));
     assert_eq!(client.invoke("Add", (1, 2)).await, Ok(3));
-    let late = host.open(Format::Json, User::anonymous()).await.unwrap();
+    let late = host.open(HubProtocolKind::Json, User::anonymous()).await.unwrap();
     sleep(Duration::from_secs(16)).await;
     assert_eq!(late.closed().await.error.as_deref(), Some("Handshake was canceled."));
-    assert_eq!(late.shake_hands().await, Err(ConnectFailure::Handshake("Handshake was canceled.".to_owned())));
+    assert_eq!(late.handshake().await, Err(ConnectError::Handshake("Handshake was canceled.".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,8 +312,8 @@ async fn timeouts_fail_with_the_missing_method_name() {
 
 #[tokio::test(start_paused = true)]
 async fn rejected_connect_fails_the_test() {
-    let host = TestHost::build(SignalR::builder().hub("/guarded", Guarded));
-    let text = failure(async move { drop(host.connect(Format::Json, User::anonymous()).await) }).await;
+    let host = TestHost::from_builder(SignalR::builder().hub("/guarded", Guarded));
+    let text = failure(async move { drop(host.connect(HubProtocolKind::Json, User::anonymous()).await) }).await;
     assert!(
         text.starts_with("cannot connect: refused with 401 Unauthorized: \n  asked at tests/it/testing/mod.rs:"),
         "{text}"
@@ -339,7 +340,9 @@ async fn many_clients_receive_broadcasts() -> Outcome {
     let host = sample_host();
     let mut clients = Vec::new();
     for number in 0..50 {
-        clients.push(host.connect(Format::ALL[number % Format::ALL.len()], user(number.to_string())).await);
+        clients.push(
+            host.connect(HubProtocolKind::ALL[number % HubProtocolKind::ALL.len()], user(number.to_string())).await,
+        );
     }
     host.context().clients().group("everybody").send("Hello", ("all",)).await?;
     for client in &clients {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use signalr::auth::User;
-use signalr::testing::{InvokeFailure, TestClient, TestHost};
-use signalr::{AnyClient, Caller, Format, Hub, HubError, HubResult, InvokeError, Methods, UploadStream};
+use signalr::hub::{AnyClient, InvokeError, Methods};
+use signalr::testing::{InvocationError, TestClient, TestHost};
+use signalr::{Caller, Hub, HubError, HubProtocolKind, HubResult, UploadStream};
 
 #[derive(Default)]
 struct Streams {
@@ -65,37 +66,37 @@ async fn sum(from: u32, mut items: UploadStream<u32>) -> HubResult<u32> {
     Ok(sum)
 }
 
-async fn connected(format: Format) -> (TestHost<Streams>, Arc<Streams>, TestClient) {
+async fn connected(format: HubProtocolKind) -> (TestHost<Streams>, Arc<Streams>, TestClient) {
     let hub = Arc::new(Streams::default());
-    let host = TestHost::new(Arc::clone(&hub)).build();
+    let host = TestHost::builder(Arc::clone(&hub)).build();
     let client = host.connect(format, User::anonymous()).await;
     (host, hub, client)
 }
 
-fn refused(method: &str, why: &str) -> InvokeFailure {
-    InvokeFailure::Server(format!("An unexpected error occurred invoking '{method}' on the server. {why}"))
+fn refused(method: &str, why: &str) -> InvocationError {
+    InvocationError::Server(format!("An unexpected error occurred invoking '{method}' on the server. {why}"))
 }
 
 #[tokio::test(start_paused = true)]
 async fn stream_yields_items_and_its_end() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (_host, _, client) = connected(format).await;
         let mut items = client.stream::<u32>("Count", (2,));
         assert_eq!((items.next().await, items.next().await), (Some(Ok(0)), Some(Ok(1))));
         assert_eq!((items.next().await, items.next().await), (None, None));
         let all: Vec<_> = client.stream::<u32>("Count", (9,)).collect().await;
-        let error = InvokeFailure::Server(
+        let error = InvocationError::Server(
             "An error occurred on the server while streaming results. HubException: Three is too much.".to_owned(),
         );
         assert_eq!(all, [Ok(0), Ok(1), Ok(2), Err(error)]);
         let mut none = client.stream::<u32>("None", ());
-        assert!(matches!(none.next().await, Some(Err(InvokeFailure::Server(_)))));
+        assert!(matches!(none.next().await, Some(Err(InvocationError::Server(_)))));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn dropped_stream_is_cancelled_on_the_server() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (_host, hub, client) = connected(format).await;
         let mut items = client.stream::<u32>("Forever", ());
         for _ in 0..100 {
@@ -114,7 +115,7 @@ async fn dropped_stream_is_cancelled_on_the_server() {
 
 #[tokio::test(start_paused = true)]
 async fn stream_ends_with_its_connection() {
-    let (host, _, client) = connected(Format::Json).await;
+    let (host, _, client) = connected(HubProtocolKind::Json).await;
     let mut items = client.stream::<u32>("Forever", ());
     assert_eq!(items.next().await, Some(Ok(1)));
     host.signalr().shutdown(Duration::ZERO).await;
@@ -125,12 +126,12 @@ async fn stream_ends_with_its_connection() {
             end => break end,
         }
     };
-    assert_eq!(end, Some(Err(InvokeFailure::Closed(closed))));
+    assert_eq!(end, Some(Err(InvocationError::Closed(closed))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn upload_items_reach_the_method() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (_host, _, client) = connected(format).await;
         let ([items], total) = client.upload("Sum", (1,));
         items.send(&2);
@@ -146,7 +147,7 @@ async fn upload_items_reach_the_method() {
 
         let ([items], total) = client.upload::<u32, 1>("Sum", (1,));
         items.fail("broken");
-        assert!(matches!(total.await, Err(InvokeFailure::Server(_))));
+        assert!(matches!(total.await, Err(InvocationError::Server(_))));
 
         let ([items], mut doubled) = client.upload_stream("Double", ());
         for number in 1..=3 {
@@ -160,7 +161,7 @@ async fn upload_items_reach_the_method() {
 
 #[tokio::test(start_paused = true)]
 async fn client_handlers_return_client_results() {
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let (host, _, client) = connected(format).await;
         client.on("Add", |(a, b): (u32, u32)| async move { a + b });
         client.on("AddSlowly", |(a, b): (u32, u32)| async move {
@@ -182,7 +183,7 @@ async fn client_handlers_return_client_results() {
         let cut = async {
             tokio::task::yield_now().await;
             client.ping().await;
-            client.cut();
+            client.abort();
         };
         let (never, ()) = tokio::join!(never, cut);
         assert_eq!(never, Err(InvokeError::Disconnected(id)));
@@ -192,7 +193,7 @@ async fn client_handlers_return_client_results() {
 /// As in ASP.NET Core, whose MessagePack reader does not look up the target of a stream invocation.
 #[tokio::test(start_paused = true)]
 async fn stream_errors_name_the_method_as_the_hub_protocol_does() {
-    for (format, shown) in [(Format::Json, "Refuse"), (Format::MessagePack, "REFUSE")] {
+    for (format, shown) in [(HubProtocolKind::Json, "Refuse"), (HubProtocolKind::MessagePack, "REFUSE")] {
         let (_host, _, client) = connected(format).await;
         let refused = client.stream::<u32>("REFUSE", ()).next().await.unwrap().unwrap_err();
         let told = format!("An unexpected error occurred invoking '{shown}' on the server. HubException: Not today.");

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderMap;
 use serde_json::{Value, json};
-use signalr::{Format, TransportType};
+use signalr::HubProtocolKind;
+use signalr::hosting::TransportType;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,7 +27,7 @@ use crate::{ClientKind, EventStream, close_message, invocation, negotiate, split
 #[derive(Debug)]
 pub struct Client<S = TcpStream> {
     transport: Transport<S>,
-    protocol: Format,
+    protocol: HubProtocolKind,
     /// Hub messages that arrived together with one that was returned.
     received: VecDeque<Value>,
 }
@@ -76,7 +77,7 @@ pub async fn upgrade_status(addr: SocketAddr, target: &str) -> u16 {
 
 impl Client {
     /// Negotiates, opens a WebSocket and performs the handshake.
-    pub async fn connect(addr: SocketAddr, path: &str, protocol: Format) -> Self {
+    pub async fn connect(addr: SocketAddr, path: &str, protocol: HubProtocolKind) -> Self {
         let token = negotiate(addr, path).await;
         let mut client = Self::open(addr, &format!("{path}?id={token}"), protocol).await;
         client.handshake().await;
@@ -84,7 +85,7 @@ impl Client {
     }
 
     /// Opens a WebSocket without a handshake.
-    pub async fn open(addr: SocketAddr, target: &str, protocol: Format) -> Self {
+    pub async fn open(addr: SocketAddr, target: &str, protocol: HubProtocolKind) -> Self {
         Self::over(within(TcpStream::connect(addr)).await.unwrap(), target, protocol).await
     }
 
@@ -107,13 +108,13 @@ impl Client {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Opens a WebSocket over `io`, without a handshake.
-    pub async fn over(io: S, target: &str, protocol: Format) -> Self {
+    pub async fn over(io: S, target: &str, protocol: HubProtocolKind) -> Self {
         let (ws, _) = within(client_async(format!("ws://test{target}"), io)).await.unwrap();
         Self::from_websocket(ws, protocol)
     }
 
     /// Makes a client of an open WebSocket.
-    pub fn from_websocket(ws: WebSocketStream<S>, protocol: Format) -> Self {
+    pub fn from_websocket(ws: WebSocketStream<S>, protocol: HubProtocolKind) -> Self {
         Self { transport: Transport::WebSocket(Box::new(ws)), protocol, received: VecDeque::new() }
     }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use serde_json::Value;
-use signalr::{Format, TransportType};
+use signalr::HubProtocolKind;
+use signalr::hosting::TransportType;
 
 use crate::{Client, http, negotiate};
 
@@ -13,22 +14,23 @@ pub struct ClientKind {
     /// How it sends and receives bytes.
     pub transport: TransportType,
     /// How its messages are encoded.
-    pub protocol: Format,
+    pub protocol: HubProtocolKind,
 }
 
 impl ClientKind {
     /// WebSockets and `json`.
-    pub const WEB_SOCKETS: Self = Self { transport: TransportType::WebSockets, protocol: Format::Json };
+    pub const WEB_SOCKETS: Self = Self { transport: TransportType::WebSockets, protocol: HubProtocolKind::Json };
     /// Server-Sent Events and `json`.
-    pub const SERVER_SENT_EVENTS: Self = Self { transport: TransportType::ServerSentEvents, protocol: Format::Json };
+    pub const SERVER_SENT_EVENTS: Self =
+        Self { transport: TransportType::ServerSentEvents, protocol: HubProtocolKind::Json };
     /// Long polling and `json`.
-    pub const LONG_POLLING: Self = Self { transport: TransportType::LongPolling, protocol: Format::Json };
+    pub const LONG_POLLING: Self = Self { transport: TransportType::LongPolling, protocol: HubProtocolKind::Json };
 
     /// Returns all kinds. Events are text: `messagepack` is not available over Server-Sent Events.
     pub fn all() -> Vec<Self> {
         let mut kinds = Vec::new();
         for transport in [TransportType::WebSockets, TransportType::ServerSentEvents, TransportType::LongPolling] {
-            for &protocol in Format::ALL {
+            for &protocol in HubProtocolKind::ALL {
                 if transport != TransportType::ServerSentEvents || !protocol.is_binary() {
                     kinds.push(Self { transport, protocol });
                 }

@@ -9,7 +9,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use signalr::Format;
+use signalr::HubProtocolKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -63,7 +63,7 @@ impl Http2 {
     }
 
     /// Opens a WebSocket, without a handshake of the hub protocol.
-    pub async fn open(&mut self, target: &str, protocol: Format) -> Client<Stream> {
+    pub async fn open(&mut self, target: &str, protocol: HubProtocolKind) -> Client<Stream> {
         let response = self.connect(target, "websocket", &[("sec-websocket-version", "13")]).await;
         assert_eq!(response.status(), 200);
         // Over HTTP/2, upgrades have no key (RFC 8441 § 5).

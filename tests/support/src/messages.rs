@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use signalr::Format;
+use signalr::HubProtocolKind;
 
 const RECORD_SEPARATOR: u8 = 0x1e;
 
 /// Encodes an invocation.
-pub fn invocation(protocol: Format, id: Option<&str>, method: &str, arguments: &[Value]) -> Vec<u8> {
+pub fn invocation(protocol: HubProtocolKind, id: Option<&str>, method: &str, arguments: &[Value]) -> Vec<u8> {
     if protocol.is_binary() {
         let headers = BTreeMap::<(), ()>::new();
         return prefixed(&rmp_serde::to_vec(&(1, headers, id, method, arguments, [(); 0])).unwrap());
@@ -21,7 +21,7 @@ pub fn invocation(protocol: Format, id: Option<&str>, method: &str, arguments: &
 }
 
 /// Encodes a Close message.
-pub fn close_message(protocol: Format) -> Vec<u8> {
+pub fn close_message(protocol: HubProtocolKind) -> Vec<u8> {
     if protocol.is_binary() {
         prefixed(&rmp_serde::to_vec(&(7, ())).unwrap())
     } else {
@@ -49,7 +49,7 @@ fn separated(message: &Value) -> Vec<u8> {
 }
 
 /// Decodes the messages of one payload. Payloads of a server have whole messages only.
-pub fn split(protocol: Format, mut bytes: &[u8]) -> Vec<Value> {
+pub fn split(protocol: HubProtocolKind, mut bytes: &[u8]) -> Vec<Value> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
         if protocol.is_binary() {

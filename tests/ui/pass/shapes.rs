@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use signalr::auth::Authorize;
-use signalr::{Caller, DisconnectReason, Hub, HubError, HubResult, Methods, hub};
+use signalr::hub::Methods;
+use signalr::{Caller, DisconnectReason, Hub, HubError, HubResult, hub};
 
 struct Shapes {
     name: String,

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use futures_core::Stream;
 use futures_util::stream::{self, StreamExt};
-use signalr::{Caller, HubError, HubResult, InvokeError, UploadStream, hub, hub_client};
+use signalr::hub::InvokeError;
+use signalr::{Caller, HubError, HubResult, UploadStream, hub, hub_client};
 
 #[hub_client]
 pub trait Nurse {

@@ -156,7 +156,7 @@ fn payload_is_handed_over_before_its_frame_is_complete() {
 #[test]
 fn a_frame_that_never_ends_is_handed_over_as_it_comes() {
     let mut decoder = Decoder::default();
-    let mut start = [&[FINAL | BINARY, FINAL | 127], MAX_LENGTH.to_be_bytes().as_slice(), &[0; 4]].concat();
+    let mut start = [&[FINAL | BINARY, FINAL | 127], MAX_PAYLOAD_BYTES.to_be_bytes().as_slice(), &[0; 4]].concat();
     assert_eq!(decoder.next(&mut start.as_mut_slice()), Ok(None));
     for _ in 0..1000 {
         let mut more = [9; 4096];
@@ -335,7 +335,7 @@ fn nothing_is_kept_of_what_is_taken() {
     for byte in &mut bytes {
         let mut input = std::slice::from_mut(byte);
         while decoder.next(&mut input).unwrap().is_some() {}
-        assert!(decoder.partial.len() < MAX_HEADER.max(usize::try_from(MAX_CONTROL).unwrap()));
+        assert!(decoder.partial.len() < MAX_HEADER_BYTES.max(usize::try_from(MAX_CONTROL_PAYLOAD_BYTES).unwrap()));
     }
     assert_eq!((decoder.frame, decoder.message, decoder.partial.len()), (super::Frame::None, super::Message::None, 0));
 }

@@ -2,12 +2,12 @@
 
 /// The text of one message, as far as it came. Forgets all but the beginning of a character.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Text {
+pub(super) struct Utf8Validator {
     cut: [u8; 3],
     cut_len: u8,
 }
 
-impl Text {
+impl Utf8Validator {
     /// Whether the text is still valid UTF-8 with this piece, which may end within a character.
     pub(super) fn push(&mut self, mut piece: &[u8]) -> bool {
         while self.cut_len > 0 {
@@ -50,7 +50,7 @@ mod tests {
 
     /// Whether the pieces, one after the other, are taken, and whether they may end there.
     fn read(pieces: &[&[u8]]) -> (bool, bool) {
-        let mut text = Text::default();
+        let mut text = Utf8Validator::default();
         (pieces.iter().all(|piece| text.push(piece)), text.is_whole())
     }
 

@@ -9,14 +9,18 @@ use super::*;
 #[test]
 fn chars_are_texts_of_one_unit_in_json() {
     for letter in ['x', 'é', '€', '\0', '\n', '\u{ffff}', '\u{e000}', '\u{d7ff}'] {
-        there_and_back(Format::Json, &letter, &json!(letter));
-        there_and_back(Format::Json, &BTreeMap::from([(letter, letter)]), &json!({ letter.to_string(): letter }));
+        there_and_back(HubProtocolKind::Json, &letter, &json!(letter));
+        there_and_back(
+            HubProtocolKind::Json,
+            &BTreeMap::from([(letter, letter)]),
+            &json!({ letter.to_string(): letter }),
+        );
     }
     for wire in
         ["\"\"", "\"xy\"", "\"e\u{301}\"", "\"😀\"", "\"\\ud83d\"", "\"\\ud83d\\ude00\"", "120", "null", "[\"x\"]"]
     {
-        assert!(read_bytes::<char>(Format::Json, wire.as_bytes()).is_err(), "{wire}");
-        assert!(read_buffered::<char>(Format::Json, wire.as_bytes()).is_err(), "{wire}, buffered");
+        assert!(read_bytes::<char>(HubProtocolKind::Json, wire.as_bytes()).is_err(), "{wire}");
+        assert!(read_buffered::<char>(HubProtocolKind::Json, wire.as_bytes()).is_err(), "{wire}, buffered");
     }
 }
 
@@ -24,13 +28,13 @@ fn chars_are_texts_of_one_unit_in_json() {
 #[test]
 fn chars_are_numbers_in_messagepack() {
     for letter in ['x', 'é', '€', '\0', '\u{ffff}'] {
-        there_and_back(Format::MessagePack, &letter, &json!(u32::from(letter)));
-        assert_eq!(bytes(Format::MessagePack, &BTreeMap::from([(letter, 1)]))[1..].last(), Some(&1));
+        there_and_back(HubProtocolKind::MessagePack, &letter, &json!(u32::from(letter)));
+        assert_eq!(bytes(HubProtocolKind::MessagePack, &BTreeMap::from([(letter, 1)]))[1..].last(), Some(&1));
     }
     for wire in
         [&b"\x41"[..], b"\xcd\x00\x41", b"\xce\x00\x00\x00\x41", b"\xcf\x00\x00\x00\x00\x00\x00\x00\x41", b"\xd0\x41"]
     {
-        assert_eq!(read_bytes(Format::MessagePack, wire), Ok('A'), "{}", wire.escape_ascii());
+        assert_eq!(read_bytes(HubProtocolKind::MessagePack, wire), Ok('A'), "{}", wire.escape_ascii());
     }
     let refused = [
         &b"\xa1A"[..],
@@ -46,8 +50,12 @@ fn chars_are_numbers_in_messagepack() {
         b"\xcd\xd8\x00",
     ];
     for wire in refused {
-        assert!(read_bytes::<char>(Format::MessagePack, wire).is_err(), "{}", wire.escape_ascii());
-        assert!(read_buffered::<char>(Format::MessagePack, wire).is_err(), "{}, buffered", wire.escape_ascii());
+        assert!(read_bytes::<char>(HubProtocolKind::MessagePack, wire).is_err(), "{}", wire.escape_ascii());
+        assert!(
+            read_buffered::<char>(HubProtocolKind::MessagePack, wire).is_err(),
+            "{}, buffered",
+            wire.escape_ascii()
+        );
     }
 }
 
@@ -76,15 +84,15 @@ struct Named {
 fn integers_beyond_64_bits_cannot_be_written_in_messagepack() {
     for value in [i128::from(i64::MIN), -1, 0, i128::from(u64::MAX)] {
         let mut expected = Vec::new();
-        let plain = HubProtocol::new(Format::MessagePack, Naming::Serde);
+        let plain = HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde);
         match u64::try_from(value) {
             Ok(value) => plain.write_value(&mut expected, &value).unwrap(),
             Err(_) => plain.write_value(&mut expected, &i64::try_from(value).unwrap()).unwrap(),
         }
-        assert_eq!(bytes(Format::MessagePack, &value), expected);
-        assert_eq!(read_bytes(Format::MessagePack, &expected), Ok(value));
+        assert_eq!(bytes(HubProtocolKind::MessagePack, &value), expected);
+        assert_eq!(read_bytes(HubProtocolKind::MessagePack, &expected), Ok(value));
     }
-    let protocol = dot_net(Format::MessagePack);
+    let protocol = dot_net(HubProtocolKind::MessagePack);
     for value in [i128::from(i64::MIN) - 1, i128::from(u64::MAX) + 1] {
         let error = protocol.write_value(&mut Vec::new(), &value).unwrap_err();
         assert_eq!(error.to_string(), "an integer beyond 64 bits has no form in MessagePack");

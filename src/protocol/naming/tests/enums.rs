@@ -16,10 +16,10 @@ enum Mixed {
 
 #[test]
 fn variants_are_numbers_in_json() {
-    there_and_back(Format::Json, &Colour::Red, &json!(0));
-    there_and_back(Format::Json, &[Colour::Blue, Colour::Green], &json!([2, 1]));
-    there_and_back(Format::Json, &Some(Colour::Blue), &json!(2));
-    there_and_back(Format::Json, &(Colour::Blue, 1), &json!([2, 1]));
+    there_and_back(HubProtocolKind::Json, &Colour::Red, &json!(0));
+    there_and_back(HubProtocolKind::Json, &[Colour::Blue, Colour::Green], &json!([2, 1]));
+    there_and_back(HubProtocolKind::Json, &Some(Colour::Blue), &json!(2));
+    there_and_back(HubProtocolKind::Json, &(Colour::Blue, 1), &json!([2, 1]));
 }
 
 #[test]
@@ -28,19 +28,19 @@ fn variants_are_nothing_but_numbers_in_json() {
     for wire in
         ["\"Green\"", "\"1\"", "\" 1\"", "1.0", "1.5", "1e0", "2147483648", "null", "true", "[1]", "{}", "-1", "3"]
     {
-        assert!(read_bytes::<Colour>(Format::Json, wire.as_bytes()).is_err(), "{wire}");
-        assert!(read_buffered::<Colour>(Format::Json, wire.as_bytes()).is_err(), "{wire}, buffered");
+        assert!(read_bytes::<Colour>(HubProtocolKind::Json, wire.as_bytes()).is_err(), "{wire}");
+        assert!(read_buffered::<Colour>(HubProtocolKind::Json, wire.as_bytes()).is_err(), "{wire}, buffered");
     }
-    assert!(read::<Colour>(Format::Json, &json!({ "Green": null })).is_err());
+    assert!(read::<Colour>(HubProtocolKind::Json, &json!({ "Green": null })).is_err());
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
 fn variants_are_texts_in_messagepack() {
-    there_and_back(Format::MessagePack, &Colour::Blue, &json!("Blue"));
-    there_and_back(Format::MessagePack, &vec![Some(Colour::Red), None], &json!(["Red", null]));
+    there_and_back(HubProtocolKind::MessagePack, &Colour::Blue, &json!("Blue"));
+    there_and_back(HubProtocolKind::MessagePack, &vec![Some(Colour::Red), None], &json!(["Red", null]));
     for text in ["Green", " Green", "Green ", "\tGreen\n", "\u{a0}Green", "1", " 1 ", "+1", "01"] {
-        assert_eq!(read(Format::MessagePack, &json!(text)), Ok(Colour::Green), "{text:?}");
+        assert_eq!(read(HubProtocolKind::MessagePack, &json!(text)), Ok(Colour::Green), "{text:?}");
     }
 }
 
@@ -60,8 +60,12 @@ fn variants_are_nothing_but_texts_in_messagepack() {
     let refused =
         refused.into_iter().chain([json!("٣"), json!("1,Red"), json!(1), json!(1.0), json!(null), json!(true)]);
     for wire in refused.chain([json!(["Blue"]), json!({ "Blue": null }), json!({ "2": null }), json!({})]) {
-        assert!(read::<Colour>(Format::MessagePack, &wire).is_err(), "{wire}");
-        assert!(read_buffered::<Colour>(Format::MessagePack, &encode(Format::MessagePack, &wire)).is_err(), "{wire}");
+        assert!(read::<Colour>(HubProtocolKind::MessagePack, &wire).is_err(), "{wire}");
+        assert!(
+            read_buffered::<Colour>(HubProtocolKind::MessagePack, &encode(HubProtocolKind::MessagePack, &wire))
+                .is_err(),
+            "{wire}"
+        );
     }
 }
 
@@ -69,8 +73,8 @@ fn variants_are_nothing_but_texts_in_messagepack() {
 fn variants_with_data_are_maps() {
     for &format in FORMATS {
         let (green, of_colour) =
-            if format == Format::Json { (json!(1), "ofColour") } else { (json!("Green"), "OfColour") };
-        let nothing = if format == Format::Json { json!(0) } else { json!("Nothing") };
+            if format == HubProtocolKind::Json { (json!(1), "ofColour") } else { (json!("Green"), "OfColour") };
+        let nothing = if format == HubProtocolKind::Json { json!(0) } else { json!("Nothing") };
         there_and_back(format, &Mixed::Nothing, &nothing);
         there_and_back(format, &Mixed::Number(-7), &json!({ "Number": -7 }));
         there_and_back(format, &Mixed::Pair(1, Colour::Green), &json!({ "Pair": [1, green] }));
@@ -97,14 +101,14 @@ fn variants_with_data_are_maps_of_one_known_entry() {
             assert!(read_buffered::<Mixed>(format, &encode(format, &wire)).is_err(), "{format:?} {wire}, buffered");
         }
     }
-    assert!(read::<Mixed>(Format::Json, &json!(1)).is_err(), "a variant with data by its number alone");
+    assert!(read::<Mixed>(HubProtocolKind::Json, &json!(1)).is_err(), "a variant with data by its number alone");
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
 fn variants_with_data_are_not_named_by_number() {
     // {1: 1}: derived code would take 1 for the second variant.
-    assert!(read_bytes::<Mixed>(Format::MessagePack, &[0x81, 1, 1]).is_err());
+    assert!(read_bytes::<Mixed>(HubProtocolKind::MessagePack, &[0x81, 1, 1]).is_err());
 }
 
 #[test]
@@ -116,9 +120,9 @@ fn keys_of_maps_are_names_in_both_formats() {
         assert_eq!(digits, counts);
         assert!(read::<BTreeMap<Colour, i32>>(format, &json!({ "Pink": 1 })).is_err());
     }
-    assert_eq!(read(Format::Json, &json!({ "RED": 1, "blue": 2 })), Ok(counts));
+    assert_eq!(read(HubProtocolKind::Json, &json!({ "RED": 1, "blue": 2 })), Ok(counts));
     #[cfg(feature = "messagepack")]
-    assert!(read::<BTreeMap<Colour, i32>>(Format::MessagePack, &json!({ "red": 1 })).is_err());
+    assert!(read::<BTreeMap<Colour, i32>>(HubProtocolKind::MessagePack, &json!({ "red": 1 })).is_err());
 }
 
 #[test]
@@ -130,9 +134,9 @@ fn keys_in_newtypes_are_keys() {
             format,
             &HashMap::from([(Key(Colour::Green), Colour::Green)]),
             &match format {
-                Format::Json => json!({ "Green": 1 }),
+                HubProtocolKind::Json => json!({ "Green": 1 }),
                 #[cfg(feature = "messagepack")]
-                Format::MessagePack => json!({ "Green": "Green" }),
+                HubProtocolKind::MessagePack => json!({ "Green": "Green" }),
             },
         );
     }
@@ -148,9 +152,9 @@ fn renamed_variants_have_their_new_names() {
         TheSecond,
         WithData(u8),
     }
-    there_and_back(Format::Json, &Renamed::TheSecond, &json!(1));
+    there_and_back(HubProtocolKind::Json, &Renamed::TheSecond, &json!(1));
     #[cfg(feature = "messagepack")]
-    there_and_back(Format::MessagePack, &Renamed::FirstOne, &json!("first_one"));
+    there_and_back(HubProtocolKind::MessagePack, &Renamed::FirstOne, &json!("first_one"));
     for &format in FORMATS {
         there_and_back(format, &Renamed::WithData(1), &json!({ "with_data": 1 }));
     }
@@ -164,8 +168,8 @@ fn other_takes_what_no_variant_has() {
         #[serde(other)]
         Unknown,
     }
-    assert_eq!(read(Format::Json, &json!(0)), Ok(Open::Known));
-    assert_eq!(read(Format::Json, &json!(7)), Ok(Open::Unknown));
+    assert_eq!(read(HubProtocolKind::Json, &json!(0)), Ok(Open::Known));
+    assert_eq!(read(HubProtocolKind::Json, &json!(7)), Ok(Open::Unknown));
     #[cfg(feature = "messagepack")]
-    assert_eq!(read(Format::MessagePack, &json!("Other")), Ok(Open::Unknown));
+    assert_eq!(read(HubProtocolKind::MessagePack, &json!("Other")), Ok(Open::Unknown));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::protocol::naming::spellings;
+use crate::protocol::naming::name_cache;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Names {
@@ -25,10 +25,10 @@ struct Names {
 fn fields_have_the_names_of_their_format() {
     let names = Names { string_prop: 1, id: 2, url: 3, camel: 4, literal: 5, r#type: 6 };
     let json = json!({ "stringProp": 1, "id": 2, "urlValue": 3, "camelCase": 4, "$type": 5, "type": 6 });
-    there_and_back(Format::Json, &names, &json);
+    there_and_back(HubProtocolKind::Json, &names, &json);
     #[cfg(feature = "messagepack")]
     there_and_back(
-        Format::MessagePack,
+        HubProtocolKind::MessagePack,
         &names,
         &json!({ "StringProp": 1, "ID": 2, "URLValue": 3, "CamelCase": 4, "$type": 5, "Type": 6 }),
     );
@@ -36,7 +36,7 @@ fn fields_have_the_names_of_their_format() {
 
 #[test]
 fn fields_keep_their_order() {
-    let text = String::from_utf8(bytes(Format::Json, &person("Ann"))).unwrap();
+    let text = String::from_utf8(bytes(HubProtocolKind::Json, &person("Ann"))).unwrap();
     assert_eq!(text, r#"{"name":"Ann","age":0,"favourite":0,"homeTown":"","tags":null,"friend":null}"#);
 }
 
@@ -112,10 +112,10 @@ fn structs_are_renamed_wherever_they_are() {
         ],
         "inResult": { "Err": { "ab": 16 } },
     });
-    there_and_back(Format::Json, &everywhere(), &json);
+    there_and_back(HubProtocolKind::Json, &everywhere(), &json);
     #[cfg(feature = "messagepack")]
     there_and_back(
-        Format::MessagePack,
+        HubProtocolKind::MessagePack,
         &everywhere(),
         &json!({
             "OneOption": { "AB": 1 },
@@ -139,18 +139,18 @@ fn structs_are_renamed_wherever_they_are() {
 #[test]
 fn json_is_read_in_any_case() {
     for name in ["homeTown", "HomeTown", "HOMETOWN", "hometown", "hOMEtOWN"] {
-        let read: Person = read(Format::Json, &json!({ name: "Bergen" })).unwrap();
+        let read: Person = read(HubProtocolKind::Json, &json!({ name: "Bergen" })).unwrap();
         assert_eq!(read.home_town, "Bergen", "{name}");
     }
-    let friend: Person = read(Format::Json, &json!({ "FRIEND": { "friend": { "AGE": 4 } } })).unwrap();
+    let friend: Person = read(HubProtocolKind::Json, &json!({ "FRIEND": { "friend": { "AGE": 4 } } })).unwrap();
     assert_eq!(friend.friend.unwrap().friend.unwrap().age, 4);
-    let named: Shape = read(Format::Json, &json!({ "Named": { "FIRSTLEAF": { "AB": 1 } } })).unwrap();
+    let named: Shape = read(HubProtocolKind::Json, &json!({ "Named": { "FIRSTLEAF": { "AB": 1 } } })).unwrap();
     assert_eq!(named, Shape::Named { first_leaf: Inner { a_b: 1 }, second: None });
 }
 
 #[test]
 fn escaped_names_are_read() {
-    let read: Person = read_bytes(Format::Json, br#"{"n\u0061me":"escaped"}"#).unwrap();
+    let read: Person = read_bytes(HubProtocolKind::Json, br#"{"n\u0061me":"escaped"}"#).unwrap();
     assert_eq!(read, person("escaped"));
 }
 
@@ -158,14 +158,15 @@ fn escaped_names_are_read() {
 #[test]
 fn messagepack_is_read_in_the_exact_case() {
     let read: Person =
-        read(Format::MessagePack, &json!({ "Name": "Ann", "name": "x", "NAME": "y", "homeTown": "z" })).unwrap();
+        read(HubProtocolKind::MessagePack, &json!({ "Name": "Ann", "name": "x", "NAME": "y", "homeTown": "z" }))
+            .unwrap();
     assert_eq!(read, person("Ann"));
 }
 
 #[test]
 fn unknown_members_are_skipped() {
     for &format in FORMATS {
-        let name = if format == Format::Json { "name" } else { "Name" };
+        let name = if format == HubProtocolKind::Json { "name" } else { "Name" };
         let wire =
             json!({ "unknown": { "deep": [1, { "x": null }] }, name: "Ann", "names": 1, "home_town": "serde's name" });
         assert_eq!(read(format, &wire), Ok(person("Ann")), "{format:?}");
@@ -190,7 +191,7 @@ fn serdes_name_is_unknown_too() {
 
 #[test]
 fn a_member_without_a_name_is_unknown_in_json() {
-    assert_eq!(read(Format::Json, &json!({ "": 1 })), Ok(Person::default()));
+    assert_eq!(read(HubProtocolKind::Json, &json!({ "": 1 })), Ok(Person::default()));
 }
 
 #[cfg(feature = "messagepack")]
@@ -200,7 +201,7 @@ fn names_in_messagepack_are_texts_with_letters() {
     for wire in ["81a001", "810101", "8100a178", "81c4044e616d65a161", "81c0a161", "81c301", "8191a44e616d6501"] {
         let bytes: Vec<u8> =
             (0..wire.len()).step_by(2).map(|at| u8::from_str_radix(&wire[at..at + 2], 16).unwrap()).collect();
-        assert!(read_bytes::<Person>(Format::MessagePack, &bytes).is_err(), "{wire}");
+        assert!(read_bytes::<Person>(HubProtocolKind::MessagePack, &bytes).is_err(), "{wire}");
     }
 }
 
@@ -222,8 +223,8 @@ fn names_that_differ_only_in_case_are_told_apart() {
         hometown: u8,
     }
     let close = Close { home_town: 1, hometown: 2 };
-    there_and_back(Format::Json, &close, &json!({ "homeTown": 1, "hometown": 2 }));
-    assert_eq!(read(Format::Json, &json!({ "hometown": 2, "homeTown": 1 })), Ok(close));
+    there_and_back(HubProtocolKind::Json, &close, &json!({ "homeTown": 1, "hometown": 2 }));
+    assert_eq!(read(HubProtocolKind::Json, &json!({ "hometown": 2, "homeTown": 1 })), Ok(close));
 }
 
 #[test]
@@ -233,8 +234,8 @@ fn aliases_are_names_too() {
         #[serde(alias = "old_name")]
         new_name: u8,
     }
-    assert_eq!(read(Format::Json, &json!({ "OLDNAME": 1 })), Ok(Aliased { new_name: 1 }));
-    assert_eq!(read(Format::Json, &json!({ "newname": 1 })), Ok(Aliased { new_name: 1 }));
+    assert_eq!(read(HubProtocolKind::Json, &json!({ "OLDNAME": 1 })), Ok(Aliased { new_name: 1 }));
+    assert_eq!(read(HubProtocolKind::Json, &json!({ "newname": 1 })), Ok(Aliased { new_name: 1 }));
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn skipped_fields_are_left_out() {
         some_times: Option<u8>,
     }
     let name = |format| {
-        if format == Format::Json { "someTimes" } else { "SomeTimes" }
+        if format == HubProtocolKind::Json { "someTimes" } else { "SomeTimes" }
     };
     for &format in FORMATS {
         there_and_back(format, &Skipping { never_sent: 0, some_times: None }, &json!({}));
@@ -268,28 +269,28 @@ fn many_fields_come_in_any_order() {
         r#"{"fieldThree":3,"fieldTwo":2,"fieldOne":1}"#,
         r#"{"FIELDTWO":2,"x":[],"fieldThree":3,"y":{},"FieldOne":1}"#,
     ] {
-        let many = read_bytes(Format::Json, wire.as_bytes());
+        let many = read_bytes(HubProtocolKind::Json, wire.as_bytes());
         assert_eq!(many, Ok(Many { field_one: 1, field_two: 2, field_three: 3 }), "{wire}");
     }
 }
 
 #[test]
 fn a_name_is_spelled_once_for_all_threads() {
-    let rules = rules(Format::Json);
-    let here = spellings::field("spelled_once_only", rules);
-    let there = std::thread::spawn(move || spellings::field("spelled_once_only", rules)).join().unwrap();
+    let rules = rules(HubProtocolKind::Json);
+    let here = name_cache::field("spelled_once_only", rules);
+    let there = std::thread::spawn(move || name_cache::field("spelled_once_only", rules)).join().unwrap();
     assert_eq!(here, "spelledOnceOnly");
     assert!(std::ptr::eq(here, there));
     // Another literal with the same text has the same spelling, wherever it lies.
     let copy: &'static str = String::from("spelled_once_only").leak();
-    assert!(std::ptr::eq(here, spellings::field(copy, rules)));
+    assert!(std::ptr::eq(here, name_cache::field(copy, rules)));
 }
 
 #[test]
 fn a_shorter_name_at_the_same_address_is_another_name() {
     let whole: &'static str = "home_town";
-    let rules = rules(Format::Json);
-    assert_eq!(spellings::field(whole, rules), "homeTown");
-    assert_eq!(spellings::field(&whole[..4], rules), "home");
-    assert_eq!(spellings::field(&whole[..6], rules), "homeT");
+    let rules = rules(HubProtocolKind::Json);
+    assert_eq!(name_cache::field(whole, rules), "homeTown");
+    assert_eq!(name_cache::field(&whole[..4], rules), "home");
+    assert_eq!(name_cache::field(&whole[..6], rules), "homeT");
 }

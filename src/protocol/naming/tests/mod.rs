@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::buffered::is_duplicate_field;
-use super::{Rules, Wire, WireSeed, buffered};
+use super::{NamingRules, Wire, WireSeed, buffered};
 #[cfg(feature = "messagepack")]
 use crate::protocol::messagepack::Deserializer as MessagePack;
-use crate::protocol::{Format, HubProtocol, Naming};
+use crate::protocol::{HubProtocol, HubProtocolKind, Naming};
 
-const FORMATS: &[Format] = &[
-    Format::Json,
+const FORMATS: &[HubProtocolKind] = &[
+    HubProtocolKind::Json,
     #[cfg(feature = "messagepack")]
-    Format::MessagePack,
+    HubProtocolKind::MessagePack,
 ];
 
 /// What the tests send: as C# would declare it.
@@ -51,28 +51,28 @@ fn person(name: &str) -> Person {
 }
 
 /// What `value` is on the wire, told as JSON.
-fn written<T: Serialize + ?Sized>(format: Format, value: &T) -> Value {
+fn written<T: Serialize + ?Sized>(format: HubProtocolKind, value: &T) -> Value {
     plain(format, &bytes(format, value))
 }
 
-fn bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
+fn bytes<T: Serialize + ?Sized>(format: HubProtocolKind, value: &T) -> Vec<u8> {
     encode(format, &Wire::new(value, rules(format)))
 }
 
-fn dot_net(format: Format) -> HubProtocol {
+fn dot_net(format: HubProtocolKind) -> HubProtocol {
     HubProtocol::new(format, Naming::DotNet)
 }
 
-fn rules(format: Format) -> Rules {
-    Rules::of(dot_net(format))
+fn rules(format: HubProtocolKind) -> NamingRules {
+    NamingRules::of(dot_net(format))
 }
 
 /// Without .NET's names.
-fn encode<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
+fn encode<T: Serialize + ?Sized>(format: HubProtocolKind, value: &T) -> Vec<u8> {
     match format {
-        Format::Json => serde_json::to_vec(value).unwrap(),
+        HubProtocolKind::Json => serde_json::to_vec(value).unwrap(),
         #[cfg(feature = "messagepack")]
-        Format::MessagePack => {
+        HubProtocolKind::MessagePack => {
             let mut bytes = Vec::new();
             let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
             value.serialize(&mut serializer).unwrap();
@@ -81,32 +81,32 @@ fn encode<T: Serialize + ?Sized>(format: Format, value: &T) -> Vec<u8> {
     }
 }
 
-fn plain(format: Format, bytes: &[u8]) -> Value {
+fn plain(format: HubProtocolKind, bytes: &[u8]) -> Value {
     decode(format, bytes, PhantomData).unwrap()
 }
 
 /// Reads `value`, which is put on the wire as it stands here.
-fn read<T: DeserializeOwned>(format: Format, value: &Value) -> Result<T, String> {
+fn read<T: DeserializeOwned>(format: HubProtocolKind, value: &Value) -> Result<T, String> {
     read_bytes(format, &encode(format, value))
 }
 
-fn read_bytes<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+fn read_bytes<T: DeserializeOwned>(format: HubProtocolKind, bytes: &[u8]) -> Result<T, String> {
     decode(format, bytes, WireSeed::new(PhantomData, rules(format)))
 }
 
 /// Reads with the second attempt too.
-fn read_twice<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+fn read_twice<T: DeserializeOwned>(format: HubProtocolKind, bytes: &[u8]) -> Result<T, String> {
     match read_bytes(format, bytes) {
         Err(error) if is_duplicate_field(&error) => read_buffered(format, bytes),
         first => first,
     }
 }
 
-fn read_buffered<T: DeserializeOwned>(format: Format, bytes: &[u8]) -> Result<T, String> {
+fn read_buffered<T: DeserializeOwned>(format: HubProtocolKind, bytes: &[u8]) -> Result<T, String> {
     decode(format, bytes, Buffered(PhantomData::<T>, format))
 }
 
-struct Buffered<S>(S, Format);
+struct Buffered<S>(S, HubProtocolKind);
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Buffered<S> {
     type Value = S::Value;
@@ -116,22 +116,32 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Buffered<S> {
     }
 }
 
-fn decode<'de, S: DeserializeSeed<'de>>(format: Format, bytes: &'de [u8], seed: S) -> Result<S::Value, String> {
+fn decode<'de, S: DeserializeSeed<'de>>(
+    format: HubProtocolKind,
+    bytes: &'de [u8],
+    seed: S,
+) -> Result<S::Value, String> {
     match format {
-        Format::Json => {
+        HubProtocolKind::Json => {
             let mut deserializer = serde_json::Deserializer::from_slice(bytes);
             let value = seed.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
             deserializer.end().map_err(|error| error.to_string())?;
             Ok(value)
         }
         #[cfg(feature = "messagepack")]
-        Format::MessagePack => seed.deserialize(&mut MessagePack::new(bytes)).map_err(|error| error.to_string()),
+        HubProtocolKind::MessagePack => {
+            seed.deserialize(&mut MessagePack::new(bytes)).map_err(|error| error.to_string())
+        }
     }
 }
 
 /// `value` has this form in this format, and is read back from it.
 #[track_caller]
-fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(format: Format, value: &T, wire: &Value) {
+fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+    format: HubProtocolKind,
+    value: &T,
+    wire: &Value,
+) {
     assert_eq!(&written(format, value), wire, "{format:?}");
     let bytes = bytes(format, value);
     assert_eq!(read_bytes::<T>(format, &bytes).as_ref(), Ok(value), "{format:?}");

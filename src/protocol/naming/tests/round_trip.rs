@@ -135,7 +135,7 @@ proptest! {
         town in any::<String>(),
     ) {
         let wire = json!({ in_cases("homeTown", &cases): town, in_cases("age", &cases): age });
-        prop_assert_eq!(read(Format::Json, &wire), Ok(Person { age, home_town: town, ..Person::default() }));
+        prop_assert_eq!(read(HubProtocolKind::Json, &wire), Ok(Person { age, home_town: town, ..Person::default() }));
     }
 
     #[test]

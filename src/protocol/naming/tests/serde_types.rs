@@ -18,9 +18,9 @@ fn keys_of_maps_stay() {
     for &format in FORMATS {
         there_and_back(format, &map, &json!({ "a_b": 1, "AB": 1, "ab": 1, "": 1, "Name": 1, "$x": 1, "URL": 1 }));
     }
-    there_and_back(Format::Json, &HashMap::from([(7_u32, true)]), &json!({ "7": true }));
-    there_and_back(Format::Json, &HashMap::from([(-7_i8, 'c')]), &json!({ "-7": "c" }));
-    there_and_back(Format::Json, &HashMap::from([(true, 1)]), &json!({ "true": 1 }));
+    there_and_back(HubProtocolKind::Json, &HashMap::from([(7_u32, true)]), &json!({ "7": true }));
+    there_and_back(HubProtocolKind::Json, &HashMap::from([(-7_i8, 'c')]), &json!({ "-7": "c" }));
+    there_and_back(HubProtocolKind::Json, &HashMap::from([(true, 1)]), &json!({ "true": 1 }));
 }
 
 #[test]
@@ -58,12 +58,16 @@ fn adjacent_tags_are_variants() {
         some_field: u8,
     }
     let something = Adjacent::Something(Something { some_field: 1 });
-    there_and_back(Format::Json, &Adjacent::Nothing, &json!({ "what": 0 }));
-    there_and_back(Format::Json, &something, &json!({ "what": 1, "withData": { "someField": 1 } }));
+    there_and_back(HubProtocolKind::Json, &Adjacent::Nothing, &json!({ "what": 0 }));
+    there_and_back(HubProtocolKind::Json, &something, &json!({ "what": 1, "withData": { "someField": 1 } }));
     let inline = Adjacent::Inline { some_field: 1 };
-    there_and_back(Format::Json, &inline, &json!({ "what": 2, "withData": { "someField": 1 } }));
+    there_and_back(HubProtocolKind::Json, &inline, &json!({ "what": 2, "withData": { "someField": 1 } }));
     #[cfg(feature = "messagepack")]
-    there_and_back(Format::MessagePack, &something, &json!({ "What": "Something", "WithData": { "SomeField": 1 } }));
+    there_and_back(
+        HubProtocolKind::MessagePack,
+        &something,
+        &json!({ "What": "Something", "WithData": { "SomeField": 1 } }),
+    );
 }
 
 #[test]
@@ -80,9 +84,9 @@ fn buffered_enums_need_names_of_json() {
         Text(String),
         Numbers(Vec<u8>),
     }
-    there_and_back(Format::Json, &Internal::Nothing, &json!({ "$type": "Nothing" }));
+    there_and_back(HubProtocolKind::Json, &Internal::Nothing, &json!({ "$type": "Nothing" }));
     let something = Internal::Something { some_field: 1 };
-    there_and_back(Format::Json, &something, &json!({ "$type": "Something", "someField": 1 }));
+    there_and_back(HubProtocolKind::Json, &something, &json!({ "$type": "Something", "someField": 1 }));
     for &format in FORMATS {
         there_and_back(format, &Untagged::Numbers(vec![1]), &json!([1]));
         there_and_back(format, &Untagged::Text("1".to_owned()), &json!("1"));
@@ -93,7 +97,7 @@ fn buffered_enums_need_names_of_json() {
 fn types_of_the_standard_library_pass() {
     for &format in FORMATS {
         let own = |text: &str| {
-            if format == Format::Json { text.to_lowercase() } else { text.to_owned() }
+            if format == HubProtocolKind::Json { text.to_lowercase() } else { text.to_owned() }
         };
         there_and_back(format, &Duration::new(1, 2), &json!({ own("Secs"): 1, own("Nanos"): 2 }));
         there_and_back(format, &(1_u64..2), &json!({ own("Start"): 1, own("End"): 2 }));
@@ -108,15 +112,15 @@ fn types_of_the_standard_library_pass() {
         assert_eq!(read_bytes(format, &bytes(format, &i128::from(i64::MIN))), Ok(i128::from(i64::MIN)));
     }
     let huge = u128::MAX;
-    assert_eq!(read_bytes(Format::Json, &bytes(Format::Json, &huge)), Ok(huge));
+    assert_eq!(read_bytes(HubProtocolKind::Json, &bytes(HubProtocolKind::Json, &huge)), Ok(huge));
 }
 
 #[test]
 fn raw_values_pass() {
-    let raw: Box<RawValue> = read_bytes(Format::Json, br#"{ "a_b" : [1, 2] }"#).unwrap();
-    assert_eq!(bytes(Format::Json, &raw), br#"{ "a_b" : [1, 2] }"#);
-    let raws: Vec<Box<RawValue>> = read_bytes(Format::Json, br#"[1 , {"x" : 2}]"#).unwrap();
-    assert_eq!(bytes(Format::Json, &raws), br#"[1,{"x" : 2}]"#);
+    let raw: Box<RawValue> = read_bytes(HubProtocolKind::Json, br#"{ "a_b" : [1, 2] }"#).unwrap();
+    assert_eq!(bytes(HubProtocolKind::Json, &raw), br#"{ "a_b" : [1, 2] }"#);
+    let raws: Vec<Box<RawValue>> = read_bytes(HubProtocolKind::Json, br#"[1 , {"x" : 2}]"#).unwrap();
+    assert_eq!(bytes(HubProtocolKind::Json, &raws), br#"[1,{"x" : 2}]"#);
 }
 
 #[test]
@@ -134,10 +138,10 @@ fn texts_are_borrowed() {
         some_text: &'a str,
     }
     let wire = br#"{"x":0,"someText":"here"}"#;
-    let seed = WireSeed::new(PhantomData::<Borrowed<'_>>, rules(Format::Json));
-    assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
-    let seed = Buffered(PhantomData::<Borrowed<'_>>, Format::Json);
-    assert_eq!(decode(Format::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
+    let seed = WireSeed::new(PhantomData::<Borrowed<'_>>, rules(HubProtocolKind::Json));
+    assert_eq!(decode(HubProtocolKind::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
+    let seed = Buffered(PhantomData::<Borrowed<'_>>, HubProtocolKind::Json);
+    assert_eq!(decode(HubProtocolKind::Json, wire, seed), Ok(Borrowed { some_text: "here" }));
 }
 
 #[test]
@@ -149,11 +153,11 @@ fn readability_is_passed_on() {
             serializer.collect_str(&format_args!("{readable}"))
         }
     }
-    assert_eq!(written(Format::Json, &Readable), json!("true"));
+    assert_eq!(written(HubProtocolKind::Json, &Readable), json!("true"));
     #[cfg(feature = "messagepack")]
     {
-        assert_eq!(written(Format::MessagePack, &Readable), json!("true"));
-        let terse = rmp_serde::to_vec(&Wire::new(&Readable, rules(Format::MessagePack))).unwrap();
+        assert_eq!(written(HubProtocolKind::MessagePack, &Readable), json!("true"));
+        let terse = rmp_serde::to_vec(&Wire::new(&Readable, rules(HubProtocolKind::MessagePack))).unwrap();
         assert_eq!(rmp_serde::from_slice::<String>(&terse).unwrap(), "false");
     }
 }
@@ -176,13 +180,14 @@ fn visitors_see_wrapped_elements() {
         }
     }
     let mut json = serde_json::Deserializer::from_str(r#"[{"NAME":"Ann"},2]"#);
-    let arguments = json.deserialize_seq(WireVisitor::new(Arguments, rules(Format::Json))).unwrap();
+    let arguments = json.deserialize_seq(WireVisitor::new(Arguments, rules(HubProtocolKind::Json))).unwrap();
     assert_eq!(arguments, (person("Ann"), Colour::Blue));
     #[cfg(feature = "messagepack")]
     {
-        let wire = encode(Format::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
+        let wire = encode(HubProtocolKind::MessagePack, &json!([{ "Name": "Ann" }, "Blue"]));
         let mut messagepack = MessagePack::new(&wire);
-        let arguments = messagepack.deserialize_seq(WireVisitor::new(Arguments, rules(Format::MessagePack))).unwrap();
+        let arguments =
+            messagepack.deserialize_seq(WireVisitor::new(Arguments, rules(HubProtocolKind::MessagePack))).unwrap();
         assert_eq!(arguments, (person("Ann"), Colour::Blue));
     }
 }
@@ -232,10 +237,10 @@ mod messagepack {
     fn bytes_and_extensions_pass() {
         let holder =
             Holder { time_stamp: Extension((-1, Bytes(vec![0, 0, 0, 1]))), some_bytes: Bytes(vec![255]), at_last: 1 };
-        let wire = bytes(Format::MessagePack, &holder);
+        let wire = bytes(HubProtocolKind::MessagePack, &holder);
         let expected = b"\x83\xa9TimeStamp\xd6\xff\0\0\0\x01\xa9SomeBytes\xc4\x01\xff\xa6AtLast\x01";
         assert_eq!(wire, expected);
-        assert_eq!(read_bytes::<Holder>(Format::MessagePack, &wire).as_ref(), Ok(&holder));
-        assert_eq!(read_buffered::<Holder>(Format::MessagePack, &wire).as_ref(), Ok(&holder));
+        assert_eq!(read_bytes::<Holder>(HubProtocolKind::MessagePack, &wire).as_ref(), Ok(&holder));
+        assert_eq!(read_buffered::<Holder>(HubProtocolKind::MessagePack, &wire).as_ref(), Ok(&holder));
     }
 }

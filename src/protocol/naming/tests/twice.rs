@@ -15,9 +15,9 @@ fn the_last_of_two_members_counts() {
             Person { friend: Some(Box::new(Person { age: 3, ..Person::default() })), ..Person::default() },
         ),
     ] {
-        let first = read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err();
+        let first = read_bytes::<Person>(HubProtocolKind::Json, wire.as_bytes()).unwrap_err();
         assert!(is_duplicate_field(&first), "{first}");
-        assert_eq!(read_twice(Format::Json, wire.as_bytes()), Ok(expected), "{wire}");
+        assert_eq!(read_twice(HubProtocolKind::Json, wire.as_bytes()), Ok(expected), "{wire}");
     }
 }
 
@@ -25,8 +25,8 @@ fn the_last_of_two_members_counts() {
 #[test]
 fn the_last_of_two_members_counts_in_messagepack() {
     let wire = b"\x83\xa4Name\xa1a\xa4name\xa1x\xa4Name\xa1b";
-    assert!(is_duplicate_field(&read_bytes::<Person>(Format::MessagePack, wire).unwrap_err()));
-    assert_eq!(read_twice(Format::MessagePack, wire), Ok(person("b")));
+    assert!(is_duplicate_field(&read_bytes::<Person>(HubProtocolKind::MessagePack, wire).unwrap_err()));
+    assert_eq!(read_twice(HubProtocolKind::MessagePack, wire), Ok(person("b")));
 }
 
 #[test]
@@ -36,13 +36,16 @@ fn variants_with_fields_take_the_last_too() {
         Named { some_field: u8 },
     }
     let wire = br#"[{"Named":{"someField":1,"somefield":2}}]"#;
-    assert_eq!(read_twice(Format::Json, wire), Ok(vec![Shape::Named { some_field: 2 }]));
+    assert_eq!(read_twice(HubProtocolKind::Json, wire), Ok(vec![Shape::Named { some_field: 2 }]));
 }
 
 #[test]
 fn other_errors_are_no_duplicates() {
     for wire in [r#"{"age":"x"}"#, r#"{"name":"duplicate"#, "[]", r#"{"favourite":9}"#] {
-        assert!(!is_duplicate_field(&read_bytes::<Person>(Format::Json, wire.as_bytes()).unwrap_err()), "{wire}");
+        assert!(
+            !is_duplicate_field(&read_bytes::<Person>(HubProtocolKind::Json, wire.as_bytes()).unwrap_err()),
+            "{wire}"
+        );
     }
 }
 
@@ -56,20 +59,20 @@ fn the_second_attempt_refuses_what_is_wrong() {
         r#"{"age":1,"age":2,"favourite":"Red"}"#,
         r#"{"age":1,"age":2,"tags":[1]}"#,
     ] {
-        assert!(read_twice::<Person>(Format::Json, wire.as_bytes()).is_err(), "{wire}");
+        assert!(read_twice::<Person>(HubProtocolKind::Json, wire.as_bytes()).is_err(), "{wire}");
     }
 }
 
 #[test]
 fn lengths_that_a_peer_claims_are_not_believed() {
     let deep = "[".repeat(100_000);
-    assert!(read_buffered::<Value>(Format::Json, deep.as_bytes()).is_err());
+    assert!(read_buffered::<Value>(HubProtocolKind::Json, deep.as_bytes()).is_err());
     #[cfg(feature = "messagepack")]
     {
-        assert!(read_buffered::<Vec<u8>>(Format::MessagePack, b"\xdd\xff\xff\xff\xff\x01").is_err());
-        assert!(read_buffered::<Person>(Format::MessagePack, b"\xdf\xff\xff\xff\xff\x01").is_err());
+        assert!(read_buffered::<Vec<u8>>(HubProtocolKind::MessagePack, b"\xdd\xff\xff\xff\xff\x01").is_err());
+        assert!(read_buffered::<Person>(HubProtocolKind::MessagePack, b"\xdf\xff\xff\xff\xff\x01").is_err());
         let deep = [0x91].repeat(100_000);
-        assert!(read_buffered::<Value>(Format::MessagePack, &deep).is_err());
+        assert!(read_buffered::<Value>(HubProtocolKind::MessagePack, &deep).is_err());
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{list, text, vectors};
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::tests::written;
-use crate::protocol::{Format, Framer};
+use crate::protocol::{Framer, HubProtocolKind};
 
 #[test]
 fn handshake_requests_are_read_as_in_aspnet() {
@@ -53,7 +53,7 @@ fn handshake_responses_are_those_of_aspnet() {
 fn texts_are_framed_as_in_aspnet() {
     for vector in list(&vectors()["framing"]["text"]) {
         let mut input = text(&vector["input"]).as_bytes();
-        let mut framer = Framer::new(Format::Json, None);
+        let mut framer = Framer::new(HubProtocolKind::Json, None);
         for payload in list(&vector["payloads"]) {
             assert_eq!(framer.next(&mut input).unwrap().unwrap(), text(payload).as_bytes());
         }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{CustomObject, assert_parses, list, relayed, text, unframed, vectors, write};
 use crate::protocol::tests::{JSON, WRONG_TYPE, bind, call, mismatch, written};
-use crate::protocol::{Binary, Format, HubMessage, HubProtocol, Naming};
+use crate::protocol::values::Binary;
+use crate::protocol::{HubMessage, HubProtocol, HubProtocolKind, Naming};
 
 /// The spelling that a vector asks for: `None` where it asks for something that .NET alone has.
 fn json_protocol(vector: &Value) -> Option<HubProtocol> {
@@ -12,7 +13,7 @@ fn json_protocol(vector: &Value) -> Option<HubProtocol> {
     let has_object = vector["message"].to_string().contains("CustomObject");
     let camel_case = options["camelCase"].as_bool().unwrap();
     let whole = !options["ignoreDefaultValues"].as_bool().unwrap();
-    (!has_object || camel_case && whole).then_some(HubProtocol::new(Format::Json, Naming::DotNet))
+    (!has_object || camel_case && whole).then_some(HubProtocol::new(HubProtocolKind::Json, Naming::DotNet))
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
             };
             let (name, json) = (text(&vector["name"]), text(&vector["json"]));
             let framed = write(protocol, &vector["message"]);
-            assert_eq!(String::from_utf8(unframed(Format::Json, &framed)).unwrap(), json, "{name}");
+            assert_eq!(String::from_utf8(unframed(HubProtocolKind::Json, &framed)).unwrap(), json, "{name}");
             assert_parses(protocol, json.as_bytes(), &vector["message"], name);
             count += 1;
         }
@@ -37,7 +38,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
 #[test]
 fn json_properties_may_come_in_any_order() {
     for vector in list(&vectors()["json"]["parse_only_out_of_order"]) {
-        let protocol = HubProtocol::new(Format::Json, Naming::DotNet);
+        let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
         assert_parses(protocol, text(&vector["json"]).as_bytes(), &vector["message"], text(&vector["name"]));
     }
 }
@@ -96,7 +97,7 @@ fn json_vectors_of_single_cases_hold() {
 #[test]
 fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
     let vectors = vectors();
-    let protocol = HubProtocol::new(Format::Json, Naming::DotNet);
+    let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     let frame = text(&vectors["json"]["case_insensitive_payload_properties"]["input"]).as_bytes();
     let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else { panic!("no item") };
     let read: CustomObject<String> = item.read().unwrap();
@@ -113,13 +114,13 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
         CustomObject { double_prop: 1.1, int_prop: 0, date_time_prop: "0001-01-01T00:00:00".to_owned(), ..expected };
     let framed = written(|out| protocol.write_invocation(out, Some("123"), "Target", &(defaults,)).unwrap());
     let json = text(&vectors["json"]["default_values_written"]["json"]);
-    assert_eq!(String::from_utf8(unframed(Format::Json, &framed)).unwrap(), json);
+    assert_eq!(String::from_utf8(unframed(HubProtocolKind::Json, &framed)).unwrap(), json);
 }
 
 #[test]
 fn client_results_are_relayed_as_they_come() {
     let vectors = vectors();
-    let json = HubProtocol::new(Format::Json, Naming::DotNet);
+    let json = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     for vector in list(&vectors["json"]["client_results"]) {
         let frame = text(&vector["input"]).as_bytes();
         match text(&vector["resultType"]) {

@@ -8,9 +8,10 @@ use super::{
     CustomObject, Timestamp, assert_parses, custom_object, list, relayed, text, unframed, unhex, vectors, write,
 };
 use crate::protocol::tests::{bind, call, mismatch};
-use crate::protocol::{Binary, Format, Framer, HubMessage, HubProtocol, Naming, ReadError};
+use crate::protocol::values::Binary;
+use crate::protocol::{Framer, HubMessage, HubProtocol, HubProtocolKind, Naming, ReadError};
 
-const DOT_NET: HubProtocol = HubProtocol::new(Format::MessagePack, Naming::DotNet);
+const DOT_NET: HubProtocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet);
 
 fn bytes(vector: &Value) -> Vec<u8> {
     match (&vector["hex"], &vector["base64"]) {
@@ -27,7 +28,7 @@ fn messages_are_written_and_parsed_as_in_aspnet() {
             let (name, body) = (text(&vector["name"]), bytes(vector));
             let framed = write(DOT_NET, &vector["message"]);
             assert_eq!(
-                unframed(Format::MessagePack, &framed).escape_ascii().to_string(),
+                unframed(HubProtocolKind::MessagePack, &framed).escape_ascii().to_string(),
                 body.escape_ascii().to_string(),
                 "{name}"
             );
@@ -55,7 +56,7 @@ fn objects_are_read_back() {
     let wrong_type = bytes(&vectors["messagepack"]["wrong_type_client_result"]);
     assert!(relayed::<i32>(DOT_NET, &wrong_type).unwrap().is_err());
     let read_only = &vectors["messagepack"]["read_only_list_result"];
-    assert_eq!(unframed(Format::MessagePack, &write(DOT_NET, &read_only["message"])), bytes(read_only));
+    assert_eq!(unframed(HubProtocolKind::MessagePack, &write(DOT_NET, &read_only["message"])), bytes(read_only));
 }
 
 #[test]
@@ -104,23 +105,23 @@ fn lengths_are_read_and_written_as_in_aspnet() {
         (_, utf8) => text(utf8).as_bytes().to_vec(),
     };
     for vector in list(&framing["binary_parse"]) {
-        assert_eq!(unframed(Format::MessagePack, &unhex(text(&vector["framed_hex"]))), payload(vector));
+        assert_eq!(unframed(HubProtocolKind::MessagePack, &unhex(text(&vector["framed_hex"]))), payload(vector));
     }
     for framed in list(&framing["binary_over_2gb"]["cases"]) {
-        let error = Framer::new(Format::MessagePack, None).next(&mut &*unhex(text(framed))).unwrap_err();
+        let error = Framer::new(HubProtocolKind::MessagePack, None).next(&mut &*unhex(text(framed))).unwrap_err();
         assert_eq!(error.type_name(), text(&framing["binary_over_2gb"]["exception"]));
         assert_eq!(error.message(), text(&framing["binary_over_2gb"]["error"]));
     }
     let partial = list(&framing["binary_partial_returns_false"]).iter();
     for framed in partial.chain(list(&vectors["messagepack"]["partial_frames_not_consumed"])) {
         let framed = unhex(text(framed));
-        let mut framer = Framer::new(Format::MessagePack, None);
+        let mut framer = Framer::new(HubProtocolKind::MessagePack, None);
         assert_eq!(framer.next(&mut &*framed), Ok(None));
         assert_eq!(framer.is_empty(), framed.is_empty());
     }
     let multiple = &framing["binary_multiple"];
     let framed = unhex(text(&multiple["framed_hex"]));
-    let (mut input, mut framer) = (&*framed, Framer::new(Format::MessagePack, None));
+    let (mut input, mut framer) = (&*framed, Framer::new(HubProtocolKind::MessagePack, None));
     for payload in list(&multiple["payloads_utf8"]) {
         assert_eq!(framer.next(&mut input).unwrap().unwrap(), text(payload).as_bytes());
     }

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Format, HubMessage, HubProtocol, Naming, ReadError, written};
-use crate::protocol::{Binary, Framer};
+use super::{HubMessage, HubProtocol, HubProtocolKind, Naming, ReadError, written};
+use crate::protocol::Framer;
+use crate::protocol::values::Binary;
 
 fn vectors() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/vectors.json");
@@ -67,7 +68,7 @@ fn custom_object<D>(date_time_prop: D) -> CustomObject<D> {
 
 /// A value as the vectors describe it.
 #[derive(Clone, Copy)]
-struct Described<'v>(&'v Value, Format);
+struct Described<'v>(&'v Value, HubProtocolKind);
 
 impl Serialize for Described<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -76,7 +77,7 @@ impl Serialize for Described<'_> {
             (Some("float32"), _) => value["value"].to_string().parse::<f32>().unwrap().serialize(serializer),
             (Some("enum"), _) => TestEnum::One.serialize(serializer),
             (Some("DateTimeOffset"), _) => value["value"].serialize(serializer),
-            (Some("CustomObject"), _) if format == Format::Json => {
+            (Some("CustomObject"), _) if format == HubProtocolKind::Json => {
                 custom_object("2017-04-11T00:00:00Z").serialize(serializer)
             }
             (Some("CustomObject"), _) => {
@@ -89,7 +90,7 @@ impl Serialize for Described<'_> {
     }
 }
 
-fn described(values: &Value, format: Format) -> Vec<Described<'_>> {
+fn described(values: &Value, format: HubProtocolKind) -> Vec<Described<'_>> {
     list(values).iter().map(|value| Described(value, format)).collect()
 }
 
@@ -105,7 +106,7 @@ fn write(protocol: HubProtocol, message: &Value) -> Vec<u8> {
     let ids: Option<Vec<_>> = message["streamIds"].as_array().map(|ids| ids.iter().map(text).collect());
     let sequence_id = message["sequenceId"].as_i64();
     let target = message["target"].as_str().unwrap_or_default();
-    let format = protocol.format();
+    let format = protocol.kind();
     written(|out| match text(&message["type"]) {
         "Invocation" => {
             let arguments = described(&message["arguments"], format);
@@ -133,7 +134,7 @@ fn write(protocol: HubProtocol, message: &Value) -> Vec<u8> {
     })
 }
 
-fn unframed(format: Format, framed: &[u8]) -> Vec<u8> {
+fn unframed(format: HubProtocolKind, framed: &[u8]) -> Vec<u8> {
     let mut input = framed;
     let body = Framer::new(format, None).next(&mut input).unwrap().unwrap().to_vec();
     assert!(input.is_empty());
@@ -143,19 +144,19 @@ fn unframed(format: Format, framed: &[u8]) -> Vec<u8> {
 /// Compares values by their bytes, JSON by its meaning.
 fn assert_value(protocol: HubProtocol, given: &[u8], expected: &impl Serialize, name: &str) {
     let expected = written(|out| protocol.write_value(out, expected).unwrap());
-    match protocol.format() {
-        Format::Json => {
+    match protocol.kind() {
+        HubProtocolKind::Json => {
             let json = |bytes| serde_json::from_slice::<Value>(bytes).unwrap();
             assert_eq!(json(given), json(&expected), "{name}");
         }
         #[cfg(feature = "messagepack")]
-        Format::MessagePack => assert_eq!(given, expected, "{name}"),
+        HubProtocolKind::MessagePack => assert_eq!(given, expected, "{name}"),
     }
 }
 
 /// Parses a message and compares it with its description.
 fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &str) {
-    let format = protocol.format();
+    let format = protocol.kind();
     let expected_id = expected["invocationId"].as_str();
     let result = |value| Described(value, format);
     match protocol.parse(frame, |_| true).unwrap().unwrap() {
@@ -219,13 +220,13 @@ fn relayed<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Option<R
         result.map(|result| (written(|out| protocol.write_raw_result(out, &id, result.as_bytes())), result.read::<T>()))
     };
     let (framed, _) = parse(frame)?;
-    parse(&unframed(protocol.format(), &framed)).map(|(_, result)| result)
+    parse(&unframed(protocol.kind(), &framed)).map(|(_, result)| result)
 }
 
 #[test]
 fn messages_have_the_size_that_they_have_in_aspnet() {
     let vectors = vectors();
-    for &format in Format::ALL {
+    for &format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(format, Naming::DotNet);
         for vector in list(&vectors[format.name()]["message_sizes"]) {
             let size = write(protocol, &vector["message"]).len();

@@ -1,8 +1,8 @@
 //! Reading a value from its JSON, without recursion and without a type of serde between, which would round numbers.
 
-use crate::protocol::scan::{JsonScanner, Next, Token};
+use crate::protocol::scan::{JsonScanner, JsonToken, NextToken};
 
-use super::{LEVELS, Number, Value};
+use super::{MAX_DEPTH, Number, Value};
 
 /// Reads the value that `json` is. `None`: a text in it is no Unicode, or it nests too deep.
 pub(super) fn parse(json: &str) -> Option<Value> {
@@ -12,18 +12,18 @@ pub(super) fn parse(json: &str) -> Option<Value> {
     let mut open: Vec<Container> = Vec::new();
     loop {
         let mut complete = match scanner.token().ok()? {
-            token @ (Token::Array | Token::Object) => {
-                if open.len() == LEVELS {
+            token @ (JsonToken::Array | JsonToken::Object) => {
+                if open.len() == MAX_DEPTH {
                     return None;
                 }
-                open.push(Container { object: token == Token::Object, start: elements.len() });
+                open.push(Container { object: token == JsonToken::Object, start: elements.len() });
                 None
             }
-            Token::String(text) => Some(Value::String(text.decode().ok()?.into_owned())),
-            Token::Number(digits) => Some(Value::Number(Number::from_json(str::from_utf8(digits).ok()?))),
-            Token::True => Some(Value::Bool(true)),
-            Token::False => Some(Value::Bool(false)),
-            Token::Null => Some(Value::Null),
+            JsonToken::String(text) => Some(Value::String(text.decode().ok()?.into_owned())),
+            JsonToken::Number(digits) => Some(Value::Number(Number::from_json(str::from_utf8(digits).ok()?))),
+            JsonToken::True => Some(Value::Bool(true)),
+            JsonToken::False => Some(Value::Bool(false)),
+            JsonToken::Null => Some(Value::Null),
         };
         // To the next value, over the ends of containers.
         loop {
@@ -31,12 +31,12 @@ pub(super) fn parse(json: &str) -> Option<Value> {
             elements.extend(complete.take());
             let end = if container.object { b'}' } else { b']' };
             match scanner.next(elements.len() == container.start, end).ok()? {
-                Next::Element if container.object => {
+                NextToken::Element if container.object => {
                     elements.push(Value::String(scanner.name().ok()?.decode().ok()?.into_owned()));
                     break;
                 }
-                Next::Element => break,
-                Next::End => complete = open.pop().map(|container| container.close(&mut elements)),
+                NextToken::Element => break,
+                NextToken::End => complete = open.pop().map(|container| container.close(&mut elements)),
             }
         }
     }

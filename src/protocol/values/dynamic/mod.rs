@@ -11,4 +11,4 @@ mod value;
 pub use value::Value;
 
 /// How deep lists and maps may nest in a value, as in .NET.
-const LEVELS: usize = 64;
+const MAX_DEPTH: usize = 64;

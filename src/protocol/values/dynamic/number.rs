@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::protocol::values::form::{self, WriteForms};
+use crate::protocol::values::format_dependent::{self, WriteForms};
 
 /// A number of a [`Value`](super::Value).
 ///
@@ -17,10 +17,11 @@ use crate::protocol::values::form::{self, WriteForms};
 /// Two numbers are equal if they are the same on the wire: 1, 1.0 as `f32` and 1.0 as `f64` differ, and NaN equals itself.
 ///
 /// ```
-/// use signalr::{Format, Naming, Number, Value};
+/// use signalr::dotnet::{Naming, Number, Value};
+/// use signalr::HubProtocolKind;
 /// use signalr::protocol::HubProtocol;
 ///
-/// let json = HubProtocol::new(Format::Json, Naming::Serde);
+/// let json = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let Value::Number(number) = json.read_value(b"12345678901234567890123")? else { panic!("a number") };
 /// assert_eq!(number.to_string(), "12345678901234567890123");
 /// assert_eq!((number.as_i64(), number.as_f64()), (None, 1.2345678901234568e22));
@@ -28,10 +29,10 @@ use crate::protocol::values::form::{self, WriteForms};
 /// # Ok::<(), signalr::protocol::ReadError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Number(Form);
+pub struct Number(NumberForm);
 
 #[derive(Clone, Debug)]
-enum Form {
+enum NumberForm {
     Signed(i64),
     /// Beyond the signed ones.
     Unsigned(u64),
@@ -44,7 +45,7 @@ impl Number {
     /// The whole number, if it is one within `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self.0 {
-            Form::Signed(number) => Some(number),
+            NumberForm::Signed(number) => Some(number),
             _ => None,
         }
     }
@@ -52,8 +53,8 @@ impl Number {
     /// The whole number, if it is one within `u64`.
     pub fn as_u64(&self) -> Option<u64> {
         match self.0 {
-            Form::Signed(number) => number.try_into().ok(),
-            Form::Unsigned(number) => Some(number),
+            NumberForm::Signed(number) => number.try_into().ok(),
+            NumberForm::Unsigned(number) => Some(number),
             _ => None,
         }
     }
@@ -62,45 +63,45 @@ impl Number {
     #[expect(clippy::cast_precision_loss, reason = "the nearest one is asked for")]
     pub fn as_f64(&self) -> f64 {
         match &self.0 {
-            Form::Signed(number) => *number as f64,
-            Form::Unsigned(number) => *number as f64,
-            Form::Single(number) => (*number).into(),
-            Form::Double(number) => *number,
-            Form::Digits(digits) => Digits(digits).nearest(),
+            NumberForm::Signed(number) => *number as f64,
+            NumberForm::Unsigned(number) => *number as f64,
+            NumberForm::Single(number) => (*number).into(),
+            NumberForm::Double(number) => *number,
+            NumberForm::Digits(digits) => Digits(digits).nearest(),
         }
     }
 
     /// Reads a number of JSON.
     pub(super) fn from_json(digits: &str) -> Self {
         Self(if let Some(number) = digits.parse().ok().filter(|_| digits != "-0") {
-            Form::Signed(number)
+            NumberForm::Signed(number)
         } else if let Ok(number) = digits.parse() {
-            Form::Unsigned(number)
+            NumberForm::Unsigned(number)
         } else if is_short_fraction(digits) {
-            Form::Double(Digits(digits).nearest())
+            NumberForm::Double(Digits(digits).nearest())
         } else {
-            Form::Digits(digits.into())
+            NumberForm::Digits(digits.into())
         })
     }
 
     pub(super) fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Form::Signed(number) => serializer.serialize_i64(*number),
-            Form::Unsigned(number) => serializer.serialize_u64(*number),
-            Form::Single(number) => serializer.serialize_f32(*number),
-            Form::Double(number) => serializer.serialize_f64(*number),
-            Form::Digits(digits) => form::serialize(&Digits(digits), serializer),
+            NumberForm::Signed(number) => serializer.serialize_i64(*number),
+            NumberForm::Unsigned(number) => serializer.serialize_u64(*number),
+            NumberForm::Single(number) => serializer.serialize_f32(*number),
+            NumberForm::Double(number) => serializer.serialize_f64(*number),
+            NumberForm::Digits(digits) => format_dependent::serialize(&Digits(digits), serializer),
         }
     }
 
     /// The parts by which numbers are compared.
     fn identity(&self) -> (u8, u64, &str) {
         match &self.0 {
-            Form::Signed(number) => (0, number.cast_unsigned(), ""),
-            Form::Unsigned(number) => (1, *number, ""),
-            Form::Single(number) => (2, number.to_bits().into(), ""),
-            Form::Double(number) => (3, number.to_bits(), ""),
-            Form::Digits(digits) => (4, 0, digits),
+            NumberForm::Signed(number) => (0, number.cast_unsigned(), ""),
+            NumberForm::Unsigned(number) => (1, *number, ""),
+            NumberForm::Single(number) => (2, number.to_bits().into(), ""),
+            NumberForm::Double(number) => (3, number.to_bits(), ""),
+            NumberForm::Digits(digits) => (4, 0, digits),
         }
     }
 }
@@ -152,11 +153,11 @@ impl Hash for Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Form::Signed(number) => number.fmt(f),
-            Form::Unsigned(number) => number.fmt(f),
-            Form::Single(number) => number.fmt(f),
-            Form::Double(number) => number.fmt(f),
-            Form::Digits(digits) => digits.fmt(f),
+            NumberForm::Signed(number) => number.fmt(f),
+            NumberForm::Unsigned(number) => number.fmt(f),
+            NumberForm::Single(number) => number.fmt(f),
+            NumberForm::Double(number) => number.fmt(f),
+            NumberForm::Digits(digits) => digits.fmt(f),
         }
     }
 }
@@ -165,7 +166,7 @@ macro_rules! from_signed {
     ($($type:ty)*) => {$(
         impl From<$type> for Number {
             fn from(number: $type) -> Self {
-                Self(Form::Signed(number.into()))
+                Self(NumberForm::Signed(number.into()))
             }
         }
     )*};
@@ -175,18 +176,18 @@ from_signed! { i8 i16 i32 i64 u8 u16 u32 }
 
 impl From<u64> for Number {
     fn from(number: u64) -> Self {
-        Self(i64::try_from(number).map_or(Form::Unsigned(number), Form::Signed))
+        Self(i64::try_from(number).map_or(NumberForm::Unsigned(number), NumberForm::Signed))
     }
 }
 
 impl From<f32> for Number {
     fn from(number: f32) -> Self {
-        Self(Form::Single(number))
+        Self(NumberForm::Single(number))
     }
 }
 
 impl From<f64> for Number {
     fn from(number: f64) -> Self {
-        Self(Form::Double(number))
+        Self(NumberForm::Double(number))
     }
 }

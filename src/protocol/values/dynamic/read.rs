@@ -6,26 +6,26 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::protocol::values::form::{self, ReadForms};
+use crate::protocol::values::format_dependent::{self, ReadForms};
 use crate::protocol::values::timestamp::{self, Timestamp};
-use crate::protocol::values::{DateTime, ValueError, raw};
+use crate::protocol::values::{DateTime, ValueError, raw_json};
 
-use super::{LEVELS, Value, json};
+use super::{MAX_DEPTH, Value, json};
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        form::deserialize(deserializer)
+        format_dependent::deserialize(deserializer)
     }
 }
 
 impl ReadForms for Value {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let from_json = |text: &str| json::parse(text).ok_or(ValueError::Text("Value"));
-        raw::read(deserializer, from_json, ValueVisitor { levels: LEVELS, dictionaries: false })
+        raw_json::read(deserializer, from_json, ValueVisitor { levels: MAX_DEPTH, dictionaries: false })
     }
 
     fn read_binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor { levels: LEVELS, dictionaries: true })
+        deserializer.deserialize_any(ValueVisitor { levels: MAX_DEPTH, dictionaries: true })
     }
 }
 
@@ -147,8 +147,8 @@ fn date<E: de::Error>(timestamp: Timestamp) -> Result<Value, E> {
 
 /// How many elements to make room for. In the formats of this crate the hint is true, in others it may be anything.
 fn likely(hint: Option<usize>) -> usize {
-    const MOST: usize = 1024 * 1024 / size_of::<Value>();
-    hint.unwrap_or_default().min(MOST)
+    const MAX_PREALLOCATED: usize = 1024 * 1024 / size_of::<Value>();
+    hint.unwrap_or_default().min(MAX_PREALLOCATED)
 }
 
 fn can_be_key(key: &Value) -> bool {

@@ -27,10 +27,10 @@ use super::Number;
 /// content: one from the wire takes at most about 50 bytes of memory for each byte of its message.
 ///
 /// ```
-/// use signalr::Value;
-/// use signalr::protocol::{Format, HubProtocol, Naming};
+/// use signalr::dotnet::Value;
+/// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming};
 ///
-/// let json = HubProtocol::new(Format::Json, Naming::Serde);
+/// let json = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 /// let value: Value = json.read_value(br#"{"dose": 1.50, "at": [1, "two"]}"#)?;
 /// let map = value.as_map().expect("an object");
 /// assert_eq!(map[0].1.as_f64(), Some(1.5));

@@ -3,11 +3,11 @@
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
-use super::{LEVELS, Value};
+use super::{MAX_DEPTH, Value};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Nested { value: self, levels: LEVELS }.serialize(serializer)
+        Nested { value: self, levels: MAX_DEPTH }.serialize(serializer)
     }
 }
 

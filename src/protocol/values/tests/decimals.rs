@@ -70,7 +70,7 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
         ("-79228162514264337593543950335", "-79228162514264337593543950335"),
     ];
     for (number, expected) in table {
-        echoes::<Decimal>(Format::Json, number.as_bytes(), Some(expected.as_bytes()));
+        echoes::<Decimal>(HubProtocolKind::Json, number.as_bytes(), Some(expected.as_bytes()));
         assert_eq!(number.parse::<Decimal>().unwrap().to_string(), expected, "{number}");
     }
 }
@@ -89,10 +89,10 @@ fn decimals_that_dotnet_refuses_are_refused() {
         "79228162514264337593543950335999e9999999999999999999999",
     ] {
         assert!(matches!(number.parse::<Decimal>(), Err(ValueError::Range(_))), "{number}");
-        echoes::<Decimal>(Format::Json, number.as_bytes(), None);
+        echoes::<Decimal>(HubProtocolKind::Json, number.as_bytes(), None);
     }
     for wire in ["\"1.5\"", "\"\"", "null", "true", "[]", "{}", "[1]", "1,", "NaN", ".5", "5.", "+1", "1 2"] {
-        echoes::<Decimal>(Format::Json, wire.as_bytes(), None);
+        echoes::<Decimal>(HubProtocolKind::Json, wire.as_bytes(), None);
     }
 }
 

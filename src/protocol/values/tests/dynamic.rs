@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::*;
 
-const JSON: HubProtocol = HubProtocol::new(Format::Json, Naming::Serde);
+const JSON: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 
 #[test]
 fn json_keeps_its_digits_its_order_and_its_duplicates() {
@@ -37,15 +37,15 @@ fn json_keeps_its_digits_its_order_and_its_duplicates() {
         r#""é<>&'+""#,
         r#""\u0000""#,
     ] {
-        echoes::<Value>(Format::Json, json.as_bytes(), Some(json.as_bytes()));
+        echoes::<Value>(HubProtocolKind::Json, json.as_bytes(), Some(json.as_bytes()));
     }
-    echoes::<Value>(Format::Json, br#""\u0041\u00e9\n\/""#, Some("\"Aé\\n/\"".as_bytes()));
-    echoes::<Value>(Format::Json, br#""\ud83d\ude00""#, Some("\"😀\"".as_bytes()));
-    echoes::<Value>(Format::Json, b" [ 1 , { \"\\u0061\" : [ ] } ]\n", Some(b"[1,{\"a\":[]}]"));
+    echoes::<Value>(HubProtocolKind::Json, br#""\u0041\u00e9\n\/""#, Some("\"Aé\\n/\"".as_bytes()));
+    echoes::<Value>(HubProtocolKind::Json, br#""\ud83d\ude00""#, Some("\"😀\"".as_bytes()));
+    echoes::<Value>(HubProtocolKind::Json, b" [ 1 , { \"\\u0061\" : [ ] } ]\n", Some(b"[1,{\"a\":[]}]"));
     for refused in
         [r#""\ud800""#, r#"{"\ud800":1}"#, "[1,]", "{\"a\":1,}", "[1 2]", "{1:2}", "01", "1.", "tru", "\"\\x\""]
     {
-        echoes::<Value>(Format::Json, refused.as_bytes(), None);
+        echoes::<Value>(HubProtocolKind::Json, refused.as_bytes(), None);
     }
 }
 
@@ -70,12 +70,12 @@ fn numbers_are_what_they_can_be() {
 proptest! {
     #[test]
     fn any_number_of_json_keeps_its_digits(json in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,20})?([eE][-+]?[0-9]{1,3})?") {
-        echoes::<Value>(Format::Json, json.as_bytes(), Some(json.as_bytes()));
+        echoes::<Value>(HubProtocolKind::Json, json.as_bytes(), Some(json.as_bytes()));
     }
 
     #[test]
     fn any_double_keeps_its_value(number: f64) {
-        for protocol in everywhere().filter(|protocol| number.is_finite() || protocol.format() != Format::Json) {
+        for protocol in everywhere().filter(|protocol| number.is_finite() || protocol.kind() != HubProtocolKind::Json) {
             let value: Value = protocol.read_value(&written(protocol, &number)).unwrap();
             let whole = number.fract() == 0.0;
             prop_assert!(value.as_f64() == Some(number) || number.is_nan(), "{number} {value:?}");
@@ -128,7 +128,7 @@ fn values_take_no_more_memory_than_they_need() {
     #[cfg(feature = "messagepack")]
     for element in [&b"\x00"[..], b"\x91\x00", b"\x91\x91\x90", b"\x81\x00\x00", b"\xa1a"] {
         let bytes = [&b"\xdc\x27\x10"[..], &element.repeat(10_000)].concat();
-        let value: Value = HubProtocol::new(Format::MessagePack, Naming::DotNet).read_value(&bytes).unwrap();
+        let value: Value = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet).read_value(&bytes).unwrap();
         assert!(heap(&value) <= 33 * bytes.len(), "{} of {}", heap(&value), bytes.len());
     }
 }
@@ -154,7 +154,7 @@ fn objects_stand_anywhere() {
     }
     // A member given twice beside it.
     let json = br#"{"firstEntry":1,"FirstEntry":{"b":1,"a":1.5},"byName":{}}"#;
-    let chart: Chart = HubProtocol::new(Format::Json, Naming::DotNet).read_value(json).unwrap();
+    let chart: Chart = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet).read_value(json).unwrap();
     assert_eq!(chart.first_entry, Value::Map(vec![("b".into(), 1.into()), ("a".into(), 1.5.into())]));
 }
 
@@ -174,7 +174,7 @@ fn serde_may_buffer_objects() {
     let everything = Value::Map(pairs.map(|(name, value)| (name.into(), value)).to_vec());
     #[cfg(feature = "messagepack")]
     {
-        let protocol = HubProtocol::new(Format::MessagePack, Naming::Serde);
+        let protocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde);
         let open: Open = protocol.read_value(&written(protocol, &everything)).unwrap();
         assert_eq!(open.rest["at"], Value::DateTime(DateTime::UNIX_EPOCH));
         assert_eq!(open.rest["b"].as_bytes(), Some(&[1][..]));
@@ -192,7 +192,7 @@ fn serde_may_buffer_objects() {
 #[test]
 fn bytes_and_dates_are_texts_in_json() {
     let list = Value::List(vec![Binary::from(vec![1, 2, 3]).into(), DateTime::UNIX_EPOCH.into(), None::<bool>.into()]);
-    for protocol in namings(Format::Json) {
+    for protocol in namings(HubProtocolKind::Json) {
         assert_eq!(written(protocol, &list), br#"["AQID","1970-01-01T00:00:00Z",null]"#);
         let keys =
             [true.into(), (-1).into(), 1.5.into(), DateTime::UNIX_EPOCH.into()].map(|key: Value| (key, 1.into()));
@@ -299,7 +299,7 @@ mod messagepack {
 
     #[test]
     fn levels_are_limited() {
-        let protocol = HubProtocol::new(Format::MessagePack, Naming::DotNet);
+        let protocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet);
         for (open, close) in [("91", "c0"), ("81a0", "c0")] {
             let nested = |levels: usize| hex(&(open.repeat(levels) + close));
             comes_back(protocol, &protocol.read_value::<Value>(&nested(60)).unwrap());
@@ -311,7 +311,7 @@ mod messagepack {
     #[test]
     fn digits_of_json_become_the_nearest_double() {
         let value: Value = JSON.read_value(b"[1.50,1e400,12345678901234567890123]").unwrap();
-        for protocol in namings(Format::MessagePack) {
+        for protocol in namings(HubProtocolKind::MessagePack) {
             let expected = (1.5, f64::INFINITY, 12_345_678_901_234_567_890_123.0);
             assert_eq!(protocol.read_value::<(f64, f64, f64)>(&written(protocol, &value)), Ok(expected));
         }

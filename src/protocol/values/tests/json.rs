@@ -5,18 +5,22 @@ use super::*;
 #[track_caller]
 fn texts<T: Serialize + DeserializeOwned>(table: &[(&str, &str)]) {
     for (text, expected) in table {
-        echoes::<T>(Format::Json, format!("\"{text}\"").as_bytes(), Some(format!("\"{expected}\"").as_bytes()));
+        echoes::<T>(
+            HubProtocolKind::Json,
+            format!("\"{text}\"").as_bytes(),
+            Some(format!("\"{expected}\"").as_bytes()),
+        );
     }
 }
 
 #[track_caller]
 fn refused<T: Serialize + DeserializeOwned>(texts: &[&str]) {
     for text in texts {
-        echoes::<T>(Format::Json, format!("\"{text}\"").as_bytes(), None);
+        echoes::<T>(HubProtocolKind::Json, format!("\"{text}\"").as_bytes(), None);
     }
     for wire in ["1", "1.5", "null", "true", "[]", "{}", "[\"2024-02-29\"]", "[-1,\"AAAA\"]", "[[-1,\"AAAA\"],0]", "\""]
     {
-        echoes::<T>(Format::Json, wire.as_bytes(), None);
+        echoes::<T>(HubProtocolKind::Json, wire.as_bytes(), None);
     }
 }
 

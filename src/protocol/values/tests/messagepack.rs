@@ -7,7 +7,7 @@ use super::*;
 pub(super) fn table<T: Serialize + DeserializeOwned>(table: &[(&str, Option<&str>)]) {
     for (wire, expected) in table {
         let expected = expected.map(hex);
-        echoes::<T>(Format::MessagePack, &hex(wire), expected.as_deref());
+        echoes::<T>(HubProtocolKind::MessagePack, &hex(wire), expected.as_deref());
     }
 }
 
@@ -17,7 +17,7 @@ pub(super) fn hex(digits: &str) -> Vec<u8> {
 }
 
 fn text(text: &str) -> Vec<u8> {
-    written(HubProtocol::new(Format::MessagePack, Naming::Serde), text)
+    written(HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde), text)
 }
 
 /// What is none of the types here.
@@ -70,14 +70,14 @@ fn dates_are_timestamps() {
         ("05", None),
         ("cf 0000000000000000", None),
     ]);
-    echoes::<DateTime>(Format::MessagePack, &text("2024-02-29T12:34:56Z"), None);
+    echoes::<DateTime>(HubProtocolKind::MessagePack, &text("2024-02-29T12:34:56Z"), None);
 }
 
 #[test]
 fn dates_of_any_kind_are_read_as_utc() {
     for kind in [DateTimeKind::Unspecified, DateTimeKind::Utc, DateTimeKind::Local] {
         let date = DateTime::UNIX_EPOCH.with_kind(kind);
-        for protocol in namings(Format::MessagePack) {
+        for protocol in namings(HubProtocolKind::MessagePack) {
             assert_eq!(protocol.read_value(&written(protocol, &date)), Ok(DateTime::UNIX_EPOCH));
         }
     }
@@ -108,7 +108,7 @@ fn dates_with_an_offset_are_the_clock_and_its_minutes() {
         ("92 05 00", None),
         ("82 d6ff00000000 00 d6ff00000001 00", None),
     ]);
-    echoes::<DateTimeOffset>(Format::MessagePack, &text("2024-02-29T12:34:56Z"), None);
+    echoes::<DateTimeOffset>(HubProtocolKind::MessagePack, &text("2024-02-29T12:34:56Z"), None);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn spans_are_ticks() {
         ("d6ff 00000001", None),
         ("91 01", None),
     ]);
-    echoes::<TimeSpan>(Format::MessagePack, &text("00:00:01"), None);
+    echoes::<TimeSpan>(HubProtocolKind::MessagePack, &text("00:00:01"), None);
 }
 
 #[test]
@@ -133,14 +133,14 @@ fn decimals_and_ids_are_texts() {
     strangers::<Decimal>();
     strangers::<Guid>();
     for (wire, expected) in [("1.10", "1.10"), ("-0.10", "-0.10"), ("1e5", "100000"), ("+1", "1"), ("-0.0", "0.0")] {
-        echoes::<Decimal>(Format::MessagePack, &text(wire), Some(&text(expected)));
+        echoes::<Decimal>(HubProtocolKind::MessagePack, &text(wire), Some(&text(expected)));
     }
     for refused in ["x", "", "1 ", "1,000", "79228162514264337593543950336"] {
-        echoes::<Decimal>(Format::MessagePack, &text(refused), None);
+        echoes::<Decimal>(HubProtocolKind::MessagePack, &text(refused), None);
     }
     table::<Decimal>(&[("0c", None), ("c4 01 31", None)]);
     let id = "3f2504e0-4f89-11d3-9a0c-0305e82c3301";
-    echoes::<Guid>(Format::MessagePack, &text(&id.to_uppercase()), Some(&text(id)));
-    echoes::<Guid>(Format::MessagePack, &text(&id.replace('-', "")), None);
+    echoes::<Guid>(HubProtocolKind::MessagePack, &text(&id.to_uppercase()), Some(&text(id)));
+    echoes::<Guid>(HubProtocolKind::MessagePack, &text(&id.replace('-', "")), None);
     table::<Guid>(&[("05", None), ("c4 10 3f2504e04f8911d39a0c0305e82c3301", None)]);
 }

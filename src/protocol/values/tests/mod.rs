@@ -14,15 +14,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::protocol::{Format, HubProtocol, Naming};
+use crate::protocol::{HubProtocol, HubProtocolKind, Naming};
 
 /// Both namings of a format.
-fn namings(format: Format) -> [HubProtocol; 2] {
+fn namings(format: HubProtocolKind) -> [HubProtocol; 2] {
     [Naming::Serde, Naming::DotNet].map(|naming| HubProtocol::new(format, naming))
 }
 
 fn everywhere() -> impl Iterator<Item = HubProtocol> {
-    Format::ALL.iter().flat_map(|&format| namings(format))
+    HubProtocolKind::ALL.iter().flat_map(|&format| namings(format))
 }
 
 fn written<T: Serialize + ?Sized>(protocol: HubProtocol, value: &T) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn written<T: Serialize + ?Sized>(protocol: HubProtocol, value: &T) -> Vec<u8> {
 
 /// `wire` is read and written again, in both namings; what is written is `None` where nothing is to be read.
 #[track_caller]
-fn echoes<T: Serialize + DeserializeOwned>(format: Format, wire: &[u8], expected: Option<&[u8]>) {
+fn echoes<T: Serialize + DeserializeOwned>(format: HubProtocolKind, wire: &[u8], expected: Option<&[u8]>) {
     for protocol in namings(format) {
         let echoed = protocol.read_value::<T>(wire).ok().map(|value| written(protocol, &value));
         let show = |bytes: &[u8]| bytes.escape_ascii().to_string();

@@ -61,12 +61,12 @@ fn values_stand_anywhere() {
 #[test]
 fn names_and_values_go_together() {
     let json = r#"{"takenAt":"2024-02-29T12:34:56.789Z","sentAt":"2024-02-29T12:34:56+02:00","took":"1.02:03:04.0050000","dose":79228162514264337593543950.335,"id":"00000000-0000-0000-0000-000000000001"}"#;
-    let protocol = HubProtocol::new(Format::Json, Naming::DotNet);
+    let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     assert_eq!(String::from_utf8(written(protocol, &everything())).unwrap(), json);
     assert_eq!(protocol.read_value(json.to_uppercase().as_bytes()), Ok(everything()));
     #[cfg(feature = "messagepack")]
     {
-        let protocol = HubProtocol::new(Format::MessagePack, Naming::DotNet);
+        let protocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet);
         let bytes = written(protocol, &BTreeMap::from([("key", everything().taken_at)]));
         assert_eq!(bytes, b"\x81\xa3key\xd7\xff\xbc\x1c\xbd\x00\x65\xe0\x79\xf0");
     }
@@ -77,7 +77,7 @@ fn values_are_arguments_and_results() {
     for protocol in everywhere() {
         let mut out = Vec::new();
         protocol.write_invocation(&mut out, None, "Taken", &(everything(), everything().taken_at)).unwrap();
-        let mut framer = crate::protocol::Framer::new(protocol.format(), None);
+        let mut framer = crate::protocol::Framer::new(protocol.kind(), None);
         let mut input = &out[..];
         let frame = framer.next(&mut input).unwrap().unwrap();
         let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("no call") };
@@ -95,7 +95,7 @@ fn all_but_decimals_are_keys() {
         comes_back(protocol, &BTreeMap::from([(took, taken_at)]));
         comes_back(protocol, &BTreeMap::from([(id, took)]));
         let by_decimal = std::collections::HashMap::from([(dose, 1)]);
-        if protocol.format() == Format::Json {
+        if protocol.kind() == HubProtocolKind::Json {
             let error = protocol.write_value(&mut Vec::new(), &by_decimal).unwrap_err();
             assert_eq!(error.to_string(), "key must be a string");
         } else {
@@ -124,7 +124,7 @@ fn serde_may_buffer_values() {
     }
     // The digits of a double.
     let inner = Everything { dose: "12.34".parse().unwrap(), ..everything() };
-    for format in Format::ALL {
+    for format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(*format, Naming::Serde);
         comes_back(protocol, &Flat { inner: inner.clone() });
         comes_back(protocol, &Tagged::Dose(inner.clone()));
@@ -136,13 +136,13 @@ fn serde_may_buffer_values() {
 #[test]
 fn the_last_of_two_members_counts() {
     let json = br#"{"takenAt":"2024-02-29","TAKENAT":"2024-03-01Z","takenat":"2024-03-01T00:00Z","sentAt":"2024-02-29T12:34:56+02:00","took":"1.02:03:04.005","dose":1.5,"id":"00000000-0000-0000-0000-000000000001"}"#;
-    let read = HubProtocol::new(Format::Json, Naming::DotNet).read_value::<Everything>(json).unwrap();
+    let read = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet).read_value::<Everything>(json).unwrap();
     assert_eq!(read.taken_at.to_string(), "2024-03-01T00:00:00Z");
     assert_eq!(read.took, everything().took);
     assert_eq!(read.dose, Decimal::new(15, 1).unwrap());
     #[cfg(feature = "messagepack")]
     {
-        let protocol = HubProtocol::new(Format::MessagePack, Naming::DotNet);
+        let protocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet);
         let mut bytes = written(protocol, &everything());
         let took = written(protocol, &BTreeMap::from([("Took", TimeSpan::ZERO)]));
         bytes[0] += 1;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde::Serializer;
 
 use super::*;
-use crate::protocol::TWO_FORMS;
+use crate::protocol::naming::FORMAT_DEPENDENT;
 
 fn date() -> impl Strategy<Value = DateTime> {
     let kind = prop_oneof![Just(DateTimeKind::Unspecified), Just(DateTimeKind::Utc), Just(DateTimeKind::Local)];
@@ -54,7 +54,7 @@ proptest! {
             let all: All = (date, offset, span, decimal, Guid(id));
             let mut read: All = protocol.read_value(&written(protocol, &all)).unwrap();
             prop_assert_eq!(read.3.to_string(), decimal.to_string());
-            if protocol.format() != Format::Json {
+            if protocol.kind() != HubProtocolKind::Json {
                 prop_assert_eq!(read.0.kind(), DateTimeKind::Utc);
                 read.0 = read.0.with_kind(date.kind());
             }
@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn timestamps_of_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..18), kind in any::<i8>()) {
         #[cfg(feature = "messagepack")]
-        for protocol in namings(Format::MessagePack) {
+        for protocol in namings(HubProtocolKind::MessagePack) {
             let mut wire = vec![0xc7, u8::try_from(bytes.len()).unwrap(), kind.cast_unsigned()];
             wire.extend_from_slice(&bytes);
             let _ = protocol.read_value::<DateTime>(&wire);
@@ -166,7 +166,7 @@ fn a_type_of_ones_own_may_have_two_forms() {
 
     impl Serialize for Inside {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_newtype_struct(TWO_FORMS, &(Form, Form))
+            serializer.serialize_newtype_struct(FORMAT_DEPENDENT, &(Form, Form))
         }
     }
 
@@ -178,7 +178,7 @@ fn a_type_of_ones_own_may_have_two_forms() {
     }
 
     for protocol in everywhere() {
-        let text = protocol.format() == Format::Json;
+        let text = protocol.kind() == HubProtocolKind::Json;
         assert_eq!(protocol.read_value(&written(protocol, &Own)), Ok((true, (text, text))));
     }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use signalr::Format;
+use signalr::HubProtocolKind;
 
 use super::{Server, Socket, Step};
 use signalr_test_support::{prefixed, split};
 
 /// State of the client, as `HubProtocol.md § Stateful Reconnect` defines it.
 pub(super) struct ModelClient {
-    format: Format,
+    format: HubProtocolKind,
     token: String,
     pub(super) socket: Socket,
     /// Bytes that are written but not delivered to the socket.
@@ -41,7 +41,7 @@ pub(super) struct ModelClient {
 }
 
 impl ModelClient {
-    pub(super) async fn connect(host: &Server, format: Format) -> Self {
+    pub(super) async fn connect(host: &Server, format: HubProtocolKind) -> Self {
         let token = host.negotiate().await;
         let mut socket = host.open(&token).await;
         socket.frame(format, b"", 0);

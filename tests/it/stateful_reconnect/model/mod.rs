@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Debug)]
 struct Case {
-    format: Format,
+    format: HubProtocolKind,
     parallel: usize,
     /// Bytes that the server reads ahead. With a small value, the server may not find an Ack behind
     /// a held call.
@@ -73,7 +73,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let format = prop_oneof![Just(Format::Json), Just(Format::MessagePack)];
+    let format = prop_oneof![Just(HubProtocolKind::Json), Just(HubProtocolKind::MessagePack)];
     let parallel = prop_oneof![3 => Just(1_usize), 1 => Just(3)];
     let read_ahead = prop_oneof![3 => Just(1 << 20), 1 => 1..2000_usize];
     (format, parallel, read_ahead, prop::bool::weighted(0.9), prop::collection::vec(step(), 1..60)).prop_map(

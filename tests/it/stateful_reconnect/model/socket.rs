@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use signalr::Format;
+use signalr::HubProtocolKind;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// One end of a pipe, with hand-written WebSocket frames.
@@ -41,7 +41,7 @@ impl Socket {
     }
 
     /// Writes a frame with a mask of zeros.
-    pub(super) fn frame(&mut self, format: Format, payload: &[u8], length: usize) {
+    pub(super) fn frame(&mut self, format: HubProtocolKind, payload: &[u8], length: usize) {
         let opcode = if format.is_binary() { 0x82 } else { 0x81 };
         self.to_write.extend_from_slice(&[opcode, 0xfe]);
         self.to_write.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());

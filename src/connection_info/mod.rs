@@ -1,0 +1,13 @@
+//! Where a connection comes from: its names, its transport, the page and the request that opened it.
+
+mod connection_id;
+pub(crate) mod query;
+mod request;
+mod transport;
+mod web_origin;
+
+pub use connection_id::ConnectionId;
+pub(crate) use connection_id::ConnectionToken;
+pub use request::RequestInfo;
+pub use transport::{TransportType, Transports};
+pub(crate) use web_origin::{is_origin, origin};

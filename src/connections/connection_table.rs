@@ -1,0 +1,244 @@
+//! All connections of a server by their secret token, and the sweep that visits them every second.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::http_connection::{HttpConnection, Limits};
+use super::refresh::Credential;
+use crate::connection_info::{ConnectionId, ConnectionToken};
+use crate::outbound::{Flushers, Outbound};
+use crate::tasks::Tasks;
+
+/// How often all connections are visited (`aspnet: HttpConnectionManager`, one second).
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// More shards than cores, so that negotiates seldom meet.
+const SHARDS: usize = 16;
+
+/// Every connection of a server, from its negotiate to its end, and the tasks they share.
+pub(crate) struct ConnectionTable {
+    shards: [Mutex<HashMap<ConnectionToken, Arc<HttpConnection>>>; SHARDS],
+    hasher: RandomState,
+    disconnect_timeout: Duration,
+    flushers: Flushers,
+    started: Once,
+    refusing: AtomicBool,
+    tasks: Tasks,
+}
+
+impl ConnectionTable {
+    pub(crate) fn new(disconnect_timeout: Duration, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            disconnect_timeout,
+            flushers: Flushers::new(),
+            started: Once::new(),
+            refusing: AtomicBool::new(false),
+            tasks,
+        })
+    }
+
+    /// A new connection that waits for its transport.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        endpoint: usize,
+        (id, token): (ConnectionId, ConnectionToken),
+        credential: Credential,
+        limits: Limits,
+        stateful: bool,
+    ) -> Arc<HttpConnection> {
+        self.start();
+        let outbound = Outbound::new(limits.outgoing, self.flushers.next());
+        let entry = Arc::new(HttpConnection::new(endpoint, (id, token), credential, limits, outbound, stateful));
+        lock(self.shard(&token)).insert(token, Arc::clone(&entry));
+        // Either a shutdown finds it on the table, or it finds the shutdown.
+        if self.is_refusing() {
+            entry.leave();
+        }
+        entry
+    }
+
+    pub(super) fn find(&self, endpoint: usize, token: &str) -> Option<Arc<HttpConnection>> {
+        let token = ConnectionToken::parse(token)?;
+        let entry = lock(self.shard(&token)).get(&token).cloned()?;
+        (entry.endpoint == endpoint).then_some(entry)
+    }
+
+    pub(super) fn release(&self, entry: &HttpConnection) {
+        lock(self.shard(&entry.token)).remove(&entry.token);
+        entry.retire();
+    }
+
+    /// How many connections there are, negotiated ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// How many bytes wait for clients and for hubs.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.entries().map(|entry| entry.queued_bytes()).sum()
+    }
+
+    /// Runs a connection to its end, or to that of the server.
+    pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(connection);
+    }
+
+    /// Whether the server is shutting down and takes nobody new.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::SeqCst)
+    }
+
+    /// Takes nobody new, tells every connection to end, and waits until all have, or until `grace` is over; who is left
+    /// then is cut.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        self.refusing.store(true, Ordering::SeqCst);
+        for entry in self.entries() {
+            entry.leave();
+        }
+        // Who has only negotiated has no task that would take it off the table; nor has who waits for a last poll.
+        self.release_if(|entry| entry.transport().is_none());
+        self.tasks.finish(grace).await;
+        self.release_if(|_| true);
+    }
+
+    fn start(self: &Arc<Self>) {
+        self.started.call_once(|| {
+            self.flushers.start(self.tasks.stop());
+            tokio::spawn(sweep(Arc::downgrade(self), self.tasks.clone()));
+        });
+    }
+
+    fn shard(&self, token: &ConnectionToken) -> &Mutex<HashMap<ConnectionToken, Arc<HttpConnection>>> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        let hash = self.hasher.hash_one(token) as usize;
+        &self.shards[hash % SHARDS]
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Arc<HttpConnection>> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
+    }
+
+    /// Takes some off the table.
+    fn release_if(&self, condition: impl Fn(&HttpConnection) -> bool) {
+        for entry in self.entries().filter(|entry| condition(entry)) {
+            self.release(&entry);
+        }
+    }
+
+    fn visit(&self, now: Instant) {
+        for entry in self.entries() {
+            entry.visit(now, self.disconnect_timeout);
+        }
+        self.release_if(|entry| entry.is_overdue(now, self.disconnect_timeout));
+    }
+}
+
+/// Runs until the server is gone, and takes the connections along then.
+async fn sweep(table: Weak<ConnectionTable>, tasks: Tasks) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while tasks.stop().run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(table) = table.upgrade() else { break };
+        table.visit(Instant::now());
+    }
+    tasks.abort();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for ConnectionTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("connections", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::http_connection::Work;
+    use super::*;
+    use crate::auth::User;
+    use crate::connection_info::TransportType;
+
+    fn table() -> Arc<ConnectionTable> {
+        ConnectionTable::new(Duration::from_secs(15), Tasks::new(CancellationToken::new()))
+    }
+
+    fn reserve(table: &Arc<ConnectionTable>) -> Arc<HttpConnection> {
+        let limits = Limits {
+            outgoing: 0,
+            incoming: 0,
+            send_timeout: Duration::from_secs(10),
+            ends_with_token: false,
+            refreshes: false,
+        };
+        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), nobody(), limits, false)
+    }
+
+    fn nobody() -> Credential {
+        Credential { user: User::anonymous(), expires_at: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_nobody_opens_are_forgotten() {
+        let table = table();
+        let opened = reserve(&table);
+        opened.bind(TransportType::WebSockets, nobody()).unwrap();
+        for _ in 0..1000 {
+            reserve(&table);
+        }
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        assert_eq!(table.len(), 1001);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(table.len(), 1);
+        assert!(table.find(0, opened.token.as_str()).is_some());
+    }
+
+    /// Requests find their connection before they begin to use it; the sweep may come in between.
+    #[tokio::test(start_paused = true)]
+    async fn who_is_overdue_begins_nothing_any_more() {
+        let timeout = Duration::from_secs(15);
+        let table = table();
+        let [stream, poll, post] = [reserve(&table), reserve(&table), reserve(&table)];
+        poll.bind(TransportType::LongPolling, nobody()).unwrap();
+        tokio::time::advance(timeout * 2).await;
+        for entry in [&stream, &poll] {
+            assert!(entry.is_overdue(Instant::now(), timeout));
+        }
+        assert!(stream.bind(TransportType::ServerSentEvents, nobody()).is_err());
+        assert_eq!(poll.work(), Work::Gone);
+        table.release(&post);
+        assert!(post.inbox().is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_at_its_endpoint_alone() {
+        let table = table();
+        let entry = reserve(&table);
+        assert!(table.find(0, entry.token.as_str()).is_some());
+        assert!(table.find(1, entry.token.as_str()).is_none());
+        table.release(&entry);
+        assert!(table.find(0, entry.token.as_str()).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_comes_during_a_shutdown_is_told_to_go() {
+        let table = table();
+        let before = reserve(&table);
+        before.bind(TransportType::WebSockets, nobody()).unwrap();
+        table.shutdown(Duration::ZERO).await;
+        assert!(before.is_going());
+        assert!(reserve(&table).is_going());
+    }
+}

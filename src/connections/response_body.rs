@@ -1,0 +1,129 @@
+//! The response body of the service.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::http_connection::HttpConnection;
+use super::long_polling::PollPermit;
+use super::sse::Events;
+use crate::outbound::{BodyChunks, GivenUp};
+use crate::socket::SocketHandle;
+
+/// The body of a response of [`Service`](crate::hosting::Service).
+///
+/// It fails when its connection is aborted because the client reads too slowly. The HTTP server may wait for the socket
+/// instead of asking the body: see [`TimeoutStream`](crate::hosting::TimeoutStream) for what closes the socket then.
+///
+/// ```
+/// use http_body_util::BodyExt;
+///
+/// /// All of an answer that has an end, such as that of a negotiation.
+/// async fn text(response: http::Response<signalr::hosting::ResponseBody>) -> String {
+///     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+///     String::from_utf8_lossy(&bytes).into_owned()
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct ResponseBody {
+    content: BodyContent,
+    /// The socket that takes the body, where the host has named it.
+    socket: Option<SocketHandle>,
+}
+
+#[derive(Debug)]
+enum BodyContent {
+    Whole(Bytes),
+    /// What a poll brings.
+    Messages {
+        messages: BodyChunks,
+        _turn: PollPermit,
+    },
+    Events(Events),
+}
+
+impl ResponseBody {
+    /// The answer to a poll, which is under way until the body is written.
+    pub(super) fn messages(messages: BodyChunks, turn: PollPermit) -> Self {
+        BodyContent::Messages { messages, _turn: turn }.into()
+    }
+
+    /// Everything that a connection sends from now on.
+    pub(super) fn events(entry: Arc<HttpConnection>) -> Self {
+        BodyContent::Events(Events::new(entry)).into()
+    }
+
+    /// Lets the socket watch over what the HTTP server has of this body.
+    pub(crate) fn set_socket(&mut self, socket: Option<SocketHandle>) {
+        self.socket = socket;
+    }
+}
+
+impl From<BodyContent> for ResponseBody {
+    fn from(content: BodyContent) -> Self {
+        Self { content, socket: None }
+    }
+}
+
+impl Default for BodyContent {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        BodyContent::Whole(bytes).into()
+    }
+}
+
+impl From<&'static str> for ResponseBody {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = match &mut self.content {
+            BodyContent::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                (!bytes.is_empty()).then_some(Ok(bytes))
+            }
+            BodyContent::Messages { messages, .. } => ready!(messages.poll_piece(cx)),
+            BodyContent::Events(events) => ready!(events.poll_piece(cx)),
+        };
+        Poll::Ready(piece.map(|piece| match (piece, &self.socket) {
+            (Ok(bytes), Some(socket)) => Ok(Frame::data(socket.track(bytes))),
+            (Ok(bytes), None) => Ok(Frame::data(bytes)),
+            (Err(GivenUp), socket) => {
+                // The error by itself ends no more than the stream over HTTP/2; Kestrel closes the socket.
+                socket.iter().for_each(SocketHandle::abort);
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection aborted"))
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            BodyContent::Whole(bytes) => bytes.is_empty(),
+            BodyContent::Messages { messages, .. } => messages.is_empty(),
+            BodyContent::Events(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            BodyContent::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            BodyContent::Messages { messages, .. } => SizeHint::with_exact(messages.len() as u64),
+            BodyContent::Events(_) => SizeHint::default(),
+        }
+    }
+}

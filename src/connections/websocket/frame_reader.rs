@@ -1,0 +1,164 @@
+//! Reads what a WebSocket carries, into one buffer a thread.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::super::transport_input::{Read, Take, TransportEnd};
+use super::decoder::{Decoder, Event};
+use super::reconnect::{NewSocket, ReconnectSlot};
+use super::upgrade::attach;
+use crate::connection_info::RequestInfo;
+use crate::outbound::{EncodedMessage, Outbound};
+
+/// Read at once at most; idle connections hold none of it.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The receiving half of a WebSocket.
+pub(crate) struct FrameReader {
+    source: SocketSource,
+    /// What hyper had read beyond the request.
+    early: Vec<u8>,
+    decoder: Decoder,
+    outbound: Arc<Outbound>,
+    ended: Option<TransportEnd>,
+    /// Where another socket may be left, if the connection may go on with one.
+    mailbox: Option<Arc<ReconnectSlot>>,
+}
+
+pub(super) enum SocketSource {
+    /// It is gone, and another is waited for.
+    None,
+    Tcp(OwnedReadHalf),
+    Other(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl FrameReader {
+    /// `early` is what was read of the socket already.
+    pub(super) fn new((source, early): (SocketSource, Vec<u8>), outbound: Arc<Outbound>) -> Self {
+        Self { source, early, decoder: Decoder::default(), outbound, ended: None, mailbox: None }
+    }
+
+    /// The connection may go on with another socket; `false` if that was not agreed on.
+    pub(crate) fn allow_resume(&mut self, mailbox: Option<&Arc<ReconnectSlot>>) -> bool {
+        if let Some(mailbox) = mailbox {
+            mailbox.open();
+            self.mailbox = Some(Arc::clone(mailbox));
+        }
+        self.mailbox.is_some()
+    }
+
+    /// No other socket is taken any more.
+    pub(crate) fn refuse_resume(&mut self) {
+        if let Some(mailbox) = self.mailbox.take() {
+            mailbox.close();
+        }
+    }
+
+    /// Goes over to a new socket, if one has come, and says which request brought it. What is left of the old one, be
+    /// it half a message, is dropped. For the owner of the queue.
+    pub(crate) fn resume(&mut self, cx: &mut Context<'_>) -> Option<Arc<RequestInfo>> {
+        let NewSocket { io, request } = *self.mailbox.as_ref()?.take()?;
+        if !self.outbound.can_resume() {
+            return None;
+        }
+        self.outbound.dismiss(&close(NORMAL_CLOSURE), cx);
+        (self.source, self.early) = attach(io, &self.outbound);
+        self.decoder = Decoder::default();
+        self.ended = None;
+        Some(request)
+    }
+
+    /// Reads once; control frames are answered here.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
+        if let Some(end) = self.ended {
+            return Poll::Ready(Read::End(end));
+        }
+        if !self.early.is_empty() {
+            let mut early = std::mem::take(&mut self.early);
+            return Poll::Ready(self.decode(cx, &mut early, take));
+        }
+        let mut buffer = SPARE.take();
+        buffer.resize(READ_BUFFER_BYTES, 0);
+        let read = self.poll_source(cx, &mut buffer, take);
+        SPARE.set(buffer);
+        read
+    }
+
+    /// Whether a text message has begun and not ended.
+    pub(crate) fn is_within_text(&self) -> bool {
+        self.decoder.is_within_text()
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], take: Take<'_>) -> Poll<Read> {
+        let mut space = ReadBuf::new(buffer);
+        let read = match &mut self.source {
+            SocketSource::Tcp(socket) => Pin::new(socket).poll_read(cx, &mut space),
+            SocketSource::Other(io) => Pin::new(io).poll_read(cx, &mut space),
+            SocketSource::None => return Poll::Pending,
+        };
+        match ready!(read) {
+            Ok(()) if !space.filled().is_empty() => Poll::Ready(self.decode(cx, space.filled_mut(), take)),
+            Ok(()) | Err(_) => self.lose(),
+        }
+    }
+
+    /// The socket is gone. Who may go on with another waits for it; the task is woken when it comes.
+    fn lose(&mut self) -> Poll<Read> {
+        if self.mailbox.is_none() || !self.outbound.lose() {
+            return Poll::Ready(self.end(TransportEnd::Lost));
+        }
+        self.source = SocketSource::None;
+        Poll::Pending
+    }
+
+    fn decode(&mut self, cx: &mut Context<'_>, mut input: &mut [u8], take: Take<'_>) -> Read {
+        loop {
+            match self.decoder.next(&mut input) {
+                Ok(None) => return Read::Data,
+                Ok(Some(Event::Data(bytes))) => take(cx, bytes),
+                Ok(Some(Event::Ping(payload))) => self.outbound.pong(&EncodedMessage::control(payload.pong())),
+                Ok(Some(Event::Pong)) => {}
+                // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
+                Ok(Some(Event::Close(_))) => {
+                    self.outbound.finish(&close(NORMAL_CLOSURE));
+                    return self.end(TransportEnd::Closed);
+                }
+                Err(code) => {
+                    self.outbound.finish(&close(code.into()));
+                    return self.end(TransportEnd::Broken);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, end: TransportEnd) -> Read {
+        self.ended = Some(end);
+        Read::End(end)
+    }
+}
+
+/// The close codes that a server of hubs sends (RFC 6455 § 7.4.1).
+pub(super) const NORMAL_CLOSURE: u16 = 1000;
+pub(super) const INTERNAL_ERROR: u16 = 1011;
+
+/// A Close frame without a reason.
+pub(super) fn close(code: u16) -> EncodedMessage {
+    let [high, low] = code.to_be_bytes();
+    EncodedMessage::control(vec![0x88, 2, high, low])
+}
+
+impl fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}

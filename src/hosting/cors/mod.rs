@@ -1,0 +1,224 @@
+//! CORS: which pages of other origins may read what is answered (`aspnet: CorsMiddleware`, `CorsService`).
+
+mod policy;
+#[cfg(test)]
+mod tests;
+
+pub(super) use policy::CorsPolicy;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, HeaderValue, VARY,
+};
+
+use super::error::BuildError;
+use crate::connection_info::is_origin;
+
+/// Which pages of other origins may speak to hubs over HTTP, and how (C#: `CorsPolicyBuilder`); for
+/// [`Builder::cors`](crate::hosting::Builder::cors).
+///
+/// What is set from the start is what clients of SignalR need: the methods `GET`, `POST` and `DELETE`, any header, and,
+/// unless the origin may be any, credentials, which `@microsoft/signalr` sends by default.
+///
+/// Browsers ask for no CORS when they open a WebSocket: that is
+/// [`allowed_origins`](crate::hosting::Builder::allowed_origins).
+///
+/// ```
+/// use signalr::hosting::Cors;
+/// use signalr::SignalR;
+///
+/// let builder = SignalR::builder().cors(Cors::origins(["https://app.test"])).allowed_origins(["https://app.test"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cors {
+    origins: CorsOrigins,
+    headers: HeaderNames,
+    methods: HeaderNames,
+    exposed_headers: Vec<String>,
+    credentials: bool,
+    preflight_max_age: Option<Duration>,
+}
+
+#[derive(Clone)]
+enum CorsOrigins {
+    Any,
+    Listed(Vec<String>),
+    Where(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+/// Names of headers or methods.
+#[derive(Clone, Debug)]
+enum HeaderNames {
+    /// Those that are asked for.
+    Any,
+    Listed(Vec<String>),
+}
+
+impl Cors {
+    /// Pages of these origins, such as `https://app.test` or `http://localhost:5173`: without a path, compared exactly as
+    /// browsers tell them. (C#: `WithOrigins`)
+    pub fn origins(origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let origins: Vec<_> = origins.into_iter().map(|origin| origin.into().to_ascii_lowercase()).collect();
+        Self::new(if origins == ["*"] { CorsOrigins::Any } else { CorsOrigins::Listed(origins) })
+    }
+
+    /// Pages of all origins, without the credentials of their users: `@microsoft/signalr` then needs
+    /// `withCredentials: false`. (C#: `AllowAnyOrigin`)
+    pub fn any_origin() -> Self {
+        Self::new(CorsOrigins::Any).disallow_credentials()
+    }
+
+    /// Pages of the origins of which `allowed` says so. (C#: `SetIsOriginAllowed`)
+    ///
+    /// Whom it lets in may act for its users, so compare from the first letter on, or to the last:
+    ///
+    /// ```
+    /// # use signalr::hosting::Cors;
+    /// Cors::origin_allowed(|origin| origin.starts_with("http://localhost:"));
+    /// Cors::origin_allowed(|origin| origin.starts_with("https://") && origin.ends_with(".app.test"));
+    /// ```
+    pub fn origin_allowed(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self::new(CorsOrigins::Where(Arc::new(allowed)))
+    }
+
+    fn new(origins: CorsOrigins) -> Self {
+        Self {
+            origins,
+            headers: HeaderNames::Any,
+            methods: HeaderNames::new(["GET", "POST", "DELETE"]),
+            exposed_headers: Vec::new(),
+            credentials: true,
+            preflight_max_age: None,
+        }
+    }
+
+    /// Requests with these headers alone, instead of any. Clients of SignalR send `x-requested-with` and
+    /// `x-signalr-user-agent`, with tokens `authorization`, with binary bodies `content-type`, and to refresh credentials
+    /// `x-signalr-connection-token`. (C#: `WithHeaders`)
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.headers = HeaderNames::new(headers);
+        self
+    }
+
+    /// Requests with any header, as by default. (C#: `AllowAnyHeader`)
+    pub fn allow_any_header(mut self) -> Self {
+        self.headers = HeaderNames::Any;
+        self
+    }
+
+    /// Requests by these methods, instead of `GET`, `POST` and `DELETE`. (C#: `WithMethods`)
+    pub fn with_methods(mut self, methods: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.methods = HeaderNames::new(methods);
+        self
+    }
+
+    /// Requests by any method. (C#: `AllowAnyMethod`)
+    pub fn allow_any_method(mut self) -> Self {
+        self.methods = HeaderNames::Any;
+        self
+    }
+
+    /// Requests with cookies and the like, as by default; with any origin it is an error of
+    /// [`build`](crate::hosting::Builder::build). (C#: `AllowCredentials`)
+    pub fn allow_credentials(mut self) -> Self {
+        self.credentials = true;
+        self
+    }
+
+    /// Requests without cookies alone. (C#: `DisallowCredentials`)
+    pub fn disallow_credentials(mut self) -> Self {
+        self.credentials = false;
+        self
+    }
+
+    /// The headers of an answer that pages may read besides those that all may. Clients of SignalR need none.
+    /// (C#: `WithExposedHeaders`)
+    pub fn with_exposed_headers(mut self, headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.exposed_headers = headers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long browsers need not ask again, in whole seconds. Without it they decide: Chromium takes 5 seconds.
+    /// (C#: `SetPreflightMaxAge`)
+    pub fn set_preflight_max_age(mut self, age: Duration) -> Self {
+        self.preflight_max_age = Some(age);
+        self
+    }
+
+    pub(super) fn check(self) -> Result<CorsPolicy, BuildError> {
+        let several = match &self.origins {
+            CorsOrigins::Any if self.credentials => return Err(BuildError::AnyOriginWithCredentials),
+            CorsOrigins::Any => false,
+            CorsOrigins::Listed(origins) => match origins.iter().find(|origin| !is_origin(origin)) {
+                Some(origin) => return Err(BuildError::InvalidOrigin(origin.clone())),
+                None => origins.len() > 1,
+            },
+            CorsOrigins::Where(_) => true,
+        };
+        let mut both = HeaderMap::new();
+        if self.credentials {
+            both.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        if several {
+            both.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        let (mut preflight, mut actual) = (both.clone(), both);
+        let is_header = |name: &str| HeaderName::try_from(name).is_ok();
+        if let HeaderNames::Listed(headers) = &self.headers {
+            set_list(&mut preflight, ACCESS_CONTROL_ALLOW_HEADERS, headers, is_header)?;
+        }
+        if let HeaderNames::Listed(methods) = &self.methods {
+            set_list(&mut preflight, ACCESS_CONTROL_ALLOW_METHODS, methods, |name| Method::try_from(name).is_ok())?;
+        }
+        if let Some(age) = self.preflight_max_age {
+            preflight.insert(ACCESS_CONTROL_MAX_AGE, age.as_secs().into());
+        }
+        set_list(&mut actual, ACCESS_CONTROL_EXPOSE_HEADERS, &self.exposed_headers, is_header)?;
+        Ok(CorsPolicy {
+            origins: self.origins,
+            any_header: matches!(self.headers, HeaderNames::Any),
+            any_method: matches!(self.methods, HeaderNames::Any),
+            preflight,
+            actual,
+        })
+    }
+}
+
+impl HeaderNames {
+    fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names: Vec<_> = names.into_iter().map(Into::into).collect();
+        if names == ["*"] { Self::Any } else { Self::Listed(names) }
+    }
+}
+
+impl fmt::Debug for CorsOrigins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("Any"),
+            Self::Listed(origins) => f.debug_tuple("Listed").field(origins).finish(),
+            Self::Where(_) => f.write_str("Where"),
+        }
+    }
+}
+
+/// Sets a header to a list of names; an empty one is left out.
+fn set_list(
+    headers: &mut HeaderMap,
+    header: HeaderName,
+    names: &[String],
+    is_name: impl Fn(&str) -> bool,
+) -> Result<(), BuildError> {
+    if let Some(name) = names.iter().find(|name| !is_name(name)) {
+        return Err(BuildError::InvalidCors(name.clone()));
+    }
+    if !names.is_empty() {
+        let list = HeaderValue::try_from(names.join(",")).expect("names of headers and methods can stand in a header");
+        headers.insert(header, list);
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What a path is mapped to: the one place where the types of hubs and handlers are erased.
+
+use std::sync::Arc;
+
+use super::builder::BuildContext;
+use super::error::BuildError;
+use super::settings::Settings;
+use crate::auth::Authorize;
+use crate::connections::{Accept, Completed, Connection};
+use crate::future::BoxFuture;
+use crate::hub::{Hub, HubRuntime, HubShared, MethodTable, Methods, TableError};
+use crate::options::HubOptions;
+use crate::raw::RawHandler;
+use crate::session;
+use crate::tasks::Tasks;
+
+/// A hub, or a handler of raw connections, whose type is forgotten.
+pub(super) trait Target: Send {
+    /// What it says itself of who may connect, and whether everybody may whatever is said.
+    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+        (Vec::new(), false)
+    }
+
+    /// Makes what the connections of the path are given to.
+    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError>;
+}
+
+/// A target that can be served.
+pub(super) struct Built {
+    pub(super) accept: Arc<dyn Accept>,
+    /// It asks who the user is, beyond the rules of its path.
+    pub(super) wants_authentication: bool,
+}
+
+/// A hub, and what all values of its type share.
+pub(super) struct HubTarget<H: Hub> {
+    pub(super) hub: Arc<H>,
+    pub(super) shared: Arc<HubShared>,
+}
+
+impl<H: Hub> Target for HubTarget<H> {
+    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+        (H::authorize(), H::allow_anonymous())
+    }
+
+    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
+        let options = settings.hub_options(parts.settings, path)?;
+        let methods = MethodTable::new(Methods::<H>::list(), |method| {
+            tracing::debug!(target: "signalr::hub", hub = path, method = &*method.name, "hub method bound");
+            let rules = parts.policies.method_rules(&method.authorize);
+            rules.map_err(|source| BindError::Build(BuildError::Rule { path: path.to_owned(), source }))
+        })
+        .map_err(|error| error.at(path))?;
+        let wants_authentication = methods.iter().any(|method| !method.authorize.is_empty());
+        // The first of a type's endpoints decides; `naming` of one type cannot differ by path, since its messages are
+        // shared by all.
+        let naming = *self.shared.naming.get_or_init(|| options.naming);
+        let core = HubRuntime {
+            hub: self.hub,
+            methods,
+            filters: Arc::new(parts.settings.filters.around(&settings.filters)),
+            options: HubOptions { naming, ..options },
+            shared: self.shared,
+            user_id: parts.user_id.clone(),
+            tasks: parts.tasks.clone(),
+        };
+        Ok(Built { accept: Arc::new(Hubs(Arc::new(core))), wants_authentication })
+    }
+}
+
+/// What goes wrong while the methods of a hub are listed.
+enum BindError {
+    Build(BuildError),
+    Table(TableError),
+}
+
+impl From<TableError> for BindError {
+    fn from(error: TableError) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl BindError {
+    fn at(self, path: &str) -> BuildError {
+        match self {
+            Self::Build(error) => error,
+            Self::Table(error) => BuildError::DuplicateMethod { path: path.to_owned(), method: error.name },
+        }
+    }
+}
+
+/// Gives new connections to their hub.
+struct Hubs<H: Hub>(Arc<HubRuntime<H>>);
+
+impl<H: Hub> Accept for Hubs<H> {
+    fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
+        Box::pin(session::run(Arc::clone(&self.0), connection))
+    }
+}
+
+impl Target for RawHandler {
+    fn build(self: Box<Self>, _: &str, _: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
+        let accept = Arc::new(RawTarget { handler: *self, tasks: parts.tasks.clone() });
+        Ok(Built { accept, wants_authentication: false })
+    }
+}
+
+/// Gives new connections to their handler.
+struct RawTarget {
+    handler: RawHandler,
+    tasks: Tasks,
+}
+
+impl Accept for RawTarget {
+    fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
+        self.handler.serve(self.tasks.clone(), connection)
+    }
+}

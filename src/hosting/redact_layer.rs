@@ -1,0 +1,187 @@
+//! A layer that takes the secrets out of requests on their way in, and the way back for this crate's own service.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{AUTHORIZATION, COOKIE, Entry, HeaderName, PROXY_AUTHORIZATION};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Uri};
+
+use super::{Server, SignalR};
+use crate::auth::{SECRET_PARAMETERS, split_secrets};
+
+impl SignalR {
+    /// A layer of `tower` to put around a whole application, so that nothing in it can log a secret: neither a `TraceLayer`,
+    /// nor middleware, nor other routes see the access tokens and connection tokens of clients. The service of this server,
+    /// somewhere inside, finds them again.
+    ///
+    /// - `access_token` leaves the query of every request, whatever its path: clients that ask for a wrong one send it, too.
+    /// - `id` leaves the query of requests to hubs, also where a router cuts off a prefix; at other paths it is somebody else's.
+    /// - The headers `Authorization`, `Cookie`, `Proxy-Authorization` and `X-SignalR-Connection-Token` are marked
+    ///   [sensitive](http::HeaderValue::set_sensitive): they stay readable, and their `Debug` is `Sensitive`. So are others that
+    ///   [`RedactLayer::header`] names.
+    ///
+    /// ```
+    /// use axum::{Router, ServiceExt, extract::Request};
+    /// use signalr::SignalR;
+    /// use tower::Layer;
+    /// use tower_http::trace::TraceLayer;
+    ///
+    /// # async fn run(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+    /// let signalr = SignalR::builder().build()?;
+    /// let app = Router::new().fallback_service(signalr.service()).layer(TraceLayer::new_for_http());
+    /// // Around the router, and not among its own layers: those come after axum has kept a copy of the URI.
+    /// let app = signalr.redact_layer().layer(app);
+    /// axum::serve(listener, ServiceExt::<Request>::into_make_service(app)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Middleware that authenticates by `access_token` itself stands outside of the layer. What comes before the application
+    /// sees the whole URL: [`auth::security`](crate::auth::security) tells what to set there.
+    ///
+    /// (C#: nothing; ASP.NET Core logs whole URLs)
+    pub fn redact_layer(&self) -> RedactLayer {
+        RedactLayer { server: Arc::clone(&self.server), headers: SENSITIVE.to_vec() }
+    }
+}
+
+/// Takes the secrets out of requests, from [`SignalR::redact_layer`].
+///
+/// ```
+/// use signalr::hosting::{RedactLayer, Redacted, Service};
+/// use signalr::SignalR;
+/// use tower::Layer;
+///
+/// # fn main() -> Result<(), signalr::hosting::BuildError> {
+/// let signalr = SignalR::builder().build()?;
+/// let layer: RedactLayer = signalr.redact_layer();
+/// let service: Redacted<Service> = layer.layer(signalr.service());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedactLayer {
+    server: Arc<Server>,
+    headers: Vec<HeaderName>,
+}
+
+impl RedactLayer {
+    /// Marks another header as sensitive, such as one with API keys.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), signalr::hosting::BuildError> {
+    /// let signalr = signalr::SignalR::builder().build()?;
+    /// let layer = signalr.redact_layer().header(http::HeaderName::from_static("x-api-key"));
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.headers.push(name);
+        self
+    }
+}
+
+/// A service whose requests show no secret; see [`SignalR::redact_layer`].
+#[derive(Clone)]
+pub struct Redacted<S> {
+    inner: S,
+    layer: RedactLayer,
+}
+
+/// The parameters that were taken out of a query, in the extensions of the request. It prints nothing.
+#[derive(Clone)]
+struct Hidden(String);
+
+/// Puts back what a layer took out.
+pub(super) fn restore(parts: &mut Parts) {
+    let Some(Hidden(hidden)) = parts.extensions.remove() else { return };
+    let query = match parts.uri.query() {
+        Some(query) => format!("{query}&{hidden}"),
+        None => hidden,
+    };
+    set_query(&mut parts.uri, Some(&query));
+}
+
+/// Does nothing where the query cannot be one: too long, after middleware added to it.
+fn set_query(uri: &mut Uri, query: Option<&str>) {
+    let path = uri.path();
+    let path_and_query = match query {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path_and_query.ok();
+    if let Ok(changed) = Uri::from_parts(parts) {
+        *uri = changed;
+    }
+}
+
+impl<S> Redacted<S> {
+    fn hide<B>(&self, request: &mut Request<B>) {
+        for name in &self.layer.headers {
+            if let Entry::Occupied(mut lines) = request.headers_mut().entry(name) {
+                lines.iter_mut().for_each(|value| value.set_sensitive(true));
+            }
+        }
+        let uri = request.uri();
+        let Some(query) = uri.query() else { return };
+        let [token, _] = SECRET_PARAMETERS;
+        let secret = if self.layer.server.router.is_below(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
+        let (mut hidden, rest) = split_secrets(query, secret);
+        if hidden.is_empty() {
+            return;
+        }
+        set_query(request.uri_mut(), (!rest.is_empty()).then_some(&rest));
+        // Of the layer of another server around this one.
+        if let Some(Hidden(outer)) = request.extensions_mut().remove() {
+            hidden = format!("{outer}&{hidden}");
+        }
+        request.extensions_mut().insert(Hidden(hidden));
+    }
+}
+
+const SENSITIVE: [HeaderName; 4] =
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HeaderName::from_static("x-signalr-connection-token")];
+
+impl<S> tower_layer::Layer<S> for RedactLayer {
+    type Service = Redacted<S>;
+
+    fn layer(&self, inner: S) -> Redacted<S> {
+        Redacted { inner, layer: self.clone() }
+    }
+}
+
+impl<S, B> tower_service::Service<Request<B>> for Redacted<S>
+where
+    S: tower_service::Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        self.hide(&mut request);
+        self.inner.call(request)
+    }
+}
+
+impl fmt::Debug for RedactLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Redacted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redacted").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,379 @@
+//! One request in: which hub it is for, who sends it, and whether they may.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
+
+use http::header::COOKIE;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+
+use super::Server;
+use super::builder::{KeepExtension, PeerAddrOf};
+use super::cors::CorsPolicy;
+use super::endpoint::BuiltEndpoint;
+use super::error::BuildError;
+use super::path::{NEGOTIATE, REFRESH, Routes, canonical};
+use crate::auth::{
+    self, AuthRejection, AuthRequest, AuthenticationResult, Decision, EndpointRules, RequestKind, Schemes,
+};
+#[cfg(feature = "rate-limit")]
+use crate::connections::is_unnegotiated;
+use crate::connections::{AuthenticatedRequest, Endpoint, EndpointResponse, RequestBody, ResponseBody, kind_of};
+use crate::socket::SocketHandle;
+
+/// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
+///
+/// It is a service of `hyper` and of `tower`, for requests with any body. Cloning it is cheap.
+///
+/// ```
+/// use signalr::SignalR;
+///
+/// # fn main() -> Result<(), signalr::hosting::BuildError> {
+/// let signalr = SignalR::builder().build()?;
+/// let app: axum::Router = axum::Router::new().fallback_service(signalr.service());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Service {
+    /// All of it: a service that outlives its `SignalR` goes on.
+    server: Arc<Server>,
+}
+
+/// The address of the peer, in the extensions of a request: [`SignalR::serve`](crate::SignalR::serve) puts it there, a
+/// host of your own may.
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use signalr::hosting::PeerAddr;
+///
+/// fn accepted<B>(request: &mut http::Request<B>, peer: SocketAddr) {
+///     request.extensions_mut().insert(PeerAddr(peer));
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "hosts build it")]
+pub struct PeerAddr(pub SocketAddr);
+
+/// Who sends a request, in its extensions: a test says so, and no token is asked for.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug)]
+pub(crate) struct TestUser(pub(crate) auth::User);
+
+/// The response that [`Service`] is working on.
+///
+/// ```
+/// use hyper::service::Service as _;
+/// use signalr::hosting::ResponseFuture;
+/// use signalr::SignalR;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), signalr::hosting::BuildError> {
+/// let service = SignalR::builder().build()?.service();
+/// let response: ResponseFuture = service.call(http::Request::new(String::new()));
+/// assert_eq!(response.await.unwrap().status(), 404);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture {
+    /// `None` once it was answered.
+    answer: Option<EndpointResponse>,
+    /// What CORS adds to the answer.
+    cors: HeaderMap,
+    /// The socket of the request.
+    socket: Option<SocketHandle>,
+}
+
+/// The endpoints of a server by their paths.
+pub(super) struct Router {
+    schemes: Schemes,
+    peer_addr: PeerAddrOf,
+    extensions: Vec<KeepExtension>,
+    routes: Routes<(SubPath, usize)>,
+    endpoints: Vec<Route>,
+    /// For requests that are no endpoint's.
+    cors: Option<CorsPolicy>,
+    #[cfg(feature = "rate-limit")]
+    pub(super) negotiate_limit: Option<super::negotiate_limit::Limiter>,
+}
+
+struct Route {
+    rules: EndpointRules,
+    cors: Option<CorsPolicy>,
+    endpoint: Arc<Endpoint>,
+    /// Of sockets that bring no token.
+    warned: Once,
+}
+
+/// What stands under the path of an endpoint.
+#[derive(Clone, Copy)]
+enum SubPath {
+    Negotiate,
+    Refresh,
+    Execute,
+}
+
+impl Service {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { server }
+    }
+
+    fn respond<B>(&self, request: Request<B>) -> ResponseFuture
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
+        #[cfg_attr(not(feature = "tower"), expect(unused_mut, reason = "a layer hides parts of requests"))]
+        let (mut parts, body) = request.into_parts();
+        #[cfg(feature = "tower")]
+        super::redact_layer::restore(&mut parts);
+        let body = RequestBody::new(body, parts.version, &self.server.tasks);
+        let socket = parts.extensions.get().cloned();
+        // Which origins may is the application's to say, and its panics must not reach the host.
+        let response = catch_unwind(AssertUnwindSafe(|| self.begin(parts, body)))
+            .unwrap_or_else(|_| ResponseFuture::answered(status(StatusCode::INTERNAL_SERVER_ERROR)));
+        ResponseFuture { socket, ..response }
+    }
+
+    /// CORS is dealt with at once; what an endpoint answers takes a future.
+    fn begin<B>(&self, parts: Parts, body: B) -> ResponseFuture
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
+        let router = &self.server.router;
+        let found = router.routes.find(parts.uri.path());
+        let policy = found.map_or(&router.cors, |(_, index)| &router.endpoints[index].cors).as_ref();
+        if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
+            return ResponseFuture::answered(preflight);
+        }
+        let cors = policy.map(|policy| policy.headers(&parts.headers)).unwrap_or_default();
+        let answer = match found {
+            Some((part, index)) => {
+                let server = Arc::clone(&self.server);
+                EndpointResponse::Later(Box::pin(async move {
+                    let router = &server.router;
+                    let answer = router.answer(part, &router.endpoints[index], parts, body).await;
+                    // What is answered later, such as a poll, keeps no server alive.
+                    drop(server);
+                    match answer {
+                        EndpointResponse::Now(response) => response,
+                        EndpointResponse::Later(response) => response.await,
+                    }
+                }))
+            }
+            None => EndpointResponse::Now(status(StatusCode::NOT_FOUND)),
+        };
+        ResponseFuture { answer: Some(answer), cors, socket: None }
+    }
+}
+
+impl ResponseFuture {
+    pub(super) fn answered(response: Response<ResponseBody>) -> Self {
+        Self { answer: Some(EndpointResponse::Now(response)), cors: HeaderMap::new(), socket: None }
+    }
+}
+
+impl Router {
+    pub(super) fn new(
+        schemes: Schemes,
+        peer_addr: PeerAddrOf,
+        extensions: Vec<KeepExtension>,
+        cors: Option<CorsPolicy>,
+    ) -> Self {
+        Self {
+            schemes,
+            peer_addr,
+            extensions,
+            routes: Routes::new(),
+            endpoints: Vec::new(),
+            cors,
+            #[cfg(feature = "rate-limit")]
+            negotiate_limit: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, endpoint: BuiltEndpoint) -> Result<(), BuildError> {
+        let BuiltEndpoint { path, rules, cors, connections: endpoint } = endpoint;
+        if !path.starts_with('/') || path.contains(['?', '#', '%']) {
+            return Err(BuildError::InvalidPath(path));
+        }
+        let index = self.endpoints.len();
+        let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
+        let refresh = endpoint.refreshes().then(|| (format!("{base}{REFRESH}"), SubPath::Refresh));
+        let parts = [(format!("{base}{NEGOTIATE}"), SubPath::Negotiate), (base, SubPath::Execute)];
+        for (route, part) in parts.into_iter().chain(refresh) {
+            if self.routes.insert(route, (part, index)).is_some() {
+                return Err(BuildError::DuplicatePath(path));
+            }
+        }
+        self.endpoints.push(Route { rules, cors, endpoint, warned: Once::new() });
+        Ok(())
+    }
+
+    /// Whether a path ends in that of an endpoint: routers of hosts cut prefixes off.
+    #[cfg(feature = "tower")]
+    pub(super) fn is_below(&self, path: &str) -> bool {
+        self.routes.is_below(path)
+    }
+
+    /// Who it is, whether they may, and then the endpoint.
+    async fn answer<B>(&self, part: SubPath, route: &Route, parts: Parts, body: B) -> EndpointResponse
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+    {
+        let Route { rules, endpoint, warned, .. } = route;
+        let kind = match part {
+            SubPath::Negotiate => RequestKind::Negotiate,
+            SubPath::Refresh => RequestKind::Refresh,
+            SubPath::Execute => kind_of(&parts),
+        };
+        let peer_addr = (self.peer_addr)(&parts.extensions);
+        #[cfg(feature = "rate-limit")]
+        if let Some(limit) = &self.negotiate_limit
+            && (matches!(part, SubPath::Negotiate) || is_unnegotiated(&parts))
+            && let Some(refusal) = limit.refuse(peer_addr)
+        {
+            return EndpointResponse::Now(refusal);
+        }
+        let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
+        let identified = self.authenticate(&request, &rules.schemes).await;
+        match rules.decide(&identified.user).await {
+            Decision::Allow => {}
+            Decision::Challenge => {
+                if is_silent(&request, &identified) {
+                    warned.call_once(|| warn_of_silence(request.path()));
+                }
+                return EndpointResponse::Now(refusal(self.schemes.challenge(&request, &rules.schemes, &identified)));
+            }
+            Decision::Forbid => return EndpointResponse::Now(refusal(self.schemes.forbid(&request, &rules.schemes))),
+        }
+        if endpoint.refuses_origin(&parts) {
+            return EndpointResponse::Now(status(StatusCode::FORBIDDEN));
+        }
+        let mut extensions = Extensions::new();
+        self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
+        let exchange = AuthenticatedRequest {
+            query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
+            peer_addr,
+            extensions,
+            user: identified.user,
+            parts,
+        };
+        match part {
+            SubPath::Negotiate => EndpointResponse::Now(endpoint.negotiate(&exchange)),
+            SubPath::Refresh => endpoint.refresh(exchange),
+            SubPath::Execute => endpoint.execute(exchange, body),
+        }
+    }
+
+    async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthenticationResult {
+        #[cfg(feature = "testing")]
+        if let Some(TestUser(user)) = request.extension() {
+            return AuthenticationResult::of_test_user(user.clone());
+        }
+        self.schemes.authenticate(request, chosen).await
+    }
+}
+
+/// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
+fn is_silent(request: &AuthRequest<'_>, identified: &AuthenticationResult) -> bool {
+    request.kind().is_stream() && identified.is_anonymous() && !request.headers().contains_key(COOKIE)
+}
+
+/// Clients that negotiate and then get no further fall back to long polling, and nobody notices.
+fn warn_of_silence(path: &str) {
+    tracing::warn!(
+        target: "signalr::connection",
+        path,
+        "refused a WebSocket or an event stream without credentials; said once. Browsers send their token as `access_token` \
+         in the query here: does the client have an `accessTokenFactory`, is the query read at this path, does a proxy keep it?"
+    );
+}
+
+fn refusal(refusal: AuthRejection) -> Response<ResponseBody> {
+    let mut response = status(refusal.status);
+    *response.headers_mut() = refusal.headers;
+    response
+}
+
+/// An answer without a word.
+pub(super) fn status(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::default());
+    *response.status_mut() = status;
+    response
+}
+
+impl<B> hyper::service::Service<Request<B>> for Service
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<B>) -> ResponseFuture {
+        self.respond(request)
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Service
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.respond(request)
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = match self.answer.take().expect("it is polled to its end once") {
+            EndpointResponse::Now(response) => response,
+            // Authentication, policies, redirects and the like are the application's, too.
+            EndpointResponse::Later(mut answer) => match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+                Ok(Poll::Ready(response)) => response,
+                Ok(Poll::Pending) => {
+                    self.answer = Some(EndpointResponse::Later(answer));
+                    return Poll::Pending;
+                }
+                Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+            },
+        };
+        response.headers_mut().extend(std::mem::take(&mut self.cors));
+        response.body_mut().set_socket(self.socket.take());
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("endpoints", &self.server.router.endpoints.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! Connections, groups and users of a hub type, in shards.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::audience::{Audience, SortedSet};
+use super::client_results::PendingClientResults;
+use super::handle::ConnectionHandle;
+use crate::connection_info::ConnectionId;
+use crate::protocol::HubProtocolKind;
+
+/// More shards than cores, so that joins seldom meet.
+const SHARDS: usize = 16;
+
+type Connections = HashMap<ConnectionId, Arc<ConnectionHandle>>;
+type ConnectionsByName = HashMap<Box<str>, Connections>;
+
+/// The connections of one hub type, wherever it is mapped.
+///
+/// Under its locks connections are found and frames are queued; nothing encodes or runs a hub's code there. A queue may be
+/// locked by who writes it to its socket just then, so a shard may wait as long as that write takes; readers do not
+/// keep each other waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    hasher: RandomState,
+    connections: [RwLock<Connections>; SHARDS],
+    groups: [RwLock<ConnectionsByName>; SHARDS],
+    users: [RwLock<ConnectionsByName>; SHARDS],
+    /// How many connections speak each format, so that a broadcast encodes only what somebody reads.
+    formats: [AtomicUsize; HubProtocolKind::ALL.len()],
+    /// What clients were asked and have not answered yet.
+    pub(crate) results: PendingClientResults,
+}
+
+impl Registry {
+    pub(crate) fn add(&self, connection: &Arc<ConnectionHandle>) {
+        self.count(connection).fetch_add(1, Ordering::AcqRel);
+        if let Some(user) = &connection.user_id {
+            write(self.shard(&self.users, user))
+                .entry(user.clone())
+                .or_default()
+                .insert(connection.id, connection.clone());
+        }
+        write(self.shard(&self.connections, &connection.id)).insert(connection.id, Arc::clone(connection));
+    }
+
+    /// Forgets the connection, its groups included.
+    pub(crate) fn remove(&self, connection: &ConnectionHandle) {
+        let mut groups = lock(&connection.groups);
+        groups.closed = true;
+        let names = std::mem::take(&mut groups.names);
+        drop(groups);
+        for name in names {
+            remove_member(&mut write(self.shard(&self.groups, &name)), &name, connection.id);
+        }
+        if let Some(user) = &connection.user_id {
+            remove_member(&mut write(self.shard(&self.users, user)), user, connection.id);
+        }
+        if write(self.shard(&self.connections, &connection.id)).remove(&connection.id).is_some() {
+            self.count(connection).fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn get(&self, id: &ConnectionId) -> Option<Arc<ConnectionHandle>> {
+        read(self.shard(&self.connections, id)).get(id).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// How many users have connections.
+    pub(crate) fn user_count(&self) -> usize {
+        self.users.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// How many groups have members.
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// Adds a connection to a group; one that is gone joins nothing (`aspnet: DefaultHubLifetimeManager.AddToGroupAsync`).
+    pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) {
+        let mut groups = lock(&connection.groups);
+        if groups.closed || groups.names.contains(group) {
+            return;
+        }
+        groups.names.insert(group.into());
+        // Under the lock of the connection's own set, so that its end finds all or nothing of this.
+        let mut shard = write(self.shard(&self.groups, group));
+        shard.entry(group.into()).or_default().insert(connection.id, Arc::clone(connection));
+    }
+
+    pub(crate) fn leave(&self, connection: &ConnectionHandle, group: &str) {
+        let mut groups = lock(&connection.groups);
+        if groups.names.remove(group) {
+            remove_member(&mut write(self.shard(&self.groups, group)), group, connection.id);
+        }
+    }
+
+    /// The groups that a connection is in.
+    pub(crate) fn groups_of(&self, connection: &ConnectionHandle) -> Vec<String> {
+        lock(&connection.groups).names.iter().map(|name| name.to_string()).collect()
+    }
+
+    pub(crate) fn is_member(&self, connection: &ConnectionHandle, group: &str) -> bool {
+        lock(&connection.groups).names.contains(group)
+    }
+
+    pub(crate) fn member_count(&self, group: &str) -> usize {
+        read(self.shard(&self.groups, group)).get(group).map_or(0, HashMap::len)
+    }
+
+    /// The ids of all connections of `audience`.
+    pub(crate) fn ids_of(&self, audience: &Audience) -> Vec<ConnectionId> {
+        let mut ids = Vec::new();
+        self.for_each(audience, |connection| ids.push(connection.id));
+        ids
+    }
+
+    /// Visits every connection of `audience`, under the locks of its shards.
+    pub(crate) fn for_each(&self, audience: &Audience, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
+        let one = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
+            if let Some(connection) = read(self.shard(&self.connections, id)).get(id) {
+                visit(connection);
+            }
+        };
+        let nobody = SortedSet::none();
+        match audience {
+            Audience::All => self.for_each_except(&nobody, visit),
+            Audience::AllExcept(but) => self.for_each_except(but, visit),
+            Audience::Connection(id) => one(id, &mut visit),
+            Audience::Unknown(_) => {}
+            Audience::Connections(ids) => ids.iter().for_each(|id| one(id, &mut visit)),
+            Audience::Group(name) => self.for_each_named(&self.groups, name, &nobody, &mut visit),
+            Audience::GroupExcept(name, but) => self.for_each_named(&self.groups, name, but, &mut visit),
+            Audience::Groups(names) => {
+                names.iter().for_each(|name| self.for_each_named(&self.groups, name, &nobody, &mut visit));
+            }
+            Audience::User(id) => self.for_each_named(&self.users, id, &nobody, &mut visit),
+            Audience::Users(ids) => {
+                ids.iter().for_each(|id| self.for_each_named(&self.users, id, &nobody, &mut visit));
+            }
+        }
+    }
+
+    /// The formats that somebody in `audience` speaks now.
+    pub(crate) fn formats_of(&self, audience: &Audience) -> impl Iterator<Item = HubProtocolKind> {
+        let mut spoken = [false; HubProtocolKind::ALL.len()];
+        if let Audience::All = audience {
+            spoken = std::array::from_fn(|at| self.formats[at].load(Ordering::Acquire) > 0);
+        } else {
+            self.for_each(audience, |connection| spoken[index_of(connection.protocol.kind())] = true);
+        }
+        HubProtocolKind::ALL.iter().zip(spoken).filter(|(_, spoken)| *spoken).map(|(format, _)| *format)
+    }
+
+    fn for_each_except(&self, but: &SortedSet<ConnectionId>, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
+        for shard in &self.connections {
+            read(shard).values().filter(|connection| !but.contains(&connection.id)).for_each(&mut visit);
+        }
+    }
+
+    fn for_each_named(
+        &self,
+        shards: &[RwLock<ConnectionsByName>; SHARDS],
+        name: &str,
+        but: &SortedSet<ConnectionId>,
+        visit: &mut dyn FnMut(&Arc<ConnectionHandle>),
+    ) {
+        if let Some(members) = read(self.shard(shards, name)).get(name) {
+            members.values().filter(|connection| !but.contains(&connection.id)).for_each(visit);
+        }
+    }
+
+    fn count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
+        &self.formats[index_of(connection.protocol.kind())]
+    }
+
+    fn shard<'a, T, K: Hash + ?Sized>(&self, shards: &'a [RwLock<T>; SHARDS], key: &K) -> &'a RwLock<T> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        let hash = self.hasher.hash_one(key) as usize;
+        &shards[hash % SHARDS]
+    }
+}
+
+/// The place of a format in an array with one element for each.
+pub(super) fn index_of(format: HubProtocolKind) -> usize {
+    HubProtocolKind::ALL.iter().position(|one| *one == format).expect("every format is among all formats")
+}
+
+/// A group or a user is there as long as it has members.
+fn remove_member(names: &mut ConnectionsByName, name: &str, id: ConnectionId) {
+    if let Entry::Occupied(mut members) = names.entry(name.into()) {
+        members.get_mut().remove(&id);
+        if members.get().is_empty() {
+            members.remove();
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(shard: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(shard: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,117 @@
+//! Why a connection ends, what its client is told, and what the hub hears: the one table of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::hub::{DisconnectReason, HubError};
+use crate::protocol::{HubProtocol, ProtocolError};
+use crate::registry::{ConnectionHandle, Disconnect, Flags};
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum CloseReason {
+    /// The transport ended in an orderly way, or the peer vanished.
+    InputEnded,
+    /// The client said goodbye, with its error if it had one.
+    ClientClosed(Option<String>),
+    /// The hub gave it up.
+    Aborted,
+    /// Somebody at the server gave it up, with something to say.
+    Disconnected(Arc<Disconnect>),
+    /// The server goes away, or the client's token has expired.
+    Leaving,
+    /// Nothing came for longer than the client timeout.
+    TimedOut,
+    /// It was sent more than is kept for it, and acknowledged nothing while others waited to send more.
+    Unacknowledged,
+    /// The client broke the protocol.
+    Failed(ProtocolError),
+    /// `on_connected` failed.
+    NotConnected(HubError),
+}
+
+const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+const TIMED_OUT: &str = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.";
+
+/// `aspnet: CoreStrings.ConnectionAbortedByApplication`.
+const ABORTED: &str = "The connection was aborted by the application.";
+
+impl CloseReason {
+    /// The end that the sweep or another task has asked for.
+    pub(super) fn requested(connection: &ConnectionHandle) -> Option<Self> {
+        let flags = connection.flags();
+        if flags.has(Flags::ABORTED) {
+            Some(Self::aborted(connection))
+        } else if flags.has(Flags::CLOSING) {
+            Some(Self::Leaving)
+        } else if flags.has(Flags::TIMED_OUT) {
+            Some(Self::TimedOut)
+        } else if flags.has(Flags::UNACKNOWLEDGED) {
+            Some(Self::Unacknowledged)
+        } else {
+            None
+        }
+    }
+
+    /// The server gave the connection up.
+    pub(super) fn aborted(connection: &ConnectionHandle) -> Self {
+        connection.requested_disconnect().map_or(Self::Aborted, |farewell| Self::Disconnected(Arc::clone(farewell)))
+    }
+
+    /// The client stopped in the middle of a message.
+    pub(super) fn unfinished_message() -> Self {
+        Self::Failed(ProtocolError::new("InvalidDataException", "Connection terminated while reading a message."))
+    }
+
+    /// The peer broke the transport's own rules.
+    pub(super) fn transport_error() -> Self {
+        Self::Failed(ProtocolError::new(
+            "WebSocketException",
+            "The remote party closed the WebSocket connection without completing the close handshake.",
+        ))
+    }
+
+    /// What `on_disconnected` is given (`aspnet: HubConnectionHandler.HubOnDisconnectedAsync`).
+    pub(super) fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        let error = match self {
+            Self::InputEnded | Self::Aborted | Self::Leaving | Self::NotConnected(_) | Self::ClientClosed(None) => {
+                return None;
+            }
+            Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
+            Self::Disconnected(disconnect) => {
+                let reason = disconnect.reason.clone().map_or(Cow::Borrowed(ABORTED), Cow::Owned);
+                ProtocolError::new("ConnectionAbortedException", reason)
+            }
+            Self::TimedOut => timed_out(),
+            Self::Unacknowledged => unacknowledged(),
+            Self::Failed(error) => error.clone(),
+        };
+        Some(DisconnectReason::new(error))
+    }
+
+    /// Writes the Close message (`aspnet: HubConnectionHandler.SendCloseAsync`).
+    pub(super) fn write_close(&self, protocol: HubProtocol, detailed: bool, out: &mut Vec<u8>) {
+        let (error, allow_reconnect) = match self {
+            Self::InputEnded | Self::Leaving => (None, true),
+            Self::ClientClosed(_) | Self::Aborted => (None, false),
+            Self::Disconnected(disconnect) => (disconnect.reason.clone(), disconnect.allow_reconnect),
+            Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
+            Self::Unacknowledged => (Some(explain(&unacknowledged(), detailed)), true),
+            Self::Failed(error) => (Some(explain(error, detailed)), true),
+            Self::NotConnected(error) => (Some(error.explain(CLOSED_WITH_ERROR, detailed)), false),
+        };
+        protocol.write_close(out, error.as_deref(), allow_reconnect);
+    }
+}
+
+fn timed_out() -> ProtocolError {
+    ProtocolError::new("OperationCanceledException", Cow::Borrowed(TIMED_OUT))
+}
+
+fn unacknowledged() -> ProtocolError {
+    ProtocolError::new("OperationCanceledException", "The operation was canceled.")
+}
+
+fn explain(error: &ProtocolError, detailed: bool) -> String {
+    if detailed { format!("{CLOSED_WITH_ERROR} {}: {error}", error.type_name()) } else { CLOSED_WITH_ERROR.to_owned() }
+}

@@ -1,0 +1,149 @@
+//! The loop of a connection: read, dispatch, write once a batch.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::call::RunningCall;
+use super::close_reason::CloseReason;
+use super::dispatch::Dispatcher;
+use super::hold::Hold;
+use super::intake::Intake;
+use super::message_sequence::MessageSequence;
+use crate::connections::{HttpConnection, Read, TransportEnd as Ended, TransportInput};
+use crate::hub::{Caller, Hub, HubRuntime};
+use crate::protocol::Framer;
+use crate::registry::{ConnectionHandle, Flags};
+
+/// The private half of a connection: what its task alone touches.
+pub(super) struct Session<'a, H: Hub> {
+    connection: &'a Arc<ConnectionHandle>,
+    intake: Intake<'a, H>,
+    /// Maximum number of bytes that wait before the socket is not read (C#: `ApplicationMaxBufferSize`).
+    read_ahead: usize,
+    /// The input has ended while messages waited.
+    input_ended: bool,
+}
+
+impl<'a, H: Hub> Session<'a, H> {
+    pub(super) fn new(
+        core: &'a Arc<HubRuntime<H>>,
+        caller: &'a Caller<H>,
+        entry: &'a HttpConnection,
+        sequence: Option<Arc<MessageSequence>>,
+    ) -> Self {
+        let connection = caller.connection();
+        let framer = Framer::new(connection.protocol.kind(), core.options.maximum_receive_message_size);
+        let intake = Intake::new(Dispatcher::new(core, caller), connection, entry, framer, sequence);
+        Self { connection, intake, read_ahead: entry.read_ahead(), input_ended: false }
+    }
+
+    /// Runs until the connection ends.
+    ///
+    /// By reference: a future that owned the session would hold it twice.
+    pub(super) fn serve(&mut self, incoming: &mut TransportInput) -> impl Future<Output = CloseReason> {
+        poll_fn(|cx| self.poll(cx, incoming))
+    }
+
+    /// The connection has ended. Returns the call that still runs.
+    pub(super) fn end(mut self) -> Option<RunningCall> {
+        self.intake.dispatcher.take_running()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
+        let outbound = &self.connection.outbound;
+        let connected = outbound.begin(cx);
+        self.intake.begin();
+        if connected && self.intake.can_poll_calls() {
+            self.resume(cx, incoming);
+        }
+        let end = if connected { self.work(cx, incoming) } else { Poll::Ready(CloseReason::InputEnded) };
+        outbound.end(cx);
+        end
+    }
+
+    /// Continues on a new socket, if there is one.
+    fn resume(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) {
+        if let Some(request) = incoming.resume(cx) {
+            tracing::debug!(target: "signalr::connection", connection = %self.connection.id, "resumed");
+            self.connection.set_request(request);
+            self.intake.resume();
+        }
+    }
+
+    fn work(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
+        loop {
+            self.intake.dispatcher.poll(cx);
+            self.intake.refresh(cx);
+            if let Some(end) = CloseReason::requested(self.connection) {
+                return Poll::Ready(end);
+            }
+            if self.intake.dispatcher.hold() == Some(Hold::Capacity) {
+                // Capacity that one write makes is worth more than waiting for it.
+                self.connection.outbound.checkpoint(cx);
+                self.intake.dispatcher.poll(cx);
+            }
+            if self.intake.is_spent() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let hold = self.intake.dispatcher.hold();
+            let taken = match hold {
+                None if self.intake.has_waiting() => self.intake.take_backlog(cx),
+                Some(_) if self.intake.may_pass() => self.intake.pass(cx),
+                _ => ready!(self.read(cx, incoming, hold)),
+            };
+            if let Err(end) = taken {
+                return Poll::Ready(end);
+            }
+            self.connection.outbound.checkpoint(cx);
+        }
+    }
+
+    /// Reads once. While messages wait it reads ahead, so that the transport's own pings and close frames are answered.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        incoming: &mut TransportInput,
+        hold: Option<Hold>,
+    ) -> Poll<Result<(), CloseReason>> {
+        if hold == Some(Hold::Acknowledgement) && self.intake.has_waiting_call() {
+            self.connection.outbound.mark_call_waiting();
+        }
+        let reads = hold.is_none() || !self.input_ended && !self.intake.is_full(self.read_ahead);
+        if reads && matches!(hold, None | Some(Hold::Acknowledgement)) {
+            self.connection.take(Flags::PAUSED);
+        } else {
+            self.connection.set(Flags::PAUSED);
+        }
+        if !reads {
+            return Poll::Pending;
+        }
+        let mut taken = Ok(());
+        let mut take = |cx: &mut Context<'_>, bytes: &[u8]| {
+            if taken.is_ok() {
+                taken = self.intake.receive(cx, bytes);
+            }
+        };
+        let read = ready!(match hold {
+            None => incoming.poll_read(cx, &mut take),
+            Some(_) => incoming.poll_ahead(cx, &mut take),
+        });
+        taken?;
+        self.connection.set(Flags::RECEIVED);
+        let Read::End(ended) = read else { return Poll::Ready(Ok(())) };
+        if hold.is_some() {
+            self.input_ended = true;
+            // A method may stop its work; messages that arrived before are taken all the same, as in ASP.NET.
+            self.connection.cancel();
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(match ended {
+            // The end is read again when these are taken.
+            _ if self.intake.has_waiting() || self.intake.dispatcher.hold().is_some() => Ok(()),
+            Ended::Broken => Err(CloseReason::transport_error()),
+            _ if self.intake.is_within_message() => Err(CloseReason::unfinished_message()),
+            _ => Err(CloseReason::InputEnded),
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! The answer to a call.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::connection::{ConnectionClosed, TestConnection};
+use super::deadline::Deadline;
+use crate::protocol::{Framer, HubMessage, HubProtocol, ProtocolError, RawValue, ReadError};
+
+/// A call came to no result.
+///
+/// ```
+/// use signalr::testing::{InvocationError, TestClient};
+///
+/// async fn is_refused(client: &TestClient) -> bool {
+///     matches!(client.invoke::<()>("Reset", ()).await, Err(InvocationError::Server(text)) if text.contains("unauthorized"))
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvocationError {
+    /// The server says so, in this text.
+    #[error("{0}")]
+    Server(String),
+    /// The connection ended first.
+    #[error("the connection ended before the answer came: {0}")]
+    Closed(ConnectionClosed),
+    /// The answer, or an item of the stream, is of another type than was asked for.
+    #[error("the answer is of another type")]
+    Unreadable(#[source] ProtocolError),
+}
+
+/// The answer to a call that was made: what [`TestClient::invoke`](super::TestClient::invoke) gives.
+///
+/// # Panics
+///
+/// When it does not come in time.
+///
+/// ```
+/// # async fn calls(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// let first = client.invoke::<i32>("Add", (1, 2));
+/// let second = client.invoke::<i32>("Add", (3, 4));
+/// assert_eq!((first.await?, second.await?), (3, 7));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "whether the call succeeded is in the answer"]
+pub struct InvokeFuture<R> {
+    line: TestConnection,
+    method: String,
+    frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    patience: Deadline,
+    _result: PhantomData<fn() -> R>,
+}
+
+impl<R> InvokeFuture<R> {
+    #[track_caller]
+    pub(super) fn new(line: TestConnection, method: &str, id: &str) -> Self {
+        let (frames, patience) = (line.answers(id), Deadline::new(line.deadline));
+        Self { line, method: method.to_owned(), frames, patience, _result: PhantomData }
+    }
+}
+
+impl<R: DeserializeOwned> Future for InvokeFuture<R> {
+    type Output = Result<R, InvocationError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { line, method, frames, patience, .. } = self.get_mut();
+        match frames.poll_recv(cx) {
+            Poll::Ready(Some(frame)) => Poll::Ready(result(line.protocol, &frame)),
+            Poll::Ready(None) => Poll::Ready(Err(InvocationError::Closed(line.closed()))),
+            Poll::Pending => {
+                patience.poll(cx, || format!("`{method}` was not answered"));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<R> fmt::Debug for InvokeFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// What stands in a completion.
+fn result<R: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Result<R, InvocationError> {
+    match protocol.parse(frame, |_| true) {
+        Ok(Some(HubMessage::Completion { error: Some(error), .. })) => Err(InvocationError::Server(error.into_owned())),
+        Ok(Some(HubMessage::Completion { result: Some(result), .. })) => read(result),
+        Ok(Some(HubMessage::Completion { .. })) => nothing(protocol),
+        Ok(_) => Err(InvocationError::Unreadable(ProtocolError::new("InvalidDataException", "an item, not a result"))),
+        Err(error) => Err(InvocationError::Unreadable(error)),
+    }
+}
+
+pub(super) fn read<T: DeserializeOwned>(value: RawValue<'_>) -> Result<T, InvocationError> {
+    value.read().map_err(|error: ReadError| InvocationError::Unreadable(error.into_inner()))
+}
+
+/// No result is as good as null.
+fn nothing<R: DeserializeOwned>(protocol: HubProtocol) -> Result<R, InvocationError> {
+    let mut null = Vec::new();
+    protocol.write_result(&mut null, "0", &()).map_err(|error| InvocationError::Unreadable(error.into_inner()))?;
+    let frame = Framer::new(protocol.kind(), None).next(&mut &null[..]).map(|frame| frame.map(<[u8]>::to_vec));
+    match frame {
+        Ok(Some(frame)) => result(protocol, &frame),
+        Ok(None) => unreachable!("a whole message was written"),
+        Err(error) => Err(InvocationError::Unreadable(error)),
+    }
+}
