@@ -22,7 +22,7 @@ const MAX_GAP_BYTES: usize = 64 * 1024;
 pub(super) struct ReceiveBuffer {
     /// Frames in the order of their arrival, with gaps where messages were taken.
     bytes: Vec<u8>,
-    messages: BTreeMap<u64, Message>,
+    messages: BTreeMap<u64, WaitingMessage>,
     next_number: u64,
     frame_bytes: usize,
     named_ids: usize,
@@ -39,7 +39,7 @@ pub(super) enum MessageKind {
 }
 
 #[derive(Clone, Copy)]
-struct Message {
+struct WaitingMessage {
     start: usize,
     length: usize,
     kind: MessageKind,
@@ -75,7 +75,7 @@ impl ReceiveBuffer {
         self.next_number += 1;
         self.calls += usize::from(kind == MessageKind::Call);
         self.frame_bytes += frame.len();
-        self.messages.insert(number, Message { start: self.bytes.len(), length: frame.len(), kind });
+        self.messages.insert(number, WaitingMessage { start: self.bytes.len(), length: frame.len(), kind });
         self.bytes.extend_from_slice(frame);
         for id in ids.take(MAX_NAMED_IDS) {
             self.named_ids += usize::from(self.index.get_or_insert_default().add(id, number, kind));
@@ -104,7 +104,7 @@ impl ReceiveBuffer {
 
     /// Frame of a waiting message.
     pub(super) fn frame(&self, number: u64) -> &[u8] {
-        let Message { start, length, .. } = self.messages[&number];
+        let WaitingMessage { start, length, .. } = self.messages[&number];
         &self.bytes[start..start + length]
     }
 
@@ -115,7 +115,7 @@ impl ReceiveBuffer {
 
     /// Removes a message that was taken. No message in front of it names one of its ids.
     pub(super) fn remove(&mut self, number: u64, hashes: &[u64]) {
-        let Some(Message { length, kind, .. }) = self.messages.remove(&number) else { return };
+        let Some(WaitingMessage { length, kind, .. }) = self.messages.remove(&number) else { return };
         if self.messages.is_empty() {
             *self = Self { next_number: self.next_number, ..Self::default() };
             return;
@@ -132,7 +132,7 @@ impl ReceiveBuffer {
 
     fn close_gaps(&mut self) {
         let mut bytes = Vec::with_capacity(self.frame_bytes);
-        for Message { start, length, .. } in self.messages.values_mut() {
+        for WaitingMessage { start, length, .. } in self.messages.values_mut() {
             let moved = bytes.len();
             bytes.extend_from_slice(&self.bytes[*start..*start + *length]);
             *start = moved;
@@ -165,7 +165,7 @@ impl Index {
     }
 
     /// Returns the number of ids that the message named.
-    fn remove(&mut self, number: u64, hashes: &[u64], messages: &BTreeMap<u64, Message>) -> usize {
+    fn remove(&mut self, number: u64, hashes: &[u64], messages: &BTreeMap<u64, WaitingMessage>) -> usize {
         self.ready.remove(&number);
         let mut removed = 0;
         for hash in hashes {
