@@ -46,9 +46,10 @@ mod tests {
     #[test]
     fn upper_is_the_simple_mapping_of_unicode_with_two_exceptions() {
         let unicode = CaseMapper::new();
-        // The crate may have a newer Unicode than the standard library.
-        let cased = (char::MIN..=char::MAX).filter(|&c| !c.to_uppercase().eq([c]));
-        let differ: Vec<char> = cased.filter(|&c| upper(c) != unicode.simple_uppercase(c)).collect();
+        let differs = |c: &char| upper(*c) != unicode.simple_uppercase(*c);
+        // The crate may have a newer Unicode than the standard library, to which new capitals are no letters.
+        let is_new = |c: &char| !unicode.simple_uppercase(*c).is_alphabetic();
+        let differ: Vec<char> = (char::MIN..=char::MAX).filter(differs).filter(|c| !is_new(c)).collect();
         assert_eq!(differ, ['\u{131}', '\u{17f}']);
     }
 

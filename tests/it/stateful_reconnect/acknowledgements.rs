@@ -29,7 +29,7 @@ fn completion(format: HubProtocolKind) -> Vec<u8> {
     text(&json!({ "type": 3, "invocationId": "u" }))
 }
 
-fn text(message: &Value) -> Vec<u8> {
+pub(super) fn text(message: &Value) -> Vec<u8> {
     format!("{message}\u{1e}").into_bytes()
 }
 

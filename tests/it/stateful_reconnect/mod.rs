@@ -1,6 +1,7 @@
 //! Stateful reconnect: connections that continue on another WebSocket.
 
 mod acknowledgements;
+mod held_calls;
 mod model;
 
 use std::net::SocketAddr;
@@ -77,6 +78,20 @@ impl Ward {
             total += item?.len();
         }
         Ok(total)
+    }
+
+    /// Sends a message that exceeds the message buffer, then reads its stream.
+    async fn announced_total(&self, caller: &Caller<Self>, mut items: UploadStream<String>) -> HubResult<usize> {
+        caller.client().send("Told", ("x".repeat(2000),)).await?;
+        let mut total = 0;
+        while let Some(item) = items.next().await {
+            total += item?.len();
+        }
+        Ok(total)
+    }
+
+    fn endless(&self) -> impl futures_util::Stream<Item = u32> + use<> {
+        futures_util::stream::pending()
     }
 
     async fn wait_and_abort(&self, caller: &Caller<Self>) {

@@ -116,9 +116,9 @@ impl ModelClient {
                 self.call(1, &id, "Ask", &json!([number]), &[]);
                 self.expected.insert(id, json!(number));
             }
-            Step::OpenUpload => {
+            Step::OpenUpload(announced) => {
                 let (id, stream) = (self.id(), self.id());
-                self.call(1, &id, "Numbers", &json!([]), &[&stream]);
+                self.call(1, &id, "Numbers", &json!([announced]), &[&stream]);
                 self.uploads.push((stream, Vec::new()));
                 self.expected.insert(id, Value::Null);
             }
@@ -231,6 +231,7 @@ impl ModelClient {
                 let number = usize::try_from(message["arguments"][0].as_u64().unwrap()).unwrap();
                 assert!(!std::mem::replace(&mut self.broadcasts[number], true), "a broadcast came twice");
             }
+            (1, Some("Announced")) => {}
             (1, Some("Question")) => {
                 let (id, number) = (id.unwrap(), &message["arguments"][0]);
                 self.send(&json!({ "type": 3, "invocationId": id, "result": number }), (3, NO_HEADERS, &id, 3, number));

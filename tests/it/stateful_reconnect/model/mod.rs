@@ -23,7 +23,8 @@ enum Step {
     Echo(usize),
     /// A call that requests a client result.
     Ask,
-    OpenUpload,
+    /// The method sends a message of this size before it reads the stream; none of size 0.
+    OpenUpload(usize),
     Item(usize),
     CompleteUpload,
     OpenStream(usize),
@@ -45,7 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => size().prop_map(Step::Echo),
         1 => Just(Step::Ask),
-        1 => Just(Step::OpenUpload),
+        1 => prop_oneof![Just(0), 100..1500_usize].prop_map(Step::OpenUpload),
         4 => size().prop_map(Step::Item),
         1 => Just(Step::CompleteUpload),
         1 => (0..8_usize).prop_map(Step::OpenStream),
@@ -103,7 +104,15 @@ impl Model {
         Ok(caller.client().invoke("Question", (number,)).await?)
     }
 
-    async fn numbers(&self, mut items: UploadStream<(usize, String)>) -> HubResult<Vec<usize>> {
+    async fn numbers(
+        &self,
+        caller: &Caller<Self>,
+        announced: usize,
+        mut items: UploadStream<(usize, String)>,
+    ) -> HubResult<Vec<usize>> {
+        if announced > 0 {
+            caller.client().send("Announced", ("x".repeat(announced),)).await?;
+        }
         let mut numbers = Vec::new();
         while let Some(item) = items.next().await {
             numbers.push(item?.0);
