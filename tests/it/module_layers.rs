@@ -1,10 +1,10 @@
-//! The architecture as a test: which module may name which. The same table stands in ARCHITECTURE.md.
+//! The module dependencies that ARCHITECTURE.md allows. It has the same table.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// A module, and the modules it may use besides itself.
+/// Each module with the modules that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
     ("future", &[]),
@@ -19,11 +19,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scratch", &[]),
     ("socket", &[]),
     ("tasks", &[]),
-    // Two sides, which do not know each other.
+    // Two sides that do not use each other.
     ("connections", &["auth", "future", "connection_info", "outbound", "socket", "tasks"]),
     ("registry", &["auth", "future", "connection_info", "outbound", "protocol"]),
     ("hub", &["auth", "future", "registry", "options", "ordinal", "connection_info", "protocol", "scratch", "tasks"]),
-    // What joins them, and what stands beside it with no hub.
+    // Modules that use both sides, and raw connections.
     (
         "session",
         &[
@@ -102,7 +102,7 @@ fn source_files_have_at_most_500_lines() {
     }
 }
 
-/// Every source file below `dir`, by its path from there.
+/// Returns all source files below `dir` with their relative paths.
 pub(crate) fn sources(dir: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_owned()];

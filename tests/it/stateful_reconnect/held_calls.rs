@@ -1,9 +1,9 @@
-//! Stream items of calls that are taken while messages behind them wait for an acknowledgement.
+//! Messages behind held calls, while the connection waits for an acknowledgement.
 
 use super::acknowledgements::text;
 use super::*;
 
-/// A call of [`announced_total`](Ward::announced_total) with the stream `u`.
+/// Encodes a call of [`announced_total`](Ward::announced_total) with the stream `u`.
 fn announced_total() -> Vec<u8> {
     text(&json!({ "type": 1, "invocationId": "t", "target": "AnnouncedTotal", "arguments": [], "streamIds": ["u"] }))
 }
@@ -16,17 +16,17 @@ fn end_of_stream() -> Vec<u8> {
     text(&json!({ "type": 3, "invocationId": "u" }))
 }
 
-/// The method sends a message that crosses the limit before it reads its stream, so that the items wait behind
-/// the call first, and for the second acknowledgement then.
+/// The method sends a message that exceeds the message buffer before it reads its stream. The items
+/// first wait behind the call, then for the second acknowledgement.
 #[tokio::test(start_paused = true)]
-async fn items_are_taken_once_their_call_is_taken() {
+async fn stream_items_are_processed_once_their_held_call_runs() {
     for items in [1, 40, 100] {
         let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory().await;
         client.echo(&"x".repeat(2000)).await;
         client.send(&announced_total()).await;
         client.call(Some("held"), "Echo", &["held".into()]).await;
-        // Fewer than are read ahead.
+        // Fewer items than are read ahead.
         for _ in 0..items.min(40) {
             client.send(&item(1000)).await;
         }
@@ -43,7 +43,7 @@ async fn items_are_taken_once_their_call_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancellations_are_taken_once_their_call_is_taken() {
+async fn cancellations_are_processed_once_their_held_call_runs() {
     let host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
     let (mut client, _) = host.connect_in_memory().await;
     client.echo(&"x".repeat(2000)).await;

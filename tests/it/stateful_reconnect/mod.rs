@@ -80,7 +80,7 @@ impl Ward {
         Ok(total)
     }
 
-    /// Sends a message that crosses the limit, and then reads its stream.
+    /// Sends a message that exceeds the message buffer, then reads its stream.
     async fn announced_total(&self, caller: &Caller<Self>, mut items: UploadStream<String>) -> HubResult<usize> {
         caller.client().send("Told", ("x".repeat(2000),)).await?;
         let mut total = 0;
