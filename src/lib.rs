@@ -113,7 +113,6 @@
 
 mod connection_info;
 mod connections;
-mod future;
 mod options;
 mod ordinal;
 mod outbound;

@@ -9,29 +9,27 @@ use std::path::Path;
 /// A module, and the modules it may use besides itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
-    ("future", &[]),
     ("guide", &[]),
     ("options", &["protocol"]),
     ("ordinal", &[]),
     ("outbound", &["scratch"]),
     ("connection_info", &["ordinal"]),
-    ("auth", &["future", "ordinal", "connection_info"]),
+    ("auth", &["ordinal", "connection_info"]),
     ("protocol", &["ordinal"]),
     ("quoted", &[]),
     ("scratch", &[]),
     ("socket", &[]),
     ("tasks", &[]),
     // Two sides, which do not know each other.
-    ("connections", &["auth", "future", "connection_info", "outbound", "socket", "tasks"]),
-    ("registry", &["auth", "future", "connection_info", "outbound", "protocol"]),
-    ("hub", &["auth", "future", "registry", "options", "ordinal", "connection_info", "protocol", "scratch", "tasks"]),
+    ("connections", &["auth", "connection_info", "outbound", "socket", "tasks"]),
+    ("registry", &["auth", "connection_info", "outbound", "protocol"]),
+    ("hub", &["auth", "registry", "options", "ordinal", "connection_info", "protocol", "scratch", "tasks"]),
     // What joins them, and what stands beside it with no hub.
     (
         "session",
         &[
             "auth",
             "connections",
-            "future",
             "hub",
             "registry",
             "options",
@@ -42,13 +40,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "scratch",
         ],
     ),
-    ("raw", &["auth", "connections", "future", "connection_info", "outbound", "quoted", "tasks"]),
+    ("raw", &["auth", "connections", "connection_info", "outbound", "quoted", "tasks"]),
     (
         "hosting",
         &[
             "auth",
             "connections",
-            "future",
             "hub",
             "options",
             "ordinal",
@@ -60,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("testing", &["auth", "future", "hub", "connection_info", "protocol", "hosting"]),
+    ("testing", &["auth", "hub", "connection_info", "protocol", "hosting"]),
 ];
 
 #[test]

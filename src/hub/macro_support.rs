@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+pub use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 use super::arguments::{Param, Params};
@@ -14,7 +15,6 @@ pub use super::methods::BoundCall;
 use super::methods::{CallOutput, MethodInvocation, Reply};
 pub use super::stream::ItemSender;
 use super::stream::streaming;
-pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
 use crate::scratch;
 

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 use super::call_state::CallState;
 use super::error::{HubError, HubResult};
 use super::methods::{CallOutput, MethodInvocation, Reply};
-use crate::future::BoxFuture;
 use crate::registry::ConnectionHandle;
 use crate::scratch;
 

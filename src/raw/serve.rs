@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
+
 use super::connection::RawConnection;
 use super::handle::Handle;
 use super::inbox::RawEnd;
 use crate::connections::{self, Completed, Connection, Read, SessionMonitor, TransportInput};
-use crate::future::BoxFuture;
 use crate::quoted::Quoted;
 use crate::tasks::Tasks;
 

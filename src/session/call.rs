@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
+
 use super::active_streams::ActiveStream;
-use crate::future::BoxFuture;
 use crate::hub::{CallOutput, CallState, HubError, HubResult, Reply, catch_panic, poll_catch_panic};
 use crate::quoted::Quoted;
 use crate::registry::ConnectionHandle;
