@@ -111,6 +111,7 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+mod buffer_pool;
 mod connection_info;
 mod connections;
 mod options;
@@ -118,7 +119,6 @@ mod ordinal;
 mod outbound;
 mod quoted;
 mod registry;
-mod scratch;
 mod session;
 mod socket;
 mod tasks;

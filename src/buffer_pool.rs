@@ -3,34 +3,34 @@
 use std::cell::RefCell;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// As many as are out at once: an answer, what is being gathered for a socket, and one in between.
-const SPARES: usize = 3;
+const MAX_POOLED: usize = 3;
 
 /// A buffer that grew beyond this is given back to the allocator instead of being kept.
-const KEPT: usize = 64 * 1024;
+const MAX_RETAINED_CAPACITY: usize = 64 * 1024;
 
 /// Runs `write` with an empty buffer of this thread.
 pub(crate) fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut buffer = take();
     let result = write(&mut buffer);
-    give(buffer);
+    recycle(buffer);
     result
 }
 
-/// Takes an empty buffer of this thread, or a new one; [`give`] returns it, on whatever thread.
+/// Takes an empty buffer of this thread, or a new one; [`recycle`] returns it, on whatever thread.
 pub(crate) fn take() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+    POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-pub(crate) fn give(mut buffer: Vec<u8>) {
-    if (1..=KEPT).contains(&buffer.capacity()) {
+pub(crate) fn recycle(mut buffer: Vec<u8>) {
+    if (1..=MAX_RETAINED_CAPACITY).contains(&buffer.capacity()) {
         buffer.clear();
-        SPARE.with_borrow_mut(|spare| {
-            if spare.len() < SPARES {
-                spare.push(buffer);
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < MAX_POOLED {
+                pool.push(buffer);
             }
         });
     }
@@ -42,14 +42,14 @@ mod tests {
 
     #[test]
     fn buffers_serve_again_and_come_back_empty() {
-        give(Vec::from(*b"used"));
+        recycle(Vec::from(*b"used"));
         let buffer = take();
         assert!(buffer.is_empty() && buffer.capacity() >= 4);
         for _ in 0..10 {
-            give(Vec::with_capacity(8));
+            recycle(Vec::with_capacity(8));
         }
-        give(Vec::with_capacity(KEPT + 1));
+        recycle(Vec::with_capacity(MAX_RETAINED_CAPACITY + 1));
         let kept = std::iter::from_fn(|| Some(take()).filter(|buffer| buffer.capacity() > 0)).count();
-        assert_eq!(kept, SPARES);
+        assert_eq!(kept, MAX_POOLED);
     }
 }
