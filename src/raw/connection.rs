@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::error::RawWriteError;
 use super::handle::Handle;
-use super::inbox::RawEnd;
+use super::input_pipe::RawEnd;
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 
@@ -54,15 +54,15 @@ pub struct RawConnection {
 /// ```
 #[derive(Clone)]
 pub struct RawWriter {
-    held: Arc<Held>,
+    release: Arc<ReleaseOnDrop>,
 }
 
 /// The last one that is dropped ends the connection.
-struct Held(Arc<Handle>);
+struct ReleaseOnDrop(Arc<Handle>);
 
 impl RawConnection {
     pub(super) fn new(handle: &Arc<Handle>) -> Self {
-        Self { writer: RawWriter { held: Arc::new(Held(Arc::clone(handle))) } }
+        Self { writer: RawWriter { release: Arc::new(ReleaseOnDrop(Arc::clone(handle))) } }
     }
 
     /// What has arrived, as soon as there is something; `None` when nothing will any more, and [`end`](Self::end) tells
@@ -76,13 +76,13 @@ impl RawConnection {
     ///
     /// Dropped before it is ready, nothing is lost.
     pub async fn read(&mut self) -> Option<Bytes> {
-        let inbox = &self.handle().inbox;
-        poll_fn(|cx| inbox.poll_take(cx)).await
+        let input = &self.handle().input;
+        poll_fn(|cx| input.poll_read(cx)).await
     }
 
     /// Why nothing more arrives; `None` while something may. What came before it is still there to be read.
     pub fn end(&self) -> Option<RawEnd> {
-        self.handle().inbox.ended()
+        self.handle().input.end()
     }
 
     /// Sends bytes: as one message of a WebSocket, or as part of a server-sent event or of the answer to a poll, which
@@ -194,17 +194,17 @@ impl RawWriter {
     }
 
     fn handle(&self) -> &Handle {
-        &self.held.0
+        &self.release.0
     }
 }
 
 impl Drop for RawConnection {
     fn drop(&mut self) {
-        self.handle().inbox.abandon();
+        self.handle().input.discard();
     }
 }
 
-impl Drop for Held {
+impl Drop for ReleaseOnDrop {
     fn drop(&mut self) {
         self.0.release();
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RawWriteError;
-use super::inbox::{Inbox, RawEnd};
+use super::input_pipe::{InputPipe, RawEnd};
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::connections::SessionMonitor;
@@ -20,7 +20,7 @@ pub(super) struct Handle {
     pub(super) user: User,
     pub(super) request: Arc<RequestInfo>,
     pub(super) outbound: Arc<Outbound>,
-    pub(super) inbox: Inbox,
+    pub(super) input: InputPipe,
     binary: AtomicBool,
     /// Nobody can read or write any more.
     released: AtomicBool,
@@ -42,7 +42,7 @@ impl Handle {
             user,
             request,
             outbound,
-            inbox: Inbox::new(read_ahead),
+            input: InputPipe::new(read_ahead),
             binary: AtomicBool::new(false),
             released: AtomicBool::new(false),
             aborted: CancellationToken::new(),
@@ -51,8 +51,8 @@ impl Handle {
 
     /// Ends the reading and tells whoever waits for it; unless the end was only asked for, the writing ends as well.
     /// What was written is still sent.
-    pub(super) fn end(&self, end: RawEnd) {
-        if self.inbox.end(end) {
+    pub(super) fn close(&self, end: RawEnd) {
+        if self.input.close(end) {
             self.aborted.cancel();
         }
         if end != RawEnd::Requested && self.outbound.is_open() {
@@ -62,7 +62,7 @@ impl Handle {
 
     /// Cuts the connection (`aspnet: HttpConnectionContext.Abort`).
     pub(super) fn abort(&self) {
-        self.end(RawEnd::Aborted);
+        self.close(RawEnd::Aborted);
         self.outbound.break_off();
     }
 
@@ -109,6 +109,6 @@ impl SessionMonitor for Handle {
     fn on_credentials_refreshed(&self) {}
 
     fn request_close(&self) {
-        self.end(RawEnd::Requested);
+        self.close(RawEnd::Requested);
     }
 }

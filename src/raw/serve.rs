@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 
 use super::connection::RawConnection;
 use super::handle::Handle;
-use super::inbox::RawEnd;
+use super::input_pipe::RawEnd;
 use crate::connections::{self, Completed, Connection, Read, SessionMonitor, TransportInput};
 use crate::quoted::Quoted;
 use crate::tasks::Tasks;
@@ -41,8 +41,8 @@ impl RawHandler {
     pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Completed> {
         let Connection { id, transport, request, incoming, outbound, entry } = connection;
         let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
-        let watched: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
-        entry.watch(Arc::downgrade(&watched));
+        let monitor: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
+        entry.watch(Arc::downgrade(&monitor));
         let running = (self.run)(RawConnection::new(&handle));
         Box::pin(async move {
             tracing::debug!(target: "signalr::connection", connection = %id, "connected");
@@ -50,15 +50,15 @@ impl RawHandler {
             let mut task = ConnectionTask { handle: &ending.0, incoming, input_ended: false, running };
             let end = poll_fn(|cx| task.poll(cx)).await;
             let ConnectionTask { incoming, running, .. } = task;
-            let faulted = match end {
-                End::Returned(outcome) => settle(&ending.0, outcome),
-                End::Dropped => {
+            let failed = match end {
+                HandlerEnd::Returned(outcome) => log_outcome(&ending.0, outcome),
+                HandlerEnd::Dropped => {
                     tasks.spawn(finish(Arc::clone(&ending.0), running));
                     false
                 }
             };
             tracing::debug!(target: "signalr::connection", connection = %id, "disconnected");
-            Completed { incoming, failed: faulted }
+            Completed { incoming, failed }
         })
     }
 }
@@ -72,35 +72,35 @@ struct ConnectionTask<'a> {
 }
 
 /// Why the task has done its work.
-enum End {
+enum HandlerEnd {
     Returned(Result<(), Failure>),
     /// The handler goes on without its connection.
     Dropped,
 }
 
 impl ConnectionTask<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         let outbound = &self.handle.outbound;
         if !outbound.begin(cx) {
-            self.handle.end(RawEnd::Lost);
+            self.handle.close(RawEnd::Lost);
         }
-        let end = self.work(cx);
+        let end = self.poll_handler(cx);
         outbound.end(cx);
         end
     }
 
-    fn work(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         loop {
             // The transport first: a handler that never waits would leave it nothing of the task's budget.
             self.handle.outbound.checkpoint(cx);
-            let something_came = self.read(cx);
-            if let Poll::Ready(outcome) = poll_caught(&mut self.running, cx) {
-                return Poll::Ready(End::Returned(outcome));
+            let has_read = self.read(cx);
+            if let Poll::Ready(outcome) = poll_catching_panics(&mut self.running, cx) {
+                return Poll::Ready(HandlerEnd::Returned(outcome));
             }
             if self.handle.is_released() {
-                return Poll::Ready(End::Dropped);
+                return Poll::Ready(HandlerEnd::Dropped);
             }
-            if !something_came {
+            if !has_read {
                 return Poll::Pending;
             }
         }
@@ -109,17 +109,17 @@ impl ConnectionTask<'_> {
     /// Reads also while the handler does not, so that the transport's own pings and goodbyes are answered at once.
     /// `false`: nothing can be read now.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        let inbox = &self.handle.inbox;
-        if self.input_ended || inbox.poll_room(cx).is_pending() {
+        let input = &self.handle.input;
+        if self.input_ended || input.poll_reserve(cx).is_pending() {
             return false;
         }
-        let read = self.incoming.poll_read(cx, &mut |_, bytes| inbox.fill(bytes));
+        let read = self.incoming.poll_read(cx, &mut |_, bytes| input.push(bytes));
         if let Poll::Ready(Read::End(end)) = read {
             self.input_ended = true;
-            self.handle.end(end.into());
+            self.handle.close(end.into());
         } else {
             // Also where nothing came: what it waited for may be over.
-            inbox.filled(self.incoming.is_within_text());
+            input.publish(self.incoming.is_within_text());
         }
         read.is_ready()
     }
@@ -140,20 +140,20 @@ struct Ending(Arc<Handle>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.end(RawEnd::Aborted);
+        self.0.close(RawEnd::Aborted);
     }
 }
 
 /// Runs a handler to its end whose connection is gone.
 async fn finish(handle: Arc<Handle>, mut running: BoxFuture<'static, Result<(), Failure>>) {
-    let outcome = poll_fn(|cx| poll_caught(&mut running, cx)).await;
-    settle(&handle, outcome);
+    let outcome = poll_fn(|cx| poll_catching_panics(&mut running, cx)).await;
+    log_outcome(&handle, outcome);
 }
 
 /// Logs how a handler ended, and says whether it failed.
-fn settle(handle: &Handle, outcome: Result<(), Failure>) -> bool {
+fn log_outcome(handle: &Handle, outcome: Result<(), Failure>) -> bool {
     let Err(Failure(error)) = outcome else { return false };
-    let (connection, ended) = (handle.id, handle.inbox.ended());
+    let (connection, ended) = (handle.id, handle.input.end());
     let failed = ended.is_none_or(|end| end == RawEnd::Requested);
     if failed {
         tracing::error!(target: "signalr::connection", %connection, error = %Quoted(&error), "the handler failed");
@@ -165,7 +165,7 @@ fn settle(handle: &Handle, outcome: Result<(), Failure>) -> bool {
 }
 
 /// A panic ends this connection alone; its own message is on standard error already, by the panic hook.
-fn poll_caught(
+fn poll_catching_panics(
     running: &mut BoxFuture<'static, Result<(), Failure>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Failure>> {

@@ -1,4 +1,4 @@
-//! State that a stream shares with the requests and responses on it.
+//! ActivityState that a stream shares with the requests and responses on it.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -14,11 +14,11 @@ use super::timer::LazyTimer;
 /// Activity on one socket.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ActivityState {
     is_aborted: bool,
     /// The task that polls the stream.
     task: Option<Waker>,
@@ -115,13 +115,13 @@ impl Activity {
         .await
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wakes the task that polls the stream, once the lock is free.
-fn wake(state: MutexGuard<'_, State>) {
+fn wake(state: MutexGuard<'_, ActivityState>) {
     let task = state.task.clone();
     drop(state);
     if let Some(task) = task {

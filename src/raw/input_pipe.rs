@@ -34,42 +34,42 @@ pub enum RawEnd {
 }
 
 /// A pipe from the task that reads the transport to whoever reads the connection, bounded in bytes.
-pub(super) struct Inbox {
-    state: Mutex<State>,
+pub(super) struct InputPipe {
+    state: Mutex<PipeState>,
     limit: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct PipeState {
     bytes: Vec<u8>,
-    /// So many bytes at the end wait: for the rest of a character, or until all that comes with them is filled in.
-    cut: usize,
+    /// So many bytes at the end wait: for the rest of a character, or until all that comes with them is pushed.
+    unpublished: usize,
     end: Option<RawEnd>,
     /// Nobody will ever read: what arrives is dropped.
-    unread: bool,
+    is_discarding: bool,
     reader: Option<Waker>,
-    filler: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 /// In bytes of UTF-8. Where less may wait, a cut one would leave no room for its end.
-const LONGEST_CHARACTER: usize = 4;
+const MAX_CHARACTER_BYTES: usize = 4;
 
-impl Inbox {
-    /// `limit` is how much may be unread before no more is filled in.
+impl InputPipe {
+    /// `limit` is how much may be unread before no more is pushed.
     pub(super) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), limit: limit.max(LONGEST_CHARACTER) }
+        Self { state: Mutex::default(), limit: limit.max(MAX_CHARACTER_BYTES) }
     }
 
     /// Takes what there is; `None` when that was all.
-    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.lock();
-        let whole = state.bytes.len() - state.cut;
+        let whole = state.bytes.len() - state.unpublished;
         if whole > 0 {
             let rest = state.bytes.split_off(whole);
             let bytes = mem::replace(&mut state.bytes, rest);
-            let filler = state.filler.take();
+            let writer = state.writer.take();
             drop(state);
-            wake(filler);
+            wake(writer);
             return Poll::Ready(Some(bytes.into()));
         }
         if state.end.is_some() {
@@ -79,69 +79,69 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Ready when more may be filled in. After the end all of it is dropped.
-    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when more may be pushed. After the end all of it is dropped.
+    pub(super) fn poll_reserve(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.end.is_some() || state.bytes.len() < self.limit {
             return Poll::Ready(());
         }
-        state.filler = Some(cx.waker().clone());
+        state.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Adds a piece of what arrived; [`filled`](Self::filled) follows the last one.
-    pub(super) fn fill(&self, bytes: &[u8]) {
+    /// Adds a piece of what arrived; [`publish`](Self::publish) follows the last one.
+    pub(super) fn push(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        if state.end.is_none() && !state.unread {
+        if state.end.is_none() && !state.is_discarding {
             state.bytes.extend_from_slice(bytes);
-            state.cut += bytes.len();
+            state.unpublished += bytes.len();
         }
     }
 
-    /// Lets the reader see what was filled in. Where the rest of a text is on its way, a character that is not whole
+    /// Lets the reader see what was pushed. Where the rest of a text is on its way, a character that is not whole
     /// waits for it.
-    pub(super) fn filled(&self, within_text: bool) {
+    pub(super) fn publish(&self, within_text: bool) {
         let mut state = self.lock();
-        state.cut = if within_text && state.end.is_none() { cut_of(&state.bytes) } else { 0 };
-        let reader = if state.bytes.len() > state.cut { state.reader.take() } else { None };
+        state.unpublished = if within_text && state.end.is_none() { incomplete_suffix(&state.bytes) } else { 0 };
+        let reader = if state.bytes.len() > state.unpublished { state.reader.take() } else { None };
         drop(state);
         wake(reader);
     }
 
     /// The reader gets no more than there is. Says whether this is the first reason for it, which counts.
-    pub(super) fn end(&self, end: RawEnd) -> bool {
+    pub(super) fn close(&self, end: RawEnd) -> bool {
         let mut state = self.lock();
         let first = state.end.is_none();
         state.end.get_or_insert(end);
-        state.cut = 0;
-        let readers = [state.reader.take(), state.filler.take()];
+        state.unpublished = 0;
+        let readers = [state.reader.take(), state.writer.take()];
         drop(state);
         readers.into_iter().for_each(wake);
         first
     }
 
-    pub(super) fn ended(&self) -> Option<RawEnd> {
+    pub(super) fn end(&self) -> Option<RawEnd> {
         self.lock().end
     }
 
     /// Drops what there is and what still arrives.
-    pub(super) fn abandon(&self) {
+    pub(super) fn discard(&self) {
         let mut state = self.lock();
-        state.unread = true;
-        state.cut = 0;
+        state.is_discarding = true;
+        state.unpublished = 0;
         state.bytes = Vec::new();
-        let filler = state.filler.take();
+        let writer = state.writer.take();
         drop(state);
-        wake(filler);
+        wake(writer);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How many bytes at the end begin a character and are not all of it.
-fn cut_of(bytes: &[u8]) -> usize {
+fn incomplete_suffix(bytes: &[u8]) -> usize {
     let is_beginning = |length: &usize| {
         let character = str::from_utf8(&bytes[bytes.len() - length..]);
         character.is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
@@ -175,12 +175,12 @@ mod tests {
 
     const LIMIT: usize = 1024;
 
-    fn inbox() -> Inbox {
-        Inbox::new(LIMIT)
+    fn pipe() -> InputPipe {
+        InputPipe::new(LIMIT)
     }
 
-    fn take(inbox: &Inbox) -> Poll<Option<Bytes>> {
-        inbox.poll_take(&Context::from_waker(Waker::noop()))
+    fn take(pipe: &InputPipe) -> Poll<Option<Bytes>> {
+        pipe.poll_read(&Context::from_waker(Waker::noop()))
     }
 
     fn some(bytes: &'static [u8]) -> Poll<Option<Bytes>> {
@@ -189,62 +189,62 @@ mod tests {
 
     #[test]
     fn what_arrived_is_taken_together_and_the_reader_is_woken_for_it() {
-        let inbox = inbox();
+        let pipe = pipe();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
-        assert!(inbox.poll_take(&Context::from_waker(&waker)).is_pending());
-        inbox.fill(b"ab");
-        inbox.fill(b"c");
+        assert!(pipe.poll_read(&Context::from_waker(&waker)).is_pending());
+        pipe.push(b"ab");
+        pipe.push(b"c");
         assert_eq!(count.0.load(Ordering::SeqCst), 0);
-        inbox.filled(false);
+        pipe.publish(false);
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
-        assert_eq!(take(&inbox), some(b"abc"));
-        assert!(take(&inbox).is_pending());
+        assert_eq!(take(&pipe), some(b"abc"));
+        assert!(take(&pipe).is_pending());
     }
 
     /// It may be on another thread than whoever fills it in.
     #[test]
     fn what_is_being_filled_in_is_not_taken_in_the_middle_of_a_character() {
-        let inbox = inbox();
-        inbox.fill(b"ab\xe2\x82");
-        inbox.filled(true);
-        assert_eq!(take(&inbox), some(b"ab"));
-        inbox.fill(b"\xac\xe2\x82\xac");
-        assert!(take(&inbox).is_pending());
-        inbox.filled(false);
-        assert_eq!(take(&inbox), some("€€".as_bytes()));
+        let pipe = pipe();
+        pipe.push(b"ab\xe2\x82");
+        pipe.publish(true);
+        assert_eq!(take(&pipe), some(b"ab"));
+        pipe.push(b"\xac\xe2\x82\xac");
+        assert!(take(&pipe).is_pending());
+        pipe.publish(false);
+        assert_eq!(take(&pipe), some("€€".as_bytes()));
     }
 
     #[test]
     fn what_arrived_before_the_end_is_still_read() {
-        let inbox = inbox();
-        inbox.fill(b"last");
-        assert!(inbox.end(RawEnd::Closed));
-        assert!(!inbox.end(RawEnd::Lost));
-        inbox.fill(b"too late");
-        inbox.filled(true);
-        assert_eq!(take(&inbox), some(b"last"));
-        assert_eq!(take(&inbox), Poll::Ready(None));
-        assert_eq!(inbox.ended(), Some(RawEnd::Closed));
+        let pipe = pipe();
+        pipe.push(b"last");
+        assert!(pipe.close(RawEnd::Closed));
+        assert!(!pipe.close(RawEnd::Lost));
+        pipe.push(b"too late");
+        pipe.publish(true);
+        assert_eq!(take(&pipe), some(b"last"));
+        assert_eq!(take(&pipe), Poll::Ready(None));
+        assert_eq!(pipe.end(), Some(RawEnd::Closed));
     }
 
     #[test]
     fn a_character_waits_for_its_rest_while_that_is_on_its_way() {
-        let inbox = inbox();
-        inbox.fill(b"a\xe2\x82");
-        inbox.filled(true);
-        assert_eq!(take(&inbox), some(b"a"));
-        assert!(take(&inbox).is_pending());
-        inbox.fill(b"\xacb\xc3");
-        inbox.filled(true);
-        assert_eq!(take(&inbox), some("€b".as_bytes()));
-        inbox.filled(false);
-        assert_eq!(take(&inbox), some(b"\xc3"));
-        inbox.fill(b"\xf0\x9f\x98");
-        inbox.filled(true);
-        assert!(take(&inbox).is_pending());
-        inbox.end(RawEnd::Lost);
-        assert_eq!(take(&inbox), some(b"\xf0\x9f\x98"));
+        let pipe = pipe();
+        pipe.push(b"a\xe2\x82");
+        pipe.publish(true);
+        assert_eq!(take(&pipe), some(b"a"));
+        assert!(take(&pipe).is_pending());
+        pipe.push(b"\xacb\xc3");
+        pipe.publish(true);
+        assert_eq!(take(&pipe), some("€b".as_bytes()));
+        pipe.publish(false);
+        assert_eq!(take(&pipe), some(b"\xc3"));
+        pipe.push(b"\xf0\x9f\x98");
+        pipe.publish(true);
+        assert!(take(&pipe).is_pending());
+        pipe.close(RawEnd::Lost);
+        assert_eq!(take(&pipe), some(b"\xf0\x9f\x98"));
     }
 
     #[test]
@@ -263,36 +263,36 @@ mod tests {
             (b"\xff", 0),
             (b"\xe2(", 0),
         ] {
-            assert_eq!(cut_of(bytes), cut, "{bytes:x?}");
+            assert_eq!(incomplete_suffix(bytes), cut, "{bytes:x?}");
         }
     }
 
     #[test]
     fn a_full_inbox_has_room_when_it_is_read() {
-        let inbox = inbox();
+        let pipe = pipe();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let cx = Context::from_waker(&waker);
-        inbox.fill(&[0; LIMIT - 1]);
-        inbox.filled(false);
-        assert!(inbox.poll_room(&cx).is_ready());
-        inbox.fill(&[0; 2]);
-        inbox.filled(false);
-        assert!(inbox.poll_room(&cx).is_pending());
-        assert!(take(&inbox).is_ready());
+        pipe.push(&[0; LIMIT - 1]);
+        pipe.publish(false);
+        assert!(pipe.poll_reserve(&cx).is_ready());
+        pipe.push(&[0; 2]);
+        pipe.publish(false);
+        assert!(pipe.poll_reserve(&cx).is_pending());
+        assert!(take(&pipe).is_ready());
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
-        assert!(inbox.poll_room(&cx).is_ready());
+        assert!(pipe.poll_reserve(&cx).is_ready());
     }
 
     #[test]
     fn nothing_is_kept_that_nobody_will_read() {
-        let inbox = inbox();
-        inbox.fill(&[0; LIMIT]);
-        inbox.filled(true);
-        inbox.abandon();
-        inbox.fill(&[0; LIMIT]);
-        inbox.filled(true);
-        assert!(inbox.poll_room(&Context::from_waker(Waker::noop())).is_ready());
-        assert!(take(&inbox).is_pending());
+        let pipe = pipe();
+        pipe.push(&[0; LIMIT]);
+        pipe.publish(true);
+        pipe.discard();
+        pipe.push(&[0; LIMIT]);
+        pipe.publish(true);
+        assert!(pipe.poll_reserve(&Context::from_waker(Waker::noop())).is_ready());
+        assert!(take(&pipe).is_pending());
     }
 }
