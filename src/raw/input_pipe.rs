@@ -1,4 +1,4 @@
-//! What has arrived on a connection and is not read yet.
+//! Bytes received on a connection that its handler has not read yet.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-/// Why no more is read from a [`RawConnection`](crate::raw::RawConnection).
+/// Reason for the end of the input of a [`RawConnection`](crate::raw::RawConnection).
 ///
 /// ```
 /// use signalr::raw::{RawConnection, RawEnd};
 ///
-/// /// Reads to the end, and says whether the client meant it.
+/// /// Reads to the end and returns whether the client closed the connection in order.
 /// async fn drain(mut connection: RawConnection) -> bool {
 ///     while connection.read().await.is_some() {}
 ///     connection.end() == Some(RawEnd::Closed)
@@ -20,20 +20,23 @@ use bytes::Bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RawEnd {
-    /// The client said goodbye in the transport's own way.
+    /// The client closed the transport in order, such as by a close frame or a DELETE request.
     Closed,
-    /// The client vanished, or read too slowly and was cut.
+    /// The transport failed, or the client read too slowly and was disconnected.
     Lost,
-    /// The client broke the rules of the transport.
+    /// The client violated the protocol of the transport.
     Broken,
-    /// This side ended it: by [`abort`](crate::raw::RawConnection::abort), or as its handler returned.
+    /// The server ended it: by [`abort`](crate::raw::RawConnection::abort), or because the handler
+    /// returned.
     Aborted,
-    /// The connection is to end, for the server goes away or the client's token has expired; the handler returns when
-    /// it has written what it has to. (C#: `ConnectionClosedRequested`)
+    /// The server shuts down or the client's token has expired (C#: `ConnectionClosedRequested`). The
+    /// connection can still be written to; the handler should write its last bytes and return.
     Requested,
 }
 
-/// A pipe from the task that reads the transport to whoever reads the connection, bounded in bytes.
+/// Pipe from the connection task, which reads the transport, to the reader of the `RawConnection`.
+///
+/// When `limit` bytes are unread, `poll_reserve` is pending and the transport is not read.
 pub(super) struct InputPipe {
     state: Mutex<PipeState>,
     limit: usize,
@@ -42,25 +45,28 @@ pub(super) struct InputPipe {
 #[derive(Default)]
 struct PipeState {
     bytes: Vec<u8>,
-    /// So many bytes at the end wait: for the rest of a character, or until all that comes with them is pushed.
+    /// Number of bytes at the end that cannot be read yet: they are pushed but not published, or the
+    /// beginning of a character.
     unpublished: usize,
     end: Option<RawEnd>,
-    /// Nobody will ever read: what arrives is dropped.
+    /// The `RawConnection` is dropped: received bytes are dropped, too.
     is_discarding: bool,
     reader: Option<Waker>,
+    /// The connection task, while the pipe is full.
     writer: Option<Waker>,
 }
 
-/// In bytes of UTF-8. Where less may wait, a cut one would leave no room for its end.
+/// Longest character in UTF-8, in bytes. With a smaller limit, the beginning of a character could fill
+/// the pipe, so that its end would never be read.
 const MAX_CHARACTER_BYTES: usize = 4;
 
 impl InputPipe {
-    /// `limit` is how much may be unread before no more is pushed.
+    /// `limit` is the number of unread bytes from which on no more are accepted.
     pub(super) fn new(limit: usize) -> Self {
         Self { state: Mutex::default(), limit: limit.max(MAX_CHARACTER_BYTES) }
     }
 
-    /// Takes what there is; `None` when that was all.
+    /// Returns all published bytes; `None` after the end.
     pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.lock();
         let whole = state.bytes.len() - state.unpublished;
@@ -79,7 +85,7 @@ impl InputPipe {
         Poll::Pending
     }
 
-    /// Ready when more may be pushed. After the end all of it is dropped.
+    /// Ready when more may be pushed, and after the end, when pushed bytes are dropped.
     pub(super) fn poll_reserve(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.end.is_some() || state.bytes.len() < self.limit {
@@ -89,7 +95,7 @@ impl InputPipe {
         Poll::Pending
     }
 
-    /// Adds a piece of what arrived; [`publish`](Self::publish) follows the last one.
+    /// Appends received bytes, which can be read after the next [`publish`](Self::publish).
     pub(super) fn push(&self, bytes: &[u8]) {
         let mut state = self.lock();
         if state.end.is_none() && !state.is_discarding {
@@ -98,8 +104,8 @@ impl InputPipe {
         }
     }
 
-    /// Lets the reader see what was pushed. Where the rest of a text is on its way, a character that is not whole
-    /// waits for it.
+    /// Makes pushed bytes available to the reader. If the rest of a text message is still to come
+    /// (`within_text`), the beginning of a character stays back until its end is pushed.
     pub(super) fn publish(&self, within_text: bool) {
         let mut state = self.lock();
         state.unpublished = if within_text && state.end.is_none() { incomplete_suffix(&state.bytes) } else { 0 };
@@ -108,7 +114,7 @@ impl InputPipe {
         wake(reader);
     }
 
-    /// The reader gets no more than there is. Says whether this is the first reason for it, which counts.
+    /// Ends the input after the bytes pushed so far. The first reason counts; returns whether this is it.
     pub(super) fn close(&self, end: RawEnd) -> bool {
         let mut state = self.lock();
         let first = state.end.is_none();
@@ -124,7 +130,7 @@ impl InputPipe {
         self.lock().end
     }
 
-    /// Drops what there is and what still arrives.
+    /// Drops unread bytes and all that are pushed later.
     pub(super) fn discard(&self) {
         let mut state = self.lock();
         state.is_discarding = true;
@@ -140,7 +146,7 @@ impl InputPipe {
     }
 }
 
-/// How many bytes at the end begin a character and are not all of it.
+/// Length in bytes of the incomplete character at the end of `bytes`; 0 without one.
 fn incomplete_suffix(bytes: &[u8]) -> usize {
     let is_beginning = |length: &usize| {
         let character = str::from_utf8(&bytes[bytes.len() - length..]);
@@ -149,7 +155,7 @@ fn incomplete_suffix(bytes: &[u8]) -> usize {
     (1..=bytes.len().min(3)).find(is_beginning).unwrap_or(0)
 }
 
-/// Outside the lock: it may run anybody's code.
+/// To be called without the lock, since a waker may run arbitrary code.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -165,9 +171,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Count(AtomicUsize);
+    struct WakeCount(AtomicUsize);
 
-    impl Wake for Count {
+    impl Wake for WakeCount {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
@@ -188,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_is_taken_together_and_the_reader_is_woken_for_it() {
+    fn reader_is_woken_once_and_reads_all_published_bytes() {
         let pipe = pipe();
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         let waker = Waker::from(Arc::clone(&count));
         assert!(pipe.poll_read(&Context::from_waker(&waker)).is_pending());
         pipe.push(b"ab");
@@ -202,9 +208,9 @@ mod tests {
         assert!(take(&pipe).is_pending());
     }
 
-    /// It may be on another thread than whoever fills it in.
+    /// Reader and connection task may run on different threads.
     #[test]
-    fn what_is_being_filled_in_is_not_taken_in_the_middle_of_a_character() {
+    fn pushed_bytes_are_not_read_before_they_are_published() {
         let pipe = pipe();
         pipe.push(b"ab\xe2\x82");
         pipe.publish(true);
@@ -216,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_before_the_end_is_still_read() {
+    fn bytes_that_arrived_before_the_end_can_be_read() {
         let pipe = pipe();
         pipe.push(b"last");
         assert!(pipe.close(RawEnd::Closed));
@@ -229,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_waits_for_its_rest_while_that_is_on_its_way() {
+    fn incomplete_characters_wait_for_the_rest_of_their_message() {
         let pipe = pipe();
         pipe.push(b"a\xe2\x82");
         pipe.publish(true);
@@ -248,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_beginning_of_a_character_is_cut() {
-        for (bytes, cut) in [
+    fn incomplete_suffixes_are_beginnings_of_characters() {
+        for (bytes, length) in [
             (&b""[..], 0),
             (b"a", 0),
             (b"\xc3", 1),
@@ -263,14 +269,14 @@ mod tests {
             (b"\xff", 0),
             (b"\xe2(", 0),
         ] {
-            assert_eq!(incomplete_suffix(bytes), cut, "{bytes:x?}");
+            assert_eq!(incomplete_suffix(bytes), length, "{bytes:x?}");
         }
     }
 
     #[test]
-    fn a_full_inbox_has_room_when_it_is_read() {
+    fn full_pipe_accepts_bytes_again_after_a_read() {
         let pipe = pipe();
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         let waker = Waker::from(Arc::clone(&count));
         let cx = Context::from_waker(&waker);
         pipe.push(&[0; LIMIT - 1]);
@@ -285,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_that_nobody_will_read() {
+    fn bytes_without_a_reader_are_dropped() {
         let pipe = pipe();
         pipe.push(&[0; LIMIT]);
         pipe.publish(true);

@@ -1,7 +1,8 @@
-//! Connections below hubs: bytes in, bytes out, by the same negotiation and the same transports.
+//! Connections without a hub: bytes in, bytes out, with the same negotiation and transports.
 //!
-//! A handler gets the shared half of its connection, which may go to other tasks; what arrives waits for it in an
-//! `InputPipe`. The connection's own task runs the handler, fills the input and writes, as a hub's does.
+//! The handler owns the shared half of its connection and may move it to other tasks. Received bytes
+//! wait for it in an `InputPipe`. The connection task runs the handler, fills the pipe and writes, as
+//! that of a hub connection does.
 
 mod connection;
 mod error;
