@@ -1,4 +1,5 @@
-//! A few buffers a thread, so that encoding and writing an answer allocates none in the steady state.
+//! A few buffers for each thread, so that encoding and writing a message allocates no buffer in the
+//! steady state.
 
 use std::cell::RefCell;
 
@@ -6,10 +7,11 @@ thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// As many as are out at once: an answer, what is being gathered for a socket, and one in between.
+/// Maximum number of buffers of one thread. As many are in use at once: a completion, the bytes
+/// that are collected for a socket, and one more.
 const MAX_POOLED: usize = 3;
 
-/// A buffer that grew beyond this is given back to the allocator instead of being kept.
+/// Maximum capacity in bytes of a buffer in the pool. Larger ones are freed.
 const MAX_RETAINED_CAPACITY: usize = 64 * 1024;
 
 /// Runs `write` with an empty buffer of this thread.
@@ -20,11 +22,13 @@ pub(crate) fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     result
 }
 
-/// Takes an empty buffer of this thread, or a new one; [`recycle`] returns it, on whatever thread.
+/// Takes an empty buffer from the pool of this thread, or creates one. [`recycle`] returns it to
+/// the pool of the thread that calls it.
 pub(crate) fn take() -> Vec<u8> {
     POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
+/// Returns a buffer to the pool of this thread.
 pub(crate) fn recycle(mut buffer: Vec<u8>) {
     if (1..=MAX_RETAINED_CAPACITY).contains(&buffer.capacity()) {
         buffer.clear();
@@ -41,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_serve_again_and_come_back_empty() {
+    fn recycled_buffers_are_empty_and_limited_in_number_and_capacity() {
         recycle(Vec::from(*b"used"));
         let buffer = take();
         assert!(buffer.is_empty() && buffer.capacity() >= 4);
@@ -49,7 +53,7 @@ mod tests {
             recycle(Vec::with_capacity(8));
         }
         recycle(Vec::with_capacity(MAX_RETAINED_CAPACITY + 1));
-        let kept = std::iter::from_fn(|| Some(take()).filter(|buffer| buffer.capacity() > 0)).count();
-        assert_eq!(kept, MAX_POOLED);
+        let pooled = std::iter::from_fn(|| Some(take()).filter(|buffer| buffer.capacity() > 0)).count();
+        assert_eq!(pooled, MAX_POOLED);
     }
 }

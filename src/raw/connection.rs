@@ -16,8 +16,8 @@ use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 ///
 /// [`Builder::connection_handler`](crate::hosting::Builder::connection_handler) maps a handler of
 /// such connections to a path. A connection lives as long as its handler runs. When the handler
-/// returns, written bytes are sent and the transport is closed. The connection also ends when it and
-/// all its [writers](Self::writer) are dropped.
+/// returns, written bytes are sent and the transport is closed. The connection also ends when it
+/// and all its [writers](Self::writer) are dropped.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,12 +66,12 @@ impl RawConnection {
         Self { writer: RawWriter { release: Arc::new(ReleaseOnDrop(Arc::clone(handle))) } }
     }
 
-    /// Waits for bytes and returns all that have arrived; `None` at the end of the input, whose reason
-    /// [`end`](Self::end) returns.
+    /// Waits for bytes and returns all that have arrived; `None` at the end of the input, whose
+    /// reason [`end`](Self::end) returns.
     ///
     /// The bytes are a stream: one read may return a part of a message of the client, or several
-    /// messages. Text is not split within a character. At most `application_max_buffer_size` bytes are
-    /// read ahead; then the client has to wait.
+    /// messages. Text is not split within a character. At most `application_max_buffer_size` bytes
+    /// are read ahead; then the client has to wait.
     ///
     /// # Cancel safety
     ///
@@ -81,8 +81,8 @@ impl RawConnection {
         poll_fn(|cx| input.poll_read(cx)).await
     }
 
-    /// Reason why the input has ended; `None` while more bytes may arrive. Bytes that arrived before
-    /// the end can still be read.
+    /// Reason why the input has ended; `None` while more bytes may arrive. Bytes that arrived
+    /// before the end can still be read.
     pub fn end(&self) -> Option<RawEnd> {
         self.handle().input.end()
     }
@@ -90,14 +90,14 @@ impl RawConnection {
     /// Sends bytes: as one WebSocket message, or together with all other queued bytes as part of a
     /// server-sent event or of the response to a poll. Empty `bytes` send nothing.
     ///
-    /// Waits while `transport_max_buffer_size` bytes are queued for the client. Completion means that
-    /// the bytes are queued, not that the client has received them.
+    /// Waits while `transport_max_buffer_size` bytes are queued for the client. Completion means
+    /// that the bytes are queued, not that the client has received them.
     ///
     /// # Errors
     ///
-    /// Returns [`RawWriteError::Ended`] if the connection has ended, and [`RawWriteError::NotText`] if
-    /// the connection carries text (the default, see [`set_binary`](Self::set_binary)) and the bytes
-    /// are not valid UTF-8.
+    /// Returns [`RawWriteError::Ended`] if the connection has ended, and [`RawWriteError::NotText`]
+    /// if the connection carries text (the default, see [`set_binary`](Self::set_binary)) and the
+    /// bytes are not valid UTF-8.
     ///
     /// # Cancel safety
     ///
@@ -114,8 +114,9 @@ impl RawConnection {
     /// Switches the connection from text to binary for all later writes (C#:
     /// `ITransferFormatFeature.ActiveFormat`).
     ///
-    /// WebSocket messages are binary from then on. Server-sent events always carry text, so offer other
-    /// [`transports`](crate::hosting::EndpointBuilder::transports) to clients that need binary.
+    /// WebSocket messages are binary from then on. Server-sent events always carry text, so offer
+    /// other [`transports`](crate::hosting::EndpointBuilder::transports) to clients that need
+    /// binary.
     pub fn set_binary(&self) {
         self.handle().set_binary();
     }
@@ -130,7 +131,8 @@ impl RawConnection {
         &self.handle().user
     }
 
-    /// The HTTP request that opened the connection, without its access token, and the peer's address.
+    /// The HTTP request that opened the connection, without its access token, and the peer's
+    /// address.
     pub fn request(&self) -> &RequestInfo {
         &self.handle().request
     }

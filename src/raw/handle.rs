@@ -49,8 +49,8 @@ impl Handle {
         })
     }
 
-    /// Ends the input and completes [`aborted`](Self::aborted). Unless the end is only requested, no
-    /// more can be written either; bytes in the outbound queue are still sent.
+    /// Ends the input and completes [`aborted`](Self::aborted). Unless the end is only requested,
+    /// no more can be written either; bytes in the outbound queue are still sent.
     pub(super) fn close(&self, end: RawEnd) {
         if self.input.close(end) {
             self.aborted.cancel();

@@ -29,8 +29,8 @@ pub enum RawEnd {
     /// The server ended it: by [`abort`](crate::raw::RawConnection::abort), or because the handler
     /// returned.
     Aborted,
-    /// The server shuts down or the client's token has expired (C#: `ConnectionClosedRequested`). The
-    /// connection can still be written to; the handler should write its last bytes and return.
+    /// The server shuts down or the client's token has expired (C#: `ConnectionClosedRequested`).
+    /// The connection can still be written to; the handler should write its last bytes and return.
     Requested,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct InputPipe {
 #[derive(Default)]
 struct PipeState {
     bytes: Vec<u8>,
-    /// Number of bytes at the end that cannot be read yet: they are pushed but not published, or the
-    /// beginning of a character.
+    /// Number of bytes at the end that cannot be read yet: they are pushed but not published, or
+    /// the beginning of a character.
     unpublished: usize,
     end: Option<RawEnd>,
     /// The `RawConnection` is dropped: received bytes are dropped, too.
@@ -56,8 +56,8 @@ struct PipeState {
     writer: Option<Waker>,
 }
 
-/// Longest character in UTF-8, in bytes. With a smaller limit, the beginning of a character could fill
-/// the pipe, so that its end would never be read.
+/// Longest character in UTF-8, in bytes. With a smaller limit, the beginning of a character could
+/// fill the pipe, so that its end would never be read.
 const MAX_CHARACTER_BYTES: usize = 4;
 
 impl InputPipe {
@@ -114,7 +114,8 @@ impl InputPipe {
         wake(reader);
     }
 
-    /// Ends the input after the bytes pushed so far. The first reason counts; returns whether this is it.
+    /// Ends the input after the bytes pushed so far. The first reason counts; returns whether this
+    /// is it.
     pub(super) fn close(&self, end: RawEnd) -> bool {
         let mut state = self.lock();
         let first = state.end.is_none();

@@ -1,4 +1,5 @@
-//! The task of a connection without a hub: runs the handler, reads ahead and writes the outbound queue.
+//! The task of a connection without a hub: runs the handler, reads ahead and writes the outbound
+//! queue.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -37,8 +38,8 @@ impl RawHandler {
         Self { run: Box::new(run) }
     }
 
-    /// Serves one connection until its end. A handler that still runs after it has dropped its connection
-    /// becomes a task of `tasks`.
+    /// Serves one connection until its end. A handler that still runs after it has dropped its
+    /// connection becomes a task of `tasks`.
     pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Completed> {
         let Connection { id, transport, request, incoming, outbound, entry } = connection;
         let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
@@ -92,7 +93,8 @@ impl ConnectionTask<'_> {
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         loop {
-            // The transport comes first: a handler that is always ready would use up the task's budget.
+            // The transport comes first: a handler that is always ready would use up the task's
+            // budget.
             self.handle.outbound.checkpoint(cx);
             let has_read = self.read(cx);
             if let Poll::Ready(outcome) = poll_catching_panics(&mut self.running, cx) {
@@ -107,8 +109,8 @@ impl ConnectionTask<'_> {
         }
     }
 
-    /// Reads the transport, also while the handler does not read, so that pings and close frames are
-    /// answered at once. Returns `false` if nothing can be read now.
+    /// Reads the transport, also while the handler does not read, so that pings and close frames
+    /// are answered at once. Returns `false` if nothing can be read now.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let input = &self.handle.input;
         if self.input_ended || input.poll_reserve(cx).is_pending() {
@@ -119,7 +121,8 @@ impl ConnectionTask<'_> {
             self.input_ended = true;
             self.handle.close(end.into());
         } else {
-            // Also without new bytes: the message that an incomplete character waits for may have ended.
+            // Also without new bytes: the message that an incomplete character waits for may have
+            // ended.
             input.publish(self.incoming.is_within_text());
         }
         read.is_ready()
@@ -165,8 +168,8 @@ fn log_outcome(handle: &Handle, outcome: Result<(), Failure>) -> bool {
     failed
 }
 
-/// Polls the handler and turns a panic into a failure, so that a panic ends this connection only. The
-/// panic hook has printed the panic message already.
+/// Polls the handler and turns a panic into a failure, so that a panic ends this connection only.
+/// The panic hook has printed the panic message already.
 fn poll_catching_panics(
     running: &mut BoxFuture<'static, Result<(), Failure>>,
     cx: &mut Context<'_>,
