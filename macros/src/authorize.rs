@@ -10,20 +10,20 @@ use crate::errors::Errors;
 
 /// Where rules stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum Target {
     Hub,
     Method,
 }
 
 /// Takes the rules off, each as an expression of the type `Authorize`.
-pub(crate) fn rules(on: On, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<TokenStream> {
+pub(crate) fn rules(target: Target, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<TokenStream> {
     let taken = take(attributes, "authorize");
-    taken.iter().filter_map(|attribute| errors.keep(rule(on, attribute))).flatten().collect()
+    taken.iter().filter_map(|attribute| errors.record(rule(target, attribute))).flatten().collect()
 }
 
 /// One rule for a policy and one for the roles, since both must hold; `#[authorize]` alone asks for any user. Schemes go with
 /// either.
-fn rule(on: On, attribute: &Attribute) -> Result<Vec<TokenStream>> {
+fn rule(target: Target, attribute: &Attribute) -> Result<Vec<TokenStream>> {
     let (mut policy, mut roles, mut schemes): (Option<LitStr>, Option<LitStr>, Option<LitStr>) = (None, None, None);
     match &attribute.meta {
         Meta::Path(_) => {}
@@ -38,7 +38,7 @@ fn rule(on: On, attribute: &Attribute) -> Result<Vec<TokenStream>> {
                 (&mut policy, "the policy has no name")
             } else if meta.path.is_ident("roles") {
                 (&mut roles, "there is no role in this list: nobody could ever pass")
-            } else if meta.path.is_ident("schemes") && on == On::Method {
+            } else if meta.path.is_ident("schemes") && target == Target::Method {
                 return Err(meta.error(SCHEMES_ON_METHOD));
             } else if meta.path.is_ident("schemes") {
                 (&mut schemes, "there is no scheme in this list")
@@ -55,25 +55,25 @@ fn rule(on: On, attribute: &Attribute) -> Result<Vec<TokenStream>> {
             }
         })?,
     }
-    let here = attribute.path().span().resolved_at(Span::mixed_site());
+    let span = attribute.path().span().resolved_at(Span::mixed_site());
     let mut rules = Vec::new();
     if let Some(policy) = policy {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::policy(#policy)));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::policy(#policy)));
     }
     if let Some(roles) = roles {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::roles(#roles)));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::roles(#roles)));
     }
     if rules.is_empty() {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::user()));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::user()));
     }
     if let (Some(schemes), Some(rule)) = (schemes, rules.first_mut()) {
-        *rule = quote_spanned!(here=> #rule.schemes(#schemes));
+        *rule = quote_spanned!(span=> #rule.schemes(#schemes));
     }
     Ok(rules)
 }
 
 /// Rules where they cannot be checked.
-pub(crate) fn refuse(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
+pub(crate) fn reject(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
     for attribute in take(attributes, "authorize") {
         errors.at(attribute, message);
     }
@@ -93,7 +93,7 @@ pub(crate) fn allows_anonymous(attributes: &mut Vec<Attribute>, has_rules: bool,
 }
 
 /// `#[allow_anonymous]` where it has no effect.
-pub(crate) fn refuse_anonymous(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
+pub(crate) fn reject_anonymous(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
     for attribute in take(attributes, "allow_anonymous") {
         errors.at(attribute, message);
     }
@@ -144,9 +144,9 @@ pub(crate) const ANONYMOUS_ON_METHOD: &str = "has no effect on a hub method: who
 mod tests {
     use super::*;
 
-    fn read(on: On, attribute: Attribute) -> std::result::Result<Vec<String>, Vec<String>> {
+    fn read(target: Target, attribute: Attribute) -> std::result::Result<Vec<String>, Vec<String>> {
         let mut errors = Errors::default();
-        let rules = rules(on, &mut vec![attribute], &mut errors);
+        let rules = rules(target, &mut vec![attribute], &mut errors);
         let text = |rule: &TokenStream| rule.to_string().replace(' ', "").replace("::signalr::auth::Authorize::", "");
         if errors.is_empty() { Ok(rules.iter().map(text).collect()) } else { Err(errors.messages()) }
     }
@@ -166,7 +166,7 @@ mod tests {
             ),
         ];
         for (attribute, rules) in cases {
-            assert_eq!(read(On::Hub, attribute), Ok(rules.iter().map(ToString::to_string).collect()));
+            assert_eq!(read(Target::Hub, attribute), Ok(rules.iter().map(ToString::to_string).collect()));
         }
     }
 
@@ -187,9 +187,9 @@ mod tests {
             ),
         ];
         for (attribute, message) in cases {
-            assert_eq!(read(On::Method, attribute), Err(vec![message.to_owned()]));
+            assert_eq!(read(Target::Method, attribute), Err(vec![message.to_owned()]));
         }
-        let no_scheme = read(On::Hub, parse_quote!(#[authorize(schemes = " ")]));
+        let no_scheme = read(Target::Hub, parse_quote!(#[authorize(schemes = " ")]));
         assert_eq!(no_scheme, Err(vec!["there is no scheme in this list".to_owned()]));
     }
 

@@ -7,9 +7,9 @@ use syn::{Attribute, Error, Item, ItemTrait, ReturnType, TraitItem, TraitItemFn,
 use crate::attributes::is;
 use crate::authorize;
 use crate::errors::Errors;
-use crate::method::place;
-use crate::names::{Names, wire_name};
-use crate::signature::{contract_parameters, owned, qualifiers};
+use crate::method::span_of;
+use crate::names::{MethodNames, wire_name};
+use crate::signature::{check_qualifiers, contract_parameters, reject_borrows};
 
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let contract = match syn::parse2::<ItemTrait>(item.clone()) {
@@ -51,11 +51,11 @@ fn check(contract: &ItemTrait, errors: &mut Errors) {
 }
 
 fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
-    let (vis, name, here) = (&contract.vis, &contract.ident, place(&contract.ident));
+    let (vis, name, span) = (&contract.vis, &contract.ident, span_of(&contract.ident));
     let attributes = &contract.attrs;
     let docs = missing_docs(attributes, "What the clients of a hub offer to the server.");
     let text = name.to_string();
-    let mut names = Names::default();
+    let mut names = MethodNames::default();
     let methods = contract.items.into_iter().map(|item| match item {
         TraitItem::Fn(method) => Some(method),
         other => {
@@ -64,20 +64,20 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
         }
     });
     let methods = methods.collect::<Vec<_>>();
-    let (sends, asks): (Vec<_>, Vec<_>) =
+    let (sends, invokes): (Vec<_>, Vec<_>) =
         methods.into_iter().flatten().partition(|method| matches!(method.sig.output, ReturnType::Default));
     let sends: Vec<_> = sends.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
-    let asks: Vec<_> = asks.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
-    let asks = (!asks.is_empty()).then(|| {
-        quote_spanned! {here=>
+    let invokes: Vec<_> = invokes.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
+    let invokes = (!invokes.is_empty()).then(|| {
+        quote_spanned! {span=>
             // Many clients would have many answers.
             #[allow(dead_code)]
             impl #name<::signalr::hub::Single> {
-                #(#asks)*
+                #(#invokes)*
             }
         }
     });
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#attributes)*
         #docs
         #vis struct #name<T = ::signalr::hub::Many>(::signalr::hub::Proxy<T>);
@@ -88,7 +88,7 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
             #(#sends)*
         }
 
-        #asks
+        #invokes
 
         #[automatically_derived]
         impl ::signalr::HubClient for #name {
@@ -121,23 +121,23 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
 }
 
 /// The function that calls one method; nothing if it cannot be.
-fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
+fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut MethodNames, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
     let name = wire_name(&method.sig.ident, &mut method.attrs, &mut problems);
     names.add("client method", &name, &method.attrs, &mut problems);
-    authorize::refuse(&mut method.attrs, "has no effect: the server calls this", &mut problems);
-    qualifiers("a method of a client contract", &method.sig, &mut problems);
+    authorize::reject(&mut method.attrs, "has no effect: the server calls this", &mut problems);
+    check_qualifiers("a method of a client contract", &method.sig, &mut problems);
     if let Some(body) = &method.default {
         problems.at(body, "a client contract has no bodies: they are in the client");
     }
-    result(&method.sig.output, &mut problems);
+    check_result(&method.sig.output, &mut problems);
     let (parameters, types): (Vec<_>, Vec<_>) = contract_parameters(&method.sig, &mut problems).into_iter().unzip();
     let valid = problems.is_empty();
     errors.append(problems);
     if !valid {
         return TokenStream::new();
     }
-    let (function, here) = (&method.sig.ident, place(&method.sig.ident));
+    let (function, span) = (&method.sig.ident, span_of(&method.sig.ident));
     let (generics, _, bounds) = method.sig.generics.split_for_impl();
     let attributes = &method.attrs;
     let docs = missing_docs(attributes, &format!("Calls `{}`.", name.value()));
@@ -145,7 +145,7 @@ fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
         ReturnType::Default => (quote!(()), quote!(hub::SendError), quote!(send), SEND_ERRORS),
         ReturnType::Type(_, output) => (quote!(#output), quote!(hub::InvokeError), quote!(invoke), INVOKE_ERRORS),
     };
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#attributes)*
         #docs
         #[doc = #errors]
@@ -164,7 +164,7 @@ const INVOKE_ERRORS: &str =
     "\n# Errors\n\nWhen the client gives no answer; see [`Proxy::invoke`](::signalr::hub::Proxy::invoke).";
 
 /// What a client cannot answer.
-fn result(output: &ReturnType, errors: &mut Errors) {
+fn check_result(output: &ReturnType, errors: &mut Errors) {
     let ReturnType::Type(_, output) = output else { return };
     match &**output {
         Type::Path(path)
@@ -172,7 +172,7 @@ fn result(output: &ReturnType, errors: &mut Errors) {
         {
             errors.at(output, "what a client answers is written alone: who calls it gets a `Result` of it");
         }
-        output => owned(output, errors),
+        output => reject_borrows(output, errors),
     }
 }
 

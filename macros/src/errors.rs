@@ -18,7 +18,7 @@ impl Errors {
     pub(crate) fn push(&mut self, error: Error) {
         match &mut self.0 {
             Some(all) => all.combine(error),
-            none => *none = Some(error),
+            empty => *empty = Some(error),
         }
     }
 
@@ -34,7 +34,7 @@ impl Errors {
     }
 
     /// What `result` holds, its error noted.
-    pub(crate) fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+    pub(crate) fn record<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 

@@ -7,8 +7,8 @@ use syn::{FnArg, ImplItemFn};
 use crate::attributes::{conditions, take};
 use crate::authorize;
 use crate::errors::Errors;
-use crate::method::{our_shape, place, settle};
-use crate::signature::{qualifiers, refuse_conditions};
+use crate::method::{allow_hub_lints, span_of, take_result};
+use crate::signature::{check_qualifiers, reject_conditions};
 
 /// What a hub does when clients come and go; reserved names, which no client can call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,13 @@ impl Hook {
     pub(crate) fn forward(self, method: &mut ImplItemFn, errors: &mut Errors) -> TokenStream {
         let mut problems = Errors::default();
         let name = &method.sig.ident;
-        let called_by_nobody = format!("has no effect: `{name}` is reserved, and no client can call it");
+        let not_callable = format!("has no effect: `{name}` is reserved, and no client can call it");
         for attribute in take(&mut method.attrs, "hub") {
-            problems.at(attribute, &called_by_nobody);
+            problems.at(attribute, &not_callable);
         }
-        authorize::refuse(&mut method.attrs, &called_by_nobody, &mut problems);
-        authorize::refuse_anonymous(&mut method.attrs, &called_by_nobody, &mut problems);
-        qualifiers(&format!("`{name}`"), &method.sig, &mut problems);
+        authorize::reject(&mut method.attrs, &not_callable, &mut problems);
+        authorize::reject_anonymous(&mut method.attrs, &not_callable, &mut problems);
+        check_qualifiers(&format!("`{name}`"), &method.sig, &mut problems);
         self.parameters(method, &mut problems);
         let valid = problems.is_empty();
         errors.append(problems);
@@ -46,7 +46,7 @@ impl Hook {
             return TokenStream::new();
         }
         let function = self.function(method);
-        method.attrs.insert(0, our_shape());
+        method.attrs.insert(0, allow_hub_lints());
         function
     }
 
@@ -63,14 +63,14 @@ impl Hook {
             if at >= self.names().len() {
                 errors.at(input, self.expected());
             } else if let FnArg::Typed(input) = input {
-                refuse_conditions(&input.attrs, errors);
+                reject_conditions(&input.attrs, errors);
             }
         }
     }
 
     fn function(self, method: &ImplItemFn) -> TokenStream {
-        let (name, here) = (&method.sig.ident, place(&method.sig.ident));
-        let names = self.names().iter().map(|name| format_ident!("{name}", span = here)).collect::<Vec<_>>();
+        let (name, span) = (&method.sig.ident, span_of(&method.sig.ident));
+        let names = self.names().iter().map(|name| format_ident!("{name}", span = span)).collect::<Vec<_>>();
         let types = match self {
             Self::Connected | Self::Refreshed => vec![quote!(&::signalr::Caller<Self>)],
             Self::Disconnected => {
@@ -79,22 +79,22 @@ impl Hook {
         };
         // Problems with the type of a parameter are shown there.
         let given = method.sig.inputs.iter().skip(1).zip(self.names()).map(|(input, name)| match input {
-            FnArg::Typed(input) => format_ident!("{name}", span = place(&*input.ty)),
-            FnArg::Receiver(_) => format_ident!("{name}", span = here),
+            FnArg::Typed(input) => format_ident!("{name}", span = span_of(&*input.ty)),
+            FnArg::Receiver(_) => format_ident!("{name}", span = span),
         });
         let ignored = names.iter().skip(method.sig.inputs.len() - 1);
-        let wait = method.sig.asyncness.map(|_| quote_spanned!(here=> .await));
-        let settled = settle(&method.sig.output, here);
+        let dot_await = method.sig.asyncness.map(|_| quote_spanned!(span=> .await));
+        let result = take_result(&method.sig.output, span);
         let conditions = conditions(&method.attrs);
-        quote_spanned! {here=>
+        quote_spanned! {span=>
             #(#conditions)*
             async fn #name(&self, #(#names: #types),*) -> ::signalr::HubResult {
                 // One of the two is needed, and which is for the compiler to find out.
                 #[allow(unused_imports)]
                 use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
                 #(let _ = #ignored;)*
-                let value = Self::#name(self, #(#given),*) #wait;
-                let _: () = #settled;
+                let value = Self::#name(self, #(#given),*) #dot_await;
+                let _: () = #result;
                 ::core::result::Result::Ok(())
             }
         }

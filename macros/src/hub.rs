@@ -7,11 +7,11 @@ use syn::parse::Parser;
 use syn::{Error, Expr, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
 
 use crate::attributes::{conditions, take};
-use crate::authorize::{self, On};
+use crate::authorize::{self, Target};
 use crate::errors::Errors;
 use crate::hooks::Hook;
-use crate::method::{place, register};
-use crate::names::Names;
+use crate::method::{register, span_of};
+use crate::names::MethodNames;
 
 /// What stands in the parentheses.
 #[derive(Default)]
@@ -28,16 +28,16 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         Err(error) => {
             // Anything but an impl block is well in itself; an impl block that is none has a mistake in it.
             return match syn::parse2::<Item>(item.clone()) {
-                Ok(_) => refuse(Error::new(Span::call_site(), ON_IMPL), item),
+                Ok(_) => reject(Error::new(Span::call_site(), ON_IMPL), item),
                 Err(_) => error.into_compile_error(),
             };
         }
     };
     if let Some((_, path, _)) = &block.trait_ {
-        return refuse(Error::new_spanned(path, ON_IMPL), item);
+        return reject(Error::new_spanned(path, ON_IMPL), item);
     }
     let mut errors = Errors::default();
-    let options = errors.keep(Options::parse(arguments)).unwrap_or_default();
+    let options = errors.record(Options::parse(arguments)).unwrap_or_default();
     let implementation = implement(&options, &mut block, &mut errors);
     let errors = errors.into_tokens();
     quote!(#block #implementation #errors)
@@ -79,7 +79,7 @@ impl Options {
 
 /// Takes our attributes off the block and returns the implementation of `Hub`.
 fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
-    let rules = authorize::rules(On::Hub, &mut block.attrs, errors);
+    let rules = authorize::rules(Target::Hub, &mut block.attrs, errors);
     let anonymous = authorize::allows_anonymous(&mut block.attrs, !rules.is_empty(), errors);
     let anonymous = anonymous.then(|| {
         quote!(
@@ -91,7 +91,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     for attribute in take(&mut block.attrs, "hub") {
         errors.at(attribute, "an impl block is one hub: write one `#[hub(..)]`");
     }
-    let (mut names, mut registrations, mut hooks) = (Names::default(), Vec::new(), Vec::new());
+    let (mut names, mut registrations, mut hooks) = (MethodNames::default(), Vec::new(), Vec::new());
     for item in &mut block.items {
         match item {
             ImplItem::Fn(method) => match Hook::named(&method.sig.ident.unraw().to_string()) {
@@ -102,14 +102,14 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
         }
     }
 
-    let here = place(&block.impl_token);
+    let span = span_of(&block.impl_token);
     let conditions = conditions(&block.attrs);
     let (generics, _, bounds) = block.generics.split_for_impl();
     let hub = &block.self_ty;
     let client = options.client.as_ref().map_or_else(|| quote!(::signalr::hub::AnyClient), |client| quote!(#client));
     let items = options.items.as_ref().map_or_else(|| quote!(()), |items| quote!(#items));
     let (include, attributes) = (&options.include, &options.attributes);
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#conditions)*
         #[automatically_derived]
         impl #generics ::signalr::Hub for #hub #bounds {
@@ -136,7 +136,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     }
 }
 
-fn refuse(error: Error, item: &TokenStream) -> TokenStream {
+fn reject(error: Error, item: &TokenStream) -> TokenStream {
     let error = error.into_compile_error();
     quote!(#error #item)
 }
@@ -170,7 +170,7 @@ mod tests {
                 async fn a(&self) {}
             }
         };
-        let shape = crate::method::our_shape();
+        let shape = crate::method::allow_hub_lints();
         let kept = quote! {
             impl<R: Wards> Dashboard<R> where R: Clone {
                 #shape

@@ -10,11 +10,11 @@ use crate::ordinal::upper;
 
 /// The names that are taken already. Clients call methods ignoring case.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct MethodNames {
     taken: Vec<(String, String)>,
 }
 
-impl Names {
+impl MethodNames {
     /// Takes `name`, unless another `what` has it.
     ///
     /// Of methods that depend on the build's configuration only one may be there in the end, so they do not count.
@@ -45,19 +45,19 @@ pub(crate) fn name_and_attributes(
     attributes: &mut Vec<Attribute>,
     errors: &mut Errors,
 ) -> (LitStr, Vec<Expr>) {
-    let mut said = Vec::new();
-    let name = options(function, attributes, Some(&mut said), errors);
-    (name, said)
+    let mut values = Vec::new();
+    let name = options(function, attributes, Some(&mut values), errors);
+    (name, values)
 }
 
-/// `said` is `None` where nothing but a name may be given.
+/// `values` is `None` where nothing but a name may be given.
 fn options(
     function: &Ident,
     attributes: &mut Vec<Attribute>,
-    mut said: Option<&mut Vec<Expr>>,
+    mut values: Option<&mut Vec<Expr>>,
     errors: &mut Errors,
 ) -> LitStr {
-    let expected = if said.is_some() { EXPECTED_OF_HUB } else { EXPECTED };
+    let expected = if values.is_some() { EXPECTED_OF_HUB } else { EXPECTED };
     let mut given: Option<LitStr> = None;
     for attribute in take(attributes, "hub") {
         // `#[hub]` alone, or C#'s `[HubMethodName("Toast")]`.
@@ -69,9 +69,9 @@ fn options(
         let parsed = attribute.parse_nested_meta(|meta| {
             is_empty = false;
             if meta.path.is_ident("attribute")
-                && let Some(said) = &mut said
+                && let Some(values) = &mut values
             {
-                said.push(meta.value()?.parse()?);
+                values.push(meta.value()?.parse()?);
                 return Ok(());
             }
             if !meta.path.is_ident("name") {
@@ -188,11 +188,11 @@ mod tests {
             ]
         };
         let mut errors = Errors::default();
-        let (name, said) = name_and_attributes(&format_ident!("ecg"), &mut given(), &mut errors);
+        let (name, values) = name_and_attributes(&format_ident!("ecg"), &mut given(), &mut errors);
         assert!(errors.is_empty());
         assert_eq!(name.value(), "X");
         let expected: [Expr; 2] = [parse_quote!(Rate { a: 5, b: [1, 2] }), parse_quote!(f(1, 2))];
-        assert_eq!(said, expected);
+        assert_eq!(values, expected);
         assert_eq!(name_of(&format_ident!("ecg"), given()), Err(vec![EXPECTED.to_owned(); 2]));
         for (wrong, message) in [
             (parse_quote!(#[hub(attribute)]), "expected `=`"),
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_alone_clash() {
-        let mut names = Names::default();
+        let mut names = MethodNames::default();
         let mut add = |name: &str, attributes: &[Attribute]| {
             let mut errors = Errors::default();
             names.add("hub method", &LitStr::new(name, proc_macro2::Span::call_site()), attributes, &mut errors);

@@ -21,7 +21,7 @@ pub(crate) enum Parameter<'a> {
 pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> Vec<Parameter<'a>> {
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
-        Some(FnArg::Receiver(receiver)) => shared_receiver(receiver, errors),
+        Some(FnArg::Receiver(receiver)) => check_receiver(receiver, errors),
         _ => errors.at(
             &signature.ident,
             "a hub method takes `&self`; a function without it belongs into an impl block without `#[hub]`",
@@ -32,29 +32,29 @@ pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> V
     for input in inputs {
         // A second receiver is for the compiler to refuse.
         let FnArg::Typed(input) = input else { continue };
-        refuse_conditions(&input.attrs, errors);
+        reject_conditions(&input.attrs, errors);
         if !matches!(&*input.pat, Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none())
             && !matches!(*input.pat, Pat::Wild(_))
         {
             errors.at(&input.pat, "a parameter of a hub method is a plain name; take it apart inside");
         }
-        if let Type::Reference(reference) = bare(&input.ty) {
-            caller(reference, errors);
+        if let Type::Reference(reference) = strip_groups(&input.ty) {
+            reject_other_references(reference, errors);
             parameters.push(Parameter::Caller(&reference.elem));
             continue;
         }
         from_wire += 1;
-        if from_wire == MOST_PARAMETERS + 1 {
-            errors.at(input, format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"));
+        if from_wire == MAX_PARAMETERS + 1 {
+            errors.at(input, format!("a hub method takes at most {MAX_PARAMETERS} arguments: put some into a struct"));
         }
-        owned(&input.ty, errors);
+        reject_borrows(&input.ty, errors);
         parameters.push(Parameter::Wire(&input.ty));
     }
     parameters
 }
 
 /// The type inside what `macro_rules!` or somebody puts around it.
-fn bare(mut ty: &Type) -> &Type {
+fn strip_groups(mut ty: &Type) -> &Type {
     while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = ty {
         ty = elem;
     }
@@ -62,10 +62,10 @@ fn bare(mut ty: &Type) -> &Type {
 }
 
 /// How many arguments a call can carry.
-pub(crate) const MOST_PARAMETERS: usize = 12;
+pub(crate) const MAX_PARAMETERS: usize = 12;
 
 /// Whatever else stands before the name.
-pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
+pub(crate) fn check_qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
     for parameter in &signature.generics.params {
         if !matches!(parameter, GenericParam::Lifetime(_)) {
             errors.at(parameter, format!("{what} cannot be generic: it is called by its name alone"));
@@ -80,7 +80,7 @@ pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors)
 }
 
 /// `&self`, and nothing else.
-fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
+fn check_receiver(receiver: &Receiver, errors: &mut Errors) {
     if receiver.reference.is_none() || receiver.colon_token.is_some() {
         errors.at(receiver, "a hub method takes `&self`: one hub is shared by all of its connections");
     } else if receiver.mutability.is_some() {
@@ -92,14 +92,14 @@ fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn refuse_conditions(attributes: &[Attribute], errors: &mut Errors) {
+pub(crate) fn reject_conditions(attributes: &[Attribute], errors: &mut Errors) {
     for attribute in attributes.iter().filter(|attribute| is(attribute, "cfg") || is(attribute, "cfg_attr")) {
         errors.at(attribute, "a parameter is always there: put the condition on the method");
     }
 }
 
 /// References that are surely not the caller. Whether another one is, the compiler finds out by its type.
-fn caller(reference: &TypeReference, errors: &mut Errors) {
+fn reject_other_references(reference: &TypeReference, errors: &mut Errors) {
     if reference.mutability.is_some() {
         errors.at(reference, "by reference is the caller, `&Caller<Self>`; arguments are taken by value");
         return;
@@ -120,16 +120,16 @@ const OWNED: [&str; 15] =
     ["bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String"];
 
 /// Refuses types that borrow: values from the wire are owned.
-pub(crate) fn owned(ty: &Type, errors: &mut Errors) {
-    Owned { errors }.visit_type(ty);
+pub(crate) fn reject_borrows(ty: &Type, errors: &mut Errors) {
+    NoBorrows { errors }.visit_type(ty);
 }
 
 /// Looks for what a type from the wire cannot have in it.
-struct Owned<'a> {
+struct NoBorrows<'a> {
     errors: &'a mut Errors,
 }
 
-impl<'ast> Visit<'ast> for Owned<'_> {
+impl<'ast> Visit<'ast> for NoBorrows<'_> {
     fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
         match &*reference.elem {
             Type::Path(path) if path.path.is_ident("str") => {
@@ -152,7 +152,7 @@ impl<'ast> Visit<'ast> for Owned<'_> {
 
 /// What a hub method answers with, by the tokens of its return type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ReturnKind {
     #[default]
     Value,
     /// `impl Stream`, maybe in a result.
@@ -162,34 +162,34 @@ pub(crate) enum Answer {
 }
 
 /// Finds out what a hub method answers with, and what it cannot.
-pub(crate) fn output(signature: &Signature, errors: &mut Errors) -> Answer {
-    let mut output = Output { errors, answer: Answer::Value, optional: false };
+pub(crate) fn output(signature: &Signature, errors: &mut Errors) -> ReturnKind {
+    let mut output = Output { errors, kind: ReturnKind::Value, in_option: false };
     if let ReturnType::Type(_, ty) = &signature.output {
         output.visit_type(ty);
     }
-    output.answer
+    output.kind
 }
 
 struct Output<'a> {
     errors: &'a mut Errors,
-    answer: Answer,
+    kind: ReturnKind,
     /// Inside of an `Option`.
-    optional: bool,
+    in_option: bool,
 }
 
 impl<'ast> Visit<'ast> for Output<'_> {
     fn visit_type_impl_trait(&mut self, output: &'ast TypeImplTrait) {
-        if names(output.bounds.iter(), "Stream") {
-            self.answer = if self.optional { Answer::MaybeStream } else { Answer::Stream };
-        } else if names(output.bounds.iter(), "Future") {
+        if has_bound(output.bounds.iter(), "Stream") {
+            self.kind = if self.in_option { ReturnKind::MaybeStream } else { ReturnKind::Stream };
+        } else if has_bound(output.bounds.iter(), "Future") {
             self.errors.at(output, "a hub method that waits is an `async fn`");
         }
     }
 
     fn visit_type_trait_object(&mut self, output: &'ast TypeTraitObject) {
-        if names(output.bounds.iter(), "Stream") {
+        if has_bound(output.bounds.iter(), "Stream") {
             self.errors.at(output, "a stream is returned as `impl Stream`; it may be a box inside");
-        } else if names(output.bounds.iter(), "Future") {
+        } else if has_bound(output.bounds.iter(), "Future") {
             self.errors.at(output, "a hub method that waits is an `async fn`");
         }
     }
@@ -198,14 +198,14 @@ impl<'ast> Visit<'ast> for Output<'_> {
         if last_is(path, "BoxStream") || last_is(path, "LocalBoxStream") {
             self.errors.at(path, "a stream is returned as `impl Stream`; it may be a box inside");
         }
-        let outside = self.optional;
-        self.optional |= last_is(path, "Option");
+        let outside = self.in_option;
+        self.in_option |= last_is(path, "Option");
         visit::visit_type_path(self, path);
-        self.optional = outside;
+        self.in_option = outside;
     }
 }
 
-fn names<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
+fn has_bound<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
     bounds.any(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
         _ => false,
@@ -228,11 +228,11 @@ pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Err
     let mut parameters = Vec::new();
     for input in inputs {
         let FnArg::Typed(input) = input else { continue };
-        refuse_conditions(&input.attrs, errors);
-        if parameters.len() == MOST_PARAMETERS {
-            errors.at(input, format!("a call carries at most {MOST_PARAMETERS} arguments: put some into a struct"));
+        reject_conditions(&input.attrs, errors);
+        if parameters.len() == MAX_PARAMETERS {
+            errors.at(input, format!("a call carries at most {MAX_PARAMETERS} arguments: put some into a struct"));
         }
-        OneType { errors }.visit_type(&input.ty);
+        NoImplTrait { errors }.visit_type(&input.ty);
         match &*input.pat {
             Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none() && name.mutability.is_none() => {
                 parameters.push((&name.ident, &*input.ty));
@@ -244,11 +244,11 @@ pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Err
 }
 
 /// Refuses `impl Trait`.
-struct OneType<'a> {
+struct NoImplTrait<'a> {
     errors: &'a mut Errors,
 }
 
-impl<'ast> Visit<'ast> for OneType<'_> {
+impl<'ast> Visit<'ast> for NoImplTrait<'_> {
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
         self.errors.at(choice, "an argument of a client contract has one type: name it");
     }
