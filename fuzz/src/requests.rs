@@ -12,18 +12,18 @@ thread_local! {
     static WORLD: RefCell<World> = RefCell::new(World::new());
 }
 
-/// Only credentials let a request in.
+/// Checks that only valid credentials are accepted.
 pub fn token(input: &[u8]) {
     WORLD.with_borrow_mut(|world| world.token(input));
 }
 
-/// Negotiate responses are readable.
+/// Checks that negotiate responses are valid.
 pub fn negotiate(input: &[u8]) {
     WORLD.with_borrow_mut(|world| world.negotiate(input));
 }
 
-/// Responses to an authentication refresh are readable, and it succeeds only for the user of the
-/// connection.
+/// Checks that responses to an authentication refresh are valid, and that it succeeds only for the
+/// user of the connection.
 pub fn refresh(input: &[u8]) {
     WORLD.with_borrow_mut(|world| world.refresh(input));
 }
