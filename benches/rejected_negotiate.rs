@@ -37,7 +37,7 @@ fn negotiate(runtime: &Runtime, signalr: &SignalR, token: &str, expected: u16) {
     assert_eq!(runtime.block_on(response).unwrap().status(), expected);
 }
 
-fn refusals(criterion: &mut Criterion) {
+fn rejected_negotiate(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bearer = JwtBearer::hmac(KEY).issuer("clinic").audience("wards");
     let builder = SignalR::builder().authentication(bearer).disconnect_timeout(Duration::from_millis(1));
@@ -57,5 +57,5 @@ fn refusals(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, refusals);
+criterion_group!(benches, rejected_negotiate);
 criterion_main!(benches);
