@@ -21,7 +21,7 @@ impl Bindings {
     pub(crate) fn fill(&self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, name, after)) = next_hole(rest) {
+        while let Some((before, name, after)) = next_placeholder(rest) {
             filled.push_str(before);
             match self.get(name) {
                 Some(value) => filled.push_str(value),
@@ -34,15 +34,15 @@ impl Bindings {
 }
 
 /// The name in a text that is a `${name}` and nothing else.
-pub(crate) fn sole_hole(text: &str) -> Option<&str> {
-    match next_hole(text) {
+pub(crate) fn sole_placeholder(text: &str) -> Option<&str> {
+    match next_placeholder(text) {
         Some(("", name, "")) => Some(name),
         _ => None,
     }
 }
 
 /// The first `${name}` in a text: what stands before it, its name, and what stands behind it.
-fn next_hole(text: &str) -> Option<(&str, &str, &str)> {
+fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("${")?;
     let (name, after) = rest.split_once('}')?;
     Some((before, name, after))
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn sole_hole_is_the_whole_text() {
-        assert_eq!(sole_hole("${a.id}"), Some("a.id"));
-        assert_eq!(sole_hole("${a}."), None);
-        assert_eq!(sole_hole(" ${a}"), None);
-        assert_eq!(sole_hole("a"), None);
+        assert_eq!(sole_placeholder("${a.id}"), Some("a.id"));
+        assert_eq!(sole_placeholder("${a}."), None);
+        assert_eq!(sole_placeholder(" ${a}"), None);
+        assert_eq!(sole_placeholder("a"), None);
     }
 }

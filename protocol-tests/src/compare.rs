@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::bindings::{Bindings, sole_hole};
+use crate::bindings::{Bindings, sole_placeholder};
 
 /// One way in which a server did otherwise than the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares the fields of a sight. A name that stands alone in `expected` and is not bound yet is bound by this.
+/// Compares the fields of an expectation. A name that stands alone in `expected` and is not bound yet is bound by this.
 ///
 /// JSON is compared as values: the order of keys is free, and numbers are equal when their doubles are.
 pub(crate) fn compare(
@@ -36,9 +36,9 @@ pub(crate) fn compare(
 }
 
 /// A value as it is shown in a difference.
-pub(crate) fn shown(value: &Value) -> String {
+pub(crate) fn truncated(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
+    match text.char_indices().nth(MAX_SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
         None => text,
     }
@@ -58,7 +58,7 @@ impl Comparison<'_> {
             (Value::String(expected), _) => self.text(expected, actual),
             (Value::Number(want), Value::Number(got)) if want.as_f64() == got.as_f64() => {}
             (Value::Null | Value::Bool(_), _) if expected == actual => {}
-            _ => self.differ(format_args!("want {} got {}", shown(expected), shown(actual))),
+            _ => self.differ(format_args!("want {} got {}", truncated(expected), truncated(actual))),
         }
     }
 
@@ -85,26 +85,26 @@ impl Comparison<'_> {
             // `Vary` says how a cache may keep a response, and no hub response may be kept.
             _ if self.path == ".headers.vary" => {}
             (Some(expected), Some(actual)) => self.values(expected, actual),
-            (Some(expected), None) => self.differ(format_args!("missing, want {}", shown(expected))),
-            (None, Some(actual)) => self.differ(format_args!("unexpected {}", shown(actual))),
+            (Some(expected), None) => self.differ(format_args!("missing, want {}", truncated(expected))),
+            (None, Some(actual)) => self.differ(format_args!("unexpected {}", truncated(actual))),
             (None, None) => {}
         }
         self.path.truncate(above);
     }
 
     fn text(&mut self, expected: &str, actual: &Value) {
-        if let Some(name) = sole_hole(expected)
+        if let Some(name) = sole_placeholder(expected)
             && self.bindings.get(name).is_none()
         {
             match actual {
                 Value::String(value) if !value.is_empty() => self.bindings.bind(name, value.clone()),
-                _ => self.differ(format_args!("want a value for {expected}, got {}", shown(actual))),
+                _ => self.differ(format_args!("want a value for {expected}, got {}", truncated(actual))),
             }
             return;
         }
         let expected = Value::String(self.bindings.fill(expected));
         if expected != *actual {
-            self.differ(format_args!("want {} got {}", shown(&expected), shown(actual)));
+            self.differ(format_args!("want {} got {}", truncated(&expected), truncated(actual)));
         }
     }
 
@@ -114,7 +114,7 @@ impl Comparison<'_> {
 }
 
 /// How much of a value a difference shows; enough for any ordinary message.
-const SHOWN_CHARACTERS: usize = 400;
+const MAX_SHOWN_CHARACTERS: usize = 400;
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn long_values_are_shown_in_part() {
-        let text = shown(&json!("é".repeat(1000)));
+        let text = truncated(&json!("é".repeat(1000)));
         assert!(text.ends_with("… (2002 bytes)"), "{text}");
     }
 }

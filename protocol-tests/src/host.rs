@@ -33,7 +33,7 @@ pub enum HostError {
     },
     /// It ended, or said nothing in time, before it said where it listens.
     #[error("{program} does not say where it listens")]
-    Silent {
+    NotListening {
         /// Which one.
         program: PathBuf,
     },
@@ -46,7 +46,7 @@ pub enum HostError {
 }
 
 /// How long a host may take to start.
-const START: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a host prints for each of its URLs.
 const LISTENING: &str = "Now listening on: ";
@@ -65,9 +65,9 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| HostError::Start { program: program.to_owned(), source })?;
-        let silent = || HostError::Silent { program: program.to_owned() };
+        let silent = || HostError::NotListening { program: program.to_owned() };
         let mut lines = BufReader::new(process.stdout.take().ok_or_else(silent)?).lines();
-        let address = tokio::time::timeout(START, async {
+        let address = tokio::time::timeout(START_TIMEOUT, async {
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some(address) = line.strip_prefix(LISTENING) {
                     return Some(address.to_owned());

@@ -6,7 +6,7 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use protocol_tests::{Server, Transcript, hold};
+use protocol_tests::{Server, Transcript, run_all};
 use regex::Regex;
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,7 +18,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/transcripts");
     let mut transcripts = Transcript::read_all(&folder)?;
     transcripts.retain(|transcript| pattern.is_match(&transcript.name));
-    let outcomes = hold(&[server], transcripts).await;
+    let outcomes = run_all(&[server], transcripts).await;
     let mut failed = 0;
     for outcome in outcomes.iter().filter(|outcome| !outcome.differences.is_empty()) {
         failed += 1;

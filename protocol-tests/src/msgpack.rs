@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// 64-bit forms prints as text, since JSON's numbers do not reach as far.
 pub(crate) fn to_json(bytes: &[u8]) -> Option<Value> {
     let mut reader = Reader { rest: bytes };
-    let value = reader.value(MAXIMUM_DEPTH)?;
+    let value = reader.value(MAX_DEPTH)?;
     reader.rest.is_empty().then_some(value)
 }
 
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Deeper than any message of a hub, and no danger to the stack.
-const MAXIMUM_DEPTH: u32 = 200;
+const MAX_DEPTH: u32 = 200;
 
 #[cfg(test)]
 mod tests {

@@ -81,7 +81,7 @@ impl Splitter {
                 Some((0, end, end + 1))
             }
             Mode::Msgpack => {
-                let prefix = self.buffer.iter().take(LONGEST_PREFIX).position(|byte| byte & 0x80 == 0)? + 1;
+                let prefix = self.buffer.iter().take(MAX_PREFIX_BYTES).position(|byte| byte & 0x80 == 0)? + 1;
                 let seven_bits = |length, byte: &u8| length << 7 | usize::from(byte & 0x7f);
                 let length = self.buffer[..prefix].iter().rev().fold(0, seven_bits);
                 let end = prefix.checked_add(length)?;
@@ -120,7 +120,7 @@ const RECORD_SEPARATOR: u8 = 0x1e;
 const PING: u64 = 6;
 
 /// How many bytes the length before a binary message may have. HubProtocol.md § Binary encoding.
-const LONGEST_PREFIX: usize = 5;
+const MAX_PREFIX_BYTES: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -32,13 +32,13 @@ pub struct Transcript {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something the player does.
+    /// Something the runner does.
     Do(Action),
-    /// Something the player awaits and compares.
-    See(Sight),
+    /// Something the runner awaits and compares.
+    See(Expectation),
 }
 
-/// What the player does.
+/// What the runner does.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 #[non_exhaustive]
@@ -46,11 +46,11 @@ pub enum Action {
     /// Mints an access token and binds it to a name.
     Token(TokenRequest),
     /// Starts an HTTP request and goes on at once.
-    Http(Opening),
+    Http(ClientRequest),
     /// Opens a WebSocket.
-    Ws(Opening),
+    Ws(ClientRequest),
     /// Asks for server-sent events.
-    Sse(Opening),
+    Sse(ClientRequest),
     /// Splits what comes in another way from here on.
     Mode {
         /// The connection.
@@ -91,11 +91,11 @@ pub enum Action {
     },
 }
 
-/// A request that the player sends: an HTTP request, or one that opens a WebSocket or an event stream.
+/// A request that the runner sends: an HTTP request, or one that opens a WebSocket or an event stream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Opening {
+pub struct ClientRequest {
     /// The name of the connection from here on.
     #[serde(rename = "as")]
     pub name: String,
@@ -117,7 +117,7 @@ pub struct Opening {
     pub base64: Option<Vec<u8>>,
 }
 
-/// What is written in a body or a message, borrowed from an [`Opening`] or a `send`.
+/// What is written in a body or a message, borrowed from an [`ClientRequest`] or a `send`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Body<'a> {
@@ -149,17 +149,17 @@ pub enum Mode {
     Msgpack,
 }
 
-/// What the player awaits, and what it must be.
+/// What the runner awaits, and what it must be.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
-pub struct Sight {
+pub struct Expectation {
     /// What kind of thing is awaited.
-    pub see: Kind,
+    pub see: ExpectationKind,
     /// The connection on which it is awaited.
     pub of: String,
     /// How long a silence lasts, in milliseconds.
     pub ms: Option<u64>,
-    /// How long after its opening the connection ended, in milliseconds.
+    /// How long after its request the connection ended, in milliseconds.
     #[serde(rename = "elapsedMs")]
     pub elapsed_ms: Option<u64>,
     /// Every other field: what is compared.
@@ -171,7 +171,7 @@ pub struct Sight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum ExpectationKind {
     /// A whole HTTP response.
     Http,
     /// The answer to an upgrade or to a request for events.
@@ -241,12 +241,12 @@ impl Transcript {
 
     /// How long the transcript itself makes a replay last; what the server needs comes on top.
     #[must_use]
-    pub fn pace(&self) -> Duration {
-        // `elapsedMs` counts from the opening, so it may hold waits that are counted too: good enough for an order.
+    pub fn min_duration(&self) -> Duration {
+        // `elapsedMs` counts from the request, so it may hold waits that are counted too: good enough for an order.
         let of = |event: &Event| match event {
             Event::Do(Action::Wait { ms }) => *ms,
-            Event::See(Sight { see: Kind::Ping, .. }) => PING_INTERVAL_MS,
-            Event::See(sight) => sight.ms.unwrap_or(0) + sight.elapsed_ms.unwrap_or(0),
+            Event::See(Expectation { see: ExpectationKind::Ping, .. }) => PING_INTERVAL_MS,
+            Event::See(expectation) => expectation.ms.unwrap_or(0) + expectation.elapsed_ms.unwrap_or(0),
             Event::Do(_) => 0,
         };
         Duration::from_millis(self.events.iter().map(of).sum())
@@ -258,12 +258,12 @@ impl<'de> Deserialize<'de> for Event {
         let event = Map::deserialize(deserializer)?;
         let seen = event.contains_key("see");
         let event = Value::Object(event);
-        if seen { Sight::deserialize(event).map(Self::See) } else { Action::deserialize(event).map(Self::Do) }
+        if seen { Expectation::deserialize(event).map(Self::See) } else { Action::deserialize(event).map(Self::Do) }
             .map_err(serde::de::Error::custom)
     }
 }
 
-impl Opening {
+impl ClientRequest {
     /// The body of the request, if it has one.
     #[must_use]
     pub fn body(&self) -> Option<Body<'_>> {
@@ -343,9 +343,9 @@ mod tests {
     #[test]
     fn fields_of_a_sight_that_are_not_instructions_are_compared() {
         let read = events(serde_json::json!([{ "see": "closed", "of": "a", "code": 1000, "elapsedMs": 7 }])).unwrap();
-        let [Event::See(sight)] = &read[..] else { panic!("{read:?}") };
-        assert_eq!((sight.see, sight.elapsed_ms), (Kind::Closed, Some(7)));
-        assert_eq!(Value::Object(sight.expected.clone()), serde_json::json!({ "code": 1000 }));
+        let [Event::See(expectation)] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((expectation.see, expectation.elapsed_ms), (ExpectationKind::Closed, Some(7)));
+        assert_eq!(Value::Object(expectation.expected.clone()), serde_json::json!({ "code": 1000 }));
     }
 
     #[test]
@@ -357,6 +357,6 @@ mod tests {
         ]));
         let transcript =
             Transcript { format: 1, name: "a/b".to_owned(), about: String::new(), events: events.unwrap() };
-        assert_eq!(transcript.pace(), Duration::from_millis(123));
+        assert_eq!(transcript.min_duration(), Duration::from_millis(123));
     }
 }

@@ -4,11 +4,11 @@
 use std::env;
 use std::path::Path;
 
-use protocol_tests::{Host, Outcome, Server, Transcript, hold};
+use protocol_tests::{Host, Outcome, Server, Transcript, run_all};
 use regex::Regex;
 
 /// Hosts side by side. The transcripts mostly wait, so more lanes than cores pay.
-const LANES: usize = 6;
+const HOSTS: usize = 6;
 
 #[tokio::test]
 async fn server_does_what_the_transcripts_show() {
@@ -19,7 +19,7 @@ async fn server_does_what_the_transcripts_show() {
     assert!(!transcripts.is_empty(), "no transcript is called so");
 
     let (servers, _hosts) = servers().await;
-    let outcomes = hold(&servers, transcripts).await;
+    let outcomes = run_all(&servers, transcripts).await;
 
     let differs = |outcome: &&Outcome| !outcome.differences.is_empty();
     let wrong: Vec<_> = outcomes.iter().filter(differs).map(describe).collect();
@@ -39,7 +39,7 @@ async fn servers() -> (Vec<Server>, Vec<Host>) {
     }
     let program = Host::program().expect("the conformance host builds");
     let mut hosts = Vec::new();
-    for _ in 0..LANES {
+    for _ in 0..HOSTS {
         hosts.push(Host::start(&program).await.expect("the conformance host starts"));
     }
     (hosts.iter().map(|host| host.server().clone()).collect(), hosts)

@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::peer::{Arrival, Reports};
+use super::client::{Report, Reporter};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
 use crate::splitter::Splitter;
-use crate::transcript::{Body, Mode, Opening};
+use crate::transcript::{Body, ClientRequest, Mode};
 
 /// A response whose body may still be on its way.
 #[derive(Debug)]
@@ -47,19 +47,19 @@ pub(super) enum NoResponse {
 /// The request of a transcript, as it is written.
 pub(super) fn request(
     server: &Server,
-    opening: &Opening,
+    spec: &ClientRequest,
     bindings: &Bindings,
 ) -> Result<Request<Full<Bytes>>, BadRequest> {
-    let body = match opening.body() {
+    let body = match spec.body() {
         Some(Body::Text(text)) => Some(Bytes::from(bindings.fill(text))),
         Some(Body::Bytes(bytes)) => Some(Bytes::copy_from_slice(bytes)),
         None => None,
     };
-    let mut request = builder(server, opening, bindings);
+    let mut request = builder(server, spec, bindings);
     if let Some(headers) = request.headers_mut() {
         let length = match &body {
             Some(body) => Some(body.len()),
-            None if opening.method == Method::GET.as_str() => None,
+            None if spec.method == Method::GET.as_str() => None,
             None => Some(0),
         };
         if let Some(length) = length {
@@ -71,9 +71,9 @@ pub(super) fn request(
 }
 
 /// A request with the method, the path and the headers that the transcript gives it.
-pub(super) fn builder(server: &Server, opening: &Opening, bindings: &Bindings) -> request::Builder {
-    let mut request = Request::builder().method(opening.method.as_str()).uri(bindings.fill(&opening.path));
-    for (name, lines) in &opening.headers {
+pub(super) fn builder(server: &Server, spec: &ClientRequest, bindings: &Bindings) -> request::Builder {
+    let mut request = Request::builder().method(spec.method.as_str()).uri(bindings.fill(&spec.path));
+    for (name, lines) in &spec.headers {
         for line in lines.lines() {
             request = request.header(name, bindings.fill(line));
         }
@@ -85,12 +85,12 @@ pub(super) fn builder(server: &Server, opening: &Opening, bindings: &Bindings) -
 }
 
 /// Sends the request and reports the whole response.
-pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: Reports) {
+pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reporter: Reporter) {
     let end = match exchange(&server, request).await {
         Ok(exchange) => whole(exchange).await.unwrap_or_else(|error| failure(&error)),
         Err(error) => failure(&error),
     };
-    reports.send(Arrival::Ended(end));
+    reporter.send(Report::Ended(end));
 }
 
 /// Sends a request on a new connection and waits for the head of its response.
@@ -105,9 +105,9 @@ pub(super) async fn exchange(server: &Server, request: Request<Full<Bytes>>) -> 
 }
 
 /// The headers that count: those that say how to read a response, and those that browsers act on.
-pub(super) fn kept(headers: &HeaderMap) -> Value {
+pub(super) fn compared_headers(headers: &HeaderMap) -> Value {
     let mut kept = Map::new();
-    for name in KEPT_HEADERS {
+    for name in COMPARED_HEADERS {
         let lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         let lines = lines.collect::<Vec<_>>();
         if lines.is_empty() {
@@ -123,17 +123,17 @@ pub(super) fn kept(headers: &HeaderMap) -> Value {
 }
 
 /// The fields of an answer that is not the one that would have opened a connection.
-pub(super) async fn refusal(exchange: Exchange) -> Map<String, Value> {
+pub(super) async fn rejection(exchange: Exchange) -> Map<String, Value> {
     let status = exchange.response.status().as_u16();
-    let headers = kept(exchange.response.headers());
+    let headers = compared_headers(exchange.response.headers());
     match exchange.response.into_body().collect().await {
         Ok(body) => {
-            let mut refusal = fields([("refused", json!(status)), ("headers", headers)]);
+            let mut rejection = fields([("refused", json!(status)), ("headers", headers)]);
             let text = body.to_bytes();
             if !text.is_empty() {
-                refusal.insert("text".to_owned(), json!(String::from_utf8_lossy(&text)));
+                rejection.insert("text".to_owned(), json!(String::from_utf8_lossy(&text)));
             }
-            refusal
+            rejection
         }
         Err(error) => failure(&error),
     }
@@ -142,7 +142,7 @@ pub(super) async fn refusal(exchange: Exchange) -> Map<String, Value> {
 async fn whole(exchange: Exchange) -> Result<Map<String, Value>, hyper::Error> {
     let (head, body) = exchange.response.into_parts();
     let body = body.collect().await?.to_bytes();
-    let mut response = fields([("status", json!(head.status.as_u16())), ("headers", kept(&head.headers))]);
+    let mut response = fields([("status", json!(head.status.as_u16())), ("headers", compared_headers(&head.headers))]);
     if let Some((name, value)) = content(response["headers"]["content-type"].as_str().unwrap_or_default(), &body) {
         response.insert(name.to_owned(), value);
     }
@@ -177,7 +177,7 @@ fn messages(mode: Mode, body: &Bytes) -> Vec<Value> {
     messages.filter(|message| !message.ping).map(|message| Value::Object(message.fields)).collect()
 }
 
-const KEPT_HEADERS: [&str; 11] = [
+const COMPARED_HEADERS: [&str; 11] = [
     "content-type",
     "www-authenticate",
     "cache-control",
@@ -230,18 +230,18 @@ mod tests {
         headers.append("pragma", http::HeaderValue::from_static("b"));
         headers.append("www-authenticate", http::HeaderValue::from_static("expired at '01/31/2020 10:20:30'"));
         let expected = json!({ "pragma": "a, b", "www-authenticate": "expired at 'MM/DD/YYYY hh:mm:ss'" });
-        assert_eq!(kept(&headers), expected);
+        assert_eq!(compared_headers(&headers), expected);
     }
 
     #[test]
     fn request_is_written_as_the_transcript_says() {
-        let opening = serde_json::from_value(json!({
+        let spec = serde_json::from_value(json!({
             "as": "h", "method": "PUT", "path": "/x?id=${t}", "text": "<${t}>",
             "headers": { "authorization": ["a ${t}", "b"], "connection": "Upgrade" },
         }));
         let mut bindings = Bindings::default();
         bindings.bind("t", "7".to_owned());
-        let request = request(&"http://h:1".parse().unwrap(), &opening.unwrap(), &bindings).unwrap();
+        let request = request(&"http://h:1".parse().unwrap(), &spec.unwrap(), &bindings).unwrap();
         assert_eq!((request.method().as_str(), request.uri().to_string()), ("PUT", "/x?id=7".to_owned()));
         let lines =
             |name| request.headers().get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>();

@@ -1,8 +1,8 @@
 //! Plain connections to a server: HTTP requests, WebSockets and event streams. Nothing here knows what a hub is, but
 //! for the splitting of what arrives into messages.
 
+mod client;
 mod http;
-mod peer;
 mod sse;
 mod websocket;
 
@@ -12,10 +12,10 @@ use std::str::FromStr;
 use ::http::Uri;
 use serde_json::{Map, Value, json};
 
-pub(crate) use peer::Peer;
+pub(crate) use client::Client;
 
 use crate::bindings::Bindings;
-use crate::transcript::Opening;
+use crate::transcript::ClientRequest;
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,24 +31,24 @@ pub struct BadAddress(String);
 
 impl Server {
     /// Starts an HTTP request.
-    pub(crate) fn http(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = http::request(self, opening, bindings)?;
+    pub(crate) fn http(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = http::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, _orders| http::run(server, request, reports)))
+        Ok(Client::start(|reporter, _outgoing| http::run(server, request, reporter)))
     }
 
     /// Starts to open a WebSocket.
-    pub(crate) fn websocket(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = websocket::request(self, opening, bindings)?;
+    pub(crate) fn websocket(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = websocket::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, orders| websocket::run(server, request, reports, orders)))
+        Ok(Client::start(|reporter, outgoing| websocket::run(server, request, reporter, outgoing)))
     }
 
     /// Starts to ask for server-sent events.
-    pub(crate) fn events(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = sse::request(self, opening, bindings)?;
+    pub(crate) fn events(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = sse::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, _orders| sse::run(server, request, reports)))
+        Ok(Client::start(|reporter, _outgoing| sse::run(server, request, reporter)))
     }
 }
 

@@ -6,19 +6,19 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
-use super::http::{builder, exchange, kept, refusal};
-use super::peer::{Arrival, Reports};
+use super::client::{Report, Reporter};
+use super::http::{builder, compared_headers, exchange, rejection};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
-use crate::transcript::Opening;
+use crate::transcript::ClientRequest;
 
 /// The request that asks for events.
 pub(super) fn request(
     server: &Server,
-    opening: &Opening,
+    spec: &ClientRequest,
     bindings: &Bindings,
 ) -> Result<Request<Full<Bytes>>, BadRequest> {
-    let mut request = builder(server, opening, bindings);
+    let mut request = builder(server, spec, bindings);
     if let Some(headers) = request.headers_mut() {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
     }
@@ -26,16 +26,16 @@ pub(super) fn request(
 }
 
 /// Reports the data of the events until the response ends.
-pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: Reports) {
+pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reporter: Reporter) {
     let exchange = match exchange(&server, request).await {
         Ok(exchange) if exchange.response.status() == StatusCode::OK => exchange,
-        Ok(exchange) => return reports.send(Arrival::Ended(refusal(exchange).await)),
-        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+        Ok(exchange) => return reporter.send(Report::Ended(rejection(exchange).await)),
+        Err(error) => return reporter.send(Report::Ended(failure(&error))),
     };
-    reports.send(Arrival::Opened(fields([
+    reporter.send(Report::Opened(fields([
         ("open", json!(true)),
         ("status", json!(StatusCode::OK.as_u16())),
-        ("headers", kept(exchange.response.headers())),
+        ("headers", compared_headers(exchange.response.headers())),
     ])));
     let mut body = exchange.response.into_body();
     let mut events = Events::default();
@@ -43,14 +43,14 @@ pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: 
         match body.frame().await {
             Some(Ok(frame)) => {
                 for data in frame.data_ref().into_iter().flat_map(|data| events.push(data)) {
-                    reports.send(Arrival::Bytes { bytes: data.into(), binary: false });
+                    reporter.send(Report::Bytes { bytes: data.into(), binary: false });
                 }
             }
             Some(Err(error)) => break failure(&error),
             None => break fields([("ended", json!(true))]),
         }
     };
-    reports.send(Arrival::Ended(end));
+    reporter.send(Report::Ended(end));
     drop(exchange.connection);
 }
 

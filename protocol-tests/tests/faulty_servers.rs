@@ -1,10 +1,10 @@
-//! The player against servers that do wrong on purpose: what it finds is what makes the other tests worth something.
+//! The runner against servers that do wrong on purpose: what it finds is what makes the other tests worth something.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::time::Duration;
 
-use protocol_tests::{Patience, Player, Server, Transcript};
+use protocol_tests::{Runner, Server, Timeouts, Transcript};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -54,7 +54,7 @@ fn answer(length: usize, header: &str) -> String {
     RIGHT.replace("content-length: 15\r\n", &format!("content-length: {length}\r\n{header}"))
 }
 
-/// What the player says of a server that answers every request so; one that says nothing keeps the connection.
+/// What the runner says of a server that answers every request so; one that says nothing keeps the connection.
 async fn differences(answer: &str) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let played = play(server(&listener));
@@ -79,10 +79,10 @@ fn server(listener: &TcpListener) -> Server {
 }
 
 async fn play(server: Server) -> Vec<String> {
-    let mut patience = Patience::default();
-    patience.other = Duration::from_millis(300);
-    let player = Player::new(server).patience(patience);
-    player.replay(&transcript()).await.iter().map(ToString::to_string).collect()
+    let mut timeouts = Timeouts::default();
+    timeouts.other = Duration::from_millis(300);
+    let runner = Runner::new(server).timeouts(timeouts);
+    runner.replay(&transcript()).await.iter().map(ToString::to_string).collect()
 }
 
 fn transcript() -> Transcript {

@@ -13,13 +13,13 @@ use super::fields;
 use crate::splitter::{Message, Splitter};
 use crate::transcript::Mode;
 
-/// A connection of the player. Dropping it cuts the TCP connection.
+/// A connection of the runner. Dropping it cuts the TCP connection.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    // What arrives is kept without a bound, so that a server never feels that its peer is a transcript: no transcript
+pub(crate) struct Client {
+    // What arrives is kept without a bound, so that a server never feels that its client is a transcript: no transcript
     // makes it send more than a few megabytes.
-    arrivals: UnboundedReceiver<Arrival>,
-    orders: UnboundedSender<tungstenite::Message>,
+    reports: UnboundedReceiver<Report>,
+    outgoing: UnboundedSender<tungstenite::Message>,
     splitter: Splitter,
     next: Option<Message>,
     opened: Option<Map<String, Value>>,
@@ -30,39 +30,39 @@ pub(crate) struct Peer {
 
 /// What the task of a connection reports.
 #[derive(Debug)]
-pub(super) enum Arrival {
-    /// The connection is open; the fields are those of an `opened` sight.
+pub(super) enum Report {
+    /// The connection is open; the fields are those of an `opened` expectation.
     Opened(Map<String, Value>),
     /// A piece of the byte stream of hub messages.
     Bytes { bytes: Bytes, binary: bool },
-    /// The connection ended; the fields are those of a `closed`, an `http` or a refused `opened` sight.
+    /// The connection ended; the fields are those of a `closed`, an `http` or a refused `opened` expectation.
     Ended(Map<String, Value>),
 }
 
-/// Where the task of a connection sends its reports. They get lost when the peer is dropped.
+/// Where the task of a connection sends its reports. They get lost when the client is dropped.
 #[derive(Debug)]
-pub(super) struct Reports(UnboundedSender<Arrival>);
+pub(super) struct Reporter(UnboundedSender<Report>);
 
-impl Reports {
-    pub(super) fn send(&self, arrival: Arrival) {
-        // The task is aborted with the peer that would have read this.
-        let _ = self.0.send(arrival);
+impl Reporter {
+    pub(super) fn send(&self, report: Report) {
+        // The task is aborted with the client that would have read this.
+        let _ = self.0.send(report);
     }
 }
 
-impl Peer {
-    pub(super) fn start<F>(run: impl FnOnce(Reports, UnboundedReceiver<tungstenite::Message>) -> F) -> Self
+impl Client {
+    pub(super) fn start<F>(run: impl FnOnce(Reporter, UnboundedReceiver<tungstenite::Message>) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (reports, arrivals) = unbounded_channel();
-        let (orders, to_send) = unbounded_channel();
-        let run = run(Reports(reports), to_send);
+        let (reporter, reports) = unbounded_channel();
+        let (outgoing, to_send) = unbounded_channel();
+        let run = run(Reporter(reporter), to_send);
         Self {
-            arrivals,
-            // Only a WebSocket keeps the end that takes orders.
-            is_websocket: !orders.is_closed(),
-            orders,
+            reports,
+            // Only a WebSocket keeps the end that takes outgoing.
+            is_websocket: !outgoing.is_closed(),
+            outgoing,
             splitter: Splitter::new(Mode::Json),
             next: None,
             opened: None,
@@ -83,7 +83,7 @@ impl Peer {
 
     /// Sends a WebSocket message, unless the connection is over.
     pub(crate) fn send(&self, message: tungstenite::Message) {
-        let _ = self.orders.send(message);
+        let _ = self.outgoing.send(message);
     }
 
     /// The opening of the connection, or its end where it came first. `None` when neither comes by the deadline.
@@ -96,7 +96,7 @@ impl Peer {
             if let Some(answer) = self.opened.as_ref().or(self.ended.as_ref()) {
                 return Some(answer.clone());
             }
-            self.arrival(deadline).await?;
+            self.receive_report(deadline).await?;
         }
     }
 
@@ -110,7 +110,7 @@ impl Peer {
             if let Some(end) = &self.ended {
                 return Some(end.clone());
             }
-            self.arrival(deadline).await?;
+            self.receive_report(deadline).await?;
         }
     }
 
@@ -157,19 +157,19 @@ impl Peer {
                 if self.ended.is_some() {
                     return Some(None);
                 }
-                self.arrival(deadline).await?;
+                self.receive_report(deadline).await?;
             }
         }
         Some(self.next.as_ref())
     }
 
-    async fn arrival(&mut self, deadline: Instant) -> Option<()> {
-        let arrival = timeout_at(deadline, pin!(self.arrivals.recv())).await.ok()?;
-        match arrival {
-            Some(Arrival::Opened(opened)) => self.opened = Some(opened),
-            Some(Arrival::Bytes { bytes, binary }) => self.splitter.push(bytes, binary),
-            Some(Arrival::Ended(ended)) => self.ended = Some(ended),
-            None => self.ended = Some(fields([("error", json!("the player's own task ended"))])),
+    async fn receive_report(&mut self, deadline: Instant) -> Option<()> {
+        let report = timeout_at(deadline, pin!(self.reports.recv())).await.ok()?;
+        match report {
+            Some(Report::Opened(opened)) => self.opened = Some(opened),
+            Some(Report::Bytes { bytes, binary }) => self.splitter.push(bytes, binary),
+            Some(Report::Ended(ended)) => self.ended = Some(ended),
+            None => self.ended = Some(fields([("error", json!("the runner's own task ended"))])),
         }
         Some(())
     }
