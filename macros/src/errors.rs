@@ -1,4 +1,4 @@
-//! Every problem of a block at once, each on its own span.
+//! Collects the errors of an item, so that all are reported at once, each on its own span.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Error, Result};
 
-/// The problems found so far.
+/// Errors found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Errors(Option<Error>);
 
@@ -22,7 +22,7 @@ impl Errors {
         }
     }
 
-    /// A problem with `tokens`, all of which are underlined.
+    /// Adds an error that underlines all of `tokens`.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl fmt::Display) {
         self.push(Error::new_spanned(tokens, message));
     }
@@ -33,12 +33,12 @@ impl Errors {
         }
     }
 
-    /// What `result` holds, its error noted.
+    /// Returns the value of `result`, or adds its error.
     pub(crate) fn record<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// `compile_error!` for each; nothing if all is well.
+    /// Returns a `compile_error!` for each error.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(Error::into_compile_error).unwrap_or_default()
     }

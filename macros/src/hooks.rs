@@ -10,7 +10,8 @@ use crate::errors::Errors;
 use crate::method::{allow_hub_lints, span_of, take_result};
 use crate::signature::{check_qualifiers, reject_conditions};
 
-/// What a hub does when clients come and go; reserved names, which no client can call.
+/// Methods that the server calls about a connection. Their names are reserved: clients cannot call
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     Connected,
@@ -28,11 +29,12 @@ impl Hook {
         }
     }
 
-    /// Takes our attributes off `method` and returns the function of the trait that calls it; nothing if it cannot be.
+    /// Removes our attributes from `method` and returns the trait function that calls it; empty
+    /// after an error.
     pub(crate) fn forward(self, method: &mut ImplItemFn, errors: &mut Errors) -> TokenStream {
         let mut problems = Errors::default();
         let name = &method.sig.ident;
-        let not_callable = format!("has no effect: `{name}` is reserved, and no client can call it");
+        let not_callable = format!("has no effect on `{name}`: only the server calls it");
         for attribute in take(&mut method.attrs, "hub") {
             problems.at(attribute, &not_callable);
         }
@@ -50,7 +52,7 @@ impl Hook {
         function
     }
 
-    /// It takes `&self` and as many of the parameters as it wants, from the left.
+    /// Checks the parameters: `&self`, and any number of the others from the left.
     fn parameters(self, method: &ImplItemFn, errors: &mut Errors) {
         let mut inputs = method.sig.inputs.iter();
         match inputs.next() {
@@ -77,7 +79,7 @@ impl Hook {
                 vec![quote!(&::signalr::Caller<Self>), quote!(::core::option::Option<&::signalr::DisconnectReason>)]
             }
         };
-        // Problems with the type of a parameter are shown there.
+        // Errors about the type of a parameter point to it.
         let given = method.sig.inputs.iter().skip(1).zip(self.names()).map(|(input, name)| match input {
             FnArg::Typed(input) => format_ident!("{name}", span = span_of(&*input.ty)),
             FnArg::Receiver(_) => format_ident!("{name}", span = span),
@@ -89,7 +91,7 @@ impl Hook {
         quote_spanned! {span=>
             #(#conditions)*
             async fn #name(&self, #(#names: #types),*) -> ::signalr::HubResult {
-                // One of the two is needed, and which is for the compiler to find out.
+                // The compiler selects one of the two by the return type.
                 #[allow(unused_imports)]
                 use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
                 #(let _ = #ignored;)*

@@ -1,4 +1,4 @@
-//! One method of a hub, and its line in the list.
+//! One hub method, and the statement that registers it.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +11,8 @@ use crate::errors::Errors;
 use crate::names::{MethodNames, name_and_attributes};
 use crate::signature::{Parameter, ReturnKind, check_qualifiers, output, parameters};
 
-/// Takes our attributes off `method` and returns the statement that registers it; nothing if it cannot be.
+/// Removes our attributes from `method` and returns the statement that registers it; empty after an
+/// error.
 pub(crate) fn register(method: &mut ImplItemFn, names: &mut MethodNames, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
     let (name, attributes) = name_and_attributes(&method.sig.ident, &mut method.attrs, &mut problems);
@@ -29,7 +30,7 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut MethodNames, errors:
 
     let (function, span) = (&method.sig.ident, span_of(&method.sig.ident));
     let (mut types, mut values, mut arguments, mut checks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    // `caller` is `_` where nobody asks for it.
+    // `_` if no parameter is the caller.
     let mut caller = quote_spanned!(span=> _);
     for parameter in &parameters {
         match parameter {
@@ -66,7 +67,9 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut MethodNames, errors:
                     return ::signalr::__private::no_stream();
                 };)
             });
-            let item = quote_spanned!(output_span=> (&mut ::signalr::__private::MethodReturn(::core::option::Option::Some(item))).take_result());
+            let item = quote_spanned! {output_span=>
+                (&mut ::signalr::__private::MethodReturn(::core::option::Option::Some(item))).take_result()
+            };
             let send = quote_spanned!(output_span=> items.send(value, |item| #item).await);
             let run = quote_spanned! {span=>
                 |invocation, (#(#values,)*), items| async move { #call #some #send }
@@ -89,14 +92,15 @@ pub(crate) fn register(method: &mut ImplItemFn, names: &mut MethodNames, errors:
     registration
 }
 
-/// What `#[hub]` asks for is no fault of the method. To be put first, so that the method's own attributes win.
+/// Allows lints against what `#[hub]` demands. To be inserted first, so that the method's own
+/// attributes override it.
 pub(crate) fn allow_hub_lints() -> Attribute {
     parse_quote! {
-        #[allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "the shape of a hub method")]
+        #[allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "`#[hub]` demands this signature")]
     }
 }
 
-/// `value`, or what is in it if it is a result.
+/// Expression for `value`, or for its content if it is a `Result`.
 pub(crate) fn take_result(output: &ReturnType, span: Span) -> TokenStream {
     let output_span = output_span(output, span);
     quote_spanned! {output_span=>
@@ -104,7 +108,7 @@ pub(crate) fn take_result(output: &ReturnType, span: Span) -> TokenStream {
     }
 }
 
-/// Where a problem with what is returned is shown.
+/// Span for errors about the return type.
 fn output_span(output: &ReturnType, span: Span) -> Span {
     match output {
         ReturnType::Default => span,
@@ -112,7 +116,8 @@ fn output_span(output: &ReturnType, span: Span) -> Span {
     }
 }
 
-/// The place of `tokens`, for code that is ours: its variables are not those of the hub's author.
+/// Span of `tokens` for generated code, whose variables must not mix with those of the hub's
+/// author.
 pub(crate) fn span_of(tokens: &(impl Spanned + ?Sized)) -> Span {
     tokens.span().resolved_at(Span::mixed_site())
 }
