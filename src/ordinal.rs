@@ -44,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// ASP.NET Core 10 maps each of these letters in the same way, except for those new in Unicode
+    /// ASP.NET Core 10 maps each of these letters likewise, except for those new in Unicode
     /// 17.
     #[test]
     fn upper_is_the_simple_unicode_mapping_with_two_exceptions() {

@@ -157,13 +157,13 @@ async fn finish(handle: Arc<Handle>, mut running: BoxFuture<'static, Result<(), 
 /// Logs the outcome of a handler and returns whether it failed.
 fn log_outcome(handle: &Handle, outcome: Result<(), Failure>) -> bool {
     let Err(Failure(error)) = outcome else { return false };
-    let (connection, ended) = (handle.id, handle.input.end());
+    let (connection, ended, error) = (handle.id, handle.input.end(), Quoted(&error));
     let failed = ended.is_none_or(|end| end == RawEnd::Requested);
     if failed {
-        tracing::error!(target: "signalr::connection", %connection, error = %Quoted(&error), "connection handler failed");
+        tracing::error!(target: "signalr::connection", %connection, %error, "connection handler failed");
     } else {
         // The end of the connection most likely caused the error.
-        tracing::debug!(target: "signalr::connection", %connection, error = %Quoted(&error), ?ended, "connection handler failed");
+        tracing::debug!(target: "signalr::connection", %connection, %error, ?ended, "connection handler failed");
     }
     failed
 }
