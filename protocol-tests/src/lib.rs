@@ -1,7 +1,8 @@
-//! Holds a SignalR server to recorded transcripts of ASP.NET Core.
+//! Replays recorded transcripts of ASP.NET Core SignalR against a server.
 //!
-//! A transcript in `fixtures/transcripts/AREA/NAME.json` is one exchange: what the [`Runner`] does on the wire, and what
-//! it must see there. Nothing here knows the `signalr` crate, so any server can be held to them:
+//! A transcript in `fixtures/transcripts/AREA/NAME.json` is one exchange: the actions of the
+//! [`Runner`] on the wire, and the reactions that it expects. Nothing here depends on the `signalr`
+//! crate, so the transcripts can be replayed against any server:
 //!
 //! ```text
 //! cargo run -p protocol-tests -- http://127.0.0.1:5000 '^invoke/'

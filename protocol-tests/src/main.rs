@@ -1,6 +1,7 @@
-//! Holds any server with the conformance hubs to the transcripts: `protocol-tests BASE [PATTERN]`.
+//! Replays the transcripts against a server with the conformance hubs:
+//! `protocol-tests BASE [PATTERN]`.
 
-#![expect(clippy::print_stdout, reason = "the outcome is what this program is for")]
+#![expect(clippy::print_stdout, reason = "the program prints its result")]
 
 use std::env;
 use std::path::Path;

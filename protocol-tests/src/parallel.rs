@@ -1,4 +1,5 @@
-//! Transcripts side by side: each run_on has a server of its own, since some transcripts send to everybody on a hub.
+//! Runs transcripts in parallel, one at a time on each server, since some transcripts send to all
+//! clients of a hub.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,18 +10,18 @@ use crate::runner::Runner;
 use crate::transcript::Transcript;
 use crate::wire::Server;
 
-/// What became of one transcript.
+/// Outcome of one transcript.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Its name, `area/name`.
+    /// Name of the transcript, `area/name`.
     pub name: String,
-    /// What the server did otherwise; nothing, when it kept to it.
+    /// Differences between server and transcript; empty if it passed.
     pub differences: Vec<Difference>,
 }
 
-/// Plays all transcripts, one after another on each server, those first that take longest. The outcomes are sorted by
-/// name.
+/// Runs all transcripts, one after another on each server, the longest ones first. Returns the
+/// outcomes sorted by name.
 pub async fn run_all(servers: &[Server], mut transcripts: Vec<Transcript>) -> Vec<Outcome> {
     transcripts.sort_by_key(Transcript::min_duration);
     let (queue, done) = (Mutex::new(transcripts), Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! Playing a transcript against a server.
+//! Runs a transcript against a server.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,20 +13,21 @@ use crate::compare::{Difference, compare, truncated};
 use crate::transcript::{Action, Body, Event, Expectation, ExpectationKind, Transcript};
 use crate::wire::{Client, Server};
 
-/// Plays transcripts against one server.
+/// Runs transcripts against one server.
 #[derive(Debug, Clone)]
 pub struct Runner {
     server: Server,
     timeouts: Timeouts,
 }
 
-/// How long the runner waits before it takes a thing for not coming.
+/// Maximum times that the runner waits for an expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// For a message: 5 seconds.
+    /// Timeout of a message: 5 seconds.
     pub message: Duration,
-    /// For an opening, a response, a ping or an end: 8 seconds, or 4 seconds beyond twice the time it is to take.
+    /// Timeout of an opening, a response, a ping or an end: 8 seconds, or 4 seconds more than twice
+    /// its expected time.
     pub other: Duration,
 }
 
@@ -37,36 +38,37 @@ impl Default for Timeouts {
 }
 
 impl Runner {
-    /// A runner against a server, with the usual timeouts.
+    /// Creates a runner for a server, with the default timeouts.
     #[must_use]
     pub fn new(server: Server) -> Self {
         Self { server, timeouts: Timeouts::default() }
     }
 
-    /// Changes how long the runner waits.
+    /// Sets the timeouts.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// Plays one transcript and returns what the server did otherwise: nothing, when it kept to it.
+    /// Runs one transcript and returns the differences; none if it passes.
     ///
-    /// Ends early where something does not come at all, since all that follows would only echo this.
+    /// Stops after an expectation that times out, since all later ones would fail for the same
+    /// reason.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cuts every connection of the transcript.
+    /// Dropping the future aborts all connections of the transcript.
     pub async fn replay(&self, transcript: &Transcript) -> Vec<Difference> {
         let mut run = Run { runner: self, bindings: Bindings::default(), clients: HashMap::new() };
         let mut differences = Vec::new();
         for (event, step) in transcript.events.iter().enumerate() {
-            let Step { differences: found, over } = match step {
+            let Step { differences: found, is_last } = match step {
                 Event::Do(action) => run.act(action).await,
                 Event::See(expectation) => run.see(expectation).await,
             };
             differences.extend(found.into_iter().map(|what| Difference { event, what }));
-            if over {
+            if is_last {
                 break;
             }
         }
@@ -74,7 +76,7 @@ impl Runner {
     }
 }
 
-/// One transcript while it is played.
+/// State of a running transcript.
 #[derive(Debug)]
 struct Run<'a> {
     runner: &'a Runner,
@@ -82,17 +84,17 @@ struct Run<'a> {
     clients: HashMap<String, Client>,
 }
 
-/// What became of one event.
+/// Result of one event.
 #[derive(Debug, Default)]
 struct Step {
     differences: Vec<String>,
-    /// Whether there is no point in going on.
-    over: bool,
+    /// Whether the transcript cannot continue.
+    is_last: bool,
 }
 
 impl Step {
-    fn over(difference: String) -> Self {
-        Self { differences: vec![difference], over: true }
+    fn last(difference: String) -> Self {
+        Self { differences: vec![difference], is_last: true }
     }
 }
 
@@ -104,7 +106,7 @@ impl Run<'_> {
                     self.bindings.bind(&request.name, token);
                     Ok(())
                 }
-                Err(error) => Err(format!("the token cannot be minted: {error}")),
+                Err(error) => Err(format!("cannot create the token: {error}")),
             },
             Action::Http(request) => self.open(&request.name, self.runner.server.http(request, &self.bindings)),
             Action::Ws(request) => self.open(&request.name, self.runner.server.websocket(request, &self.bindings)),
@@ -125,7 +127,7 @@ impl Run<'_> {
                 Ok(())
             }
         };
-        done.map_or_else(Step::over, |()| Step::default())
+        done.map_or_else(Step::last, |()| Step::default())
     }
 
     async fn see(&mut self, expectation: &Expectation) -> Step {
@@ -143,17 +145,17 @@ impl Run<'_> {
         let what = format!("{:?}", expectation.see).to_lowercase();
         let seen = match self.client(&expectation.of) {
             Ok(client) => look(client, expectation.see, Instant::now() + wait).await,
-            Err(error) => return Step::over(error),
+            Err(error) => return Step::last(error),
         };
         let Some(seen) = seen else {
             let want = truncated(&Value::Object(expectation.expected.clone()));
-            return Step::over(format!("{what} of {}: nothing within {wait:?}, want {want}", expectation.of));
+            return Step::last(format!("{what} of {}: nothing within {wait:?}, want {want}", expectation.of));
         };
         let mut differences = compare_seen(expectation, &seen, &mut self.bindings);
         for difference in &mut differences {
             difference.insert_str(0, &format!("{what} of {}: ", expectation.of));
         }
-        Step { differences, over: seen.contains_key("gone") && !expectation.expected.contains_key("gone") }
+        Step { differences, is_last: seen.contains_key("gone") && !expectation.expected.contains_key("gone") }
     }
 
     fn open(&mut self, name: &str, client: Result<Client, impl ToString>) -> Result<(), String> {
@@ -204,16 +206,17 @@ fn compare_seen(expectation: &Expectation, seen: &Map<String, Value>, bindings: 
     differences
 }
 
-/// Whether an end came about when it should. What is to come at once may come at any time: the server may be busy.
+/// Whether an end came at about the expected time. If it is expected at once, any time is accepted,
+/// since the server may be busy.
 fn is_within_tolerance(want: u64, got: u64) -> bool {
     want <= AT_ONCE_MS || ((want * 6 / 10).saturating_sub(200)..=want * 16 / 10 + 400).contains(&got)
 }
 
 fn no_connection(name: &str) -> String {
-    format!("no connection is called `{name}`, or it was cut")
+    format!("no connection `{name}`, or it was aborted")
 }
 
-/// Ends that came this soon came at once; their time says nothing.
+/// Ends within this time count as immediate, and their exact time is not compared.
 const AT_ONCE_MS: u64 = 500;
 
 #[cfg(test)]
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn late_end_must_come_about_when_it_came() {
+    fn late_ends_must_come_at_about_the_recorded_time() {
         assert!(
             !is_within_tolerance(2000, 999)
                 && is_within_tolerance(2000, 1000)
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn early_end_may_come_at_any_time() {
+    fn immediate_ends_may_come_at_any_time() {
         assert!(is_within_tolerance(500, 0) && is_within_tolerance(500, 60_000));
         assert!(!is_within_tolerance(501, 60_000));
     }

@@ -1,4 +1,4 @@
-//! One named connection of a transcript: a task that holds it, and what arrived from it so far.
+//! One named connection of a transcript: its task, and its reports so far.
 
 use std::pin::pin;
 
@@ -13,11 +13,11 @@ use super::fields;
 use crate::splitter::{Message, Splitter};
 use crate::transcript::Mode;
 
-/// A connection of the runner. Dropping it cuts the TCP connection.
+/// A connection of the runner. Dropping it aborts the TCP connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    // What arrives is kept without a bound, so that a server never feels that its client is a transcript: no transcript
-    // makes it send more than a few megabytes.
+    // Unbounded, so that the runner never causes backpressure. No transcript makes a server send
+    // more than a few megabytes.
     reports: UnboundedReceiver<Report>,
     outgoing: UnboundedSender<tungstenite::Message>,
     splitter: Splitter,
@@ -28,24 +28,25 @@ pub(crate) struct Client {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What the task of a connection reports.
+/// Report of the task of a connection.
 #[derive(Debug)]
 pub(super) enum Report {
     /// The connection is open; the fields are those of an `opened` expectation.
     Opened(Map<String, Value>),
-    /// A piece of the byte stream of hub messages.
+    /// A chunk of the byte stream of hub messages.
     Bytes { bytes: Bytes, binary: bool },
-    /// The connection ended; the fields are those of a `closed`, an `http` or a refused `opened` expectation.
+    /// The connection ended; the fields are those of a `closed`, an `http` or a rejected `opened`
+    /// expectation.
     Ended(Map<String, Value>),
 }
 
-/// Where the task of a connection sends its reports. They get lost when the client is dropped.
+/// Sends the reports of a connection task. Reports are dropped after the client is dropped.
 #[derive(Debug)]
 pub(super) struct Reporter(UnboundedSender<Report>);
 
 impl Reporter {
     pub(super) fn send(&self, report: Report) {
-        // The task is aborted with the client that would have read this.
+        // Fails only if the client is dropped, which also aborts the task.
         let _ = self.0.send(report);
     }
 }
@@ -56,11 +57,11 @@ impl Client {
         F: Future<Output = ()> + Send + 'static,
     {
         let (reporter, reports) = unbounded_channel();
-        let (outgoing, to_send) = unbounded_channel();
-        let run = run(Reporter(reporter), to_send);
+        let (outgoing, receiver) = unbounded_channel();
+        let run = run(Reporter(reporter), receiver);
         Self {
             reports,
-            // Only a WebSocket keeps the end that takes outgoing.
+            // Only a WebSocket keeps the receiver of outgoing messages.
             is_websocket: !outgoing.is_closed(),
             outgoing,
             splitter: Splitter::new(Mode::Json),
@@ -71,26 +72,27 @@ impl Client {
         }
     }
 
-    /// Splits what has not been seen yet in another way.
+    /// Sets the mode for all messages that are not compared yet.
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.splitter.set_mode(mode);
     }
 
-    /// Whether messages can be sent on it.
+    /// Whether messages can be sent on the connection.
     pub(crate) fn is_websocket(&self) -> bool {
         self.is_websocket
     }
 
-    /// Sends a WebSocket message, unless the connection is over.
+    /// Sends a WebSocket message. Does nothing after the end of the connection.
     pub(crate) fn send(&self, message: tungstenite::Message) {
         let _ = self.outgoing.send(message);
     }
 
-    /// The opening of the connection, or its end where it came first. `None` when neither comes by the deadline.
+    /// Waits for the opening of the connection, or its end if that comes first. Returns `None` at
+    /// the deadline.
     ///
     /// # Cancel safety
     ///
-    /// Nothing that arrived is lost.
+    /// This method is cancel safe.
     pub(crate) async fn opened(&mut self, deadline: Instant) -> Option<Map<String, Value>> {
         loop {
             if let Some(answer) = self.opened.as_ref().or(self.ended.as_ref()) {
@@ -100,11 +102,12 @@ impl Client {
         }
     }
 
-    /// The end of the connection, or the whole response. `None` when it does not come by the deadline.
+    /// Waits for the end of the connection, or the complete response. Returns `None` at the
+    /// deadline.
     ///
     /// # Cancel safety
     ///
-    /// Nothing that arrived is lost.
+    /// This method is cancel safe.
     pub(crate) async fn ended(&mut self, deadline: Instant) -> Option<Map<String, Value>> {
         loop {
             if let Some(end) = &self.ended {
@@ -114,12 +117,12 @@ impl Client {
         }
     }
 
-    /// The next message that is a ping, or that is none; the others before it are passed over. `gone` when the
-    /// connection ends first, `None` when neither comes by the deadline.
+    /// Waits for the next message that is a ping, or that is not, and drops those before it.
+    /// Returns `gone` if the connection ends first, and `None` at the deadline.
     ///
     /// # Cancel safety
     ///
-    /// What was passed over is lost, nothing else.
+    /// If the future is dropped, messages of the other kind are lost, and no others.
     pub(crate) async fn message(&mut self, ping: bool, deadline: Instant) -> Option<Map<String, Value>> {
         loop {
             match self.peek(deadline).await {
@@ -134,11 +137,12 @@ impl Client {
         }
     }
 
-    /// Whether the connection stays open and no message but pings comes until the deadline.
+    /// Returns whether the connection stays open and no message except pings arrives until the
+    /// deadline.
     ///
     /// # Cancel safety
     ///
-    /// Pings are lost, nothing else.
+    /// If the future is dropped, received pings are lost, and no other messages.
     pub(crate) async fn silent(&mut self, deadline: Instant) -> bool {
         loop {
             match self.peek(deadline).await {
@@ -149,7 +153,8 @@ impl Client {
         }
     }
 
-    /// The next message, which stays the next: `Some(None)` when the connection ended, `None` at the deadline.
+    /// Waits for the next message without consuming it. Returns `Some(None)` after the end of the
+    /// connection, and `None` at the deadline.
     async fn peek(&mut self, deadline: Instant) -> Option<Option<&Message>> {
         while self.next.is_none() {
             self.next = self.splitter.next_message();
@@ -169,7 +174,7 @@ impl Client {
             Some(Report::Opened(opened)) => self.opened = Some(opened),
             Some(Report::Bytes { bytes, binary }) => self.splitter.push(bytes, binary),
             Some(Report::Ended(ended)) => self.ended = Some(ended),
-            None => self.ended = Some(fields([("error", json!("the runner's own task ended"))])),
+            None => self.ended = Some(fields([("error", json!("the connection task of the runner ended"))])),
         }
         Some(())
     }

@@ -28,7 +28,7 @@ use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
 use crate::transcript::ClientRequest;
 
-/// The request that asks for the upgrade.
+/// Returns the upgrade request.
 pub(super) fn request(
     server: &Server,
     spec: &ClientRequest,
@@ -45,7 +45,7 @@ pub(super) fn request(
     Ok(request.body(Full::default())?)
 }
 
-/// Reports what comes in and sends what is ordered, until the connection is over.
+/// Reports received messages and sends outgoing ones until the connection ends.
 pub(super) async fn run(
     server: Server,
     request: Request<Full<Bytes>>,
@@ -58,8 +58,8 @@ pub(super) async fn run(
         Ok(exchange) => return reporter.send(Report::Ended(rejection(exchange).await)),
         Err(error) => return reporter.send(Report::Ended(failure(&error))),
     };
-    if let Some(fault) = upgrade_error(exchange.response.headers(), key.as_ref()) {
-        return reporter.send(Report::Ended(fields([("error", json!(fault))])));
+    if let Some(error) = upgrade_error(exchange.response.headers(), key.as_ref()) {
+        return reporter.send(Report::Ended(fields([("error", json!(error))])));
     }
     let upgraded = match hyper::upgrade::on(&mut exchange.response).await {
         Ok(upgraded) => TokioIo::new(upgraded),
@@ -70,10 +70,11 @@ pub(super) async fn run(
     let limits =
         WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
     let (sink, stream) = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await.split();
-    // Reading goes on while a write waits: a server may well wait for its own writes before it reads on.
+    // Reads and writes run concurrently: a server may wait for its own writes before it continues
+    // to read.
     let mut end = tokio::select! {
         end = receive(stream, &reporter) => end,
-        () = transmit(sink, outgoing) => unreachable!("sending never ends by itself"),
+        () = transmit(sink, outgoing) => unreachable!("`transmit` never completes"),
     };
     if end.contains_key("code") {
         end.insert("elapsedMs".to_owned(), json!(u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX)));
@@ -81,14 +82,14 @@ pub(super) async fn run(
     reporter.send(Report::Ended(end));
 }
 
-/// What is wrong with a response that switches protocols.
+/// Returns the error of a response with status 101, if any.
 fn upgrade_error(headers: &HeaderMap, key: Option<&HeaderValue>) -> Option<String> {
     let accept = key.map(|key| derive_accept_key(key.as_bytes()));
     if headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes) != accept.as_deref().map(str::as_bytes) {
-        return Some("the server accepts another key".to_owned());
+        return Some("wrong Sec-WebSocket-Accept".to_owned());
     }
     let extensions = headers.get(SEC_WEBSOCKET_EXTENSIONS)?;
-    Some(format!("the server turns on an extension: {}", String::from_utf8_lossy(extensions.as_bytes())))
+    Some(format!("unexpected extension: {}", String::from_utf8_lossy(extensions.as_bytes())))
 }
 
 fn opened_fields(headers: &HeaderMap) -> Map<String, Value> {
@@ -109,7 +110,7 @@ async fn receive(stream: impl Stream<Item = Result<Message, Error>>, reporter: &
             Some(Ok(Message::Binary(bytes))) => reporter.send(Report::Bytes { bytes, binary: true }),
             Some(Ok(Message::Close(frame))) => close = Some(frame),
             Some(Ok(_)) => {}
-            // Once the server has said that it closes, it does not matter how it lets the connection go.
+            // After a close frame of the server, errors of the TCP connection do not matter.
             Some(Err(_)) | None if close.is_some() => return closed(close.flatten(), NO_STATUS),
             Some(Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
                 return closed(None, ABNORMAL_CLOSURE);
@@ -124,7 +125,7 @@ fn closed(frame: Option<CloseFrame>, without: u16) -> Map<String, Value> {
     fields([("code", json!(code)), ("reason", json!(reason))])
 }
 
-/// Sends what is ordered. When the connection is over, which the receiving half reports, outgoing have no effect.
+/// Sends outgoing messages. Never completes, since [`receive`] reports the end of the connection.
 async fn transmit(sink: impl Sink<Message, Error = Error>, mut outgoing: UnboundedReceiver<Message>) {
     let mut sink = pin!(sink);
     while let Some(message) = outgoing.recv().await {
@@ -135,13 +136,13 @@ async fn transmit(sink: impl Sink<Message, Error = Error>, mut outgoing: Unbound
     pending().await
 }
 
-/// Far beyond what any transcript makes a server send.
+/// Maximum message size in bytes, far above that of any transcript.
 const MAX_MESSAGE_BYTES: usize = 1 << 28;
 
-/// The code for a close frame without one. RFC 6455 § 7.4.1.
+/// Close code for a close frame without a code. RFC 6455 § 7.4.1.
 const NO_STATUS: u16 = 1005;
 
-/// The code for an end without a close frame. RFC 6455 § 7.4.1.
+/// Close code for an end without a close frame. RFC 6455 § 7.4.1.
 const ABNORMAL_CLOSURE: u16 = 1006;
 
 #[cfg(test)]
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn upgrade_must_accept_the_key_and_turn_nothing_on() {
+    fn upgrades_with_a_wrong_key_or_an_extension_are_errors() {
         // The example of RFC 6455 § 1.3.
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(upgrade_error(&headers(None), Some(&key)), None);

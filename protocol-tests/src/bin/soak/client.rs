@@ -1,4 +1,4 @@
-//! One client: comes, calls, and goes.
+//! One client: connects, calls methods and disconnects.
 
 use std::io;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::time::{sleep, timeout};
 
 const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 
-/// Nothing takes so long.
+/// Maximum time of one session.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the server listens.
+/// Address of the server.
 #[derive(Clone)]
 pub(crate) struct Server(String);
 
-/// Random numbers that need not be good (xorshift).
+/// Random numbers without quality requirements (xorshift).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -46,7 +46,7 @@ impl Server {
         Ok(read_response(socket).await?.1)
     }
 
-    /// Sends a request on a socket of its own.
+    /// Sends a request on a new socket.
     async fn request(&self, method: &str, target: &str, body: &str) -> io::Result<TcpStream> {
         self.request_with(method, target, "connection: close\r\n", body).await
     }
@@ -75,11 +75,11 @@ impl Server {
     }
 }
 
-/// Lives a whole life over some transport.
+/// Runs one session, from connecting to disconnecting, over a random transport.
 pub(crate) async fn run(server: &Server, random: &mut Random) -> io::Result<()> {
     let session = async {
         match random.below(10) {
-            // Negotiates, and thinks better of it.
+            // Negotiates and never connects.
             0 => server.negotiate().await.map(drop),
             1..=3 => websocket(server, random).await,
             4..=6 => events(server, random).await,
@@ -150,14 +150,14 @@ async fn polls(server: &Server, random: &mut Random) -> io::Result<()> {
         }
         2 => server.post(&target, "{\"type\":7}\u{1e}").await?,
         3 => server.request("GET", &target, "").await?.set_zero_linger()?,
-        // More answers than may wait, which nobody fetches.
+        // More results than the outbound queue takes, without a poll that fetches them.
         4 => drop(server.request("POST", &target, &long_calls()).await?),
         _ => {}
     }
     Ok(())
 }
 
-/// Some calls, each of which is answered: the first joins one of a hundred groups.
+/// Some calls with completions; the first joins one of a hundred groups.
 fn calls(random: &mut Random) -> Vec<String> {
     let group = random.below(100);
     let join = format!("{{\"type\":1,\"invocationId\":\"j\",\"target\":\"Join\",\"arguments\":[\"g{group}\"]}}\u{1e}");
@@ -172,13 +172,13 @@ fn long_calls() -> String {
     (0..6).map(call).collect()
 }
 
-/// One frame; a mask of zeros leaves the payload as it is.
+/// Sends one frame. A mask of zeros leaves the payload unchanged.
 async fn frame(socket: &mut TcpStream, first: u8, payload: &[u8]) -> io::Result<()> {
     let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126).ok_or(io::ErrorKind::InvalidInput)?;
     socket.write_all(&[&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()).await
 }
 
-/// Reads until some text has come.
+/// Reads until `text` has arrived.
 async fn await_text(socket: &mut TcpStream, text: &str) -> io::Result<()> {
     let mut arrived = Vec::new();
     while !arrived.windows(text.len()).any(|window| window == text.as_bytes()) {
@@ -189,7 +189,7 @@ async fn await_text(socket: &mut TcpStream, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The status and the body of a response on a socket that closes after it.
+/// Reads a response until the end of the socket. Returns its status and body.
 async fn read_response(mut socket: TcpStream) -> io::Result<(u16, String)> {
     let mut response = Vec::new();
     socket.read_to_end(&mut response).await?;

@@ -1,10 +1,10 @@
-//! Clients that come and go for a while over all transports, in every orderly and disorderly way, and what is left of them
-//! on the server afterwards: `soak [--clients 2000] [--seconds 300]`.
+//! Soak test: clients connect and disconnect over all transports, in order and abruptly, and the
+//! server must have no connection left afterwards: `soak [--clients 2000] [--seconds 300]`.
 //!
-//! It starts the conformance host itself; the variable `CONFORMANCE` names another program that has its hubs and
-//! `/outside/stats`.
+//! The program starts the conformance host, or the program in the environment variable
+//! `CONFORMANCE`, which must have the same hubs and `/outside/stats`.
 
-#![expect(clippy::print_stdout, reason = "the outcome is what this program is for")]
+#![expect(clippy::print_stdout, reason = "the program prints its result")]
 
 mod client;
 
@@ -19,10 +19,11 @@ use protocol_tests::Host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// After so long without a sign of life nothing is left of a client (15 s, looked at once a second, and some patience).
+/// Time after which the server has removed a client that vanished: 15 s, checked once a second, and
+/// a margin.
 const REMOVAL_DELAY: Duration = Duration::from_secs(25);
 
-/// What clients did.
+/// Totals of all clients.
 #[derive(Default)]
 struct Counters {
     sessions: AtomicUsize,
@@ -69,7 +70,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One client after another in the same place.
+/// Runs one session after another.
 async fn run_clients(server: Server, counters: Arc<Counters>, mut random: Random, end: Instant) {
     sleep(random.delay_up_to(2000)).await;
     while Instant::now() < end {
@@ -84,7 +85,7 @@ async fn run_clients(server: Server, counters: Arc<Counters>, mut random: Random
     }
 }
 
-/// The memory of a process that is in use, in KiB.
+/// Resident memory of a process in KiB.
 fn resident(process: u32) -> std::io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
