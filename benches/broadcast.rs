@@ -1,8 +1,8 @@
-//! What does the whole way over a socket cost? Broadcasts to many WebSockets, calls there and back, and new connections,
-//! all on the loopback interface, with the clients in the same process.
+//! Cost of messages over sockets: broadcasts to many WebSockets, invocations with results, and new
+//! connections, all on the loopback interface, with the clients in the same process.
 //!
-//! `cargo bench --bench broadcast`; `-- broadcast` runs a part, `-- --quick` takes less time and says less. For figures of
-//! a server alone, load it from another machine.
+//! `cargo bench --bench broadcast`; `-- broadcast` runs one group, `-- --quick` takes less time and
+//! is less precise. To measure a server alone, load it from another machine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// How many connections a broadcast goes to.
+/// Numbers of connections that receive a broadcast.
 const RECEIVERS: [u32; 3] = [1, 100, 1000];
 
-/// How many calls are sent at once where they are not awaited one by one.
+/// Number of invocations that are sent at once.
 const BURST: usize = 100;
 
-/// Longer than any run: pings would be counted as messages.
+/// Longer than any run, since pings would be counted as messages.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct Bench;
@@ -43,7 +43,7 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    let runtime = Runtime::new().expect("the system has threads to give");
+    let runtime = Runtime::new().expect("threads can be started");
     let (addr, hub) = runtime.block_on(serve());
     broadcast(&mut criterion, &runtime, addr, &hub);
     echo(&mut criterion, &runtime, addr);
@@ -52,15 +52,17 @@ fn main() {
 }
 
 async fn serve() -> (SocketAddr, HubContext<Bench>) {
-    let signalr = SignalR::builder().keep_alive_interval(NEVER).hub("/bench", Bench).build().expect("one hub");
+    let signalr =
+        SignalR::builder().keep_alive_interval(NEVER).hub("/bench", Bench).build().expect("the server has one hub");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let addr = listener.local_addr().expect("it is bound");
+    let addr = listener.local_addr().expect("the listener is bound");
     let hub = signalr.context();
     tokio::spawn(signalr.serve(listener));
     (addr, hub)
 }
 
-/// One `send` to all, until the last client has it. Half of the clients speak each format.
+/// One `send` to all, until the last client has received it. Half of the clients use each hub
+/// protocol.
 fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub: &HubContext<Bench>) {
     let mut group = criterion.benchmark_group("broadcast");
     for receivers in RECEIVERS {
@@ -77,15 +79,15 @@ fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub
         group.bench_function(BenchmarkId::from_parameter(receivers), |bencher| {
             bencher.iter(|| {
                 runtime.block_on(async {
-                    hub.clients().all().send("Tick", ("a short text", 42)).await.expect("it can be encoded");
-                    received.acquire_many(receivers).await.expect("it is never closed").forget();
+                    hub.clients().all().send("Tick", ("a short text", 42)).await.expect("the arguments can be encoded");
+                    received.acquire_many(receivers).await.expect("the semaphore is never closed").forget();
                 });
             });
         });
         runtime.block_on(async {
             for client in clients {
                 client.abort();
-                // Its socket is gone when its task is.
+                // The socket is closed when the task has ended.
                 let _ = client.await;
             }
             while hub.connection_count() > 0 {
@@ -96,7 +98,7 @@ fn broadcast(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr, hub
     group.finish();
 }
 
-/// Calls there and back on one connection: one at a time, and many at once.
+/// Invocations with results on one connection: one at a time, and many at once.
 fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
     let mut group = criterion.benchmark_group("echo");
     for (format, calls) in HubProtocolKind::ALL.iter().flat_map(|format| [(*format, 1), (*format, BURST)]) {
@@ -110,9 +112,9 @@ fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
             bencher.iter(|| {
                 runtime.block_on(async {
                     client.send(&messages).await;
-                    let mut answers = 0;
-                    while answers < calls {
-                        answers += client.receive().await.expect("the server goes on");
+                    let mut completions = 0;
+                    while completions < calls {
+                        completions += client.receive().await.expect("the connection stays open");
                     }
                 });
             });
@@ -121,14 +123,14 @@ fn echo(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
     group.finish();
 }
 
-/// TCP, upgrade and handshake, without negotiation.
+/// TCP connection, upgrade and handshake, without negotiate.
 fn connect(criterion: &mut Criterion, runtime: &Runtime, addr: SocketAddr) {
     criterion.bench_function("connect", |bencher| {
         bencher.iter(|| runtime.block_on(Client::connect(addr, HubProtocolKind::Json)));
     });
 }
 
-/// The least that a client needs.
+/// Minimal client.
 struct Client {
     socket: WebSocketStream<TcpStream>,
     protocol: HubProtocol,
@@ -136,24 +138,25 @@ struct Client {
 }
 
 impl Client {
-    /// Connects, and waits until the server has said yes.
+    /// Connects and waits for the handshake response.
     async fn connect(addr: SocketAddr, format: HubProtocolKind) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        // Reset at its end instead of waiting there: a run makes more connections than there are ports.
+        // Reset the connection on close, without TIME_WAIT: a run makes more connections than there
+        // are ports.
         stream.set_zero_linger().expect("a TCP socket");
-        // As it comes, a client of 128 KiB would be measured, a thousand times.
+        // The default buffers of 128 KiB for each of a thousand clients would be measured, too.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let url = format!("ws://{addr}/bench");
         let (socket, _) =
-            client_async_with_config(url, stream, Some(config)).await.expect("the server takes WebSockets");
+            client_async_with_config(url, stream, Some(config)).await.expect("the server accepts WebSockets");
         let protocol = HubProtocol::new(format, Naming::Serde);
         let mut client = Self { socket, protocol, framer: Framer::new(HubProtocolKind::Json, None) };
         let mut request = Vec::new();
         handshake::write_request(&mut request, format.name(), 1);
         let request = String::from_utf8(request).expect("handshakes are text");
         client.socket.send(Message::text(request)).await.expect("the server reads");
-        assert_eq!(client.receive().await, Some(1), "one answer to the handshake");
+        assert_eq!(client.receive().await, Some(1), "one handshake response");
         client.framer = Framer::new(format, None);
         client
     }
@@ -167,7 +170,7 @@ impl Client {
         self.socket.send(message).await.expect("the server reads");
     }
 
-    /// How many hub messages the next WebSocket message completes.
+    /// Receives a WebSocket message and returns the number of hub messages that it completes.
     async fn receive(&mut self) -> Option<usize> {
         let message = self.socket.next().await?.ok()?;
         let bytes = message.into_data();
@@ -179,7 +182,7 @@ impl Client {
         Some(count)
     }
 
-    /// Adds a permit for every hub message.
+    /// Adds a permit for each received hub message.
     async fn count(mut self, received: Arc<Semaphore>) {
         while let Some(count) = self.receive().await {
             received.add_permits(count);

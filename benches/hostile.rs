@@ -1,11 +1,11 @@
-//! Cost of hostile messages, as a ratio to an honest one of the same size and format.
+//! Cost of hostile messages, as a ratio to an ordinary one of the same size and hub protocol.
 //!
-//! `cargo bench --bench hostile`; `-- headers` runs the shapes whose names contain that. The bench fails where a shape costs
-//! more than 3 times the honest message, which is the echo of a list of small numbers. Each message goes all the way
-//! in: through HTTP, the WebSocket and the session, on a stream in memory. The fastest of several runs counts, so that
-//! other work on the machine changes little.
+//! `cargo bench --bench hostile`; `-- headers` runs the shapes whose names contain `headers`. The
+//! benchmark fails if a shape costs more than 3 times the ordinary message, which is the echo of a
+//! list of small numbers. Each message passes HTTP, the WebSocket and the session, on an in-memory
+//! stream. The fastest of several runs counts, so that other load on the machine has little effect.
 
-#![expect(clippy::print_stdout, reason = "the ratios are what it is for")]
+#![expect(clippy::print_stdout, reason = "the benchmark prints its results")]
 
 #[path = "hostile/json.rs"]
 mod json;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-// The type of a parameter that takes any value.
+// Parameter type for any value.
 use signalr::dotnet::Value as Dynamic;
 use signalr::dotnet::{DateTime, Decimal, Guid, Naming, TimeSpan};
 use signalr::protocol::{Framer, HubMessage, HubProtocol, HubProtocolKind, handshake};
@@ -27,12 +27,13 @@ use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// Bytes of a message: below the default of `maximum_receive_message_size`.
+/// Size of a message in bytes, below the default of `maximum_receive_message_size`.
 const SIZE: usize = 32_000;
 
-/// Times the cost of the honest message.
-const LIMIT: f64 = 3.0;
+/// Maximum ratio to the cost of the ordinary message.
+const MAX_RATIO: f64 = 3.0;
 
+/// Number of runs of each shape.
 const RUNS: usize = 15;
 
 struct Bench;
@@ -91,10 +92,10 @@ impl Bench {
     }
 }
 
-/// One frame of a WebSocket, which may hold many messages.
+/// One WebSocket frame, which may contain many messages.
 struct Shape {
     name: &'static str,
-    /// Messages that come first and are not measured.
+    /// Messages that are sent first and not measured.
     before: Vec<u8>,
     bytes: Vec<u8>,
 }
@@ -102,38 +103,39 @@ struct Shape {
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
-    let mut dear = 0;
+    let mut failures = 0;
     for naming in [Naming::Serde, Naming::DotNet] {
         for (format, shapes) in
             [(HubProtocolKind::Json, json::shapes()), (HubProtocolKind::MessagePack, messagepack::shapes())]
         {
             let protocol = HubProtocol::new(format, naming);
-            let (honest, hostile) = shapes.split_first().expect("the honest message comes first");
-            let unit = runtime.block_on(cost(protocol, honest)).as_secs_f64();
-            println!("{} {naming:?}: {} takes {:.0} us", format.name(), honest.name, unit * 1e6);
+            let (ordinary, hostile) = shapes.split_first().expect("the ordinary message comes first");
+            let unit = runtime.block_on(cost(protocol, ordinary)).as_secs_f64();
+            println!("{} {naming:?}: {} takes {:.0} us", format.name(), ordinary.name, unit * 1e6);
             for shape in hostile.iter().filter(|shape| shape.name.contains(&filter)) {
                 let ratio = runtime.block_on(cost(protocol, shape)).as_secs_f64() / unit;
-                dear += u32::from(ratio > LIMIT);
-                println!("{ratio:8.2}{} {}", if ratio > LIMIT { " !" } else { "  " }, shape.name);
+                failures += u32::from(ratio > MAX_RATIO);
+                println!("{ratio:8.2}{} {}", if ratio > MAX_RATIO { " !" } else { "  " }, shape.name);
             }
         }
     }
-    assert_eq!(dear, 0, "shapes cost more than {LIMIT} times the honest message");
+    assert_eq!(failures, 0, "shapes cost more than {MAX_RATIO} times the ordinary message");
 }
 
-/// The time from the first byte of a message until the server has taken all of it.
+/// Time from the first byte of a message until the server has processed all of it.
 async fn cost(protocol: HubProtocol, shape: &Shape) -> Duration {
-    let signalr = SignalR::builder().naming(protocol.naming()).hub("/bench", Bench).build().expect("one hub");
+    let signalr =
+        SignalR::builder().naming(protocol.naming()).hub("/bench", Bench).build().expect("the server has one hub");
     let mut fastest = Duration::MAX;
     for _ in 0..RUNS {
         let mut client = Client::connect(&signalr, protocol).await;
-        client.take(&shape.before).await;
-        // The first one warms the connection up.
+        client.send_and_wait(&shape.before).await;
+        // The first pass warms up the connection.
         for _ in 0..3 {
             let began = Instant::now();
-            let goes_on = client.take(&shape.bytes).await;
+            let is_open = client.send_and_wait(&shape.bytes).await;
             fastest = fastest.min(began.elapsed());
-            if !goes_on {
+            if !is_open {
                 break;
             }
         }
@@ -155,12 +157,12 @@ impl Client {
             let http = hyper::server::conn::http1::Builder::new();
             let _ = http.serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
-        let (ws, _) = client_async("ws://test/bench", client).await.expect("the server takes WebSockets");
+        let (ws, _) = client_async("ws://test/bench", client).await.expect("the server accepts WebSockets");
         let mut client = Self { protocol, ws, framer: Framer::new(protocol.kind(), None) };
         let mut request = Vec::new();
         handshake::write_request(&mut request, protocol.kind().name(), 1);
         client.send(request).await;
-        client.ws.next().await.expect("an answer").expect("an answer to the handshake");
+        client.ws.next().await.expect("an open connection").expect("a handshake response");
         client
     }
 
@@ -169,19 +171,20 @@ impl Client {
             true => Message::binary(bytes),
             false => Message::text(String::from_utf8(bytes).expect("JSON is text")),
         };
-        self.ws.send(message).await.expect("the stream takes it");
+        self.ws.send(message).await.expect("the stream is open");
     }
 
-    /// Sends a frame, and a call behind it whose answer shows that the frame was taken. `false`: it ended the connection.
-    async fn take(&mut self, bytes: &[u8]) -> bool {
+    /// Sends a frame with an invocation after its content, and waits for the completion, which
+    /// shows that the frame has been processed. Returns `false` if the connection ended.
+    async fn send_and_wait(&mut self, bytes: &[u8]) -> bool {
         let mut all = bytes.to_vec();
-        self.protocol.write_invocation(&mut all, Some(LAST), "Nothing", &()).expect("it has no arguments");
+        self.protocol.write_invocation(&mut all, Some(LAST), "Nothing", &()).expect("there are no arguments");
         self.send(all).await;
         loop {
             let Some(Ok(received)) = self.ws.next().await else { return false };
             let received = received.into_data();
             let mut rest = &received[..];
-            while let Some(frame) = self.framer.next(&mut rest).expect("the server's framing is sound") {
+            while let Some(frame) = self.framer.next(&mut rest).expect("the framing of the server is valid") {
                 match self.protocol.parse(frame, |_| true) {
                     Ok(Some(HubMessage::Completion { id, .. })) if id == LAST => return true,
                     Ok(Some(HubMessage::Close { .. })) => return false,
@@ -192,10 +195,10 @@ impl Client {
     }
 }
 
-/// The id of the call behind each frame.
+/// Invocation id of the invocation after each frame.
 const LAST: &str = "last";
 
-/// Whole items between two texts, up to `SIZE` bytes.
+/// Repeats complete items between two texts, up to `SIZE` bytes.
 fn fill(before: &str, item: impl Fn(usize) -> String, after: &str) -> String {
     let mut text = before.to_owned();
     for at in 0.. {

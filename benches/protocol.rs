@@ -1,7 +1,8 @@
-//! What does one message cost? Reading and binding, and writing, of the invocations that `HubProtocolBenchmark` of
-//! dotnet/aspnetcore has.
+//! Cost of one message: reading with binding, and writing, of the invocations in
+//! `HubProtocolBenchmark` of dotnet/aspnetcore.
 //!
-//! `cargo bench --bench protocol`; `-- ReadSingleMessage` runs a part, `-- --quick` takes less time and says less.
+//! `cargo bench --bench protocol`; `-- ReadSingleMessage` runs one group, `-- --quick` takes less
+//! time and is less precise.
 
 use std::fmt;
 use std::hint::black_box;
@@ -16,7 +17,7 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use signalr::dotnet::Binary;
 use signalr::protocol::{Arguments, Framer, HubMessage, HubProtocol, HubProtocolKind, Naming};
 
-/// Larger than every message here.
+/// Maximum message size in bytes, above that of all messages here.
 const LIMIT: usize = 64 * 1024;
 
 const TARGET: &str = "Target";
@@ -47,7 +48,7 @@ fn large() -> Large {
     ("F".repeat(10_240), Binary::from(vec![0; 10_240]))
 }
 
-/// From the bytes of one message to the typed arguments.
+/// Reads the bytes of one message and binds typed arguments.
 fn read_single_message(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ReadSingleMessage");
     for format in formats() {
@@ -59,7 +60,7 @@ fn read_single_message(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// From typed arguments to the bytes of one message, in a buffer that serves again.
+/// Writes typed arguments as one message into a reused buffer.
 fn write_single_message(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("WriteSingleMessage");
     for format in formats() {
@@ -85,12 +86,14 @@ fn read<T: DeserializeOwned>(
     group.bench_function(BenchmarkId::new(name, format.name()), |bencher| {
         bencher.iter(|| -> T {
             let mut input = black_box(&message[..]);
-            let frame = framer.next(&mut input).expect("it is below the limit").expect("it is whole");
-            match protocol.parse(frame, |_| true).expect("it is sound") {
-                Some(HubMessage::Invocation(call)) => {
-                    call.arguments.bind(call.arguments.len(), List(PhantomData)).expect("its arguments fit")
-                }
-                other => panic!("{other:?} is no invocation"),
+            let frame =
+                framer.next(&mut input).expect("the message is below the limit").expect("the message is complete");
+            match protocol.parse(frame, |_| true).expect("the message is valid") {
+                Some(HubMessage::Invocation(call)) => call
+                    .arguments
+                    .bind(call.arguments.len(), List(PhantomData))
+                    .expect("the arguments have these types"),
+                other => panic!("{other:?} is not an invocation"),
             }
         });
     });
@@ -111,7 +114,7 @@ fn write(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: HubProtoc
 }
 
 fn invocation(protocol: HubProtocol, message: &mut Vec<u8>, arguments: &impl Arguments) {
-    protocol.write_invocation(message, None, TARGET, arguments).expect("every argument has a form on the wire");
+    protocol.write_invocation(message, None, TARGET, arguments).expect("the arguments can be encoded");
 }
 
 fn formats() -> impl Iterator<Item = HubProtocolKind> {

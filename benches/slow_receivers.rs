@@ -3,13 +3,14 @@
 //! delivery must not grow with the number of receivers.
 //!
 //! Every run has 10,000 connections, on 100 servers, on 10 or on one, so that all runs use the same
-//! amount of memory and the ratio shows the cost of a larger broadcast, not that of CPU cache misses.
+//! amount of memory and the ratio shows the cost of a larger broadcast, not that of CPU cache
+//! misses.
 //!
-//! `cargo bench --bench slow_receivers`. The clients take their server-sent events straight from the
-//! service, so that neither sockets nor another process are measured. Each run ends after 20 seconds,
-//! finished or not.
+//! `cargo bench --bench slow_receivers`. The clients take their server-sent events straight from
+//! the service, so that neither sockets nor another process are measured. Each run ends after 20
+//! seconds, finished or not.
 
-#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::print_stdout, reason = "the benchmark prints its results")]
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -22,16 +23,17 @@ use signalr::hosting::{ResponseBody, Service};
 use signalr::{SignalR, hub};
 use tower::ServiceExt;
 
-/// Receivers of one broadcast.
+/// Numbers of connections that receive one broadcast.
 const RECEIVERS: [usize; 3] = [100, 1000, 10_000];
 
-/// Connections of a run, of all its servers.
+/// Number of connections of a run, on all its servers.
 const CONNECTIONS: usize = 10_000;
 
-/// Broadcasts that wait at once.
+/// Number of broadcasts that wait at the same time.
 const BROADCASTS: usize = 100;
 
-const RUN: Duration = Duration::from_secs(20);
+/// Maximum time of a run.
+const MAX_RUN: Duration = Duration::from_secs(20);
 
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,13 +46,14 @@ impl Bench {}
 fn main() {
     let mut first = None;
     for receivers in RECEIVERS {
-        // The runtime ends with its tasks, whatever still waits.
+        // Dropping the runtime also drops the broadcasts that still wait.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (deliveries, elapsed) = runtime.block_on(run(receivers));
         let each = elapsed.as_secs_f64() / deliveries as f64;
         let ratio = each / *first.get_or_insert(each);
         let all = if deliveries == BROADCASTS * CONNECTIONS { "all" } else { "out of time with" };
         println!("{receivers:6} receivers: {:8.2} us a delivery, ratio {ratio:6.2} ({all} {deliveries})", each * 1e6);
+        assert!(ratio < 3.0, "the cost of a delivery grows with the number of receivers");
     }
 }
 
@@ -65,7 +68,7 @@ async fn run(receivers: usize) -> (usize, Duration) {
             .keep_alive_interval(NEVER)
             .hub("/bench", Bench)
             .build()
-            .expect("one hub");
+            .expect("the server has one hub");
         for _ in 0..receivers {
             clients.push(connect(signalr.service()).await);
         }
@@ -83,7 +86,7 @@ async fn run(receivers: usize) -> (usize, Duration) {
         for client in &mut clients {
             deliveries += read(client);
             tokio::task::yield_now().await;
-            if begun.elapsed() > RUN {
+            if begun.elapsed() > MAX_RUN {
                 return (deliveries, begun.elapsed());
             }
         }
@@ -91,31 +94,31 @@ async fn run(receivers: usize) -> (usize, Duration) {
     (deliveries, begun.elapsed())
 }
 
-/// Negotiates, opens a stream of events and shakes hands.
+/// Negotiates, opens an event stream and performs the handshake.
 async fn connect(service: Service) -> ResponseBody {
-    let ask = |request: http::request::Builder, body: &'static str| {
+    let send = |request: http::request::Builder, body: &'static str| {
         let request = request.body(ResponseBody::from(body)).expect("a request");
         let service = service.clone();
-        async move { service.oneshot(request).await.expect("it cannot fail").into_body() }
+        async move { service.oneshot(request).await.expect("the service cannot fail").into_body() }
     };
-    let negotiated = ask(Request::post("/bench/negotiate?negotiateVersion=1"), "").await;
-    let negotiated = negotiated.collect().await.expect("a whole body").to_bytes();
+    let negotiated = send(Request::post("/bench/negotiate?negotiateVersion=1"), "").await;
+    let negotiated = negotiated.collect().await.expect("a complete body").to_bytes();
     let negotiated: serde_json::Value = serde_json::from_slice(&negotiated).expect("JSON");
     let target = format!("/bench?id={}", negotiated["connectionToken"].as_str().expect("a token"));
-    let mut events = ask(Request::get(&target).header(header::ACCEPT, "text/event-stream"), "").await;
-    ask(Request::post(&target), "{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
+    let mut events = send(Request::get(&target).header(header::ACCEPT, "text/event-stream"), "").await;
+    send(Request::post(&target), "{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
     while read(&mut events) == 0 {
         tokio::task::yield_now().await;
     }
     events
 }
 
-/// Reads what waits for the client: the number of its messages.
+/// Reads all available data and returns the number of messages in it.
 fn read(events: &mut ResponseBody) -> usize {
     let mut messages = 0;
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(frame) = Pin::new(&mut *events).poll_frame(&mut cx) {
-        let bytes = frame.expect("the stream goes on").expect("the client reads in time").into_data();
+        let bytes = frame.expect("the stream stays open").expect("the client reads in time").into_data();
         messages += bytes.expect("there are no trailers").iter().filter(|byte| **byte == 0x1e).count();
     }
     messages

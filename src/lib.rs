@@ -111,15 +111,14 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+mod buffer_pool;
 mod connection_info;
 mod connections;
-mod future;
 mod options;
 mod ordinal;
 mod outbound;
 mod quoted;
 mod registry;
-mod scratch;
 mod session;
 mod socket;
 mod tasks;

@@ -1,10 +1,11 @@
-//! What a hub lets its clients do, resolved: ASP.NET's defaults with their reasons stand at the builder's methods.
+//! Options of a hub with their defaults resolved. The builder's methods document the defaults of
+//! ASP.NET Core and their reasons.
 
 use std::time::Duration;
 
 use crate::protocol::{HubProtocolKind, Naming};
 
-/// The options of a hub (C#: `HubOptions`).
+/// Options of a hub (C#: `HubOptions`).
 #[derive(Clone, Debug)]
 pub(crate) struct HubOptions {
     pub(crate) enable_detailed_errors: bool,

@@ -1,8 +1,9 @@
-//! Texts of others in a log.
+//! Quotes text of clients in the log.
 
 use std::fmt::{self, Display};
 
-/// Prints a text in quotes and with escapes: what a client wrote begins neither a line of a log nor a field in one.
+/// Prints a text in quotes and with escapes, so that text of a client can forge neither a line of
+/// the log nor a field.
 pub(crate) struct Quoted<T>(pub(crate) T);
 
 impl<T: Display> Display for Quoted<T> {

@@ -1,4 +1,4 @@
-//! The tasks of a server, and their end.
+//! Tasks of a server, and their shutdown.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,86 +10,92 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Owns every task that serves connections, so that a shutdown can wait for them and cut who is left.
+/// Owns every task that serves connections, so that a shutdown can wait for them and abort the
+/// rest.
 ///
-/// The tasks themselves know nothing of it: nothing is polled beside them.
+/// `tokio_util::task::TaskTracker` can wait for tasks but not abort them, and
+/// `tokio::task::JoinSet` needs one owner that polls it, whereas tasks are spawned from many places
+/// here. Tasks are not wrapped in a future that watches a cancellation token either: aborting costs
+/// nothing per poll.
 #[derive(Clone)]
 pub(crate) struct Tasks {
-    inner: Arc<Inner>,
+    shared: Arc<SharedTasks>,
 }
 
-struct Inner {
-    running: Mutex<Running>,
-    next: AtomicU64,
-    none_left: Notify,
+struct SharedTasks {
+    running: Mutex<RunningTasks>,
+    next_id: AtomicU64,
+    all_ended: Notify,
     stop: CancellationToken,
 }
 
 #[derive(Default)]
-struct Running {
-    /// `None` while one is being started.
+struct RunningTasks {
+    /// `None` while the task is being spawned.
     tasks: HashMap<u64, Option<AbortHandle>>,
-    /// They were aborted; who comes now is not started any more.
-    closed: bool,
+    /// All tasks were aborted, and new ones are dropped.
+    is_closed: bool,
 }
 
 impl Tasks {
-    /// `stop` is for the tasks of the server itself, which are not among these.
+    /// `stop` ends the tasks of the server itself, such as the sweep, which are not counted here.
     pub(crate) fn new(stop: CancellationToken) -> Self {
-        let inner = Inner { running: Mutex::default(), next: AtomicU64::new(0), none_left: Notify::new(), stop };
-        Self { inner: Arc::new(inner) }
+        let shared =
+            SharedTasks { running: Mutex::default(), next_id: AtomicU64::new(0), all_ended: Notify::new(), stop };
+        Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        let leave = Leave { inner: Arc::clone(&self.inner), id };
-        let mut running = self.inner.running();
-        if running.closed {
-            // Dropping it runs its guards, which look for themselves on the list.
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let guard = RemoveOnDrop { shared: Arc::clone(&self.shared), id };
+        let mut running = self.shared.running();
+        if running.is_closed {
+            // The lock is released first: the drop runs the guard, which takes the lock.
             drop(running);
-            return drop((task, leave));
+            return drop((task, guard));
         }
-        // Before it is started, so that a task that ends at once finds itself on the list. The lock is not held while it
-        // is: a runtime that goes down drops it there and then, and its guards want the list.
+        // Registered before the spawn, so that a task that ends at once can be removed. The spawn
+        // runs without the lock: a runtime that shuts down drops the task inside `spawn`, and the
+        // guard takes the lock.
         running.tasks.insert(id, None);
         drop(running);
         let handle = tokio::spawn(async move {
-            let _leave = leave;
+            let _guard = guard;
             task.await;
         });
-        let mut running = self.inner.running();
+        let mut running = self.shared.running();
         if let Some(started) = running.tasks.get_mut(&id) {
             *started = Some(handle.abort_handle());
         }
-        let closed = running.closed;
+        let is_closed = running.is_closed;
         drop(running);
-        if closed {
+        if is_closed {
             handle.abort();
         }
     }
 
-    /// How many run.
+    /// Number of running tasks.
     pub(crate) fn len(&self) -> usize {
-        self.inner.running().tasks.len()
+        self.shared.running().tasks.len()
     }
 
     pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.inner.stop
+        &self.shared.stop
     }
 
-    /// Waits until all have ended, at most for `grace`; then ends who is left.
+    /// Waits at most `grace` for all tasks to end, then aborts the rest and waits for those.
     pub(crate) async fn finish(&self, grace: Duration) {
-        // Whether they ended by themselves or not, nobody is left after this.
-        let _ = tokio::time::timeout(grace, self.inner.ended()).await;
-        self.inner.stop.cancel();
+        // The result does not matter: an abort without tasks does nothing.
+        let _ = tokio::time::timeout(grace, self.shared.ended()).await;
+        self.shared.stop.cancel();
         self.abort();
-        self.inner.ended().await;
+        self.shared.ended().await;
     }
 
-    /// Ends all of them, and lets nobody in any more.
+    /// Aborts all tasks and drops new ones from now on.
     pub(crate) fn abort(&self) {
-        let mut running = self.inner.running();
-        running.closed = true;
+        let mut running = self.shared.running();
+        running.is_closed = true;
         let tasks: Vec<_> = running.tasks.values().flatten().cloned().collect();
         drop(running);
         for task in tasks {
@@ -98,36 +104,36 @@ impl Tasks {
     }
 }
 
-impl Inner {
+impl SharedTasks {
     async fn ended(&self) {
         loop {
-            let none_left = self.none_left.notified();
+            let all_ended = self.all_ended.notified();
             if self.running().tasks.is_empty() {
                 return;
             }
-            none_left.await;
+            all_ended.await;
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
+    fn running(&self) -> MutexGuard<'_, RunningTasks> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a task off the list, however it ends.
-struct Leave {
-    inner: Arc<Inner>,
+/// Removes a task when it ends, panics or is aborted.
+struct RemoveOnDrop {
+    shared: Arc<SharedTasks>,
     id: u64,
 }
 
-impl Drop for Leave {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        let mut running = self.inner.running();
+        let mut running = self.shared.running();
         running.tasks.remove(&self.id);
-        let none_left = running.tasks.is_empty();
+        let is_last = running.tasks.is_empty();
         drop(running);
-        if none_left {
-            self.inner.none_left.notify_waiters();
+        if is_last {
+            self.shared.all_ended.notify_waiters();
         }
     }
 }
@@ -145,42 +151,42 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_ends_in_time_is_waited_for_and_the_others_are_cut() {
+    async fn tasks_are_aborted_after_the_grace_period() {
         let tasks = Tasks::new(CancellationToken::new());
-        let (done, cut) = (Arc::new(()), Arc::new(()));
-        let held = Arc::clone(&done);
+        let (in_time, too_late) = (Arc::new(()), Arc::new(()));
+        let owned = Arc::clone(&in_time);
         tasks.spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            drop(held);
+            drop(owned);
         });
-        let held = Arc::clone(&cut);
+        let owned = Arc::clone(&too_late);
         tasks.spawn(async move {
             pending::<()>().await;
-            drop(held);
+            drop(owned);
         });
         let started = tokio::time::Instant::now();
         tasks.finish(Duration::from_secs(5)).await;
         assert_eq!(started.elapsed(), Duration::from_secs(5));
-        assert_eq!((Arc::strong_count(&done), Arc::strong_count(&cut)), (1, 1));
+        assert_eq!((Arc::strong_count(&in_time), Arc::strong_count(&too_late)), (1, 1));
         assert!(tasks.stop().is_cancelled());
     }
 
     #[tokio::test]
-    async fn nobody_starts_behind_the_end() {
+    async fn tasks_spawned_after_the_end_are_dropped() {
         let tasks = Tasks::new(CancellationToken::new());
         tasks.finish(Duration::ZERO).await;
         let late = Arc::new(());
-        let held = Arc::clone(&late);
+        let owned = Arc::clone(&late);
         tasks.spawn(async move {
             pending::<()>().await;
-            drop(held);
+            drop(owned);
         });
         assert_eq!(Arc::strong_count(&late), 1);
         tasks.finish(Duration::ZERO).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_tasks_the_end_comes_at_once() {
+    async fn finish_returns_at_once_without_running_tasks() {
         let tasks = Tasks::new(CancellationToken::new());
         tasks.spawn(async {});
         let started = tokio::time::Instant::now();

@@ -1,10 +1,10 @@
-//! Shapes in JSON.
+//! Shapes of JSON messages.
 
 use super::{SIZE, Shape, fill};
 
 const RECORD_SEPARATOR: char = '\u{1e}';
 
-/// The honest message first.
+/// Returns all shapes, the ordinary message first.
 pub(super) fn shapes() -> Vec<Shape> {
     let mut shapes = vec![elements("a list of small numbers", "Echo", |at| (at % 10).to_string())];
     shapes.extend(names());
@@ -31,7 +31,7 @@ fn names() -> [Shape; 5] {
     ]
 }
 
-/// Each member of the envelope many times.
+/// Repeats each member of the envelope.
 fn members() -> Vec<Shape> {
     let call = r#"{"type":1,"target":"Echo","arguments":[1]"#;
     let known = |name, member: &'static str| one(name, fill(call, |_| format!(",{member}"), "}"));
@@ -57,7 +57,7 @@ fn members() -> Vec<Shape> {
     ]
 }
 
-/// Values of a parameter that takes any.
+/// Arguments of a parameter of any type.
 fn values() -> Vec<Shape> {
     let echo = |name, item: fn(usize) -> String| elements(name, "Echo", item);
     let nested = |_| format!("{}1{}", "[".repeat(60), "]".repeat(60));
@@ -90,7 +90,7 @@ fn values() -> Vec<Shape> {
     ]
 }
 
-/// Values of parameters with types.
+/// Arguments of parameters with other types.
 fn typed() -> Vec<Shape> {
     let text = |text: &str| format!("\"{text}\"");
     let long = "x".repeat(SIZE - 200);
@@ -131,7 +131,7 @@ fn small_messages() -> Vec<Shape> {
         many("pings", |_| r#"{"type":6}"#.into()),
         many("messages of an unknown type", |_| r#"{"type":99}"#.into()),
         many("calls", |_| r#"{"type":1,"target":"Echo","arguments":[1]}"#.into()),
-        many("calls with answers", |_| r#"{"type":1,"invocationId":"1","target":"Echo","arguments":[1]}"#.into()),
+        many("calls with results", |_| r#"{"type":1,"invocationId":"1","target":"Echo","arguments":[1]}"#.into()),
         many("calls of unknown methods", |_| r#"{"type":1,"target":"x","arguments":[]}"#.into()),
         many("calls of unknown methods with answers", |_| {
             r#"{"type":1,"invocationId":"1","target":"x","arguments":[]}"#.into()
@@ -145,13 +145,13 @@ fn small_messages() -> Vec<Shape> {
     ]
 }
 
-/// A call with one argument, which is an object.
+/// Invocation with an object as its argument.
 fn object(target: &str, member: impl Fn(usize) -> String) -> String {
     let comma = |at| format!("{}{}", if at > 0 { "," } else { "" }, member(at));
     fill(&format!(r#"{{"type":1,"invocationId":"1","target":"{target}","arguments":[{{"#), comma, "}]}")
 }
 
-/// A call with one argument, which is a list.
+/// Invocation with a list as its argument.
 fn elements(name: &'static str, target: &str, element: impl Fn(usize) -> String) -> Shape {
     let comma = |at| format!("{}{}", if at > 0 { "," } else { "" }, element(at));
     one(name, fill(&format!(r#"{{"type":1,"invocationId":"1","target":"{target}","arguments":[["#), comma, "]]}"))

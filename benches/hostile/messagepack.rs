@@ -1,10 +1,10 @@
-//! Shapes in MessagePack.
+//! Shapes of MessagePack messages.
 
 use serde_json::json;
 
 use super::{SIZE, Shape};
 
-/// The honest message first.
+/// Returns all shapes, the ordinary message first.
 pub(super) fn shapes() -> Vec<Shape> {
     let mut shapes = vec![elements("a list of small numbers", "Echo", &[1])];
     shapes.extend(names());
@@ -69,13 +69,13 @@ fn typed() -> Vec<Shape> {
 }
 
 fn small_messages() -> Vec<Shape> {
-    let message = |value: serde_json::Value| rmp_serde::to_vec(&value).expect("it has a form");
+    let message = |value: serde_json::Value| rmp_serde::to_vec(&value).expect("the value can be encoded");
     let calls = |target: &str, id: Option<&str>| message(json!([1, {}, id, target, [], []]));
     vec![
         many("pings", &[0x91, 6]),
         many("messages of an unknown type", &[0x91, 99]),
         many("calls", &calls("Nothing", None)),
-        many("calls with answers", &calls("Nothing", Some("1"))),
+        many("calls with results", &calls("Nothing", Some("1"))),
         many("calls of unknown methods", &calls("x", None)),
         many("calls of unknown methods with answers", &calls("x", Some("1"))),
         many("calls that do not fit", &calls("Echo", Some("1"))),
@@ -90,14 +90,14 @@ fn call(headers: &[u8], id: &[u8], target: &[u8], arguments: &[u8], ids: &[u8]) 
     [&[0x96, 1], headers, id, target, arguments, ids].concat()
 }
 
-/// A call with one argument, which is a map.
+/// Invocation with a map as its argument.
 fn object(target: &str, member: &[u8]) -> Vec<u8> {
     let count = (SIZE - 100) / member.len();
     let arguments = [vec![0x91], map(count), member.repeat(count)].concat();
     call(&[0x80], &text("1"), &text(target), &arguments, &[0x90])
 }
 
-/// A call with one argument, which is a list.
+/// Invocation with a list as its argument.
 fn elements(name: &'static str, target: &str, element: &[u8]) -> Shape {
     let count = (SIZE - 100) / element.len();
     let arguments = [vec![0x91], list(count), element.repeat(count)].concat();
@@ -114,7 +114,7 @@ fn one(name: &'static str, message: &[u8]) -> Shape {
     Shape { name, before: Vec::new(), bytes: framed(message) }
 }
 
-/// A message behind its length.
+/// Adds the length prefix to a message.
 fn framed(message: &[u8]) -> Vec<u8> {
     let mut framed = Vec::new();
     let mut length = message.len();
@@ -128,7 +128,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 fn text(text: &str) -> Vec<u8> {
-    rmp_serde::to_vec(text).expect("a text has a form")
+    rmp_serde::to_vec(text).expect("a text can be encoded")
 }
 
 fn list(count: usize) -> Vec<u8> {

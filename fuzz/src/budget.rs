@@ -1,24 +1,25 @@
-//! The CPU time that one input may take, so that a path whose cost grows with the square of its
-//! input is a finding.
+//! Limits the CPU time of one input, so that code whose cost grows quadratically with its input is
+//! a finding.
 
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
 
-/// For an input of any size: a server, a connection and its end.
+/// Budget of an empty input, for a server and a connection.
 const BASE: Duration = Duration::from_millis(5);
 
+/// Additional budget for each KiB of input.
 const PER_KIB: Duration = Duration::from_millis(1);
 
-/// A single slow run may be due to a page fault, a cold cache or a busy machine.
+/// Number of runs that must exceed the budget, since a single slow run may be due to a page fault,
+/// a cold cache or a busy machine.
 const RUNS: usize = 3;
 
-/// Runs a target with an input.
+/// Runs a target with an input until a run is within the budget, at most [`RUNS`] times.
 ///
 /// # Panics
 ///
-/// When the target does, and when each of [`RUNS`] runs exceeds the budget. The first run within
-/// the budget is the last.
+/// Panics if the target panics, or if each run exceeds the budget.
 pub fn check(input: &[u8], target: impl Fn(&[u8])) {
     let budget = BASE + PER_KIB.mul_f64(input.len() as f64 / 1024.0);
     let mut exceeded = Vec::new();

@@ -1,4 +1,4 @@
-//! The framers and the parsers of both formats.
+//! Framers and parsers of both hub protocols.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,13 +12,14 @@ use signalr::protocol::{Framer, HubMessage, HubProtocol, RawArguments};
 
 use crate::input::{Input, framed};
 
-/// The stream of an `Input` are messages in JSON; see [`check`].
+/// Reads the stream of an `Input` as JSON messages; see [`check`].
 pub fn json(bytes: &[u8]) {
     let input = Input::new(bytes);
     check(HubProtocolKind::Json, &input, input.stream);
 }
 
-/// The same in MessagePack, behind their lengths or separated by 0xC1.
+/// Reads the stream of an `Input` as MessagePack messages, with length prefixes or separated by
+/// 0xC1.
 pub fn messagepack(bytes: &[u8]) {
     let input = Input::new(bytes);
     match input.has(SEPARATED) {
@@ -27,8 +28,8 @@ pub fn messagepack(bytes: &[u8]) {
     }
 }
 
-/// Messages do not depend on how the stream is cut. A message that is parsed, written and parsed
-/// again stays the same.
+/// Checks that messages do not depend on the chunks of the stream, and that a message which is
+/// parsed, written and parsed again stays the same.
 fn check(format: HubProtocolKind, input: &Input<'_>, stream: &[u8]) {
     let limit = (!input.has(UNLIMITED)).then_some(LIMIT);
     let naming = if input.has(DOT_NET) { Naming::DotNet } else { Naming::Serde };
@@ -36,8 +37,8 @@ fn check(format: HubProtocolKind, input: &Input<'_>, stream: &[u8]) {
     let whole = frames(format, limit, &[stream]);
     assert_eq!(
         whole,
-        frames(format, limit, &input.pieces(stream, usize::MAX)),
-        "left: in one piece, right: in several"
+        frames(format, limit, &input.chunks(stream, usize::MAX)),
+        "left: in one chunk, right: in several"
     );
     for frame in &whole.0 {
         let _ = protocol.parse(frame, |_| false);
@@ -48,28 +49,30 @@ fn check(format: HubProtocolKind, input: &Input<'_>, stream: &[u8]) {
         let again = frames(format, None, &[&written]).0;
         let [again] = &again[..] else { panic!("{} messages instead of one", again.len()) };
         let again = protocol.parse(again, |_| true).expect("a written message can be parsed").expect("a known type");
-        assert_eq!(self::parts(&again).map(normal), Some(normal(parts)));
+        assert_eq!(self::parts(&again).map(normalized), Some(normalized(parts)));
     }
 }
 
-/// The messages in these pieces; at their end an error, or whether there is no unfinished message.
-fn frames(format: HubProtocolKind, limit: Option<usize>, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Result<bool, String>) {
+/// Returns the messages in these chunks, and the error at their end, or whether the last message is
+/// complete.
+fn frames(format: HubProtocolKind, limit: Option<usize>, chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Result<bool, String>) {
     let mut framer = Framer::new(format, limit);
     let mut frames = Vec::new();
-    for mut piece in pieces.iter().copied() {
+    for mut chunk in chunks.iter().copied() {
         loop {
-            match framer.next(&mut piece) {
+            match framer.next(&mut chunk) {
                 Ok(Some(frame)) => frames.push(frame.to_vec()),
                 Ok(None) => break,
                 Err(error) => return (frames, Err(error.to_string())),
             }
         }
-        assert!(piece.is_empty());
+        assert!(chunk.is_empty());
     }
     (frames, Ok(framer.is_empty()))
 }
 
-/// The parts of a message, for comparison; `None` if one of its values has no form in JSON.
+/// Returns the parts of a message for comparison; `None` if JSON cannot represent one of its
+/// values.
 fn parts(message: &HubMessage<'_>) -> Option<Value> {
     Some(match message {
         HubMessage::Invocation(call) => json!({
@@ -86,12 +89,12 @@ fn parts(message: &HubMessage<'_>) -> Option<Value> {
                 Some(result) => Some([result.read::<Value>().ok()?]),
                 None => None,
             };
-            json!({ "kind": 3, "id": id, "result": result, "error": given(error) })
+            json!({ "kind": 3, "id": id, "result": result, "error": nonempty(error) })
         }
         HubMessage::CancelInvocation { id } => json!({ "kind": 5, "id": id }),
         HubMessage::Ping => json!({ "kind": 6 }),
         HubMessage::Close { error, allow_reconnect } => {
-            json!({ "kind": 7, "error": given(error), "allow": allow_reconnect })
+            json!({ "kind": 7, "error": nonempty(error), "allow": allow_reconnect })
         }
         HubMessage::Ack { sequence_id } => json!({ "kind": 8, "sequence": sequence_id }),
         HubMessage::Sequence { sequence_id } => json!({ "kind": 9, "sequence": sequence_id }),
@@ -99,12 +102,12 @@ fn parts(message: &HubMessage<'_>) -> Option<Value> {
     })
 }
 
-/// An error, unless it is empty: most writers write none then.
-fn given<'a>(error: &'a Option<Cow<'_, str>>) -> Option<&'a str> {
+/// Returns an error unless it is empty, since most writers omit empty errors.
+fn nonempty<'a>(error: &'a Option<Cow<'_, str>>) -> Option<&'a str> {
     error.as_deref().filter(|error| !error.is_empty())
 }
 
-/// Writes a message from its parts; `None` if there is no writer for it.
+/// Writes a message from its parts; `None` without a writer for it.
 fn write(protocol: HubProtocol, parts: &Value) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (id, error, sequence) = (parts["id"].as_str(), parts["error"].as_str(), parts["sequence"].as_i64());
@@ -136,15 +139,15 @@ fn write(protocol: HubProtocol, parts: &Value) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Makes integers of whole numbers: in JSON they are written alike, as .NET writes them.
-fn normal(value: Value) -> Value {
+/// Converts whole floating-point numbers to integers: JSON writes both alike, as .NET does.
+fn normalized(value: Value) -> Value {
     match value {
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e17 => json!(float as i64),
             _ => Value::Number(number),
         },
-        Value::Array(list) => list.into_iter().map(normal).collect(),
-        Value::Object(members) => members.into_iter().map(|(name, member)| (name, normal(member))).collect(),
+        Value::Array(list) => list.into_iter().map(normalized).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, member)| (name, normalized(member))).collect(),
         other => other,
     }
 }
@@ -171,7 +174,7 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// A field of every type for which the crate has its own wire format.
+/// Struct with a field of every type that the crate serializes in its own way.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Sample {
@@ -198,8 +201,8 @@ enum Colour {
     Other(u8),
 }
 
-/// Reads an item or a result as a [`Sample`]: written, read and written again, its bytes stay the
-/// same.
+/// Reads an item or a result as a [`Sample`], and checks that it has the same bytes after it is
+/// written, read and written again.
 fn read_sample(protocol: HubProtocol, message: &HubMessage<'_>) {
     let (HubMessage::StreamItem { item: value, .. } | HubMessage::Completion { result: Some(value), .. }) = message
     else {
@@ -210,7 +213,7 @@ fn read_sample(protocol: HubProtocol, message: &HubMessage<'_>) {
         protocol.write_value(&mut out, sample).map(|()| out)
     };
     let Ok(sample) = value.read::<Sample>() else { return };
-    // Not every `char` has a form in .NET's names.
+    // Not every `char` can be written with .NET's naming.
     let Ok(written) = write(&sample) else { return };
     let again = protocol.read_value(&written).expect("a written value can be read");
     assert_eq!(write(&again), Ok(written));
@@ -218,12 +221,14 @@ fn read_sample(protocol: HubProtocol, message: &HubMessage<'_>) {
 
 const WRITABLE: &str = "a message that was read can be written";
 
+/// Messages have no maximum size.
 const UNLIMITED: u8 = 1;
 
+/// Values use .NET's naming.
 const DOT_NET: u8 = 2;
 
-/// Messages of MessagePack are separated, and not behind their lengths.
+/// MessagePack messages are separated by 0xC1 instead of length-prefixed.
 const SEPARATED: u8 = 4;
 
-/// The largest message; small, so that inputs reach it.
+/// Maximum message size in bytes; small, so that inputs exceed it.
 const LIMIT: usize = 1024;

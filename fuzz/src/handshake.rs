@@ -1,29 +1,29 @@
-//! The handshake: its two messages, and a server that answers it.
+//! The handshake: its two messages, and the response of a server.
 
 use signalr::HubProtocolKind;
 use signalr::protocol::handshake::{self, Progress};
 
 use crate::hub;
 use crate::input::Input;
-use crate::memory::{self, BINARY, Client, MAX_PIECES};
+use crate::memory::{self, BINARY, Client, MAX_CHUNKS};
 
-/// The stream of an `Input` holds the first message of a client. However it is cut, the server
-/// accepts the requests that the parser accepts; and a message that is parsed, written and parsed
-/// again stays the same.
+/// Reads the stream of an `Input` as the first message of a client. Checks that the server accepts
+/// exactly the requests that the parser accepts, for any chunks, and that a message which is
+/// parsed, written and parsed again stays the same.
 pub fn run(bytes: &[u8]) {
     let input = Input::new(bytes);
-    let agreed = match handshake::find(input.stream, Some(LIMIT)) {
-        Progress::Whole { message, .. } => Some(agrees(message)),
+    let expected = match handshake::find(input.stream, Some(LIMIT)) {
+        Progress::Whole { message, .. } => Some(is_acceptable(message)),
         Progress::TooLarge => Some(false),
         _ => None,
     };
-    let answer = memory::block_on(answer(&input));
-    assert_eq!(answer, agreed);
+    let actual = memory::block_on(response(&input));
+    assert_eq!(actual, expected);
     check_response(input.stream);
 }
 
-/// Whether a server is to accept a request.
-fn agrees(message: &[u8]) -> bool {
+/// Whether a server must accept a request.
+fn is_acceptable(message: &[u8]) -> bool {
     let Ok(request) = handshake::parse_request(message) else { return false };
     let mut written = Vec::new();
     handshake::write_request(&mut written, &request.protocol, request.version);
@@ -42,13 +42,12 @@ fn check_response(message: &[u8]) {
     assert_eq!(read, Some(error).filter(|error| !error.is_empty()));
 }
 
-/// The server's answer over a WebSocket: whether it accepts the request, or `None` if there is no
-/// answer.
-async fn answer(input: &Input<'_>) -> Option<bool> {
+/// Whether a server accepts the request over a WebSocket; `None` without a response.
+async fn response(input: &Input<'_>) -> Option<bool> {
     let signalr = hub::server(|hub| hub.maximum_receive_message_size(Some(LIMIT)));
-    let mut client = Client::websocket(&signalr, "/hub").await.expect("the path is open to all");
-    for piece in input.pieces(input.stream, MAX_PIECES) {
-        client.write(&memory::frame(BINARY, piece)).await;
+    let mut client = Client::websocket(&signalr, "/hub").await.expect("anonymous clients are allowed");
+    for chunk in input.chunks(input.stream, MAX_CHUNKS) {
+        client.write(&memory::frame(BINARY, chunk)).await;
     }
     let sent = client.take();
     drop(client);
@@ -56,12 +55,12 @@ async fn answer(input: &Input<'_>) -> Option<bool> {
     let mut sent = &sent[..];
     match memory::take_frame(&mut sent)? {
         (memory::CLOSE, _) => None,
-        (_, answer) => {
-            let Progress::Whole { message, .. } = handshake::find(answer, None) else { panic!("{answer:?}") };
+        (_, response) => {
+            let Progress::Whole { message, .. } = handshake::find(response, None) else { panic!("{response:?}") };
             Some(handshake::parse_response(message).expect("a handshake response").is_none())
         }
     }
 }
 
-/// The largest request; a larger one is refused.
+/// Maximum size of a request in bytes; larger ones are rejected.
 const LIMIT: usize = 1024;

@@ -1,5 +1,5 @@
-//! A hub that has methods of every kind, with the names of those in `examples/conformance`, which
-//! the transcripts call. Unlike those, each method ends within [`LONGEST`] and sends few messages.
+//! A hub with methods of every kind. They have the names of those in `examples/conformance`, which
+//! the transcripts call, but each ends within [`MAX_WAIT`] and sends few messages.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::framing::Sample;
 
 pub(crate) struct Conformance;
 
-/// A server with the hub at `/hub`, whose buffers are small, so that inputs fill them.
+/// Creates a server with the hub at `/hub` and with buffers that are small enough for inputs to
+/// fill.
 pub(crate) fn server(options: impl FnOnce(EndpointBuilder<Conformance>) -> EndpointBuilder<Conformance>) -> SignalR {
     let builder = SignalR::builder().disconnect_timeout(Duration::from_secs(2));
     let hub = builder
@@ -43,7 +44,7 @@ impl Hub for Conformance {
         methods.include(client_results);
     }
 
-    /// Sends more than a buffer holds, where the request asks for it.
+    /// Sends more bytes than a buffer takes if the request has the query parameter `welcome`.
     async fn on_connected(&self, caller: &Caller<Self>) -> HubResult {
         if caller.request().query("welcome").is_some() {
             for _ in 0..3 {
@@ -81,15 +82,15 @@ fn calls(methods: &mut Methods<Conformance>) {
     });
     methods.method("ThrowHub", |_, _, (): ()| async { Err::<(), _>(HubError::new("visible detail")) });
     methods.method("Slow", |_, _, (ms, value): (u64, i32)| async move {
-        sleep(Duration::from_millis(ms).min(LONGEST)).await;
+        sleep(Duration::from_millis(ms).min(MAX_WAIT)).await;
         Ok(value)
     });
     methods.method("SlowEcho", |_, _, (ms, text): (u64, String)| async move {
-        sleep(Duration::from_millis(ms).min(LONGEST)).await;
+        sleep(Duration::from_millis(ms).min(MAX_WAIT)).await;
         Ok(text)
     });
     methods.method("WaitForCancel", |_, caller: Caller<Conformance>, (_,): (String,)| async move {
-        Ok(timeout(LONGEST, caller.cancelled()).await.is_ok())
+        Ok(timeout(MAX_WAIT, caller.cancelled()).await.is_ok())
     });
     methods.method("AbortMe", |_, caller: Caller<Conformance>, (): ()| async move {
         caller.abort();
@@ -122,14 +123,14 @@ fn sends(methods: &mut Methods<Conformance>) {
 
 fn streams(methods: &mut Methods<Conformance>) {
     methods.stream("Counter", |_, _, (count, delay_ms): (i32, u64)| async move {
-        let delay = Duration::from_millis(delay_ms).min(LONGEST / MOST_ITEMS);
-        Ok(stream::iter(0..count.min(MOST_ITEMS as i32)).then(move |n| async move {
+        let delay = Duration::from_millis(delay_ms).min(MAX_WAIT / MAX_ITEMS);
+        Ok(stream::iter(0..count.min(MAX_ITEMS as i32)).then(move |n| async move {
             sleep(delay).await;
             Ok::<_, HubError>(n)
         }))
     });
     methods.stream("CounterChannel", |_, _, (count,): (i32,)| async move {
-        Ok(stream::iter(0..count.min(MOST_ITEMS as i32)).map(Ok::<_, HubError>))
+        Ok(stream::iter(0..count.min(MAX_ITEMS as i32)).map(Ok::<_, HubError>))
     });
     methods.stream("StreamThrowsAtOnce", |_, _, (): ()| async {
         Err::<stream::Empty<HubResult<i32>>, _>(HubError::new("no stream today"))
@@ -139,8 +140,7 @@ fn streams(methods: &mut Methods<Conformance>) {
 
 fn uploads(methods: &mut Methods<Conformance>) {
     methods.method("Sum", |_, _, (items,): (UploadStream<i32>,)| sum(items));
-    // Both at once: while a method does not read a stream, the items of that stream block all
-    // messages behind them.
+    // Concurrently: unread items of a stream block all messages after them.
     methods.method("SumTwo", |_, _, (a, b): (UploadStream<i32>, UploadStream<i32>)| async move {
         let (a, b) = join(sum(a), sum(b)).await;
         Ok(a?.wrapping_add(b?))
@@ -172,7 +172,8 @@ fn client_results(methods: &mut Methods<Conformance>) {
     });
 }
 
-/// The longest that a method waits by itself.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Maximum time that a method waits on its own.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-const MOST_ITEMS: u32 = 8;
+/// Maximum number of items of a server stream.
+const MAX_ITEMS: u32 = 8;

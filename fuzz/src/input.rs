@@ -1,10 +1,10 @@
-//! How targets read their input: a byte of options, how the rest is cut, and the rest.
+//! Layout of inputs: a byte of options, the lengths of chunks, and a stream of bytes.
 
-/// An input of most targets: one byte of options, one whose lower four bits count the lengths of
-/// pieces, those lengths of one byte each, and the stream of bytes that the target reads.
+/// Input of most targets: one byte of options, one byte whose lower four bits count the chunk
+/// lengths, these lengths of one byte each, and the stream of bytes that the target reads.
 pub(crate) struct Input<'a> {
     pub(crate) options: u8,
-    cuts: &'a [u8],
+    lengths: &'a [u8],
     pub(crate) stream: &'a [u8],
 }
 
@@ -12,42 +12,41 @@ impl<'a> Input<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let (options, rest) = bytes.split_first().map_or((0, bytes), |(options, rest)| (*options, rest));
         let (count, rest) = rest.split_first().map_or((0, rest), |(count, rest)| (usize::from(count % 16), rest));
-        let (cuts, stream) = rest.split_at(count.min(rest.len()));
-        Self { options, cuts, stream }
+        let (lengths, stream) = rest.split_at(count.min(rest.len()));
+        Self { options, lengths, stream }
     }
 
     pub(crate) fn has(&self, option: u8) -> bool {
         self.options & option != 0
     }
 
-    /// Cuts bytes into pieces; the lengths are used again and again. At most `max` pieces, the last
-    /// of which is the rest.
-    pub(crate) fn pieces<'b>(&self, mut bytes: &'b [u8], max: usize) -> Vec<&'b [u8]> {
-        let mut pieces = Vec::new();
-        for &cut in self.cuts.iter().cycle() {
-            if bytes.is_empty() || pieces.len() + 1 >= max {
+    /// Splits bytes into at most `max` chunks, whose lengths repeat. The last chunk takes the rest.
+    pub(crate) fn chunks<'b>(&self, mut bytes: &'b [u8], max: usize) -> Vec<&'b [u8]> {
+        let mut chunks = Vec::new();
+        for &code in self.lengths.iter().cycle() {
+            if bytes.is_empty() || chunks.len() + 1 >= max {
                 break;
             }
-            let (piece, rest) = bytes.split_at(length(cut).min(bytes.len()));
-            pieces.push(piece);
+            let (chunk, rest) = bytes.split_at(length(code).min(bytes.len()));
+            chunks.push(chunk);
             bytes = rest;
         }
-        pieces.push(bytes);
-        pieces
+        chunks.push(bytes);
+        chunks
     }
 }
 
-/// 1 to 128 bytes, and then multiples of 64 up to 8 KiB.
-fn length(cut: u8) -> usize {
-    match usize::from(cut) {
+/// Returns a length of 1 to 128 bytes, or a multiple of 64 up to 8 KiB.
+fn length(code: u8) -> usize {
+    match usize::from(code) {
         small @ 0..128 => small + 1,
         large => (large - 127) * 64,
     }
 }
 
-/// Frames the messages of a MessagePack stream that are separated by 0xC1, a code that MessagePack
-/// never uses. Mutations of such a stream stay messages, which those behind a prefix with their
-/// length do not.
+/// Adds length prefixes to MessagePack messages that are separated by 0xC1, a code that MessagePack
+/// does not use. Mutations of a separated stream are still messages, whereas mutations of prefixed
+/// messages rarely are.
 pub(crate) fn framed(stream: &[u8]) -> Vec<u8> {
     let mut framed = Vec::new();
     for message in stream.split(|byte| *byte == 0xc1) {

@@ -1,5 +1,5 @@
-//! The code behind the fuzz targets: one function for each file in `fuzz_targets`, all called
-//! through [`budget::check`].
+//! Code of the fuzz targets: one function for each file in `fuzz_targets`, all called through
+//! [`budget::check`].
 
 pub mod budget;
 pub mod framing;

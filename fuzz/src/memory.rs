@@ -1,4 +1,4 @@
-//! Connections to a server in memory, in a runtime whose time is paused: waiting costs no time.
+//! In-memory connections to a server, in a runtime with paused time, so that waiting costs no time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,12 +25,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// Ready when all tasks are idle: only then paused time advances.
+/// Waits until all tasks are idle, since paused time advances only then.
 pub(crate) async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// Negotiates a connection at a path, and returns its token.
+/// Negotiates a connection and returns its token.
 pub(crate) async fn negotiate(signalr: &SignalR, path: &str, is_stateful: bool) -> String {
     let target = format!("{path}/negotiate?negotiateVersion=1&useStatefulReconnect={is_stateful}");
     let response: Value =
@@ -38,14 +38,14 @@ pub(crate) async fn negotiate(signalr: &SignalR, path: &str, is_stateful: bool) 
     response["connectionToken"].as_str().expect("a token").to_owned()
 }
 
-/// Sends a request without a body, and returns the body of the response.
+/// Sends a request without a body and returns the body of the response.
 pub(crate) async fn request(signalr: &SignalR, method: Method, target: &str) -> Vec<u8> {
     let request = Request::builder().method(method).uri(target).body(Full::<&[u8]>::default()).expect("a request");
     let Ok(response) = signalr.service().call(request).await;
-    response.into_body().collect().await.expect("a whole body").to_bytes().to_vec()
+    response.into_body().collect().await.expect("a complete body").to_bytes().to_vec()
 }
 
-/// The client's end of a connection, which is closed when it is dropped.
+/// Client side of a connection, which is closed on drop.
 pub(crate) struct Client {
     writer: WriteHalf<DuplexStream>,
     reader: JoinHandle<()>,
@@ -61,7 +61,7 @@ struct Received {
 impl Client {
     /// Connects over HTTP/1.1.
     pub(crate) fn connect(signalr: &SignalR) -> Self {
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(PIPE_CAPACITY);
         let connection = http1::Builder::new().serve_connection(TokioIo::new(far), signalr.service()).with_upgrades();
         tokio::spawn(async { drop(connection.await) });
         let (reader, writer) = tokio::io::split(near);
@@ -70,25 +70,25 @@ impl Client {
         Self { writer, reader, received }
     }
 
-    /// Opens a WebSocket; `None` if the server refuses it.
+    /// Opens a WebSocket; `None` if the server rejects it.
     pub(crate) async fn websocket(signalr: &SignalR, target: &str) -> Option<Self> {
         let mut client = Self::connect(signalr);
         client.write(format!("GET {target} HTTP/1.1\r\nhost: a\r\n{UPGRADE}\r\n").as_bytes()).await;
         client.take().starts_with(b"HTTP/1.1 101").then_some(client)
     }
 
-    /// Writes, and waits until the server is idle. Bytes for a closed connection are dropped.
+    /// Writes and waits until the server is idle. Bytes for a closed connection are dropped.
     ///
     /// # Panics
     ///
-    /// When the server neither reads nor closes the connection.
+    /// Panics if the server neither reads nor closes the connection.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        let written = timeout(PATIENCE, self.writer.write_all(bytes)).await;
+        let written = timeout(TIMEOUT, self.writer.write_all(bytes)).await;
         assert!(written.is_ok(), "the server neither reads nor closes the connection");
         settle().await;
     }
 
-    /// Takes the bytes that have been received so far.
+    /// Takes all bytes received so far.
     pub(crate) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.received.lock().expect("no panic under the lock").bytes)
     }
@@ -106,7 +106,7 @@ impl Drop for Client {
 }
 
 async fn read(mut reader: ReadHalf<DuplexStream>, received: Arc<Mutex<Received>>) {
-    let mut buffer = vec![0; PIPE];
+    let mut buffer = vec![0; PIPE_CAPACITY];
     loop {
         let read = reader.read(&mut buffer).await.unwrap_or_default();
         let mut received = received.lock().expect("no panic under the lock");
@@ -118,7 +118,7 @@ async fn read(mut reader: ReadHalf<DuplexStream>, received: Arc<Mutex<Received>>
     }
 }
 
-/// A client's WebSocket frame, whose mask of zeros leaves the payload as it is.
+/// Creates a WebSocket frame of a client, with a mask of zeros, which leaves the payload unchanged.
 pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
@@ -137,12 +137,12 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Takes the next frame of a server, opcode and payload, from the front of `bytes`; `None` if it is
-/// not complete.
+/// Takes the next frame of a server from `bytes` and returns its opcode and payload; `None` if it
+/// is incomplete.
 ///
 /// # Panics
 ///
-/// When a server must not send this frame.
+/// Panics if a server must not send this frame.
 pub(crate) fn take_frame<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     assert!(first & 0xf0 == 0x80 && second < 0x80, "an unmasked frame without extensions: {first:x} {second:x}");
@@ -156,13 +156,13 @@ pub(crate) fn take_frame<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     Some((first & 0x0f, payload))
 }
 
-/// Waits for the end of all connections and tasks; the clients are gone.
+/// Waits for the end of all connections and tasks, after all clients have disconnected.
 ///
 /// # Panics
 ///
-/// When a connection or a task is left.
+/// Panics if a connection or a task is left.
 pub(crate) async fn check_end(signalr: SignalR) {
-    for _ in 0..PATIENCE.as_secs() {
+    for _ in 0..TIMEOUT.as_secs() {
         let stats = signalr.stats();
         if stats.connections + stats.tasks == 0 {
             break;
@@ -178,14 +178,14 @@ pub(crate) async fn check_end(signalr: SignalR) {
     assert_eq!(tasks, 0, "tasks left behind by the server");
 }
 
-/// Longer than any limit of the server and any method of the hub.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than all timeouts of the server and all methods of the hub.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most pieces of an input: each costs some microseconds of the budget.
-pub(crate) const MAX_PIECES: usize = 64;
+/// Maximum number of chunks of an input. Each costs a few microseconds of the budget.
+pub(crate) const MAX_CHUNKS: usize = 64;
 
-/// The bytes that the server and the client may have in flight.
-const PIPE: usize = 16 * 1024;
+/// Capacity of the pipe between client and server, in bytes.
+const PIPE_CAPACITY: usize = 16 * 1024;
 
 const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -1,14 +1,15 @@
-//! The bodies of POST requests, on their way to a connection by long polling.
+//! Bodies of POST requests to a long-polling connection.
 
 use http::Method;
 
 use crate::input::Input;
-use crate::memory::{self, Client, MAX_PIECES};
+use crate::memory::{self, Client, MAX_CHUNKS};
 use crate::raw;
 
-/// The stream of an `Input` holds up to four bodies of the same length, each for one request. They
-/// arrive whole and in order, and of a body that is cut off the part that was sent. Or the stream
-/// is text of HTTP, with `{id}` for the connection token.
+/// Sends the stream of an `Input` as up to four bodies of the same length, one for each request.
+/// Checks that the connection receives them complete and in order, and the sent part of a truncated
+/// body. With [`VERBATIM`] the stream is the text of HTTP requests, with `{id}` for the connection
+/// token.
 pub fn run(bytes: &[u8]) {
     memory::block_on(serve(&Input::new(bytes)));
 }
@@ -21,14 +22,14 @@ async fn serve(input: &Input<'_>) {
     let mut client = Client::connect(&signalr);
     let mut sent = None;
     if input.has(VERBATIM) {
-        for piece in input.pieces(&with_id(input.stream, &id), MAX_PIECES) {
-            client.write(piece).await;
+        for chunk in input.chunks(&with_id(input.stream, &id), MAX_CHUNKS) {
+            client.write(chunk).await;
         }
     } else {
         sent = Some(send(input, &id, &mut client).await);
     }
     drop(client);
-    // It may have ended already.
+    // The connection may have ended already.
     memory::request(&signalr, Method::DELETE, &format!("/raw?id={id}")).await;
     memory::check_end(signalr).await;
     if let Some(sent) = sent {
@@ -36,36 +37,36 @@ async fn serve(input: &Input<'_>) {
     }
 }
 
-/// Sends the bodies, and returns the bytes that the connection has to read.
+/// Sends the bodies and returns the bytes that the connection must receive.
 async fn send(input: &Input<'_>, id: &str, client: &mut Client) -> Vec<u8> {
     let mut sent = Vec::new();
     let length = input.stream.len().div_ceil(usize::from(input.options & BODIES) + 1).max(1);
     for body in input.stream.chunks(length) {
-        let is_cut = input.has(CUT) && sent.len() + body.len() == input.stream.len();
-        let declared = body.len() + usize::from(is_cut);
+        let is_truncated = input.has(TRUNCATED) && sent.len() + body.len() == input.stream.len();
+        let declared = body.len() + usize::from(is_truncated);
         let framing = match input.has(CHUNKED) {
             true => "transfer-encoding: chunked".to_owned(),
             false => format!("content-length: {declared}"),
         };
         client.write(format!("POST /raw?id={id} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n").as_bytes()).await;
-        for piece in input.pieces(body, MAX_PIECES) {
+        for chunk in input.chunks(body, MAX_CHUNKS) {
             match input.has(CHUNKED) {
-                true if piece.is_empty() => {}
-                true => client.write(&[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await,
-                false => client.write(piece).await,
+                true if chunk.is_empty() => {}
+                true => client.write(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()).await,
+                false => client.write(chunk).await,
             }
         }
-        if input.has(CHUNKED) && !is_cut {
+        if input.has(CHUNKED) && !is_truncated {
             client.write(b"0\r\n\r\n").await;
         }
         sent.extend_from_slice(body);
-        let answer = client.take();
-        assert_eq!(answer.starts_with(b"HTTP/1.1 200"), !is_cut, "{}", String::from_utf8_lossy(&answer));
+        let response = client.take();
+        assert_eq!(response.starts_with(b"HTTP/1.1 200"), !is_truncated, "{}", String::from_utf8_lossy(&response));
     }
     sent
 }
 
-/// The stream with the token in the places for it.
+/// Replaces `{id}` in the stream by the connection token.
 fn with_id(stream: &[u8], id: &str) -> Vec<u8> {
     let mut filled = Vec::new();
     for part in stream.split_inclusive(|byte| *byte == b'}') {
@@ -77,13 +78,14 @@ fn with_id(stream: &[u8], id: &str) -> Vec<u8> {
     filled
 }
 
-/// The number of bodies, less one.
+/// Bits with the number of bodies minus one.
 const BODIES: u8 = 3;
 
+/// Bodies have the transfer encoding `chunked`.
 const CHUNKED: u8 = 4;
 
-/// The end of the last body is missing.
-const CUT: u8 = 8;
+/// The last body is truncated.
+const TRUNCATED: u8 = 8;
 
-/// The stream is text of HTTP.
+/// The stream is the text of HTTP requests.
 const VERBATIM: u8 = 16;

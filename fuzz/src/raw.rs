@@ -1,4 +1,4 @@
-//! A server of raw connections that records the bytes they read.
+//! A server with a connection handler that records the bytes it reads.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -6,28 +6,31 @@ use std::sync::{Arc, Mutex};
 use signalr::SignalR;
 use signalr::raw::{RawConnection, RawEnd};
 
-/// The bytes that a connection read, and why it ended.
+/// Bytes that a connection handler has read, and the reason for the end of its connection.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct Recorded {
     pub(crate) payload: Vec<u8>,
     pub(crate) end: Option<RawEnd>,
 }
 
-/// A server with one handler at `/raw`, which echoes, and the record of its connection.
-pub(crate) fn server() -> (SignalR, Arc<Mutex<Seen>>) {
-    let seen = Arc::<Mutex<Seen>>::default();
-    let shared = Arc::clone(&seen);
+/// Creates a server with an echo handler at `/raw`, and the record of its connection.
+pub(crate) fn server() -> (SignalR, Arc<Mutex<Recorded>>) {
+    let recorded = Arc::<Mutex<Recorded>>::default();
+    let shared = Arc::clone(&recorded);
     let server = SignalR::builder().connection_handler("/raw", move |connection| echo(connection, Arc::clone(&shared)));
-    (server.build().expect("one endpoint"), seen)
+    (server.build().expect("one endpoint"), recorded)
 }
 
-async fn echo(mut connection: RawConnection, seen: Arc<Mutex<Seen>>) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn echo(
+    mut connection: RawConnection,
+    recorded: Arc<Mutex<Recorded>>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     connection.set_binary();
     while let Some(bytes) = connection.read().await {
-        seen.lock().expect("no panic under the lock").payload.extend_from_slice(&bytes);
-        // An error: the client reads no more, but there may be more to read.
+        recorded.lock().expect("no panic under the lock").payload.extend_from_slice(&bytes);
+        // After an error the client reads no more, but more bytes may arrive.
         let _ = connection.write(bytes).await;
     }
-    seen.lock().expect("no panic under the lock").end = connection.end();
+    recorded.lock().expect("no panic under the lock").end = connection.end();
     Ok(())
 }

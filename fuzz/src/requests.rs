@@ -8,18 +8,18 @@ thread_local! {
     static SERVER: RefCell<FuzzServer> = RefCell::new(FuzzServer::new());
 }
 
-/// Only credentials let a request in.
+/// Checks that only valid credentials are accepted.
 pub fn token(input: &[u8]) {
     SERVER.with_borrow_mut(|server| server.token(input));
 }
 
-/// Negotiate responses are readable.
+/// Checks that negotiate responses are valid.
 pub fn negotiate(input: &[u8]) {
     SERVER.with_borrow_mut(|server| server.negotiate(input));
 }
 
-/// Responses to an authentication refresh are readable, and it succeeds only for the user of the
-/// connection.
+/// Checks that responses to an authentication refresh are valid, and that it succeeds only for the
+/// user of the connection.
 pub fn refresh(input: &[u8]) {
     SERVER.with_borrow_mut(|server| server.refresh(input));
 }

@@ -1,4 +1,4 @@
-//! A whole session of a hub: the bytes of a client in, those of the server out.
+//! A complete session of a hub: bytes of a client in, bytes of the server out.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use signalr::{HubProtocolKind, SignalR};
 
 use crate::hub;
 use crate::input::{Input, framed};
-use crate::memory::{self, BINARY, CLOSE, Client, MAX_PIECES, PATIENCE};
+use crate::memory::{self, BINARY, CLOSE, Client, MAX_CHUNKS, TIMEOUT};
 
-/// The stream of an `Input` holds the messages of a client after the handshake; each piece is one
-/// WebSocket message. The server sends whole messages that can be parsed, and none behind a Close
-/// message; it reads all input and answers a last call, or it closes the connection; and no
-/// connection and no task outlives the client.
+/// Sends the stream of an `Input` as the messages of a client after the handshake; each chunk is
+/// one WebSocket message. Checks that the server sends complete messages that can be parsed, and
+/// none after a Close message; that it reads all input and completes a last invocation, or closes
+/// the connection; and that no connection and no task outlives the client.
 pub fn run(bytes: &[u8]) {
     let input = Input::new(bytes);
     memory::block_on(async {
@@ -25,15 +25,15 @@ pub fn run(bytes: &[u8]) {
             true => &framed(input.stream),
             false => input.stream,
         };
-        let pieces = input.pieces(stream, MAX_PIECES);
+        let chunks = input.chunks(stream, MAX_CHUNKS);
         let mut session = Session::open(&input, &signalr).await;
-        for (at, piece) in pieces.iter().enumerate() {
-            if session.is_stateful && input.has(LOSES) && at == pieces.len().div_ceil(2) {
+        for (at, chunk) in chunks.iter().enumerate() {
+            if session.is_stateful && input.has(LOSES_SOCKET) && at == chunks.len().div_ceil(2) {
                 session.resume(&signalr).await;
             }
-            session.send(piece).await;
+            session.send(chunk).await;
         }
-        session.end(input.has(LOSES)).await;
+        session.end(input.has(LOSES_SOCKET)).await;
         memory::check_end(signalr).await;
     });
 }
@@ -44,32 +44,32 @@ struct Session {
     socket: Client,
     token: String,
     is_stateful: bool,
-    /// Returns client results, and acknowledges messages as they arrive.
-    is_attentive: bool,
+    /// Whether the client returns client results, and acknowledges messages as they arrive.
+    responds: bool,
     sent: Sent,
     received: Received,
 }
 
-/// The messages that were sent.
+/// State of the sent messages.
 struct Sent {
     framer: Framer,
-    /// The number of messages that count for a stateful reconnect.
+    /// Number of messages with a sequence id for stateful reconnect.
     count: i64,
-    /// Whether the server may ignore a last call: behind a broken message, or where messages are
-    /// numbered anew.
-    is_unclear: bool,
+    /// Whether the server may ignore a last invocation: after an invalid message, or after a
+    /// `Sequence` message.
+    may_be_ignored: bool,
 }
 
-/// The messages that were received.
+/// State of the received messages.
 struct Received {
     framer: Framer,
-    /// The beginning of a WebSocket frame.
+    /// Beginning of an incomplete WebSocket frame.
     partial: Vec<u8>,
-    /// The number of messages that count for a stateful reconnect.
+    /// Number of messages with a sequence id for stateful reconnect.
     count: i64,
     has_closed: bool,
     has_last: bool,
-    /// The ids of pending client results.
+    /// Invocation ids of pending client results.
     pending: Vec<String>,
 }
 
@@ -91,49 +91,49 @@ impl Session {
             socket,
             token,
             is_stateful,
-            is_attentive: input.has(ATTENTIVE),
-            sent: Sent { framer: Framer::new(format, None), count: 0, is_unclear: false },
+            responds: input.has(RESPONDS),
+            sent: Sent { framer: Framer::new(format, None), count: 0, may_be_ignored: false },
             received: Received::new(format),
         }
     }
 
-    /// Sends a piece of the stream, and receives the answers.
-    async fn send(&mut self, piece: &[u8]) {
-        self.sent.note(self.protocol, piece);
-        self.socket.write(&memory::frame(BINARY, piece)).await;
+    /// Sends a chunk of the stream and receives messages.
+    async fn send(&mut self, chunk: &[u8]) {
+        self.sent.record(self.protocol, chunk);
+        self.socket.write(&memory::frame(BINARY, chunk)).await;
         self.receive();
-        if self.is_attentive {
-            let answers = self.answers();
-            self.send_own(&answers).await;
+        if self.responds {
+            let responses = self.responses();
+            self.send_own(&responses).await;
         }
     }
 
-    /// Sends whole messages that are not part of the stream, unless that is in the middle of a
+    /// Sends complete messages that are not part of the stream, unless the stream is within a
     /// message.
     async fn send_own(&mut self, messages: &[u8]) {
         if !messages.is_empty() && self.sent.framer.is_empty() {
-            self.sent.note(self.protocol, messages);
+            self.sent.record(self.protocol, messages);
             self.socket.write(&memory::frame(BINARY, messages)).await;
             self.receive();
         }
     }
 
-    fn answers(&mut self) -> Vec<u8> {
-        let mut answers = Vec::new();
+    fn responses(&mut self) -> Vec<u8> {
+        let mut responses = Vec::new();
         if self.is_stateful {
-            self.protocol.write_ack(&mut answers, self.received.count);
+            self.protocol.write_ack(&mut responses, self.received.count);
         }
         for id in self.received.pending.drain(..) {
-            self.protocol.write_result(&mut answers, &id, "answer").expect("a text can be written");
+            self.protocol.write_result(&mut responses, &id, "answer").expect("a text can be written");
         }
-        answers
+        responses
     }
 
     fn receive(&mut self) {
         self.received.take(self.protocol, &self.socket.take());
     }
 
-    /// Resumes the connection with another socket, if the server still allows it.
+    /// Resumes the connection on another socket, unless the server rejects it.
     async fn resume(&mut self, signalr: &SignalR) {
         let resumed = Client::websocket(signalr, &format!("/hub?id={}", self.token)).await;
         self.receive();
@@ -148,20 +148,20 @@ impl Session {
         self.receive();
     }
 
-    /// Calls a method once more, and closes the socket with or without a close frame.
+    /// Invokes a method once more and closes the socket, with or without a close frame.
     ///
     /// # Panics
     ///
-    /// When the server neither answers nor closes the connection.
+    /// Panics if the server neither completes the invocation nor closes the connection.
     async fn end(mut self, is_lost: bool) {
-        if self.sent.framer.is_empty() && !self.sent.is_unclear {
+        if self.sent.framer.is_empty() && !self.sent.may_be_ignored {
             let mut last = Vec::new();
             if self.is_stateful {
                 self.protocol.write_ack(&mut last, self.received.count);
             }
             self.protocol.write_invocation(&mut last, Some(LAST), "Add", &(1, 2)).expect("numbers can be written");
             self.socket.write(&memory::frame(BINARY, &last)).await;
-            for _ in 0..PATIENCE.as_secs() {
+            for _ in 0..TIMEOUT.as_secs() {
                 self.receive();
                 if self.received.has_last || self.socket.has_ended() {
                     break;
@@ -173,7 +173,7 @@ impl Session {
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            assert!(self.received.has_last || self.socket.has_ended(), "the last call is not answered");
+            assert!(self.received.has_last || self.socket.has_ended(), "the last invocation is not completed");
         }
         if !is_lost {
             self.socket.write(&memory::frame(CLOSE, b"")).await;
@@ -182,21 +182,21 @@ impl Session {
 }
 
 impl Sent {
-    fn note(&mut self, protocol: HubProtocol, mut piece: &[u8]) {
+    fn record(&mut self, protocol: HubProtocol, mut chunk: &[u8]) {
         loop {
-            match self.framer.next(&mut piece) {
+            match self.framer.next(&mut chunk) {
                 Ok(Some(frame)) => match protocol.parse(frame, |_| true) {
                     Ok(Some(message)) => {
-                        self.count += i64::from(counts(&message));
-                        // Messages behind it may be taken for duplicates.
-                        self.is_unclear |= matches!(message, HubMessage::Sequence { .. });
+                        self.count += i64::from(has_sequence_id(&message));
+                        // The server may ignore later messages as duplicates.
+                        self.may_be_ignored |= matches!(message, HubMessage::Sequence { .. });
                     }
                     Ok(None) => {}
-                    Err(_) => self.is_unclear = true,
+                    Err(_) => self.may_be_ignored = true,
                 },
                 Ok(None) => break,
                 Err(_) => {
-                    self.is_unclear = true;
+                    self.may_be_ignored = true;
                     break;
                 }
             }
@@ -224,10 +224,10 @@ impl Received {
             if opcode == CLOSE {
                 continue;
             }
-            while let Some(frame) = self.framer.next(&mut payload).expect("whole messages") {
+            while let Some(frame) = self.framer.next(&mut payload).expect("complete messages") {
                 let message = protocol.parse(frame, |_| true).expect("a message").expect("of a known type");
-                assert!(!self.has_closed, "{message:?} behind a Close message");
-                self.count += i64::from(counts(&message));
+                assert!(!self.has_closed, "{message:?} after a Close message");
+                self.count += i64::from(has_sequence_id(&message));
                 match message {
                     HubMessage::Close { .. } => self.has_closed = true,
                     HubMessage::Sequence { sequence_id } => self.count = sequence_id - 1,
@@ -236,37 +236,37 @@ impl Received {
                     _ => {}
                 }
             }
-            assert!(self.framer.is_empty(), "a WebSocket message with half a message of the hub");
+            assert!(self.framer.is_empty(), "a WebSocket message ends within a hub message");
         }
         self.partial = frames.to_vec();
     }
 }
 
-/// Whether a message counts for a stateful reconnect.
-fn counts(message: &HubMessage<'_>) -> bool {
+/// Whether a message has a sequence id for stateful reconnect.
+fn has_sequence_id(message: &HubMessage<'_>) -> bool {
     !matches!(
         message,
         HubMessage::Ping | HubMessage::Close { .. } | HubMessage::Ack { .. } | HubMessage::Sequence { .. }
     )
 }
 
-/// The id of the last call.
+/// Invocation id of the last invocation.
 const LAST: &str = "the last call";
 
 const MESSAGE_PACK: u8 = 1;
 
-/// Messages of MessagePack are separated by 0xC1, and not behind their lengths.
+/// MessagePack messages are separated by 0xC1 instead of length-prefixed.
 const SEPARATED: u8 = 2;
 
 const STATEFUL: u8 = 4;
 
 const PARALLEL: u8 = 8;
 
-const ATTENTIVE: u8 = 16;
+/// The client returns client results and acknowledges messages.
+const RESPONDS: u8 = 16;
 
-/// The hub sends messages before it reads any.
+/// `on_connected` sends messages.
 const WELCOME: u8 = 64;
 
-/// The client loses its socket: in the middle, where a stateful reconnect is possible, and at the
-/// end.
-const LOSES: u8 = 32;
+/// The client loses its socket: halfway, if stateful reconnect is enabled, and at the end.
+const LOSES_SOCKET: u8 = 32;

@@ -1,4 +1,4 @@
-//! The WebSocket decoder, behind a raw connection that echoes.
+//! The WebSocket decoder, tested by a connection handler that echoes.
 
 use std::io::{self, Cursor, Read, Write};
 use std::mem;
@@ -7,69 +7,72 @@ use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::input::Input;
-use crate::memory::{self, CLOSE, Client, MAX_PIECES, PONG};
-use crate::raw::{self, Seen};
+use crate::memory::{self, CLOSE, Client, MAX_CHUNKS, PONG};
+use crate::raw::{self, Recorded};
 
-/// The stream of an `Input` holds the frames of a client. However they are cut, the same payload
-/// arrives, with the same pongs and the same end; and it begins with the messages that tungstenite
-/// reads.
+/// Sends the stream of an `Input` as the frames of a client. Checks that payload, pongs and end do
+/// not depend on the chunks, and that the payload begins with the messages that tungstenite reads.
 pub fn run(bytes: &[u8]) {
     let input = Input::new(bytes);
     memory::block_on(async {
-        let mut whole = serve(&[input.stream]).await;
-        let mut cut = serve(&input.pieces(input.stream, MAX_PIECES)).await;
+        let mut at_once = serve(&[input.stream]).await;
+        let mut chunked = serve(&input.chunks(input.stream, MAX_CHUNKS)).await;
         let expected = reference(input.stream);
-        assert!(whole.seen.payload.starts_with(&expected), "{:?} instead of {expected:?}", whole.seen.payload);
-        if whole.close.as_deref() == Some(INVALID) {
-            // Of the piece of text in which the fault is, nothing arrives.
-            let length = whole.seen.payload.len().min(cut.seen.payload.len());
-            whole.seen.payload.truncate(length);
-            cut.seen.payload.truncate(length);
+        assert!(
+            at_once.recorded.payload.starts_with(&expected),
+            "{:?} instead of {expected:?}",
+            at_once.recorded.payload
+        );
+        if at_once.close.as_deref() == Some(INVALID) {
+            // Nothing arrives of a chunk with invalid UTF-8.
+            let length = at_once.recorded.payload.len().min(chunked.recorded.payload.len());
+            at_once.recorded.payload.truncate(length);
+            chunked.recorded.payload.truncate(length);
         }
-        if cut.pongs.len() > MAX_PONGS {
-            whole.pongs.clear();
-            cut.pongs.clear();
+        if chunked.pongs.len() > MAX_PONGS {
+            at_once.pongs.clear();
+            chunked.pongs.clear();
         }
-        assert_eq!(whole, cut, "left: in one piece, right: in several");
+        assert_eq!(at_once, chunked, "left: in one chunk, right: in several");
     });
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    seen: Seen,
-    /// Their payload.
+    recorded: Recorded,
+    /// Payloads of the pongs.
     pongs: Vec<Vec<u8>>,
-    /// The payload of the close frame.
+    /// Payload of the close frame.
     close: Option<Vec<u8>>,
 }
 
-/// Serves a client that sends these pieces.
-async fn serve(pieces: &[&[u8]]) -> Outcome {
-    let (signalr, seen) = raw::server();
-    let mut client = Client::websocket(&signalr, "/raw").await.expect("the path is open to all");
-    for piece in pieces {
-        client.write(piece).await;
+/// Serves a client that sends these chunks.
+async fn serve(chunks: &[&[u8]]) -> Outcome {
+    let (signalr, recorded) = raw::server();
+    let mut client = Client::websocket(&signalr, "/raw").await.expect("anonymous clients are allowed");
+    for chunk in chunks {
+        client.write(chunk).await;
     }
     let sent = client.take();
     drop(client);
     memory::check_end(signalr).await;
 
-    let seen = mem::take(&mut *seen.lock().expect("no panic under the lock"));
-    let mut outcome = Outcome { seen, pongs: Vec::new(), close: None };
+    let recorded = mem::take(&mut *recorded.lock().expect("no panic under the lock"));
+    let mut outcome = Outcome { recorded, pongs: Vec::new(), close: None };
     let (mut sent, mut echo) = (&sent[..], Vec::new());
     while let Some((opcode, payload)) = memory::take_frame(&mut sent) {
-        assert_eq!(outcome.close, None, "a frame behind the close frame");
+        assert_eq!(outcome.close, None, "a frame after the close frame");
         match opcode {
             CLOSE => outcome.close = Some(payload.to_vec()),
             PONG => outcome.pongs.push(payload.to_vec()),
             _ => echo.extend_from_slice(payload),
         }
     }
-    assert!(outcome.seen.payload.starts_with(&echo), "{echo:?} is no echo of {:?}", outcome.seen.payload);
+    assert!(outcome.recorded.payload.starts_with(&echo), "{echo:?} is not an echo of {:?}", outcome.recorded.payload);
     outcome
 }
 
-/// The messages in these frames, joined, as tungstenite reads them.
+/// Returns the messages in these frames, joined, as tungstenite reads them.
 fn reference(frames: &[u8]) -> Vec<u8> {
     let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
     let mut socket = WebSocket::from_raw_socket(Source(Cursor::new(frames)), Role::Server, Some(config));
@@ -101,11 +104,11 @@ impl Write for Source<'_> {
     }
 }
 
-/// More than an input has.
+/// Larger than any input, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// The payload of a close frame: text that is no UTF-8.
+/// Payload of the close frame after invalid UTF-8.
 const INVALID: &[u8] = &1007_u16.to_be_bytes();
 
-/// Where more wait to be written, some are left out.
+/// Number of pongs above which the server may drop some.
 const MAX_PONGS: usize = 100;

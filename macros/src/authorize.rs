@@ -1,4 +1,4 @@
-//! `#[authorize]`: rules as data, and the attribute that stands above `#[hub]`.
+//! `#[authorize]` and `#[allow_anonymous]`: rules as data, and the attribute macros themselves.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -8,40 +8,40 @@ use syn::{Attribute, Error, Ident, Item, ItemImpl, LitStr, Meta, Result, parse_q
 use crate::attributes::{is, take};
 use crate::errors::Errors;
 
-/// Where rules stand.
+/// Item with rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum RuleTarget {
     Hub,
     Method,
 }
 
-/// Takes the rules off, each as an expression of the type `Authorize`.
-pub(crate) fn rules(on: On, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<TokenStream> {
+/// Removes the rules and returns each as an expression of type `Authorize`.
+pub(crate) fn rules(target: RuleTarget, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<TokenStream> {
     let taken = take(attributes, "authorize");
-    taken.iter().filter_map(|attribute| errors.keep(rule(on, attribute))).flatten().collect()
+    taken.iter().filter_map(|attribute| errors.record(rule(target, attribute))).flatten().collect()
 }
 
-/// One rule for a policy and one for the roles, since both must hold; `#[authorize]` alone asks for any user. Schemes go with
-/// either.
-fn rule(on: On, attribute: &Attribute) -> Result<Vec<TokenStream>> {
+/// Returns one rule for a policy and one for roles, since both must be met; `#[authorize]` alone
+/// requires an authenticated user. Schemes belong to the first of them.
+fn rule(target: RuleTarget, attribute: &Attribute) -> Result<Vec<TokenStream>> {
     let (mut policy, mut roles, mut schemes): (Option<LitStr>, Option<LitStr>, Option<LitStr>) = (None, None, None);
     match &attribute.meta {
         Meta::Path(_) => {}
         Meta::NameValue(meta) => return Err(Error::new_spanned(meta, EXPECTED)),
         // C#: `[Authorize("DoctorsOnly")]`.
         Meta::List(list) if syn::parse2::<LitStr>(list.tokens.clone()).is_ok() => {
-            let message = format!("which policy is named: `#[authorize(policy = {})]`", list.tokens);
+            let message = format!("expected `#[authorize(policy = {})]`", list.tokens);
             return Err(Error::new_spanned(&list.tokens, message));
         }
         Meta::List(list) => list.parse_nested_meta(|meta| {
             let (slot, blank) = if meta.path.is_ident("policy") {
-                (&mut policy, "the policy has no name")
+                (&mut policy, "empty policy name")
             } else if meta.path.is_ident("roles") {
-                (&mut roles, "there is no role in this list: nobody could ever pass")
-            } else if meta.path.is_ident("schemes") && on == On::Method {
+                (&mut roles, "empty list of roles: access would always be denied")
+            } else if meta.path.is_ident("schemes") && target == RuleTarget::Method {
                 return Err(meta.error(SCHEMES_ON_METHOD));
             } else if meta.path.is_ident("schemes") {
-                (&mut schemes, "there is no scheme in this list")
+                (&mut schemes, "empty list of schemes")
             } else {
                 return Err(meta.error(EXPECTED));
             };
@@ -51,55 +51,57 @@ fn rule(on: On, attribute: &Attribute) -> Result<Vec<TokenStream>> {
             }
             match slot.replace(text) {
                 None => Ok(()),
-                Some(_) => Err(meta.error("given twice: to ask for both, write two `#[authorize(..)]`")),
+                Some(_) => Err(meta.error("duplicate option: to require both, write two `#[authorize(..)]`")),
             }
         })?,
     }
-    let here = attribute.path().span().resolved_at(Span::mixed_site());
+    let span = attribute.path().span().resolved_at(Span::mixed_site());
     let mut rules = Vec::new();
     if let Some(policy) = policy {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::policy(#policy)));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::policy(#policy)));
     }
     if let Some(roles) = roles {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::roles(#roles)));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::roles(#roles)));
     }
     if rules.is_empty() {
-        rules.push(quote_spanned!(here=> ::signalr::auth::Authorize::user()));
+        rules.push(quote_spanned!(span=> ::signalr::auth::Authorize::user()));
     }
     if let (Some(schemes), Some(rule)) = (schemes, rules.first_mut()) {
-        *rule = quote_spanned!(here=> #rule.schemes(#schemes));
+        *rule = quote_spanned!(span=> #rule.schemes(#schemes));
     }
     Ok(rules)
 }
 
-/// Rules where they cannot be checked.
-pub(crate) fn refuse(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
+/// Rejects rules on an item that cannot have them.
+pub(crate) fn reject(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
     for attribute in take(attributes, "authorize") {
         errors.at(attribute, message);
     }
 }
 
-/// Takes `#[allow_anonymous]` off the block and says whether it was there. Beside rules it would take them back.
+/// Removes `#[allow_anonymous]` from the block and returns whether it was present. Together with
+/// rules it is an error.
 pub(crate) fn allows_anonymous(attributes: &mut Vec<Attribute>, has_rules: bool, errors: &mut Errors) -> bool {
     let taken = take(attributes, "allow_anonymous");
     for attribute in &taken {
         if !matches!(attribute.meta, Meta::Path(_)) {
             errors.at(attribute, "expected `#[allow_anonymous]`");
         } else if has_rules {
-            errors.at(attribute, "takes back what `#[authorize]` beside it asks for: keep one of them");
+            errors.at(attribute, "contradicts `#[authorize]` on the same block: remove one of them");
         }
     }
     !taken.is_empty()
 }
 
-/// `#[allow_anonymous]` where it has no effect.
-pub(crate) fn refuse_anonymous(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
+/// Rejects `#[allow_anonymous]` on an item where it has no effect.
+pub(crate) fn reject_anonymous(attributes: &mut Vec<Attribute>, message: &str, errors: &mut Errors) {
     for attribute in take(attributes, "allow_anonymous") {
         errors.at(attribute, message);
     }
 }
 
-/// The attribute macros of this `name`. Above `#[hub]` one comes first and puts itself below; `#[hub]` reads it there.
+/// Expands the attribute macro `name`. Above `#[hub]` it is expanded first and moves itself below,
+/// where `#[hub]` reads it.
 pub(crate) fn attribute(name: &str, arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let Ok(mut block) = syn::parse2::<ItemImpl>(item.clone()) else {
         return misplaced(name, item);
@@ -116,16 +118,15 @@ pub(crate) fn attribute(name: &str, arguments: &TokenStream, item: &TokenStream)
 }
 
 fn misplaced(name: &str, item: &TokenStream) -> TokenStream {
-    let nothing = if name == "authorize" { "protects nothing" } else { "opens nothing" };
     let place = match (name, syn::parse2(item.clone())) {
         (_, Ok(Item::Impl(_))) => "without `#[hub]` on the same impl block",
         ("authorize", Ok(Item::Struct(_) | Item::Enum(_))) => {
-            "here: it belongs to the `#[hub]` impl block, or to a method in one"
+            "here: put it on the `#[hub]` impl block, or on a method in one"
         }
-        ("authorize", _) => "here: it belongs to a method in a `#[hub]` impl block",
-        _ => "here: it belongs to the `#[hub]` impl block",
+        ("authorize", _) => "here: put it on a method in a `#[hub]` impl block",
+        _ => "here: put it on the `#[hub]` impl block",
     };
-    let message = format!("`#[{name}]` {nothing} {place}");
+    let message = format!("`#[{name}]` has no effect {place}");
     let error = Error::new(Span::call_site(), message).into_compile_error();
     quote!(#error #item)
 }
@@ -133,26 +134,26 @@ fn misplaced(name: &str, item: &TokenStream) -> TokenStream {
 const EXPECTED: &str =
     "expected `#[authorize]`, or in its parentheses `policy = \"..\"`, `roles = \"A, B\"`, `schemes = \"A, B\"`";
 
-const SCHEMES_ON_METHOD: &str = "has no effect on a hub method: who calls was found out when the connection was made; \
-                                 name schemes on the `#[hub]` block";
+const SCHEMES_ON_METHOD: &str = "has no effect on a hub method: the user is authenticated when the client connects; \
+                                 put `schemes` on the `#[hub]` block";
 
-/// Why `#[allow_anonymous]` is nothing for a method.
-pub(crate) const ANONYMOUS_ON_METHOD: &str = "has no effect on a hub method: who may connect is decided before any call, \
-                                              and a method without `#[authorize]` is open to all who are connected";
+/// Error for `#[allow_anonymous]` on a hub method.
+pub(crate) const ANONYMOUS_ON_METHOD: &str = "has no effect on a hub method: access is decided when a client connects, \
+                                              and a method without `#[authorize]` is open to all connected clients";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(on: On, attribute: Attribute) -> std::result::Result<Vec<String>, Vec<String>> {
+    fn read(target: RuleTarget, attribute: Attribute) -> std::result::Result<Vec<String>, Vec<String>> {
         let mut errors = Errors::default();
-        let rules = rules(on, &mut vec![attribute], &mut errors);
+        let rules = rules(target, &mut vec![attribute], &mut errors);
         let text = |rule: &TokenStream| rule.to_string().replace(' ', "").replace("::signalr::auth::Authorize::", "");
         if errors.is_empty() { Ok(rules.iter().map(text).collect()) } else { Err(errors.messages()) }
     }
 
     #[test]
-    fn each_part_is_a_rule_of_its_own() {
+    fn policy_and_roles_become_separate_rules() {
         let cases: [(Attribute, &[&str]); 7] = [
             (parse_quote!(#[authorize]), &["user()"]),
             (parse_quote!(#[authorize()]), &["user()"]),
@@ -166,35 +167,35 @@ mod tests {
             ),
         ];
         for (attribute, rules) in cases {
-            assert_eq!(read(On::Hub, attribute), Ok(rules.iter().map(ToString::to_string).collect()));
+            assert_eq!(read(RuleTarget::Hub, attribute), Ok(rules.iter().map(ToString::to_string).collect()));
         }
     }
 
     #[test]
-    fn rules_that_say_nothing_are_refused() {
+    fn empty_and_malformed_rules_are_rejected() {
         let cases: [(Attribute, &str); 9] = [
-            (parse_quote!(#[authorize(roles = "")]), "there is no role in this list: nobody could ever pass"),
-            (parse_quote!(#[authorize(roles = " , ")]), "there is no role in this list: nobody could ever pass"),
-            (parse_quote!(#[authorize(policy = " ")]), "the policy has no name"),
+            (parse_quote!(#[authorize(roles = "")]), "empty list of roles: access would always be denied"),
+            (parse_quote!(#[authorize(roles = " , ")]), "empty list of roles: access would always be denied"),
+            (parse_quote!(#[authorize(policy = " ")]), "empty policy name"),
             (parse_quote!(#[authorize(schemes = "S")]), SCHEMES_ON_METHOD),
             (parse_quote!(#[authorize(policy = "P", schemes = "")]), SCHEMES_ON_METHOD),
-            (parse_quote!(#[authorize("Staff")]), "which policy is named: `#[authorize(policy = \"Staff\")]`"),
+            (parse_quote!(#[authorize("Staff")]), "expected `#[authorize(policy = \"Staff\")]`"),
             (parse_quote!(#[authorize(role = "A")]), EXPECTED),
             (parse_quote!(#[authorize = "A"]), EXPECTED),
             (
                 parse_quote!(#[authorize(policy = "A", policy = "B")]),
-                "given twice: to ask for both, write two `#[authorize(..)]`",
+                "duplicate option: to require both, write two `#[authorize(..)]`",
             ),
         ];
         for (attribute, message) in cases {
-            assert_eq!(read(On::Method, attribute), Err(vec![message.to_owned()]));
+            assert_eq!(read(RuleTarget::Method, attribute), Err(vec![message.to_owned()]));
         }
-        let no_scheme = read(On::Hub, parse_quote!(#[authorize(schemes = " ")]));
-        assert_eq!(no_scheme, Err(vec!["there is no scheme in this list".to_owned()]));
+        let no_scheme = read(RuleTarget::Hub, parse_quote!(#[authorize(schemes = " ")]));
+        assert_eq!(no_scheme, Err(vec!["empty list of schemes".to_owned()]));
     }
 
     #[test]
-    fn above_hub_it_moves_below() {
+    fn attributes_above_hub_move_below_it() {
         let item = quote!(
             #[authorize]
             #[signalr::hub(client = C)]
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn without_hub_it_is_refused() {
+    fn attributes_without_hub_are_rejected() {
         for item in [
             quote!(impl H {}),
             quote!(
@@ -245,10 +246,10 @@ mod tests {
                 fn f(&self);
             ),
         ] {
-            for (name, words) in [("authorize", "protects nothing"), ("allow_anonymous", "opens nothing")] {
-                let refused = attribute(name, &TokenStream::new(), &item).to_string();
-                assert!(refused.contains(words), "{refused}");
-                assert!(refused.ends_with(&item.to_string()), "the item is kept: {refused}");
+            for name in ["authorize", "allow_anonymous"] {
+                let expanded = attribute(name, &TokenStream::new(), &item).to_string();
+                assert!(expanded.contains(&format!("`#[{name}]` has no effect")), "{expanded}");
+                assert!(expanded.ends_with(&item.to_string()), "the item is kept: {expanded}");
             }
         }
     }

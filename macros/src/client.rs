@@ -1,4 +1,4 @@
-//! `#[hub_client]`: from a contract to the struct that calls.
+//! `#[hub_client]`: turns a client contract into a struct whose methods invoke clients.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -7,9 +7,9 @@ use syn::{Attribute, Error, Item, ItemTrait, ReturnType, TraitItem, TraitItemFn,
 use crate::attributes::is;
 use crate::authorize;
 use crate::errors::Errors;
-use crate::method::place;
-use crate::names::{Names, wire_name};
-use crate::signature::{contract_parameters, owned, qualifiers};
+use crate::method::span_of;
+use crate::names::{MethodNames, wire_name};
+use crate::signature::{check_qualifiers, contract_parameters, reject_borrows};
 
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let contract = match syn::parse2::<ItemTrait>(item.clone()) {
@@ -34,61 +34,61 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
     quote!(#tokens #errors)
 }
 
-/// What a trait may have and a contract may not.
+/// Rejects parts of a trait that a contract cannot have.
 fn check(contract: &ItemTrait, errors: &mut Errors) {
     if !contract.generics.params.is_empty() {
-        errors.at(&contract.generics, "a client contract cannot be generic: a hub has one");
+        errors.at(&contract.generics, "a client contract cannot be generic");
     }
     if let Some(bounds) = &contract.generics.where_clause {
-        errors.at(bounds, "a client contract has no bounds");
+        errors.at(bounds, "a client contract cannot have a `where` clause");
     }
     if !contract.supertraits.is_empty() {
-        errors.at(&contract.supertraits, "a client contract stands alone: list all methods in one");
+        errors.at(&contract.supertraits, "a client contract cannot have supertraits: declare all methods in one trait");
     }
     if let Some(token) = &contract.unsafety {
-        errors.at(token, "a client contract is never unsafe");
+        errors.at(token, "a client contract cannot be unsafe");
     }
 }
 
 fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
-    let (vis, name, here) = (&contract.vis, &contract.ident, place(&contract.ident));
+    let (vis, name, span) = (&contract.vis, &contract.ident, span_of(&contract.ident));
     let attributes = &contract.attrs;
-    let docs = missing_docs(attributes, "What the clients of a hub offer to the server.");
+    let docs = missing_docs(attributes, "Methods that the clients of a hub implement.");
     let text = name.to_string();
-    let mut names = Names::default();
+    let mut names = MethodNames::default();
     let methods = contract.items.into_iter().map(|item| match item {
         TraitItem::Fn(method) => Some(method),
         other => {
-            errors.at(other, "a client contract holds methods only");
+            errors.at(other, "a client contract contains only methods");
             None
         }
     });
     let methods = methods.collect::<Vec<_>>();
-    let (sends, asks): (Vec<_>, Vec<_>) =
+    let (sends, invokes): (Vec<_>, Vec<_>) =
         methods.into_iter().flatten().partition(|method| matches!(method.sig.output, ReturnType::Default));
     let sends: Vec<_> = sends.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
-    let asks: Vec<_> = asks.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
-    let asks = (!asks.is_empty()).then(|| {
-        quote_spanned! {here=>
-            // Many clients would have many answers.
+    let invokes: Vec<_> = invokes.into_iter().map(|method| call(vis, method, &mut names, errors)).collect();
+    let invokes = (!invokes.is_empty()).then(|| {
+        quote_spanned! {span=>
+            // Only a single client can return a client result.
             #[allow(dead_code)]
             impl #name<::signalr::hub::Single> {
-                #(#asks)*
+                #(#invokes)*
             }
         }
     });
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#attributes)*
         #docs
         #vis struct #name<T = ::signalr::hub::Many>(::signalr::hub::Proxy<T>);
 
-        // A contract says what clients offer, not what this program asks of them.
+        // A contract lists all methods of the clients, also those that this program does not call.
         #[allow(dead_code)]
         impl<T> #name<T> {
             #(#sends)*
         }
 
-        #asks
+        #invokes
 
         #[automatically_derived]
         impl ::signalr::HubClient for #name {
@@ -120,24 +120,24 @@ fn structure(contract: ItemTrait, errors: &mut Errors) -> TokenStream {
     }
 }
 
-/// The function that calls one method; nothing if it cannot be.
-fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &mut Errors) -> TokenStream {
+/// Returns the function that invokes one client method; empty after an error.
+fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut MethodNames, errors: &mut Errors) -> TokenStream {
     let mut problems = Errors::default();
     let name = wire_name(&method.sig.ident, &mut method.attrs, &mut problems);
     names.add("client method", &name, &method.attrs, &mut problems);
-    authorize::refuse(&mut method.attrs, "has no effect: the server calls this", &mut problems);
-    qualifiers("a method of a client contract", &method.sig, &mut problems);
+    authorize::reject(&mut method.attrs, "has no effect on a client method: only the server calls it", &mut problems);
+    check_qualifiers("a method of a client contract", &method.sig, &mut problems);
     if let Some(body) = &method.default {
-        problems.at(body, "a client contract has no bodies: they are in the client");
+        problems.at(body, "methods of a client contract have no body: clients implement them");
     }
-    result(&method.sig.output, &mut problems);
+    check_result(&method.sig.output, &mut problems);
     let (parameters, types): (Vec<_>, Vec<_>) = contract_parameters(&method.sig, &mut problems).into_iter().unzip();
     let valid = problems.is_empty();
     errors.append(problems);
     if !valid {
         return TokenStream::new();
     }
-    let (function, here) = (&method.sig.ident, place(&method.sig.ident));
+    let (function, span) = (&method.sig.ident, span_of(&method.sig.ident));
     let (generics, _, bounds) = method.sig.generics.split_for_impl();
     let attributes = &method.attrs;
     let docs = missing_docs(attributes, &format!("Calls `{}`.", name.value()));
@@ -145,7 +145,7 @@ fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
         ReturnType::Default => (quote!(()), quote!(hub::SendError), quote!(send), SEND_ERRORS),
         ReturnType::Type(_, output) => (quote!(#output), quote!(hub::InvokeError), quote!(invoke), INVOKE_ERRORS),
     };
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#attributes)*
         #docs
         #[doc = #errors]
@@ -159,24 +159,24 @@ fn call(vis: &Visibility, mut method: TraitItemFn, names: &mut Names, errors: &m
 }
 
 const SEND_ERRORS: &str =
-    "\n# Errors\n\nWhen an argument cannot be encoded; see [`Proxy::send`](::signalr::hub::Proxy::send).";
+    "\n# Errors\n\nFails if an argument cannot be encoded; see [`Proxy::send`](::signalr::hub::Proxy::send).";
 const INVOKE_ERRORS: &str =
-    "\n# Errors\n\nWhen the client gives no answer; see [`Proxy::invoke`](::signalr::hub::Proxy::invoke).";
+    "\n# Errors\n\nFails if the client returns no result; see [`Proxy::invoke`](::signalr::hub::Proxy::invoke).";
 
-/// What a client cannot answer.
-fn result(output: &ReturnType, errors: &mut Errors) {
+/// Rejects types that cannot be client results.
+fn check_result(output: &ReturnType, errors: &mut Errors) {
     let ReturnType::Type(_, output) = output else { return };
     match &**output {
         Type::Path(path)
             if path.path.segments.last().is_some_and(|last| last.ident.to_string().ends_with("Result")) =>
         {
-            errors.at(output, "what a client answers is written alone: who calls it gets a `Result` of it");
+            errors.at(output, "write the type of the client result without `Result`: the generated method adds it");
         }
-        output => owned(output, errors),
+        output => reject_borrows(output, errors),
     }
 }
 
-/// Something to read where the contract's author wrote nothing.
+/// Documentation for items that have none.
 fn missing_docs(attributes: &[Attribute], text: &str) -> Option<TokenStream> {
     (!attributes.iter().any(|attribute| is(attribute, "doc"))).then(|| quote!(#[doc = #text]))
 }
@@ -189,12 +189,12 @@ mod tests {
 
     fn expanded(item: &TokenStream) -> String {
         let tokens = expand(&TokenStream::new(), item);
-        syn::parse2::<syn::File>(tokens.clone()).expect("what is written parses");
+        syn::parse2::<syn::File>(tokens.clone()).expect("the expansion parses");
         tokens.to_string().replace(' ', "")
     }
 
     #[test]
-    fn methods_are_as_visible_as_the_contract() {
+    fn methods_have_the_visibility_of_the_contract() {
         for (contract, function) in [
             (
                 quote!(
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_go_out_in_order_under_the_name() {
+    fn arguments_are_sent_in_order_with_the_method_name() {
         let text = expanded(&quote!(
             trait C {
                 #[hub(name = "zZ")]
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_return_ask_one_client_alone() {
+    fn methods_with_client_results_exist_for_single_clients_only() {
         let text = expanded(&quote!(
             trait C {
                 fn tells(&self);
@@ -254,25 +254,29 @@ mod tests {
     }
 
     #[test]
-    fn documentation_is_kept_or_supplied() {
+    fn documentation_is_kept_or_generated() {
         let text = expanded(&quote! {
-            /// Offered.
+            /// Contract.
             trait C {
-                /// Said.
+                /// Method.
                 fn a(&self);
                 #[doc(hidden)]
                 fn b(&self);
                 fn c(&self);
             }
         });
-        assert_eq!(text.matches("Whattheclients").count(), 0);
-        assert_eq!(text.matches("#[doc=r\"Said.\"]").count() + text.matches("#[doc=\"Said.\"]").count(), 1, "{text}");
+        assert_eq!(text.matches("Methodsthattheclients").count(), 0);
+        assert_eq!(
+            text.matches("#[doc=r\"Method.\"]").count() + text.matches("#[doc=\"Method.\"]").count(),
+            1,
+            "{text}"
+        );
         assert_eq!(text.matches("#[doc=\"Calls`").count(), 1);
         assert!(text.contains("#[doc=\"Calls`C`.\"]"), "{text}");
     }
 
     #[test]
-    fn every_problem_is_told_and_sound_methods_are_kept() {
+    fn all_errors_are_reported_and_valid_methods_are_kept() {
         let text = expanded(&quote! {
             trait C<T>: Send where T: Copy {
                 const X: u8;

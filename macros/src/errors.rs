@@ -1,4 +1,4 @@
-//! Every problem of a block at once, each on its own span.
+//! Collects the errors of an item, so that all are reported at once, each on its own span.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Error, Result};
 
-/// The problems found so far.
+/// Errors found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Errors(Option<Error>);
 
@@ -18,11 +18,11 @@ impl Errors {
     pub(crate) fn push(&mut self, error: Error) {
         match &mut self.0 {
             Some(all) => all.combine(error),
-            none => *none = Some(error),
+            empty => *empty = Some(error),
         }
     }
 
-    /// A problem with `tokens`, all of which are underlined.
+    /// Adds an error that underlines all of `tokens`.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl fmt::Display) {
         self.push(Error::new_spanned(tokens, message));
     }
@@ -33,12 +33,12 @@ impl Errors {
         }
     }
 
-    /// What `result` holds, its error noted.
-    pub(crate) fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+    /// Returns the value of `result`, or adds its error.
+    pub(crate) fn record<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// `compile_error!` for each; nothing if all is well.
+    /// Returns a `compile_error!` for each error.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(Error::into_compile_error).unwrap_or_default()
     }

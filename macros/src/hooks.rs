@@ -7,10 +7,11 @@ use syn::{FnArg, ImplItemFn};
 use crate::attributes::{conditions, take};
 use crate::authorize;
 use crate::errors::Errors;
-use crate::method::{our_shape, place, settle};
-use crate::signature::{qualifiers, refuse_conditions};
+use crate::method::{allow_hub_lints, span_of, take_result};
+use crate::signature::{check_qualifiers, reject_conditions};
 
-/// What a hub does when clients come and go; reserved names, which no client can call.
+/// Methods that the server calls about a connection. Their names are reserved: clients cannot call
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     Connected,
@@ -28,17 +29,18 @@ impl Hook {
         }
     }
 
-    /// Takes our attributes off `method` and returns the function of the trait that calls it; nothing if it cannot be.
+    /// Removes our attributes from `method` and returns the trait function that calls it; empty
+    /// after an error.
     pub(crate) fn forward(self, method: &mut ImplItemFn, errors: &mut Errors) -> TokenStream {
         let mut problems = Errors::default();
         let name = &method.sig.ident;
-        let called_by_nobody = format!("has no effect: `{name}` is reserved, and no client can call it");
+        let not_callable = format!("has no effect on `{name}`: only the server calls it");
         for attribute in take(&mut method.attrs, "hub") {
-            problems.at(attribute, &called_by_nobody);
+            problems.at(attribute, &not_callable);
         }
-        authorize::refuse(&mut method.attrs, &called_by_nobody, &mut problems);
-        authorize::refuse_anonymous(&mut method.attrs, &called_by_nobody, &mut problems);
-        qualifiers(&format!("`{name}`"), &method.sig, &mut problems);
+        authorize::reject(&mut method.attrs, &not_callable, &mut problems);
+        authorize::reject_anonymous(&mut method.attrs, &not_callable, &mut problems);
+        check_qualifiers(&format!("`{name}`"), &method.sig, &mut problems);
         self.parameters(method, &mut problems);
         let valid = problems.is_empty();
         errors.append(problems);
@@ -46,11 +48,11 @@ impl Hook {
             return TokenStream::new();
         }
         let function = self.function(method);
-        method.attrs.insert(0, our_shape());
+        method.attrs.insert(0, allow_hub_lints());
         function
     }
 
-    /// It takes `&self` and as many of the parameters as it wants, from the left.
+    /// Checks the parameters: `&self`, and any number of the others from the left.
     fn parameters(self, method: &ImplItemFn, errors: &mut Errors) {
         let mut inputs = method.sig.inputs.iter();
         match inputs.next() {
@@ -63,38 +65,38 @@ impl Hook {
             if at >= self.names().len() {
                 errors.at(input, self.expected());
             } else if let FnArg::Typed(input) = input {
-                refuse_conditions(&input.attrs, errors);
+                reject_conditions(&input.attrs, errors);
             }
         }
     }
 
     fn function(self, method: &ImplItemFn) -> TokenStream {
-        let (name, here) = (&method.sig.ident, place(&method.sig.ident));
-        let names = self.names().iter().map(|name| format_ident!("{name}", span = here)).collect::<Vec<_>>();
+        let (name, span) = (&method.sig.ident, span_of(&method.sig.ident));
+        let names = self.names().iter().map(|name| format_ident!("{name}", span = span)).collect::<Vec<_>>();
         let types = match self {
             Self::Connected | Self::Refreshed => vec![quote!(&::signalr::Caller<Self>)],
             Self::Disconnected => {
                 vec![quote!(&::signalr::Caller<Self>), quote!(::core::option::Option<&::signalr::DisconnectReason>)]
             }
         };
-        // Problems with the type of a parameter are shown there.
+        // Errors about the type of a parameter point to it.
         let given = method.sig.inputs.iter().skip(1).zip(self.names()).map(|(input, name)| match input {
-            FnArg::Typed(input) => format_ident!("{name}", span = place(&*input.ty)),
-            FnArg::Receiver(_) => format_ident!("{name}", span = here),
+            FnArg::Typed(input) => format_ident!("{name}", span = span_of(&*input.ty)),
+            FnArg::Receiver(_) => format_ident!("{name}", span = span),
         });
         let ignored = names.iter().skip(method.sig.inputs.len() - 1);
-        let wait = method.sig.asyncness.map(|_| quote_spanned!(here=> .await));
-        let settled = settle(&method.sig.output, here);
+        let dot_await = method.sig.asyncness.map(|_| quote_spanned!(span=> .await));
+        let result = take_result(&method.sig.output, span);
         let conditions = conditions(&method.attrs);
-        quote_spanned! {here=>
+        quote_spanned! {span=>
             #(#conditions)*
             async fn #name(&self, #(#names: #types),*) -> ::signalr::HubResult {
-                // One of the two is needed, and which is for the compiler to find out.
+                // The compiler selects one of the two by the return type.
                 #[allow(unused_imports)]
                 use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
                 #(let _ = #ignored;)*
-                let value = Self::#name(self, #(#given),*) #wait;
-                let _: () = #settled;
+                let value = Self::#name(self, #(#given),*) #dot_await;
+                let _: () = #result;
                 ::core::result::Result::Ok(())
             }
         }

@@ -1,4 +1,4 @@
-//! `#[hub]`: an impl block, and the list of what clients may call in it.
+//! `#[hub]`: an impl block, and the registration of its methods.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -7,13 +7,13 @@ use syn::parse::Parser;
 use syn::{Error, Expr, ExprPath, ImplItem, Item, ItemImpl, Lit, Type};
 
 use crate::attributes::{conditions, take};
-use crate::authorize::{self, On};
+use crate::authorize::{self, RuleTarget};
 use crate::errors::Errors;
 use crate::hooks::Hook;
-use crate::method::{place, register};
-use crate::names::Names;
+use crate::method::{register, span_of};
+use crate::names::MethodNames;
 
-/// What stands in the parentheses.
+/// Options in the parentheses of `#[hub(..)]`.
 #[derive(Default)]
 struct Options {
     client: Option<Type>,
@@ -26,18 +26,19 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let mut block = match syn::parse2::<ItemImpl>(item.clone()) {
         Ok(block) => block,
         Err(error) => {
-            // Anything but an impl block is well in itself; an impl block that is none has a mistake in it.
+            // Another valid item is a misplaced attribute. Otherwise the impl block has a syntax
+            // error.
             return match syn::parse2::<Item>(item.clone()) {
-                Ok(_) => refuse(Error::new(Span::call_site(), ON_IMPL), item),
+                Ok(_) => reject(Error::new(Span::call_site(), ON_IMPL), item),
                 Err(_) => error.into_compile_error(),
             };
         }
     };
     if let Some((_, path, _)) = &block.trait_ {
-        return refuse(Error::new_spanned(path, ON_IMPL), item);
+        return reject(Error::new_spanned(path, ON_IMPL), item);
     }
     let mut errors = Errors::default();
-    let options = errors.keep(Options::parse(arguments)).unwrap_or_default();
+    let options = errors.record(Options::parse(arguments)).unwrap_or_default();
     let implementation = implement(&options, &mut block, &mut errors);
     let errors = errors.into_tokens();
     quote!(#block #implementation #errors)
@@ -63,13 +64,13 @@ impl Options {
             } else if meta.path.is_ident("items") {
                 &mut options.items
             } else if meta.path.is_ident("name") {
-                return Err(meta.error("a hub has no name on the wire: clients know it by its path"));
+                return Err(meta.error("a hub has no name: clients connect to its path"));
             } else {
                 return Err(meta.error(EXPECTED));
             };
             match slot.replace(meta.value()?.parse()?) {
                 None => Ok(()),
-                Some(_) => Err(meta.error("given twice")),
+                Some(_) => Err(meta.error("duplicate option")),
             }
         });
         parser.parse2(arguments)?;
@@ -77,9 +78,9 @@ impl Options {
     }
 }
 
-/// Takes our attributes off the block and returns the implementation of `Hub`.
+/// Removes our attributes from the block and returns the implementation of `Hub`.
 fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> TokenStream {
-    let rules = authorize::rules(On::Hub, &mut block.attrs, errors);
+    let rules = authorize::rules(RuleTarget::Hub, &mut block.attrs, errors);
     let anonymous = authorize::allows_anonymous(&mut block.attrs, !rules.is_empty(), errors);
     let anonymous = anonymous.then(|| {
         quote!(
@@ -89,27 +90,30 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
         )
     });
     for attribute in take(&mut block.attrs, "hub") {
-        errors.at(attribute, "an impl block is one hub: write one `#[hub(..)]`");
+        errors.at(attribute, "duplicate `#[hub]`: an impl block is one hub");
     }
-    let (mut names, mut registrations, mut hooks) = (Names::default(), Vec::new(), Vec::new());
+    let (mut names, mut registrations, mut hooks) = (MethodNames::default(), Vec::new(), Vec::new());
     for item in &mut block.items {
         match item {
             ImplItem::Fn(method) => match Hook::named(&method.sig.ident.unraw().to_string()) {
                 Some(hook) => hooks.push(hook.forward(method, errors)),
                 None => registrations.push(register(method, &mut names, errors)),
             },
-            other => errors.at(other, "a `#[hub]` block holds methods; put the rest into an impl block without it"),
+            other => errors.at(
+                other,
+                "a `#[hub]` block contains only methods; move other items to an impl block without `#[hub]`",
+            ),
         }
     }
 
-    let here = place(&block.impl_token);
+    let span = span_of(&block.impl_token);
     let conditions = conditions(&block.attrs);
     let (generics, _, bounds) = block.generics.split_for_impl();
     let hub = &block.self_ty;
     let client = options.client.as_ref().map_or_else(|| quote!(::signalr::hub::AnyClient), |client| quote!(#client));
     let items = options.items.as_ref().map_or_else(|| quote!(()), |items| quote!(#items));
     let (include, attributes) = (&options.include, &options.attributes);
-    quote_spanned! {here=>
+    quote_spanned! {span=>
         #(#conditions)*
         #[automatically_derived]
         impl #generics ::signalr::Hub for #hub #bounds {
@@ -122,7 +126,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
 
             #anonymous
 
-            // Not every hub needs all of this, and a method that is going away is called all the same.
+            // Not every hub uses all of these, and deprecated methods are registered, too.
             #[allow(deprecated, unused_imports, unused_variables)]
             fn methods(methods: &mut ::signalr::hub::Methods<Self>) {
                 use ::signalr::__private::{ResultReturn as _, ValueReturn as _};
@@ -136,7 +140,7 @@ fn implement(options: &Options, block: &mut ItemImpl, errors: &mut Errors) -> To
     }
 }
 
-fn refuse(error: Error, item: &TokenStream) -> TokenStream {
+fn reject(error: Error, item: &TokenStream) -> TokenStream {
     let error = error.into_compile_error();
     quote!(#error #item)
 }
@@ -153,16 +157,16 @@ mod tests {
 
     fn expanded(arguments: TokenStream, item: &TokenStream) -> String {
         let tokens = expand(arguments, item);
-        syn::parse2::<File>(tokens.clone()).expect("what is written parses");
+        syn::parse2::<File>(tokens.clone()).expect("the expansion parses");
         tokens.to_string().replace(' ', "")
     }
 
     #[test]
-    fn block_is_kept_without_our_attributes() {
+    fn block_is_emitted_without_our_attributes() {
         let block = quote! {
             #[authorize(policy = "P")]
             impl<R: Wards> Dashboard<R> where R: Clone {
-                /// Said of it.
+                /// Documentation.
                 #[cfg(unix)]
                 #[authorize]
                 #[hub(name = "X")]
@@ -170,22 +174,22 @@ mod tests {
                 async fn a(&self) {}
             }
         };
-        let shape = crate::method::our_shape();
-        let kept = quote! {
+        let shape = crate::method::allow_hub_lints();
+        let emitted = quote! {
             impl<R: Wards> Dashboard<R> where R: Clone {
                 #shape
-                /// Said of it.
+                /// Documentation.
                 #[cfg(unix)]
                 #[inline]
                 async fn a(&self) {}
             }
         };
-        let (text, kept) = (expanded(TokenStream::new(), &block), kept.to_string().replace(' ', ""));
-        assert!(text.starts_with(&kept), "{text}");
+        let (text, emitted) = (expanded(TokenStream::new(), &block), emitted.to_string().replace(' ', ""));
+        assert!(text.starts_with(&emitted), "{text}");
     }
 
     #[test]
-    fn implementation_carries_generics_options_and_rules() {
+    fn implementation_has_generics_options_and_rules() {
         let text = expanded(
             quote!(client = C, items = Mutex<S>, include = one, include = two::<Self>, attribute = Ward(7)),
             &quote! {
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_go_out_as_such() {
+    fn methods_that_return_streams_are_registered_as_such() {
         let text = expanded(
             TokenStream::new(),
             &quote! {
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_and_sound_methods_are_kept() {
+    fn all_errors_are_reported_and_valid_methods_are_registered() {
         let text = expanded(
             quote!(rooms = 7),
             &quote! {

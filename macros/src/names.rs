@@ -1,4 +1,4 @@
-//! From a function's name to the name on the wire.
+//! Method names in the hub protocol.
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -8,16 +8,16 @@ use crate::attributes::{is, take};
 use crate::errors::Errors;
 use crate::ordinal::upper;
 
-/// The names that are taken already. Clients call methods ignoring case.
+/// Names of the methods so far, to find duplicates. Method names are case-insensitive.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct MethodNames {
     taken: Vec<(String, String)>,
 }
 
-impl Names {
-    /// Takes `name`, unless another `what` has it.
+impl MethodNames {
+    /// Adds the `name` of a `what`, or reports it as a duplicate.
     ///
-    /// Of methods that depend on the build's configuration only one may be there in the end, so they do not count.
+    /// Methods with `#[cfg(..)]` are not compared, since at most one of them may be compiled.
     pub(crate) fn add(&mut self, what: &str, name: &LitStr, attributes: &[Attribute], errors: &mut Errors) {
         if attributes.iter().any(|attribute| is(attribute, "cfg")) {
             return;
@@ -34,30 +34,30 @@ impl Names {
     }
 }
 
-/// The name of `function` on the wire. Takes `#[hub(name = "..")]` off.
+/// Returns the protocol name of `function`. Removes `#[hub(name = "..")]`.
 pub(crate) fn wire_name(function: &Ident, attributes: &mut Vec<Attribute>, errors: &mut Errors) -> LitStr {
     options(function, attributes, None, errors)
 }
 
-/// The same for a method of a hub, and what `#[hub(attribute = ..)]` says of it.
+/// Returns the protocol name of a hub method and the values of its `#[hub(attribute = ..)]`.
 pub(crate) fn name_and_attributes(
     function: &Ident,
     attributes: &mut Vec<Attribute>,
     errors: &mut Errors,
 ) -> (LitStr, Vec<Expr>) {
-    let mut said = Vec::new();
-    let name = options(function, attributes, Some(&mut said), errors);
-    (name, said)
+    let mut values = Vec::new();
+    let name = options(function, attributes, Some(&mut values), errors);
+    (name, values)
 }
 
-/// `said` is `None` where nothing but a name may be given.
+/// `values` is `None` if only a name is allowed.
 fn options(
     function: &Ident,
     attributes: &mut Vec<Attribute>,
-    mut said: Option<&mut Vec<Expr>>,
+    mut values: Option<&mut Vec<Expr>>,
     errors: &mut Errors,
 ) -> LitStr {
-    let expected = if said.is_some() { EXPECTED_OF_HUB } else { EXPECTED };
+    let expected = if values.is_some() { EXPECTED_OF_HUB } else { EXPECTED };
     let mut given: Option<LitStr> = None;
     for attribute in take(attributes, "hub") {
         // `#[hub]` alone, or C#'s `[HubMethodName("Toast")]`.
@@ -69,9 +69,9 @@ fn options(
         let parsed = attribute.parse_nested_meta(|meta| {
             is_empty = false;
             if meta.path.is_ident("attribute")
-                && let Some(said) = &mut said
+                && let Some(values) = &mut values
             {
-                said.push(meta.value()?.parse()?);
+                values.push(meta.value()?.parse()?);
                 return Ok(());
             }
             if !meta.path.is_ident("name") {
@@ -82,7 +82,7 @@ fn options(
                 return Err(Error::new(name.span(), "the name of a method cannot be empty"));
             }
             if given.replace(name).is_some() {
-                return Err(meta.error("a method has one name"));
+                return Err(meta.error("duplicate `name`"));
             }
             Ok(())
         });
@@ -95,7 +95,8 @@ fn options(
     given.unwrap_or_else(|| {
         let name = pascal_case(&function.unraw().to_string());
         if name.is_empty() {
-            errors.at(function, "there is no name in this: give one with `#[hub(name = \"..\")]`");
+            errors
+                .at(function, "cannot derive a method name from this identifier: set one with `#[hub(name = \"..\")]`");
         }
         LitStr::new(&name, function.span())
     })
@@ -105,8 +106,8 @@ const EXPECTED: &str = "expected `#[hub(name = \"..\")]`";
 
 const EXPECTED_OF_HUB: &str = "expected `#[hub(name = \"..\")]` or `#[hub(attribute = ..)]`";
 
-/// `subscribe_to_ward` becomes `SubscribeToWard`: each first letter is made upper case, the underscores go, and nothing
-/// else changes.
+/// Converts `subscribe_to_ward` to `SubscribeToWard`: the first letter of each word becomes upper
+/// case, underscores are removed, and nothing else changes.
 fn pascal_case(snake: &str) -> String {
     let mut name = String::with_capacity(snake.len());
     for word in snake.split('_') {
@@ -127,7 +128,7 @@ mod tests {
     fn name_of(function: &Ident, mut attributes: Vec<Attribute>) -> Result<String, Vec<String>> {
         let mut errors = Errors::default();
         let name = wire_name(function, &mut attributes, &mut errors);
-        assert!(attributes.iter().all(|attribute| !is(attribute, "hub")), "all are taken off");
+        assert!(attributes.iter().all(|attribute| !is(attribute, "hub")), "all are removed");
         if errors.is_empty() { Ok(name.value()) } else { Err(errors.messages()) }
     }
 
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn given_name_wins() {
+    fn explicit_names_take_precedence() {
         let given = vec![parse_quote!(#[doc = "x"]), parse_quote!(#[hub(name = "GetECG")])];
         assert_eq!(name_of(&format_ident!("ecg"), given), Ok("GetECG".to_owned()));
         let given = vec![parse_quote!(#[signalr::hub(name = "a b")])];
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         let function = format_ident!("ecg");
         let cases: [(Attribute, &str); 7] = [
             (parse_quote!(#[hub]), EXPECTED),
@@ -171,7 +172,7 @@ mod tests {
             (parse_quote!(#[hub(client = X)]), EXPECTED),
             (parse_quote!(#[hub(name = 7)]), "expected string literal"),
             (parse_quote!(#[hub(name = "")]), "the name of a method cannot be empty"),
-            (parse_quote!(#[hub(name = "A", name = "B")]), "a method has one name"),
+            (parse_quote!(#[hub(name = "A", name = "B")]), "duplicate `name`"),
         ];
         for (attribute, message) in cases {
             assert_eq!(name_of(&function, vec![attribute]), Err(vec![message.to_owned()]));
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_stand_beside_names_and_on_hubs_alone() {
+    fn attribute_values_are_accepted_on_hub_methods_only() {
         let given = || {
             vec![
                 parse_quote!(#[hub(name = "X", attribute = Rate { a: 5, b: [1, 2] })]),
@@ -188,11 +189,11 @@ mod tests {
             ]
         };
         let mut errors = Errors::default();
-        let (name, said) = name_and_attributes(&format_ident!("ecg"), &mut given(), &mut errors);
+        let (name, values) = name_and_attributes(&format_ident!("ecg"), &mut given(), &mut errors);
         assert!(errors.is_empty());
         assert_eq!(name.value(), "X");
         let expected: [Expr; 2] = [parse_quote!(Rate { a: 5, b: [1, 2] }), parse_quote!(f(1, 2))];
-        assert_eq!(said, expected);
+        assert_eq!(values, expected);
         assert_eq!(name_of(&format_ident!("ecg"), given()), Err(vec![EXPECTED.to_owned(); 2]));
         for (wrong, message) in [
             (parse_quote!(#[hub(attribute)]), "expected `=`"),
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_alone_clash() {
-        let mut names = Names::default();
+        let mut names = MethodNames::default();
         let mut add = |name: &str, attributes: &[Attribute]| {
             let mut errors = Errors::default();
             names.add("hub method", &LitStr::new(name, proc_macro2::Span::call_site()), attributes, &mut errors);
@@ -219,8 +220,8 @@ mod tests {
         let clash = "hub method `sendmessage` is already defined as `SendMessage` (names are case-insensitive)";
         assert_eq!(add("sendmessage", &[]), [clash]);
         assert!(add("SENDMESSAGE", &[parse_quote!(#[cfg(windows)])]).is_empty());
-        assert!(add("GROẞ", &[]).is_empty(), "ẞ and ß are two letters");
+        assert!(add("GROẞ", &[]).is_empty(), "ẞ and ß are different letters");
         assert!(add("groß", &[]).is_empty());
-        assert!(add("\u{17f}endMessage", &[]).is_empty(), "the server has two methods then");
+        assert!(add("\u{17f}endMessage", &[]).is_empty(), "the server distinguishes these two, too");
     }
 }

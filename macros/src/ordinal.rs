@@ -1,6 +1,6 @@
-//! Comparison without regard to case, as the server looks names up.
+//! Case-insensitive comparison of names, as in the server.
 
-/// The mapping of `src/ordinal.rs`, whose tests compare the two.
+/// Copy of `upper` in `src/ordinal.rs` of the `signalr` crate, whose tests compare the two.
 pub(crate) fn upper(letter: char) -> char {
     let shifted = |distance| char::from_u32(u32::from(letter) + distance).unwrap_or(letter);
     match letter {

@@ -1,4 +1,4 @@
-//! What the signature of a method may look like.
+//! Checks of method signatures.
 
 use syn::visit::{self, Visit};
 use syn::{
@@ -11,97 +11,100 @@ use crate::errors::Errors;
 
 /// A parameter after `&self`.
 pub(crate) enum Parameter<'a> {
-    /// By reference: the caller. The type that is referred to.
+    /// Parameter by reference: the caller, with the type behind the reference.
     Caller(&'a Type),
-    /// By value: from the wire.
+    /// Parameter by value: an argument of the invocation.
     Wire(&'a Type),
 }
 
-/// The parameters of a hub method after `&self`.
+/// Returns the parameters of a hub method after `&self`.
 pub(crate) fn parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> Vec<Parameter<'a>> {
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
-        Some(FnArg::Receiver(receiver)) => shared_receiver(receiver, errors),
+        Some(FnArg::Receiver(receiver)) => check_receiver(receiver, errors),
         _ => errors.at(
             &signature.ident,
-            "a hub method takes `&self`; a function without it belongs into an impl block without `#[hub]`",
+            "a hub method takes `&self`; move functions without it to an impl block without `#[hub]`",
         ),
     }
     let mut parameters = Vec::new();
     let mut from_wire = 0;
     for input in inputs {
-        // A second receiver is for the compiler to refuse.
+        // The compiler rejects a second receiver.
         let FnArg::Typed(input) = input else { continue };
-        refuse_conditions(&input.attrs, errors);
+        reject_conditions(&input.attrs, errors);
         if !matches!(&*input.pat, Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none())
             && !matches!(*input.pat, Pat::Wild(_))
         {
-            errors.at(&input.pat, "a parameter of a hub method is a plain name; take it apart inside");
+            errors.at(&input.pat, "parameters of a hub method are plain names; destructure them inside the method");
         }
-        if let Type::Reference(reference) = bare(&input.ty) {
-            caller(reference, errors);
+        if let Type::Reference(reference) = strip_groups(&input.ty) {
+            reject_other_references(reference, errors);
             parameters.push(Parameter::Caller(&reference.elem));
             continue;
         }
         from_wire += 1;
-        if from_wire == MOST_PARAMETERS + 1 {
-            errors.at(input, format!("a hub method takes at most {MOST_PARAMETERS} arguments: put some into a struct"));
+        if from_wire == MAX_PARAMETERS + 1 {
+            errors.at(input, format!("a hub method takes at most {MAX_PARAMETERS} arguments: group some in a struct"));
         }
-        owned(&input.ty, errors);
+        reject_borrows(&input.ty, errors);
         parameters.push(Parameter::Wire(&input.ty));
     }
     parameters
 }
 
-/// The type inside what `macro_rules!` or somebody puts around it.
-fn bare(mut ty: &Type) -> &Type {
+/// Removes the groups that `macro_rules!` adds, and parentheses.
+fn strip_groups(mut ty: &Type) -> &Type {
     while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = ty {
         ty = elem;
     }
     ty
 }
 
-/// How many arguments a call can carry.
-pub(crate) const MOST_PARAMETERS: usize = 12;
+/// Maximum number of arguments of an invocation.
+pub(crate) const MAX_PARAMETERS: usize = 12;
 
-/// Whatever else stands before the name.
-pub(crate) fn qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
+/// Rejects generics, `unsafe` and `extern`.
+pub(crate) fn check_qualifiers(what: &str, signature: &Signature, errors: &mut Errors) {
     for parameter in &signature.generics.params {
         if !matches!(parameter, GenericParam::Lifetime(_)) {
-            errors.at(parameter, format!("{what} cannot be generic: it is called by its name alone"));
+            errors.at(
+                parameter,
+                format!("{what} cannot be generic: methods are invoked by name, without type arguments"),
+            );
         }
     }
     if let Some(token) = &signature.unsafety {
-        errors.at(token, format!("{what} cannot be unsafe: it is called by anybody, with anything"));
+        errors.at(token, format!("{what} cannot be unsafe: a remote call cannot uphold safety requirements"));
     }
     if let Some(abi) = &signature.abi {
-        errors.at(abi, format!("{what} is a Rust function"));
+        errors.at(abi, format!("{what} cannot be `extern`"));
     }
 }
 
-/// `&self`, and nothing else.
-fn shared_receiver(receiver: &Receiver, errors: &mut Errors) {
+/// Accepts `&self` only.
+fn check_receiver(receiver: &Receiver, errors: &mut Errors) {
     if receiver.reference.is_none() || receiver.colon_token.is_some() {
-        errors.at(receiver, "a hub method takes `&self`: one hub is shared by all of its connections");
+        errors.at(receiver, "a hub method takes `&self`: all connections share one hub");
     } else if receiver.mutability.is_some() {
         errors.at(
             receiver,
-            "a hub method takes `&self`: one hub is shared by all of its connections; what changes stands behind a lock, \
-             or differs by connection in `items`",
+            "a hub method takes `&self`: all connections share one hub; keep mutable state behind a lock, or per \
+             connection in `items`",
         );
     }
 }
 
-pub(crate) fn refuse_conditions(attributes: &[Attribute], errors: &mut Errors) {
+pub(crate) fn reject_conditions(attributes: &[Attribute], errors: &mut Errors) {
     for attribute in attributes.iter().filter(|attribute| is(attribute, "cfg") || is(attribute, "cfg_attr")) {
-        errors.at(attribute, "a parameter is always there: put the condition on the method");
+        errors.at(attribute, "conditional parameters are not supported: put the attribute on the method");
     }
 }
 
-/// References that are surely not the caller. Whether another one is, the compiler finds out by its type.
-fn caller(reference: &TypeReference, errors: &mut Errors) {
+/// Rejects references that cannot be the caller. The compiler checks the type of the others.
+fn reject_other_references(reference: &TypeReference, errors: &mut Errors) {
     if reference.mutability.is_some() {
-        errors.at(reference, "by reference is the caller, `&Caller<Self>`; arguments are taken by value");
+        errors.at(reference, "only the caller is taken by reference, as `&Caller<Self>`; take arguments by value");
         return;
     }
     let owned = match &*reference.elem {
@@ -113,99 +116,99 @@ fn caller(reference: &TypeReference, errors: &mut Errors) {
         },
         _ => return,
     };
-    errors.at(reference, format!("arguments from the wire are owned: use `{owned}`"));
+    errors.at(reference, format!("values from clients are deserialized into owned types: use `{owned}`"));
 }
 
 const OWNED: [&str; 15] =
     ["bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "String"];
 
-/// Refuses types that borrow: values from the wire are owned.
-pub(crate) fn owned(ty: &Type, errors: &mut Errors) {
-    Owned { errors }.visit_type(ty);
+/// Rejects types that borrow, since values from clients are deserialized into owned types.
+pub(crate) fn reject_borrows(ty: &Type, errors: &mut Errors) {
+    NoBorrows { errors }.visit_type(ty);
 }
 
-/// Looks for what a type from the wire cannot have in it.
-struct Owned<'a> {
+/// Finds references, lifetimes and `impl Trait` in the type of a value from clients.
+struct NoBorrows<'a> {
     errors: &'a mut Errors,
 }
 
-impl<'ast> Visit<'ast> for Owned<'_> {
+impl<'ast> Visit<'ast> for NoBorrows<'_> {
     fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
         match &*reference.elem {
             Type::Path(path) if path.path.is_ident("str") => {
-                self.errors.at(reference, "arguments from the wire are owned: use `String`");
+                self.errors.at(reference, "values from clients are deserialized into owned types: use `String`");
             }
-            _ => self.errors.at(reference, "arguments from the wire are owned: nothing in them can be borrowed"),
+            _ => self.errors.at(reference, "values from clients are deserialized into owned types: they cannot borrow"),
         }
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
         if lifetime.ident != "static" {
-            self.errors.at(lifetime, "arguments from the wire are owned: nothing in them can be borrowed");
+            self.errors.at(lifetime, "values from clients are deserialized into owned types: they cannot borrow");
         }
     }
 
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
-        self.errors.at(choice, "an argument from the wire has one type: name it");
+        self.errors.at(choice, "`impl Trait` is not supported for values from clients: name a type");
     }
 }
 
-/// What a hub method answers with, by the tokens of its return type.
+/// Kind of the return type of a hub method, by its tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ReturnKind {
     #[default]
     Value,
-    /// `impl Stream`, maybe in a result.
+    /// `impl Stream`, possibly in a `Result`.
     Stream,
-    /// `Option<impl Stream>`, maybe in a result.
+    /// `Option<impl Stream>`, possibly in a `Result`.
     MaybeStream,
 }
 
-/// Finds out what a hub method answers with, and what it cannot.
-pub(crate) fn output(signature: &Signature, errors: &mut Errors) -> Answer {
-    let mut output = Output { errors, answer: Answer::Value, optional: false };
+/// Returns the kind of the return type of a hub method, and rejects boxed streams and futures.
+pub(crate) fn output(signature: &Signature, errors: &mut Errors) -> ReturnKind {
+    let mut output = Output { errors, kind: ReturnKind::Value, in_option: false };
     if let ReturnType::Type(_, ty) = &signature.output {
         output.visit_type(ty);
     }
-    output.answer
+    output.kind
 }
 
 struct Output<'a> {
     errors: &'a mut Errors,
-    answer: Answer,
-    /// Inside of an `Option`.
-    optional: bool,
+    kind: ReturnKind,
+    /// Whether the visitor is inside an `Option`.
+    in_option: bool,
 }
 
 impl<'ast> Visit<'ast> for Output<'_> {
     fn visit_type_impl_trait(&mut self, output: &'ast TypeImplTrait) {
-        if names(output.bounds.iter(), "Stream") {
-            self.answer = if self.optional { Answer::MaybeStream } else { Answer::Stream };
-        } else if names(output.bounds.iter(), "Future") {
-            self.errors.at(output, "a hub method that waits is an `async fn`");
+        if has_bound(output.bounds.iter(), "Stream") {
+            self.kind = if self.in_option { ReturnKind::MaybeStream } else { ReturnKind::Stream };
+        } else if has_bound(output.bounds.iter(), "Future") {
+            self.errors.at(output, "write an `async fn` instead of returning a future");
         }
     }
 
     fn visit_type_trait_object(&mut self, output: &'ast TypeTraitObject) {
-        if names(output.bounds.iter(), "Stream") {
-            self.errors.at(output, "a stream is returned as `impl Stream`; it may be a box inside");
-        } else if names(output.bounds.iter(), "Future") {
-            self.errors.at(output, "a hub method that waits is an `async fn`");
+        if has_bound(output.bounds.iter(), "Stream") {
+            self.errors.at(output, "return a stream as `impl Stream`, also if the value is a boxed stream");
+        } else if has_bound(output.bounds.iter(), "Future") {
+            self.errors.at(output, "write an `async fn` instead of returning a future");
         }
     }
 
     fn visit_type_path(&mut self, path: &'ast TypePath) {
         if last_is(path, "BoxStream") || last_is(path, "LocalBoxStream") {
-            self.errors.at(path, "a stream is returned as `impl Stream`; it may be a box inside");
+            self.errors.at(path, "return a stream as `impl Stream`, also if the value is a boxed stream");
         }
-        let outside = self.optional;
-        self.optional |= last_is(path, "Option");
+        let outside = self.in_option;
+        self.in_option |= last_is(path, "Option");
         visit::visit_type_path(self, path);
-        self.optional = outside;
+        self.in_option = outside;
     }
 }
 
-fn names<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
+fn has_bound<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, name: &str) -> bool {
     bounds.any(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
         _ => false,
@@ -216,7 +219,7 @@ fn last_is(path: &TypePath, name: &str) -> bool {
     path.path.segments.last().is_some_and(|last| last.ident == name)
 }
 
-/// The parameters of a client's method: names and types.
+/// Returns names and types of the parameters of a client method.
 pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Errors) -> Vec<(&'a Ident, &'a Type)> {
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
@@ -228,28 +231,29 @@ pub(crate) fn contract_parameters<'a>(signature: &'a Signature, errors: &mut Err
     let mut parameters = Vec::new();
     for input in inputs {
         let FnArg::Typed(input) = input else { continue };
-        refuse_conditions(&input.attrs, errors);
-        if parameters.len() == MOST_PARAMETERS {
-            errors.at(input, format!("a call carries at most {MOST_PARAMETERS} arguments: put some into a struct"));
+        reject_conditions(&input.attrs, errors);
+        if parameters.len() == MAX_PARAMETERS {
+            errors
+                .at(input, format!("a client method takes at most {MAX_PARAMETERS} arguments: group some in a struct"));
         }
-        OneType { errors }.visit_type(&input.ty);
+        NoImplTrait { errors }.visit_type(&input.ty);
         match &*input.pat {
             Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none() && name.mutability.is_none() => {
                 parameters.push((&name.ident, &*input.ty));
             }
-            pattern => errors.at(pattern, "a parameter of a client contract is a plain name"),
+            pattern => errors.at(pattern, "parameters of a client contract are plain names"),
         }
     }
     parameters
 }
 
-/// Refuses `impl Trait`.
-struct OneType<'a> {
+/// Rejects `impl Trait`.
+struct NoImplTrait<'a> {
     errors: &'a mut Errors,
 }
 
-impl<'ast> Visit<'ast> for OneType<'_> {
+impl<'ast> Visit<'ast> for NoImplTrait<'_> {
     fn visit_type_impl_trait(&mut self, choice: &'ast TypeImplTrait) {
-        self.errors.at(choice, "an argument of a client contract has one type: name it");
+        self.errors.at(choice, "`impl Trait` is not supported in a client contract: name a type");
     }
 }

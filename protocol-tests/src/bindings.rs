@@ -1,13 +1,13 @@
-//! What `${name}` stands for.
+//! Values of the placeholders `${name}`.
 
 use std::collections::HashMap;
 
-/// The values that names were bound to so far.
+/// Values of the names that are bound so far.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings(HashMap<String, String>);
 
 impl Bindings {
-    /// What a name is bound to.
+    /// Returns the value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -17,11 +17,11 @@ impl Bindings {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// The text with every bound `${name}` replaced; one that is not bound stays as it is.
+    /// Replaces every bound `${name}` in `text`. Unbound ones stay.
     pub(crate) fn fill(&self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, name, after)) = next_hole(rest) {
+        while let Some((before, name, after)) = next_placeholder(rest) {
             filled.push_str(before);
             match self.get(name) {
                 Some(value) => filled.push_str(value),
@@ -33,16 +33,17 @@ impl Bindings {
     }
 }
 
-/// The name in a text that is a `${name}` and nothing else.
-pub(crate) fn sole_hole(text: &str) -> Option<&str> {
-    match next_hole(text) {
+/// Returns the name if `text` is one `${name}` and nothing else.
+pub(crate) fn sole_placeholder(text: &str) -> Option<&str> {
+    match next_placeholder(text) {
         Some(("", name, "")) => Some(name),
         _ => None,
     }
 }
 
-/// The first `${name}` in a text: what stands before it, its name, and what stands behind it.
-fn next_hole(text: &str) -> Option<(&str, &str, &str)> {
+/// Finds the first `${name}` in a text. Returns the text before it, the name, and the text after
+/// it.
+fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("${")?;
     let (name, after) = rest.split_once('}')?;
     Some((before, name, after))
@@ -59,30 +60,30 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_name_is_filled_in() {
+    fn bound_names_are_replaced() {
         assert_eq!(bound("a.id", "7").fill("<${a.id}|${a.id}>"), "<7|7>");
     }
 
     #[test]
-    fn name_that_is_not_bound_stays() {
+    fn unbound_names_stay() {
         assert_eq!(bound("a", "7").fill("x ${b} ${a} y"), "x ${b} 7 y");
     }
 
     #[test]
-    fn filled_in_text_is_not_filled_again() {
+    fn replaced_text_is_not_replaced_again() {
         assert_eq!(bound("a", "${a}").fill("${a}"), "${a}");
     }
 
     #[test]
-    fn unfinished_hole_stays() {
+    fn unfinished_placeholder_stays() {
         assert_eq!(bound("a", "7").fill("{$a ${a"), "{$a ${a");
     }
 
     #[test]
-    fn sole_hole_is_the_whole_text() {
-        assert_eq!(sole_hole("${a.id}"), Some("a.id"));
-        assert_eq!(sole_hole("${a}."), None);
-        assert_eq!(sole_hole(" ${a}"), None);
-        assert_eq!(sole_hole("a"), None);
+    fn sole_placeholder_is_the_whole_text() {
+        assert_eq!(sole_placeholder("${a.id}"), Some("a.id"));
+        assert_eq!(sole_placeholder("${a}."), None);
+        assert_eq!(sole_placeholder(" ${a}"), None);
+        assert_eq!(sole_placeholder("a"), None);
     }
 }

@@ -1,18 +1,18 @@
-//! Comparing what was seen with what the transcript shows.
+//! Compares what a server sent with the transcript.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::bindings::{Bindings, sole_hole};
+use crate::bindings::{Bindings, sole_placeholder};
 
-/// One way in which a server did otherwise than the transcript.
+/// Difference between a server and a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The place of the event in the transcript, from 0.
+    /// Index of the event in the transcript, from 0.
     pub event: usize,
-    /// What differs, where in the event, and how.
+    /// Description of the difference, with its path in the event.
     pub what: String,
 }
 
@@ -22,9 +22,11 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares the fields of a sight. A name that stands alone in `expected` and is not bound yet is bound by this.
+/// Compares the fields of an expectation. If a value in `expected` is a single unbound `${name}`,
+/// binds the name to the actual value.
 ///
-/// JSON is compared as values: the order of keys is free, and numbers are equal when their doubles are.
+/// JSON is compared as values: the order of keys does not matter, and numbers are equal if they are
+/// equal as doubles.
 pub(crate) fn compare(
     expected: &Map<String, Value>,
     actual: &Map<String, Value>,
@@ -35,10 +37,10 @@ pub(crate) fn compare(
     comparison.differences
 }
 
-/// A value as it is shown in a difference.
-pub(crate) fn shown(value: &Value) -> String {
+/// Prints a value for a difference, truncated if it is long.
+pub(crate) fn truncated(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
+    match text.char_indices().nth(MAX_SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
         None => text,
     }
@@ -58,7 +60,7 @@ impl Comparison<'_> {
             (Value::String(expected), _) => self.text(expected, actual),
             (Value::Number(want), Value::Number(got)) if want.as_f64() == got.as_f64() => {}
             (Value::Null | Value::Bool(_), _) if expected == actual => {}
-            _ => self.differ(format_args!("want {} got {}", shown(expected), shown(actual))),
+            _ => self.differ(format_args!("want {} got {}", truncated(expected), truncated(actual))),
         }
     }
 
@@ -82,29 +84,29 @@ impl Comparison<'_> {
         self.path.push('.');
         self.path.push_str(key);
         match (expected, actual) {
-            // `Vary` says how a cache may keep a response, and no hub response may be kept.
+            // `Vary` is for caches, and no response of a hub may be cached.
             _ if self.path == ".headers.vary" => {}
             (Some(expected), Some(actual)) => self.values(expected, actual),
-            (Some(expected), None) => self.differ(format_args!("missing, want {}", shown(expected))),
-            (None, Some(actual)) => self.differ(format_args!("unexpected {}", shown(actual))),
+            (Some(expected), None) => self.differ(format_args!("missing, want {}", truncated(expected))),
+            (None, Some(actual)) => self.differ(format_args!("unexpected {}", truncated(actual))),
             (None, None) => {}
         }
         self.path.truncate(above);
     }
 
     fn text(&mut self, expected: &str, actual: &Value) {
-        if let Some(name) = sole_hole(expected)
+        if let Some(name) = sole_placeholder(expected)
             && self.bindings.get(name).is_none()
         {
             match actual {
                 Value::String(value) if !value.is_empty() => self.bindings.bind(name, value.clone()),
-                _ => self.differ(format_args!("want a value for {expected}, got {}", shown(actual))),
+                _ => self.differ(format_args!("want a value for {expected}, got {}", truncated(actual))),
             }
             return;
         }
         let expected = Value::String(self.bindings.fill(expected));
         if expected != *actual {
-            self.differ(format_args!("want {} got {}", shown(&expected), shown(actual)));
+            self.differ(format_args!("want {} got {}", truncated(&expected), truncated(actual)));
         }
     }
 
@@ -113,8 +115,8 @@ impl Comparison<'_> {
     }
 }
 
-/// How much of a value a difference shows; enough for any ordinary message.
-const SHOWN_CHARACTERS: usize = 400;
+/// Number of characters of a value in a difference; enough for any ordinary message.
+const MAX_SHOWN_CHARACTERS: usize = 400;
 
 #[cfg(test)]
 mod tests {
@@ -127,19 +129,21 @@ mod tests {
     }
 
     fn differences_with(bindings: &mut Bindings, expected: Value, actual: Value) -> Vec<String> {
-        let (Value::Object(expected), Value::Object(actual)) = (expected, actual) else { panic!("objects, please") };
+        let (Value::Object(expected), Value::Object(actual)) = (expected, actual) else {
+            panic!("both values are objects")
+        };
         compare(&expected, &actual, bindings)
     }
 
     #[test]
-    fn equal_values_do_not_differ_in_any_order_of_keys() {
+    fn order_of_keys_does_not_matter() {
         let expected = serde_json::from_str(r#"{"a":1,"b":[true,null,"x",{"c":2.5}]}"#).unwrap();
         let actual = serde_json::from_str(r#"{"b":[true,null,"\u0078",{"c":2.50}],"a":1}"#).unwrap();
         assert_eq!(differences(expected, actual), [""; 0]);
     }
 
     #[test]
-    fn numbers_are_equal_when_their_doubles_are() {
+    fn numbers_are_compared_as_doubles() {
         let expected = json!({ "whole": 1, "long": 9_223_372_036_854_776_000_u64, "half": 0.5 });
         let actual = json!({ "whole": 1.0, "long": i64::MAX, "half": 0.25 });
         assert_eq!(differences(expected, actual), [".half: want 0.5 got 0.25"]);
@@ -152,26 +156,26 @@ mod tests {
     }
 
     #[test]
-    fn null_differs_from_nothing_and_from_false() {
+    fn null_differs_from_an_absent_field_and_from_false() {
         assert_eq!(differences(json!({ "a": null }), json!({})), [".a: missing, want null"]);
         assert_eq!(differences(json!({ "a": null }), json!({ "a": false })), [".a: want null got false"]);
     }
 
     #[test]
-    fn text_differs_from_the_number_it_spells() {
+    fn text_differs_from_a_number_with_the_same_digits() {
         assert_eq!(differences(json!({ "a": "1" }), json!({ "a": 1 })), [".a: want \"1\" got 1"]);
         assert_eq!(differences(json!({ "a": 1 }), json!({ "a": "1" })), [".a: want 1 got \"1\""]);
     }
 
     #[test]
-    fn arrays_of_other_lengths_differ() {
+    fn arrays_of_different_lengths_differ() {
         assert_eq!(differences(json!({ "a": [1, 2] }), json!({ "a": [1] })), [".a.1: missing, want 2"]);
         assert_eq!(differences(json!({ "a": [1] }), json!({ "a": [1, 2] })), [".a.1: unexpected 2"]);
         assert_eq!(differences(json!({ "a": [] }), json!({ "a": {} })), [".a: want [] got {}"]);
     }
 
     #[test]
-    fn name_is_bound_once_and_holds_ever_after() {
+    fn bound_names_keep_their_value() {
         let mut bindings = Bindings::default();
         let bind = differences_with(&mut bindings, json!({ "id": "${a}" }), json!({ "id": "7" }));
         let same = differences_with(&mut bindings, json!({ "text": "<${a}>" }), json!({ "text": "<7>" }));
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_bound_to_nothing_but_text() {
+    fn names_are_bound_to_nonempty_text_only() {
         for value in [json!(null), json!(7), json!("")] {
             let mut bindings = Bindings::default();
             let found = differences_with(&mut bindings, json!({ "id": "${a}" }), json!({ "id": value }));
@@ -191,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn vary_is_free_as_a_header_only() {
+    fn vary_is_ignored_as_a_header_only() {
         assert_eq!(differences(json!({ "headers": {} }), json!({ "headers": { "vary": "Origin" } })), [""; 0]);
         assert_eq!(differences(json!({}), json!({ "vary": 1 })), [".vary: unexpected 1"]);
     }
 
     #[test]
-    fn long_values_are_shown_in_part() {
-        let text = shown(&json!("é".repeat(1000)));
+    fn long_values_are_truncated() {
+        let text = truncated(&json!("é".repeat(1000)));
         assert!(text.ends_with("… (2002 bytes)"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! A server started for the tests, and ended with them.
+//! Starts a conformance host for the tests.
 
 use std::env;
 use std::io;
@@ -11,44 +11,44 @@ use tokio::process::{Child, Command};
 
 use crate::wire::{BadAddress, Server};
 
-/// A conformance host in a process of its own, on a free port. Dropping it kills it.
+/// A conformance host in a separate process, on a free port. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Host {
     server: Server,
     process: Child,
 }
 
-/// A host did not start.
+/// Error of starting a host.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// The program cannot be run.
-    #[error("{program} cannot be started")]
+    #[error("cannot start {program}")]
     Start {
-        /// Which one.
+        /// Path of the program.
         program: PathBuf,
-        /// Why not.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// It ended, or said nothing in time, before it said where it listens.
-    #[error("{program} does not say where it listens")]
-    Silent {
-        /// Which one.
+    /// The program ended or timed out before it printed its address.
+    #[error("{program} did not print its address")]
+    NotListening {
+        /// Path of the program.
         program: PathBuf,
     },
-    /// It listens on something that is no address.
+    /// The program printed an invalid address.
     #[error(transparent)]
     Address(#[from] BadAddress),
-    /// It cannot be built.
-    #[error("cargo does not build the conformance host")]
+    /// The program cannot be built.
+    #[error("cargo failed to build the conformance host")]
     Build,
 }
 
-/// How long a host may take to start.
-const START: Duration = Duration::from_secs(20);
+/// Maximum time until a host listens.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a host prints for each of its URLs.
+/// Prefix of the line that a host prints for each of its URLs.
 const LISTENING: &str = "Now listening on: ";
 
 impl Host {
@@ -56,7 +56,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// It does not start.
+    /// Returns an error if the program cannot be started or does not print its address.
     pub async fn start(program: &Path) -> Result<Self, HostError> {
         let mut process = Command::new(program)
             .args(["--urls", "http://127.0.0.1:0"])
@@ -65,9 +65,9 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| HostError::Start { program: program.to_owned(), source })?;
-        let silent = || HostError::Silent { program: program.to_owned() };
-        let mut lines = BufReader::new(process.stdout.take().ok_or_else(silent)?).lines();
-        let address = tokio::time::timeout(START, async {
+        let no_address = || HostError::NotListening { program: program.to_owned() };
+        let mut lines = BufReader::new(process.stdout.take().ok_or_else(no_address)?).lines();
+        let address = tokio::time::timeout(START_TIMEOUT, async {
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some(address) = line.strip_prefix(LISTENING) {
                     return Some(address.to_owned());
@@ -75,26 +75,26 @@ impl Host {
             }
             None
         });
-        let address = address.await.ok().flatten().ok_or_else(silent)?;
+        let address = address.await.ok().flatten().ok_or_else(no_address)?;
         Ok(Self { server: address.parse()?, process })
     }
 
-    /// Its process.
+    /// Process id of the host.
     pub fn id(&self) -> u32 {
         self.process.id().unwrap_or_default()
     }
 
-    /// Where it listens.
+    /// Address of the host.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// The conformance host of this workspace, built from the sources as they are; the variable `CONFORMANCE` names
-    /// another program.
+    /// Builds the conformance host of this workspace and returns its path, or that of the program
+    /// in the environment variable `CONFORMANCE`.
     ///
     /// # Errors
     ///
-    /// It does not build.
+    /// Returns [`HostError::Build`] if the build fails.
     pub fn program() -> Result<PathBuf, HostError> {
         if let Some(program) = env::var_os("CONFORMANCE") {
             return Ok(program.into());

@@ -1,7 +1,8 @@
-//! Holds a SignalR server to recorded transcripts of ASP.NET Core.
+//! Replays recorded transcripts of ASP.NET Core SignalR against a server.
 //!
-//! A transcript in `fixtures/transcripts/AREA/NAME.json` is one exchange: what the [`Player`] does on the wire, and what
-//! it must see there. Nothing here knows the `signalr` crate, so any server can be held to them:
+//! A transcript in `fixtures/transcripts/AREA/NAME.json` is one exchange: the actions of the
+//! [`Runner`] on the wire, and the reactions that it expects. Nothing here depends on the `signalr`
+//! crate, so the transcripts can be replayed against any server:
 //!
 //! ```text
 //! cargo run -p protocol-tests -- http://127.0.0.1:5000 '^invoke/'
@@ -10,9 +11,9 @@
 mod bindings;
 mod compare;
 mod host;
-mod lanes;
 mod msgpack;
-mod player;
+mod parallel;
+mod runner;
 mod splitter;
 mod token;
 mod transcript;
@@ -20,8 +21,10 @@ mod wire;
 
 pub use compare::Difference;
 pub use host::{Host, HostError};
-pub use lanes::{Outcome, hold};
-pub use player::{Patience, Player};
+pub use parallel::{Outcome, run_all};
+pub use runner::{Runner, Timeouts};
 pub use token::{Algorithm, TokenRequest};
-pub use transcript::{Action, Body, Event, HeaderLines, Kind, Mode, Opening, ReadError, Sight, Transcript};
+pub use transcript::{
+    Action, Body, ClientRequest, Event, Expectation, ExpectationKind, HeaderLines, Mode, ReadError, Transcript,
+};
 pub use wire::{BadAddress, Server};

@@ -1,12 +1,13 @@
-//! Holds any server with the conformance hubs to the transcripts: `protocol-tests BASE [PATTERN]`.
+//! Replays the transcripts against a server with the conformance hubs:
+//! `protocol-tests BASE [PATTERN]`.
 
-#![expect(clippy::print_stdout, reason = "the outcome is what this program is for")]
+#![expect(clippy::print_stdout, reason = "the program prints its result")]
 
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use protocol_tests::{Server, Transcript, hold};
+use protocol_tests::{Server, Transcript, run_all};
 use regex::Regex;
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,7 +19,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/transcripts");
     let mut transcripts = Transcript::read_all(&folder)?;
     transcripts.retain(|transcript| pattern.is_match(&transcript.name));
-    let outcomes = hold(&[server], transcripts).await;
+    let outcomes = run_all(&[server], transcripts).await;
     let mut failed = 0;
     for outcome in outcomes.iter().filter(|outcome| !outcome.differences.is_empty()) {
         failed += 1;

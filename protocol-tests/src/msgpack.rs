@@ -1,17 +1,17 @@
-//! MessagePack printed as JSON.
+//! Prints MessagePack as JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rmp::Marker;
 use serde_json::{Map, Value, json};
 
-/// The value that the bytes are, if they are one value and nothing else.
+/// Returns the value, if the bytes are exactly one value.
 ///
-/// Binary data prints as `{"$bin": base64}`, an extension as `{"$ext": [type, base64]}`. An integer in one of the
-/// 64-bit forms prints as text, since JSON's numbers do not reach as far.
+/// Binary data prints as `{"$bin": base64}`, an extension as `{"$ext": [type, base64]}`. An integer
+/// in one of the 64-bit forms prints as text, since it may exceed the range of JSON numbers.
 pub(crate) fn to_json(bytes: &[u8]) -> Option<Value> {
     let mut reader = Reader { rest: bytes };
-    let value = reader.value(MAXIMUM_DEPTH)?;
+    let value = reader.value(MAX_DEPTH)?;
     reader.rest.is_empty().then_some(value)
 }
 
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A key of a map; JSON has only text for those.
+    /// Reads a key of a map, as text, since JSON has no other keys.
     fn key(&mut self, depth: u32) -> Option<String> {
         match self.value(depth)? {
             Value::String(text) => Some(text),
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many bytes, items or entries follow.
+    /// Reads the number of bytes, items or entries that follow.
     fn length(&mut self, marker: Marker) -> Option<usize> {
         let length = match marker {
             Marker::FixStr(n) | Marker::FixArray(n) | Marker::FixMap(n) => u32::from(n),
@@ -115,8 +115,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Deeper than any message of a hub, and no danger to the stack.
-const MAXIMUM_DEPTH: u32 = 200;
+/// Greater than the depth of any hub message, and safe for the stack.
+const MAX_DEPTH: u32 = 200;
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_has_a_limit() {
+    fn depth_is_limited() {
         let nested = |depth| [vec![0x91; depth], vec![0xc0]].concat();
         assert!(to_json(&nested(200)).is_some());
         assert_eq!(to_json(&nested(201)), None);

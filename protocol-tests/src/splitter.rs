@@ -1,4 +1,4 @@
-//! Splitting what arrives into hub messages.
+//! Splits received bytes into hub messages.
 
 use std::collections::VecDeque;
 
@@ -10,56 +10,57 @@ use serde_json::{Map, Value, json};
 use crate::msgpack;
 use crate::transcript::Mode;
 
-/// One hub message, printed the way a transcript shows it.
+/// One hub message, as a transcript shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
-    /// One of `json`, `msgpack`, `text` and `base64`, and `binary` when it came in a binary WebSocket message.
+    /// One of `json`, `msgpack`, `text` and `base64`, and `binary` if it arrived in a binary
+    /// WebSocket message.
     pub(crate) fields: Map<String, Value>,
     /// Whether the message is a ping.
     pub(crate) ping: bool,
 }
 
-/// Turns pieces of a byte stream into hub messages, however these are spread over the pieces.
+/// Splits chunks of a byte stream into hub messages, wherever the chunk boundaries are.
 ///
-/// Pieces are split when a message is asked for, not when they arrive: a message that comes in on the heels of the
-/// handshake's answer is still split the new way when the mode changes between the two.
+/// Chunks are split when a message is requested, not when they arrive: a message that arrives right
+/// after the handshake response is still split in the new mode if the mode changes between the two.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     mode: Mode,
-    pieces: VecDeque<Piece>,
+    chunks: VecDeque<Chunk>,
     buffer: Vec<u8>,
-    /// Whether the latest piece in the buffer was a binary WebSocket message.
+    /// Whether the last chunk in the buffer was a binary WebSocket message.
     binary: bool,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Chunk {
     bytes: Bytes,
     binary: bool,
 }
 
 impl Splitter {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self { mode, pieces: VecDeque::new(), buffer: Vec::new(), binary: false }
+        Self { mode, chunks: VecDeque::new(), buffer: Vec::new(), binary: false }
     }
 
-    /// All messages of a body.
+    /// Splits a complete body.
     pub(crate) fn split(mode: Mode, body: &Bytes) -> Vec<Message> {
         let mut splitter = Self::new(mode);
         splitter.push(body.clone(), false);
         std::iter::from_fn(|| splitter.next_message()).collect()
     }
 
-    /// Splits what has not been asked for yet in another way.
+    /// Sets the mode for all messages that are not returned yet.
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
     }
 
     pub(crate) fn push(&mut self, bytes: Bytes, binary: bool) {
-        self.pieces.push_back(Piece { bytes, binary });
+        self.chunks.push_back(Chunk { bytes, binary });
     }
 
-    /// The next message that is complete.
+    /// Returns the next complete message.
     pub(crate) fn next_message(&mut self) -> Option<Message> {
         loop {
             if let Some((start, end, next)) = self.bounds() {
@@ -67,13 +68,13 @@ impl Splitter {
                 self.buffer.drain(..next);
                 return Some(message);
             }
-            let piece = self.pieces.pop_front()?;
-            self.buffer.extend_from_slice(&piece.bytes);
-            self.binary = piece.binary;
+            let chunk = self.chunks.pop_front()?;
+            self.buffer.extend_from_slice(&chunk.bytes);
+            self.binary = chunk.binary;
         }
     }
 
-    /// Where the first message in the buffer starts and ends, and where the next one starts.
+    /// Returns the start and end of the first message in the buffer, and the start of the next one.
     fn bounds(&self) -> Option<(usize, usize, usize)> {
         match self.mode {
             Mode::Json => {
@@ -81,7 +82,7 @@ impl Splitter {
                 Some((0, end, end + 1))
             }
             Mode::Msgpack => {
-                let prefix = self.buffer.iter().take(LONGEST_PREFIX).position(|byte| byte & 0x80 == 0)? + 1;
+                let prefix = self.buffer.iter().take(MAX_PREFIX_BYTES).position(|byte| byte & 0x80 == 0)? + 1;
                 let seven_bits = |length, byte: &u8| length << 7 | usize::from(byte & 0x7f);
                 let length = self.buffer[..prefix].iter().rev().fold(0, seven_bits);
                 let end = prefix.checked_add(length)?;
@@ -113,23 +114,24 @@ impl Splitter {
     }
 }
 
-/// Ends each message in JSON. HubProtocol.md § Text-based encoding.
+/// Terminator of each JSON message. HubProtocol.md § Text-based encoding.
 const RECORD_SEPARATOR: u8 = 0x1e;
 
-/// The type of a ping. HubProtocol.md § Ping Message Encoding.
+/// Type of a ping. HubProtocol.md § Ping Message Encoding.
 const PING: u64 = 6;
 
-/// How many bytes the length before a binary message may have. HubProtocol.md § Binary encoding.
-const LONGEST_PREFIX: usize = 5;
+/// Maximum size of the length prefix of a binary message, in bytes. HubProtocol.md § Binary
+/// encoding.
+const MAX_PREFIX_BYTES: usize = 5;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all(mode: Mode, pieces: &[&'static [u8]]) -> Vec<Value> {
+    fn all(mode: Mode, chunks: &[&'static [u8]]) -> Vec<Value> {
         let mut splitter = Splitter::new(mode);
-        for piece in pieces {
-            splitter.push(Bytes::from_static(piece), false);
+        for chunk in chunks {
+            splitter.push(Bytes::from_static(chunk), false);
         }
         std::iter::from_fn(|| splitter.next_message()).map(|message| Value::Object(message.fields)).collect()
     }
@@ -141,18 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn message_may_be_spread_over_pieces() {
+    fn messages_may_span_chunks() {
         assert_eq!(all(Mode::Json, &[b"{\"a\"", b":", b"1}\x1e"]), [json!({ "json": { "a": 1 } })]);
         assert_eq!(all(Mode::Msgpack, &[b"\x02", b"\x91", b"\x06"]), [json!({ "msgpack": [6] })]);
     }
 
     #[test]
-    fn text_that_is_no_json_is_shown_as_text() {
+    fn invalid_json_is_shown_as_text() {
         assert_eq!(all(Mode::Json, &[b"no\xff\x1e"]), [json!({ "text": "no\u{fffd}" })]);
     }
 
     #[test]
-    fn messagepack_is_split_at_lengths() {
+    fn messagepack_is_split_by_length_prefixes() {
         let long = [&b"\x83\x01\xd9\x80"[..], &[b'x'; 128], b"\x01\xc0"].concat();
         let messages = Splitter::split(Mode::Msgpack, &Bytes::from(long));
         assert_eq!(messages[0].fields["base64"].as_str().unwrap().len(), 176);
@@ -164,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn length_without_an_end_is_no_message() {
+    fn overlong_length_prefixes_yield_no_message() {
         assert_eq!(all(Mode::Msgpack, &[b"\xff\xff\xff\xff\xff\x00"]), [json!(null); 0]);
     }
 
     #[test]
-    fn pings_of_both_formats_are_known() {
+    fn pings_of_both_protocols_are_recognised() {
         let ping = |mode, bytes: &'static [u8]| Splitter::split(mode, &Bytes::from_static(bytes))[0].ping;
         assert!(ping(Mode::Json, b"{\"type\":6}\x1e"));
         assert!(!ping(Mode::Json, b"{\"type\":7}\x1e"));
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn mode_changes_for_what_has_not_been_asked_for() {
+    fn mode_applies_to_messages_not_returned_yet() {
         let mut splitter = Splitter::new(Mode::Json);
         splitter.push(Bytes::from_static(b"{}\x1e"), true);
         splitter.push(Bytes::from_static(b"\x01\x07"), true);

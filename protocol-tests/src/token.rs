@@ -1,4 +1,4 @@
-//! Minting access tokens, good ones and bad ones.
+//! Creates access tokens, valid and invalid ones.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,12 +8,12 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// What a token says, and how it is signed.
+/// Claims of a token, and how it is signed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenRequest {
-    /// The name the token is bound to.
+    /// Name that the token is bound to.
     #[serde(rename = "as")]
     pub name: String,
     /// Claims beyond those below.
@@ -22,7 +22,7 @@ pub struct TokenRequest {
     /// Seconds from now until the token expires; `None` leaves the claim out.
     #[serde(default = "one_hour")]
     pub expires_in: Option<i64>,
-    /// Seconds from now until the token begins.
+    /// Seconds from now until the token becomes valid.
     pub not_before: Option<i64>,
     /// The issuer; null leaves the claim out.
     #[serde(default = "issuer")]
@@ -30,15 +30,15 @@ pub struct TokenRequest {
     /// The audience; null leaves the claim out.
     #[serde(default = "audience")]
     pub audience: Value,
-    /// The key, as text.
+    /// Key, as text.
     #[serde(default = "key")]
     pub key: String,
-    /// How the token is signed.
+    /// Signature algorithm.
     #[serde(default)]
     pub alg: Algorithm,
 }
 
-/// How a token is signed.
+/// Signature algorithm of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -52,17 +52,17 @@ pub enum Algorithm {
     /// HMAC with SHA-512.
     #[serde(rename = "HS512")]
     Hs512,
-    /// Not at all.
+    /// No signature.
     #[serde(rename = "none")]
     None,
 }
 
 impl TokenRequest {
-    /// Mints the token, as of now.
+    /// Creates the token, with times relative to now.
     ///
     /// # Errors
     ///
-    /// When the claims cannot be signed.
+    /// Returns an error if the claims cannot be signed.
     pub fn mint(&self) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = self.payload(now());
         let algorithm = match self.alg {
@@ -90,7 +90,7 @@ impl TokenRequest {
     }
 }
 
-/// A token that no library would mint: it claims to need no signature.
+/// Creates a token with the algorithm `none`, which `jsonwebtoken` cannot create.
 fn unsigned(claims: Map<String, Value>) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.", part(json!({ "alg": "none", "typ": "JWT" })), part(Value::Object(claims)))
@@ -113,7 +113,7 @@ fn audience() -> Value {
     json!("signalr-tests")
 }
 
-/// The key of the conformance host, at least as long as HS256 needs.
+/// Key of the conformance host, long enough for HS256.
 fn key() -> String {
     "a-32-byte-or-longer-key-for-tests-only-0123456789".to_owned()
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_token_has_the_defaults_and_verifies() {
+    fn default_tokens_verify() {
         let token = request(json!({ "as": "T", "claims": { "sub": "u" } })).mint().unwrap();
         let mut validation = Validation::new(jsonwebtoken::Algorithm::HS256);
         validation.set_audience(&["signalr-tests"]);
@@ -140,19 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn null_leaves_a_claim_out() {
+    fn null_omits_a_claim() {
         let json = json!({ "as": "T", "claims": {}, "expiresIn": null, "issuer": null, "audience": null });
         assert!(request(json).payload(0).is_empty());
     }
 
     #[test]
-    fn times_count_from_now() {
+    fn times_are_relative_to_now() {
         let payload = request(json!({ "as": "T", "expiresIn": -60, "notBefore": 200 })).payload(1000);
         assert_eq!((&payload["exp"], &payload["nbf"]), (&json!(940), &json!(1200)));
     }
 
     #[test]
-    fn unsigned_token_ends_with_a_dot() {
+    fn unsigned_tokens_end_with_a_dot() {
         let token = request(json!({ "as": "T", "alg": "none" })).mint().unwrap();
         assert_eq!(token.split('.').count(), 3);
         assert!(token.ends_with('.'), "{token}");

@@ -1,4 +1,4 @@
-//! The format of a transcript.
+//! Format of a transcript.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,18 +13,18 @@ use serde_json::{Map, Value};
 
 use crate::token::TokenRequest;
 
-/// One recorded exchange with a server.
+/// Recorded exchange with a server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Transcript {
-    /// The version of the format; only 1 is read.
+    /// Version of the format, always 1.
     pub format: u32,
-    /// `area/name`, as the file is called.
+    /// `area/name`, equal to the path of the file.
     pub name: String,
-    /// What the exchange shows, in a sentence.
+    /// Description of the case in a sentence.
     pub about: String,
-    /// What happens, in order.
+    /// Events in order.
     pub events: Vec<Event>,
 }
 
@@ -32,30 +32,30 @@ pub struct Transcript {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something the player does.
+    /// Action of the runner.
     Do(Action),
-    /// Something the player awaits and compares.
-    See(Sight),
+    /// Expectation that the runner awaits and compares.
+    See(Expectation),
 }
 
-/// What the player does.
+/// Action of the runner.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Action {
-    /// Mints an access token and binds it to a name.
+    /// Creates an access token and binds it to a name.
     Token(TokenRequest),
-    /// Starts an HTTP request and goes on at once.
-    Http(Opening),
+    /// Starts an HTTP request and continues at once.
+    Http(ClientRequest),
     /// Opens a WebSocket.
-    Ws(Opening),
-    /// Asks for server-sent events.
-    Sse(Opening),
-    /// Splits what comes in another way from here on.
+    Ws(ClientRequest),
+    /// Requests server-sent events.
+    Sse(ClientRequest),
+    /// Splits received bytes in another mode from here on.
     Mode {
         /// The connection.
         on: String,
-        /// The new way.
+        /// The new mode.
         mode: Mode,
     },
     /// Sends one WebSocket message.
@@ -79,32 +79,32 @@ pub enum Action {
         #[serde(default)]
         reason: String,
     },
-    /// Cuts the TCP connection.
+    /// Aborts the TCP connection.
     Abort {
         /// The connection.
         on: String,
     },
-    /// Does nothing for a while.
+    /// Waits.
     Wait {
-        /// How long, in milliseconds.
+        /// Duration in milliseconds.
         ms: u64,
     },
 }
 
-/// A request that the player sends: an HTTP request, or one that opens a WebSocket or an event stream.
+/// HTTP request of the runner, which may open a WebSocket or an event stream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Opening {
-    /// The name of the connection from here on.
+pub struct ClientRequest {
+    /// Name of the connection from here on.
     #[serde(rename = "as")]
     pub name: String,
     /// The method.
     #[serde(default = "get")]
     pub method: String,
-    /// The path with its query.
+    /// Path and query.
     pub path: String,
-    /// Headers beyond those that every such request has.
+    /// Headers in addition to those of every such request.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderLines>,
     /// The WebSocket subprotocols to offer.
@@ -117,17 +117,17 @@ pub struct Opening {
     pub base64: Option<Vec<u8>>,
 }
 
-/// What is written in a body or a message, borrowed from an [`Opening`] or a `send`.
+/// Content of a body or a message, borrowed from a [`ClientRequest`] or a `send`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Body<'a> {
-    /// Text, in which names are filled in.
+    /// Text, in which bound names are replaced.
     Text(&'a str),
-    /// Bytes, sent as they are.
+    /// Bytes, sent unchanged.
     Bytes(&'a [u8]),
 }
 
-/// The values of one header: a list is one line for each.
+/// Values of one header; a list is sent as one line for each value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -138,78 +138,78 @@ pub enum HeaderLines {
     Many(Vec<String>),
 }
 
-/// How a stream of bytes is split into hub messages.
+/// Mode in which a byte stream is split into hub messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Mode {
-    /// JSON texts, each ended by a record separator.
+    /// JSON texts, each terminated by a record separator.
     Json,
-    /// MessagePack values, each behind its length.
+    /// MessagePack values, each with a length prefix.
     Msgpack,
 }
 
-/// What the player awaits, and what it must be.
+/// Expectation that the runner awaits and compares.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
-pub struct Sight {
-    /// What kind of thing is awaited.
-    pub see: Kind,
-    /// The connection on which it is awaited.
+pub struct Expectation {
+    /// Kind of the expectation.
+    pub see: ExpectationKind,
+    /// Connection on which it is awaited.
     pub of: String,
-    /// How long a silence lasts, in milliseconds.
+    /// Duration of a silence in milliseconds.
     pub ms: Option<u64>,
-    /// How long after its opening the connection ended, in milliseconds.
+    /// Time from the opening of the connection to its end, in milliseconds.
     #[serde(rename = "elapsedMs")]
     pub elapsed_ms: Option<u64>,
-    /// Every other field: what is compared.
+    /// All other fields, which are compared.
     #[serde(flatten)]
     pub expected: Map<String, Value>,
 }
 
-/// What kind of thing is awaited.
+/// Kind of an expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Kind {
-    /// A whole HTTP response.
+pub enum ExpectationKind {
+    /// A complete HTTP response.
     Http,
-    /// The answer to an upgrade or to a request for events.
+    /// The response to an upgrade or to a request for events.
     Opened,
-    /// The next hub message that is no ping.
+    /// The next hub message except pings.
     Message,
     /// The next ping.
     Ping,
-    /// No message but pings for a while.
+    /// No message except pings for a time.
     Silence,
     /// The end of the connection.
     Closed,
 }
 
-/// Why a transcript cannot be read.
+/// Error of reading a transcript.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// A file or folder cannot be read.
-    #[error("{0} cannot be read")]
+    #[error("cannot read {0}")]
     Io(PathBuf, #[source] io::Error),
-    /// A file is no transcript.
-    #[error("{0} is no transcript: {1}")]
+    /// A file is not a transcript.
+    #[error("invalid transcript {0}: {1}")]
     Json(PathBuf, #[source] serde_json::Error),
-    /// A transcript has another format.
-    #[error("{0} has format {1}, not {FORMAT}")]
+    /// A transcript has an unknown format version.
+    #[error("unsupported format {1} in {0}, expected {FORMAT}")]
     Format(PathBuf, u32),
-    /// A transcript is called otherwise than its file.
-    #[error("{0} calls itself `{1}`")]
+    /// The name of a transcript differs from its path.
+    #[error("wrong name `{1}` in {0}")]
     Name(PathBuf, String),
 }
 
 impl Transcript {
-    /// Reads every transcript `AREA/NAME.json` in a folder, in the order of their names.
+    /// Reads all transcripts `AREA/NAME.json` in a folder, sorted by name.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is no transcript of its name.
+    /// Returns an error if a file cannot be read or is not a transcript with its name.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, ReadError> {
         let mut transcripts = Vec::new();
         for area in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
@@ -221,11 +221,11 @@ impl Transcript {
         Ok(transcripts)
     }
 
-    /// Reads the transcript in one file.
+    /// Reads one transcript.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or is no transcript of its name.
+    /// Returns an error if the file cannot be read or is not a transcript with its name.
     pub fn read(file: &Path) -> Result<Self, ReadError> {
         let text = fs::read(file).map_err(|error| ReadError::Io(file.to_owned(), error))?;
         let transcript: Self =
@@ -239,14 +239,15 @@ impl Transcript {
         Ok(transcript)
     }
 
-    /// How long the transcript itself makes a replay last; what the server needs comes on top.
+    /// Sum of the times that the transcript itself waits, without the time of the server.
     #[must_use]
-    pub fn pace(&self) -> Duration {
-        // `elapsedMs` counts from the opening, so it may hold waits that are counted too: good enough for an order.
+    pub fn min_duration(&self) -> Duration {
+        // `elapsedMs` counts from the opening, so some waits are counted twice. That is good enough
+        // for sorting.
         let of = |event: &Event| match event {
             Event::Do(Action::Wait { ms }) => *ms,
-            Event::See(Sight { see: Kind::Ping, .. }) => PING_INTERVAL_MS,
-            Event::See(sight) => sight.ms.unwrap_or(0) + sight.elapsed_ms.unwrap_or(0),
+            Event::See(Expectation { see: ExpectationKind::Ping, .. }) => PING_INTERVAL_MS,
+            Event::See(expectation) => expectation.ms.unwrap_or(0) + expectation.elapsed_ms.unwrap_or(0),
             Event::Do(_) => 0,
         };
         Duration::from_millis(self.events.iter().map(of).sum())
@@ -258,13 +259,13 @@ impl<'de> Deserialize<'de> for Event {
         let event = Map::deserialize(deserializer)?;
         let seen = event.contains_key("see");
         let event = Value::Object(event);
-        if seen { Sight::deserialize(event).map(Self::See) } else { Action::deserialize(event).map(Self::Do) }
+        if seen { Expectation::deserialize(event).map(Self::See) } else { Action::deserialize(event).map(Self::Do) }
             .map_err(serde::de::Error::custom)
     }
 }
 
-impl Opening {
-    /// The body of the request, if it has one.
+impl ClientRequest {
+    /// Body of the request, if any.
     #[must_use]
     pub fn body(&self) -> Option<Body<'_>> {
         Body::of(self.text.as_deref(), self.base64.as_deref())
@@ -278,7 +279,7 @@ impl<'a> Body<'a> {
 }
 
 impl HeaderLines {
-    /// The values, one for each line.
+    /// Values, one for each line.
     #[must_use]
     pub fn lines(&self) -> &[String] {
         match self {
@@ -306,10 +307,10 @@ const fn normal_closure() -> u16 {
     1000
 }
 
-/// The one format there is.
+/// Version of the format.
 const FORMAT: u32 = 1;
 
-/// The keep-alive interval of the hub whose pings are awaited.
+/// Keep-alive interval of the hub whose pings are awaited, in milliseconds.
 const PING_INTERVAL_MS: u64 = 1000;
 
 #[cfg(test)]
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn every_transcript_of_the_project_reads() {
+    fn all_transcripts_of_the_project_can_be_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/transcripts");
         let transcripts = Transcript::read_all(&folder).unwrap();
         assert!(transcripts.len() >= 356, "{} transcripts", transcripts.len());
@@ -329,27 +330,27 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_of_an_action_are_refused() {
+    fn unknown_fields_of_an_action_are_rejected() {
         let error = events(serde_json::json!([{ "do": "abort", "on": "a", "after": 3 }])).unwrap_err();
         assert!(error.to_string().contains("unknown field `after`"), "{error}");
     }
 
     #[test]
-    fn unknown_kinds_of_sight_are_refused() {
+    fn unknown_kinds_of_expectation_are_rejected() {
         let error = events(serde_json::json!([{ "see": "smoke", "of": "a" }])).unwrap_err();
         assert!(error.to_string().contains("unknown variant `smoke`"), "{error}");
     }
 
     #[test]
-    fn fields_of_a_sight_that_are_not_instructions_are_compared() {
+    fn other_fields_of_an_expectation_are_compared() {
         let read = events(serde_json::json!([{ "see": "closed", "of": "a", "code": 1000, "elapsedMs": 7 }])).unwrap();
-        let [Event::See(sight)] = &read[..] else { panic!("{read:?}") };
-        assert_eq!((sight.see, sight.elapsed_ms), (Kind::Closed, Some(7)));
-        assert_eq!(Value::Object(sight.expected.clone()), serde_json::json!({ "code": 1000 }));
+        let [Event::See(expectation)] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((expectation.see, expectation.elapsed_ms), (ExpectationKind::Closed, Some(7)));
+        assert_eq!(Value::Object(expectation.expected.clone()), serde_json::json!({ "code": 1000 }));
     }
 
     #[test]
-    fn pace_counts_waits_silences_and_closes() {
+    fn min_duration_counts_waits_silences_and_closes() {
         let events = events(serde_json::json!([
             { "do": "wait", "ms": 100 },
             { "see": "silence", "of": "a", "ms": 20, "held": true },
@@ -357,6 +358,6 @@ mod tests {
         ]));
         let transcript =
             Transcript { format: 1, name: "a/b".to_owned(), about: String::new(), events: events.unwrap() };
-        assert_eq!(transcript.pace(), Duration::from_millis(123));
+        assert_eq!(transcript.min_duration(), Duration::from_millis(123));
     }
 }

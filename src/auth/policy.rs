@@ -6,8 +6,9 @@ use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+
 use super::user::User;
-use crate::future::BoxFuture;
 use crate::ordinal;
 
 /// Requirements that a user must meet (C#: `AuthorizationPolicy`).

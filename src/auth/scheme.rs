@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -12,7 +13,6 @@ use super::authorize::PolicyError;
 use super::jwt::{AuthConfigError, JwtBearer};
 use super::request::AuthRequest;
 use super::user::User;
-use crate::future::BoxFuture;
 
 /// Authentication scheme (C#: `AuthenticationHandler<TOptions>`).
 ///

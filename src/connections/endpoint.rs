@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, Method, Response, StatusCode};
@@ -21,7 +22,6 @@ use super::{Accept, Connection, ResponseBody, long_polling, post, sse, websocket
 use crate::auth::{IdentityBinding, RequestKind, User, UserIdProvider};
 use crate::connection_info::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::connection_info::{TransportType, Transports, query};
-use crate::future::BoxFuture;
 
 /// What an endpoint lets its transports do.
 #[derive(Clone, Debug)]

@@ -34,8 +34,9 @@ pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
-use crate::future::BoxFuture;
 use crate::outbound::Outbound;
 
 /// One open connection, as a transport hands it upward.

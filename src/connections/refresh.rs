@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_core::future::BoxFuture;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::ResponseBody;
@@ -13,7 +14,6 @@ use super::endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, connecti
 use super::http_connection::{HttpConnection, Renewal};
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo};
-use crate::future::BoxFuture;
 
 /// How the credentials of an endpoint's connections are refreshed.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+
 use super::builder::BuildContext;
 use super::error::BuildError;
 use super::settings::Settings;
 use crate::auth::Authorize;
 use crate::connections::{Accept, Completed, Connection};
-use crate::future::BoxFuture;
 use crate::hub::{Hub, HubRuntime, HubShared, MethodTable, Methods, TableError};
 use crate::options::HubOptions;
 use crate::raw::RawHandler;

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+
 use super::any_caller::AnyCaller;
 use super::arguments::Params;
 use super::catch_panic::catch_panic;
 use super::error::{DisconnectReason, HubResult};
 use super::invocation_context::InvocationContext;
 use super::methods::Reply;
-use crate::future::BoxFuture;
 
 /// Code around every hub method call, and around [`on_connected`](crate::Hub::on_connected) and
 /// [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+
 use super::Hub;
 use super::any_caller::AnyCaller;
 use super::caller::Caller;
@@ -11,7 +13,6 @@ use super::filter::{FilteredStream, Filters};
 use super::invocation_context::InvocationContext;
 use super::methods::{CallOutput, Method, MethodInvocation, MethodTable, Reply};
 use crate::auth::{AuthorizationRules, UserIdProvider};
-use crate::future::BoxFuture;
 use crate::options::HubOptions;
 use crate::protocol::RawArguments;
 use crate::tasks::Tasks;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+pub use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 use super::arguments::{Param, Params};
@@ -14,9 +15,8 @@ pub use super::methods::BoundCall;
 use super::methods::{CallOutput, MethodInvocation, Reply};
 pub use super::stream::ItemSender;
 use super::stream::streaming;
-pub use crate::future::BoxFuture;
+use crate::buffer_pool;
 use crate::protocol::HubProtocol;
-use crate::scratch;
 
 /// Points the compiler at the type of a parameter.
 pub fn is_param<P: Param>() {}
@@ -102,7 +102,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
 ) -> HubResult<Reply> {
     let Some(id) = call.and_then(|call| call.id.as_deref()) else { return Ok(Reply(CallOutput::Nothing)) };
-    let mut message = scratch::take();
+    let mut message = buffer_pool::take();
     protocol.write_result(&mut message, id, value)?;
     Ok(Reply(CallOutput::Value(message)))
 }

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 use super::arguments::{Params, Uploads, bind_arguments};
@@ -17,7 +18,6 @@ use super::filter::FilteredStream;
 use super::invocation_context::{Attributes, InvocationContext};
 use super::{Hub, macro_support};
 use crate::auth::{Authorize, Resource};
-use crate::future::BoxFuture;
 use crate::ordinal;
 use crate::protocol::{RawArguments, ReadError};
 

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 use super::call_state::CallState;
 use super::error::{HubError, HubResult};
 use super::methods::{CallOutput, MethodInvocation, Reply};
-use crate::future::BoxFuture;
+use crate::buffer_pool;
 use crate::registry::ConnectionHandle;
-use crate::scratch;
 
 /// Where the items of a stream go.
 pub struct ItemSender {
@@ -87,7 +87,7 @@ impl ItemSender {
     }
 
     fn encode<T: Serialize>(&self, item: &T) -> HubResult<Vec<u8>> {
-        let mut message = scratch::take();
+        let mut message = buffer_pool::take();
         let id = self.call.id.as_deref().unwrap_or_default();
         self.connection.protocol.write_stream_item(&mut message, id, item)?;
         Ok(message)
@@ -95,7 +95,7 @@ impl ItemSender {
 
     async fn put(&self, message: Vec<u8>) {
         self.connection.outbound.write_in_turn(&message).await;
-        scratch::give(message);
+        buffer_pool::recycle(message);
         // A stream that is always ready lets others have their turn.
         tokio::task::consume_budget().await;
     }

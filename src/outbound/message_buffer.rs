@@ -79,9 +79,10 @@ impl QueueState {
         self.wake_owner_of_full(was_full);
     }
 
-    /// Wakes the owner when acknowledgements begin to be missing: it takes messages then that had to wait.
+    /// Wakes the owner when acknowledgements begin to be missing: it takes messages then that had to wait. An owner that
+    /// is at work may have looked before.
     fn wake_owner_of_full(&mut self, was_full: bool) {
-        if !was_full && !self.busy && self.awaits_acknowledgement() {
+        if !was_full && self.awaits_acknowledgement() {
             self.wake_owner();
         }
     }

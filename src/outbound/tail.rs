@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 
 use super::HEADROOM_BYTES;
 use super::frame::write_header;
-use crate::scratch;
+use crate::buffer_pool;
 
 /// Frames back to back, of which the last may be a message that is still open for more.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Tail {
 impl Tail {
     /// An empty one: in a buffer of the thread, for bytes that leave soon, or else in one that grows with them.
     pub(super) fn new(leaves_soon: bool) -> Self {
-        Self { bytes: if leaves_soon { scratch::take() } else { Vec::new() }, ..Self::default() }
+        Self { bytes: if leaves_soon { buffer_pool::take() } else { Vec::new() }, ..Self::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,6 +83,6 @@ impl Tail {
 
     /// Gives the buffer back to the thread.
     pub(super) fn recycle(self) {
-        scratch::give(self.bytes);
+        buffer_pool::recycle(self.bytes);
     }
 }

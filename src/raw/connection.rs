@@ -1,4 +1,4 @@
-//! What a handler is given.
+//! The connection that a handler receives, and its writers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -8,15 +8,16 @@ use bytes::Bytes;
 
 use super::error::RawWriteError;
 use super::handle::Handle;
-use super::inbox::RawEnd;
+use super::input_pipe::RawEnd;
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 
-/// A connection without a hub: bytes in, bytes out, whatever carries them (C#: `ConnectionContext`).
+/// A connection without a hub: bytes in, bytes out, over any transport (C#: `ConnectionContext`).
 ///
-/// [`Builder::connection_handler`](crate::hosting::Builder::connection_handler) maps a handler of such connections to a path. A connection
-/// lives as long as its handler runs; when that returns, what was written is sent and the transport is closed. It also
-/// ends when the connection and all its [writers](Self::writer) are dropped.
+/// [`Builder::connection_handler`](crate::hosting::Builder::connection_handler) maps a handler of
+/// such connections to a path. A connection lives as long as its handler runs. When the handler
+/// returns, written bytes are sent and the transport is closed. The connection also ends when it
+/// and all its [writers](Self::writer) are dropped.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,14 +38,14 @@ pub struct RawConnection {
     writer: RawWriter,
 }
 
-/// The writing half of a [`RawConnection`]: a cheap clone, for other tasks.
+/// The writing half of a [`RawConnection`], cheap to clone, for other tasks.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use signalr::raw::RawConnection;
 ///
-/// /// Says something every second, while the client is there.
+/// /// Writes once a second until the connection ends.
 /// async fn clock(connection: RawConnection) {
 ///     let writer = connection.writer();
 ///     while writer.write("tick").await.is_ok() {
@@ -54,98 +55,106 @@ pub struct RawConnection {
 /// ```
 #[derive(Clone)]
 pub struct RawWriter {
-    held: Arc<Held>,
+    release: Arc<ReleaseOnDrop>,
 }
 
-/// The last one that is dropped ends the connection.
-struct Held(Arc<Handle>);
+/// Ends the connection when the last clone is dropped.
+struct ReleaseOnDrop(Arc<Handle>);
 
 impl RawConnection {
     pub(super) fn new(handle: &Arc<Handle>) -> Self {
-        Self { writer: RawWriter { held: Arc::new(Held(Arc::clone(handle))) } }
+        Self { writer: RawWriter { release: Arc::new(ReleaseOnDrop(Arc::clone(handle))) } }
     }
 
-    /// What has arrived, as soon as there is something; `None` when nothing will any more, and [`end`](Self::end) tells
-    /// why.
+    /// Waits for bytes and returns all that have arrived; `None` at the end of the input, whose
+    /// reason [`end`](Self::end) returns.
     ///
-    /// The bytes are a stream: they may be part of what the client sent at once, or several of its messages. Text is
-    /// not cut within a character. Up to `application_max_buffer_size` bytes are read ahead; then the client has to
-    /// wait.
+    /// The bytes are a stream: one read may return a part of a message of the client, or several
+    /// messages. Text is not split within a character. At most `application_max_buffer_size` bytes
+    /// are read ahead; then the client has to wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing is lost.
+    /// If the future is dropped before it completes, no bytes are lost.
     pub async fn read(&mut self) -> Option<Bytes> {
-        let inbox = &self.handle().inbox;
-        poll_fn(|cx| inbox.poll_take(cx)).await
+        let input = &self.handle().input;
+        poll_fn(|cx| input.poll_read(cx)).await
     }
 
-    /// Why nothing more arrives; `None` while something may. What came before it is still there to be read.
+    /// Reason why the input has ended; `None` while more bytes may arrive. Bytes that arrived
+    /// before the end can still be read.
     pub fn end(&self) -> Option<RawEnd> {
-        self.handle().inbox.ended()
+        self.handle().input.end()
     }
 
-    /// Sends bytes: as one message of a WebSocket, or as part of a server-sent event or of the answer to a poll, which
-    /// bring all that waits. No bytes are no message.
+    /// Sends bytes: as one WebSocket message, or together with all other queued bytes as part of a
+    /// server-sent event or of the response to a poll. Empty `bytes` send nothing.
     ///
-    /// It waits while `transport_max_buffer_size` bytes wait for the client already. When it is complete, the bytes are
-    /// on their way; whether they arrive, only the client can tell.
+    /// Waits while `transport_max_buffer_size` bytes are queued for the client. Completion means
+    /// that the bytes are queued, not that the client has received them.
     ///
     /// # Errors
     ///
-    /// The connection has ended; or it carries text, as it does until [`set_binary`](Self::set_binary), and the bytes
-    /// are no UTF-8.
+    /// Returns [`RawWriteError::Ended`] if the connection has ended, and [`RawWriteError::NotText`]
+    /// if the connection carries text (the default, see [`set_binary`](Self::set_binary)) and the
+    /// bytes are not valid UTF-8.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing is sent.
+    /// If the future is dropped before it completes, nothing is sent.
     pub async fn write(&self, bytes: impl AsRef<[u8]>) -> Result<(), RawWriteError> {
         self.writer.write(bytes).await
     }
 
-    /// A writer for other tasks.
+    /// Returns a writer for other tasks.
     pub fn writer(&self) -> RawWriter {
         self.writer.clone()
     }
 
-    /// What is written from now on is binary, not text (C#: `ITransferFormatFeature.ActiveFormat`). It makes binary
-    /// messages of a WebSocket's; server-sent events carry text all the same, so offer other
-    /// [`transports`](crate::hosting::EndpointBuilder::transports) to clients that need binary.
+    /// Switches the connection from text to binary for all later writes (C#:
+    /// `ITransferFormatFeature.ActiveFormat`).
+    ///
+    /// WebSocket messages are binary from then on. Server-sent events always carry text, so offer
+    /// other [`transports`](crate::hosting::EndpointBuilder::transports) to clients that need
+    /// binary.
     pub fn set_binary(&self) {
         self.handle().set_binary();
     }
 
-    /// The id of the connection; no secret.
+    /// Public id of the connection (not its secret token).
     pub fn connection_id(&self) -> ConnectionId {
         self.handle().id
     }
 
-    /// Who is at the other end; anonymous if nobody signed in.
+    /// User of the connection; anonymous without authentication.
     pub fn user(&self) -> &User {
         &self.handle().user
     }
 
-    /// The HTTP request that opened the connection, without its access token. It knows the address of the peer, too.
+    /// The HTTP request that opened the connection, without its access token, and the peer's
+    /// address.
     pub fn request(&self) -> &RequestInfo {
         &self.handle().request
     }
 
-    /// What carries the connection.
+    /// Transport of the connection.
     pub fn transport(&self) -> TransportType {
         self.handle().transport
     }
 
-    /// Cuts the connection (C#: `Abort()`): what waits to be sent is dropped, and no goodbye is said. To end it in an
-    /// orderly way, return from the handler.
+    /// Aborts the connection (C#: `Abort()`): drops queued bytes and sends no close frame.
+    ///
+    /// To close the connection in order, return from the handler.
     pub fn abort(&self) {
         self.writer.abort();
     }
 
-    /// Ready when the connection has ended or has to: [`end`](Self::end) tells why. (C#: `ConnectionClosed`)
+    /// Completes when the connection has ended or is asked to end; [`end`](Self::end) returns the
+    /// reason (C#: `ConnectionClosed`).
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn aborted(&self) {
         self.writer.aborted().await;
     }
@@ -160,11 +169,11 @@ impl RawWriter {
     ///
     /// # Errors
     ///
-    /// Those of [`RawConnection::write`].
+    /// The same as those of [`RawConnection::write`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing is sent.
+    /// If the future is dropped before it completes, nothing is sent.
     pub async fn write(&self, bytes: impl AsRef<[u8]>) -> Result<(), RawWriteError> {
         let bytes = bytes.as_ref();
         if bytes.is_empty() {
@@ -174,37 +183,37 @@ impl RawWriter {
         self.handle().write(&frame).await
     }
 
-    /// The id of the connection; no secret.
+    /// Public id of the connection (not its secret token).
     pub fn connection_id(&self) -> ConnectionId {
         self.handle().id
     }
 
-    /// Cuts the connection; see [`RawConnection::abort`].
+    /// Aborts the connection; see [`RawConnection::abort`].
     pub fn abort(&self) {
         self.handle().abort();
     }
 
-    /// Ready when the connection has ended or has to; see [`RawConnection::aborted`].
+    /// Completes when the connection has ended or is asked to end; see [`RawConnection::aborted`].
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn aborted(&self) {
         self.handle().aborted().await;
     }
 
     fn handle(&self) -> &Handle {
-        &self.held.0
+        &self.release.0
     }
 }
 
 impl Drop for RawConnection {
     fn drop(&mut self) {
-        self.handle().inbox.abandon();
+        self.handle().input.discard();
     }
 }
 
-impl Drop for Held {
+impl Drop for ReleaseOnDrop {
     fn drop(&mut self) {
         self.0.release();
     }

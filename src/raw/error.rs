@@ -1,13 +1,13 @@
-//! Why bytes could not be written.
+//! Errors of writing to a connection.
 
-/// A [`RawConnection`](crate::raw::RawConnection) did not take what was to be written.
+/// Error of writing to a [`RawConnection`](crate::raw::RawConnection).
 ///
 /// ```
 /// use signalr::raw::{RawConnection, RawWriteError};
 ///
 /// async fn send(connection: &RawConnection, bytes: &[u8]) -> Result<(), RawWriteError> {
 ///     match connection.write(bytes).await {
-///         Err(RawWriteError::NotText) => connection.write("These are no letters.").await,
+///         Err(RawWriteError::NotText) => connection.write("invalid text").await,
 ///         outcome => outcome,
 ///     }
 /// }
@@ -15,11 +15,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawWriteError {
-    /// The connection has ended, or ended while there was no room.
-    #[error("the connection has ended")]
+    /// The connection has ended, possibly while the write waited for capacity.
+    #[error("connection closed")]
     Ended,
-    /// The connection carries text, and this is no UTF-8; see
+    /// The connection carries text, and the bytes are not valid UTF-8; see
     /// [`set_binary`](crate::raw::RawConnection::set_binary).
-    #[error("bytes that are no UTF-8 on a connection that carries text")]
+    #[error("invalid UTF-8 on a connection that carries text")]
     NotText,
 }

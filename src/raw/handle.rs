@@ -1,4 +1,4 @@
-//! The shared half of a raw connection.
+//! The shared half of a connection without a hub.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,22 +7,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RawWriteError;
-use super::inbox::{Inbox, RawEnd};
+use super::input_pipe::{InputPipe, RawEnd};
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::connections::SessionMonitor;
 use crate::outbound::{EncodedMessage, Outbound};
 
-/// What the connection's task, its handler and everyone whom that gave a writer share.
+/// State shared by the connection task, the handler and all `RawWriter`s.
 pub(super) struct Handle {
     pub(super) id: ConnectionId,
     pub(super) transport: TransportType,
     pub(super) user: User,
     pub(super) request: Arc<RequestInfo>,
     pub(super) outbound: Arc<Outbound>,
-    pub(super) inbox: Inbox,
+    pub(super) input: InputPipe,
     binary: AtomicBool,
-    /// Nobody can read or write any more.
+    /// The `RawConnection` and all its writers are dropped.
     released: AtomicBool,
     aborted: CancellationToken,
 }
@@ -42,17 +42,17 @@ impl Handle {
             user,
             request,
             outbound,
-            inbox: Inbox::new(read_ahead),
+            input: InputPipe::new(read_ahead),
             binary: AtomicBool::new(false),
             released: AtomicBool::new(false),
             aborted: CancellationToken::new(),
         })
     }
 
-    /// Ends the reading and tells whoever waits for it; unless the end was only asked for, the writing ends as well.
-    /// What was written is still sent.
-    pub(super) fn end(&self, end: RawEnd) {
-        if self.inbox.end(end) {
+    /// Ends the input and completes [`aborted`](Self::aborted). Unless the end is only requested,
+    /// no more can be written either; bytes in the outbound queue are still sent.
+    pub(super) fn close(&self, end: RawEnd) {
+        if self.input.close(end) {
             self.aborted.cancel();
         }
         if end != RawEnd::Requested && self.outbound.is_open() {
@@ -60,9 +60,9 @@ impl Handle {
         }
     }
 
-    /// Cuts the connection (`aspnet: HttpConnectionContext.Abort`).
+    /// Ends the connection at once (`aspnet: HttpConnectionContext.Abort`).
     pub(super) fn abort(&self) {
-        self.end(RawEnd::Aborted);
+        self.close(RawEnd::Aborted);
         self.outbound.break_off();
     }
 
@@ -84,15 +84,15 @@ impl Handle {
     }
 
     pub(super) async fn write(&self, frame: &EncodedMessage) -> Result<(), RawWriteError> {
-        // Who finds room again and again lets others run all the same.
+        // A writer that never waits for capacity still yields to other tasks.
         tokio::task::coop::consume_budget().await;
         self.outbound.push(frame).await;
         if self.outbound.is_open() { Ok(()) } else { Err(RawWriteError::Ended) }
     }
 
-    /// One message of the transport.
+    /// Encodes one message of the transport.
     pub(super) fn frame(&self, bytes: &[u8]) -> Result<EncodedMessage, RawWriteError> {
-        // Events carry text alone, whatever the handler says.
+        // Server-sent events are text, also after `set_binary`.
         let binary = self.binary.load(Ordering::Acquire) && self.transport != TransportType::ServerSentEvents;
         if !binary && std::str::from_utf8(bytes).is_err() {
             return Err(RawWriteError::NotText);
@@ -102,13 +102,13 @@ impl Handle {
 }
 
 impl SessionMonitor for Handle {
-    /// Raw connections have neither pings nor timeouts of their own.
+    /// There are no pings and no client timeout without a hub protocol.
     fn on_tick(&self, _: Instant) {}
 
-    /// Handlers were given the user, and keep them.
+    /// The user of a connection handler does not change.
     fn on_credentials_refreshed(&self) {}
 
     fn request_close(&self) {
-        self.end(RawEnd::Requested);
+        self.close(RawEnd::Requested);
     }
 }

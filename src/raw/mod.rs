@@ -1,15 +1,16 @@
-//! Connections below hubs: bytes in, bytes out, by the same negotiation and the same transports.
+//! Connections without a hub: bytes in, bytes out, with the same negotiation and transports.
 //!
-//! A handler gets the shared half of its connection, which may go to other tasks; what arrives waits for it in an
-//! `Inbox`. The connection's own task runs the handler, fills the inbox and writes, as a hub's does.
+//! The handler owns the shared half of its connection and may move it to other tasks. Received
+//! bytes wait for it in an `InputPipe`. The connection task runs the handler, fills the pipe and
+//! writes, as that of a hub connection does.
 
 mod connection;
 mod error;
 mod handle;
-mod inbox;
+mod input_pipe;
 mod serve;
 
 pub use connection::{RawConnection, RawWriter};
 pub use error::RawWriteError;
-pub use inbox::RawEnd;
+pub use input_pipe::RawEnd;
 pub(crate) use serve::RawHandler;

@@ -1,4 +1,5 @@
-//! The task of a raw connection: runs the handler, reads ahead of it, writes behind it.
+//! The task of a connection without a hub: runs the handler, reads ahead and writes the outbound
+//! queue.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -6,20 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
+
 use super::connection::RawConnection;
 use super::handle::Handle;
-use super::inbox::RawEnd;
+use super::input_pipe::RawEnd;
 use crate::connections::{self, Completed, Connection, Read, SessionMonitor, TransportInput};
-use crate::future::BoxFuture;
 use crate::quoted::Quoted;
 use crate::tasks::Tasks;
 
-/// What a path of raw connections is mapped to.
+/// Connection handler of a path, with its type erased.
 pub(crate) struct RawHandler {
     run: Box<dyn Fn(RawConnection) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>,
 }
 
-/// Why a handler failed.
+/// Error that a handler returned, or its panic.
 struct Failure(Box<dyn Error + Send + Sync>);
 
 impl RawHandler {
@@ -36,33 +38,34 @@ impl RawHandler {
         Self { run: Box::new(run) }
     }
 
-    /// Serves one connection to its end. `tasks` takes a handler that goes on when its connection is dropped.
+    /// Serves one connection until its end. A handler that still runs after it has dropped its
+    /// connection becomes a task of `tasks`.
     pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Completed> {
         let Connection { id, transport, request, incoming, outbound, entry } = connection;
         let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
-        let watched: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
-        entry.watch(Arc::downgrade(&watched));
+        let monitor: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
+        entry.watch(Arc::downgrade(&monitor));
         let running = (self.run)(RawConnection::new(&handle));
         Box::pin(async move {
             tracing::debug!(target: "signalr::connection", connection = %id, "connected");
-            let ending = Ending(handle);
-            let mut task = ConnectionTask { handle: &ending.0, incoming, input_ended: false, running };
+            let guard = CloseOnDrop(handle);
+            let mut task = ConnectionTask { handle: &guard.0, incoming, input_ended: false, running };
             let end = poll_fn(|cx| task.poll(cx)).await;
             let ConnectionTask { incoming, running, .. } = task;
-            let faulted = match end {
-                End::Returned(outcome) => settle(&ending.0, outcome),
-                End::Dropped => {
-                    tasks.spawn(finish(Arc::clone(&ending.0), running));
+            let failed = match end {
+                HandlerEnd::Returned(outcome) => log_outcome(&guard.0, outcome),
+                HandlerEnd::Dropped => {
+                    tasks.spawn(finish(Arc::clone(&guard.0), running));
                     false
                 }
             };
             tracing::debug!(target: "signalr::connection", connection = %id, "disconnected");
-            Completed { incoming, failed: faulted }
+            Completed { incoming, failed }
         })
     }
 }
 
-/// The private half of a connection: what its task alone touches.
+/// The private half of a connection: state of its task alone.
 struct ConnectionTask<'a> {
     handle: &'a Handle,
     incoming: TransportInput,
@@ -70,55 +73,57 @@ struct ConnectionTask<'a> {
     running: BoxFuture<'static, Result<(), Failure>>,
 }
 
-/// Why the task has done its work.
-enum End {
+/// Reason for the end of the connection task.
+enum HandlerEnd {
     Returned(Result<(), Failure>),
-    /// The handler goes on without its connection.
+    /// The handler has dropped its connection and still runs.
     Dropped,
 }
 
 impl ConnectionTask<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         let outbound = &self.handle.outbound;
         if !outbound.begin(cx) {
-            self.handle.end(RawEnd::Lost);
+            self.handle.close(RawEnd::Lost);
         }
-        let end = self.work(cx);
+        let end = self.poll_handler(cx);
         outbound.end(cx);
         end
     }
 
-    fn work(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         loop {
-            // The transport first: a handler that never waits would leave it nothing of the task's budget.
+            // The transport comes first: a handler that is always ready would use up the task's
+            // budget.
             self.handle.outbound.checkpoint(cx);
-            let something_came = self.read(cx);
-            if let Poll::Ready(outcome) = poll_caught(&mut self.running, cx) {
-                return Poll::Ready(End::Returned(outcome));
+            let has_read = self.read(cx);
+            if let Poll::Ready(outcome) = poll_catching_panics(&mut self.running, cx) {
+                return Poll::Ready(HandlerEnd::Returned(outcome));
             }
             if self.handle.is_released() {
-                return Poll::Ready(End::Dropped);
+                return Poll::Ready(HandlerEnd::Dropped);
             }
-            if !something_came {
+            if !has_read {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Reads also while the handler does not, so that the transport's own pings and goodbyes are answered at once.
-    /// `false`: nothing can be read now.
+    /// Reads the transport, also while the handler does not read, so that pings and close frames
+    /// are answered at once. Returns `false` if nothing can be read now.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        let inbox = &self.handle.inbox;
-        if self.input_ended || inbox.poll_room(cx).is_pending() {
+        let input = &self.handle.input;
+        if self.input_ended || input.poll_reserve(cx).is_pending() {
             return false;
         }
-        let read = self.incoming.poll_read(cx, &mut |_, bytes| inbox.fill(bytes));
+        let read = self.incoming.poll_read(cx, &mut |_, bytes| input.push(bytes));
         if let Poll::Ready(Read::End(end)) = read {
             self.input_ended = true;
-            self.handle.end(end.into());
+            self.handle.close(end.into());
         } else {
-            // Also where nothing came: what it waited for may be over.
-            inbox.filled(self.incoming.is_within_text());
+            // Also without new bytes: the message that an incomplete character waits for may have
+            // ended.
+            input.publish(self.incoming.is_within_text());
         }
         read.is_ready()
     }
@@ -134,40 +139,41 @@ impl From<connections::TransportEnd> for RawEnd {
     }
 }
 
-/// Tells everybody who still holds the connection that it has ended, also when its task is cut.
-struct Ending(Arc<Handle>);
+/// Closes the connection when its task ends or is aborted, for writers that still exist.
+struct CloseOnDrop(Arc<Handle>);
 
-impl Drop for Ending {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.end(RawEnd::Aborted);
+        self.0.close(RawEnd::Aborted);
     }
 }
 
-/// Runs a handler to its end whose connection is gone.
+/// Runs a handler that has dropped its connection to its end.
 async fn finish(handle: Arc<Handle>, mut running: BoxFuture<'static, Result<(), Failure>>) {
-    let outcome = poll_fn(|cx| poll_caught(&mut running, cx)).await;
-    settle(&handle, outcome);
+    let outcome = poll_fn(|cx| poll_catching_panics(&mut running, cx)).await;
+    log_outcome(&handle, outcome);
 }
 
-/// Logs how a handler ended, and says whether it failed.
-fn settle(handle: &Handle, outcome: Result<(), Failure>) -> bool {
+/// Logs the outcome of a handler and returns whether it failed.
+fn log_outcome(handle: &Handle, outcome: Result<(), Failure>) -> bool {
     let Err(Failure(error)) = outcome else { return false };
-    let (connection, ended) = (handle.id, handle.inbox.ended());
+    let (connection, ended, error) = (handle.id, handle.input.end(), Quoted(&error));
     let failed = ended.is_none_or(|end| end == RawEnd::Requested);
     if failed {
-        tracing::error!(target: "signalr::connection", %connection, error = %Quoted(&error), "the handler failed");
+        tracing::error!(target: "signalr::connection", %connection, %error, "connection handler failed");
     } else {
-        // Most likely because of that end.
-        tracing::debug!(target: "signalr::connection", %connection, error = %Quoted(&error), ?ended, "the handler failed");
+        // The end of the connection most likely caused the error.
+        tracing::debug!(target: "signalr::connection", %connection, %error, ?ended, "connection handler failed");
     }
     failed
 }
 
-/// A panic ends this connection alone; its own message is on standard error already, by the panic hook.
-fn poll_caught(
+/// Polls the handler and turns a panic into a failure, so that a panic ends this connection only.
+/// The panic hook has printed the panic message already.
+fn poll_catching_panics(
     running: &mut BoxFuture<'static, Result<(), Failure>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Failure>> {
     catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)))
-        .unwrap_or_else(|_| Poll::Ready(Err(Failure("the handler panicked".into()))))
+        .unwrap_or_else(|_| Poll::Ready(Err(Failure("connection handler panicked".into()))))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::audience::Audience;
-use super::registry::Registry;
+use super::hub_registry::Registry;
 
 /// What clients are told whose connections the server ends, for [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
 ///

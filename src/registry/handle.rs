@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use super::disconnect::Disconnect;
-use super::registry::lock;
+use super::hub_registry::lock;
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;

@@ -4,11 +4,11 @@ mod audience;
 mod client_results;
 mod disconnect;
 mod handle;
-mod registry;
+mod hub_registry;
 mod send;
 
 pub(crate) use audience::{Audience, SortedSet};
 pub(crate) use client_results::{ClientResult, ClientResultError};
 pub use disconnect::Disconnect;
 pub(crate) use handle::{ConnectionHandle, ConnectionSnapshot, Flags};
-pub(crate) use registry::Registry;
+pub(crate) use hub_registry::Registry;

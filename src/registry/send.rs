@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
-use super::registry::{Registry, index_of};
+use super::hub_registry::{Registry, index_of};
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, HubProtocol, HubProtocolKind, Naming, WriteError};
 

@@ -5,12 +5,13 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
+
 use super::active_streams::ActiveStream;
-use crate::future::BoxFuture;
+use crate::buffer_pool::{self, with_scratch};
 use crate::hub::{CallOutput, CallState, HubError, HubResult, Reply, catch_panic, poll_catch_panic};
 use crate::quoted::Quoted;
 use crate::registry::ConnectionHandle;
-use crate::scratch::{self, with_scratch};
 
 /// A call whose arguments are bound.
 pub(super) struct RunningCall {
@@ -95,7 +96,7 @@ impl CallResponder<'_> {
             Ok(CallOutput::Nothing) => false,
             Ok(CallOutput::Value(message)) => {
                 let full = self.connection.outbound.write(&message);
-                scratch::give(message);
+                buffer_pool::recycle(message);
                 full
             }
             Ok(CallOutput::Unauthorized) => unauthorized(self.connection, method, self.id),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
+
 use super::active_streams::ActiveStreams;
 use super::call::{CallResponder, RunningCall, fail, unauthorized};
 use super::close_reason::CloseReason;
 use super::hold::Hold;
 use crate::auth::{AuthorizationRules, Resource, User};
-use crate::future::BoxFuture;
 use crate::hub::{
     BoundCall, CallOutput, CallState, Caller, Hub, HubError, HubResult, HubRuntime, Method, MethodKind, Reply, Slot,
     UploadSender, catch_panic_sync, poll_catch_panic,

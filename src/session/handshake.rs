@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use crate::buffer_pool::with_scratch;
 use crate::connection_info::TransportType;
 use crate::connections::{Connection, Read, TransportInput};
 use crate::hub::{HubRuntime, catch_panic_sync};
@@ -11,7 +12,6 @@ use crate::options::HubOptions;
 use crate::outbound::Outbound;
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{HubProtocol, HubProtocolKind};
-use crate::scratch::with_scratch;
 
 /// The highest version there is: 2, which may resume connections.
 const MAX_PROTOCOL_VERSION: i32 = 2;

@@ -14,13 +14,13 @@ mod receive_buffer;
 
 use std::sync::Arc;
 
+use crate::buffer_pool::with_scratch;
 use crate::connections::{Completed, Connection, SessionMonitor};
 use crate::hub::{Caller, Hub, HubContext, HubRuntime, catch_panic};
 use crate::outbound::EncodedMessage;
 use crate::protocol::HubProtocol;
 use crate::quoted::Quoted;
 use crate::registry::{ConnectionHandle, Flags, Registry};
-use crate::scratch::with_scratch;
 use close_reason::CloseReason;
 use handshake::HandshakeOutcome;
 use keep_alive::KeepAliveTimers;

@@ -291,6 +291,6 @@ mod tests {
         let mut messages = buffer(&["call 1", "item u"]);
         take_first(&mut messages);
         take_first(&mut messages);
-        assert!(messages.bytes.capacity() == 0 && messages.index.is_none() && messages.len() == 0);
+        assert!(messages.bytes.capacity() == 0 && messages.index.is_none() && messages.is_empty());
     }
 }

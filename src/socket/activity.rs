@@ -1,4 +1,4 @@
-//! State that a stream shares with the requests and responses on it.
+//! State shared by a stream and the requests and responses on it.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -11,20 +11,20 @@ use tokio::time::Instant;
 use super::keep_alive::{KeepAlive, Phase};
 use super::timer::LazyTimer;
 
-/// Activity on one socket.
+/// Pending writes, body chunks and requests of one socket.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ActivityState {
     is_aborted: bool,
     /// The task that polls the stream.
     task: Option<Waker>,
     /// Runs while a write or a chunk is pending.
     timer: LazyTimer,
-    /// Since when the HTTP server has each chunk of a response body; the oldest is the first.
+    /// Time at which each chunk of a response body was handed to the HTTP server, oldest first.
     chunks: BTreeMap<u64, Instant>,
     next_chunk: u64,
     keep_alive: Option<KeepAlive>,
@@ -35,12 +35,13 @@ impl Activity {
         Self { state: Mutex::default() }
     }
 
-    /// Observes requests from now on.
+    /// Tracks requests from now on.
     pub(super) fn keep_alive(&self) {
         self.lock().keep_alive = Some(KeepAlive::new());
     }
 
-    /// Ready once a write, pending since `blocked`, or a chunk has taken longer than `timeout`, and after an abort.
+    /// Ready after an abort, and once a chunk or a write (pending since `blocked`) has taken longer
+    /// than `timeout`.
     pub(super) fn poll_stalled(&self, cx: &mut Context<'_>, blocked: Option<Instant>, timeout: Duration) -> Poll<()> {
         let mut state = self.lock();
         if state.is_aborted {
@@ -63,13 +64,13 @@ impl Activity {
         wake(state);
     }
 
-    /// Counts a chunk that is handed to the HTTP server, until [`end_chunk`](Self::end_chunk).
+    /// Tracks a chunk that is handed to the HTTP server, until [`end_chunk`](Self::end_chunk).
     pub(super) fn begin_chunk(&self) -> u64 {
         let mut state = self.lock();
         let number = state.next_chunk;
         state.next_chunk += 1;
         state.chunks.insert(number, Instant::now());
-        // A timer that runs fires before this chunk is overdue, and is moved then.
+        // A running timer fires before this chunk is overdue, and is reset then.
         if !state.timer.is_running() {
             wake(state);
         }
@@ -100,11 +101,12 @@ impl Activity {
         }
     }
 
-    /// Ready when a phase has lasted longer than its limit. For the task that polls the stream, after the stream.
+    /// Completes when a phase has lasted longer than its limit. The task that polls the stream must
+    /// poll this future after it.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when it is dropped.
+    /// This method is cancel safe.
     pub(crate) async fn overdue(&self, limit: impl Fn(Phase) -> Duration) -> Phase {
         let mut timer = LazyTimer::default();
         poll_fn(|cx| {
@@ -115,13 +117,13 @@ impl Activity {
         .await
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes the task that polls the stream, once the lock is free.
-fn wake(state: MutexGuard<'_, State>) {
+/// Wakes the task that polls the stream, after releasing the lock.
+fn wake(state: MutexGuard<'_, ActivityState>) {
     let task = state.task.clone();
     drop(state);
     if let Some(task) = task {

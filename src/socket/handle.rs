@@ -1,4 +1,4 @@
-//! The socket of a request, as its response sees it.
+//! Handle of a response to the socket of its request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use bytes::Bytes;
 
 use super::activity::Activity;
 
-/// Lets the responses of [`Service`](crate::hosting::Service) close the socket of a request that takes none of their bytes.
+/// Lets the responses of [`Service`](crate::hosting::Service) close the socket of a peer that reads
+/// none of their bytes.
 ///
-/// It comes from [`TimeoutStream::handle`](crate::hosting::TimeoutStream::handle) and belongs into the extensions of each request
-/// over HTTP/2, where a peer may read its socket and still give a stream no window. [`SignalR::serve`](crate::SignalR::serve)
-/// puts it there; other hosts do so as with [`PeerAddr`](crate::hosting::PeerAddr).
+/// [`TimeoutStream::handle`](crate::hosting::TimeoutStream::handle) returns the handle. It belongs
+/// into the extensions of each HTTP/2 request, since an HTTP/2 peer may read its socket and still
+/// grant a stream no flow-control window. [`SignalR::serve`](crate::SignalR::serve) inserts it;
+/// other hosts insert it as they insert [`PeerAddr`](crate::hosting::PeerAddr).
 ///
 /// ```
 /// use signalr::hosting::SocketHandle;
@@ -23,13 +25,13 @@ use super::activity::Activity;
 #[derive(Clone)]
 pub struct SocketHandle(Arc<OpenRequest>);
 
-/// A request that is open until this is dropped.
+/// Counts a request as open until it is dropped.
 struct OpenRequest {
     activity: Arc<Activity>,
 }
 
 impl SocketHandle {
-    /// Opens a request, which ends with the last clone of the handle.
+    /// Counts a request as open until the last clone of the handle is dropped.
     pub(crate) fn open(activity: &Arc<Activity>, has_body: bool) -> Self {
         activity.begin_request(has_body);
         Self(Arc::new(OpenRequest { activity: Arc::clone(activity) }))
@@ -40,7 +42,7 @@ impl SocketHandle {
         self.0.activity.abort();
     }
 
-    /// Bytes that have to be dropped before the timeout of the socket is over.
+    /// Returns the same bytes, which must be dropped before the timeout of the socket elapses.
     pub(crate) fn track(&self, bytes: Bytes) -> Bytes {
         let number = self.0.activity.begin_chunk();
         Bytes::from_owner(Chunk { bytes, number, socket: self.clone() })
@@ -59,7 +61,7 @@ impl fmt::Debug for SocketHandle {
     }
 }
 
-/// A chunk of a response body that the HTTP server has.
+/// Chunk of a response body that the HTTP server owns.
 struct Chunk {
     bytes: Bytes,
     number: u64,

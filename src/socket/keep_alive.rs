@@ -1,8 +1,8 @@
-//! Phases of an HTTP connection in the clear, seen from its socket.
+//! Phases of an unencrypted HTTP connection, derived from the bytes of its socket.
 
 use tokio::time::Instant;
 
-/// First bytes of a connection of HTTP/2 (RFC 9113 § 3.4).
+/// First bytes of an HTTP/2 connection (RFC 9113 § 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// End of a request head.
@@ -11,28 +11,28 @@ const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 /// Phase of a connection without an open request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It waits for the first byte of a request.
+    /// Waiting for the first byte of a request.
     Idle,
-    /// It waits for the rest of a request head.
+    /// Waiting for the rest of a request head.
     Head,
 }
 
-/// Requests of one connection, and the bytes between them.
+/// Tracks the open requests of one connection and the bytes between them.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
-    requests: usize,
+    open_requests: usize,
     phase: Phase,
     since: Instant,
     protocol: Protocol,
     /// The last bytes that were read.
     tail: [u8; 4],
-    /// The last request has a body, so the bytes behind its head are not those of the next head.
+    /// The last request has a body, so the bytes after its head do not belong to the next head.
     has_body: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
-    /// Number of bytes read, all of them those of the preface.
+    /// Number of bytes read, all of which match the preface.
     Unknown(usize),
     Http1,
     Http2,
@@ -41,7 +41,7 @@ enum Protocol {
 impl KeepAlive {
     pub(super) fn new() -> Self {
         Self {
-            requests: 0,
+            open_requests: 0,
             phase: Phase::Idle,
             since: Instant::now(),
             protocol: Protocol::Unknown(0),
@@ -52,17 +52,17 @@ impl KeepAlive {
 
     /// The phase and when it began; `None` while a request is open.
     pub(super) fn waiting(&self) -> Option<(Phase, Instant)> {
-        (self.requests == 0).then_some((self.phase, self.since))
+        (self.open_requests == 0).then_some((self.phase, self.since))
     }
 
     pub(super) fn begin(&mut self, has_body: bool) {
-        self.requests += 1;
+        self.open_requests += 1;
         self.has_body = has_body;
     }
 
     pub(super) fn end(&mut self) {
-        self.requests -= 1;
-        // HTTP/1.1 may have brought the beginning of the next head already.
+        self.open_requests -= 1;
+        // An HTTP/1.1 client may have sent the beginning of the next head already.
         let is_ahead = self.protocol == Protocol::Http1 && !self.has_body && self.tail != HEAD_END;
         self.enter(if is_ahead { Phase::Head } else { Phase::Idle });
     }
@@ -76,9 +76,9 @@ impl KeepAlive {
             self.tail.rotate_left(1);
             self.tail[HEAD_END.len() - 1] = byte;
         }
-        // Line ends in front of a head are no part of it (RFC 9112 § 2.2).
+        // Line ends before a head do not belong to it (RFC 9112 § 2.2).
         let begins_head = bytes.iter().any(|byte| !b"\r\n".contains(byte));
-        if self.requests == 0 && self.phase == Phase::Idle && begins_head {
+        if self.open_requests == 0 && self.phase == Phase::Idle && begins_head {
             self.enter(Phase::Head);
         }
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_begins_with_its_first_byte() {
+    fn request_head_begins_with_its_first_byte() {
         for (reads, phase) in [
             (&[][..], Phase::Idle),
             (&["\r\n", "\n"], Phase::Idle),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_a_head_begin_the_next_one() {
+    fn bytes_after_a_request_head_begin_the_next_one() {
         for (reads, has_body, phase) in [
             (&["GET / HTTP/1.1\r\n\r\n"][..], false, Phase::Idle),
             (&["GET / HTTP/1.1\r\n\r", "\n"], false, Phase::Idle),

@@ -1,4 +1,5 @@
-//! One socket of an HTTP server: writes that time out, and since when it waits for a request.
+//! Timeouts of one socket of an HTTP server: pending writes, idle connections and slow request
+//! heads.
 
 mod activity;
 mod handle;

@@ -1,4 +1,4 @@
-//! A stream whose writes time out.
+//! Stream with a write timeout.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,15 +13,17 @@ use tokio::time::Instant;
 use super::activity::Activity;
 use super::handle::SocketHandle;
 
-/// A stream that fails once a write has made no progress for some time, from
-/// [`SignalR::timeout_stream`](crate::SignalR::timeout_stream) (C#: Kestrel's `MinResponseDataRate` has this purpose).
+/// A stream that fails when a write makes no progress for a configured time. Kestrel's
+/// `MinResponseDataRate` serves the same purpose.
 ///
-/// HTTP servers wait for a peer that reads nothing as long as its socket is open. From the timeout on all reads and writes
-/// of this stream fail with [`TimedOut`](io::ErrorKind::TimedOut), so that the server ends the connection, whatever it
-/// waits for. A write that has returned `Pending` must be continued, as HTTP servers and TLS do.
+/// [`SignalR::timeout_stream`](crate::SignalR::timeout_stream) creates it. HTTP servers wait for a
+/// peer that does not read as long as its socket is open. After the timeout all reads and writes of
+/// this stream fail with [`TimedOut`](io::ErrorKind::TimedOut), so that the server ends the
+/// connection even while it waits for input. A write that has returned `Pending` must be continued,
+/// as HTTP servers and TLS do.
 ///
-/// Put it around the TCP socket, and TLS around it: what TLS buffers is no progress. WebSockets over plain HTTP/1.1 take the TCP
-/// socket out of it again.
+/// Wrap the TCP socket in it, and it in TLS: bytes that TLS buffers are no progress. A WebSocket
+/// over plain HTTP/1.1 unwraps the TCP socket again.
 ///
 /// ```
 /// use std::io;
@@ -43,9 +45,9 @@ pub struct TimeoutStream<S> {
     io: S,
     timeout: Duration,
     activity: Arc<Activity>,
-    /// Since when a write has been pending.
+    /// Time since which a write has been pending.
     blocked_write: Option<Instant>,
-    /// Since when a flush or a shutdown has been pending.
+    /// Time since which a flush or a shutdown has been pending.
     blocked_flush: Option<Instant>,
 }
 
@@ -54,29 +56,30 @@ impl<S> TimeoutStream<S> {
         Self { io, timeout, activity: Arc::new(Activity::new()), blocked_write: None, blocked_flush: None }
     }
 
-    /// Observes requests and the bytes between them, for a server of HTTP in the clear.
+    /// Tracks requests and the bytes between them, for a server of unencrypted HTTP.
     pub(crate) fn with_keep_alive(self) -> (Self, Arc<Activity>) {
         self.activity.keep_alive();
         let activity = Arc::clone(&self.activity);
         (self, activity)
     }
 
-    /// The handle for the extensions of the requests on this stream.
+    /// Returns the handle for the extensions of the requests on this stream.
     pub fn handle(&self) -> SocketHandle {
         SocketHandle::open(&self.activity, false)
     }
 
-    /// The stream inside.
+    /// Returns the wrapped stream.
     pub fn get_ref(&self) -> &S {
         &self.io
     }
 
-    /// Takes the stream out.
+    /// Unwraps the stream.
     pub fn into_inner(self) -> S {
         self.io
     }
 
-    /// Fails if something has taken too long; otherwise the task is woken when it has.
+    /// Fails after the timeout of a write or a chunk, or an abort; registers the task for it
+    /// otherwise.
     fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
         let blocked = self.blocked_write.into_iter().chain(self.blocked_flush).min();
         match self.activity.poll_stalled(cx, blocked, self.timeout) {
@@ -102,7 +105,7 @@ impl<S: AsyncWrite + Unpin> TimeoutStream<S> {
         Poll::Ready(written)
     }
 
-    /// Sockets are always flushed, so the end of this says nothing about a pending write.
+    /// Flushing a socket does nothing, so a completed flush is no progress of a pending write.
     fn poll_flush_by(
         &mut self,
         cx: &mut Context<'_>,
@@ -173,14 +176,14 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(10);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A stream with room for 8 bytes, and its peer.
+    /// A stream with a buffer of 8 bytes, and its peer.
     fn stream() -> (TimeoutStream<DuplexStream>, DuplexStream) {
         let (io, peer) = tokio::io::duplex(8);
         (TimeoutStream::new(io, TIMEOUT), peer)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_without_progress_fails_and_so_does_all_that_follows() {
+    async fn writes_without_progress_fail_and_so_do_all_later_operations() {
         let (mut stream, mut peer) = stream();
         let began = Instant::now();
         let error = stream.write_all(b"more than 8 bytes").await.unwrap_err();
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_is_woken_when_a_write_has_made_no_progress() {
+    async fn pending_reads_fail_when_a_write_makes_no_progress() {
         let (mut stream, _peer) = stream();
         stream.write_all(b"8 bytes.").await.unwrap();
         assert!(timeout(TIMEOUT - SECOND, stream.write_u8(0)).await.is_err());
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn progress_starts_the_time_again() {
+    async fn progress_restarts_the_timeout() {
         let (mut stream, mut peer) = stream();
         let writing = tokio::spawn(async move { stream.write_all(&[0; 30]).await });
         for _ in 0..30 {
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_of_a_body_that_are_not_written_in_time_fail_the_stream() {
+    async fn body_chunks_not_written_in_time_fail_the_stream() {
         let (mut stream, _peer) = stream();
         let socket = stream.handle();
         let reading = tokio::spawn(async move { stream.read_u8().await });
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_abort_wakes_a_reader() {
+    async fn aborts_fail_pending_reads() {
         let (mut stream, _peer) = stream();
         let socket = stream.handle();
         let reading = tokio::spawn(async move { stream.read_u8().await });

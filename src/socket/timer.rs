@@ -1,21 +1,22 @@
-//! Timer whose deadline moves often and is seldom reached.
+//! Timer whose deadline moves often and is rarely reached.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer that is not moved when its deadline is put off, but when it fires: progress costs no timer operation.
+/// A timer that is not reset when its deadline is postponed, but when it fires, so that progress
+/// costs no timer operation.
 #[derive(Debug, Default)]
 pub(super) struct LazyTimer(Option<Pin<Box<Sleep>>>);
 
 impl LazyTimer {
-    /// Whether its task is woken at some time.
+    /// Whether the timer will wake its task.
     pub(super) fn is_running(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Ready at `deadline`, never where there is none.
+    /// Ready at `deadline`; never ready without one.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         loop {
             let sleep = match (&mut self.0, deadline) {

@@ -7,6 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,7 +17,6 @@ use super::host::ConnectError;
 use super::invocation::InvokeFuture;
 use super::stream::{ItemStream, UploadHandle};
 use crate::connection_info::ConnectionId;
-use crate::future::BoxFuture;
 use crate::hub::{Params, macro_support};
 use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteError, handshake};
 

@@ -52,7 +52,6 @@ pub struct TestHost<H> {
 
 impl<H: Hub> TestHost<H> {
     /// Begins to describe a server with this hub alone.
-    #[expect(clippy::new_ret_no_self, reason = "what is written at the top of most tests has to be short")]
     pub fn builder(hub: impl IntoHub<Hub = H>) -> TestHostBuilder<H> {
         TestHostBuilder { builder: SignalR::builder(), hub: hub.into_hub() }
     }

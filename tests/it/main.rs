@@ -65,6 +65,7 @@ mod subprotocols;
 mod testing;
 #[cfg(feature = "messagepack")]
 mod transports;
+mod type_names;
 mod users;
 #[cfg(feature = "messagepack")]
 mod websocket_origin;

@@ -7,29 +7,27 @@ use std::path::Path;
 /// Each module with the modules that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     // Leaves.
-    ("future", &[]),
     ("guide", &[]),
     ("options", &["protocol"]),
     ("ordinal", &[]),
-    ("outbound", &["scratch"]),
+    ("outbound", &["buffer_pool"]),
     ("connection_info", &["ordinal"]),
-    ("auth", &["future", "ordinal", "connection_info"]),
+    ("auth", &["ordinal", "connection_info"]),
     ("protocol", &["ordinal"]),
     ("quoted", &[]),
-    ("scratch", &[]),
+    ("buffer_pool", &[]),
     ("socket", &[]),
     ("tasks", &[]),
     // Two sides that do not use each other.
-    ("connections", &["auth", "future", "connection_info", "outbound", "socket", "tasks"]),
-    ("registry", &["auth", "future", "connection_info", "outbound", "protocol"]),
-    ("hub", &["auth", "future", "registry", "options", "ordinal", "connection_info", "protocol", "scratch", "tasks"]),
+    ("connections", &["auth", "connection_info", "outbound", "socket", "tasks"]),
+    ("registry", &["auth", "connection_info", "outbound", "protocol"]),
+    ("hub", &["auth", "registry", "options", "ordinal", "connection_info", "protocol", "buffer_pool", "tasks"]),
     // Modules that use both sides, and raw connections.
     (
         "session",
         &[
             "auth",
             "connections",
-            "future",
             "hub",
             "registry",
             "options",
@@ -37,16 +35,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "outbound",
             "protocol",
             "quoted",
-            "scratch",
+            "buffer_pool",
         ],
     ),
-    ("raw", &["auth", "connections", "future", "connection_info", "outbound", "quoted", "tasks"]),
+    ("raw", &["auth", "connections", "connection_info", "outbound", "quoted", "tasks"]),
     (
         "hosting",
         &[
             "auth",
             "connections",
-            "future",
             "hub",
             "options",
             "ordinal",
@@ -58,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("testing", &["auth", "future", "hub", "connection_info", "protocol", "hosting"]),
+    ("testing", &["auth", "hub", "connection_info", "protocol", "hosting"]),
 ];
 
 #[test]

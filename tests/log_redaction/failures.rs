@@ -163,7 +163,7 @@ async fn no_secret_is_in_debug_output_of_callers_and_calls() {
     events.next_bytes().await;
 
     resume(addr, &query, &mut secrets).await;
-    let raw = || LOG.text().matches("the handler failed").count() > 1;
+    let raw = || LOG.text().matches("connection handler failed").count() > 1;
     until(raw).await;
     let text = LOG.text();
     for said in

@@ -1,4 +1,4 @@
-//! HTTP/1.1 requests, each on a connection of its own.
+//! HTTP/1.1 requests, each on a separate connection.
 
 use std::io;
 use std::sync::LazyLock;
@@ -15,17 +15,17 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::peer::{Arrival, Reports};
+use super::client::{Report, Reporter};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
 use crate::splitter::Splitter;
-use crate::transcript::{Body, Mode, Opening};
+use crate::transcript::{Body, ClientRequest, Mode};
 
-/// A response whose body may still be on its way.
+/// A response whose body may still be incomplete.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) response: Response<Incoming>,
-    /// Holds the connection open, and ends it when dropped.
+    /// Keeps the connection open until it is dropped.
     pub(super) connection: Connection,
 }
 
@@ -35,31 +35,31 @@ pub(super) struct Connection {
     _driver: AbortOnDropHandle<()>,
 }
 
-/// Why there is no response.
+/// Error of a request without a response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoResponse {
-    #[error("no connection to the server")]
+    #[error("cannot connect to the server")]
     Connect(#[source] io::Error),
     #[error("no response from the server")]
     Http(#[from] hyper::Error),
 }
 
-/// The request of a transcript, as it is written.
+/// Returns the request of a transcript.
 pub(super) fn request(
     server: &Server,
-    opening: &Opening,
+    spec: &ClientRequest,
     bindings: &Bindings,
 ) -> Result<Request<Full<Bytes>>, BadRequest> {
-    let body = match opening.body() {
+    let body = match spec.body() {
         Some(Body::Text(text)) => Some(Bytes::from(bindings.fill(text))),
         Some(Body::Bytes(bytes)) => Some(Bytes::copy_from_slice(bytes)),
         None => None,
     };
-    let mut request = builder(server, opening, bindings);
+    let mut request = builder(server, spec, bindings);
     if let Some(headers) = request.headers_mut() {
         let length = match &body {
             Some(body) => Some(body.len()),
-            None if opening.method == Method::GET.as_str() => None,
+            None if spec.method == Method::GET.as_str() => None,
             None => Some(0),
         };
         if let Some(length) = length {
@@ -70,10 +70,10 @@ pub(super) fn request(
     Ok(request.body(Full::new(body.unwrap_or_default()))?)
 }
 
-/// A request with the method, the path and the headers that the transcript gives it.
-pub(super) fn builder(server: &Server, opening: &Opening, bindings: &Bindings) -> request::Builder {
-    let mut request = Request::builder().method(opening.method.as_str()).uri(bindings.fill(&opening.path));
-    for (name, lines) in &opening.headers {
+/// Returns a request with the method, path and headers of the transcript.
+pub(super) fn builder(server: &Server, spec: &ClientRequest, bindings: &Bindings) -> request::Builder {
+    let mut request = Request::builder().method(spec.method.as_str()).uri(bindings.fill(&spec.path));
+    for (name, lines) in &spec.headers {
         for line in lines.lines() {
             request = request.header(name, bindings.fill(line));
         }
@@ -84,13 +84,13 @@ pub(super) fn builder(server: &Server, opening: &Opening, bindings: &Bindings) -
     }
 }
 
-/// Sends the request and reports the whole response.
-pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: Reports) {
+/// Sends the request and reports the complete response.
+pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reporter: Reporter) {
     let end = match exchange(&server, request).await {
-        Ok(exchange) => whole(exchange).await.unwrap_or_else(|error| failure(&error)),
+        Ok(exchange) => complete(exchange).await.unwrap_or_else(|error| failure(&error)),
         Err(error) => failure(&error),
     };
-    reports.send(Arrival::Ended(end));
+    reporter.send(Report::Ended(end));
 }
 
 /// Sends a request on a new connection and waits for the head of its response.
@@ -98,16 +98,17 @@ pub(super) async fn exchange(server: &Server, request: Request<Full<Bytes>>) -> 
     let stream = TcpStream::connect(&server.authority).await.map_err(NoResponse::Connect)?;
     stream.set_nodelay(true).map_err(NoResponse::Connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // A failure of the connection reaches the request or the body too.
+    // The request or the body reports a failure of the connection, too.
     let driver = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.with_upgrades().await) }));
     let response = sender.send_request(request).await?;
     Ok(Exchange { response, connection: Connection { _sender: sender, _driver: driver } })
 }
 
-/// The headers that count: those that say how to read a response, and those that browsers act on.
-pub(super) fn kept(headers: &HeaderMap) -> Value {
+/// Returns the headers that are compared: those that describe the body, and those that browsers act
+/// on.
+pub(super) fn compared_headers(headers: &HeaderMap) -> Value {
     let mut kept = Map::new();
-    for name in KEPT_HEADERS {
+    for name in COMPARED_HEADERS {
         let lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         let lines = lines.collect::<Vec<_>>();
         if lines.is_empty() {
@@ -122,34 +123,34 @@ pub(super) fn kept(headers: &HeaderMap) -> Value {
     Value::Object(kept)
 }
 
-/// The fields of an answer that is not the one that would have opened a connection.
-pub(super) async fn refusal(exchange: Exchange) -> Map<String, Value> {
+/// Fields of a response that does not open a connection.
+pub(super) async fn rejection(exchange: Exchange) -> Map<String, Value> {
     let status = exchange.response.status().as_u16();
-    let headers = kept(exchange.response.headers());
+    let headers = compared_headers(exchange.response.headers());
     match exchange.response.into_body().collect().await {
         Ok(body) => {
-            let mut refusal = fields([("refused", json!(status)), ("headers", headers)]);
+            let mut rejection = fields([("refused", json!(status)), ("headers", headers)]);
             let text = body.to_bytes();
             if !text.is_empty() {
-                refusal.insert("text".to_owned(), json!(String::from_utf8_lossy(&text)));
+                rejection.insert("text".to_owned(), json!(String::from_utf8_lossy(&text)));
             }
-            refusal
+            rejection
         }
         Err(error) => failure(&error),
     }
 }
 
-async fn whole(exchange: Exchange) -> Result<Map<String, Value>, hyper::Error> {
+async fn complete(exchange: Exchange) -> Result<Map<String, Value>, hyper::Error> {
     let (head, body) = exchange.response.into_parts();
     let body = body.collect().await?.to_bytes();
-    let mut response = fields([("status", json!(head.status.as_u16())), ("headers", kept(&head.headers))]);
+    let mut response = fields([("status", json!(head.status.as_u16())), ("headers", compared_headers(&head.headers))]);
     if let Some((name, value)) = content(response["headers"]["content-type"].as_str().unwrap_or_default(), &body) {
         response.insert(name.to_owned(), value);
     }
     Ok(response)
 }
 
-/// What a body is: JSON, hub messages, or any other text.
+/// Parses a body as JSON, hub messages or other text.
 fn content(content_type: &str, body: &Bytes) -> Option<(&'static str, Value)> {
     if body.is_empty() {
         return None;
@@ -160,8 +161,9 @@ fn content(content_type: &str, body: &Bytes) -> Option<(&'static str, Value)> {
         return Some(("json", json));
     }
     if content_type.contains("octet-stream") {
-        // The body of a poll does not say in which format it is. Transcripts were recorded by trying MessagePack first,
-        // so a JSON body that can be cut by a length shows as `base64` in them.
+        // The response to a poll does not name its hub protocol. Transcripts were recorded by
+        // trying MessagePack first, so a JSON body whose first bytes are a valid length prefix
+        // shows as `base64`.
         let messages = messages(Mode::Msgpack, body);
         let messages = if messages.is_empty() { self::messages(Mode::Json, body) } else { messages };
         return Some(("messages", messages.into()));
@@ -177,7 +179,7 @@ fn messages(mode: Mode, body: &Bytes) -> Vec<Value> {
     messages.filter(|message| !message.ping).map(|message| Value::Object(message.fields)).collect()
 }
 
-const KEPT_HEADERS: [&str; 11] = [
+const COMPARED_HEADERS: [&str; 11] = [
     "content-type",
     "www-authenticate",
     "cache-control",
@@ -191,7 +193,7 @@ const KEPT_HEADERS: [&str; 11] = [
     "access-control-allow-headers",
 ];
 
-/// The date in a challenge, which is another one in every run.
+/// Date in a challenge, which differs in every run.
 static DATE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"'[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}'").expect("the expression is a constant")
 });
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn body_is_read_by_its_type() {
+    fn bodies_are_parsed_by_content_type() {
         assert_eq!(content_of("application/json", b"{}"), json!({ "json": {} }));
         assert_eq!(content_of("application/json", b"{"), json!({ "text": "{" }));
         assert_eq!(content_of("text/plain", b"no"), json!({ "text": "no" }));
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_is_read_in_either_format_without_its_pings() {
+    fn polls_are_parsed_in_either_protocol_without_pings() {
         let json = content_of("application/octet-stream", b"{\"type\":6}\x1e{}\x1e");
         assert_eq!(json, json!({ "messages": [{ "json": {} }] }));
         let msgpack = content_of("application/octet-stream", b"\x02\x91\x06\x02\x91\x07");
@@ -223,25 +225,25 @@ mod tests {
     }
 
     #[test]
-    fn only_headers_that_count_are_kept_and_dates_are_masked() {
+    fn irrelevant_headers_are_dropped_and_dates_are_masked() {
         let mut headers = HeaderMap::new();
         headers.append("server", http::HeaderValue::from_static("x"));
         headers.append("pragma", http::HeaderValue::from_static("a"));
         headers.append("pragma", http::HeaderValue::from_static("b"));
         headers.append("www-authenticate", http::HeaderValue::from_static("expired at '01/31/2020 10:20:30'"));
         let expected = json!({ "pragma": "a, b", "www-authenticate": "expired at 'MM/DD/YYYY hh:mm:ss'" });
-        assert_eq!(kept(&headers), expected);
+        assert_eq!(compared_headers(&headers), expected);
     }
 
     #[test]
-    fn request_is_written_as_the_transcript_says() {
-        let opening = serde_json::from_value(json!({
+    fn requests_have_the_parts_that_the_transcript_lists() {
+        let spec = serde_json::from_value(json!({
             "as": "h", "method": "PUT", "path": "/x?id=${t}", "text": "<${t}>",
             "headers": { "authorization": ["a ${t}", "b"], "connection": "Upgrade" },
         }));
         let mut bindings = Bindings::default();
         bindings.bind("t", "7".to_owned());
-        let request = request(&"http://h:1".parse().unwrap(), &opening.unwrap(), &bindings).unwrap();
+        let request = request(&"http://h:1".parse().unwrap(), &spec.unwrap(), &bindings).unwrap();
         assert_eq!((request.method().as_str(), request.uri().to_string()), ("PUT", "/x?id=7".to_owned()));
         let lines =
             |name| request.headers().get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>();

@@ -1,8 +1,8 @@
-//! Plain connections to a server: HTTP requests, WebSockets and event streams. Nothing here knows what a hub is, but
-//! for the splitting of what arrives into messages.
+//! Connections to a server: HTTP requests, WebSockets and event streams. Of the hub protocol only
+//! the framing of messages is implemented here.
 
+mod client;
 mod http;
-mod peer;
 mod sse;
 mod websocket;
 
@@ -12,43 +12,43 @@ use std::str::FromStr;
 use ::http::Uri;
 use serde_json::{Map, Value, json};
 
-pub(crate) use peer::Peer;
+pub(crate) use client::Client;
 
 use crate::bindings::Bindings;
-use crate::transcript::Opening;
+use crate::transcript::ClientRequest;
 
-/// Where a server listens.
+/// Address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     authority: String,
 }
 
-/// An address is not `http://host:port`.
+/// Error of parsing a [`Server`] that is not `http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not of the form http://host:port")]
+#[error("invalid address `{0}`: expected http://host:port")]
 #[non_exhaustive]
 pub struct BadAddress(String);
 
 impl Server {
     /// Starts an HTTP request.
-    pub(crate) fn http(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = http::request(self, opening, bindings)?;
+    pub(crate) fn http(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = http::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, _orders| http::run(server, request, reports)))
+        Ok(Client::start(|reporter, _outgoing| http::run(server, request, reporter)))
     }
 
-    /// Starts to open a WebSocket.
-    pub(crate) fn websocket(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = websocket::request(self, opening, bindings)?;
+    /// Starts the upgrade to a WebSocket.
+    pub(crate) fn websocket(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = websocket::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, orders| websocket::run(server, request, reports, orders)))
+        Ok(Client::start(|reporter, outgoing| websocket::run(server, request, reporter, outgoing)))
     }
 
-    /// Starts to ask for server-sent events.
-    pub(crate) fn events(&self, opening: &Opening, bindings: &Bindings) -> Result<Peer, BadRequest> {
-        let request = sse::request(self, opening, bindings)?;
+    /// Starts a request for server-sent events.
+    pub(crate) fn events(&self, spec: &ClientRequest, bindings: &Bindings) -> Result<Client, BadRequest> {
+        let request = sse::request(self, spec, bindings)?;
         let server = self.clone();
-        Ok(Peer::start(|reports, _orders| sse::run(server, request, reports)))
+        Ok(Client::start(|reporter, _outgoing| sse::run(server, request, reporter)))
     }
 }
 
@@ -73,12 +73,12 @@ impl FromStr for Server {
     }
 }
 
-/// A transcript asks for a request that cannot be written.
+/// Error of a transcript with an invalid request.
 #[derive(Debug, thiserror::Error)]
-#[error("no such request can be written: {0}")]
+#[error("invalid request: {0}")]
 pub(crate) struct BadRequest(#[from] ::http::Error);
 
-/// The fields of an answer that failed before it was whole.
+/// Fields of a response that failed before it was complete.
 fn failure(error: &dyn std::error::Error) -> Map<String, Value> {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -90,7 +90,7 @@ fn failure(error: &dyn std::error::Error) -> Map<String, Value> {
     fields([("error", json!(text))])
 }
 
-/// A JSON object.
+/// Creates a JSON object.
 fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

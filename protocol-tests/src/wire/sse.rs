@@ -6,19 +6,19 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
-use super::http::{builder, exchange, kept, refusal};
-use super::peer::{Arrival, Reports};
+use super::client::{Report, Reporter};
+use super::http::{builder, compared_headers, exchange, rejection};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
-use crate::transcript::Opening;
+use crate::transcript::ClientRequest;
 
-/// The request that asks for events.
+/// Returns the request for an event stream.
 pub(super) fn request(
     server: &Server,
-    opening: &Opening,
+    spec: &ClientRequest,
     bindings: &Bindings,
 ) -> Result<Request<Full<Bytes>>, BadRequest> {
-    let mut request = builder(server, opening, bindings);
+    let mut request = builder(server, spec, bindings);
     if let Some(headers) = request.headers_mut() {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
     }
@@ -26,16 +26,16 @@ pub(super) fn request(
 }
 
 /// Reports the data of the events until the response ends.
-pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: Reports) {
+pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reporter: Reporter) {
     let exchange = match exchange(&server, request).await {
         Ok(exchange) if exchange.response.status() == StatusCode::OK => exchange,
-        Ok(exchange) => return reports.send(Arrival::Ended(refusal(exchange).await)),
-        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+        Ok(exchange) => return reporter.send(Report::Ended(rejection(exchange).await)),
+        Err(error) => return reporter.send(Report::Ended(failure(&error))),
     };
-    reports.send(Arrival::Opened(fields([
+    reporter.send(Report::Opened(fields([
         ("open", json!(true)),
         ("status", json!(StatusCode::OK.as_u16())),
-        ("headers", kept(exchange.response.headers())),
+        ("headers", compared_headers(exchange.response.headers())),
     ])));
     let mut body = exchange.response.into_body();
     let mut events = Events::default();
@@ -43,31 +43,31 @@ pub(super) async fn run(server: Server, request: Request<Full<Bytes>>, reports: 
         match body.frame().await {
             Some(Ok(frame)) => {
                 for data in frame.data_ref().into_iter().flat_map(|data| events.push(data)) {
-                    reports.send(Arrival::Bytes { bytes: data.into(), binary: false });
+                    reporter.send(Report::Bytes { bytes: data.into(), binary: false });
                 }
             }
             Some(Err(error)) => break failure(&error),
             None => break fields([("ended", json!(true))]),
         }
     };
-    reports.send(Arrival::Ended(end));
+    reporter.send(Report::Ended(end));
     drop(exchange.connection);
 }
 
-/// Cuts a stream of events into the data of each.
+/// Splits an event stream into the data of each event.
 #[derive(Debug, Default)]
 struct Events {
-    /// What came of the line that is not over yet.
+    /// Received part of the current line.
     line: Vec<u8>,
-    /// The data of the event that is not over yet.
+    /// Data of the current event.
     data: Option<Vec<u8>>,
 }
 
 impl Events {
-    /// The data of each event that this piece ends.
-    fn push(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
+    /// Returns the data of each event that ends in this chunk.
+    fn push(&mut self, chunk: &[u8]) -> Vec<Vec<u8>> {
         let mut ended = Vec::new();
-        for &byte in piece {
+        for &byte in chunk {
             if byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
                 ended.extend(self.line_ended(line.strip_suffix(b"\r").unwrap_or(&line)));
@@ -82,7 +82,7 @@ impl Events {
         if line.is_empty() {
             return self.data.take().filter(|data| !data.is_empty());
         }
-        // Comments, and fields other than data, say nothing to a hub connection.
+        // Comments, and fields other than data, have no meaning in SignalR.
         let value = line.strip_prefix(b"data:")?;
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match &mut self.data {
@@ -100,19 +100,19 @@ impl Events {
 mod tests {
     use super::*;
 
-    fn events(pieces: &[&str]) -> Vec<String> {
+    fn events(chunks: &[&str]) -> Vec<String> {
         let mut events = Events::default();
-        let data = pieces.iter().flat_map(|piece| events.push(piece.as_bytes()));
+        let data = chunks.iter().flat_map(|chunk| events.push(chunk.as_bytes()));
         data.map(|data| String::from_utf8(data).unwrap()).collect()
     }
 
     #[test]
-    fn event_ends_at_an_empty_line() {
+    fn events_end_at_empty_lines() {
         assert_eq!(events(&["data: a\r\n\r\ndata:b\n\ndata: c\n"]), ["a", "b"]);
     }
 
     #[test]
-    fn event_may_be_spread_over_pieces() {
+    fn events_may_span_chunks() {
         assert_eq!(events(&["da", "ta: a\r", "\n", "\r", "\n"]), ["a"]);
     }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_other_fields_are_no_data() {
+    fn comments_and_other_fields_are_ignored() {
         assert_eq!(events(&[":\r\n\r\nevent: x\nid: 1\n\ndata:\n\n"]), [""; 0]);
     }
 }

@@ -22,76 +22,77 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::http::{builder, exchange, refusal};
-use super::peer::{Arrival, Reports};
+use super::client::{Report, Reporter};
+use super::http::{builder, exchange, rejection};
 use super::{BadRequest, Server, failure, fields};
 use crate::bindings::Bindings;
-use crate::transcript::Opening;
+use crate::transcript::ClientRequest;
 
-/// The request that asks for the upgrade.
+/// Returns the upgrade request.
 pub(super) fn request(
     server: &Server,
-    opening: &Opening,
+    spec: &ClientRequest,
     bindings: &Bindings,
 ) -> Result<Request<Full<Bytes>>, BadRequest> {
-    let mut request = builder(server, opening, bindings)
+    let mut request = builder(server, spec, bindings)
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_VERSION, "13")
         .header(SEC_WEBSOCKET_KEY, generate_key());
-    if !opening.subprotocols.is_empty() {
-        request = request.header(SEC_WEBSOCKET_PROTOCOL, opening.subprotocols.join(","));
+    if !spec.subprotocols.is_empty() {
+        request = request.header(SEC_WEBSOCKET_PROTOCOL, spec.subprotocols.join(","));
     }
     Ok(request.body(Full::default())?)
 }
 
-/// Reports what comes in and sends what is ordered, until the connection is over.
+/// Reports received messages and sends outgoing ones until the connection ends.
 pub(super) async fn run(
     server: Server,
     request: Request<Full<Bytes>>,
-    reports: Reports,
-    orders: UnboundedReceiver<Message>,
+    reporter: Reporter,
+    outgoing: UnboundedReceiver<Message>,
 ) {
     let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
     let mut exchange = match exchange(&server, request).await {
         Ok(exchange) if exchange.response.status() == StatusCode::SWITCHING_PROTOCOLS => exchange,
-        Ok(exchange) => return reports.send(Arrival::Ended(refusal(exchange).await)),
-        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+        Ok(exchange) => return reporter.send(Report::Ended(rejection(exchange).await)),
+        Err(error) => return reporter.send(Report::Ended(failure(&error))),
     };
-    if let Some(fault) = fault(exchange.response.headers(), key.as_ref()) {
-        return reports.send(Arrival::Ended(fields([("error", json!(fault))])));
+    if let Some(error) = upgrade_error(exchange.response.headers(), key.as_ref()) {
+        return reporter.send(Report::Ended(fields([("error", json!(error))])));
     }
     let upgraded = match hyper::upgrade::on(&mut exchange.response).await {
         Ok(upgraded) => TokioIo::new(upgraded),
-        Err(error) => return reports.send(Arrival::Ended(failure(&error))),
+        Err(error) => return reporter.send(Report::Ended(failure(&error))),
     };
     let opened = Instant::now();
-    reports.send(Arrival::Opened(opening_fields(exchange.response.headers())));
+    reporter.send(Report::Opened(opened_fields(exchange.response.headers())));
     let limits =
-        WebSocketConfig::default().max_message_size(Some(LONGEST_MESSAGE)).max_frame_size(Some(LONGEST_MESSAGE));
+        WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
     let (sink, stream) = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await.split();
-    // Reading goes on while a write waits: a server may well wait for its own writes before it reads on.
+    // Reads and writes run concurrently: a server may wait for its own writes before it continues
+    // to read.
     let mut end = tokio::select! {
-        end = receive(stream, &reports) => end,
-        () = transmit(sink, orders) => unreachable!("sending never ends by itself"),
+        end = receive(stream, &reporter) => end,
+        () = transmit(sink, outgoing) => unreachable!("`transmit` never completes"),
     };
     if end.contains_key("code") {
         end.insert("elapsedMs".to_owned(), json!(u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX)));
     }
-    reports.send(Arrival::Ended(end));
+    reporter.send(Report::Ended(end));
 }
 
-/// What is wrong with a response that switches protocols.
-fn fault(headers: &HeaderMap, key: Option<&HeaderValue>) -> Option<String> {
+/// Returns the error of a response with status 101, if any.
+fn upgrade_error(headers: &HeaderMap, key: Option<&HeaderValue>) -> Option<String> {
     let accept = key.map(|key| derive_accept_key(key.as_bytes()));
     if headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes) != accept.as_deref().map(str::as_bytes) {
-        return Some("the server accepts another key".to_owned());
+        return Some("wrong Sec-WebSocket-Accept".to_owned());
     }
     let extensions = headers.get(SEC_WEBSOCKET_EXTENSIONS)?;
-    Some(format!("the server turns on an extension: {}", String::from_utf8_lossy(extensions.as_bytes())))
+    Some(format!("unexpected extension: {}", String::from_utf8_lossy(extensions.as_bytes())))
 }
 
-fn opening_fields(headers: &HeaderMap) -> Map<String, Value> {
+fn opened_fields(headers: &HeaderMap) -> Map<String, Value> {
     let mut opened = fields([("open", json!(true))]);
     if let Some(protocol) = headers.get(SEC_WEBSOCKET_PROTOCOL) {
         opened.insert("subprotocol".to_owned(), json!(String::from_utf8_lossy(protocol.as_bytes())));
@@ -100,16 +101,16 @@ fn opening_fields(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 /// Reports messages until the TCP connection ends, and returns the fields of that end.
-async fn receive(stream: impl Stream<Item = Result<Message, Error>>, reports: &Reports) -> Map<String, Value> {
+async fn receive(stream: impl Stream<Item = Result<Message, Error>>, reporter: &Reporter) -> Map<String, Value> {
     let mut stream = pin!(stream);
     let mut close = None;
     loop {
         match stream.next().await {
-            Some(Ok(Message::Text(text))) => reports.send(Arrival::Bytes { bytes: text.into(), binary: false }),
-            Some(Ok(Message::Binary(bytes))) => reports.send(Arrival::Bytes { bytes, binary: true }),
+            Some(Ok(Message::Text(text))) => reporter.send(Report::Bytes { bytes: text.into(), binary: false }),
+            Some(Ok(Message::Binary(bytes))) => reporter.send(Report::Bytes { bytes, binary: true }),
             Some(Ok(Message::Close(frame))) => close = Some(frame),
             Some(Ok(_)) => {}
-            // Once the server has said that it closes, it does not matter how it lets the connection go.
+            // After a close frame of the server, errors of the TCP connection do not matter.
             Some(Err(_)) | None if close.is_some() => return closed(close.flatten(), NO_STATUS),
             Some(Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
                 return closed(None, ABNORMAL_CLOSURE);
@@ -124,10 +125,10 @@ fn closed(frame: Option<CloseFrame>, without: u16) -> Map<String, Value> {
     fields([("code", json!(code)), ("reason", json!(reason))])
 }
 
-/// Sends what is ordered. When the connection is over, which the receiving half reports, orders have no effect.
-async fn transmit(sink: impl Sink<Message, Error = Error>, mut orders: UnboundedReceiver<Message>) {
+/// Sends outgoing messages. Never completes, since [`receive`] reports the end of the connection.
+async fn transmit(sink: impl Sink<Message, Error = Error>, mut outgoing: UnboundedReceiver<Message>) {
     let mut sink = pin!(sink);
-    while let Some(message) = orders.recv().await {
+    while let Some(message) = outgoing.recv().await {
         if sink.send(message).await.is_err() {
             break;
         }
@@ -135,13 +136,13 @@ async fn transmit(sink: impl Sink<Message, Error = Error>, mut orders: Unbounded
     pending().await
 }
 
-/// Far beyond what any transcript makes a server send.
-const LONGEST_MESSAGE: usize = 1 << 28;
+/// Maximum message size in bytes, far above that of any transcript.
+const MAX_MESSAGE_BYTES: usize = 1 << 28;
 
-/// The code for a close frame without one. RFC 6455 § 7.4.1.
+/// Close code for a close frame without a code. RFC 6455 § 7.4.1.
 const NO_STATUS: u16 = 1005;
 
-/// The code for an end without a close frame. RFC 6455 § 7.4.1.
+/// Close code for an end without a close frame. RFC 6455 § 7.4.1.
 const ABNORMAL_CLOSURE: u16 = 1006;
 
 #[cfg(test)]
@@ -158,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn upgrade_must_accept_the_key_and_turn_nothing_on() {
+    fn upgrades_with_a_wrong_key_or_an_extension_are_errors() {
         // The example of RFC 6455 § 1.3.
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(fault(&headers(None), Some(&key)), None);
-        assert!(fault(&headers(None), Some(&HeaderValue::from_static("another"))).is_some());
-        assert!(fault(&HeaderMap::new(), Some(&key)).is_some());
-        assert!(fault(&headers(Some("permessage-deflate")), Some(&key)).is_some());
+        assert_eq!(upgrade_error(&headers(None), Some(&key)), None);
+        assert!(upgrade_error(&headers(None), Some(&HeaderValue::from_static("another"))).is_some());
+        assert!(upgrade_error(&HeaderMap::new(), Some(&key)).is_some());
+        assert!(upgrade_error(&headers(Some("permessage-deflate")), Some(&key)).is_some());
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_core::future::BoxFuture;
 use http::HeaderValue;
 
 use super::auth_error::{AuthError, challenge_header};
@@ -19,7 +20,6 @@ use super::oidc::IdentityProvider;
 use super::request::{AuthRequest, QueryToken};
 use super::scheme::Authentication;
 use super::user::User;
-use crate::future::BoxFuture;
 
 /// Authentication scheme for JSON Web Tokens (C#: `AddJwtBearer`).
 ///

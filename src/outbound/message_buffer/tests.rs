@@ -238,3 +238,16 @@ async fn owner_is_woken_once_when_acknowledgements_begin_to_be_missing() {
     assert!(outbound.full() == Some(crate::outbound::Full::Unacknowledged));
     assert_eq!(owner.get(), others + 1);
 }
+
+#[tokio::test]
+async fn owner_at_work_is_woken_when_acknowledgements_begin_to_be_missing() {
+    let outbound = keeping(1000, &big());
+    let owner = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&owner));
+    let mut cx = Context::from_waker(&waker);
+    outbound.begin(&cx);
+    assert!(outbound.full().is_none());
+    assert!(outbound.try_push(&frame(&[1; 2000])));
+    outbound.end(&mut cx);
+    assert_eq!(owner.get(), 1);
+}

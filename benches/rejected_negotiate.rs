@@ -1,6 +1,6 @@
-//! What strangers cost: negotiations that are refused, beside one that is not.
+//! Cost of negotiate requests that are rejected, compared with one that is accepted.
 
-#![expect(clippy::unwrap_used, reason = "benches fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "benchmarks may panic")]
 
 use std::time::{Duration, SystemTime};
 
@@ -37,25 +37,25 @@ fn negotiate(runtime: &Runtime, signalr: &SignalR, token: &str, expected: u16) {
     assert_eq!(runtime.block_on(response).unwrap().status(), expected);
 }
 
-fn refusals(criterion: &mut Criterion) {
+fn rejected_negotiate(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bearer = JwtBearer::hmac(KEY).issuer("clinic").audience("wards");
     let builder = SignalR::builder().authentication(bearer).disconnect_timeout(Duration::from_millis(1));
     let signalr = builder.hub("/clinic", Clinic).build().unwrap();
-    let (good, forged) = (token(KEY), token(b"another-32-byte-or-longer-key-for-benches-0123"));
+    let (valid, forged) = (token(KEY), token(b"another-32-byte-or-longer-key-for-benches-0123"));
     let mut group = criterion.benchmark_group("negotiate");
     for (name, token, expected) in [
-        ("accepted", good.as_str(), 200),
+        ("accepted", valid.as_str(), 200),
         ("without a token", "", 401),
-        ("no token at all", "garbage", 401),
+        ("a malformed token", "garbage", 401),
         ("a forged signature", &forged, 401),
-        ("a signature of 16 KiB", &format!("{good}{}", "A".repeat(15 * 1024)), 401),
-        ("a token beyond the limit", &"A".repeat(17 * 1024), 401),
+        ("a signature of 16 KiB", &format!("{valid}{}", "A".repeat(15 * 1024)), 401),
+        ("a token above the size limit", &"A".repeat(17 * 1024), 401),
     ] {
         group.bench_function(name, |bencher| bencher.iter(|| negotiate(&runtime, &signalr, token, expected)));
     }
     group.finish();
 }
 
-criterion_group!(benches, refusals);
+criterion_group!(benches, rejected_negotiate);
 criterion_main!(benches);
