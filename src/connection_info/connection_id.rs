@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 const RANDOM_BYTES: usize = 16;
 
 /// The same in base64url without padding: clients put tokens into URLs without encoding them.
-const LENGTH: usize = 22;
+const TEXT_LENGTH: usize = 22;
 
 /// The public name of a connection, by which others send to it (C#: `Context.ConnectionId`).
 ///
@@ -23,27 +23,27 @@ const LENGTH: usize = 22;
 /// }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(Name);
+pub struct ConnectionId(RandomText);
 
 /// What a client shows to reach its connection; whoever knows it can act as the client, so it is never printed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ConnectionToken(Name);
+pub(crate) struct ConnectionToken(RandomText);
 
 /// The text itself, kept inline: names are copied and compared without touching the heap.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Name([u8; LENGTH]);
+struct RandomText([u8; TEXT_LENGTH]);
 
 impl ConnectionId {
     /// # Panics
     ///
     /// If the operating system has no random bytes to give.
     pub(crate) fn random() -> Self {
-        Self(Name::random())
+        Self(RandomText::random())
     }
 
     /// Any other length or alphabet names no connection.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Name::parse(text).map(Self)
+        RandomText::parse(text).map(Self)
     }
 
     /// The id as text: 22 letters, digits, `-` and `_`.
@@ -64,7 +64,7 @@ impl ConnectionToken {
     ///
     /// If the operating system has no random bytes to give.
     pub(crate) fn random() -> Self {
-        Self(Name::random())
+        Self(RandomText::random())
     }
 
     /// Where clients know no token apart from the id: negotiate version 0, and WebSockets without negotiate.
@@ -74,7 +74,7 @@ impl ConnectionToken {
 
     /// Any other length or alphabet is the token of no connection.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Name::parse(text).map(Self)
+        RandomText::parse(text).map(Self)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -82,18 +82,18 @@ impl ConnectionToken {
     }
 }
 
-impl Name {
+impl RandomText {
     fn random() -> Self {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random).expect("the operating system gives random bytes");
-        let mut text = [0; LENGTH];
+        let mut text = [0; TEXT_LENGTH];
         let written = URL_SAFE_NO_PAD.encode_slice(random, &mut text);
-        debug_assert_eq!(written, Ok(LENGTH));
+        debug_assert_eq!(written, Ok(TEXT_LENGTH));
         Self(text)
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let text: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
+        let text: [u8; TEXT_LENGTH] = text.as_bytes().try_into().ok()?;
         text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).then_some(Self(text))
     }
 
@@ -138,8 +138,8 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(id.as_str()).unwrap().len(), RANDOM_BYTES);
         assert_eq!(id.to_string(), id.as_str());
         assert_eq!(format!("{id:?}"), id.as_str());
-        assert_eq!(size_of::<ConnectionId>(), LENGTH);
-        assert_eq!(size_of::<ConnectionToken>(), LENGTH);
+        assert_eq!(size_of::<ConnectionId>(), TEXT_LENGTH);
+        assert_eq!(size_of::<ConnectionToken>(), TEXT_LENGTH);
     }
 
     #[test]

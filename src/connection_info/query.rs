@@ -56,31 +56,31 @@ fn unescape(text: &str) -> Cow<'_, str> {
 /// Escapes make no characters together with what stands unescaped beside them, so each run of escapes is for itself.
 fn unescape_valid(text: &str) -> String {
     let mut unescaped = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (run, after) = rest.split_at(ESCAPE * escapes(rest));
+    let mut remaining = text;
+    while !remaining.is_empty() {
+        let (run, after) = remaining.split_at(ESCAPE_LENGTH * leading_escapes(remaining));
         let bytes: Vec<u8> = percent_decode_str(run).collect();
         let mut at = 0;
         for chunk in bytes.utf8_chunks() {
             let invalid = at + chunk.valid().len();
             at = invalid + chunk.invalid().len();
             unescaped.push_str(chunk.valid());
-            unescaped.push_str(&run[ESCAPE * invalid..ESCAPE * at]);
+            unescaped.push_str(&run[ESCAPE_LENGTH * invalid..ESCAPE_LENGTH * at]);
         }
         // At least one byte, for it is no escape; a `%` may be it.
         let next = after.bytes().skip(1).position(|byte| byte == b'%').map_or(after.len(), |at| at + 1);
         unescaped.push_str(&after[..next]);
-        rest = &after[next..];
+        remaining = &after[next..];
     }
     unescaped
 }
 
 /// `%41`.
-const ESCAPE: usize = 3;
+const ESCAPE_LENGTH: usize = 3;
 
 /// How many escapes `text` begins with.
-fn escapes(text: &str) -> usize {
-    let triples = text.as_bytes().as_chunks::<ESCAPE>().0;
+fn leading_escapes(text: &str) -> usize {
+    let triples = text.as_bytes().as_chunks::<ESCAPE_LENGTH>().0;
     triples.iter().take_while(|[percent, high, low]| *percent == b'%' && is_hex(*high) && is_hex(*low)).count()
 }
 

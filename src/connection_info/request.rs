@@ -95,11 +95,11 @@ impl RequestInfo {
 
     /// All header lines but `Authorization`, their names in lower case. What is no UTF-8 in a value is replaced by `�`.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let mut rest = &self.block[self.headers as usize..];
+        let mut remaining = &self.block[self.headers as usize..];
         std::iter::from_fn(move || {
-            let (name, after) = split(rest, b':')?;
+            let (name, after) = split(remaining, b':')?;
             let (value, after) = split(after, b'\n')?;
-            rest = after;
+            remaining = after;
             Some((as_text(name), String::from_utf8_lossy(value)))
         })
     }

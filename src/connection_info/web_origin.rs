@@ -16,14 +16,14 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 
 /// Whether a browser could tell this origin: a scheme, a host and perhaps a port, or `null` for pages that have none.
 pub(crate) fn is_origin(text: &str) -> bool {
-    let of_a_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
+    let is_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
     let parts = text.split_once("://");
-    text == "null" || parts.is_some_and(|(scheme, host)| is_scheme(scheme) && !host.is_empty() && of_a_host(host))
+    text == "null" || parts.is_some_and(|(scheme, host)| is_scheme(scheme) && !host.is_empty() && is_host(host))
 }
 
 fn is_scheme(text: &str) -> bool {
-    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(rest)
+    let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_scheme_byte)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub trait Param: Sized + Send + 'static {
 
     /// Hands out the other end of the stream.
     #[doc(hidden)]
-    fn share(&self, uploads: &mut Uploads) {
+    fn add_upload(&self, uploads: &mut Uploads) {
         let _ = uploads;
     }
 }
@@ -77,8 +77,8 @@ impl<T: DeserializeOwned + Send + 'static> Param for UploadStream<T> {
         Ok(Some(Self::new()))
     }
 
-    fn share(&self, uploads: &mut Uploads) {
-        uploads.0.push(self.other_end());
+    fn add_upload(&self, uploads: &mut Uploads) {
+        uploads.0.push(self.sender());
     }
 }
 
@@ -129,7 +129,7 @@ macro_rules! tuples {
                 let mut uploads = Uploads::default();
                 if Self::STREAMS > 0 {
                     let ($($name,)*) = self;
-                    $($name.share(&mut uploads);)*
+                    $($name.add_upload(&mut uploads);)*
                 }
                 uploads
             }

@@ -12,7 +12,7 @@ pub(crate) struct CallState {
     pub(crate) id: Option<Box<str>>,
     /// Made when somebody looks at it: most calls are never cancelled.
     cancelled: OnceLock<CancellationToken>,
-    asks: AtomicBool,
+    client_result_requested: AtomicBool,
     slot: Mutex<Option<Slot>>,
 }
 
@@ -22,7 +22,7 @@ impl CallState {
     }
 
     /// The same for a call that ends with its connection, as streams do.
-    pub(crate) fn tied(id: Option<&str>, connection: &CancellationToken) -> Self {
+    pub(crate) fn bound_to_connection(id: Option<&str>, connection: &CancellationToken) -> Self {
         Self { cancelled: OnceLock::from(connection.child_token()), ..Self::new(id) }
     }
 
@@ -38,25 +38,25 @@ impl CallState {
 
     /// The call waits for a client from now on. It gives its slot back for good, since the answer could stand behind
     /// calls that wait for that slot (`aspnet: HubCallerClients.cs`). `true` at the first time.
-    pub(crate) fn ask(&self) -> bool {
-        let first = !self.asks.swap(true, Ordering::AcqRel);
-        self.free_slot();
+    pub(crate) fn mark_client_result_requested(&self) -> bool {
+        let first = !self.client_result_requested.swap(true, Ordering::AcqRel);
+        self.release_slot();
         first
     }
 
-    pub(crate) fn has_asked(&self) -> bool {
-        self.asks.load(Ordering::Acquire)
+    pub(crate) fn has_requested_client_result(&self) -> bool {
+        self.client_result_requested.load(Ordering::Acquire)
     }
 
     /// The call runs in this slot; in none if it has asked already.
-    pub(crate) fn take_slot(&self, slot: Slot) {
+    pub(crate) fn set_slot(&self, slot: Slot) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
-        if self.has_asked() {
-            self.free_slot();
+        if self.has_requested_client_result() {
+            self.release_slot();
         }
     }
 
-    pub(crate) fn free_slot(&self) {
+    pub(crate) fn release_slot(&self) {
         drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -67,9 +67,9 @@ pub(crate) struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
     /// One more of those that `taken` counts.
-    pub(crate) fn new(taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(taken))
+    pub(crate) fn new(in_use: &Arc<AtomicUsize>) -> Self {
+        in_use.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(in_use))
     }
 }
 

@@ -31,7 +31,7 @@ use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 /// }
 /// ```
 pub struct Caller<H> {
-    parties: Arc<CallerShared<H>>,
+    shared: Arc<CallerShared<H>>,
     stage: CallerStage,
 }
 
@@ -40,7 +40,7 @@ struct CallerShared<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
     /// As it was when the calls began.
-    newest: ConnectionSnapshot,
+    snapshot: ConnectionSnapshot,
     context: HubContext<H>,
 }
 
@@ -51,13 +51,13 @@ enum CallerStage {
     Connecting,
     Calling(Arc<CallState>),
     /// In `on_disconnected`, or between two calls.
-    Resting,
+    Idle,
 }
 
 impl<H: Hub> Caller<H> {
     /// What the hub remembers of this connection (C#: `Context.Items`).
     pub fn items(&self) -> &H::Items {
-        self.parties.connection.items.downcast_ref().expect("a connection's items are made for its hub")
+        self.shared.connection.items.downcast_ref().expect("a connection's items are made for its hub")
     }
 
     /// Selects clients of this hub.
@@ -83,53 +83,53 @@ impl<H: Hub> Caller<H> {
 
 impl<H> Caller<H> {
     pub(crate) fn connecting(hub: Arc<H>, connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        let parties = CallerShared { hub, newest: connection.snapshot(), connection, context };
-        Self { parties: Arc::new(parties), stage: CallerStage::Connecting }
+        let shared = CallerShared { hub, snapshot: connection.snapshot(), connection, context };
+        Self { shared: Arc::new(shared), stage: CallerStage::Connecting }
     }
 
     /// The same outside of a call, with the newest request and user of its connection.
     pub(crate) fn refreshed(&self) -> Self {
-        let CallerShared { hub, connection, context, .. } = &*self.parties;
+        let CallerShared { hub, connection, context, .. } = &*self.shared;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
-        Self { stage: CallerStage::Resting, ..caller }
+        Self { stage: CallerStage::Idle, ..caller }
     }
 
     /// The same in a call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
-        Self { parties: Arc::clone(&self.parties), stage: CallerStage::Calling(call) }
+        Self { shared: Arc::clone(&self.shared), stage: CallerStage::Calling(call) }
     }
 
     /// Selects clients, under whatever contract.
     pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
-        let asker = match &self.stage {
+        let requester = match &self.stage {
             CallerStage::Connecting => ClientResultRequester::Connecting,
             CallerStage::Calling(call) => {
-                ClientResultRequester::Call(Arc::clone(call), Arc::clone(&self.parties.connection))
+                ClientResultRequester::Call(Arc::clone(call), Arc::clone(&self.shared.connection))
             }
-            CallerStage::Resting => ClientResultRequester::Outside,
+            CallerStage::Idle => ClientResultRequester::Outside,
         };
-        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
+        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), requester)
     }
 
     pub(crate) fn hub(&self) -> &Arc<H> {
-        &self.parties.hub
+        &self.shared.hub
     }
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
-        &self.parties.connection
+        &self.shared.connection
     }
 
     /// The call that this is the caller of.
     pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
         match &self.stage {
             CallerStage::Calling(call) => Some(call),
-            CallerStage::Connecting | CallerStage::Resting => None,
+            CallerStage::Connecting | CallerStage::Idle => None,
         }
     }
 
     /// The id by which others may address this connection; no secret.
     pub fn connection_id(&self) -> ConnectionId {
-        self.parties.connection.id
+        self.shared.connection.id
     }
 
     /// Who is calling; anonymous if nobody signed in. (C#: `Context.User`)
@@ -137,29 +137,29 @@ impl<H> Caller<H> {
     /// Calls that begin after the client has brought newer credentials see the claims of those; one that runs, and every
     /// clone of its caller, goes on with what it began with.
     pub fn user(&self) -> &User {
-        &self.parties.newest.user
+        &self.shared.snapshot.user
     }
 
     /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`); the same from the
     /// handshake to the end.
     pub fn user_id(&self) -> Option<&str> {
-        self.parties.connection.user_id.as_deref()
+        self.shared.connection.user_id.as_deref()
     }
 
     /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
     /// begin after a stateful reconnect see the request that resumed it.
     pub fn request(&self) -> &RequestInfo {
-        &self.parties.newest.request
+        &self.shared.snapshot.request
     }
 
     /// What carries the connection.
     pub fn transport(&self) -> TransportType {
-        self.parties.connection.transport
+        self.shared.connection.transport
     }
 
     /// The hub seen from outside, for what outlives the call.
     pub fn context(&self) -> &HubContext<H> {
-        &self.parties.context
+        &self.shared.context
     }
 
     /// Puts other connections into groups.
@@ -234,7 +234,7 @@ pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallS
 
 impl<H> Clone for Caller<H> {
     fn clone(&self) -> Self {
-        Self { parties: Arc::clone(&self.parties), stage: self.stage.clone() }
+        Self { shared: Arc::clone(&self.shared), stage: self.stage.clone() }
     }
 }
 

@@ -80,14 +80,14 @@ pub(super) struct ReceivedResult {
 }
 
 /// Asks the one connection of `audience`.
-pub(super) async fn ask<A: Arguments + ?Sized>(
+pub(super) async fn request_client_result<A: Arguments + ?Sized>(
     shared: &HubShared,
     audience: &Audience,
-    asker: &ClientResultRequester,
+    requester: &ClientResultRequester,
     method: &str,
     arguments: &A,
 ) -> Result<ReceivedResult, InvokeError> {
-    if let ClientResultRequester::Connecting = asker {
+    if let ClientResultRequester::Connecting = requester {
         return Err(InvokeError::NotAllowed);
     }
     let connection = match audience {
@@ -95,22 +95,24 @@ pub(super) async fn ask<A: Arguments + ?Sized>(
         Audience::Unknown(id) => return Err(InvokeError::NoConnection(id.to_string())),
         _ => unreachable!("a `Proxy<Single>` is for one connection"),
     };
-    if let ClientResultRequester::Call(call, caller) = asker
-        && call.ask()
+    if let ClientResultRequester::Call(call, caller) = requester
+        && call.mark_client_result_requested()
     {
         // Whoever drives the call finds out, also if another task asks for it.
         caller.outbound.wake_owner();
     }
     match shared.registry.results.request(&connection, method, arguments).await {
         Ok(ClientResult::Result(value)) => Ok(ReceivedResult { protocol: connection.protocol, value }),
-        Ok(ClientResult::Error(error)) => Err(InvokeError::Client(error.unwrap_or_else(|| NO_TEXT.to_owned()))),
+        Ok(ClientResult::Error(error)) => {
+            Err(InvokeError::Client(error.unwrap_or_else(|| DEFAULT_EXCEPTION_MESSAGE.to_owned())))
+        }
         Err(ClientResultError::Disconnected) => Err(InvokeError::Disconnected(connection.id.to_string())),
         Err(ClientResultError::Encode(error)) => Err(InvokeError::Send(SendError::Encode(error))),
     }
 }
 
 /// .NET's text of an exception that was given none.
-const NO_TEXT: &str = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.";
+const DEFAULT_EXCEPTION_MESSAGE: &str = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.";
 
 impl ReceivedResult {
     pub(super) fn read<R: DeserializeOwned>(self) -> Result<R, InvokeError> {

@@ -28,13 +28,13 @@ pub struct Clients<C> {
     shared: Arc<HubShared>,
     /// The connection that is calling, if one is.
     caller: Option<ConnectionId>,
-    asker: ClientResultRequester,
+    requester: ClientResultRequester,
     _client: PhantomData<fn() -> C>,
 }
 
 impl<C: HubClient> Clients<C> {
-    pub(super) fn new(shared: Arc<HubShared>, caller: Option<ConnectionId>, asker: ClientResultRequester) -> Self {
-        Self { shared, caller, asker, _client: PhantomData }
+    pub(super) fn new(shared: Arc<HubShared>, caller: Option<ConnectionId>, requester: ClientResultRequester) -> Self {
+        Self { shared, caller, requester, _client: PhantomData }
     }
 
     /// Every connection of the hub.
@@ -44,7 +44,7 @@ impl<C: HubClient> Clients<C> {
 
     /// Every connection but these; unknown ids are ignored.
     pub fn all_except(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::AllExcept(connections(ids)))
+        self.many(Audience::AllExcept(parse_ids(ids)))
     }
 
     /// One connection.
@@ -54,7 +54,7 @@ impl<C: HubClient> Clients<C> {
 
     /// These connections, each once.
     pub fn clients(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::Connections(connections(ids)))
+        self.many(Audience::Connections(parse_ids(ids)))
     }
 
     /// The members of a group.
@@ -68,7 +68,7 @@ impl<C: HubClient> Clients<C> {
         name: impl AsRef<str>,
         ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> C::Proxy<Many> {
-        self.many(Audience::GroupExcept(name.as_ref().into(), connections(ids)))
+        self.many(Audience::GroupExcept(name.as_ref().into(), parse_ids(ids)))
     }
 
     /// The members of several groups. Who is in two of them gets the message twice, and an empty name is an error of the
@@ -99,7 +99,7 @@ impl<C: HubClient> Clients<C> {
     /// `Err`: an id that no connection can have.
     pub(super) fn single(&self, id: Result<ConnectionId, Box<str>>) -> C::Proxy<Single> {
         let audience = id.map_or_else(Audience::Unknown, Audience::Connection);
-        Proxy::new(Arc::clone(&self.shared), audience, self.asker.clone()).into()
+        Proxy::new(Arc::clone(&self.shared), audience, self.requester.clone()).into()
     }
 
     fn many(&self, audience: Audience) -> C::Proxy<Many> {
@@ -108,7 +108,7 @@ impl<C: HubClient> Clients<C> {
 }
 
 /// Ids that no connection can have are left out.
-fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
+fn parse_ids(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
     ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
 }
 

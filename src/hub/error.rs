@@ -96,17 +96,17 @@ impl HubError {
     }
 
     /// `base`, followed by the type and the message where they may be seen (`aspnet: ErrorMessageHelper`).
-    pub(crate) fn explain(&self, base: &str, detailed: bool) -> String {
+    pub(crate) fn client_message(&self, base: &str, detailed: bool) -> String {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }
     }
 
     /// What a client answered with as its error may be read by the one that called the hub, as a `HubException` may.
-    fn not_answered(error: &InvokeError) -> Self {
-        let told = match error {
+    fn from_invoke_error(error: &InvokeError) -> Self {
+        let converted = match error {
             InvokeError::Client(_) | InvokeError::Mismatch { .. } => Self::new(error.to_string()),
             _ => Self::internal(error.to_string()),
         };
-        told.with_type_name(error.type_name())
+        converted.with_type_name(error.type_name())
     }
 
     /// A hub method must not take the connection with it.
@@ -118,7 +118,7 @@ impl HubError {
 impl<E: Error + Send + Sync + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
         if let Some(invoke) = (&error as &dyn Any).downcast_ref::<InvokeError>() {
-            return Self::not_answered(invoke);
+            return Self::from_invoke_error(invoke);
         }
         Self { type_name: Cow::Borrowed(short_name::<E>()), cause: Cause::Internal(Box::new(error)) }
     }
@@ -217,18 +217,18 @@ mod tests {
     #[test]
     fn exposed_errors_are_told_always() {
         let error = HubError::new("no stock");
-        assert_eq!(error.explain(BASE, false), format!("{BASE} HubException: no stock"));
+        assert_eq!(error.client_message(BASE, false), format!("{BASE} HubException: no stock"));
         let exposed = "x".parse::<u8>().expose().unwrap_err();
-        assert_eq!(exposed.explain(BASE, false), format!("{BASE} HubException: invalid digit found in string"));
+        assert_eq!(exposed.client_message(BASE, false), format!("{BASE} HubException: invalid digit found in string"));
     }
 
     #[test]
     fn other_errors_are_told_where_details_are_on() {
         let error = HubError::from("x".parse::<u8>().unwrap_err());
-        assert_eq!(error.explain(BASE, false), BASE);
-        assert_eq!(error.explain(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));
+        assert_eq!(error.client_message(BASE, false), BASE);
+        assert_eq!(error.client_message(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));
         let named = HubError::internal("secret").with_type_name("InvalidOperationException");
-        assert_eq!(named.explain(BASE, false), BASE);
-        assert_eq!(named.explain(BASE, true), format!("{BASE} InvalidOperationException: secret"));
+        assert_eq!(named.client_message(BASE, false), BASE);
+        assert_eq!(named.client_message(BASE, true), format!("{BASE} InvalidOperationException: secret"));
     }
 }

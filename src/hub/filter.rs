@@ -146,7 +146,7 @@ impl<F: Filter> Filter for Arc<F> {
 pub struct Next<'a, T = Reply> {
     /// Those of a call.
     arguments: Option<Box<dyn BoundArguments>>,
-    rest: Box<RemainingFilters<'a, T>>,
+    inner: Box<RemainingFilters<'a, T>>,
 }
 
 type RemainingFilters<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
@@ -162,7 +162,7 @@ impl<T> Next<'_, T> {
     ///
     /// Dropped before it is complete, the call is dropped where it stands.
     pub async fn run(self) -> HubResult<T> {
-        catch_panic((self.rest)(self.arguments)).await
+        catch_panic((self.inner)(self.arguments)).await
     }
 }
 
@@ -257,20 +257,20 @@ fn around<'a, T: 'static>(
     through: impl Fn(&'a dyn AnyFilter, Next<'a, T>) -> BoxFuture<'a, HubResult<T>> + Copy + Send + 'a,
     end: impl FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a,
 ) -> Next<'a, T> {
-    let rest: Box<RemainingFilters<'a, T>> = match filters.split_first() {
+    let inner: Box<RemainingFilters<'a, T>> = match filters.split_first() {
         Some((filter, inner)) => Box::new(move |arguments| through(&**filter, around(inner, arguments, through, end))),
         None => Box::new(end),
     };
-    Next { arguments, rest }
+    Next { arguments, inner }
 }
 
 /// A call that somebody looks at, and who does.
-pub(super) struct FilteredStream {
+pub(super) struct FilteredCall {
     pub(super) call: Arc<InvocationContext>,
     pub(super) filters: Arc<Filters>,
 }
 
-impl FilteredStream {
+impl FilteredCall {
     /// The call with its filters around it; `run` makes it.
     pub(super) fn run<P, F>(
         self,
@@ -315,8 +315,8 @@ impl<T> fmt::Debug for Next<'_, T> {
     }
 }
 
-impl fmt::Debug for FilteredStream {
+impl fmt::Debug for FilteredCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("call", &self.call).field("filters", &self.filters).finish()
+        f.debug_struct("FilteredCall").field("call", &self.call).field("filters", &self.filters).finish()
     }
 }

@@ -7,7 +7,7 @@ use super::any_caller::AnyCaller;
 use super::caller::Caller;
 use super::context::HubShared;
 use super::error::{DisconnectReason, HubResult};
-use super::filter::{FilteredStream, Filters};
+use super::filter::{FilteredCall, Filters};
 use super::invocation_context::InvocationContext;
 use super::methods::{CallOutput, Method, MethodInvocation, MethodTable, Reply};
 use crate::auth::{AuthorizationRules, UserId};
@@ -38,12 +38,12 @@ impl<H: Hub> HubRuntime<H> {
         caller: Caller<H>,
         arguments: &RawArguments<'_>,
     ) -> MethodInvocation<H> {
-        let is_watched = !self.filters.is_empty() || rules.look_at_calls();
-        let watched = is_watched.then(|| {
+        let needs_context = !self.filters.is_empty() || rules.look_at_calls();
+        let filtered = needs_context.then(|| {
             let call = InvocationContext::new(caller.clone(), method, self.methods.attributes(), arguments);
-            Box::new(FilteredStream { call: Arc::new(call), filters: Arc::clone(&self.filters) })
+            Box::new(FilteredCall { call: Arc::new(call), filters: Arc::clone(&self.filters) })
         });
-        MethodInvocation { caller, watched }
+        MethodInvocation { caller, filtered }
     }
 
     /// The hub hears of newer credentials; it answers nothing.

@@ -141,7 +141,7 @@ impl InvocationContext {
     {
         match self.caller.call() {
             Some(call) if self.is_stream() => {
-                let items = ItemSender::begun(self.caller.connection(), call);
+                let items = ItemSender::for_running_stream(self.caller.connection(), call);
                 Ok(Reply(CallOutput::Stream(Box::pin(items.send(stream, |item| item)))))
             }
             _ => Err(HubError::internal("a stream for a method that answers with one value")),
@@ -240,6 +240,9 @@ impl fmt::Debug for Attributes {
 /// Prints none of the arguments, since values are nobody's business.
 impl fmt::Debug for InvocationContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("method", &self.method).field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("InvocationContext")
+            .field("method", &self.method)
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use super::error::HubResult;
 pub use super::methods::BoundCall;
 use super::methods::{CallOutput, MethodInvocation, Reply};
 pub use super::stream::ItemSender;
-use super::stream::streaming;
+use super::stream::run_streaming;
 pub use crate::future::BoxFuture;
 use crate::protocol::HubProtocol;
 use crate::scratch;
@@ -46,7 +46,7 @@ pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
 /// A call with one answer, which `run` makes.
 pub fn call<H, P, F>(
     mut invocation: MethodInvocation<H>,
-    opened: ParsedArguments<P>,
+    parsed: ParsedArguments<P>,
     run: impl FnOnce(MethodInvocation<H>, P) -> F + Send + 'static,
 ) -> BoundCall
 where
@@ -54,10 +54,10 @@ where
     P: Params,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    let ParsedArguments { params, uploads } = opened;
-    let future = match invocation.watched.take() {
+    let ParsedArguments { params, uploads } = parsed;
+    let future = match invocation.filtered.take() {
         None => Box::pin(run(invocation, params)),
-        Some(watched) => watched.run(params, |params| run(invocation, params)),
+        Some(filtered) => filtered.run(params, |params| run(invocation, params)),
     };
     BoundCall { future, uploads }
 }
@@ -65,7 +65,7 @@ where
 /// A call whose answer is a stream, which `run` sets up and sends.
 pub fn stream<H, P, F>(
     invocation: MethodInvocation<H>,
-    opened: ParsedArguments<P>,
+    parsed: ParsedArguments<P>,
     run: impl FnOnce(MethodInvocation<H>, P, ItemSender) -> F + Send + 'static,
 ) -> BoundCall
 where
@@ -73,8 +73,8 @@ where
     P: Params,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    call(invocation, opened, |invocation, params| {
-        streaming(invocation, |invocation, items| run(invocation, params, items))
+    call(invocation, parsed, |invocation, params| {
+        run_streaming(invocation, |invocation, items| run(invocation, params, items))
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::arguments::{Params, Uploads, bind_arguments};
 use super::caller::Caller;
 use super::error::{HubError, HubResult};
-use super::filter::FilteredStream;
+use super::filter::FilteredCall;
 use super::invocation_context::{Attributes, InvocationContext};
 use super::{Hub, macro_support};
 use crate::auth::{Authorize, Resource};
@@ -67,7 +67,7 @@ type Bind<H> = dyn Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall
 pub struct MethodInvocation<H> {
     pub(super) caller: Caller<H>,
     /// What others see of it, if there are any.
-    pub(super) watched: Option<Box<FilteredStream>>,
+    pub(super) filtered: Option<Box<FilteredCall>>,
 }
 
 /// A call whose arguments are bound.
@@ -141,9 +141,9 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert(name, move |invocation, arguments| {
-            let opened = bind_arguments::<P>(&arguments)?;
+            let parsed = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(macro_support::call(invocation, opened, |invocation, params| async move {
+            Ok(macro_support::call(invocation, parsed, |invocation, params| async move {
                 let caller = &invocation.caller;
                 let value = method(Arc::clone(caller.hub()), caller.clone(), params).await?;
                 macro_support::reply(&invocation, &value)
@@ -203,9 +203,9 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert_stream(name, move |invocation, arguments| {
-            let opened = bind_arguments::<P>(&arguments)?;
+            let parsed = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(macro_support::stream(invocation, opened, |invocation, params, items| async move {
+            Ok(macro_support::stream(invocation, parsed, |invocation, params, items| async move {
                 let caller = &invocation.caller;
                 match method(Arc::clone(caller.hub()), caller.clone(), params).await? {
                     Some(stream) => items.send(stream, |item| item).await,
@@ -305,7 +305,7 @@ impl<H> MethodOptions<'_, H> {
 impl<H> MethodInvocation<H> {
     /// What policies see of it, if they look.
     pub(crate) fn resource(&self) -> Option<Resource> {
-        self.watched.as_ref().map(|watched| -> Resource { Arc::<InvocationContext>::clone(&watched.call) })
+        self.filtered.as_ref().map(|filtered| -> Resource { Arc::<InvocationContext>::clone(&filtered.call) })
     }
 }
 
@@ -324,9 +324,9 @@ pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
     /// By the exact name, which clients mostly use, and by the folded one.
     by_name: BTreeMap<Box<str>, usize>,
-    by_folded: BTreeMap<String, usize>,
+    by_folded_name: BTreeMap<String, usize>,
     /// Characters of the longest name.
-    longest: usize,
+    max_name_chars: usize,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
@@ -346,15 +346,15 @@ impl<H, R> MethodTable<H, R> {
         let mut table = Self {
             methods: Vec::new(),
             by_name: BTreeMap::new(),
-            by_folded: BTreeMap::new(),
-            longest: 0,
+            by_folded_name: BTreeMap::new(),
+            max_name_chars: 0,
             attributes: methods.attributes,
             _hub: PhantomData,
         };
         for method in methods.all {
             let at = table.methods.len();
-            table.longest = table.longest.max(method.name.chars().count());
-            if table.by_folded.insert(ordinal::fold(&method.name), at).is_some() {
+            table.max_name_chars = table.max_name_chars.max(method.name.chars().count());
+            if table.by_folded_name.insert(ordinal::fold(&method.name), at).is_some() {
                 return Err(TableError { name: method.name }.into());
             }
             table.by_name.insert(method.name.as_ref().into(), at);
@@ -367,7 +367,7 @@ impl<H, R> MethodTable<H, R> {
     pub(crate) fn find(&self, name: &str) -> Option<&(Method<H>, R)> {
         let at = match self.by_name.get(name) {
             Some(at) => at,
-            None => self.by_folded.get(&self.fold(name)?)?,
+            None => self.by_folded_name.get(&self.fold(name)?)?,
         };
         Some(&self.methods[*at])
     }
@@ -376,7 +376,7 @@ impl<H, R> MethodTable<H, R> {
     /// many times in a message.
     fn fold(&self, name: &str) -> Option<String> {
         // Folding keeps the number of characters.
-        name.chars().nth(self.longest).is_none().then(|| ordinal::fold(name))
+        name.chars().nth(self.max_name_chars).is_none().then(|| ordinal::fold(name))
     }
 
     /// What is said of the hub.
@@ -403,13 +403,13 @@ impl<H> fmt::Debug for MethodOptions<'_, H> {
 
 impl<H> fmt::Debug for MethodInvocation<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invocation").field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("MethodInvocation").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for BoundCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("uploads", &self.uploads).finish_non_exhaustive()
+        f.debug_struct("BoundCall").field("uploads", &self.uploads).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::client_results::{ClientResultRequester, InvokeError, ask};
+use super::client_results::{ClientResultRequester, InvokeError, request_client_result};
 use super::context::{HubShared, SendError};
 use crate::protocol::Arguments;
 use crate::registry::{Audience, Disconnect};
@@ -74,13 +74,13 @@ pub trait HubClient: 'static {
 pub struct Proxy<T = Many> {
     shared: Arc<HubShared>,
     audience: Audience,
-    asker: ClientResultRequester,
+    requester: ClientResultRequester,
     _target: PhantomData<fn() -> T>,
 }
 
 impl<T> Proxy<T> {
-    pub(super) fn new(shared: Arc<HubShared>, audience: Audience, asker: ClientResultRequester) -> Self {
-        Self { shared, audience, asker, _target: PhantomData }
+    pub(super) fn new(shared: Arc<HubShared>, audience: Audience, requester: ClientResultRequester) -> Self {
+        Self { shared, audience, requester, _target: PhantomData }
     }
 
     /// Calls a method of the selected clients; they give no answer (C#: `SendAsync`).
@@ -156,7 +156,7 @@ impl Proxy<Single> {
     ///
     /// Dropped before it is ready, the client may have been asked; its answer is ignored.
     pub async fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Result<R, InvokeError> {
-        ask(&self.shared, &self.audience, &self.asker, method, &arguments).await?.read()
+        request_client_result(&self.shared, &self.audience, &self.requester, method, &arguments).await?.read()
     }
 }
 

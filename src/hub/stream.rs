@@ -21,12 +21,12 @@ use crate::scratch;
 pub struct ItemSender {
     connection: Arc<ConnectionHandle>,
     call: Arc<CallState>,
-    begun: Arc<AtomicBool>,
+    started: Arc<AtomicBool>,
 }
 
 /// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
 /// whoever makes the call goes on with other things in between.
-pub(super) fn streaming<H, F>(
+pub(super) fn run_streaming<H, F>(
     invocation: MethodInvocation<H>,
     run: impl FnOnce(MethodInvocation<H>, ItemSender) -> F + Send + 'static,
 ) -> impl Future<Output = HubResult<Reply>> + Send + 'static
@@ -34,54 +34,58 @@ where
     H: Send + Sync + 'static,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    let begun = Arc::new(AtomicBool::new(false));
+    let started = Arc::new(AtomicBool::new(false));
     let items = invocation.caller.call().map(|call| ItemSender {
         connection: Arc::clone(invocation.caller.connection()),
         call: Arc::clone(call),
-        begun: Arc::clone(&begun),
+        started: Arc::clone(&started),
     });
     async move {
         let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
-        let mut rest: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
-        let ended = poll_fn(|cx| match rest.as_mut().poll(cx) {
-            Poll::Pending if begun.load(Ordering::Acquire) => Poll::Ready(None),
+        let mut future: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
+        let ended = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Pending if started.load(Ordering::Acquire) => Poll::Ready(None),
             polled => polled.map(Some),
         });
         match ended.await {
             Some(reply) => reply,
-            None => Ok(Reply(CallOutput::Stream(rest))),
+            None => Ok(Reply(CallOutput::Stream(future))),
         }
     }
 }
 
 impl ItemSender {
     /// Those of a stream that is there already.
-    pub(super) fn begun(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
-        let begun = Arc::new(AtomicBool::new(true));
-        Self { connection: Arc::clone(connection), call: Arc::clone(call), begun }
+    pub(super) fn for_running_stream(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
+        let started = Arc::new(AtomicBool::new(true));
+        Self { connection: Arc::clone(connection), call: Arc::clone(call), started }
     }
 
     /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
-    pub async fn send<S, T, E>(self, stream: S, mut settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
+    pub async fn send<S, T, E>(
+        self,
+        stream: S,
+        mut into_result: impl FnMut(S::Item) -> Result<T, E>,
+    ) -> HubResult<Reply>
     where
         S: Stream,
         T: Serialize,
         HubError: From<E>,
     {
-        self.begin().await;
+        self.yield_before_first_item().await;
         let mut stream = pin!(stream);
         let mut next = |cx: &mut Context<'_>| {
-            stream.as_mut().poll_next(cx).map(|item| item.map(|item| self.encode(&settle(item)?)))
+            stream.as_mut().poll_next(cx).map(|item| item.map(|item| self.encode(&into_result(item)?)))
         };
         while let Some(message) = poll_fn(&mut next).await {
-            self.put(message?).await;
+            self.enqueue(message?).await;
         }
         Ok(Reply(CallOutput::Nothing))
     }
 
     /// The stream is there, and what follows are its items.
-    async fn begin(&self) {
-        let mut first = !self.begun.swap(true, Ordering::AcqRel);
+    async fn yield_before_first_item(&self) {
+        let mut first = !self.started.swap(true, Ordering::AcqRel);
         // Who waits for the stream is polling this; it goes on by itself.
         poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
@@ -93,7 +97,7 @@ impl ItemSender {
         Ok(message)
     }
 
-    async fn put(&self, message: Vec<u8>) {
+    async fn enqueue(&self, message: Vec<u8>) {
         self.connection.outbound.write_in_turn(&message).await;
         scratch::give(message);
         // A stream that is always ready lets others have their turn.
@@ -103,6 +107,6 @@ impl ItemSender {
 
 impl fmt::Debug for ItemSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("id", &self.call.id).finish_non_exhaustive()
+        f.debug_struct("ItemSender").field("id", &self.call.id).finish_non_exhaustive()
     }
 }

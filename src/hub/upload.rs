@@ -52,9 +52,9 @@ struct UploadState<T> {
     capacity: usize,
     end: UploadEnd,
     /// The method, waiting for an item.
-    reader: Option<Waker>,
+    reader_waker: Option<Waker>,
     /// The connection, waiting for room.
-    writer: Option<Waker>,
+    sender_waker: Option<Waker>,
 }
 
 enum UploadEnd {
@@ -68,13 +68,13 @@ enum UploadEnd {
 /// What a connection does with a stream of whatever type.
 pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
     /// An item has come. One that is no `T` ends the stream; the client's text of it has details if `detailed`.
-    fn item(&self, item: RawValue<'_>, detailed: bool);
+    fn push_item(&self, item: RawValue<'_>, detailed: bool);
 
     /// The client has ended the stream, or its connection has.
-    fn end(&self, error: Option<HubError>);
+    fn finish(&self, error: Option<HubError>);
 
     /// Ready when the method has read enough.
-    fn poll_room(&self, cx: &Context<'_>) -> Poll<()>;
+    fn poll_capacity(&self, cx: &Context<'_>) -> Poll<()>;
 
     /// The method has ended: nothing is read any more.
     fn close(&self);
@@ -84,12 +84,17 @@ pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
 
 impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
     pub(super) fn new() -> Self {
-        let state =
-            UploadState { items: VecDeque::new(), capacity: 1, end: UploadEnd::Open, reader: None, writer: None };
+        let state = UploadState {
+            items: VecDeque::new(),
+            capacity: 1,
+            end: UploadEnd::Open,
+            reader_waker: None,
+            sender_waker: None,
+        };
         Self { shared: Arc::new(UploadShared { state: Mutex::new(state) }) }
     }
 
-    pub(super) fn other_end(&self) -> Arc<dyn UploadSender> {
+    pub(super) fn sender(&self) -> Arc<dyn UploadSender> {
         Arc::clone(&self.shared) as Arc<dyn UploadSender>
     }
 }
@@ -127,14 +132,14 @@ impl<T> UploadShared<T> {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<HubResult<T>>> {
         let mut state = self.lock();
         if let Some(item) = state.items.pop_front() {
-            let writer = if state.has_room() { state.writer.take() } else { None };
+            let sender = if state.has_capacity() { state.sender_waker.take() } else { None };
             drop(state);
-            wake(writer);
+            wake(sender);
             return Poll::Ready(Some(Ok(item)));
         }
         match &mut state.end {
             UploadEnd::Open => {
-                state.reader = Some(cx.waker().clone());
+                state.reader_waker = Some(cx.waker().clone());
                 Poll::Pending
             }
             UploadEnd::Ended(error) => {
@@ -146,12 +151,12 @@ impl<T> UploadShared<T> {
         }
     }
 
-    fn end(&self, error: Option<HubError>) {
+    fn finish(&self, error: Option<HubError>) {
         let mut state = self.lock();
         if let UploadEnd::Open = state.end {
             state.end = UploadEnd::Ended(error);
         }
-        let wakers = [state.reader.take(), state.writer.take()];
+        let wakers = [state.reader_waker.take(), state.sender_waker.take()];
         drop(state);
         wakers.into_iter().for_each(wake);
     }
@@ -160,7 +165,7 @@ impl<T> UploadShared<T> {
         let mut state = self.lock();
         state.end = UploadEnd::Closed;
         let items = mem::take(&mut state.items);
-        let wakers = [state.reader.take(), state.writer.take()];
+        let wakers = [state.reader_waker.take(), state.sender_waker.take()];
         // The items are the application's; so is what their drop does.
         drop(state);
         drop(items);
@@ -173,39 +178,39 @@ impl<T> UploadShared<T> {
 }
 
 impl<T> UploadState<T> {
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.items.len() <= self.capacity || !matches!(self.end, UploadEnd::Open)
     }
 }
 
 impl<T: DeserializeOwned + Send> UploadSender for UploadShared<T> {
-    fn item(&self, item: RawValue<'_>, detailed: bool) {
+    fn push_item(&self, item: RawValue<'_>, detailed: bool) {
         if !matches!(self.lock().end, UploadEnd::Open) {
             return;
         }
         let item = match item.read() {
             Ok(item) => item,
-            Err(error) => return Self::end(self, Some(mismatch(error, detailed))),
+            Err(error) => return Self::finish(self, Some(bind_error(error, detailed))),
         };
         let mut state = self.lock();
         if let UploadEnd::Open = state.end {
             state.items.push_back(item);
-            let reader = state.reader.take();
+            let reader = state.reader_waker.take();
             drop(state);
             wake(reader);
         }
     }
 
-    fn end(&self, error: Option<HubError>) {
-        Self::end(self, error);
+    fn finish(&self, error: Option<HubError>) {
+        Self::finish(self, error);
     }
 
-    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_capacity(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.has_room() {
+        if state.has_capacity() {
             return Poll::Ready(());
         }
-        state.writer = Some(cx.waker().clone());
+        state.sender_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -225,7 +230,7 @@ fn wake(waker: Option<Waker>) {
 }
 
 /// `aspnet: DefaultHubDispatcher.ProcessStreamItem`.
-fn mismatch(error: ReadError, detailed: bool) -> HubError {
+fn bind_error(error: ReadError, detailed: bool) -> HubError {
     let error = error.into_inner();
     let base = "Failed to bind Stream message.";
     HubError::new(if detailed { format!("{base} {}: {error}", error.type_name()) } else { base.to_owned() })

@@ -26,12 +26,12 @@ pub(crate) enum Audience {
 pub(crate) struct SortedSet<T>(Vec<T>);
 
 impl<T: Ord> SortedSet<T> {
-    pub(super) const fn none() -> Self {
+    pub(super) const fn empty() -> Self {
         Self(Vec::new())
     }
 
-    pub(super) fn contains(&self, one: &T) -> bool {
-        self.0.binary_search(one).is_ok()
+    pub(super) fn contains(&self, element: &T) -> bool {
+        self.0.binary_search(element).is_ok()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {

@@ -14,8 +14,8 @@ use crate::protocol::{Arguments, ProtocolError, RawValue, WriteError};
 /// The questions of a hub type that wait for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct PendingClientResults {
-    latest: AtomicU64,
-    waiting: Mutex<HashMap<u64, PendingClientResult>>,
+    last_number: AtomicU64,
+    pending: Mutex<HashMap<u64, PendingClientResult>>,
 }
 
 #[derive(Debug)]
@@ -55,16 +55,16 @@ impl PendingClientResults {
         target: &str,
         arguments: &A,
     ) -> Result<ClientResult, ClientResultError> {
-        let number = self.latest.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let protocol = connection.protocol;
         let frame = EncodedMessage::try_written(protocol.kind().is_binary(), |message| {
-            protocol.write_invocation(message, Some(&id_of(number)), target, arguments)
+            protocol.write_invocation(message, Some(&format_id(number)), target, arguments)
         })
         .map_err(ClientResultError::Encode)?;
         let (sender, answer) = oneshot::channel();
         // Before it is asked, so that the answer finds it.
-        self.pending().insert(number, PendingClientResult { connection: connection.id, answer: sender });
-        let _forgotten = PendingGuard { results: self, number };
+        self.lock().insert(number, PendingClientResult { connection: connection.id, answer: sender });
+        let _guard = PendingGuard { results: self, number };
         let answered = async {
             connection.outbound.push(&frame).await;
             answer.await
@@ -88,33 +88,33 @@ impl PendingClientResults {
         result: Option<RawValue<'_>>,
         error: Option<&str>,
     ) -> Result<(), ProtocolError> {
-        let Some(number) = number_of(id) else { return Ok(()) };
-        let mut waiting = self.pending();
-        match waiting.get(&number) {
+        let Some(number) = parse_id(id) else { return Ok(()) };
+        let mut pending = self.lock();
+        match pending.get(&number) {
             None => return Ok(()),
-            Some(asked) if asked.connection != connection => return Err(unexpected_completion(connection, id)),
+            Some(requested) if requested.connection != connection => return Err(unexpected_completion(connection, id)),
             Some(_) => {}
         }
-        let asked = waiting.remove(&number);
-        drop(waiting);
+        let requested = pending.remove(&number);
+        drop(pending);
         let answer = match result {
             Some(result) => ClientResult::Result(result.as_bytes().to_vec()),
             None => ClientResult::Error(error.map(Into::into)),
         };
-        if let Some(asked) = asked {
+        if let Some(requested) = requested {
             // Who asked may have given up meanwhile.
-            let _ = asked.answer.send(answer);
+            let _ = requested.answer.send(answer);
         }
         Ok(())
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.pending().len()
+        self.lock().len()
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<u64, PendingClientResult>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, PendingClientResult>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,17 +126,17 @@ struct PendingGuard<'a> {
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.results.pending().remove(&self.number);
+        self.results.lock().remove(&self.number);
     }
 }
 
 /// The number in the id of a question, which is written in one way alone.
-fn number_of(id: &str) -> Option<u64> {
+fn parse_id(id: &str) -> Option<u64> {
     let number = id.strip_prefix('s')?.parse().ok()?;
-    (id_of(number) == id).then_some(number)
+    (format_id(number) == id).then_some(number)
 }
 
-fn id_of(number: u64) -> String {
+fn format_id(number: u64) -> String {
     format!("s{number}")
 }
 

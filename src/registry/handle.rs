@@ -21,14 +21,14 @@ pub(crate) struct ConnectionHandle {
     pub(crate) user_id: Option<Box<str>>,
     pub(crate) protocol: HubProtocol,
     pub(crate) transport: TransportType,
-    newest: Mutex<ConnectionSnapshot>,
+    snapshot: Mutex<ConnectionSnapshot>,
     pub(crate) outbound: Arc<Outbound>,
     /// The hub's own items of this connection; `Caller::items` knows their type.
     pub(crate) items: Arc<dyn Any + Send + Sync>,
     pub(super) groups: Mutex<JoinedGroups>,
     flags: AtomicU8,
     /// What the client is told when the server gives the connection up; `None` if it is told nothing.
-    farewell: OnceLock<Option<Arc<Disconnect>>>,
+    requested_disconnect: OnceLock<Option<Arc<Disconnect>>>,
     aborted: OnceLock<CancellationToken>,
 }
 
@@ -93,26 +93,26 @@ impl ConnectionHandle {
             user_id,
             protocol,
             transport,
-            newest: Mutex::new(ConnectionSnapshot { request, user }),
+            snapshot: Mutex::new(ConnectionSnapshot { request, user }),
             outbound,
             items,
             groups: Mutex::default(),
             flags: AtomicU8::new(0),
-            farewell: OnceLock::new(),
+            requested_disconnect: OnceLock::new(),
             aborted: OnceLock::new(),
         })
     }
 
     pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
-        lock(&self.newest).clone()
+        lock(&self.snapshot).clone()
     }
 
     pub(crate) fn set_request(&self, request: Arc<RequestInfo>) {
-        lock(&self.newest).request = request;
+        lock(&self.snapshot).request = request;
     }
 
     pub(crate) fn set_user(&self, user: User) {
-        lock(&self.newest).user = user;
+        lock(&self.snapshot).user = user;
     }
 
     pub(crate) fn flags(&self) -> Flags {
@@ -157,12 +157,12 @@ impl ConnectionHandle {
 
     /// What the client is to be told of that.
     pub(crate) fn requested_disconnect(&self) -> Option<&Arc<Disconnect>> {
-        self.farewell.get()?.as_ref()
+        self.requested_disconnect.get()?.as_ref()
     }
 
-    fn abort_with(&self, farewell: Option<Arc<Disconnect>>) {
+    fn abort_with(&self, disconnect: Option<Arc<Disconnect>>) {
         // The first one counts, and whoever sees the flag finds it.
-        let _ = self.farewell.set(farewell);
+        let _ = self.requested_disconnect.set(disconnect);
         self.set(Flags::ABORTED);
         self.outbound.abort();
         self.cancel();

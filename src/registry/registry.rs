@@ -30,14 +30,14 @@ pub(crate) struct Registry {
     groups: [RwLock<ConnectionsByName>; SHARDS],
     users: [RwLock<ConnectionsByName>; SHARDS],
     /// How many connections speak each format, so that a broadcast encodes only what somebody reads.
-    formats: [AtomicUsize; HubProtocolKind::ALL.len()],
+    protocol_counts: [AtomicUsize; HubProtocolKind::ALL.len()],
     /// What clients were asked and have not answered yet.
     pub(crate) results: PendingClientResults,
 }
 
 impl Registry {
     pub(crate) fn add(&self, connection: &Arc<ConnectionHandle>) {
-        self.count(connection).fetch_add(1, Ordering::AcqRel);
+        self.protocol_count(connection).fetch_add(1, Ordering::AcqRel);
         if let Some(user) = &connection.user_id {
             write(self.shard(&self.users, user))
                 .entry(user.clone())
@@ -60,7 +60,7 @@ impl Registry {
             remove_member(&mut write(self.shard(&self.users, user)), user, connection.id);
         }
         if write(self.shard(&self.connections, &connection.id)).remove(&connection.id).is_some() {
-            self.count(connection).fetch_sub(1, Ordering::AcqRel);
+            self.protocol_count(connection).fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -123,39 +123,39 @@ impl Registry {
 
     /// Visits every connection of `audience`, under the locks of its shards.
     pub(crate) fn for_each(&self, audience: &Audience, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
-        let one = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
+        let visit_id = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
             if let Some(connection) = read(self.shard(&self.connections, id)).get(id) {
                 visit(connection);
             }
         };
-        let nobody = SortedSet::none();
+        let none = SortedSet::empty();
         match audience {
-            Audience::All => self.for_each_except(&nobody, visit),
+            Audience::All => self.for_each_except(&none, visit),
             Audience::AllExcept(but) => self.for_each_except(but, visit),
-            Audience::Connection(id) => one(id, &mut visit),
+            Audience::Connection(id) => visit_id(id, &mut visit),
             Audience::Unknown(_) => {}
-            Audience::Connections(ids) => ids.iter().for_each(|id| one(id, &mut visit)),
-            Audience::Group(name) => self.for_each_named(&self.groups, name, &nobody, &mut visit),
+            Audience::Connections(ids) => ids.iter().for_each(|id| visit_id(id, &mut visit)),
+            Audience::Group(name) => self.for_each_named(&self.groups, name, &none, &mut visit),
             Audience::GroupExcept(name, but) => self.for_each_named(&self.groups, name, but, &mut visit),
             Audience::Groups(names) => {
-                names.iter().for_each(|name| self.for_each_named(&self.groups, name, &nobody, &mut visit));
+                names.iter().for_each(|name| self.for_each_named(&self.groups, name, &none, &mut visit));
             }
-            Audience::User(id) => self.for_each_named(&self.users, id, &nobody, &mut visit),
+            Audience::User(id) => self.for_each_named(&self.users, id, &none, &mut visit),
             Audience::Users(ids) => {
-                ids.iter().for_each(|id| self.for_each_named(&self.users, id, &nobody, &mut visit));
+                ids.iter().for_each(|id| self.for_each_named(&self.users, id, &none, &mut visit));
             }
         }
     }
 
     /// The formats that somebody in `audience` speaks now.
-    pub(crate) fn formats_of(&self, audience: &Audience) -> impl Iterator<Item = HubProtocolKind> {
-        let mut spoken = [false; HubProtocolKind::ALL.len()];
+    pub(crate) fn protocols_of(&self, audience: &Audience) -> impl Iterator<Item = HubProtocolKind> {
+        let mut in_use = [false; HubProtocolKind::ALL.len()];
         if let Audience::All = audience {
-            spoken = std::array::from_fn(|at| self.formats[at].load(Ordering::Acquire) > 0);
+            in_use = std::array::from_fn(|at| self.protocol_counts[at].load(Ordering::Acquire) > 0);
         } else {
-            self.for_each(audience, |connection| spoken[index_of(connection.protocol.kind())] = true);
+            self.for_each(audience, |connection| in_use[protocol_index(connection.protocol.kind())] = true);
         }
-        HubProtocolKind::ALL.iter().zip(spoken).filter(|(_, spoken)| *spoken).map(|(format, _)| *format)
+        HubProtocolKind::ALL.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(kind, _)| *kind)
     }
 
     fn for_each_except(&self, but: &SortedSet<ConnectionId>, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
@@ -176,8 +176,8 @@ impl Registry {
         }
     }
 
-    fn count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
-        &self.formats[index_of(connection.protocol.kind())]
+    fn protocol_count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
+        &self.protocol_counts[protocol_index(connection.protocol.kind())]
     }
 
     fn shard<'a, T, K: Hash + ?Sized>(&self, shards: &'a [RwLock<T>; SHARDS], key: &K) -> &'a RwLock<T> {
@@ -188,8 +188,8 @@ impl Registry {
 }
 
 /// The place of a format in an array with one element for each.
-pub(super) fn index_of(format: HubProtocolKind) -> usize {
-    HubProtocolKind::ALL.iter().position(|one| *one == format).expect("every format is among all formats")
+pub(super) fn protocol_index(kind: HubProtocolKind) -> usize {
+    HubProtocolKind::ALL.iter().position(|other| *other == kind).expect("every kind is among all formats")
 }
 
 /// A group or a user is there as long as it has members.

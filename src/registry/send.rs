@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
-use super::registry::{Registry, index_of};
+use super::registry::{Registry, protocol_index};
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, HubProtocol, HubProtocolKind, Naming, WriteError};
 
@@ -22,30 +22,30 @@ impl Registry {
         target: &str,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        let encode = |format| encode(HubProtocol::new(format, naming), target, arguments);
+        let encode = |kind| encode(HubProtocol::new(kind, naming), target, arguments);
         let mut frames: [Option<Result<EncodedMessage, WriteError>>; HubProtocolKind::ALL.len()] = Default::default();
-        for format in self.formats_of(audience) {
-            frames[index_of(format)] = Some(encode(format));
+        for kind in self.protocols_of(audience) {
+            frames[protocol_index(kind)] = Some(encode(kind));
         }
-        let mut late: Vec<Arc<ConnectionHandle>> = Vec::new();
-        self.for_each(audience, |connection| match &frames[index_of(connection.protocol.kind())] {
+        let mut deferred: Vec<Arc<ConnectionHandle>> = Vec::new();
+        self.for_each(audience, |connection| match &frames[protocol_index(connection.protocol.kind())] {
             Some(Err(_)) => {}
             Some(Ok(frame)) if connection.outbound.try_push(frame) => {}
-            _ => late.push(Arc::clone(connection)),
+            _ => deferred.push(Arc::clone(connection)),
         });
         // Not encoded yet for the first connection of its format, come since we looked.
-        for connection in &late {
-            let format = connection.protocol.kind();
-            frames[index_of(format)].get_or_insert_with(|| encode(format));
+        for connection in &deferred {
+            let kind = connection.protocol.kind();
+            frames[protocol_index(kind)].get_or_insert_with(|| encode(kind));
         }
-        let mut waiting = FuturesUnordered::new();
-        for connection in &late {
-            if let Some(Ok(frame)) = &frames[index_of(connection.protocol.kind())] {
-                waiting.push(connection.outbound.push(frame));
+        let mut pushes = FuturesUnordered::new();
+        for connection in &deferred {
+            if let Some(Ok(frame)) = &frames[protocol_index(connection.protocol.kind())] {
+                pushes.push(connection.outbound.push(frame));
             }
         }
-        while waiting.next().await.is_some() {}
-        drop(waiting);
+        while pushes.next().await.is_some() {}
+        drop(pushes);
         frames.into_iter().flatten().try_for_each(|frame| frame.map(drop))
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Intake<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     entry: &'a HttpConnection,
     framer: Framer,
-    backlog: ReceiveBuffer,
+    buffer: ReceiveBuffer,
     /// For a connection that may resume.
     sequence: Option<Arc<MessageSequence>>,
     /// A fault behind messages that wait. Nothing behind it is looked at.
@@ -39,18 +39,18 @@ impl<'a, H: Hub> Intake<'a, H> {
         framer: Framer,
         sequence: Option<Arc<MessageSequence>>,
     ) -> Self {
-        let backlog = ReceiveBuffer::default();
-        Self { dispatcher, connection, entry, framer, backlog, sequence, failed: None, messages: 0 }
+        let buffer = ReceiveBuffer::default();
+        Self { dispatcher, connection, entry, framer, buffer, sequence, failed: None, messages: 0 }
     }
 
-    pub(super) fn can_poll_calls(&self) -> bool {
+    pub(super) fn supports_reconnect(&self) -> bool {
         self.sequence.is_some()
     }
 
     /// Continues on a new socket, whose first bytes begin a message.
     pub(super) fn resume(&mut self) {
         self.framer.clear();
-        self.dispatcher.reset_turn();
+        self.dispatcher.refresh_caller();
     }
 
     /// Whether the end of the input would cut a message.
@@ -59,28 +59,28 @@ impl<'a, H: Hub> Intake<'a, H> {
     }
 
     /// Whether messages wait, or a fault behind them.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.backlog.is_empty() || self.failed.is_some()
+    pub(super) fn has_buffered(&self) -> bool {
+        !self.buffer.is_empty() || self.failed.is_some()
     }
 
-    pub(super) fn has_waiting_call(&self) -> bool {
-        self.backlog.has_call()
+    pub(super) fn has_buffered_call(&self) -> bool {
+        self.buffer.has_call()
     }
 
     /// Whether no more than this is read ahead of messages that wait. Where an Ack may end the hold, the part of a
     /// message in front of it does not count.
     pub(super) fn is_full(&self, limit: usize) -> bool {
-        let part = if self.can_poll_calls() { 0 } else { self.framer.unfinished() };
-        self.backlog.len() + part >= limit
+        let part = if self.supports_reconnect() { 0 } else { self.framer.unfinished() };
+        self.buffer.len() + part >= limit
     }
 
     /// The task is polled: it may take its share of messages.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn reset_budget(&mut self) {
         self.messages = 0;
     }
 
     /// Whether the task has taken its share.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(super) fn has_used_budget(&self) -> bool {
         self.messages >= MAX_MESSAGES_PER_POLL
     }
 
@@ -98,7 +98,7 @@ impl<'a, H: Hub> Intake<'a, H> {
         if self.failed.is_some() {
             return Ok(());
         }
-        let Self { dispatcher, connection, entry, framer, backlog, sequence, .. } = self;
+        let Self { dispatcher, connection, entry, framer, buffer, sequence, .. } = self;
         let failed = loop {
             let frame = match framer.next(&mut bytes) {
                 Ok(Some(frame)) => frame,
@@ -108,9 +108,9 @@ impl<'a, H: Hub> Intake<'a, H> {
             self.messages += 1;
             // Before each message: a client whose refresh was answered calls with the new credentials.
             refresh(connection, entry, dispatcher, cx);
-            let in_order = backlog.is_empty() && dispatcher.hold().is_none();
+            let in_order = buffer.is_empty() && dispatcher.hold().is_none();
             if !in_order && sequence.is_none() {
-                backlog.push(frame, false);
+                buffer.push(frame, false);
                 continue;
             }
             let lookup = dispatcher.lookup();
@@ -123,10 +123,10 @@ impl<'a, H: Hub> Intake<'a, H> {
             if in_order {
                 dispatcher.take(cx, message, &lookup)?;
             } else {
-                backlog.push(frame, matches!(message, HubMessage::Invocation(_)));
+                buffer.push(frame, matches!(message, HubMessage::Invocation(_)));
             }
         };
-        if self.backlog.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
+        if self.buffer.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
             return Err(CloseReason::Failed(failed));
         }
         self.failed = Some(Box::new(failed));
@@ -138,14 +138,14 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// # Errors
     ///
     /// The end of the connection.
-    pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Self { dispatcher, connection, entry, backlog, sequence, .. } = self;
+    pub(super) fn take_buffered(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let Self { dispatcher, connection, entry, buffer, sequence, .. } = self;
         while self.messages < MAX_MESSAGES_PER_POLL {
             refresh(connection, entry, dispatcher, cx);
             if dispatcher.hold().is_some() {
                 return Ok(());
             }
-            let Some(frame) = backlog.next() else {
+            let Some(frame) = buffer.next() else {
                 return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed)));
             };
             self.messages += 1;
@@ -165,8 +165,8 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Whether [`pass`](Self::pass) has something to do.
     pub(super) fn may_pass(&self) -> bool {
-        self.backlog.has_unexamined() && may_pass(&self.dispatcher)
-            || self.failed.is_some() && self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+        self.buffer.has_unexamined() && may_pass(&self.dispatcher)
+            || self.failed.is_some() && self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
     }
 
     /// Takes messages that need not wait for the calls in front of them.
@@ -175,8 +175,8 @@ impl<'a, H: Hub> Intake<'a, H> {
     ///
     /// The end of the connection.
     pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Self { dispatcher, backlog, messages, .. } = self;
-        backlog.pass(|HeldMessage { frame, is_call, is_first, named }| {
+        let Self { dispatcher, buffer, messages, .. } = self;
+        buffer.pass(|HeldMessage { frame, is_call, is_first, referenced }| {
             if !may_pass(dispatcher) || *messages >= MAX_MESSAGES_PER_POLL {
                 return Ok(PassResult::Stopped);
             }
@@ -184,22 +184,21 @@ impl<'a, H: Hub> Intake<'a, H> {
             let lookup = dispatcher.lookup();
             // It was parsed when it arrived.
             let Some(message) = lookup.parse(frame).map_err(CloseReason::Failed)? else { return Ok(PassResult::Taken) };
-            let is_named = match &message {
-                HubMessage::StreamItem { id, .. } | HubMessage::Completion { id, .. } => named.contains(id),
-                HubMessage::CancelInvocation { id } => named.contains(id) || dispatcher.has_waiting_call(id),
+            let is_referenced = match &message {
+                HubMessage::StreamItem { id, .. } | HubMessage::Completion { id, .. } => referenced.contains(id),
+                HubMessage::CancelInvocation { id } => referenced.contains(id) || dispatcher.has_waiting_call(id),
                 // A Close message, behind which nothing passes: it is the last that a client sends.
                 _ => true,
             };
             let is_next = is_first && dispatcher.hold() == Some(Hold::Acknowledgement);
-            if !is_call && (is_next || !is_named) {
+            if !is_call && (is_next || !is_referenced) {
                 dispatcher.take(cx, message, &lookup)?;
                 return Ok(PassResult::Taken);
             }
-            message.ids().for_each(|id| named.add(id));
+            message.ids().for_each(|id| referenced.add(id));
             Ok(PassResult::Kept)
         })?;
-        match self.failed.take_if(|_| self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement))
-        {
+        match self.failed.take_if(|_| self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)) {
             Some(failed) => Err(CloseReason::Failed(*failed)),
             None => Ok(()),
         }
@@ -226,7 +225,7 @@ fn refresh<H: Hub>(
         && let Some(user) = entry.take_refreshed()
     {
         connection.set_user(user);
-        dispatcher.refresh(cx);
+        dispatcher.refresh_user(cx);
     }
 }
 

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem;
 
 /// Maximum number of bytes of messages that were taken and not dropped yet.
-const MAX_TAKEN_BYTES: usize = 64 * 1024;
+const MAX_CONSUMED_BYTES: usize = 64 * 1024;
 
 /// In front of each message: its length, and in the highest bit whether it is a call.
 const HEADER_BYTES: usize = 8;
@@ -17,13 +17,13 @@ pub(super) struct ReceiveBuffer {
     /// Each message behind its header.
     bytes: Vec<u8>,
     /// Where the first message that waits begins.
-    taken: usize,
+    consumed: usize,
     /// Where the first message begins that [`pass`](Self::pass) has not examined.
     examined: usize,
     /// Calls that wait.
     calls: usize,
     /// Ids in the examined messages; only while some messages pass others.
-    named: Option<Box<ReferencedIds>>,
+    referenced: Option<Box<ReferencedIds>>,
 }
 
 /// Ids that messages in front name, by their hashes: two that collide only keep a message waiting.
@@ -49,17 +49,17 @@ pub(super) struct HeldMessage<'a> {
     pub(super) is_call: bool,
     /// No message waits in front of it.
     pub(super) is_first: bool,
-    pub(super) named: &'a mut ReferencedIds,
+    pub(super) referenced: &'a mut ReferencedIds,
 }
 
 impl ReceiveBuffer {
     pub(super) fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
+        self.consumed == self.bytes.len()
     }
 
     /// Bytes that wait, headers included.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.taken
+        self.bytes.len() - self.consumed
     }
 
     pub(super) fn has_call(&self) -> bool {
@@ -71,10 +71,10 @@ impl ReceiveBuffer {
     }
 
     pub(super) fn push(&mut self, frame: &[u8], is_call: bool) {
-        if self.taken > MAX_TAKEN_BYTES {
-            let taken = mem::take(&mut self.taken);
-            self.bytes.drain(..taken);
-            self.examined -= taken;
+        if self.consumed > MAX_CONSUMED_BYTES {
+            let consumed = mem::take(&mut self.consumed);
+            self.bytes.drain(..consumed);
+            self.examined -= consumed;
         }
         let call = if is_call { CALL } else { 0 };
         self.calls += usize::from(is_call);
@@ -84,13 +84,13 @@ impl ReceiveBuffer {
 
     /// Takes the first message.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
-        let Some((frame, is_call)) = message_at(&self.bytes, self.taken) else {
+        let Some((frame, is_call)) = message_at(&self.bytes, self.consumed) else {
             *self = Self::default();
             return None;
         };
         self.calls -= usize::from(is_call);
-        self.taken = frame.end;
-        self.examined = self.examined.max(self.taken);
+        self.consumed = frame.end;
+        self.examined = self.examined.max(self.consumed);
         Some(&self.bytes[frame])
     }
 
@@ -100,13 +100,14 @@ impl ReceiveBuffer {
     ///
     /// The first of `pass`; the messages behind are as before.
     pub(super) fn pass<E>(&mut self, mut pass: impl FnMut(HeldMessage<'_>) -> Result<PassResult, E>) -> Result<(), E> {
-        let mut named = self.named.take().unwrap_or_default();
+        let mut referenced = self.referenced.take().unwrap_or_default();
         // Messages that stay move down over those that are taken.
         let (mut read, mut write) = (self.examined, self.examined);
         let mut passed = Ok(PassResult::Kept);
         while let Some((frame, is_call)) = message_at(&self.bytes, read) {
-            let is_first = write == self.taken;
-            passed = pass(HeldMessage { frame: &self.bytes[frame.clone()], is_call, is_first, named: &mut named });
+            let is_first = write == self.consumed;
+            passed =
+                pass(HeldMessage { frame: &self.bytes[frame.clone()], is_call, is_first, referenced: &mut referenced });
             match passed {
                 Ok(PassResult::Taken) => self.calls -= usize::from(is_call),
                 Ok(PassResult::Kept) => {
@@ -123,7 +124,7 @@ impl ReceiveBuffer {
         if self.is_empty() {
             *self = Self::default();
         } else {
-            self.named = Some(named);
+            self.referenced = Some(referenced);
         }
         passed.map(drop)
     }
@@ -155,22 +156,22 @@ mod tests {
 
     use super::*;
 
-    fn backlog(messages: &[&str]) -> ReceiveBuffer {
-        let mut backlog = ReceiveBuffer::default();
+    fn buffer(messages: &[&str]) -> ReceiveBuffer {
+        let mut buffer = ReceiveBuffer::default();
         for message in messages {
-            backlog.push(message.as_bytes(), message.starts_with("call"));
+            buffer.push(message.as_bytes(), message.starts_with("call"));
         }
-        backlog
+        buffer
     }
 
-    fn rest(mut backlog: ReceiveBuffer) -> Vec<String> {
-        std::iter::from_fn(|| backlog.next().map(|frame| String::from_utf8(frame.to_vec()).unwrap())).collect()
+    fn rest(mut buffer: ReceiveBuffer) -> Vec<String> {
+        std::iter::from_fn(|| buffer.next().map(|frame| String::from_utf8(frame.to_vec()).unwrap())).collect()
     }
 
     /// Takes what `taken` allows and keeps the rest; returns what it was shown.
-    fn pass(backlog: &mut ReceiveBuffer, taken: impl Fn(&str, bool) -> PassResult) -> Vec<String> {
+    fn pass(buffer: &mut ReceiveBuffer, taken: impl Fn(&str, bool) -> PassResult) -> Vec<String> {
         let mut shown = Vec::new();
-        let Ok(()) = backlog.pass::<Infallible>(|message| {
+        let Ok(()) = buffer.pass::<Infallible>(|message| {
             let frame = std::str::from_utf8(message.frame).unwrap();
             assert_eq!(message.is_call, frame.starts_with("call"));
             shown.push(frame.to_owned());
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn messages_are_taken_in_order() {
-        let mut messages = backlog(&["call 1", "", "item"]);
+        let mut messages = buffer(&["call 1", "", "item"]);
         assert!(messages.has_call() && !messages.is_empty());
         assert_eq!(messages.next(), Some(&b"call 1"[..]));
         assert!(!messages.has_call());
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn items_pass_calls_and_each_message_is_examined_once() {
-        let mut messages = backlog(&["item 1", "call 1", "item 2", "completion", "item 3"]);
+        let mut messages = buffer(&["item 1", "call 1", "item 2", "completion", "item 3"]);
         assert_eq!(pass(&mut messages, items), ["item 1", "call 1", "item 2", "completion", "item 3"]);
         assert!(!messages.has_unexamined());
         assert_eq!(pass(&mut messages, items), [""; 0]);
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_message_without_others_in_front_is_the_first() {
-        let mut messages = backlog(&["item", "other", "other"]);
+        let mut messages = buffer(&["item", "other", "other"]);
         assert_eq!(
             pass(&mut messages, |_, is_first| if is_first { PassResult::Taken } else { PassResult::Kept }).len(),
             3
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn messages_behind_a_stop_are_examined_later() {
-        let mut messages = backlog(&["item 1", "call", "stop", "item 2"]);
+        let mut messages = buffer(&["item 1", "call", "stop", "item 2"]);
         let stop = |frame: &str, first| if frame == "stop" { PassResult::Stopped } else { items(frame, first) };
         assert_eq!(pass(&mut messages, stop), ["item 1", "call", "stop"]);
         assert_eq!(messages.next(), Some(&b"call"[..]));
@@ -230,7 +231,7 @@ mod tests {
     fn messages_that_were_taken_do_not_stay() {
         let mut messages = ReceiveBuffer::default();
         for _ in 0..10 {
-            while messages.len() <= 2 * MAX_TAKEN_BYTES {
+            while messages.len() <= 2 * MAX_CONSUMED_BYTES {
                 messages.push(b"call", true);
             }
             pass(&mut messages, items);
@@ -238,15 +239,15 @@ mod tests {
                 messages.next();
             }
         }
-        assert!(messages.bytes.len() < 4 * MAX_TAKEN_BYTES);
+        assert!(messages.bytes.len() < 4 * MAX_CONSUMED_BYTES);
         assert!(messages.has_call() && !messages.has_unexamined());
         assert_eq!(rest(messages), ["call"]);
     }
 
     #[test]
     fn named_ids_are_found() {
-        let mut named = ReferencedIds::default();
-        named.add("1");
-        assert!(named.contains("1") && !named.contains("2"));
+        let mut referenced = ReferencedIds::default();
+        referenced.add("1");
+        assert!(referenced.contains("1") && !referenced.contains("2"));
     }
 }
