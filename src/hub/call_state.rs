@@ -1,16 +1,16 @@
-//! What a running call, its method and its connection know of each other.
+//! State that a running call shares with its method and its connection.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// One call that runs.
+/// State of one running call.
 #[derive(Debug, Default)]
 pub(crate) struct CallState {
-    /// `None`: the client awaits no answer.
+    /// `None` if the client waits for no completion.
     pub(crate) id: Option<Box<str>>,
-    /// Made when somebody looks at it: most calls are never cancelled.
+    /// Created on first use, because most calls are never cancelled.
     cancelled: OnceLock<CancellationToken>,
     client_result_requested: AtomicBool,
     slot: Mutex<Option<Slot>>,
@@ -21,23 +21,24 @@ impl CallState {
         Self { id: id.map(Into::into), ..Self::default() }
     }
 
-    /// The same for a call that ends with its connection, as streams do.
+    /// Creates the state of a call that is cancelled when its connection ends, as streams are.
     pub(crate) fn bound_to_connection(id: Option<&str>, connection: &CancellationToken) -> Self {
         Self { cancelled: OnceLock::from(connection.child_token()), ..Self::new(id) }
     }
 
-    /// The client wants the call to stop.
+    /// Cancels the call at the request of the client.
     pub(crate) fn cancel(&self) {
         self.token().cancel();
     }
 
-    /// Cancelled with the call.
+    /// Returns the token that is cancelled with the call.
     pub(crate) fn token(&self) -> &CancellationToken {
         self.cancelled.get_or_init(CancellationToken::new)
     }
 
-    /// The call waits for a client from now on. It gives its slot back for good, since the answer could stand behind
-    /// calls that wait for that slot (`aspnet: HubCallerClients.cs`). `true` at the first time.
+    /// Records that the call waits for a client result, and releases its slot for good: the result
+    /// can be queued behind calls that wait for that slot (`aspnet: HubCallerClients.cs`). Returns
+    /// `true` the first time.
     pub(crate) fn mark_client_result_requested(&self) -> bool {
         let first = !self.client_result_requested.swap(true, Ordering::AcqRel);
         self.release_slot();
@@ -48,7 +49,7 @@ impl CallState {
         self.client_result_requested.load(Ordering::Acquire)
     }
 
-    /// The call runs in this slot; in none if it has asked already.
+    /// Assigns a slot to the call, unless it has requested a client result before.
     pub(crate) fn set_slot(&self, slot: Slot) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
         if self.has_requested_client_result() {
@@ -61,12 +62,12 @@ impl CallState {
     }
 }
 
-/// One of the calls of a connection that run side by side.
+/// Place of one call among the parallel invocations of a connection; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
-    /// One more of those that `taken` counts.
+    /// Occupies a slot; `in_use` counts the occupied slots.
     pub(crate) fn new(in_use: &Arc<AtomicUsize>) -> Self {
         in_use.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(in_use))

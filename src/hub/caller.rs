@@ -1,4 +1,4 @@
-//! The connection that is calling.
+//! The connection on whose behalf a hub method runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,10 @@ use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 
-/// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
-/// call.
+/// The connection on whose behalf a hub method runs (C#: `Context`, `Clients` and `Groups` of a
+/// hub).
+///
+/// Cloning is cheap. A clone can outlive the call.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};
@@ -35,16 +37,16 @@ pub struct Caller<H> {
     stage: CallerStage,
 }
 
-/// Both ends of the calls of one connection, which share it.
+/// State shared by the callers of one connection.
 struct CallerShared<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
-    /// As it was when the calls began.
+    /// Request and user at the time at which the calls began.
     snapshot: ConnectionSnapshot,
     context: HubContext<H>,
 }
 
-/// Where in its connection's life a caller is.
+/// Stage of the connection in which a caller is used.
 #[derive(Clone)]
 enum CallerStage {
     /// In `on_connected`.
@@ -55,27 +57,27 @@ enum CallerStage {
 }
 
 impl<H: Hub> Caller<H> {
-    /// What the hub remembers of this connection (C#: `Context.Items`).
+    /// Returns the state of this connection (C#: `Context.Items`).
     pub fn items(&self) -> &H::Items {
-        self.shared.connection.items.downcast_ref().expect("a connection's items are made for its hub")
+        self.shared.connection.items.downcast_ref().expect("items of a connection have the type of its hub")
     }
 
-    /// Selects clients of this hub.
+    /// Selects clients of the hub to call (C#: `Clients`).
     pub fn clients(&self) -> Clients<H::Client> {
         self.select()
     }
 
-    /// The caller itself (C#: `Clients.Caller`).
+    /// Returns a proxy for the caller itself (C#: `Clients.Caller`).
     pub fn client(&self) -> <H::Client as HubClient>::Proxy<Single> {
         self.clients().single(Ok(self.connection_id()))
     }
 
-    /// Every connection but the caller (C#: `Clients.Others`).
+    /// Returns a proxy for every connection except the caller (C#: `Clients.Others`).
     pub fn others(&self) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others()
     }
 
-    /// The members of a group, but for the caller (C#: `Clients.OthersInGroup`).
+    /// Returns a proxy for the members of a group except the caller (C#: `Clients.OthersInGroup`).
     pub fn others_in_group(&self, group: impl AsRef<str>) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others_in_group(group.as_ref())
     }
@@ -87,19 +89,19 @@ impl<H> Caller<H> {
         Self { shared: Arc::new(shared), stage: CallerStage::Connecting }
     }
 
-    /// The same outside of a call, with the newest request and user of its connection.
+    /// Returns a caller for use between calls, with the newest request and user of the connection.
     pub(crate) fn refreshed(&self) -> Self {
         let CallerShared { hub, connection, context, .. } = &*self.shared;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
         Self { stage: CallerStage::Idle, ..caller }
     }
 
-    /// The same in a call.
+    /// Returns the caller of one call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
         Self { shared: Arc::clone(&self.shared), stage: CallerStage::Calling(call) }
     }
 
-    /// Selects clients, under whatever contract.
+    /// Selects clients, with any contract.
     pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
         let requester = match &self.stage {
             CallerStage::Connecting => ClientResultRequester::Connecting,
@@ -119,7 +121,7 @@ impl<H> Caller<H> {
         &self.shared.connection
     }
 
-    /// The call that this is the caller of.
+    /// Returns the state of the call; `None` outside of a call.
     pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
         match &self.stage {
             CallerStage::Calling(call) => Some(call),
@@ -127,42 +129,43 @@ impl<H> Caller<H> {
         }
     }
 
-    /// The id by which others may address this connection; no secret.
+    /// Returns the public id of this connection (C#: `Context.ConnectionId`). The id is no secret.
     pub fn connection_id(&self) -> ConnectionId {
         self.shared.connection.id
     }
 
-    /// Who is calling; anonymous if nobody signed in. (C#: `Context.User`)
+    /// Returns the authenticated user, or an anonymous one (C#: `Context.User`).
     ///
-    /// Calls that begin after the client has brought newer credentials see the claims of those; one that runs, and every
-    /// clone of its caller, goes on with what it began with.
+    /// After an authentication refresh, calls that begin later have the new claims. A running call,
+    /// and every clone of its caller, keeps the claims that it began with.
     pub fn user(&self) -> &User {
         &self.shared.snapshot.user
     }
 
-    /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`); the same from the
-    /// handshake to the end.
+    /// Returns the user id, by which `clients().user(id)` selects this connection (C#:
+    /// `Context.UserIdentifier`). The id is fixed at the handshake.
     pub fn user_id(&self) -> Option<&str> {
         self.shared.connection.user_id.as_deref()
     }
 
-    /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
-    /// begin after a stateful reconnect see the request that resumed it.
+    /// Returns the HTTP request that opened the connection, without its access token (C#:
+    /// `Context.GetHttpContext()`). Calls that begin after a stateful reconnect see the request
+    /// that resumed the connection.
     pub fn request(&self) -> &RequestInfo {
         &self.shared.snapshot.request
     }
 
-    /// What carries the connection.
+    /// Returns the transport of the connection.
     pub fn transport(&self) -> TransportType {
         self.shared.connection.transport
     }
 
-    /// The hub seen from outside, for what outlives the call.
+    /// Returns the context of the hub, for code that outlives the call.
     pub fn context(&self) -> &HubContext<H> {
         &self.shared.context
     }
 
-    /// Puts other connections into groups.
+    /// Returns the groups of the hub (C#: `Groups`).
     pub fn groups(&self) -> Groups {
         self.context().groups()
     }
@@ -171,60 +174,64 @@ impl<H> Caller<H> {
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it joined or not.
+    /// If the future is dropped before it completes, the connection has either joined the group or
+    /// not.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.join(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Takes this connection out of a group.
+    /// Removes this connection from a group (C#: `Groups.RemoveFromGroupAsync(Context.ConnectionId,
+    /// group)`).
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it left or not.
+    /// If the future is dropped before it completes, the connection has either left the group or
+    /// not.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.leave(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Ends the connection (C#: `Context.Abort()`). The client is told not to reconnect; answers of running calls are
-    /// dropped.
+    /// Aborts the connection (C#: `Context.Abort()`). The client receives a Close message that does
+    /// not allow it to reconnect; completions of running calls are dropped.
     pub fn abort(&self) {
         self.connection().abort();
     }
 
-    /// Ready when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
+    /// Completes when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn aborted(&self) {
         self.connection().aborted().await;
     }
 
-    /// Ready when the client has cancelled this call, or when its connection is aborted or has ended (C#: the
-    /// `CancellationToken` parameter of a hub method). Clients cancel what they call since .NET 11's.
+    /// Completes when the client cancels this call, or when its connection is aborted or has ended
+    /// (C#: the `CancellationToken` parameter of a hub method). Clients of .NET 11 and later cancel
+    /// invocations.
     ///
-    /// Nothing is stopped by it: a method that does not look runs to its end. Streams need none of this, since they are
-    /// dropped.
+    /// A cancellation stops no code: a method that does not wait for it runs to its end. Streams
+    /// need no check, because a cancelled stream is dropped.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn cancelled(&self) {
         cancelled(self.connection(), self.call().map(Arc::as_ref)).await;
     }
 }
 
-/// Ready when the call is cancelled, or its connection has ended.
+/// Completes when the call is cancelled or its connection has ended.
 pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallState>) {
     match call {
         Some(call) => drop(call.token().run_until_cancelled(connection.aborted()).await),

@@ -1,4 +1,4 @@
-//! A hub seen from outside its methods.
+//! Access to the clients and groups of a hub from outside its methods.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,10 +11,12 @@ use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
 use crate::registry::{Audience, ConnectionHandle, Registry};
 
-/// Sends to a hub's clients from anywhere (C#: `IHubContext<THub>`).
+/// Sends messages to the clients of a hub from anywhere in the application (C#:
+/// `IHubContext<THub>`).
 ///
-/// A cheap clone, from [`SignalR::context`](crate::SignalR::context) or, before there is one, from
-/// [`Builder::context`](crate::hosting::Builder::context). There is one for a hub *type*, wherever it is mapped.
+/// Returned by [`SignalR::context`](crate::SignalR::context) or, before the server is built, by
+/// [`Builder::context`](crate::hosting::Builder::context). All mapped paths of one hub *type* share
+/// one context. Cloning is cheap.
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -38,15 +40,15 @@ pub struct HubContext<H> {
     _hub: PhantomData<fn() -> H>,
 }
 
-/// What all values of one hub type have in common.
+/// State shared by all mapped paths of one hub type.
 #[derive(Debug, Default)]
 pub(crate) struct HubShared {
     pub(crate) registry: Registry,
-    /// Known once the server is built.
+    /// Set when the server is built.
     pub(crate) naming: OnceLock<Naming>,
 }
 
-/// A message could not be sent to anybody.
+/// A message could not be sent to any client.
 ///
 /// ```
 /// # use signalr::hub::SendError;
@@ -61,19 +63,20 @@ pub(crate) struct HubShared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// An argument has no form on the wire.
+    /// An argument cannot be encoded.
     #[error("the arguments cannot be encoded")]
     Encode(#[source] WriteError),
-    /// One of several groups has no name, as in ASP.NET; a single group may be called so.
+    /// One of the names of [`Clients::groups`] is empty, as in ASP.NET Core. [`Clients::group`]
+    /// accepts an empty name.
     #[error("Cannot send to an empty group name.")]
     EmptyGroupName,
-    /// The server is not built yet, so nobody can be connected to it.
-    #[error("sent before the server was built")]
+    /// The server is not built yet, so no client can be connected.
+    #[error("HubContext used before Builder::build()")]
     NotBuilt,
 }
 
 impl<H: Hub> HubContext<H> {
-    /// Selects who gets a message.
+    /// Selects clients to call (C#: `Clients`).
     pub fn clients(&self) -> Clients<H::Client> {
         Clients::new(Arc::clone(&self.shared), None, ClientResultRequester::Outside)
     }
@@ -84,23 +87,24 @@ impl<H> HubContext<H> {
         Self { shared, _hub: PhantomData }
     }
 
-    /// Who is in which group, and who is to be.
+    /// Returns the groups of the hub (C#: `Groups`).
     pub fn groups(&self) -> Groups {
         Groups { shared: Arc::clone(&self.shared) }
     }
 
-    /// How many connections the hub has on this server.
+    /// Returns the number of connections of the hub on this server.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.len()
     }
 
-    /// How many users are connected to the hub on this server, each counted once. Who has no
-    /// [user id](crate::Caller::user_id) is not among them.
+    /// Returns the number of distinct users that are connected to the hub on this server.
+    /// Connections without a [user id](crate::Caller::user_id) are not counted.
     pub fn user_count(&self) -> usize {
         self.shared.registry.user_count()
     }
 
-    /// The connections of a user on this server, in no order; none if the user is not there. C# has no such question.
+    /// Returns the connections of a user on this server, in no particular order. C# has no
+    /// counterpart.
     pub fn user_connections(&self, user_id: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
@@ -127,18 +131,18 @@ impl HubShared {
     }
 }
 
-/// Puts connections into groups and takes them out (C#: `IGroupManager`), and tells who is in which.
+/// Adds connections to groups, removes them, and lists members (C#: `IGroupManager`).
 ///
-/// A group is there as long as somebody is in it. Membership ends with the connection; a client that reconnects has a new
-/// one and joins again.
+/// A group exists while it has members. Membership ends with the connection: a client that
+/// reconnects gets a new connection, which has to join again.
 ///
-/// C# has no questions to ask. Here they are answered at once, for the connections and groups that this server has at that
-/// moment; other servers are not asked.
+/// The methods that list or count have no counterpart in C#. They return the connections and groups
+/// of this server at the time of the call; other servers are not included.
 ///
 /// ```
 /// # use signalr::hub::SendError;
 /// # use signalr::{ConnectionId, Hub, HubContext};
-/// /// Moves a dashboard to another ward, which is the only one that it hears of then.
+/// /// Moves a dashboard to another ward, so that it receives the messages of that ward only.
 /// async fn move_to_ward<H: Hub>(hub: HubContext<H>, dashboard: ConnectionId, ward: &str) -> Result<(), SendError> {
 ///     for group in hub.groups().groups_of(dashboard) {
 ///         hub.groups().remove(dashboard, group).await?;
@@ -152,15 +156,16 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Adds a connection to a group. Nothing happens if it is gone or in it already.
+    /// Adds a connection to a group (C#: `AddToGroupAsync`). Does nothing if the connection has
+    /// ended or is already a member.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it was added or not.
+    /// If the future is dropped before it completes, the connection is either added or not.
     pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.join(&connection, group.as_ref());
@@ -168,15 +173,16 @@ impl Groups {
         Ok(())
     }
 
-    /// Takes a connection out of a group. Nothing happens if it is not in it.
+    /// Removes a connection from a group (C#: `RemoveFromGroupAsync`). Does nothing if the
+    /// connection is not a member.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it was removed or not.
+    /// If the future is dropped before it completes, the connection is either removed or not.
     pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.leave(&connection, group.as_ref());
@@ -184,29 +190,31 @@ impl Groups {
         Ok(())
     }
 
-    /// The groups that a connection is in, in no order; none if it is gone.
+    /// Returns the groups of a connection, in no particular order; an empty list if the connection
+    /// has ended.
     pub fn groups_of(&self, connection_id: impl AsRef<str>) -> Vec<String> {
         let connection = self.find(connection_id.as_ref());
         connection.map(|connection| self.shared.registry.groups_of(&connection)).unwrap_or_default()
     }
 
-    /// The connections in a group, in no order; none if there is no such group.
+    /// Returns the members of a group, in no particular order; an empty list if the group does not
+    /// exist.
     pub fn members(&self, group: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::Group(group.as_ref().into()))
     }
 
-    /// Whether a connection is in a group.
+    /// Returns whether a connection is a member of a group.
     pub fn is_member(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> bool {
         let connection = self.find(connection_id.as_ref());
         connection.is_some_and(|connection| self.shared.registry.is_member(&connection, group.as_ref()))
     }
 
-    /// How many connections are in a group.
+    /// Returns the number of members of a group.
     pub fn member_count(&self, group: impl AsRef<str>) -> usize {
         self.shared.registry.member_count(group.as_ref())
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn count(&self) -> usize {
         self.shared.registry.group_count()
     }

@@ -1,4 +1,4 @@
-//! Why a call failed, why a connection ended, and what clients are told of it.
+//! Errors of hub methods and reasons for disconnections, with the texts that clients receive.
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::fmt;
 use super::client_results::InvokeError;
 use crate::protocol::ProtocolError;
 
-/// What a hub method returns.
+/// Result of a hub method.
 ///
 /// ```
 /// use signalr::{HubError, HubResult};
@@ -20,11 +20,12 @@ use crate::protocol::ProtocolError;
 /// ```
 pub type HubResult<T = ()> = Result<T, HubError>;
 
-/// Why a hub method failed.
+/// Error of a hub method.
 ///
-/// [`HubError::new`] carries a text that the client may read (C#: `HubException`). Every other error becomes one through
-/// `?`: it is logged, and hidden from the client unless detailed errors are on. For that second conversion this is no
-/// `std::error::Error` itself.
+/// [`HubError::new`] creates an error whose message clients receive (C#: `HubException`). The `?`
+/// operator converts every other error into a `HubError`, which is logged and hidden from clients
+/// unless detailed errors are on. Because of that conversion, `HubError` itself does not implement
+/// `std::error::Error`.
 ///
 /// ```
 /// # use signalr::{HubError, HubResult};
@@ -38,49 +39,53 @@ pub type HubResult<T = ()> = Result<T, HubError>;
 /// ```
 #[derive(Debug)]
 pub struct HubError {
-    /// The short type name that is printed before the message, as .NET prints its exceptions'.
+    /// Short type name, shown to clients before the message, as .NET shows the type of an
+    /// exception.
     type_name: Cow<'static, str>,
     cause: Cause,
 }
 
 #[derive(Debug)]
 enum Cause {
-    /// Meant for the client.
+    /// Sent to the client.
     Exposed(String),
-    /// Meant for the log.
+    /// Written to the log only, unless detailed errors are on.
     Internal(Box<dyn Error + Send + Sync>),
 }
 
 impl HubError {
-    /// An error whose message the client may read (C#: `new HubException(message)`).
+    /// Creates an error whose message is sent to the client (C#: `new HubException(message)`).
     pub fn new(message: impl Into<String>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Exposed(message.into()) }
     }
 
-    /// An error that is logged and hidden from the client, from a value or a text that `?` does not take.
+    /// Creates an error that is logged and hidden from the client, from a value that `?` does not
+    /// convert, such as a text or a boxed error.
     pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Internal(error.into()) }
     }
 
-    /// Changes the type name that stands before the message where clients see it; by default `HubException`, or the name
-    /// of the Rust type that `?` converted. For clients that look for the name of a .NET exception.
+    /// Sets the type name that clients see before the message, for clients that match the name of a
+    /// .NET exception. The default is `HubException`, or the name of the Rust type that `?`
+    /// converted.
     #[must_use]
     pub fn with_type_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.type_name = name.into();
         self
     }
 
-    /// The name that stands before the message where clients see it.
+    /// Returns the type name that clients see before the message.
     pub fn type_name(&self) -> &str {
         &self.type_name
     }
 
-    /// Whether clients may read the message.
+    /// Returns whether the message is sent to clients even if detailed errors are off.
     pub fn is_exposed(&self) -> bool {
         matches!(self.cause, Cause::Exposed(_))
     }
 
-    /// The error that `?` converted, if it was an `E`: for filters that know what to make of it.
+    /// Returns the error that `?` converted, if its type is `E`. Filters use it to handle specific
+    /// errors.
     ///
     /// ```
     /// # use std::num::ParseIntError;
@@ -95,12 +100,13 @@ impl HubError {
         }
     }
 
-    /// `base`, followed by the type and the message where they may be seen (`aspnet: ErrorMessageHelper`).
+    /// Returns `base`, followed by type name and message if the client is allowed to see them
+    /// (`aspnet: ErrorMessageHelper`).
     pub(crate) fn client_message(&self, base: &str, detailed: bool) -> String {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }
     }
 
-    /// What a client answered with as its error may be read by the one that called the hub, as a `HubException` may.
+    /// The error of a client result is sent to the caller, as a `HubException` is.
     fn from_invoke_error(error: &InvokeError) -> Self {
         let converted = match error {
             InvokeError::Client(_) | InvokeError::Mismatch { .. } => Self::new(error.to_string()),
@@ -109,7 +115,7 @@ impl HubError {
         converted.with_type_name(error.type_name())
     }
 
-    /// A hub method must not take the connection with it.
+    /// Error of a hub method that panicked. Its connection stays open.
     pub(crate) fn panicked() -> Self {
         Self::internal("the hub method panicked")
     }
@@ -135,13 +141,13 @@ impl fmt::Display for HubError {
 
 const HUB_EXCEPTION: &str = "HubException";
 
-/// The last part of a type's path, without type parameters: `ParseIntError`.
+/// Returns the last segment of the path of a type, without type parameters: `ParseIntError`.
 fn short_name<T>() -> &'static str {
     let path = type_name::<T>().split('<').next().unwrap_or_default();
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Turns any error into one that the client may read.
+/// Converts any error into a [`HubError`] whose message is sent to the client.
 ///
 /// ```
 /// # use signalr::{Expose, HubResult};
@@ -151,11 +157,11 @@ fn short_name<T>() -> &'static str {
 /// assert!(bed("x").unwrap_err().is_exposed());
 /// ```
 pub trait Expose<T> {
-    /// Makes the error's text visible to the client, as that of a `HubException`.
+    /// Exposes the message of the error to the client, as a `HubException` does.
     ///
     /// # Errors
     ///
-    /// The same one, exposed.
+    /// Returns the original error as an exposed [`HubError`].
     fn expose(self) -> HubResult<T>;
 }
 
@@ -165,7 +171,7 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
     }
 }
 
-/// Why a connection ended badly (C#: the exception of `OnDisconnectedAsync`).
+/// Error that ended a connection (C#: the exception of `OnDisconnectedAsync`).
 ///
 /// ```
 /// use signalr::{Caller, DisconnectReason, hub};
@@ -176,7 +182,7 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
 /// impl Lobby {
 ///     async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
 ///         if let Some(reason) = reason {
-///             println!("{} is gone: {}: {}", caller.connection_id(), reason.type_name(), reason.message());
+///             println!("{} disconnected: {reason}", caller.connection_id());
 ///         }
 ///     }
 /// }
@@ -189,14 +195,23 @@ impl DisconnectReason {
         Self(error)
     }
 
-    /// The short name of the .NET exception for it: `InvalidDataException` for a message that breaks the protocol,
-    /// `OperationCanceledException` for a client that fell silent, `HubException` for one that left with an error,
-    /// `ConnectionAbortedException` for a connection that was ended by [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
+    /// Returns the short name of the corresponding .NET exception:
+    ///
+    /// - `InvalidDataException`: a message violated the hub protocol.
+    /// - `InvalidOperationException`: the client sent the client result of another connection, or a
+    ///   sequence id of a message that it never sent.
+    /// - `OperationCanceledException`: the client exceeded the client timeout, or did not
+    ///   acknowledge messages in time.
+    /// - `HubException`: the client closed the connection with an error.
+    /// - `ConnectionAbortedException`: [`Proxy::disconnect`](crate::hub::Proxy::disconnect) closed
+    ///   the connection.
+    /// - `WebSocketException`: the client violated the WebSocket protocol or did not complete its
+    ///   close handshake.
     pub fn type_name(&self) -> &str {
         self.0.type_name()
     }
 
-    /// The text of it.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         self.0.message()
     }
@@ -215,7 +230,7 @@ mod tests {
     const BASE: &str = "An unexpected error occurred invoking 'X' on the server.";
 
     #[test]
-    fn exposed_errors_are_told_always() {
+    fn exposed_errors_are_always_sent_to_clients() {
         let error = HubError::new("no stock");
         assert_eq!(error.client_message(BASE, false), format!("{BASE} HubException: no stock"));
         let exposed = "x".parse::<u8>().expose().unwrap_err();
@@ -223,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_told_where_details_are_on() {
+    fn internal_errors_are_sent_only_with_detailed_errors() {
         let error = HubError::from("x".parse::<u8>().unwrap_err());
         assert_eq!(error.client_message(BASE, false), BASE);
         assert_eq!(error.client_message(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));

@@ -1,4 +1,4 @@
-//! Filters: code around the calls of hubs, and around the coming and going of their connections.
+//! Filters: code around hub methods and around `on_connected` and `on_disconnected`.
 
 use std::any::Any;
 use std::fmt;
@@ -12,8 +12,8 @@ use super::invocation_context::InvocationContext;
 use super::methods::Reply;
 use crate::future::BoxFuture;
 
-/// Runs around every call, and around [`on_connected`](crate::Hub::on_connected) and
-/// [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).
+/// Code around every call of a hub method, and around [`on_connected`](crate::Hub::on_connected)
+/// and [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).
 ///
 /// ```
 /// use std::time::Instant;
@@ -29,7 +29,7 @@ use crate::future::BoxFuture;
 /// #     fn methods(_: &mut Methods<Self>) {}
 /// # }
 ///
-/// /// Says how long calls take.
+/// /// Prints the duration of calls.
 /// struct Timing;
 ///
 /// impl Filter for Timing {
@@ -41,19 +41,19 @@ use crate::future::BoxFuture;
 ///     }
 /// }
 ///
-/// /// On a method: which of its arguments is looked through for rude words.
-/// struct Polite(usize);
+/// /// Attribute of a method: index of the argument to filter.
+/// struct CensoredArgument(usize);
 ///
-/// /// Looks through them.
-/// struct Politeness;
+/// /// Rejects or replaces words in that argument.
+/// struct Censor;
 ///
-/// impl Filter for Politeness {
+/// impl Filter for Censor {
 ///     async fn invoke(&self, call: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
-///         if let Some(Polite(at)) = call.attribute()
+///         if let Some(CensoredArgument(at)) = call.attribute()
 ///             && let Some(text) = next.argument::<String>(*at)
 ///         {
 ///             if text.contains("blast") {
-///                 return Err(HubError::new("Mind your language."));
+///                 return Err(HubError::new("The text contains a forbidden word."));
 ///             }
 ///             *text = text.replace("darn", "****");
 ///         }
@@ -64,34 +64,37 @@ use crate::future::BoxFuture;
 /// let signalr = SignalR::builder()
 ///     .filter(Timing) // around all hubs
 ///     .hub("/chat", Chat)
-///     .filter(Politeness) // around this one
+///     .filter(Censor) // around this hub
 ///     .build()?;
 /// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 ///
-/// The first that is added is outermost, and those of the server are outside of those of a hub. Each runs what is inside of
-/// it by [`Next::run`], or does not: then its own answer or error is the call's. There is one value of a filter, which all
-/// calls share.
+/// The filter that is added first is the outermost; filters of the server are outside of those of a
+/// hub. Each filter runs the inner filters and the method by [`Next::run`]. If it does not, its own
+/// reply or error becomes that of the call. All calls share one value of a filter.
 ///
-/// Filters run once a call, and only when the call can be made: never for methods that are not there, for callers who may
-/// not, or for arguments that do not fit. A call with filters takes its place as one without, so a filter that waits holds
-/// up the next call of its client. A panic is an error of what panicked, which filters around it see.
+/// Filters run once for each call that can be made. They do not run if the method does not exist,
+/// if the caller is not authorized, or if the arguments do not match the parameters. Filters do not
+/// change the order of calls: a filter that waits delays the next call of the same client. A panic
+/// becomes an error of the method or filter that panicked, and outer filters receive that error.
 pub trait Filter: Send + Sync + 'static {
-    /// Around a call (C#: `InvokeMethodAsync`). Of one that answers with a stream, [`Next::run`] sets the stream up; its
-    /// items are sent when all filters are done.
+    /// Runs around a call (C#: `InvokeMethodAsync`). For a method with a stream, [`Next::run`] sets
+    /// the stream up; its items are sent after all filters have completed.
     fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         let _ = call;
         next.run()
     }
 
-    /// Around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`). The connection ends with the error that
-    /// is returned here; after `Ok` it lives, whatever the hub said.
+    /// Runs around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`).
+    ///
+    /// The result of the outermost filter decides: an error closes the connection, `Ok` keeps it
+    /// open even if the hub returned an error.
     fn on_connected(&self, caller: &AnyCaller, next: Next<'_, ()>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         next.run()
     }
 
-    /// Around [`on_disconnected`](crate::Hub::on_disconnected) (C#: `OnDisconnectedAsync`).
+    /// Runs around [`on_disconnected`](crate::Hub::on_disconnected) (C#: `OnDisconnectedAsync`).
     fn on_disconnected(
         &self,
         caller: &AnyCaller,
@@ -103,7 +106,7 @@ pub trait Filter: Send + Sync + 'static {
     }
 }
 
-/// A filter that somebody else has, too.
+/// Forwards to a shared filter.
 impl<F: Filter> Filter for Arc<F> {
     fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         F::invoke(self, call, next)
@@ -123,28 +126,28 @@ impl<F: Filter> Filter for Arc<F> {
     }
 }
 
-/// What a filter stands around: further filters, and in the end the hub. `T` is [`Reply`] for calls, and `()` for
-/// connections that come and go.
+/// The inner filters and the hub method, to be run by a filter. `T` is [`Reply`] for calls, and
+/// `()` for `on_connected` and `on_disconnected`.
 ///
 /// ```
 /// use signalr::hub::Reply;
 /// use signalr::{InvocationContext, Filter, HubError, HubResult, Next};
 ///
-/// /// Lets amounts be positive alone.
+/// /// Rejects amounts that are not positive.
 /// struct Positive;
 ///
 /// impl Filter for Positive {
 ///     async fn invoke(&self, _: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
 ///         match next.argument::<f64>(0) {
-///             Some(amount) if *amount <= 0.0 => Err(HubError::new("Nothing is no amount.")),
+///             Some(amount) if *amount <= 0.0 => Err(HubError::new("The amount must be positive.")),
 ///             _ => next.run().await,
 ///         }
 ///     }
 /// }
 /// ```
-#[must_use = "nothing happens unless it is `run`"]
+#[must_use = "the hub method runs only if `run` is called"]
 pub struct Next<'a, T = Reply> {
-    /// Those of a call.
+    /// `None` outside of a call.
     arguments: Option<Box<dyn BoundArguments>>,
     inner: Box<RemainingFilters<'a, T>>,
 }
@@ -152,29 +155,32 @@ pub struct Next<'a, T = Reply> {
 type RemainingFilters<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
 
 impl<T> Next<'_, T> {
-    /// Runs it.
+    /// Runs the inner filters and the hub method.
     ///
     /// # Errors
     ///
-    /// Those of the hub and of the filters inside.
+    /// Returns the error of the hub method or of an inner filter; a panic is an error.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, the call is dropped where it stands.
+    /// If the future is dropped before it completes, the hub method is dropped at its current
+    /// `await`.
     pub async fn run(self) -> HubResult<T> {
         catch_panic((self.inner)(self.arguments)).await
     }
 }
 
 impl Next<'_> {
-    /// An argument that the method will be given, to be read or changed (C#: `HubMethodArguments`); counted from 0 and
-    /// without the streams among the parameters. `None` if there is none, or if the parameter is not of the very type `A`.
+    /// Returns an argument of the hub method, to be read or changed (C#: `HubMethodArguments`).
+    ///
+    /// `at` counts from 0, without streams. Returns `None` if there is no such argument, or if the
+    /// type of the parameter is not exactly `A`.
     pub fn argument<A: 'static>(&mut self, at: usize) -> Option<&mut A> {
         self.arguments.as_mut()?.argument(at)?.downcast_mut()
     }
 }
 
-/// The parameters of a method, whatever they are.
+/// Parameters of a method, without their type.
 trait BoundArguments: Any + Send {
     fn argument(&mut self, at: usize) -> Option<&mut dyn Any>;
 }
@@ -185,7 +191,7 @@ impl<P: Params> BoundArguments for P {
     }
 }
 
-/// A filter whose type is forgotten.
+/// A filter without its type, with boxed futures.
 trait AnyFilter: Send + Sync {
     fn invoke<'a>(&'a self, call: &'a InvocationContext, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>>;
 
@@ -218,7 +224,7 @@ impl<F: Filter> AnyFilter for F {
     }
 }
 
-/// The filters of a server or of a hub, from the outermost to the innermost.
+/// Filters of a server or of a hub, from the outermost to the innermost.
 #[derive(Clone, Default)]
 pub(crate) struct Filters(Vec<Arc<dyn AnyFilter>>);
 
@@ -227,7 +233,7 @@ impl Filters {
         self.0.push(Arc::new(filter));
     }
 
-    /// These, and `inner` inside of them.
+    /// Returns these filters with `inner` inside of them.
     pub(crate) fn around(&self, inner: &Self) -> Self {
         Self(self.0.iter().chain(&inner.0).cloned().collect())
     }
@@ -250,7 +256,7 @@ impl Filters {
     }
 }
 
-/// `through` runs one filter, `end` what is inside of all of them.
+/// Nests `filters`. `through` runs one filter; `end` runs the hub inside of all filters.
 fn around<'a, T: 'static>(
     filters: &'a [Arc<dyn AnyFilter>],
     arguments: Option<Box<dyn BoundArguments>>,
@@ -264,14 +270,14 @@ fn around<'a, T: 'static>(
     Next { arguments, inner }
 }
 
-/// A call that somebody looks at, and who does.
+/// Context and filters of a call.
 pub(super) struct FilteredCall {
     pub(super) call: Arc<InvocationContext>,
     pub(super) filters: Arc<Filters>,
 }
 
 impl FilteredCall {
-    /// The call with its filters around it; `run` makes it.
+    /// Runs the filters around the call; `run` is the innermost step.
     pub(super) fn run<P, F>(
         self,
         params: P,
@@ -283,7 +289,7 @@ impl FilteredCall {
     {
         let method = move |arguments: Option<Box<dyn BoundArguments>>| -> BoxFuture<'static, HubResult<Reply>> {
             let params = arguments.map(|arguments| -> Box<dyn Any> { arguments }).and_then(|any| any.downcast().ok());
-            let params: Box<P> = params.expect("each filter hands on what it was given");
+            let params: Box<P> = params.expect("`Next` passes the same parameters through every filter");
             Box::pin(run(*params))
         };
         self.run_erased(Box::new(params), Box::new(method))

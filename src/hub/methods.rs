@@ -1,4 +1,4 @@
-//! Methods by name, and what a call to one is.
+//! The methods of a hub: registration, lookup by name, and binding of calls.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use crate::future::BoxFuture;
 use crate::ordinal;
 use crate::protocol::{RawArguments, ReadError};
 
-/// The methods of a hub, as [`Hub::methods`] lists them.
+/// Methods of a hub, to be registered in [`Hub::methods`].
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Methods};
@@ -40,17 +40,17 @@ pub struct Methods<H> {
     attributes: Attributes,
 }
 
-/// How a method may be called.
+/// Kind of invocation that a method accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum MethodKind {
-    /// `invoke` and `send`: one answer.
+    /// `invoke` and `send`: at most one result.
     Call,
     /// `stream`: any number of items.
     Stream,
 }
 
-/// One method that clients may call.
+/// A method that clients can invoke.
 pub(crate) struct Method<H> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: MethodKind,
@@ -59,65 +59,66 @@ pub(crate) struct Method<H> {
     bind: Box<Bind<H>>,
 }
 
-/// Binds the arguments of a call at once.
+/// Binds the arguments of a call, before the future of the call exists.
 type Bind<H> = dyn Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync;
 
-/// One call on its way to its method, for the code that `#[hub]` writes.
+/// A call whose arguments are not bound yet, for the code that `#[hub]` generates.
 #[doc(hidden)]
 pub struct MethodInvocation<H> {
     pub(super) caller: Caller<H>,
-    /// What others see of it, if there are any.
+    /// Context for filters and policies, if there are any.
     pub(super) filtered: Option<Box<FilteredCall>>,
 }
 
-/// A call whose arguments are bound.
+/// A call with bound arguments.
 pub struct BoundCall {
-    /// Makes the call.
+    /// Runs the method with its filters.
     pub(crate) future: BoxFuture<'static, HubResult<Reply>>,
-    /// The streams that it takes from the client.
+    /// Streams that the method reads from the client.
     pub(crate) uploads: Uploads,
 }
 
-/// What a call came to: a value, already encoded, or a stream that is set up. [Filters](crate::Filter) hand it on, or make
-/// one of their own by [`InvocationContext::reply`](crate::InvocationContext::reply).
+/// Outcome of a successful call: an encoded value, or a stream that is set up. A
+/// [filter](crate::Filter) returns the reply of [`Next::run`](crate::Next::run), or one of its own
+/// by [`InvocationContext::reply`](crate::InvocationContext::reply).
 ///
 /// ```
 /// use signalr::hub::Reply;
 /// use signalr::{InvocationContext, Filter, HubResult, Next};
 ///
-/// /// Answers in place of methods that fail.
+/// /// Replaces errors by the result 0.
 /// struct Zero;
 ///
 /// impl Filter for Zero {
 ///     async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
 ///         match next.run().await {
 ///             Err(_) => call.reply(&0),
-///             answered => answered,
+///             reply => reply,
 ///         }
 ///     }
 /// }
 /// ```
 pub struct Reply(pub(crate) CallOutput);
 
-/// The same for whoever answers.
+/// Content of a [`Reply`].
 pub(crate) enum CallOutput {
-    /// The client awaits none, or the last item of its stream is sent.
+    /// The client waits for no result, or the last item of the stream is sent.
     Nothing,
-    /// A whole message.
+    /// An encoded completion.
     Value(Vec<u8>),
-    /// A stream is set up: this sends its items.
+    /// A stream that is set up. The future sends its items.
     Stream(BoxFuture<'static, HubResult<Reply>>),
-    /// The method has no stream to give.
+    /// The method returned no stream.
     NoStream,
-    /// The caller may not make the call, as it turned out.
+    /// An asynchronous policy rejected the caller.
     Unauthorized,
 }
 
 impl<H: Hub> Methods<H> {
-    /// Adds a method. Its name is looked up ignoring case.
+    /// Registers a method. Clients can spell its name in any case.
     ///
-    /// The function gets the hub, the caller and a tuple of the arguments, each of them an owned type with
-    /// `serde::Deserialize`:
+    /// The function receives the hub, the caller and a tuple of arguments. Each argument is an
+    /// owned type with `serde::Deserialize` or an [`UploadStream`](crate::UploadStream):
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -151,10 +152,12 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a method that answers with a stream (C#: one that returns an `IAsyncEnumerable<T>` or a `ChannelReader<T>`).
+    /// Registers a method that returns a stream (C#: a method that returns an `IAsyncEnumerable<T>`
+    /// or a `ChannelReader<T>`).
     ///
-    /// The future sets the stream up; then each item goes to the client, at its pace. The stream is dropped when the client
-    /// cancels it or goes: what must be done then stands in a `Drop` of something in it.
+    /// The future returns the stream, whose items are then sent at the pace of the client. The
+    /// stream is dropped when the client cancels it or its connection ends; for cleanup, implement
+    /// `Drop` for a value in the stream.
     ///
     /// ```
     /// # use std::pin::Pin;
@@ -186,7 +189,8 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// The same for a method that may have no stream to give (C#: null, of which the client is told).
+    /// Registers a method that returns a stream or `None`. For `None`, the client receives the
+    /// error that ASP.NET Core sends for null.
     pub fn optional_stream<P, S, T, E, F, Fut>(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -215,7 +219,7 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a set of methods that several hubs share, as C# hubs inherit them:
+    /// Registers methods that several hubs share, as C# hubs inherit them:
     ///
     /// ```
     /// # use signalr::hub::Methods;
@@ -236,8 +240,9 @@ impl<H: Hub> Methods<H> {
         methods(self);
     }
 
-    /// Says something of the whole hub, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute)
-    /// (C#: an attribute on the class).
+    /// Attaches an attribute to the hub, for filters and policies to read by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an attribute on
+    /// the class).
     pub fn attribute(&mut self, value: impl Any + Send + Sync) {
         self.attributes.add(value);
     }
@@ -272,7 +277,7 @@ impl<H: Hub> Methods<H> {
     }
 }
 
-/// Settings of the method that was just added.
+/// Options of a method, returned by its registration.
 ///
 /// ```
 /// # use signalr::hub::Methods;
@@ -288,14 +293,16 @@ pub struct MethodOptions<'a, H> {
 }
 
 impl<H> MethodOptions<'_, H> {
-    /// Who may call it; every rule that is added must hold (C#: `[Authorize]` on a method).
+    /// Adds a rule for calling the method; a user has to meet all of them (C#: `[Authorize]` on a
+    /// method).
     pub fn authorize(self, rule: Authorize) -> Self {
         self.method.authorize.push(rule);
         self
     }
 
-    /// Says something of it, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an
-    /// attribute on the method).
+    /// Attaches an attribute to the method, for filters and policies to read by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an attribute on
+    /// the method).
     pub fn attribute(self, value: impl Any + Send + Sync) -> Self {
         self.method.attributes.add(value);
         self
@@ -303,7 +310,7 @@ impl<H> MethodOptions<'_, H> {
 }
 
 impl<H> MethodInvocation<H> {
-    /// What policies see of it, if they look.
+    /// Returns the context of the call for policies; `None` if no policy or filter needs it.
     pub(crate) fn resource(&self) -> Option<Resource> {
         self.filtered.as_ref().map(|filtered| -> Resource { Arc::<InvocationContext>::clone(&filtered.call) })
     }
@@ -319,26 +326,27 @@ impl<H> Method<H> {
     }
 }
 
-/// The methods of a hub, frozen, with what authorization made of their rules.
+/// Methods of a hub with their resolved authorization rules, immutable.
 pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
-    /// By the exact name, which clients mostly use, and by the folded one.
+    /// Indices by exact name, which clients mostly use, and by folded name.
     by_name: BTreeMap<Box<str>, usize>,
     by_folded_name: BTreeMap<String, usize>,
-    /// Characters of the longest name.
+    /// Number of characters of the longest name.
     max_name_chars: usize,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
 
-/// Two methods whose names differ in case alone.
+/// Two methods have names that differ only in case.
 #[derive(Debug)]
 pub(crate) struct TableError {
     pub(crate) name: Cow<'static, str>,
 }
 
 impl<H, R> MethodTable<H, R> {
-    /// `resolve` turns the rules of a method into what is checked at a call.
+    /// Creates the table. `resolve` converts the rules of a method to the form that calls are
+    /// checked with.
     pub(crate) fn new<E: From<TableError>>(
         methods: Methods<H>,
         mut resolve: impl FnMut(&Method<H>) -> Result<R, E>,
@@ -372,14 +380,15 @@ impl<H, R> MethodTable<H, R> {
         Some(&self.methods[*at])
     }
 
-    /// The folded name. `None` if it is longer than all of the hub: clients choose the length, and may ask for one name
-    /// many times in a message.
+    /// Returns the folded name, or `None` if `name` is longer than every method name. The limit
+    /// bounds the cost: a client chooses the length of the name, and one message can lead to
+    /// several lookups.
     fn fold(&self, name: &str) -> Option<String> {
-        // Folding keeps the number of characters.
+        // Folding does not change the number of characters.
         name.chars().nth(self.max_name_chars).is_none().then(|| ordinal::fold(name))
     }
 
-    /// What is said of the hub.
+    /// Returns the attributes of the hub.
     pub(super) fn attributes(&self) -> &Attributes {
         &self.attributes
     }
@@ -448,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_as_dotnet_compares_them() {
+    fn method_names_are_compared_as_in_dotnet() {
         let table = table();
         let find = |name: &str| table.find(name).map(|(method, ())| &*method.name);
         for name in ["Slow", "slow", "SLOW"] {
@@ -461,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn names_longer_than_all_methods_are_not_folded() {
+    fn names_longer_than_every_method_name_are_not_folded() {
         let table = table();
         for name in ["größer", &"ö".repeat(16 * 1024)] {
             assert_eq!(table.fold(name), None);

@@ -1,4 +1,4 @@
-//! What a hub is and what it may do: methods by name, the caller, the clients, errors.
+//! Hubs: their methods, the caller, the clients, groups, filters and errors.
 
 mod any_caller;
 mod arguments;
@@ -43,9 +43,10 @@ use crate::auth::Authorize;
 pub use crate::protocol::Arguments;
 pub use crate::registry::Disconnect;
 
-/// A hub: what clients may call, and what happens when they come and go (C#: `Hub<T>`).
+/// A type whose methods clients call (C#: `Hub<T>`).
 ///
-/// Usually written by [`#[hub]`](macro@crate::hub). By hand, [`methods`](Self::methods) lists the methods:
+/// Usually implemented by [`#[hub]`](macro@crate::hub). A manual implementation registers its
+/// methods in [`methods`](Self::methods):
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,53 +70,76 @@ pub use crate::registry::Disconnect;
 /// }
 /// ```
 ///
-/// There is one value of a hub, shared by all of its connections; C# makes one a call. What differs by connection belongs
-/// into [`Items`](Self::Items), what differs by call into the arguments.
+/// All connections share one value of the hub; C# creates one for each call. State of a connection
+/// belongs in [`Items`](Self::Items), state of a call in its arguments.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hub",
     note = "put `#[hub]` on an impl block of it, or implement `signalr::Hub`"
 )]
 pub trait Hub: Send + Sync + Sized + 'static {
-    /// What the clients offer to the server: a contract made by [`#[hub_client]`](macro@crate::hub_client), or
-    /// [`AnyClient`] to call them by name only.
+    /// Methods that the server can call on clients: a trait with
+    /// [`#[hub_client]`](macro@crate::hub_client), or [`AnyClient`] to call them by name only.
     type Client: HubClient;
 
-    /// What the hub remembers of each connection, from its handshake to its end (C#: `Context.Items`).
+    /// State of one connection, from its handshake until it is closed (C#: `Context.Items`).
     type Items: Default + Send + Sync + 'static;
 
-    /// Lists the methods that clients may call.
+    /// Registers the methods that clients can invoke.
     fn methods(methods: &mut Methods<Self>);
 
-    /// Who may connect: `[Authorize]` on the class. All rules must hold.
+    /// Returns the rules for connecting to the hub (C#: `[Authorize]` on the class). A user has to
+    /// meet all of them. The default is none.
     fn authorize() -> Vec<Authorize> {
         Vec::new()
     }
 
-    /// Whether everybody may connect, whatever the rules of the hub and of its paths say: `[AllowAnonymous]` on the class.
-    /// Rules of methods hold all the same.
+    /// Returns whether every client can connect, regardless of the rules of the hub and of its path
+    /// (C#: `[AllowAnonymous]` on the class). Rules of methods still apply. The default is `false`.
     fn allow_anonymous() -> bool {
         false
     }
 
-    /// A client has connected. Nothing it sent is read until this is done; an error ends the connection.
+    /// Runs after the handshake of a connection, before any invocation (C#: `OnConnectedAsync`).
+    ///
+    /// Messages of the client are not read until the future completes.
+    ///
+    /// # Errors
+    ///
+    /// An error closes the connection, without [`on_disconnected`](Self::on_disconnected).
     fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// The client has brought newer credentials of its user, without a new connection (C#:
-    /// `OnAuthenticationRefreshedAsync`). `caller` sees the new claims, as all calls do that begin after it; its
-    /// [`user_id`](Caller::user_id) is as before; so are its groups, to be changed here if they depend on claims. It takes
-    /// its turn as a call does, and several refreshes may be told at once. An error is logged, and the connection lives on.
+    /// Runs after an authentication refresh: the client replaced its credentials on the open
+    /// connection (C#: `OnAuthenticationRefreshedAsync`).
     ///
-    /// Only where [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is on.
+    /// `caller` has the new claims, as has every call that begins later. The
+    /// [`user_id`](Caller::user_id) and the groups stay the same; update groups here if they depend
+    /// on claims. The callback is queued like a call of the client; several refreshes can lead to
+    /// one callback.
+    ///
+    /// Called only if
+    /// [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// An error is logged; the connection stays open.
     fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// A connection has ended, in whatever way; called once for each that [`on_connected`](Self::on_connected) let in.
-    /// `reason` is there when it did not go well. The connection is still in its groups, but hears nothing any more.
+    /// Runs after a connection has ended for any reason, once for each successful
+    /// [`on_connected`](Self::on_connected) (C#: `OnDisconnectedAsync`).
+    ///
+    /// `reason` describes the error that ended the connection; it is `None` if there was no error.
+    /// The connection is still a member of its groups, but receives no more messages.
+    ///
+    /// # Errors
+    ///
+    /// An error is logged.
     fn on_disconnected(
         &self,
         caller: &Caller<Self>,

@@ -1,4 +1,4 @@
-//! Calling selected clients, by name or by contract.
+//! Proxies for selected clients, called by method name or by contract.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use super::context::{HubShared, SendError};
 use crate::protocol::Arguments;
 use crate::registry::{Audience, Disconnect};
 
-/// Any number of connections.
+/// Marks a proxy for any number of connections.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Many};
@@ -25,12 +25,12 @@ use crate::registry::{Audience, Disconnect};
 #[non_exhaustive]
 pub struct Many;
 
-/// Exactly one connection.
+/// Marks a proxy for exactly one connection, which can return client results.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Single};
 /// # use signalr::{Caller, Hub};
-/// fn asker<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
+/// fn caller_proxy<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
 ///     caller.client()
 /// }
 /// ```
@@ -38,7 +38,8 @@ pub struct Many;
 #[non_exhaustive]
 pub struct Single;
 
-/// What the clients of a hub offer; made by [`#[hub_client]`](macro@crate::hub_client).
+/// Methods that the server can call on the clients of a hub (C#: the `T` of `Hub<T>`). Implemented
+/// by [`#[hub_client]`](macro@crate::hub_client).
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -54,17 +55,17 @@ pub struct Single;
 /// }
 /// ```
 pub trait HubClient: 'static {
-    /// The clients that were selected: [`Many`] or a [`Single`] one.
+    /// Proxy for the selected clients; `T` is [`Many`] or [`Single`].
     type Proxy<T>: From<Proxy<T>> + Deref<Target = Proxy<T>> + Send + Sync;
 }
 
-/// Clients that were selected, to be called by the names of their methods (C#: `IClientProxy`).
+/// Selected clients, called by method name (C#: `IClientProxy`, `ISingleClientProxy`).
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Proxy, SendError};
 /// # use signalr::{Caller, Hub};
-/// async fn alarm(whom: &Proxy) -> Result<(), SendError> {
-///     whom.send("Alarm", ("bed 3",)).await
+/// async fn alarm(receivers: &Proxy) -> Result<(), SendError> {
+///     receivers.send("Alarm", ("bed 3",)).await
 /// }
 ///
 /// async fn alarm_all<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> Result<(), SendError> {
@@ -83,25 +84,30 @@ impl<T> Proxy<T> {
         Self { shared, audience, requester, _target: PhantomData }
     }
 
-    /// Calls a method of the selected clients; they give no answer (C#: `SendAsync`).
+    /// Calls a method of the selected clients without a result (C#: `SendAsync`).
     ///
-    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for each format in use.
-    /// Complete when every receiver's queue has taken the message, or the receiver has been given up; not when the
-    /// clients have it.
+    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for
+    /// each hub protocol in use.
+    ///
+    /// Completes when the message is in the outbound queue of every receiver; receivers that end in
+    /// the meantime are skipped. Completion does not mean that the clients have received the
+    /// message. A full queue makes `send` wait for capacity.
     ///
     /// # Errors
     ///
-    /// When an argument cannot be encoded. A receiver that ends is no error.
+    /// Fails if an argument cannot be encoded, if one of several group names is empty, or if the
+    /// server is not built yet: see [`SendError`]. A receiver that ends is no error.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, the message has reached those receivers that had room for it.
+    /// If the future is dropped before it completes, the message has reached the receivers whose
+    /// queues had capacity.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
     }
 
-    /// Ends the selected connections that there are on this server now, whatever they are doing (C# has no way to do so
-    /// from outside).
+    /// Closes the selected connections that exist on this server at the time of the call. C# has no
+    /// counterpart: its `Context.Abort()` needs the hub method of the connection itself.
     ///
     /// ```
     /// # use signalr::hub::{Disconnect, SendError};
@@ -112,20 +118,23 @@ impl<T> Proxy<T> {
     /// # }
     /// ```
     ///
-    /// What was sent before still goes out, then a Close message with the reason; what is sent later is dropped. Calls
-    /// that run go on to their end, streams stop, [`Caller::aborted`](crate::Caller::aborted) is ready, and
-    /// [`on_disconnected`](crate::Hub::on_disconnected) is given the reason. A client that is away, to come back by a
-    /// stateful reconnect, finds its connection gone. Of several ends the first one counts.
+    /// Messages that are already queued are still written, then a Close message with the reason.
+    /// Later messages are dropped. Running calls continue to their end, streams stop,
+    /// [`Caller::aborted`](crate::Caller::aborted) completes, and
+    /// [`on_disconnected`](crate::Hub::on_disconnected) receives the reason. A connection that
+    /// waits for a stateful reconnect cannot be resumed any more. If a connection is closed more
+    /// than once, the first reason counts.
     ///
-    /// Clients may connect again as anybody may: to keep them out is for authentication and rules.
+    /// The clients can connect again. To keep them out, use authentication and authorization rules.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either they were ended or not.
+    /// If the future is dropped before it completes, either all selected connections are closed or
+    /// none.
     pub async fn disconnect(&self, disconnect: Disconnect) -> Result<(), SendError> {
         self.shared.registry.disconnect(&self.audience, disconnect);
         Ok(())
@@ -133,7 +142,7 @@ impl<T> Proxy<T> {
 }
 
 impl Proxy<Single> {
-    /// Calls a method of one client and waits for what it returns (C#: `InvokeAsync<T>`).
+    /// Calls a method of one client and waits for its result (C#: `InvokeAsync<T>`).
     ///
     /// ```
     /// # use signalr::{Caller, Hub, HubResult};
@@ -143,24 +152,28 @@ impl Proxy<Single> {
     /// # }
     /// ```
     ///
-    /// There is no time-out but your own, such as `tokio::time::timeout`. A hub method that asks lets the next call of its
-    /// client begin, for good: the answer would stand behind it. In `on_connected` nobody can be asked, since nothing is
-    /// read before it is done.
+    /// The wait has no time limit; set one with `tokio::time::timeout`. A hub method that waits for
+    /// a client result no longer occupies one of the client's [parallel
+    /// invocations](crate::hosting::Builder::maximum_parallel_invocations_per_client), because the
+    /// result could otherwise be queued behind an invocation that waits for this method. Client
+    /// results are not available in `on_connected`, because no message is read before it completes.
     ///
     /// # Errors
     ///
-    /// Why there is no answer: [`InvokeError`]. Turned into a [`HubError`](crate::HubError) by `?`, the client's own error
-    /// is told to the one that called the hub, and the others are hidden, as with C#'s exceptions.
+    /// Fails with an [`InvokeError`] if the client returns no result. If `?` converts it into a
+    /// [`HubError`](crate::HubError), the error that the client returned is sent to the caller and
+    /// other errors are hidden, as with exceptions in C#.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the client may have been asked; its answer is ignored.
+    /// If the future is dropped before it completes, the client may have received the invocation;
+    /// its result is ignored.
     pub async fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Result<R, InvokeError> {
         request_client_result(&self.shared, &self.audience, &self.requester, method, &arguments).await?.read()
     }
 }
 
-/// Clients without a contract: methods by name only.
+/// Clients without a contract, called by method name only.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};

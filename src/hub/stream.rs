@@ -1,4 +1,4 @@
-//! Streams to the client: what a method returns, item by item into the connection's queue.
+//! Server streams: the items of a method, encoded into the outbound queue of the connection.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,15 +17,16 @@ use crate::future::BoxFuture;
 use crate::registry::ConnectionHandle;
 use crate::scratch;
 
-/// Where the items of a stream go.
+/// Sends the items of one stream to the client.
 pub struct ItemSender {
     connection: Arc<ConnectionHandle>,
     call: Arc<CallState>,
     started: Arc<AtomicBool>,
 }
 
-/// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
-/// whoever makes the call goes on with other things in between.
+/// Runs a call that returns a stream. `run` sets the stream up and then sends its items. The
+/// returned future completes when the stream is set up, so that errors of the two steps are
+/// reported differently and filters complete before the first item.
 pub(super) fn run_streaming<H, F>(
     invocation: MethodInvocation<H>,
     run: impl FnOnce(MethodInvocation<H>, ItemSender) -> F + Send + 'static,
@@ -55,13 +56,14 @@ where
 }
 
 impl ItemSender {
-    /// Those of a stream that is there already.
+    /// Creates a sender for a stream that is already set up.
     pub(super) fn for_running_stream(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
         let started = Arc::new(AtomicBool::new(true));
         Self { connection: Arc::clone(connection), call: Arc::clone(call), started }
     }
 
-    /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
+    /// Sends the items of `stream` until it ends, at the pace of the client. `into_result` converts
+    /// an item into a value or an error.
     pub async fn send<S, T, E>(
         self,
         stream: S,
@@ -83,10 +85,10 @@ impl ItemSender {
         Ok(Reply(CallOutput::Nothing))
     }
 
-    /// The stream is there, and what follows are its items.
+    /// Marks the stream as set up, and yields once.
     async fn yield_before_first_item(&self) {
         let mut first = !self.started.swap(true, Ordering::AcqRel);
-        // Who waits for the stream is polling this; it goes on by itself.
+        // No waker is needed: `run_streaming` polls this future and completes on this `Pending`.
         poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
@@ -100,7 +102,7 @@ impl ItemSender {
     async fn enqueue(&self, message: Vec<u8>) {
         self.connection.outbound.write_in_turn(&message).await;
         scratch::give(message);
-        // A stream that is always ready lets others have their turn.
+        // Without this, a stream that is always ready would starve other tasks.
         tokio::task::consume_budget().await;
     }
 }

@@ -1,4 +1,5 @@
-//! Streams from the client: the buffer between the connection that fills it and the method that reads it.
+//! Uploads: streams from a client to a hub method, with the buffer between the connection and the
+//! method.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,9 +15,10 @@ use serde::de::DeserializeOwned;
 use super::error::{HubError, HubResult};
 use crate::protocol::{RawValue, ReadError};
 
-/// A stream that the client sends along with a call (C#: an `IAsyncEnumerable<T>` or `ChannelReader<T>` parameter).
+/// A stream from the client to a hub method, sent with an invocation (C#: an `IAsyncEnumerable<T>`
+/// or `ChannelReader<T>` parameter).
 ///
-/// A hub method takes any number of them, among its other arguments and in any order:
+/// A hub method can have any number of `UploadStream` parameters, in any position:
 ///
 /// ```
 /// # use signalr::{HubResult, UploadStream, hub};
@@ -34,10 +36,13 @@ use crate::protocol::{RawValue, ReadError};
 /// }
 /// ```
 ///
-/// It is a `futures_core::Stream`, too. An error is its last item: that of the client, which is a `HubException` as in C#;
-/// an item that is no `T`; or the end of the connection. What the method does not read is dropped when it ends.
-/// Up to [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items wait for the method; then nothing more
-/// is read from the client.
+/// `UploadStream` also implements `futures_core::Stream`. After an error the stream ends. Errors
+/// are: the error that the client sent, as a `HubException` as in C#; an item that cannot be
+/// deserialized as `T`; the end of the connection. Items that the method has not read when it ends
+/// are dropped.
+///
+/// If more than [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items
+/// wait for the method, the server stops reading from the client until the method reads one.
 pub struct UploadStream<T> {
     shared: Arc<UploadShared<T>>,
 }
@@ -48,35 +53,36 @@ struct UploadShared<T> {
 
 struct UploadState<T> {
     items: VecDeque<T>,
-    /// So many items may wait without holding the connection up.
+    /// Maximum number of waiting items; with more, the connection is not read.
     capacity: usize,
     end: UploadEnd,
-    /// The method, waiting for an item.
+    /// Waker of the method that waits for an item.
     reader_waker: Option<Waker>,
-    /// The connection, waiting for room.
+    /// Waker of the connection task that waits for capacity.
     sender_waker: Option<Waker>,
 }
 
 enum UploadEnd {
     Open,
-    /// What the method is told behind the last item.
+    /// No more items arrive. The method still receives the waiting items, then the error.
     Ended(Option<HubError>),
-    /// The method is told nothing more, or does not read any more.
+    /// The method has received the end, or has dropped the stream.
     Closed,
 }
 
-/// What a connection does with a stream of whatever type.
+/// Sending half of an upload, without the type of its items.
 pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
-    /// An item has come. One that is no `T` ends the stream; the client's text of it has details if `detailed`.
+    /// Queues an item. An item that cannot be deserialized ends the stream with an error, whose
+    /// text contains details if `detailed` is set.
     fn push_item(&self, item: RawValue<'_>, detailed: bool);
 
-    /// The client has ended the stream, or its connection has.
+    /// Ends the stream, because the client or its connection ended it.
     fn finish(&self, error: Option<HubError>);
 
-    /// Ready when the method has read enough.
+    /// Ready when the buffer has capacity.
     fn poll_capacity(&self, cx: &Context<'_>) -> Poll<()>;
 
-    /// The method has ended: nothing is read any more.
+    /// Closes the stream because the method has ended; waiting items are dropped.
     fn close(&self);
 
     fn set_capacity(&self, capacity: usize);
@@ -100,15 +106,16 @@ impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
 }
 
 impl<T> UploadStream<T> {
-    /// The next item; `None` after the last.
+    /// Returns the next item; `None` after the last.
     ///
     /// # Errors
     ///
-    /// Why the stream ended early; there are no items behind an error.
+    /// Fails if the client ended the stream with an error, if an item cannot be deserialized, or if
+    /// the connection ended. No items follow an error.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no item was taken.
+    /// This method is cancel safe: if the future is dropped before it completes, no item is lost.
     pub async fn next(&mut self) -> Option<HubResult<T>> {
         poll_fn(|cx| self.shared.poll_next(cx)).await
     }
@@ -166,7 +173,7 @@ impl<T> UploadShared<T> {
         state.end = UploadEnd::Closed;
         let items = mem::take(&mut state.items);
         let wakers = [state.reader_waker.take(), state.sender_waker.take()];
-        // The items are the application's; so is what their drop does.
+        // Dropping items runs code of the application, so the lock is released first.
         drop(state);
         drop(items);
         wakers.into_iter().for_each(wake);
