@@ -25,7 +25,7 @@ pub fn is_param<P: Param>() {}
 #[diagnostic::on_unimplemented(
     message = "`&{Self}` cannot be a hub method parameter",
     label = "not the caller",
-    note = "by reference is the caller, `&Caller<Self>`; arguments from the wire are owned"
+    note = "only the caller is passed by reference, as `&Caller<Self>`; arguments are owned types"
 )]
 pub trait IsCaller<H> {
     /// Returns the caller with its own type.

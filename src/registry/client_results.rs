@@ -1,4 +1,4 @@
-//! Questions to clients, and their answers (`aspnet: ClientResultsManager.cs`).
+//! Pending client results (`aspnet: ClientResultsManager.cs`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::connection_info::ConnectionId;
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, ProtocolError, RawValue, WriteError};
 
-/// The questions of a hub type that wait for an answer.
+/// Client results of one hub type for which the server waits.
 #[derive(Debug, Default)]
 pub(crate) struct PendingClientResults {
     last_number: AtomicU64,
@@ -20,35 +20,37 @@ pub(crate) struct PendingClientResults {
 
 #[derive(Debug)]
 struct PendingClientResult {
-    /// Who was asked.
+    /// Connection that has to return the result.
     connection: ConnectionId,
-    answer: oneshot::Sender<ClientResult>,
+    sender: oneshot::Sender<ClientResult>,
 }
 
-/// What a client answered.
+/// Completion of a client.
 #[derive(Debug)]
 pub(crate) enum ClientResult {
-    /// A value in its wire form.
+    /// Encoded value.
     Result(Vec<u8>),
-    /// Its error, if it gave one; .NET has a text for those that give nothing at all.
+    /// Error, or `None` for a completion without result and error, for which .NET has a text of its
+    /// own.
     Error(Option<String>),
 }
 
-/// Why there is no answer.
+/// No completion was received.
 #[derive(Debug)]
 pub(crate) enum ClientResultError {
-    /// The connection ended before.
+    /// The connection ended first.
     Disconnected,
-    /// The question has no form on the wire.
+    /// The invocation cannot be encoded.
     Encode(WriteError),
 }
 
 impl PendingClientResults {
-    /// Calls a method of a client and waits for its answer.
+    /// Invokes a method of a client and waits for its completion.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the question may have been asked; its answer is ignored.
+    /// If the future is dropped before it completes, the client may have received the invocation;
+    /// its completion is ignored.
     pub(crate) async fn request<A: Arguments + ?Sized>(
         &self,
         connection: &Arc<ConnectionHandle>,
@@ -57,30 +59,31 @@ impl PendingClientResults {
     ) -> Result<ClientResult, ClientResultError> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let protocol = connection.protocol;
-        let frame = EncodedMessage::try_written(protocol.kind().is_binary(), |message| {
-            protocol.write_invocation(message, Some(&format_id(number)), target, arguments)
+        let message = EncodedMessage::try_written(protocol.kind().is_binary(), |buffer| {
+            protocol.write_invocation(buffer, Some(&format_id(number)), target, arguments)
         })
         .map_err(ClientResultError::Encode)?;
-        let (sender, answer) = oneshot::channel();
-        // Before it is asked, so that the answer finds it.
-        self.lock().insert(number, PendingClientResult { connection: connection.id, answer: sender });
+        let (sender, receiver) = oneshot::channel();
+        // Inserted before the invocation is sent, so that the completion always finds it.
+        self.lock().insert(number, PendingClientResult { connection: connection.id, sender });
         let _guard = PendingGuard { results: self, number };
-        let answered = async {
-            connection.outbound.push(&frame).await;
-            answer.await
+        let received = async {
+            connection.outbound.push(&message).await;
+            receiver.await
         };
         tokio::select! {
             biased;
-            answer = answered => answer.map_err(|_| ClientResultError::Disconnected),
+            result = received => result.map_err(|_| ClientResultError::Disconnected),
             () = connection.aborted() => Err(ClientResultError::Disconnected),
         }
     }
 
-    /// A client has answered. An id that nobody waits for is ignored.
+    /// Passes a completion to the request that waits for it. Unknown ids are ignored.
     ///
     /// # Errors
     ///
-    /// Somebody else was asked: a client that answers for others has its connection ended.
+    /// Fails if the request was sent to another connection; the caller then closes the connection
+    /// that sent the completion.
     pub(crate) fn complete(
         &self,
         connection: ConnectionId,
@@ -97,18 +100,18 @@ impl PendingClientResults {
         }
         let requested = pending.remove(&number);
         drop(pending);
-        let answer = match result {
+        let result = match result {
             Some(result) => ClientResult::Result(result.as_bytes().to_vec()),
             None => ClientResult::Error(error.map(Into::into)),
         };
         if let Some(requested) = requested {
-            // Who asked may have given up meanwhile.
-            let _ = requested.answer.send(answer);
+            // The receiver is dropped if the request was dropped in the meantime.
+            let _ = requested.sender.send(result);
         }
         Ok(())
     }
 
-    /// How many wait.
+    /// Returns the number of pending client results.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -118,7 +121,7 @@ impl PendingClientResults {
     }
 }
 
-/// Takes a question off the list, however it ends.
+/// Removes a pending client result when its request completes or is dropped.
 struct PendingGuard<'a> {
     results: &'a PendingClientResults,
     number: u64,
@@ -130,7 +133,7 @@ impl Drop for PendingGuard<'_> {
     }
 }
 
-/// The number in the id of a question, which is written in one way alone.
+/// Parses the number of an id. Only the canonical spelling is valid: `s1`, not `s01`.
 fn parse_id(id: &str) -> Option<u64> {
     let number = id.strip_prefix('s')?.parse().ok()?;
     (format_id(number) == id).then_some(number)
