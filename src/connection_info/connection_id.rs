@@ -1,58 +1,61 @@
-//! How connections are named: the public id and the secret token.
+//! Connection ids, which are public, and connection tokens, which are secret.
 
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// 128 random bits, as ASP.NET draws them (`aspnet: HttpConnectionManager.MakeNewConnectionId`).
+/// 128 random bits, as in ASP.NET Core (`aspnet: HttpConnectionManager.MakeNewConnectionId`).
 const RANDOM_BYTES: usize = 16;
 
-/// The same in base64url without padding: clients put tokens into URLs without encoding them.
-const LENGTH: usize = 22;
+/// Length of these bytes in base64url without padding. Clients put tokens into URLs without
+/// escaping them.
+const TEXT_LENGTH: usize = 22;
 
-/// The public name of a connection, by which others send to it (C#: `Context.ConnectionId`).
+/// The public id of a connection, by which it can be sent messages (C#: `Context.ConnectionId`).
 ///
-/// It is no secret: knowing it lets nobody act as the connection, unless its client negotiated version 0 or not at all.
+/// The id is no secret: it does not allow a client to act as the connection, unless the connection
+/// was opened with negotiate version 0 or without negotiate, where id and token are equal.
 ///
 /// ```
 /// # use std::collections::HashMap;
 /// # use signalr::{Caller, ConnectionId, Hub};
 /// fn remember<H: Hub>(caller: &Caller<H>, names: &mut HashMap<ConnectionId, String>) {
-///     names.insert(caller.connection_id(), caller.user().name().unwrap_or("nobody").to_owned());
+///     names.insert(caller.connection_id(), caller.user().name().unwrap_or("anonymous").to_owned());
 /// }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(Name);
+pub struct ConnectionId(RandomText);
 
-/// What a client shows to reach its connection; whoever knows it can act as the client, so it is never printed.
+/// The secret by which requests of a client name its connection. Its holder can act as the client,
+/// so it is never printed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ConnectionToken(Name);
+pub(crate) struct ConnectionToken(RandomText);
 
-/// The text itself, kept inline: names are copied and compared without touching the heap.
+/// Text stored inline, so that ids and tokens are copied and compared without heap access.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Name([u8; LENGTH]);
+struct RandomText([u8; TEXT_LENGTH]);
 
 impl ConnectionId {
     /// # Panics
     ///
-    /// If the operating system has no random bytes to give.
+    /// If the operating system provides no random bytes.
     pub(crate) fn random() -> Self {
-        Self(Name::random())
+        Self(RandomText::random())
     }
 
-    /// Any other length or alphabet names no connection.
+    /// Returns `None` for a text of another length or alphabet.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Name::parse(text).map(Self)
+        RandomText::parse(text).map(Self)
     }
 
-    /// The id as text: 22 letters, digits, `-` and `_`.
+    /// Returns the id as text: 22 ASCII letters, digits, `-` and `_`.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 }
 
-/// As text.
+/// Serializes the id as a string.
 impl serde::Serialize for ConnectionId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
@@ -62,19 +65,20 @@ impl serde::Serialize for ConnectionId {
 impl ConnectionToken {
     /// # Panics
     ///
-    /// If the operating system has no random bytes to give.
+    /// If the operating system provides no random bytes.
     pub(crate) fn random() -> Self {
-        Self(Name::random())
+        Self(RandomText::random())
     }
 
-    /// Where clients know no token apart from the id: negotiate version 0, and WebSockets without negotiate.
+    /// Returns the token of a connection whose token equals its id: negotiate version 0, and
+    /// WebSockets without negotiate.
     pub(crate) fn from_id(id: ConnectionId) -> Self {
         Self(id.0)
     }
 
-    /// Any other length or alphabet is the token of no connection.
+    /// Returns `None` for a text of another length or alphabet.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Name::parse(text).map(Self)
+        RandomText::parse(text).map(Self)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -82,18 +86,18 @@ impl ConnectionToken {
     }
 }
 
-impl Name {
+impl RandomText {
     fn random() -> Self {
         let mut random = [0; RANDOM_BYTES];
-        getrandom::fill(&mut random).expect("the operating system gives random bytes");
-        let mut text = [0; LENGTH];
+        getrandom::fill(&mut random).expect("the operating system provides random bytes");
+        let mut text = [0; TEXT_LENGTH];
         let written = URL_SAFE_NO_PAD.encode_slice(random, &mut text);
-        debug_assert_eq!(written, Ok(LENGTH));
+        debug_assert_eq!(written, Ok(TEXT_LENGTH));
         Self(text)
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let text: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
+        let text: [u8; TEXT_LENGTH] = text.as_bytes().try_into().ok()?;
         text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).then_some(Self(text))
     }
 
@@ -138,19 +142,19 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(id.as_str()).unwrap().len(), RANDOM_BYTES);
         assert_eq!(id.to_string(), id.as_str());
         assert_eq!(format!("{id:?}"), id.as_str());
-        assert_eq!(size_of::<ConnectionId>(), LENGTH);
-        assert_eq!(size_of::<ConnectionToken>(), LENGTH);
+        assert_eq!(size_of::<ConnectionId>(), TEXT_LENGTH);
+        assert_eq!(size_of::<ConnectionToken>(), TEXT_LENGTH);
     }
 
     #[test]
-    fn no_two_are_alike() {
+    fn ids_and_tokens_are_unique() {
         let ids: HashSet<_> = (0..1000).map(|_| ConnectionId::random()).collect();
         let tokens: HashSet<_> = (0..1000).map(|_| ConnectionToken::random()).collect();
         assert_eq!((ids.len(), tokens.len()), (1000, 1000));
     }
 
     #[test]
-    fn a_token_is_parsed_as_it_was_given() {
+    fn parsed_tokens_equal_the_original() {
         let token = ConnectionToken::random();
         assert_eq!(ConnectionToken::parse(token.as_str()), Some(token));
         let id = ConnectionId::random();
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lengths_and_letters_are_unknown() {
+    fn texts_of_another_length_or_alphabet_are_rejected() {
         for text in [
             "",
             "abc",
@@ -179,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn tokens_differ_by_case() {
+    fn tokens_are_case_sensitive() {
         assert_ne!(ConnectionToken::parse("AAAAAAAAAAAAAAAAAAAAAA"), ConnectionToken::parse("AAAAAAAAAAAAAAAAAAAAAa"));
     }
 
     #[test]
-    fn a_token_is_never_printed() {
+    fn debug_output_omits_the_token() {
         assert_eq!(format!("{:?}", ConnectionToken::random()), "…");
     }
 }

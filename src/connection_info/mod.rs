@@ -1,4 +1,5 @@
-//! Where a connection comes from: its names, its transport, the page and the request that opened it.
+//! Metadata of a connection: its id and token, its transport, the request that opened it, and the
+//! origin of the web page.
 
 mod connection_id;
 pub(crate) mod query;

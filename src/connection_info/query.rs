@@ -1,4 +1,4 @@
-//! Query strings as ASP.NET reads them.
+//! Parsing of query strings and cookies as in ASP.NET Core.
 
 use std::borrow::Cow;
 
@@ -6,23 +6,25 @@ use percent_encoding::percent_decode_str;
 
 use crate::ordinal;
 
-/// The value of a parameter (C#: `Request.Query[key].ToString()`): keys ignore case, `+` is a space, and the values of
-/// a parameter that is given several times are joined with `,`, empty ones left out.
+/// Returns the decoded value of a query parameter (C#: `Request.Query[key].ToString()`). Keys are
+/// compared without case, and `+` is a space. Several values of one key are joined with `,`; empty
+/// values are left out.
 ///
-/// `None` if it is not there at all; without a `=` its value is empty.
+/// Returns `None` if the parameter is missing. A parameter without `=` has an empty value.
 pub(crate) fn value<'q>(query: Option<&'q str>, key: &str) -> Option<Cow<'q, str>> {
     let pairs = query?.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     join(pairs.filter(|(name, _)| ordinal::eq(&decode(name), key)).map(|(_, value)| decode(value)))
 }
 
-/// The value of a cookie, decoded, from the `Cookie` lines of a request (C#: `Request.Cookies[name]`): names ignore case, the
-/// last one counts.
+/// Returns the decoded value of a cookie from the `Cookie` header lines of a request (C#:
+/// `Request.Cookies[name]`). Names are compared without case; of several cookies, the last one
+/// counts.
 pub(crate) fn cookie<'l>(lines: impl Iterator<Item = Cow<'l, str>>, name: &str) -> Option<Cow<'l, str>> {
     lines.filter_map(|line| cookie_in(line, name)).last()
 }
 
-/// The last cookie of that name in one `Cookie` line.
+/// Returns the last cookie with this name in one header line.
 fn cookie_in<'l>(line: Cow<'l, str>, name: &str) -> Option<Cow<'l, str>> {
     match line {
         Cow::Borrowed(line) => cookie_value(line, name).map(unescape),
@@ -35,7 +37,7 @@ fn cookie_value<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     pairs.filter(|(other, _)| ordinal::eq(other.trim(), name)).map(|(_, value)| value.trim()).next_back()
 }
 
-/// The values of one name as one text (`aspnet: StringValues.ToString`).
+/// Joins the values of one name (`aspnet: StringValues.ToString`).
 pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option<Cow<'v, str>> {
     values.into_iter().reduce(|joined, value| match (joined.is_empty(), value.is_empty()) {
         (true, _) => value,
@@ -44,8 +46,8 @@ pub(super) fn join<'v>(values: impl IntoIterator<Item = Cow<'v, str>>) -> Option
     })
 }
 
-/// Resolves percent-encoding; what is no escape, and escapes of what is no UTF-8, stay as they are
-/// (C#: `Uri.UnescapeDataString`).
+/// Decodes percent-encoding (C#: `Uri.UnescapeDataString`). Incomplete escapes, and escapes that do
+/// not decode to UTF-8, stay unchanged.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -53,34 +55,35 @@ fn unescape(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8().unwrap_or_else(|_| Cow::Owned(unescape_valid(text)))
 }
 
-/// Escapes make no characters together with what stands unescaped beside them, so each run of escapes is for itself.
+/// Decodes each run of escapes separately, because escaped bytes never form a character with
+/// unescaped ones.
 fn unescape_valid(text: &str) -> String {
     let mut unescaped = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (run, after) = rest.split_at(ESCAPE * escapes(rest));
+    let mut remaining = text;
+    while !remaining.is_empty() {
+        let (run, after) = remaining.split_at(ESCAPE_LENGTH * leading_escapes(remaining));
         let bytes: Vec<u8> = percent_decode_str(run).collect();
         let mut at = 0;
         for chunk in bytes.utf8_chunks() {
             let invalid = at + chunk.valid().len();
             at = invalid + chunk.invalid().len();
             unescaped.push_str(chunk.valid());
-            unescaped.push_str(&run[ESCAPE * invalid..ESCAPE * at]);
+            unescaped.push_str(&run[ESCAPE_LENGTH * invalid..ESCAPE_LENGTH * at]);
         }
-        // At least one byte, for it is no escape; a `%` may be it.
+        // The next byte begins no escape, so at least one byte is copied, even if it is `%`.
         let next = after.bytes().skip(1).position(|byte| byte == b'%').map_or(after.len(), |at| at + 1);
         unescaped.push_str(&after[..next]);
-        rest = &after[next..];
+        remaining = &after[next..];
     }
     unescaped
 }
 
-/// `%41`.
-const ESCAPE: usize = 3;
+/// Length of an escape such as `%41`.
+const ESCAPE_LENGTH: usize = 3;
 
-/// How many escapes `text` begins with.
-fn escapes(text: &str) -> usize {
-    let triples = text.as_bytes().as_chunks::<ESCAPE>().0;
+/// Returns the number of escapes at the beginning of `text`.
+fn leading_escapes(text: &str) -> usize {
+    let triples = text.as_bytes().as_chunks::<ESCAPE_LENGTH>().0;
     triples.iter().take_while(|[percent, high, low]| *percent == b'%' && is_hex(*high) && is_hex(*low)).count()
 }
 
@@ -105,9 +108,9 @@ mod tests {
         value(Some(query), "x").map(Cow::into_owned)
     }
 
-    /// Every pair was asked of an ASP.NET Core server.
+    /// The expected values were recorded from an ASP.NET Core server.
     #[test]
-    fn values_are_read_as_aspnet_reads_them() {
+    fn query_values_match_aspnet() {
         for (query, expected) in [
             ("x=1", "1"),
             ("x=1&x=2", "1,2"),
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_none() {
+    fn missing_parameters_are_none() {
         for query in ["", "&", "x%20=1", "?x=1", "y=x", "=1", "xx=1"] {
             assert_eq!(x(query), None, "{query}");
         }
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn names_ignore_case_letter_by_letter() {
+    fn names_ignore_case_character_by_character() {
         for (query, key) in [("x+y=1", "X y"), ("%C3%89=1", "é"), ("x+=1", "x "), ("%CF%83=1", "Σ")] {
             assert_eq!(value(Some(query), key).as_deref(), Some("1"), "{query}");
         }
@@ -171,19 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_value_is_borrowed() {
+    fn values_without_escapes_are_borrowed() {
         assert!(matches!(value(Some("a=b&id=abc"), "id"), Some(Cow::Borrowed("abc"))));
     }
 
     proptest! {
         #[test]
-        fn escaped_text_comes_back(text in ".{0,20}") {
+        fn escaped_text_decodes_to_the_original(text in ".{0,20}") {
             let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
             prop_assert_eq!(x(&format!("x={escaped}")), Some(text));
         }
 
         #[test]
-        fn nothing_is_lost_of_what_is_no_escape(text in "[%a-f0-9é€😀]{0,20}") {
+        fn text_without_valid_escapes_is_preserved(text in "[%a-f0-9é€😀]{0,20}") {
             let valid = unescape_valid(&text);
             if let Ok(decoded) = percent_decode_str(&text).decode_utf8() {
                 prop_assert_eq!(valid, decoded);

@@ -1,4 +1,4 @@
-//! What a connection keeps of the HTTP request that opened it.
+//! Data of the HTTP request that opened a connection.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,8 +13,9 @@ use super::query;
 
 /// The HTTP request that opened a connection (C#: `Context.GetHttpContext().Request`).
 ///
-/// Access tokens are not in it: neither the `Authorization` header nor `access_token` in the query is kept. With long
-/// polling it is the first poll, after a stateful reconnect the request of the newest WebSocket.
+/// Access tokens are removed: neither the `Authorization` header nor the query parameter
+/// `access_token` is kept. For long polling this is the first poll; after a stateful reconnect it
+/// is the request of the newest WebSocket.
 ///
 /// ```
 /// # use signalr::{Caller, Hub};
@@ -25,20 +26,20 @@ use super::query;
 /// }
 /// ```
 pub struct RequestInfo {
-    /// Method, path, query and headers, copied once to their exact size: the request itself would keep the read buffer
-    /// of its HTTP connection alive. They are taken apart when somebody asks.
+    /// Method, path, query and headers, copied once to their exact size, because the request itself
+    /// would keep the read buffer of its HTTP connection alive. Headers are parsed on access.
     block: Box<[u8]>,
-    /// Where in the block the path begins, the query and the headers.
+    /// Offsets in the block at which path, query and headers begin.
     path: u32,
     query: u32,
     headers: u32,
     peer_addr: Option<SocketAddr>,
-    /// Those that the host asked to be kept: without any, a null pointer.
+    /// Extensions of the types that the host has chosen; if there are none, a null pointer.
     extensions: Extensions,
 }
 
 impl RequestInfo {
-    /// `query` is the request's without its access token, `extensions` are those that are kept.
+    /// `query` is the query without its access token, `extensions` are those to keep.
     pub(crate) fn new(
         parts: &Parts,
         query: Option<&str>,
@@ -47,12 +48,13 @@ impl RequestInfo {
     ) -> Self {
         let (method, path, query) = (parts.method.as_str(), parts.uri.path(), query.unwrap_or_default());
         let kept = || parts.headers.iter().filter(|(name, _)| **name != AUTHORIZATION);
-        // A colon and a line feed go with each header; neither can be part of what stands before it.
+        // Each header adds a colon and a line feed. A name contains no colon, and a value no line
+        // feed.
         let headers: usize = kept().map(|(name, value)| name.as_str().len() + value.len() + 2).sum();
         let mut block = Vec::with_capacity(method.len() + path.len() + query.len() + headers);
         let mut append = |text: &str| {
             block.extend_from_slice(text.as_bytes());
-            u32::try_from(block.len()).expect("HTTP servers end requests long before 4 GiB")
+            u32::try_from(block.len()).expect("HTTP servers limit request heads to far less than 4 GiB")
         };
         let (path, query, headers) = (append(method), append(path), append(query));
         for (name, value) in kept() {
@@ -64,47 +66,52 @@ impl RequestInfo {
         Self { block: block.into_boxed_slice(), path, query, headers, peer_addr, extensions }
     }
 
-    /// The method: `GET`, but for an HTTP/2 WebSocket.
+    /// Returns the method: `GET`, or `CONNECT` for an HTTP/2 WebSocket.
     pub fn method(&self) -> &str {
         self.text(0, self.path)
     }
 
-    /// The path as it was sent, percent-encoding included.
+    /// Returns the path as it was sent, with percent-encoding.
     pub fn path(&self) -> &str {
         self.text(self.path, self.query)
     }
 
-    /// The query as it was sent, without `?` and access token; empty if there is none.
+    /// Returns the query as it was sent, without `?` and without the access token; an empty text if
+    /// there is none.
     pub fn query_string(&self) -> &str {
         self.text(self.query, self.headers)
     }
 
-    /// The value of a query parameter, decoded. The name ignores case; several values are joined with `,`.
+    /// Returns the decoded value of a query parameter. The name is compared without case; several
+    /// values are joined with `,`.
     ///
     /// (C#: `Request.Query[name].ToString()`)
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         query::value(Some(self.query_string()), name)
     }
 
-    /// The value of a header. The name ignores case; the values of several lines are joined with `,`.
+    /// Returns the value of a header. The name is compared without case; the values of several
+    /// header lines are joined with `,`.
     ///
     /// (C#: `Request.Headers[name].ToString()`)
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         query::join(self.headers().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value))
     }
 
-    /// All header lines but `Authorization`, their names in lower case. What is no UTF-8 in a value is replaced by `�`.
+    /// Returns all header lines except `Authorization`, with names in lower case. Bytes of a value
+    /// that are not UTF-8 are replaced by `�`.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let mut rest = &self.block[self.headers as usize..];
+        let mut remaining = &self.block[self.headers as usize..];
         std::iter::from_fn(move || {
-            let (name, after) = split(rest, b':')?;
+            let (name, after) = split(remaining, b':')?;
             let (value, after) = split(after, b'\n')?;
-            rest = after;
+            remaining = after;
             Some((as_text(name), String::from_utf8_lossy(value)))
         })
     }
 
-    /// The value of a cookie, decoded. The name ignores case; of several cookies with one name the last one counts.
+    /// Returns the decoded value of a cookie. The name is compared without case; of several cookies
+    /// with one name, the last one counts.
     ///
     /// (C#: `Request.Cookies[name]`)
     pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -112,14 +119,16 @@ impl RequestInfo {
         query::cookie(lines, name)
     }
 
-    /// The other end of the HTTP connection: the client, or the proxy in front of this server.
+    /// Returns the address of the peer of the HTTP connection: the client, or the proxy in front of
+    /// this server.
     ///
-    /// `None` where the host does not tell.
+    /// Returns `None` if the host does not provide the address.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }
 
-    /// A value that the host put into the extensions of the request, such as a layer of axum does. Only values of types that
+    /// Returns a value that the host, such as an axum layer, put into the extensions of the
+    /// request. Only types that
     /// [`Builder::keep_extension`](crate::hosting::Builder::keep_extension) names are kept.
     ///
     /// (C#: `Context.Features`, `HttpContext.Items`)
@@ -132,18 +141,18 @@ impl RequestInfo {
     }
 }
 
-/// What stands before `end`, and what after it.
+/// Splits `text` at the first `end`.
 fn split(text: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr(end, text)?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// Methods, URIs and header names are text, by their types.
+/// Methods, paths, queries and header names are ASCII by their types.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Names only: values and queries may be secret.
+/// Prints names of headers only, because values and queries can contain secrets.
 impl fmt::Debug for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers().map(|(name, _)| name).collect();
@@ -171,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_read_as_it_was() {
+    fn request_parts_are_returned_unchanged() {
         let info = info(&[("X-Tenant", b"green"), ("x-empty", b"")], Some("id=1&Tenant=blue+sky&tenant=%C3%A9"));
         assert_eq!(info.method(), "GET");
         assert_eq!(info.path(), "/hubs/chat%20room");
@@ -185,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_header_are_joined_without_the_empty_ones() {
+    fn header_lines_of_one_name_are_joined_without_empty_values() {
         let info = info(&[("a", b"1"), ("b", b"x:y"), ("a", b""), ("A", b"3"), ("c", b""), ("c", b"2")], None);
         assert_eq!(info.header("a").as_deref(), Some("1,3"));
         assert_eq!(info.header("b").as_deref(), Some("x:y"));
@@ -218,28 +227,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_replaced() {
+    fn header_bytes_that_are_not_utf8_are_replaced() {
         let info = info(&[("x", b"a\xe9b"), ("y", "é".as_bytes())], None);
         assert_eq!(info.header("x").as_deref(), Some("a�b"));
         assert_eq!(info.header("y").as_deref(), Some("é"));
     }
 
     #[test]
-    fn it_is_one_block_of_the_exact_size() {
+    fn request_is_stored_in_one_block_of_exact_size() {
         assert!(size_of::<RequestInfo>() <= 72, "{}", size_of::<RequestInfo>());
         let info = info(&[("host", b"x"), ("authorization", b"Bearer secret")], Some("id=1"));
         assert_eq!(&*info.block, b"GET/hubs/chat%20roomid=1host:x\n");
     }
 
     #[test]
-    fn the_peer_is_told() {
+    fn peer_address_is_returned() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 80));
         let parts = Request::new(()).into_parts().0;
         assert_eq!(RequestInfo::new(&parts, None, Some(peer), Extensions::new()).peer_addr(), Some(peer));
     }
 
     #[test]
-    fn extensions_are_found_by_their_type() {
+    fn extensions_are_found_by_type() {
         let parts = Request::new(()).into_parts().0;
         let mut extensions = Extensions::new();
         extensions.insert("green");

@@ -1,9 +1,9 @@
-//! What carries a connection.
+//! Transports of connections.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// What carries a connection (C#: `HttpTransportType`, one of them).
+/// The transport of a connection (C#: one flag of `HttpTransportType`).
 ///
 /// ```
 /// # use signalr::hosting::TransportType;
@@ -15,19 +15,21 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportType {
-    /// A WebSocket: text and binary, both ways.
+    /// WebSockets: text and binary, in both directions.
     WebSockets,
-    /// Server-sent events, and a `POST` for every message of the client: text only.
+    /// Server-sent events to the client, and a `POST` for every message of the client: text only.
     ServerSentEvents,
-    /// A request that waits for each answer, and a `POST` for every message of the client: text and binary.
+    /// A `GET` that waits for each message to the client, and a `POST` for every message of the
+    /// client: text and binary.
     LongPolling,
 }
 
 impl TransportType {
-    /// In the order in which clients are to try them.
+    /// Order in which the negotiate response lists them, which is the order in which clients try
+    /// them.
     const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
 
-    /// The name on the wire: `WebSockets`, `ServerSentEvents` or `LongPolling`.
+    /// Returns the name on the wire: `WebSockets`, `ServerSentEvents` or `LongPolling`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WebSockets => "WebSockets",
@@ -43,9 +45,9 @@ impl fmt::Display for TransportType {
     }
 }
 
-/// The transports that clients may use (C#: `HttpTransportType`, its flags).
+/// A set of transports that clients can use (C#: the flags of `HttpTransportType`).
 ///
-/// All by default.
+/// The default is all transports.
 ///
 /// ```
 /// use signalr::hosting::{TransportType, Transports};
@@ -70,12 +72,12 @@ impl Transports {
         Self(Self::WEB_SOCKETS.0 | Self::SERVER_SENT_EVENTS.0 | Self::LONG_POLLING.0)
     }
 
-    /// No transport: clients find nothing to connect with (C#: `HttpTransportType.None`).
+    /// No transport: clients cannot connect (C#: `HttpTransportType.None`).
     pub const fn none() -> Self {
         Self(0)
     }
 
-    /// Whether `transport` is among them.
+    /// Returns whether `transport` is in the set.
     pub const fn contains(self, transport: TransportType) -> bool {
         self.0 & Self::only(transport).0 != 0
     }

@@ -1,4 +1,4 @@
-//! Origins of pages, as browsers tell them (RFC 6454).
+//! Origins of web pages, as browsers send them (RFC 6454).
 
 use std::borrow::Cow;
 
@@ -7,23 +7,25 @@ use http::header::ORIGIN;
 
 use super::query;
 
-/// The origin of the page that a request comes from; `None` if it does not tell. Several lines are joined with `,`
-/// (`aspnet: StringValues.ToString`), which is no origin.
+/// Returns the origin of the web page that sent a request; `None` without an `Origin` header.
+/// Several header lines are joined with `,` (`aspnet: StringValues.ToString`); the result is not a
+/// valid origin.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let lines = headers.get_all(ORIGIN).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
     query::join(lines).filter(|origin| !origin.is_empty())
 }
 
-/// Whether a browser could tell this origin: a scheme, a host and perhaps a port, or `null` for pages that have none.
+/// Returns whether `text` is an origin that a browser can send: a scheme, a host and optionally a
+/// port, or `null` for pages without an origin.
 pub(crate) fn is_origin(text: &str) -> bool {
-    let of_a_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
+    let is_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
     let parts = text.split_once("://");
-    text == "null" || parts.is_some_and(|(scheme, host)| is_scheme(scheme) && !host.is_empty() && of_a_host(host))
+    text == "null" || parts.is_some_and(|(scheme, host)| is_scheme(scheme) && !host.is_empty() && is_host(host))
 }
 
 fn is_scheme(text: &str) -> bool {
-    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(rest)
+    let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_scheme_byte)
 }
 
 #[cfg(test)]
@@ -33,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_a_scheme_a_host_and_perhaps_a_port() {
+    fn origins_have_a_scheme_a_host_and_an_optional_port() {
         for text in [
             "https://app.test",
             "HTTP://App.test:8080",
@@ -65,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn a_request_tells_one_origin_or_none() {
-        let told = |lines: &[&'static str]| {
+    fn origin_header_lines_are_joined() {
+        let origin_of = |lines: &[&'static str]| {
             let lines = lines.iter().map(|line| (ORIGIN, HeaderValue::from_static(line)));
             let mut headers = HeaderMap::new();
             for (name, value) in lines {
@@ -74,10 +76,10 @@ mod tests {
             }
             origin(&headers).map(Cow::into_owned)
         };
-        assert_eq!(told(&["http://app.test"]).as_deref(), Some("http://app.test"));
-        assert_eq!(told(&["http://app.test", ""]).as_deref(), Some("http://app.test"));
-        assert_eq!(told(&["http://a.test", "http://b.test"]).as_deref(), Some("http://a.test,http://b.test"));
-        assert_eq!(told(&[""]), None);
-        assert_eq!(told(&[]), None);
+        assert_eq!(origin_of(&["http://app.test"]).as_deref(), Some("http://app.test"));
+        assert_eq!(origin_of(&["http://app.test", ""]).as_deref(), Some("http://app.test"));
+        assert_eq!(origin_of(&["http://a.test", "http://b.test"]).as_deref(), Some("http://a.test,http://b.test"));
+        assert_eq!(origin_of(&[""]), None);
+        assert_eq!(origin_of(&[]), None);
     }
 }

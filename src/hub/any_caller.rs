@@ -1,4 +1,4 @@
-//! The connection that is calling, whatever its hub.
+//! The caller without the type of its hub.
 
 use std::any::Any;
 use std::fmt;
@@ -14,28 +14,28 @@ use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::registry::ConnectionHandle;
 
-/// The connection that is calling a hub of any type, as [filters](crate::Filter) see it (C#: `Context` of a
-/// `HubInvocationContext` or a `HubLifetimeContext`). [`typed`](Self::typed) is the [`Caller`] of one hub.
+/// The caller of a hub of any type, as [filters](crate::Filter) receive it (C#: `Context` of a
+/// `HubInvocationContext` or a `HubLifetimeContext`).
 ///
 /// ```
 /// use signalr::hub::AnyCaller;
 /// use signalr::{Filter, HubError, HubResult, Next};
 ///
-/// /// Lets nobody in who comes without a header.
-/// struct Clients;
+/// /// Rejects connections without an `x-client` header.
+/// struct RequireClientHeader;
 ///
-/// impl Filter for Clients {
+/// impl Filter for RequireClientHeader {
 ///     async fn on_connected(&self, caller: &AnyCaller, next: Next<'_, ()>) -> HubResult {
 ///         match caller.request().header("x-client") {
 ///             Some(_) => next.run().await,
-///             None => Err(HubError::new("Who are you?")),
+///             None => Err(HubError::new("The header x-client is missing.")),
 ///         }
 ///     }
 /// }
 /// ```
 pub struct AnyCaller(Box<dyn Erased>);
 
-/// A caller whose hub is forgotten.
+/// A caller without the type of its hub.
 trait Erased: Any + Send + Sync {
     fn connection(&self) -> &Arc<ConnectionHandle>;
     fn user(&self) -> &User;
@@ -76,7 +76,7 @@ impl AnyCaller {
         Self(Box::new(caller))
     }
 
-    /// The same with the type of its hub; `None` if it calls another one.
+    /// Returns the caller with the type of its hub; `None` if it calls another hub.
     ///
     /// ```
     /// # use signalr::hub::{AnyCaller, AnyClient, Methods};
@@ -98,61 +98,61 @@ impl AnyCaller {
         caller.downcast_ref()
     }
 
-    /// The id by which others may address this connection; no secret.
+    /// Returns the public id of this connection; see [`Caller::connection_id`].
     pub fn connection_id(&self) -> ConnectionId {
         self.0.connection().id
     }
 
-    /// Who is calling; see [`Caller::user`].
+    /// Returns the user; see [`Caller::user`].
     pub fn user(&self) -> &User {
         self.0.user()
     }
 
-    /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`).
+    /// Returns the user id; see [`Caller::user_id`].
     pub fn user_id(&self) -> Option<&str> {
         self.0.connection().user_id.as_deref()
     }
 
-    /// The HTTP request that opened the connection; see [`Caller::request`].
+    /// Returns the HTTP request that opened the connection; see [`Caller::request`].
     pub fn request(&self) -> &RequestInfo {
         self.0.request()
     }
 
-    /// What carries the connection.
+    /// Returns the transport of the connection.
     pub fn transport(&self) -> TransportType {
         self.0.connection().transport
     }
 
-    /// Selects clients of the hub, to be called by the names of their methods.
+    /// Selects clients of the hub, to be called by method name.
     pub fn clients(&self) -> Clients<AnyClient> {
         self.0.clients()
     }
 
-    /// Puts connections into groups.
+    /// Returns the groups of the hub.
     pub fn groups(&self) -> Groups {
         self.0.groups()
     }
 
-    /// Ends the connection; see [`Caller::abort`].
+    /// Aborts the connection; see [`Caller::abort`].
     pub fn abort(&self) {
         self.0.connection().abort();
     }
 
-    /// Ready when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
+    /// Completes when the connection is aborted or has ended; see [`Caller::aborted`].
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn aborted(&self) {
         self.0.connection().aborted().await;
     }
 
-    /// Ready when the client has cancelled this call, or when its connection is aborted or has ended; see
-    /// [`Caller::cancelled`].
+    /// Completes when the client cancels this call, or when its connection is aborted or has ended;
+    /// see [`Caller::cancelled`].
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn cancelled(&self) {
         cancelled(self.0.connection(), self.0.call().map(Arc::as_ref)).await;
     }

@@ -1,4 +1,4 @@
-//! From a raw list of arguments to the parameters of a hub method, in one pass.
+//! Deserialization of raw arguments into the parameters of a hub method, in one pass.
 
 use std::any::Any;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use super::upload::{UploadSender, UploadStream};
 use crate::protocol::{RawArguments, ReadError};
 
-/// One parameter of a hub method: any owned type with `serde::Deserialize`, or an [`UploadStream`].
+/// A parameter of a hub method: an owned type with `serde::Deserialize`, or an [`UploadStream`].
 ///
 /// ```
 /// use signalr::{UploadStream, hub};
@@ -35,27 +35,28 @@ use crate::protocol::{RawArguments, ReadError};
     note = "a parameter is the caller (`&Caller<Self>`), an owned type with `serde::Deserialize`, or an `UploadStream`"
 )]
 pub trait Param: Sized + Send + 'static {
-    /// How many streams of the client it takes: one or none. What is no stream is an argument.
+    /// Number of client streams that the parameter takes: 0 or 1. A parameter without a stream is
+    /// an argument.
     #[doc(hidden)]
     const STREAMS: usize = 0;
 
     #[doc(hidden)]
     fn take<'de, A: SeqAccess<'de>>(arguments: &mut A) -> Result<Option<Self>, A::Error>;
 
-    /// Itself, if it is an argument.
+    /// Returns the value if the parameter is an argument.
     #[doc(hidden)]
     fn argument(&mut self) -> Option<&mut dyn Any> {
         None
     }
 
-    /// Hands out the other end of the stream.
+    /// Adds the sending half of the stream to `uploads`.
     #[doc(hidden)]
-    fn share(&self, uploads: &mut Uploads) {
+    fn add_upload(&self, uploads: &mut Uploads) {
         let _ = uploads;
     }
 }
 
-/// The other ends of streams that a method takes.
+/// Sending halves of the streams that a method reads.
 #[derive(Debug, Default)]
 pub struct Uploads(pub(crate) Vec<Arc<dyn UploadSender>>);
 
@@ -77,8 +78,8 @@ impl<T: DeserializeOwned + Send + 'static> Param for UploadStream<T> {
         Ok(Some(Self::new()))
     }
 
-    fn share(&self, uploads: &mut Uploads) {
-        uploads.0.push(self.other_end());
+    fn add_upload(&self, uploads: &mut Uploads) {
+        uploads.0.push(self.sender());
     }
 }
 
@@ -93,11 +94,11 @@ impl<T: DeserializeOwned + Send + 'static> Param for UploadStream<T> {
 /// # }
 /// ```
 pub trait Params: Sized + Send + 'static {
-    /// How many arguments the client sends.
+    /// Number of arguments that the client sends.
     #[doc(hidden)]
     const COUNT: usize;
 
-    /// How many streams it sends.
+    /// Number of streams that the client sends.
     #[doc(hidden)]
     const STREAMS: usize;
 
@@ -107,7 +108,7 @@ pub trait Params: Sized + Send + 'static {
     #[doc(hidden)]
     fn uploads(&self) -> Uploads;
 
-    /// The arguments among them are counted from 0.
+    /// Returns an argument; `at` counts from 0, without streams.
     #[doc(hidden)]
     fn argument(&mut self, at: usize) -> Option<&mut dyn Any>;
 }
@@ -118,23 +119,23 @@ macro_rules! tuples {
             const COUNT: usize = $count - Self::STREAMS;
             const STREAMS: usize = 0 $(+ $name::STREAMS)*;
 
-            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[expect(non_snake_case, reason = "the names of type parameters are used as variables")]
             fn take<'de, Access: SeqAccess<'de>>(arguments: &mut Access) -> Result<Option<Self>, Access::Error> {
                 $(let Some($name) = $name::take(arguments)? else { return Ok(None) };)*
                 Ok(Some(($($name,)*)))
             }
 
-            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[expect(non_snake_case, reason = "the names of type parameters are used as variables")]
             fn uploads(&self) -> Uploads {
                 let mut uploads = Uploads::default();
                 if Self::STREAMS > 0 {
                     let ($($name,)*) = self;
-                    $($name.share(&mut uploads);)*
+                    $($name.add_upload(&mut uploads);)*
                 }
                 uploads
             }
 
-            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[expect(non_snake_case, reason = "the names of type parameters are used as variables")]
             fn argument(&mut self, at: usize) -> Option<&mut dyn Any> {
                 let ($($name,)*) = self;
                 [$($name.argument()),*].into_iter().flatten().nth(at)
@@ -175,16 +176,20 @@ tuples! {
     12: A B C D E F G H I J K L;
 }
 
-/// The parameters of a call, and the other ends of the streams among them.
+/// Parameters of a call, with the sending halves of their streams.
 #[derive(Debug)]
 pub struct ParsedArguments<P> {
     pub(crate) params: P,
     pub(super) uploads: Uploads,
 }
 
-/// Binds `arguments` to `P`, or says in ASP.NET's words what does not fit.
+/// Binds `arguments` to `P`.
 ///
-/// Never inlined: the code for one list of types is much, and hubs have many methods with the same.
+/// # Errors
+///
+/// The message is that of ASP.NET Core for arguments that do not match.
+///
+/// Never inlined: the code for one list of types is large, and many methods share a list.
 #[inline(never)]
 pub fn bind_arguments<P: Params>(arguments: &RawArguments<'_>) -> Result<ParsedArguments<P>, ReadError> {
     let params = arguments.bind_with(P::COUNT, || TupleVisitor::<P>(PhantomData))?;

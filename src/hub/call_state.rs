@@ -1,18 +1,18 @@
-//! What a running call, its method and its connection know of each other.
+//! State that a running call shares with its method and its connection.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// One call that runs.
+/// State of one running call.
 #[derive(Debug, Default)]
 pub(crate) struct CallState {
-    /// `None`: the client awaits no answer.
+    /// `None` if the client waits for no completion.
     pub(crate) id: Option<Box<str>>,
-    /// Made when somebody looks at it: most calls are never cancelled.
+    /// Created on first use, because most calls are never cancelled.
     cancelled: OnceLock<CancellationToken>,
-    asks: AtomicBool,
+    client_result_requested: AtomicBool,
     slot: Mutex<Option<Slot>>,
 }
 
@@ -21,55 +21,56 @@ impl CallState {
         Self { id: id.map(Into::into), ..Self::default() }
     }
 
-    /// The same for a call that ends with its connection, as streams do.
-    pub(crate) fn tied(id: Option<&str>, connection: &CancellationToken) -> Self {
+    /// Creates the state of a call that is cancelled when its connection ends, as streams are.
+    pub(crate) fn bound_to_connection(id: Option<&str>, connection: &CancellationToken) -> Self {
         Self { cancelled: OnceLock::from(connection.child_token()), ..Self::new(id) }
     }
 
-    /// The client wants the call to stop.
+    /// Cancels the call at the request of the client.
     pub(crate) fn cancel(&self) {
         self.token().cancel();
     }
 
-    /// Cancelled with the call.
+    /// Returns the token that is cancelled with the call.
     pub(crate) fn token(&self) -> &CancellationToken {
         self.cancelled.get_or_init(CancellationToken::new)
     }
 
-    /// The call waits for a client from now on. It gives its slot back for good, since the answer could stand behind
-    /// calls that wait for that slot (`aspnet: HubCallerClients.cs`). `true` at the first time.
-    pub(crate) fn ask(&self) -> bool {
-        let first = !self.asks.swap(true, Ordering::AcqRel);
-        self.free_slot();
+    /// Records that the call waits for a client result, and releases its slot for good: the result
+    /// can be queued behind calls that wait for that slot (`aspnet: HubCallerClients.cs`). Returns
+    /// `true` the first time.
+    pub(crate) fn mark_client_result_requested(&self) -> bool {
+        let first = !self.client_result_requested.swap(true, Ordering::AcqRel);
+        self.release_slot();
         first
     }
 
-    pub(crate) fn has_asked(&self) -> bool {
-        self.asks.load(Ordering::Acquire)
+    pub(crate) fn has_requested_client_result(&self) -> bool {
+        self.client_result_requested.load(Ordering::Acquire)
     }
 
-    /// The call runs in this slot; in none if it has asked already.
-    pub(crate) fn take_slot(&self, slot: Slot) {
+    /// Assigns a slot to the call, unless it has requested a client result before.
+    pub(crate) fn set_slot(&self, slot: Slot) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
-        if self.has_asked() {
-            self.free_slot();
+        if self.has_requested_client_result() {
+            self.release_slot();
         }
     }
 
-    pub(crate) fn free_slot(&self) {
+    pub(crate) fn release_slot(&self) {
         drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
-/// One of the calls of a connection that run side by side.
+/// Place of one call among the parallel invocations of a connection; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
-    /// One more of those that `taken` counts.
-    pub(crate) fn new(taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(taken))
+    /// Occupies a slot; `in_use` counts the occupied slots.
+    pub(crate) fn new(in_use: &Arc<AtomicUsize>) -> Self {
+        in_use.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(in_use))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The calling connection.
+//! The connection on whose behalf a hub method runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 
-/// Connection that calls a hub method (C#: `Context`, `Clients` and `Groups` of a hub).
+/// The connection on whose behalf a hub method runs (C#: `Context`, `Clients` and `Groups` of a
+/// hub).
 ///
-/// It is cheap to clone, and clones may outlive the call.
+/// Cloning is cheap. A clone can outlive the call.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};
@@ -40,12 +41,12 @@ pub struct Caller<H> {
 struct CallerShared<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
-    /// Request and user at the start of the call.
+    /// Request and user at the time at which the calls began.
     snapshot: ConnectionSnapshot,
     context: HubContext<H>,
 }
 
-/// Stage of the connection.
+/// Stage of the connection in which a caller is used.
 #[derive(Clone)]
 enum CallerStage {
     /// In `on_connected`.
@@ -56,27 +57,27 @@ enum CallerStage {
 }
 
 impl<H: Hub> Caller<H> {
-    /// State of this connection that the hub keeps (C#: `Context.Items`).
+    /// Returns the state of this connection (C#: `Context.Items`).
     pub fn items(&self) -> &H::Items {
-        self.shared.connection.items.downcast_ref().expect("a connection's items are made for its hub")
+        self.shared.connection.items.downcast_ref().expect("items of a connection have the type of its hub")
     }
 
-    /// Selects clients of this hub.
+    /// Selects clients of the hub to call (C#: `Clients`).
     pub fn clients(&self) -> Clients<H::Client> {
         self.select()
     }
 
-    /// The caller itself (C#: `Clients.Caller`).
+    /// Returns a proxy for the caller itself (C#: `Clients.Caller`).
     pub fn client(&self) -> <H::Client as HubClient>::Proxy<Single> {
         self.clients().single(Ok(self.connection_id()))
     }
 
-    /// All connections except the caller (C#: `Clients.Others`).
+    /// Returns a proxy for every connection except the caller (C#: `Clients.Others`).
     pub fn others(&self) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others()
     }
 
-    /// Members of a group except the caller (C#: `Clients.OthersInGroup`).
+    /// Returns a proxy for the members of a group except the caller (C#: `Clients.OthersInGroup`).
     pub fn others_in_group(&self, group: impl AsRef<str>) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others_in_group(group.as_ref())
     }
@@ -88,19 +89,19 @@ impl<H> Caller<H> {
         Self { shared: Arc::new(shared), stage: CallerStage::Connecting }
     }
 
-    /// Caller outside of a call, with the current request and user of the connection.
+    /// Returns a caller for use between calls, with the newest request and user of the connection.
     pub(crate) fn refreshed(&self) -> Self {
         let CallerShared { hub, connection, context, .. } = &*self.shared;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
         Self { stage: CallerStage::Idle, ..caller }
     }
 
-    /// Caller in a call.
+    /// Returns the caller of one call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
         Self { shared: Arc::clone(&self.shared), stage: CallerStage::Calling(call) }
     }
 
-    /// Selects clients of any type.
+    /// Selects clients, with any contract.
     pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
         let requester = match &self.stage {
             CallerStage::Connecting => ClientResultRequester::Connecting,
@@ -120,7 +121,7 @@ impl<H> Caller<H> {
         &self.shared.connection
     }
 
-    /// The current call.
+    /// Returns the state of the call; `None` outside of a call.
     pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
         match &self.stage {
             CallerStage::Calling(call) => Some(call),
@@ -128,44 +129,43 @@ impl<H> Caller<H> {
         }
     }
 
-    /// Id of this connection, for [`Clients::client`]. It is not a secret.
+    /// Returns the public id of this connection (C#: `Context.ConnectionId`). The id is no secret.
     pub fn connection_id(&self) -> ConnectionId {
         self.shared.connection.id
     }
 
-    /// User of the connection; anonymous if it is not authenticated (C#: `Context.User`).
+    /// Returns the authenticated user, or an anonymous one (C#: `Context.User`).
     ///
-    /// After an authentication refresh, new calls see the claims of the new credentials. A running call
-    /// and the clones of its caller keep the previous user.
+    /// After an authentication refresh, calls that begin later have the new claims. A running call,
+    /// and every clone of its caller, keeps the claims that it began with.
     pub fn user(&self) -> &User {
         &self.shared.snapshot.user
     }
 
-    /// Id by which `clients().user(id)` reaches this connection (C#: `Context.UserIdentifier`). It does not
-    /// change during the connection, and differs from [`User::id`] if
-    /// [`Builder::user_id`](crate::hosting::Builder::user_id) is set.
+    /// Returns the user id, by which `clients().user(id)` selects this connection (C#:
+    /// `Context.UserIdentifier`). The id is fixed at the handshake.
     pub fn user_id(&self) -> Option<&str> {
         self.shared.connection.user_id.as_deref()
     }
 
-    /// HTTP request that opened the connection, without its access token (C#:
-    /// `Context.GetHttpContext()`). After a stateful reconnect, new calls see the request that resumed
-    /// the connection.
+    /// Returns the HTTP request that opened the connection, without its access token (C#:
+    /// `Context.GetHttpContext()`). Calls that begin after a stateful reconnect see the request
+    /// that resumed the connection.
     pub fn request(&self) -> &RequestInfo {
         &self.shared.snapshot.request
     }
 
-    /// Transport of the connection.
+    /// Returns the transport of the connection.
     pub fn transport(&self) -> TransportType {
         self.shared.connection.transport
     }
 
-    /// Context of the hub, for tasks that outlive the call (C#: `IHubContext<T>`).
+    /// Returns the context of the hub, for code that outlives the call.
     pub fn context(&self) -> &HubContext<H> {
         &self.shared.context
     }
 
-    /// Groups of the hub, to add and remove other connections.
+    /// Returns the groups of the hub (C#: `Groups`).
     pub fn groups(&self) -> Groups {
         self.context().groups()
     }
@@ -174,54 +174,58 @@ impl<H> Caller<H> {
     ///
     /// # Errors
     ///
-    /// None with a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// The connection joins when the future is polled for the first time.
+    /// If the future is dropped before it completes, the connection has either joined the group or
+    /// not.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.join(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Removes this connection from a group (C#: `Groups.RemoveFromGroupAsync`).
+    /// Removes this connection from a group (C#: `Groups.RemoveFromGroupAsync(Context.ConnectionId,
+    /// group)`).
     ///
     /// # Errors
     ///
-    /// None with a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// The connection leaves when the future is polled for the first time.
+    /// If the future is dropped before it completes, the connection has either left the group or
+    /// not.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.leave(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Aborts the connection (C#: `Context.Abort()`). The Close message does not allow a reconnect; the
-    /// results of running calls are dropped.
+    /// Aborts the connection (C#: `Context.Abort()`). The client receives a Close message that does
+    /// not allow it to reconnect; completions of running calls are dropped.
     pub fn abort(&self) {
         self.connection().abort();
     }
 
-    /// Completes when the connection is aborted or closed (C#: `Context.ConnectionAborted`).
+    /// Completes when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn aborted(&self) {
         self.connection().aborted().await;
     }
 
-    /// Completes when the client cancels this call, or when the connection is aborted or closed (C#: the
-    /// `CancellationToken` parameter of a hub method). Clients cancel ordinary calls since .NET 11.
+    /// Completes when the client cancels this call, or when its connection is aborted or has ended
+    /// (C#: the `CancellationToken` parameter of a hub method). Clients of .NET 11 and later cancel
+    /// invocations.
     ///
-    /// A method that does not wait for this future runs to its end. Streams do not need it: they are
-    /// dropped when they are cancelled.
+    /// A cancellation stops no code: a method that does not wait for it runs to its end. Streams
+    /// need no check, because a cancelled stream is dropped.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub async fn cancelled(&self) {
         cancelled(self.connection(), self.call().map(Arc::as_ref)).await;
     }

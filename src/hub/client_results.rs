@@ -1,4 +1,4 @@
-//! Asking one client, and what becomes of it (C#: client results).
+//! Client results: invocations of a method of one client that wait for its result.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::context::{HubShared, SendError};
 use crate::protocol::{Arguments, HubProtocol, short_type_name};
 use crate::registry::{Audience, ClientResult, ClientResultError, ConnectionHandle};
 
-/// Who asks.
+/// Code that requests a client result.
 #[derive(Clone, Debug)]
 pub(super) enum ClientResultRequester {
     /// Code outside of a call.
@@ -20,8 +20,8 @@ pub(super) enum ClientResultRequester {
     Call(Arc<CallState>, Arc<ConnectionHandle>),
 }
 
-/// Why a client gave no answer. `Display` and [`type_name`](Self::type_name) are those of the exceptions that ASP.NET
-/// throws.
+/// A client returned no result. `Display` and [`type_name`](Self::type_name) are those of the
+/// exceptions that ASP.NET Core throws.
 ///
 /// ```
 /// # use signalr::hub::InvokeError;
@@ -29,40 +29,40 @@ pub(super) enum ClientResultRequester {
 /// # async fn confirm<H: Hub>(caller: Caller<H>, nurse: &str) -> HubResult<bool> {
 /// match caller.clients().client(nurse).invoke::<bool>("Confirm", ()).await {
 ///     Err(InvokeError::NoConnection(_) | InvokeError::Disconnected(_)) => Ok(false),
-///     answer => Ok(answer?),
+///     result => Ok(result?),
 /// }
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {
-    /// Asked in `on_connected`, where nothing is read yet.
+    /// Requested in `on_connected`, while no message is read yet.
     #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
     NotAllowed,
-    /// There is no connection of this id.
+    /// No connection has this id.
     #[error("Connection '{0}' does not exist.")]
     NoConnection(String),
-    /// The connection of this id ended before it answered.
+    /// The connection with this id ended before it returned a result.
     #[error("Connection '{0}' disconnected.")]
     Disconnected(String),
-    /// The client answered with an error; this is its text.
+    /// The client returned an error with this message.
     #[error("{0}")]
     Client(String),
-    /// The answer is not of the type that is asked for.
+    /// The result cannot be deserialized as the requested type.
     #[error("Error trying to deserialize result to {wanted}. {reason}")]
     Mismatch {
-        /// The type, as .NET calls it.
+        /// Requested type, by its .NET name.
         wanted: String,
-        /// What is wrong.
+        /// Cause reported by the deserializer.
         reason: String,
     },
-    /// The question could not be sent.
+    /// The invocation could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
 }
 
 impl InvokeError {
-    /// The short name of the exception that ASP.NET throws.
+    /// Returns the short name of the exception that ASP.NET Core throws.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::NotAllowed => "InvalidOperationException",
@@ -73,44 +73,47 @@ impl InvokeError {
     }
 }
 
-/// A value that a client answered with.
+/// Encoded result of a client.
 pub(super) struct ReceivedResult {
     protocol: HubProtocol,
     value: Vec<u8>,
 }
 
-/// Asks the one connection of `audience`.
-pub(super) async fn ask<A: Arguments + ?Sized>(
+/// Invokes a method of the one connection in `audience` and waits for its result.
+pub(super) async fn request_client_result<A: Arguments + ?Sized>(
     shared: &HubShared,
     audience: &Audience,
-    asker: &ClientResultRequester,
+    requester: &ClientResultRequester,
     method: &str,
     arguments: &A,
 ) -> Result<ReceivedResult, InvokeError> {
-    if let ClientResultRequester::Connecting = asker {
+    if let ClientResultRequester::Connecting = requester {
         return Err(InvokeError::NotAllowed);
     }
     let connection = match audience {
         Audience::Connection(id) => shared.registry.get(id).ok_or_else(|| InvokeError::NoConnection(id.to_string()))?,
         Audience::Unknown(id) => return Err(InvokeError::NoConnection(id.to_string())),
-        _ => unreachable!("a `Proxy<Single>` is for one connection"),
+        _ => unreachable!("`Proxy<Single>` selects one connection"),
     };
-    if let ClientResultRequester::Call(call, caller) = asker
-        && call.ask()
+    if let ClientResultRequester::Call(call, caller) = requester
+        && call.mark_client_result_requested()
     {
-        // Whoever drives the call finds out, also if another task asks for it.
+        // The connection task has to see that the slot is free, even if another task made this
+        // request.
         caller.outbound.wake_owner();
     }
     match shared.registry.results.request(&connection, method, arguments).await {
         Ok(ClientResult::Result(value)) => Ok(ReceivedResult { protocol: connection.protocol, value }),
-        Ok(ClientResult::Error(error)) => Err(InvokeError::Client(error.unwrap_or_else(|| NO_TEXT.to_owned()))),
+        Ok(ClientResult::Error(error)) => {
+            Err(InvokeError::Client(error.unwrap_or_else(|| DEFAULT_EXCEPTION_MESSAGE.to_owned())))
+        }
         Err(ClientResultError::Disconnected) => Err(InvokeError::Disconnected(connection.id.to_string())),
         Err(ClientResultError::Encode(error)) => Err(InvokeError::Send(SendError::Encode(error))),
     }
 }
 
-/// .NET's text of an exception that was given none.
-const NO_TEXT: &str = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.";
+/// Message of a .NET exception that was created without one.
+const DEFAULT_EXCEPTION_MESSAGE: &str = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.";
 
 impl ReceivedResult {
     pub(super) fn read<R: DeserializeOwned>(self) -> Result<R, InvokeError> {

@@ -10,11 +10,11 @@ use super::proxy::{HubClient, Many, Proxy, Single};
 use crate::connection_info::ConnectionId;
 use crate::registry::{Audience, SortedSet};
 
-/// Selects clients, to [call](Proxy::send) or to [disconnect](Proxy::disconnect) them (C#:
-/// `IHubClients<T>`).
+/// Selects the connections that receive a message (C#: `IHubClients<T>`) or are
+/// [disconnected](Proxy::disconnect).
 ///
-/// Connection ids, user ids and names of groups are compared with case. An unknown id or name selects no
-/// connection.
+/// Connection ids, user ids and group names are case-sensitive. A message to an unknown id or an
+/// empty group is dropped without an error.
 ///
 /// ```
 /// # use signalr::{Caller, Hub, HubResult};
@@ -27,7 +27,7 @@ use crate::registry::{Audience, SortedSet};
 /// ```
 pub struct Clients<C> {
     shared: Arc<HubShared>,
-    /// Calling connection; `None` outside of a call.
+    /// The caller; `None` outside of a call.
     caller: Option<ConnectionId>,
     requester: ClientResultRequester,
     _client: PhantomData<fn() -> C>,
@@ -38,52 +38,54 @@ impl<C: HubClient> Clients<C> {
         Self { shared, caller, requester, _client: PhantomData }
     }
 
-    /// All connections of the hub.
+    /// All connections of the hub (C#: `Clients.All`).
     pub fn all(&self) -> C::Proxy<Many> {
         self.many(Audience::All)
     }
 
-    /// All connections except these; unknown ids are ignored.
+    /// All connections except these; unknown ids are ignored (C#: `Clients.AllExcept`).
     pub fn all_except(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::AllExcept(connections(ids)))
+        self.many(Audience::AllExcept(parse_ids(ids)))
     }
 
-    /// One connection.
+    /// One connection (C#: `Clients.Client`).
     pub fn client(&self, id: impl AsRef<str>) -> C::Proxy<Single> {
         self.single(ConnectionId::parse(id.as_ref()).ok_or_else(|| id.as_ref().into()))
     }
 
-    /// These connections, each once.
+    /// Several connections; an id that is listed twice counts once (C#: `Clients.Clients`).
     pub fn clients(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
-        self.many(Audience::Connections(connections(ids)))
+        self.many(Audience::Connections(parse_ids(ids)))
     }
 
-    /// Members of a group.
+    /// All members of a group (C#: `Clients.Group`).
     pub fn group(&self, name: impl AsRef<str>) -> C::Proxy<Many> {
         self.many(Audience::Group(name.as_ref().into()))
     }
 
-    /// Members of a group except these connections.
+    /// All members of a group except these connections (C#: `Clients.GroupExcept`).
     pub fn group_except(
         &self,
         name: impl AsRef<str>,
         ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> C::Proxy<Many> {
-        self.many(Audience::GroupExcept(name.as_ref().into(), connections(ids)))
+        self.many(Audience::GroupExcept(name.as_ref().into(), parse_ids(ids)))
     }
 
-    /// Members of several groups. A member of two of them receives the message twice, and an empty name
-    /// fails the send, as in ASP.NET Core.
+    /// All members of several groups (C#: `Clients.Groups`). As in ASP.NET Core, a member of two of
+    /// these groups receives the message twice, and an empty name makes [`send`](Proxy::send) fail
+    /// with [`SendError::EmptyGroupName`](crate::hub::SendError::EmptyGroupName).
     pub fn groups(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
         self.many(Audience::Groups(names.into_iter().map(|name| name.as_ref().into()).collect()))
     }
 
-    /// All connections of a user.
+    /// All connections of a user (C#: `Clients.User`).
     pub fn user(&self, id: impl AsRef<str>) -> C::Proxy<Many> {
         self.many(Audience::User(id.as_ref().into()))
     }
 
-    /// All connections of several users, each once.
+    /// All connections of several users; an id that is listed twice counts once (C#:
+    /// `Clients.Users`).
     pub fn users(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
         self.many(Audience::Users(ids.into_iter().map(|id| id.as_ref().into()).collect()))
     }
@@ -97,7 +99,7 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::GroupExcept(name.into(), self.caller.into_iter().collect()))
     }
 
-    /// `Err`: a malformed id.
+    /// `Err` holds a text that is not the id of any connection.
     pub(super) fn single(&self, id: Result<ConnectionId, Box<str>>) -> C::Proxy<Single> {
         let audience = id.map_or_else(Audience::Unknown, Audience::Connection);
         Proxy::new(Arc::clone(&self.shared), audience, self.requester.clone()).into()
@@ -108,8 +110,8 @@ impl<C: HubClient> Clients<C> {
     }
 }
 
-/// Malformed ids are skipped.
-fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
+/// Drops texts that are not connection ids.
+fn parse_ids(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
     ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Use of a hub from outside its methods.
+//! Access to the clients and groups of a hub from outside its methods.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,11 +11,12 @@ use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
 use crate::registry::{Audience, ConnectionHandle, Registry};
 
-/// Clients and groups of a hub, from any task (C#: `IHubContext<THub>`).
+/// Sends messages to the clients of a hub from anywhere in the application (C#:
+/// `IHubContext<THub>`).
 ///
-/// [`SignalR::context`](crate::SignalR::context) returns it, and
-/// [`Builder::context`](crate::hosting::Builder::context) before the server is built. It is cheap to
-/// clone. It belongs to the hub *type*, whatever paths the hub is mapped to.
+/// Returned by [`SignalR::context`](crate::SignalR::context) or, before the server is built, by
+/// [`Builder::context`](crate::hosting::Builder::context). All mapped paths of one hub *type* share
+/// one context. Cloning is cheap.
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -39,7 +40,7 @@ pub struct HubContext<H> {
     _hub: PhantomData<fn() -> H>,
 }
 
-/// State shared by all uses of one hub type.
+/// State shared by all mapped paths of one hub type.
 #[derive(Debug, Default)]
 pub(crate) struct HubShared {
     pub(crate) registry: Registry,
@@ -47,7 +48,7 @@ pub(crate) struct HubShared {
     pub(crate) naming: OnceLock<Naming>,
 }
 
-/// Failure to send a message to any client.
+/// A message could not be sent to any client.
 ///
 /// ```
 /// # use signalr::hub::SendError;
@@ -62,20 +63,20 @@ pub(crate) struct HubShared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// An argument cannot be serialized.
-    #[error("failed to encode the arguments")]
+    /// An argument cannot be encoded.
+    #[error("the arguments cannot be encoded")]
     Encode(#[source] WriteError),
-    /// The name of one of several groups is empty, which ASP.NET Core rejects too; the name of a single group
-    /// may be empty.
+    /// One of the names of [`Clients::groups`] is empty, as in ASP.NET Core. [`Clients::group`]
+    /// accepts an empty name.
     #[error("Cannot send to an empty group name.")]
     EmptyGroupName,
-    /// The server is not built yet.
-    #[error("HubContext used before `build()`")]
+    /// The server is not built yet, so no client can be connected.
+    #[error("HubContext used before Builder::build()")]
     NotBuilt,
 }
 
 impl<H: Hub> HubContext<H> {
-    /// Selects clients of the hub.
+    /// Selects clients to call (C#: `Clients`).
     pub fn clients(&self) -> Clients<H::Client> {
         Clients::new(Arc::clone(&self.shared), None, ClientResultRequester::Outside)
     }
@@ -86,23 +87,24 @@ impl<H> HubContext<H> {
         Self { shared, _hub: PhantomData }
     }
 
-    /// Groups of the hub.
+    /// Returns the groups of the hub (C#: `Groups`).
     pub fn groups(&self) -> Groups {
         Groups { shared: Arc::clone(&self.shared) }
     }
 
-    /// Number of connections of the hub on this server.
+    /// Returns the number of connections of the hub on this server.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.len()
     }
 
-    /// Number of users that are connected to the hub on this server, each counted once. Connections
-    /// without a [user id](crate::Caller::user_id) do not count.
+    /// Returns the number of distinct users that are connected to the hub on this server.
+    /// Connections without a [user id](crate::Caller::user_id) are not counted.
     pub fn user_count(&self) -> usize {
         self.shared.registry.user_count()
     }
 
-    /// Connections of a user on this server, in no particular order (C# has no counterpart).
+    /// Returns the connections of a user on this server, in no particular order. C# has no
+    /// counterpart.
     pub fn user_connections(&self, user_id: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
@@ -129,17 +131,18 @@ impl HubShared {
     }
 }
 
-/// Adds connections to groups and removes them (C#: `IGroupManager`), and lists groups and members.
+/// Adds connections to groups, removes them, and lists members (C#: `IGroupManager`).
 ///
-/// A group exists as long as it has a member. Membership ends with the connection: a client that
-/// reconnects has a new connection, which has to join again.
+/// A group exists while it has members. Membership ends with the connection: a client that
+/// reconnects gets a new connection, which has to join again.
 ///
-/// The lists and counts, which C# does not have, are those of this server at the time of the call.
+/// The methods that list or count have no counterpart in C#. They return the connections and groups
+/// of this server at the time of the call; other servers are not included.
 ///
 /// ```
 /// # use signalr::hub::SendError;
 /// # use signalr::{ConnectionId, Hub, HubContext};
-/// /// Moves a dashboard to another ward and removes it from all others.
+/// /// Moves a dashboard to another ward, so that it receives the messages of that ward only.
 /// async fn move_to_ward<H: Hub>(hub: HubContext<H>, dashboard: ConnectionId, ward: &str) -> Result<(), SendError> {
 ///     for group in hub.groups().groups_of(dashboard) {
 ///         hub.groups().remove(dashboard, group).await?;
@@ -153,16 +156,16 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Adds a connection to a group (C#: `AddToGroupAsync`). Has no effect if the connection does not exist or
-    /// is a member.
+    /// Adds a connection to a group (C#: `AddToGroupAsync`). Does nothing if the connection has
+    /// ended or is already a member.
     ///
     /// # Errors
     ///
-    /// None with a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// The connection is added when the future is polled for the first time.
+    /// If the future is dropped before it completes, the connection is either added or not.
     pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.join(&connection, group.as_ref());
@@ -170,15 +173,16 @@ impl Groups {
         Ok(())
     }
 
-    /// Removes a connection from a group (C#: `RemoveFromGroupAsync`). Has no effect if it is not a member.
+    /// Removes a connection from a group (C#: `RemoveFromGroupAsync`). Does nothing if the
+    /// connection is not a member.
     ///
     /// # Errors
     ///
-    /// None with a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// The connection is removed when the future is polled for the first time.
+    /// If the future is dropped before it completes, the connection is either removed or not.
     pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.leave(&connection, group.as_ref());
@@ -186,29 +190,31 @@ impl Groups {
         Ok(())
     }
 
-    /// Groups of a connection, in no particular order; none if the connection does not exist.
+    /// Returns the groups of a connection, in no particular order; an empty list if the connection
+    /// has ended.
     pub fn groups_of(&self, connection_id: impl AsRef<str>) -> Vec<String> {
         let connection = self.find(connection_id.as_ref());
         connection.map(|connection| self.shared.registry.groups_of(&connection)).unwrap_or_default()
     }
 
-    /// Members of a group, in no particular order; none if the group does not exist.
+    /// Returns the members of a group, in no particular order; an empty list if the group does not
+    /// exist.
     pub fn members(&self, group: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::Group(group.as_ref().into()))
     }
 
-    /// Whether a connection is a member of a group.
+    /// Returns whether a connection is a member of a group.
     pub fn is_member(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> bool {
         let connection = self.find(connection_id.as_ref());
         connection.is_some_and(|connection| self.shared.registry.is_member(&connection, group.as_ref()))
     }
 
-    /// Number of members of a group.
+    /// Returns the number of members of a group.
     pub fn member_count(&self, group: impl AsRef<str>) -> usize {
         self.shared.registry.member_count(group.as_ref())
     }
 
-    /// Number of groups.
+    /// Returns the number of groups.
     pub fn count(&self) -> usize {
         self.shared.registry.group_count()
     }

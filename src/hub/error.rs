@@ -1,4 +1,4 @@
-//! Errors of hub methods and of connections, and the texts that clients receive.
+//! Errors of hub methods and reasons for disconnections, with the texts that clients receive.
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::fmt;
 use super::client_results::InvokeError;
 use crate::protocol::ProtocolError;
 
-/// Return type of hub methods.
+/// Result of a hub method.
 ///
 /// ```
 /// use signalr::{HubError, HubResult};
@@ -22,10 +22,10 @@ pub type HubResult<T = ()> = Result<T, HubError>;
 
 /// Error of a hub method.
 ///
-/// [`HubError::new`] has a text for the client (C#: `HubException`). `?` converts every other error:
-/// it is logged, and hidden from the client unless
-/// [`enable_detailed_errors`](crate::hosting::Builder::enable_detailed_errors) is set. Because of this
-/// conversion `HubError` does not implement `std::error::Error`.
+/// [`HubError::new`] creates an error whose message clients receive (C#: `HubException`). The `?`
+/// operator converts every other error into a `HubError`, which is logged and hidden from clients
+/// unless detailed errors are on. Because of that conversion, `HubError` itself does not implement
+/// `std::error::Error`.
 ///
 /// ```
 /// # use signalr::{HubError, HubResult};
@@ -39,50 +39,53 @@ pub type HubResult<T = ()> = Result<T, HubError>;
 /// ```
 #[derive(Debug)]
 pub struct HubError {
-    /// Short type name that precedes the message, as .NET prints exceptions.
+    /// Short type name, shown to clients before the message, as .NET shows the type of an
+    /// exception.
     type_name: Cow<'static, str>,
     cause: Cause,
 }
 
 #[derive(Debug)]
 enum Cause {
-    /// Text for the client.
+    /// Sent to the client.
     Exposed(String),
-    /// Error for the log.
+    /// Written to the log only, unless detailed errors are on.
     Internal(Box<dyn Error + Send + Sync>),
 }
 
 impl HubError {
-    /// Creates an error with a message for the client (C#: `new HubException(message)`).
+    /// Creates an error whose message is sent to the client (C#: `new HubException(message)`).
     pub fn new(message: impl Into<String>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Exposed(message.into()) }
     }
 
-    /// Creates an error that is logged and hidden from the client, from an error or text that `?` does not
-    /// convert.
+    /// Creates an error that is logged and hidden from the client, from a value that `?` does not
+    /// convert, such as a text or a boxed error.
     pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Internal(error.into()) }
     }
 
-    /// Sets the type name that precedes the message for clients which expect the name of a .NET exception.
-    /// The default is `HubException`, or the name of the type that `?` converted.
+    /// Sets the type name that clients see before the message, for clients that match the name of a
+    /// .NET exception. The default is `HubException`, or the name of the Rust type that `?`
+    /// converted.
     #[must_use]
     pub fn with_type_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.type_name = name.into();
         self
     }
 
-    /// Type name that precedes the message for clients.
+    /// Returns the type name that clients see before the message.
     pub fn type_name(&self) -> &str {
         &self.type_name
     }
 
-    /// Whether clients receive the message.
+    /// Returns whether the message is sent to clients even if detailed errors are off.
     pub fn is_exposed(&self) -> bool {
         matches!(self.cause, Cause::Exposed(_))
     }
 
-    /// Error that `?` converted, if its type is `E`.
+    /// Returns the error that `?` converted, if its type is `E`. Filters use it to handle specific
+    /// errors.
     ///
     /// ```
     /// # use std::num::ParseIntError;
@@ -97,21 +100,22 @@ impl HubError {
         }
     }
 
-    /// `base`, followed by type and message if the client may receive them (`aspnet: ErrorMessageHelper`).
-    pub(crate) fn explain(&self, base: &str, detailed: bool) -> String {
+    /// Returns `base`, followed by type name and message if the client is allowed to see them
+    /// (`aspnet: ErrorMessageHelper`).
+    pub(crate) fn client_message(&self, base: &str, detailed: bool) -> String {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }
     }
 
-    /// The error text of a client result is exposed to the caller, as that of a `HubException`.
-    fn not_answered(error: &InvokeError) -> Self {
-        let told = match error {
+    /// The error of a client result is sent to the caller, as a `HubException` is.
+    fn from_invoke_error(error: &InvokeError) -> Self {
+        let converted = match error {
             InvokeError::Client(_) | InvokeError::Mismatch { .. } => Self::new(error.to_string()),
             _ => Self::internal(error.to_string()),
         };
-        told.with_type_name(error.type_name())
+        converted.with_type_name(error.type_name())
     }
 
-    /// A panic fails the call and not the connection.
+    /// Error of a hub method that panicked. Its connection stays open.
     pub(crate) fn panicked() -> Self {
         Self::internal("the hub method panicked")
     }
@@ -120,7 +124,7 @@ impl HubError {
 impl<E: Error + Send + Sync + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
         if let Some(invoke) = (&error as &dyn Any).downcast_ref::<InvokeError>() {
-            return Self::not_answered(invoke);
+            return Self::from_invoke_error(invoke);
         }
         Self { type_name: Cow::Borrowed(short_name::<E>()), cause: Cause::Internal(Box::new(error)) }
     }
@@ -137,13 +141,13 @@ impl fmt::Display for HubError {
 
 const HUB_EXCEPTION: &str = "HubException";
 
-/// Last segment of the path of a type, without type parameters: `ParseIntError`.
+/// Returns the last segment of the path of a type, without type parameters: `ParseIntError`.
 fn short_name<T>() -> &'static str {
     let path = type_name::<T>().split('<').next().unwrap_or_default();
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Exposes the text of any error to the client.
+/// Converts any error into a [`HubError`] whose message is sent to the client.
 ///
 /// ```
 /// # use signalr::{Expose, HubResult};
@@ -153,11 +157,11 @@ fn short_name<T>() -> &'static str {
 /// assert!(bed("x").unwrap_err().is_exposed());
 /// ```
 pub trait Expose<T> {
-    /// Exposes the text of the error to the client, as that of a `HubException`.
+    /// Exposes the message of the error to the client, as a `HubException` does.
     ///
     /// # Errors
     ///
-    /// The error itself, exposed.
+    /// Returns the original error as an exposed [`HubError`].
     fn expose(self) -> HubResult<T>;
 }
 
@@ -178,7 +182,7 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
 /// impl Lobby {
 ///     async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
 ///         if let Some(reason) = reason {
-///             println!("{} disconnected: {}: {}", caller.connection_id(), reason.type_name(), reason.message());
+///             println!("{} disconnected: {reason}", caller.connection_id());
 ///         }
 ///     }
 /// }
@@ -191,14 +195,23 @@ impl DisconnectReason {
         Self(error)
     }
 
-    /// Short name of the .NET exception: `InvalidDataException` for a malformed message,
-    /// `OperationCanceledException` for the client timeout, `HubException` for a Close message with an
-    /// error, `ConnectionAbortedException` for [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
+    /// Returns the short name of the corresponding .NET exception:
+    ///
+    /// - `InvalidDataException`: a message violated the hub protocol.
+    /// - `InvalidOperationException`: the client sent the client result of another connection, or a
+    ///   sequence id of a message that it never sent.
+    /// - `OperationCanceledException`: the client exceeded the client timeout, or did not
+    ///   acknowledge messages in time.
+    /// - `HubException`: the client closed the connection with an error.
+    /// - `ConnectionAbortedException`: [`Proxy::disconnect`](crate::hub::Proxy::disconnect) closed
+    ///   the connection.
+    /// - `WebSocketException`: the client violated the WebSocket protocol or did not complete its
+    ///   close handshake.
     pub fn type_name(&self) -> &str {
         self.0.type_name()
     }
 
-    /// Message of the error.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         self.0.message()
     }
@@ -217,20 +230,20 @@ mod tests {
     const BASE: &str = "An unexpected error occurred invoking 'X' on the server.";
 
     #[test]
-    fn exposed_errors_are_sent_always() {
+    fn exposed_errors_are_always_sent_to_clients() {
         let error = HubError::new("no stock");
-        assert_eq!(error.explain(BASE, false), format!("{BASE} HubException: no stock"));
+        assert_eq!(error.client_message(BASE, false), format!("{BASE} HubException: no stock"));
         let exposed = "x".parse::<u8>().expose().unwrap_err();
-        assert_eq!(exposed.explain(BASE, false), format!("{BASE} HubException: invalid digit found in string"));
+        assert_eq!(exposed.client_message(BASE, false), format!("{BASE} HubException: invalid digit found in string"));
     }
 
     #[test]
-    fn other_errors_are_sent_with_detailed_errors() {
+    fn internal_errors_are_sent_only_with_detailed_errors() {
         let error = HubError::from("x".parse::<u8>().unwrap_err());
-        assert_eq!(error.explain(BASE, false), BASE);
-        assert_eq!(error.explain(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));
+        assert_eq!(error.client_message(BASE, false), BASE);
+        assert_eq!(error.client_message(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));
         let named = HubError::internal("secret").with_type_name("InvalidOperationException");
-        assert_eq!(named.explain(BASE, false), BASE);
-        assert_eq!(named.explain(BASE, true), format!("{BASE} InvalidOperationException: secret"));
+        assert_eq!(named.client_message(BASE, false), BASE);
+        assert_eq!(named.client_message(BASE, true), format!("{BASE} InvalidOperationException: secret"));
     }
 }

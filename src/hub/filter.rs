@@ -1,4 +1,4 @@
-//! Filters: code around hub method calls and around connection events.
+//! Filters: code around hub methods and around `on_connected` and `on_disconnected`.
 
 use std::any::Any;
 use std::fmt;
@@ -13,8 +13,8 @@ use super::error::{DisconnectReason, HubResult};
 use super::invocation_context::InvocationContext;
 use super::methods::Reply;
 
-/// Code around every hub method call, and around [`on_connected`](crate::Hub::on_connected) and
-/// [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).
+/// Code around every call of a hub method, and around [`on_connected`](crate::Hub::on_connected)
+/// and [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).
 ///
 /// ```
 /// use std::time::Instant;
@@ -42,19 +42,19 @@ use super::methods::Reply;
 ///     }
 /// }
 ///
-/// /// Attribute of a method: the argument that is checked for rude words.
-/// struct Polite(usize);
+/// /// Attribute of a method: index of the argument to filter.
+/// struct CensoredArgument(usize);
 ///
-/// /// Checks these arguments.
-/// struct Politeness;
+/// /// Rejects or replaces words in that argument.
+/// struct Censor;
 ///
-/// impl Filter for Politeness {
+/// impl Filter for Censor {
 ///     async fn invoke(&self, call: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
-///         if let Some(Polite(at)) = call.attribute()
+///         if let Some(CensoredArgument(at)) = call.attribute()
 ///             && let Some(text) = next.argument::<String>(*at)
 ///         {
 ///             if text.contains("blast") {
-///                 return Err(HubError::new("Mind your language."));
+///                 return Err(HubError::new("The text contains a forbidden word."));
 ///             }
 ///             *text = text.replace("darn", "****");
 ///         }
@@ -65,28 +65,31 @@ use super::methods::Reply;
 /// let signalr = SignalR::builder()
 ///     .filter(Timing) // around all hubs
 ///     .hub("/chat", Chat)
-///     .filter(Politeness) // around this one
+///     .filter(Censor) // around this hub
 ///     .build()?;
 /// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 ///
-/// The filter that is added first is the outermost, and filters of the server are outside of those of a
-/// hub. A filter calls [`Next::run`] to run the filters and the method inside of it; otherwise its own
-/// result is the result of the call. All calls share one value of a filter.
+/// The filter that is added first is the outermost; filters of the server are outside of those of a
+/// hub. Each filter runs the inner filters and the method by [`Next::run`]. If it does not, its own
+/// reply or error becomes that of the call. All calls share one value of a filter.
 ///
-/// Filters run once for each call that is authorized and whose arguments are bound; they do not run for
-/// unknown methods. The order of calls is that without filters: a filter that waits delays the next call of
-/// its client. A panic becomes an error, which the filters around it receive.
+/// Filters run once for each call that can be made. They do not run if the method does not exist,
+/// if the caller is not authorized, or if the arguments do not match the parameters. Filters do not
+/// change the order of calls: a filter that waits delays the next call of the same client. A panic
+/// becomes an error of the method or filter that panicked, and outer filters receive that error.
 pub trait Filter: Send + Sync + 'static {
-    /// Runs around a call (C#: `InvokeMethodAsync`). For a stream, [`Next::run`] creates the stream; its items
-    /// are sent after all filters have returned.
+    /// Runs around a call (C#: `InvokeMethodAsync`). For a method with a stream, [`Next::run`] sets
+    /// the stream up; its items are sent after all filters have completed.
     fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         let _ = call;
         next.run()
     }
 
-    /// Runs around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`). An error closes the
-    /// connection; after `Ok` it stays open even if the hub returned an error.
+    /// Runs around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`).
+    ///
+    /// The result of the outermost filter decides: an error closes the connection, `Ok` keeps it
+    /// open even if the hub returned an error.
     fn on_connected(&self, caller: &AnyCaller, next: Next<'_, ()>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         next.run()
@@ -124,7 +127,8 @@ impl<F: Filter> Filter for Arc<F> {
     }
 }
 
-/// Filters and hub method inside of a filter. `T` is [`Reply`] for calls and `()` for connection events.
+/// The inner filters and the hub method, to be run by a filter. `T` is [`Reply`] for calls, and
+/// `()` for `on_connected` and `on_disconnected`.
 ///
 /// ```
 /// use signalr::hub::Reply;
@@ -142,11 +146,11 @@ impl<F: Filter> Filter for Arc<F> {
 ///     }
 /// }
 /// ```
-#[must_use = "nothing happens unless it is `run`"]
+#[must_use = "the hub method runs only if `run` is called"]
 pub struct Next<'a, T = Reply> {
-    /// Arguments of a call.
+    /// `None` outside of a call.
     arguments: Option<Box<dyn BoundArguments>>,
-    rest: Box<RemainingFilters<'a, T>>,
+    inner: Box<RemainingFilters<'a, T>>,
 }
 
 type RemainingFilters<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
@@ -156,25 +160,28 @@ impl<T> Next<'_, T> {
     ///
     /// # Errors
     ///
-    /// Those of the hub method and of the inner filters.
+    /// Returns the error of the hub method or of an inner filter; a panic is an error.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the inner filters and the hub method.
+    /// If the future is dropped before it completes, the hub method is dropped at its current
+    /// `await`.
     pub async fn run(self) -> HubResult<T> {
-        catch_panic((self.rest)(self.arguments)).await
+        catch_panic((self.inner)(self.arguments)).await
     }
 }
 
 impl Next<'_> {
-    /// Argument of the method, which the filter may change (C#: `HubMethodArguments`). Arguments count from 0,
-    /// without streams. `None` if there is no such argument or its type is not `A`.
+    /// Returns an argument of the hub method, to be read or changed (C#: `HubMethodArguments`).
+    ///
+    /// `at` counts from 0, without streams. Returns `None` if there is no such argument, or if the
+    /// type of the parameter is not exactly `A`.
     pub fn argument<A: 'static>(&mut self, at: usize) -> Option<&mut A> {
         self.arguments.as_mut()?.argument(at)?.downcast_mut()
     }
 }
 
-/// Type-erased parameters of a method.
+/// Parameters of a method, without their type.
 trait BoundArguments: Any + Send {
     fn argument(&mut self, at: usize) -> Option<&mut dyn Any>;
 }
@@ -185,7 +192,7 @@ impl<P: Params> BoundArguments for P {
     }
 }
 
-/// Type-erased [`Filter`].
+/// A filter without its type, with boxed futures.
 trait AnyFilter: Send + Sync {
     fn invoke<'a>(&'a self, call: &'a InvocationContext, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>>;
 
@@ -218,7 +225,7 @@ impl<F: Filter> AnyFilter for F {
     }
 }
 
-/// Filters of a server or of a hub, outermost first.
+/// Filters of a server or of a hub, from the outermost to the innermost.
 #[derive(Clone, Default)]
 pub(crate) struct Filters(Vec<Arc<dyn AnyFilter>>);
 
@@ -227,7 +234,7 @@ impl Filters {
         self.0.push(Arc::new(filter));
     }
 
-    /// Appends `inner` as the innermost filters.
+    /// Returns these filters with `inner` inside of them.
     pub(crate) fn around(&self, inner: &Self) -> Self {
         Self(self.0.iter().chain(&inner.0).cloned().collect())
     }
@@ -250,28 +257,28 @@ impl Filters {
     }
 }
 
-/// Nests filters around `end`; `through` runs one filter.
+/// Nests `filters`. `through` runs one filter; `end` runs the hub inside of all filters.
 fn around<'a, T: 'static>(
     filters: &'a [Arc<dyn AnyFilter>],
     arguments: Option<Box<dyn BoundArguments>>,
     through: impl Fn(&'a dyn AnyFilter, Next<'a, T>) -> BoxFuture<'a, HubResult<T>> + Copy + Send + 'a,
     end: impl FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a,
 ) -> Next<'a, T> {
-    let rest: Box<RemainingFilters<'a, T>> = match filters.split_first() {
+    let inner: Box<RemainingFilters<'a, T>> = match filters.split_first() {
         Some((filter, inner)) => Box::new(move |arguments| through(&**filter, around(inner, arguments, through, end))),
         None => Box::new(end),
     };
-    Next { arguments, rest }
+    Next { arguments, inner }
 }
 
-/// Call with filters or policies that examine it.
-pub(super) struct FilteredStream {
+/// Context and filters of a call.
+pub(super) struct FilteredCall {
     pub(super) call: Arc<InvocationContext>,
     pub(super) filters: Arc<Filters>,
 }
 
-impl FilteredStream {
-    /// Runs the call inside of its filters.
+impl FilteredCall {
+    /// Runs the filters around the call; `run` is the innermost step.
     pub(super) fn run<P, F>(
         self,
         params: P,
@@ -283,7 +290,7 @@ impl FilteredStream {
     {
         let method = move |arguments: Option<Box<dyn BoundArguments>>| -> BoxFuture<'static, HubResult<Reply>> {
             let params = arguments.map(|arguments| -> Box<dyn Any> { arguments }).and_then(|any| any.downcast().ok());
-            let params: Box<P> = params.expect("each filter hands on what it was given");
+            let params: Box<P> = params.expect("`Next` passes the same parameters through every filter");
             Box::pin(run(*params))
         };
         self.run_erased(Box::new(params), Box::new(method))
@@ -315,8 +322,8 @@ impl<T> fmt::Debug for Next<'_, T> {
     }
 }
 
-impl fmt::Debug for FilteredStream {
+impl fmt::Debug for FilteredCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("call", &self.call).field("filters", &self.filters).finish()
+        f.debug_struct("FilteredCall").field("call", &self.call).field("filters", &self.filters).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! What a hub is at run time: frozen when the server is built.
+//! A mapped hub at run time, immutable after the server is built.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::any_caller::AnyCaller;
 use super::caller::Caller;
 use super::context::HubShared;
 use super::error::{DisconnectReason, HubResult};
-use super::filter::{FilteredStream, Filters};
+use super::filter::{FilteredCall, Filters};
 use super::invocation_context::InvocationContext;
 use super::methods::{CallOutput, Method, MethodInvocation, MethodTable, Reply};
 use crate::auth::{AuthorizationRules, UserIdProvider};
@@ -17,11 +17,11 @@ use crate::options::HubOptions;
 use crate::protocol::RawArguments;
 use crate::tasks::Tasks;
 
-/// A hub at one path: its value, its methods, and the rules, filters and options that hold there.
+/// A hub at one path: its value and methods, with the rules, filters and options that apply there.
 pub(crate) struct HubRuntime<H> {
     pub(crate) hub: Arc<H>,
     pub(crate) methods: MethodTable<H, AuthorizationRules>,
-    /// The server's around those of the path.
+    /// Filters of the server, with those of the path inside of them.
     pub(crate) filters: Arc<Filters>,
     pub(crate) options: HubOptions,
     pub(crate) shared: Arc<HubShared>,
@@ -31,7 +31,7 @@ pub(crate) struct HubRuntime<H> {
 }
 
 impl<H: Hub> HubRuntime<H> {
-    /// A call on its way; described only where a filter or a policy looks at it.
+    /// Creates an invocation. Its context is created only if a filter or a policy needs it.
     pub(crate) fn invocation(
         &self,
         method: &Method<H>,
@@ -39,23 +39,24 @@ impl<H: Hub> HubRuntime<H> {
         caller: Caller<H>,
         arguments: &RawArguments<'_>,
     ) -> MethodInvocation<H> {
-        let is_watched = !self.filters.is_empty() || rules.look_at_calls();
-        let watched = is_watched.then(|| {
+        let needs_context = !self.filters.is_empty() || rules.look_at_calls();
+        let filtered = needs_context.then(|| {
             let call = InvocationContext::new(caller.clone(), method, self.methods.attributes(), arguments);
-            Box::new(FilteredStream { call: Arc::new(call), filters: Arc::clone(&self.filters) })
+            Box::new(FilteredCall { call: Arc::new(call), filters: Arc::clone(&self.filters) })
         });
-        MethodInvocation { caller, watched }
+        MethodInvocation { caller, filtered }
     }
 
-    /// The hub hears of newer credentials; it answers nothing.
+    /// Runs the callback after an authentication refresh. It produces no completion.
     pub(crate) fn on_authentication_refreshed(&self, caller: Caller<H>) -> BoxFuture<'static, HubResult<Reply>> {
         let hub = Arc::clone(&self.hub);
         Box::pin(async move { hub.on_authentication_refreshed(&caller).await.map(|()| Reply(CallOutput::Nothing)) })
     }
 
-    /// The hub's own with its filters around it.
+    /// Runs `on_connected` of the hub with its filters around it.
     pub(crate) fn on_connected<'a>(&'a self, caller: &'a Caller<H>) -> BoxFuture<'a, HubResult> {
-        // It may panic before it is a future.
+        // The call itself is inside the async block, because it can panic before it returns a
+        // future.
         let hub = Box::pin(async move { self.hub.on_connected(caller).await });
         if self.filters.is_empty() {
             return hub;
@@ -66,7 +67,7 @@ impl<H: Hub> HubRuntime<H> {
         })
     }
 
-    /// The same.
+    /// Runs `on_disconnected` of the hub with its filters around it.
     pub(crate) fn on_disconnected<'a>(
         &'a self,
         caller: &'a Caller<H>,

@@ -1,4 +1,4 @@
-//! What filters and policies see of a call.
+//! Context of a call for filters and policies.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -18,8 +18,8 @@ use super::{Caller, Hub};
 use crate::auth::{Policy, User};
 use crate::protocol::{Framer, HubMessage, KeptArguments, RawArguments};
 
-/// A call that a client makes, as [filters](crate::Filter) and [policies](Policy::require_invocation) see it (C#:
-/// `HubInvocationContext`).
+/// A call of a hub method, as [filters](crate::Filter) and [policies](Policy::require_invocation)
+/// receive it (C#: `HubInvocationContext`).
 ///
 /// ```
 /// use signalr::InvocationContext;
@@ -31,7 +31,7 @@ use crate::protocol::{Framer, HubMessage, KeptArguments, RawArguments};
 pub struct InvocationContext {
     method: Cow<'static, str>,
     kind: MethodKind,
-    /// Those of the method, and those of its hub.
+    /// Attributes of the method, then of its hub.
     attributes: [Attributes; 2],
     arguments: KeptArguments,
     caller: AnyCaller,
@@ -53,28 +53,28 @@ impl InvocationContext {
         }
     }
 
-    /// The name of the method as it was registered, however the client spells it (C#: `HubMethodName`, which is the name in
-    /// the source).
+    /// Returns the registered name of the method, whichever spelling the client uses. (C#:
+    /// `HubMethodName`, which is the name in the source.)
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Whether the method answers with a stream.
+    /// Returns whether the method returns a stream.
     pub fn is_stream(&self) -> bool {
         self.kind == MethodKind::Stream
     }
 
-    /// Who is calling (C#: `Context`).
+    /// Returns the caller (C#: `Context`).
     pub fn caller(&self) -> &AnyCaller {
         &self.caller
     }
 
-    /// The user who is calling; short for `caller().user()`.
+    /// Returns the user; short for `caller().user()`.
     pub fn user(&self) -> &User {
         self.caller.user()
     }
 
-    /// The attribute of this type that stands on the method or else on its hub (C#:
+    /// Returns the attribute of type `T` of the method, or else of its hub (C#:
     /// `HubMethod.GetCustomAttribute<T>()`).
     ///
     /// ```
@@ -100,38 +100,41 @@ impl InvocationContext {
         self.attributes().next()
     }
 
-    /// All attributes of this type, in order: the method's, then the hub's.
+    /// Returns all attributes of type `T`: first those of the method, then those of the hub.
     pub fn attributes<T: Any>(&self) -> impl Iterator<Item = &T> {
         self.attributes.iter().flat_map(Attributes::of)
     }
 
-    /// How many arguments the client sent; streams are none.
+    /// Returns the number of arguments that the client sent, without streams.
     pub fn argument_count(&self) -> usize {
         self.arguments.len()
     }
 
-    /// An argument as the client sent it, counted from 0; `None` if there is none or it is no `T`.
+    /// Returns an argument as the client sent it, deserialized as `T`. `at` counts from 0, without
+    /// streams. Returns `None` if there is no such argument, or if it cannot be deserialized as
+    /// `T`.
     ///
-    /// It is read anew, as any type that fits. In a policy nobody has yet looked at what the client sent: it may be anything.
-    /// What the method is given may be [changed](crate::Next::argument).
+    /// Each call of this method deserializes the argument again. In a policy, the argument is not
+    /// validated yet: it can be any value of the hub protocol. To change what the hub method
+    /// receives, use [`Next::argument`](crate::Next::argument).
     pub fn argument<T: DeserializeOwned>(&self, at: usize) -> Option<T> {
         self.arguments.read(at)
     }
 
-    /// An answer of a filter itself, in place of the method's.
+    /// Creates a reply for a filter to return in place of that of the hub method.
     ///
     /// # Errors
     ///
-    /// When the value cannot be encoded.
+    /// Fails if the value cannot be encoded.
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> HubResult<Reply> {
         encode(self.caller.connection().protocol, self.caller.call(), value)
     }
 
-    /// The same for a method that answers with a stream.
+    /// Creates a reply with a stream, for a method that [returns a stream](Self::is_stream).
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// Fails if the method returns a single value.
     pub fn reply_stream<S, T, E>(&self, stream: S) -> HubResult<Reply>
     where
         S: Stream<Item = Result<T, E>> + Send + 'static,
@@ -141,15 +144,16 @@ impl InvocationContext {
     {
         match self.caller.call() {
             Some(call) if self.is_stream() => {
-                let items = ItemSender::begun(self.caller.connection(), call);
+                let items = ItemSender::for_running_stream(self.caller.connection(), call);
                 Ok(Reply(CallOutput::Stream(Box::pin(items.send(stream, |item| item)))))
             }
-            _ => Err(HubError::internal("a stream for a method that answers with one value")),
+            _ => Err(HubError::internal("reply_stream used for a method without a stream")),
         }
     }
 
-    /// What the method returned, read from the answer that is written already (C#: what `next` returns). `None` if the
-    /// client waits for none, if it is a stream, or if it is no `T`.
+    /// Returns the result in `reply`, deserialized as `T` (C#: the value that `next` returns). The
+    /// result is read back from the encoded completion. Returns `None` if the client does not wait
+    /// for a result, if the reply is a stream, or if the result cannot be deserialized as `T`.
     pub fn result<T: DeserializeOwned>(&self, reply: &Reply) -> Option<T> {
         let Reply(CallOutput::Value(message)) = reply else { return None };
         let protocol = self.caller.connection().protocol;
@@ -163,11 +167,12 @@ impl InvocationContext {
 }
 
 impl Policy {
-    /// Users of whom this is true, with the call that they make. C#: an `AuthorizationHandler` whose resource is a
-    /// `HubInvocationContext`.
+    /// Requires a predicate over the user and the call (C#: an `AuthorizationHandler` whose
+    /// resource is a `HubInvocationContext`).
     ///
-    /// It is for methods. Where nothing is called, it holds for nobody; to ask for it on a hub or a path is an error of
-    /// [`build`](crate::hosting::Builder::build).
+    /// Applies to hub methods only. Without a call the requirement is never met; therefore
+    /// [`build`](crate::hosting::Builder::build) returns an error if a hub or a path uses the
+    /// policy.
     ///
     /// ```
     /// # use signalr::SignalR;
@@ -183,11 +188,14 @@ impl Policy {
         Self::require_resource(move |user, resource| resource.downcast_ref().is_some_and(|call| assertion(user, call)))
     }
 
-    /// Users of whom this turns out to be true, with the call that they make: [`require_invocation`](Self::require_invocation) for what
-    /// takes time, as [`require_assertion_async`](Self::require_assertion_async) is for `require`.
+    /// Requires an asynchronous predicate over the user and the call:
+    /// [`require_invocation`](Self::require_invocation) for checks that have to wait, as
+    /// [`require_assertion_async`](Self::require_assertion_async) is for
+    /// [`require_assertion`](Self::require_assertion).
     ///
-    /// What can be decided at once is decided first, before anybody looks at the arguments. Then they are bound, since a
-    /// call that waits keeps nothing else, and then this is asked.
+    /// Synchronous requirements are evaluated first, before the arguments are bound. The arguments
+    /// are then bound, because a waiting call does not keep their encoded form, and the
+    /// asynchronous predicate is evaluated last.
     ///
     /// ```
     /// # #[derive(Clone)]
@@ -215,15 +223,15 @@ impl Policy {
     }
 }
 
-/// What is said of a method or a hub for filters and policies to read: values of any type.
+/// Attributes of a method or a hub for filters and policies: values of any type.
 #[derive(Clone, Default)]
 pub(crate) struct Attributes(Option<Arc<Vec<Box<dyn Any + Send + Sync>>>>);
 
 impl Attributes {
-    /// Adds one, while the hub lists its methods.
+    /// Adds an attribute while the hub registers its methods.
     pub(super) fn add(&mut self, value: impl Any + Send + Sync) {
         let all = self.0.get_or_insert_default();
-        Arc::get_mut(all).expect("calls share them, and there are none yet").push(Box::new(value));
+        Arc::get_mut(all).expect("attributes are shared only by calls, which begin later").push(Box::new(value));
     }
 
     fn of<T: Any>(&self) -> impl Iterator<Item = &T> {
@@ -237,9 +245,12 @@ impl fmt::Debug for Attributes {
     }
 }
 
-/// Prints none of the arguments, since values are nobody's business.
+/// Omits the arguments, so that they never reach logs.
 impl fmt::Debug for InvocationContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("method", &self.method).field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("InvocationContext")
+            .field("method", &self.method)
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
     }
 }

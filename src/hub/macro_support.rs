@@ -1,4 +1,4 @@
-//! For the code that `#[hub]` writes; not for people.
+//! Support for the code that `#[hub]` generates. Not part of the public API.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use super::error::HubResult;
 pub use super::methods::BoundCall;
 use super::methods::{CallOutput, MethodInvocation, Reply};
 pub use super::stream::ItemSender;
-use super::stream::streaming;
+use super::stream::run_streaming;
 use crate::buffer_pool;
 use crate::protocol::HubProtocol;
 
-/// Points the compiler at the type of a parameter.
+/// Fails to compile at the type of a parameter that does not implement [`Param`].
 pub fn is_param<P: Param>() {}
 
-/// What a parameter by reference may be.
+/// Type of a parameter that is passed by reference.
 #[diagnostic::on_unimplemented(
     message = "`&{Self}` cannot be a hub method parameter",
     label = "not the caller",
-    note = "by reference is the caller, `&Caller<Self>`; arguments from the wire are owned"
+    note = "only the caller is passed by reference, as `&Caller<Self>`; arguments are owned types"
 )]
 pub trait IsCaller<H> {
-    /// The caller under its own type.
+    /// Returns the caller with its own type.
     fn of(caller: &Caller<H>) -> &Self;
 }
 
@@ -38,15 +38,15 @@ impl<H> IsCaller<H> for Caller<H> {
     }
 }
 
-/// The caller, for a parameter of the type `&C`.
+/// Returns the caller, for a parameter of type `&C`.
 pub fn caller<H, C: IsCaller<H> + ?Sized>(caller: &Caller<H>) -> &C {
     C::of(caller)
 }
 
-/// A call with one answer, which `run` makes.
+/// Binds a call with at most one result; `run` runs the method.
 pub fn call<H, P, F>(
     mut invocation: MethodInvocation<H>,
-    opened: ParsedArguments<P>,
+    parsed: ParsedArguments<P>,
     run: impl FnOnce(MethodInvocation<H>, P) -> F + Send + 'static,
 ) -> BoundCall
 where
@@ -54,18 +54,18 @@ where
     P: Params,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    let ParsedArguments { params, uploads } = opened;
-    let future = match invocation.watched.take() {
+    let ParsedArguments { params, uploads } = parsed;
+    let future = match invocation.filtered.take() {
         None => Box::pin(run(invocation, params)),
-        Some(watched) => watched.run(params, |params| run(invocation, params)),
+        Some(filtered) => filtered.run(params, |params| run(invocation, params)),
     };
     BoundCall { future, uploads }
 }
 
-/// A call whose answer is a stream, which `run` sets up and sends.
+/// Binds a call that returns a stream; `run` sets the stream up and sends its items.
 pub fn stream<H, P, F>(
     invocation: MethodInvocation<H>,
-    opened: ParsedArguments<P>,
+    parsed: ParsedArguments<P>,
     run: impl FnOnce(MethodInvocation<H>, P, ItemSender) -> F + Send + 'static,
 ) -> BoundCall
 where
@@ -73,28 +73,29 @@ where
     P: Params,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    call(invocation, opened, |invocation, params| {
-        streaming(invocation, |invocation, items| run(invocation, params, items))
+    call(invocation, parsed, |invocation, params| {
+        run_streaming(invocation, |invocation, items| run(invocation, params, items))
     })
 }
 
-/// The answer of a method that has no stream to give.
+/// Returns the reply of a method that returned no stream.
 pub fn no_stream() -> HubResult<Reply> {
     Ok(Reply(CallOutput::NoStream))
 }
 
-/// The hub and the caller of a call.
+/// Returns hub and caller of a call.
 pub fn parts<H>(invocation: &MethodInvocation<H>) -> (&Arc<H>, &Caller<H>) {
     (invocation.caller.hub(), &invocation.caller)
 }
 
-/// Encodes what a method returned, if the client waits for it.
+/// Encodes the result of a method if the client waits for it.
 pub fn reply<H, T: Serialize + ?Sized>(invocation: &MethodInvocation<H>, value: &T) -> HubResult<Reply> {
     let caller = &invocation.caller;
     encode(caller.connection().protocol, caller.call(), value)
 }
 
-/// Never inlined, so that there is one copy for a type of value and not one for a method.
+/// Never inlined, so that the code exists once for each type of value instead of once for each
+/// method.
 #[inline(never)]
 pub(super) fn encode<T: Serialize + ?Sized>(
     protocol: HubProtocol,
@@ -107,20 +108,21 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     Ok(Reply(CallOutput::Value(message)))
 }
 
-/// `T` or `Result<T, E>`, told apart by type: `(&mut MethodReturn(Some(value))).take_result()?`.
+/// Distinguishes `T` from `Result<T, E>` by type: `(&mut
+/// MethodReturn(Some(value))).take_result()?`.
 ///
-/// Every `Result` goes one way, whatever its error: one that does not convert into `HubError` must not compile, instead of
-/// being sent as a value.
+/// Every `Result` is treated as a result, whatever its error: an error that does not convert into
+/// `HubError` must fail to compile instead of being sent as a value.
 #[derive(Debug)]
 pub struct MethodReturn<T>(pub Option<T>);
 
-/// The return value is a result.
+/// Return value that is a `Result`.
 pub trait ResultReturn {
-    /// Of what.
+    /// Type of the value.
     type Value;
-    /// Or what.
+    /// Type of the error.
     type Error;
-    /// Takes it out.
+    /// Takes the return value.
     fn take_result(&mut self) -> Result<Self::Value, Self::Error>;
 }
 
@@ -129,15 +131,15 @@ impl<T, E> ResultReturn for MethodReturn<Result<T, E>> {
     type Error = E;
 
     fn take_result(&mut self) -> Result<T, E> {
-        self.0.take().expect("taken once")
+        self.0.take().expect("`take_result` is called once")
     }
 }
 
-/// The return value is what it is.
+/// Return value that is not a `Result`.
 pub trait ValueReturn {
-    /// That.
+    /// Type of the value.
     type Value;
-    /// Takes it out.
+    /// Takes the return value.
     fn take_result(&mut self) -> Result<Self::Value, Infallible>;
 }
 
@@ -145,6 +147,6 @@ impl<T> ValueReturn for &mut MethodReturn<T> {
     type Value = T;
 
     fn take_result(&mut self) -> Result<T, Infallible> {
-        Ok(self.0.take().expect("taken once"))
+        Ok(self.0.take().expect("`take_result` is called once"))
     }
 }

@@ -1,4 +1,4 @@
-//! Methods of a hub by name, and their calls.
+//! The methods of a hub: registration, lookup by name, and binding of calls.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -14,14 +14,14 @@ use serde::Serialize;
 use super::arguments::{Params, Uploads, bind_arguments};
 use super::caller::Caller;
 use super::error::{HubError, HubResult};
-use super::filter::FilteredStream;
+use super::filter::FilteredCall;
 use super::invocation_context::{Attributes, InvocationContext};
 use super::{Hub, macro_support};
 use crate::auth::{Authorize, Resource};
 use crate::ordinal;
 use crate::protocol::{RawArguments, ReadError};
 
-/// Methods of a hub; [`Hub::methods`] adds them.
+/// Methods of a hub, to be registered in [`Hub::methods`].
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Methods};
@@ -40,17 +40,17 @@ pub struct Methods<H> {
     attributes: Attributes,
 }
 
-/// Kind of a method.
+/// Kind of invocation that a method accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum MethodKind {
-    /// One result: `invoke` and `send` of clients.
+    /// `invoke` and `send`: at most one result.
     Call,
     /// Any number of items: `stream` of clients.
     Stream,
 }
 
-/// Method that clients can call.
+/// A method that clients can invoke.
 pub(crate) struct Method<H> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: MethodKind,
@@ -59,35 +59,34 @@ pub(crate) struct Method<H> {
     bind: Box<Bind<H>>,
 }
 
-/// Binds the arguments of a call.
+/// Binds the arguments of a call, before the future of the call exists.
 type Bind<H> = dyn Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync;
 
-/// Call of a method, for the code that `#[hub]` generates.
+/// A call whose arguments are not bound yet, for the code that `#[hub]` generates.
 #[doc(hidden)]
 pub struct MethodInvocation<H> {
     pub(super) caller: Caller<H>,
-    /// View of the call for filters and policies, if there are any.
-    pub(super) watched: Option<Box<FilteredStream>>,
+    /// Context for filters and policies, if there are any.
+    pub(super) filtered: Option<Box<FilteredCall>>,
 }
 
-/// Call with bound arguments.
+/// A call with bound arguments.
 pub struct BoundCall {
-    /// Runs the method.
+    /// Runs the method with its filters.
     pub(crate) future: BoxFuture<'static, HubResult<Reply>>,
-    /// Uploads of the client that the method receives.
+    /// Streams that the method reads from the client.
     pub(crate) uploads: Uploads,
 }
 
-/// Result of a call: an encoded value, or a stream that has not started.
-///
-/// [Filters](crate::Filter) return it, or create another one by
-/// [`InvocationContext::reply`](crate::InvocationContext::reply).
+/// Outcome of a successful call: an encoded value, or a stream that is set up. A
+/// [filter](crate::Filter) returns the reply of [`Next::run`](crate::Next::run), or one of its own
+/// by [`InvocationContext::reply`](crate::InvocationContext::reply).
 ///
 /// ```
 /// use signalr::hub::Reply;
 /// use signalr::{InvocationContext, Filter, HubResult, Next};
 ///
-/// /// Returns 0 for methods that fail.
+/// /// Replaces errors by the result 0.
 /// struct Zero;
 ///
 /// impl Filter for Zero {
@@ -103,23 +102,23 @@ pub struct Reply(pub(crate) CallOutput);
 
 /// Content of a [`Reply`].
 pub(crate) enum CallOutput {
-    /// The client expects no result, or the last item of its stream is sent.
+    /// The client waits for no result, or the last item of the stream is sent.
     Nothing,
-    /// Encoded completion.
+    /// An encoded completion.
     Value(Vec<u8>),
-    /// Stream; the future sends its items.
+    /// A stream that is set up. The future sends its items.
     Stream(BoxFuture<'static, HubResult<Reply>>),
     /// The method returned no stream.
     NoStream,
-    /// An asynchronous policy denied the call.
+    /// An asynchronous policy rejected the caller.
     Unauthorized,
 }
 
 impl<H: Hub> Methods<H> {
-    /// Adds a method. Clients may write its name in any case.
+    /// Registers a method. Clients can spell its name in any case.
     ///
-    /// The function receives the hub, the caller and a tuple of the arguments, which are owned types with
-    /// `serde::Deserialize`:
+    /// The function receives the hub, the caller and a tuple of arguments. Each argument is an
+    /// owned type with `serde::Deserialize` or an [`UploadStream`](crate::UploadStream):
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -143,9 +142,9 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert(name, move |invocation, arguments| {
-            let opened = bind_arguments::<P>(&arguments)?;
+            let parsed = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(macro_support::call(invocation, opened, |invocation, params| async move {
+            Ok(macro_support::call(invocation, parsed, |invocation, params| async move {
                 let caller = &invocation.caller;
                 let value = method(Arc::clone(caller.hub()), caller.clone(), params).await?;
                 macro_support::reply(&invocation, &value)
@@ -153,10 +152,12 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a method that returns a stream (C#: `IAsyncEnumerable<T>` or `ChannelReader<T>`).
+    /// Registers a method that returns a stream (C#: a method that returns an `IAsyncEnumerable<T>`
+    /// or a `ChannelReader<T>`).
     ///
-    /// The future creates the stream; its items are sent as fast as the client reads. The stream is dropped
-    /// when the client cancels it or disconnects; put clean-up code into a `Drop` implementation.
+    /// The future returns the stream, whose items are then sent at the pace of the client. The
+    /// stream is dropped when the client cancels it or its connection ends; for cleanup, implement
+    /// `Drop` for a value in the stream.
     ///
     /// ```
     /// # use std::pin::Pin;
@@ -188,7 +189,8 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a method that may return no stream (C#: null, which is an error for the client).
+    /// Registers a method that returns a stream or `None`. For `None`, the client receives the
+    /// error that ASP.NET Core sends for null.
     pub fn optional_stream<P, S, T, E, F, Fut>(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -205,9 +207,9 @@ impl<H: Hub> Methods<H> {
     {
         let method = Arc::new(method);
         self.insert_stream(name, move |invocation, arguments| {
-            let opened = bind_arguments::<P>(&arguments)?;
+            let parsed = bind_arguments::<P>(&arguments)?;
             let method = Arc::clone(&method);
-            Ok(macro_support::stream(invocation, opened, |invocation, params, items| async move {
+            Ok(macro_support::stream(invocation, parsed, |invocation, params, items| async move {
                 let caller = &invocation.caller;
                 match method(Arc::clone(caller.hub()), caller.clone(), params).await? {
                     Some(stream) => items.send(stream, |item| item).await,
@@ -217,7 +219,7 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds methods that several hubs share (C#: a base class):
+    /// Registers methods that several hubs share, as C# hubs inherit them:
     ///
     /// ```
     /// # use signalr::hub::Methods;
@@ -238,8 +240,9 @@ impl<H: Hub> Methods<H> {
         methods(self);
     }
 
-    /// Adds an attribute to the hub (C#: an attribute on the class). Filters and policies read it by
-    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute).
+    /// Attaches an attribute to the hub, for filters and policies to read by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an attribute on
+    /// the class).
     pub fn attribute(&mut self, value: impl Any + Send + Sync) {
         self.attributes.add(value);
     }
@@ -274,7 +277,7 @@ impl<H: Hub> Methods<H> {
     }
 }
 
-/// Options of the method that was added last.
+/// Options of a method, returned by its registration.
 ///
 /// ```
 /// # use signalr::hub::Methods;
@@ -290,14 +293,16 @@ pub struct MethodOptions<'a, H> {
 }
 
 impl<H> MethodOptions<'_, H> {
-    /// Adds an authorization rule (C#: `[Authorize]` on a method). All rules must allow the caller.
+    /// Adds a rule for calling the method; a user has to meet all of them (C#: `[Authorize]` on a
+    /// method).
     pub fn authorize(self, rule: Authorize) -> Self {
         self.method.authorize.push(rule);
         self
     }
 
-    /// Adds an attribute to the method (C#: an attribute on the method). Filters and policies read it by
-    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute).
+    /// Attaches an attribute to the method, for filters and policies to read by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an attribute on
+    /// the method).
     pub fn attribute(self, value: impl Any + Send + Sync) -> Self {
         self.method.attributes.add(value);
         self
@@ -305,9 +310,9 @@ impl<H> MethodOptions<'_, H> {
 }
 
 impl<H> MethodInvocation<H> {
-    /// View of the call for policies that examine it.
+    /// Returns the context of the call for policies; `None` if no policy or filter needs it.
     pub(crate) fn resource(&self) -> Option<Resource> {
-        self.watched.as_ref().map(|watched| -> Resource { Arc::<InvocationContext>::clone(&watched.call) })
+        self.filtered.as_ref().map(|filtered| -> Resource { Arc::<InvocationContext>::clone(&filtered.call) })
     }
 }
 
@@ -321,26 +326,27 @@ impl<H> Method<H> {
     }
 }
 
-/// Methods of a built hub with their resolved authorization rules.
+/// Methods of a hub with their resolved authorization rules, immutable.
 pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
-    /// By exact name, which most clients use, and by folded name.
+    /// Indices by exact name, which clients mostly use, and by folded name.
     by_name: BTreeMap<Box<str>, usize>,
-    by_folded: BTreeMap<String, usize>,
-    /// Length of the longest name, in characters.
-    longest: usize,
+    by_folded_name: BTreeMap<String, usize>,
+    /// Number of characters of the longest name.
+    max_name_chars: usize,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
 
-/// Two methods have names that differ in case only.
+/// Two methods have names that differ only in case.
 #[derive(Debug)]
 pub(crate) struct TableError {
     pub(crate) name: Cow<'static, str>,
 }
 
 impl<H, R> MethodTable<H, R> {
-    /// `resolve` resolves the rules of a method.
+    /// Creates the table. `resolve` converts the rules of a method to the form that calls are
+    /// checked with.
     pub(crate) fn new<E: From<TableError>>(
         methods: Methods<H>,
         mut resolve: impl FnMut(&Method<H>) -> Result<R, E>,
@@ -348,15 +354,15 @@ impl<H, R> MethodTable<H, R> {
         let mut table = Self {
             methods: Vec::new(),
             by_name: BTreeMap::new(),
-            by_folded: BTreeMap::new(),
-            longest: 0,
+            by_folded_name: BTreeMap::new(),
+            max_name_chars: 0,
             attributes: methods.attributes,
             _hub: PhantomData,
         };
         for method in methods.all {
             let at = table.methods.len();
-            table.longest = table.longest.max(method.name.chars().count());
-            if table.by_folded.insert(ordinal::fold(&method.name), at).is_some() {
+            table.max_name_chars = table.max_name_chars.max(method.name.chars().count());
+            if table.by_folded_name.insert(ordinal::fold(&method.name), at).is_some() {
                 return Err(TableError { name: method.name }.into());
             }
             table.by_name.insert(method.name.as_ref().into(), at);
@@ -369,19 +375,20 @@ impl<H, R> MethodTable<H, R> {
     pub(crate) fn find(&self, name: &str) -> Option<&(Method<H>, R)> {
         let at = match self.by_name.get(name) {
             Some(at) => at,
-            None => self.by_folded.get(&self.fold(name)?)?,
+            None => self.by_folded_name.get(&self.fold(name)?)?,
         };
         Some(&self.methods[*at])
     }
 
-    /// Folded name; `None` if it is longer than every name of the hub. Clients choose the length, and may repeat a name
-    /// in a message.
+    /// Returns the folded name, or `None` if `name` is longer than every method name. The limit
+    /// bounds the cost: a client chooses the length of the name, and one message can lead to
+    /// several lookups.
     fn fold(&self, name: &str) -> Option<String> {
-        // Folding keeps the number of characters.
-        name.chars().nth(self.longest).is_none().then(|| ordinal::fold(name))
+        // Folding does not change the number of characters.
+        name.chars().nth(self.max_name_chars).is_none().then(|| ordinal::fold(name))
     }
 
-    /// Attributes of the hub.
+    /// Returns the attributes of the hub.
     pub(super) fn attributes(&self) -> &Attributes {
         &self.attributes
     }
@@ -405,13 +412,13 @@ impl<H> fmt::Debug for MethodOptions<'_, H> {
 
 impl<H> fmt::Debug for MethodInvocation<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invocation").field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("MethodInvocation").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for BoundCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("uploads", &self.uploads).finish_non_exhaustive()
+        f.debug_struct("BoundCall").field("uploads", &self.uploads).finish_non_exhaustive()
     }
 }
 
@@ -450,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_as_dotnet_compares_them() {
+    fn method_names_are_compared_as_in_dotnet() {
         let table = table();
         let find = |name: &str| table.find(name).map(|(method, ())| &*method.name);
         for name in ["Slow", "slow", "SLOW"] {
@@ -463,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn names_longer_than_all_methods_are_not_folded() {
+    fn names_longer_than_every_method_name_are_not_folded() {
         let table = table();
         for name in ["größer", &"ö".repeat(16 * 1024)] {
             assert_eq!(table.fold(name), None);

@@ -1,4 +1,4 @@
-//! Hubs: methods that clients call, the calling connection, clients and groups, errors, filters.
+//! Hubs: their methods, the caller, the clients, groups, filters and errors.
 
 mod any_caller;
 mod arguments;
@@ -43,10 +43,10 @@ use crate::auth::Authorize;
 pub use crate::protocol::Arguments;
 pub use crate::registry::Disconnect;
 
-/// Type whose methods clients call (C#: `Hub<T>`).
+/// A type whose methods clients call (C#: `Hub<T>`).
 ///
-/// The attribute [`#[hub]`](macro@crate::hub) implements it. Without the macro, [`methods`](Self::methods)
-/// adds the methods:
+/// Usually implemented by [`#[hub]`](macro@crate::hub). A manual implementation registers its
+/// methods in [`methods`](Self::methods):
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,56 +70,76 @@ pub use crate::registry::Disconnect;
 /// }
 /// ```
 ///
-/// All connections share one value of a hub, whereas C# creates one for each call. State of a connection
-/// belongs into [`Items`](Self::Items).
+/// All connections share one value of the hub; C# creates one for each call. State of a connection
+/// belongs in [`Items`](Self::Items), state of a call in its arguments.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hub",
     note = "put `#[hub]` on an impl block of it, or implement `signalr::Hub`"
 )]
 pub trait Hub: Send + Sync + Sized + 'static {
-    /// Methods of the clients: a type that [`#[hub_client]`](macro@crate::hub_client) generates, or [`AnyClient`]
-    /// to call them by name.
+    /// Methods that the server can call on clients: a trait with
+    /// [`#[hub_client]`](macro@crate::hub_client), or [`AnyClient`] to call them by name only.
     type Client: HubClient;
 
-    /// State of each connection, from its handshake to its end (C#: `Context.Items`).
+    /// State of one connection, from its handshake until it is closed (C#: `Context.Items`).
     type Items: Default + Send + Sync + 'static;
 
-    /// Adds the methods that clients can call.
+    /// Registers the methods that clients can invoke.
     fn methods(methods: &mut Methods<Self>);
 
-    /// Authorization rules for connections (C#: `[Authorize]` on the class). All must allow the user.
+    /// Returns the rules for connecting to the hub (C#: `[Authorize]` on the class). A user has to
+    /// meet all of them. The default is none.
     fn authorize() -> Vec<Authorize> {
         Vec::new()
     }
 
-    /// Whether anonymous users may connect whatever the rules of the hub and of its paths are (C#:
-    /// `[AllowAnonymous]` on the class). Rules of methods still apply.
+    /// Returns whether every client can connect, regardless of the rules of the hub and of its path
+    /// (C#: `[AllowAnonymous]` on the class). Rules of methods still apply. The default is `false`.
     fn allow_anonymous() -> bool {
         false
     }
 
-    /// Runs when a client has connected (C#: `OnConnectedAsync`). No message of the client is read before it
-    /// returns; an error closes the connection.
+    /// Runs after the handshake of a connection, before any invocation (C#: `OnConnectedAsync`).
+    ///
+    /// Messages of the client are not read until the future completes.
+    ///
+    /// # Errors
+    ///
+    /// An error closes the connection, without [`on_disconnected`](Self::on_disconnected).
     fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// Runs after an authentication refresh (C#: `OnAuthenticationRefreshedAsync`), if
-    /// [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is set.
+    /// Runs after an authentication refresh: the client replaced its credentials on the open
+    /// connection (C#: `OnAuthenticationRefreshedAsync`).
     ///
-    /// `caller` and all later calls see the new claims. The [`user_id`](Caller::user_id) and the groups of
-    /// the connection do not change; change groups here if they depend on claims. The method runs in the
-    /// order of calls, once for several refreshes in a row. An error is logged and does not close the
-    /// connection.
+    /// `caller` has the new claims, as has every call that begins later. The
+    /// [`user_id`](Caller::user_id) and the groups stay the same; update groups here if they depend
+    /// on claims. The callback is queued like a call of the client; several refreshes can lead to
+    /// one callback.
+    ///
+    /// Called only if
+    /// [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// An error is logged; the connection stays open.
     fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// Runs once after a connection has ended (C#: `OnDisconnectedAsync`), if
-    /// [`on_connected`](Self::on_connected) succeeded. `reason` is `None` if the client closed it without an error.
-    /// The connection is still a member of its groups and counts there, but receives no messages.
+    /// Runs after a connection has ended for any reason, once for each successful
+    /// [`on_connected`](Self::on_connected) (C#: `OnDisconnectedAsync`).
+    ///
+    /// `reason` describes the error that ended the connection; it is `None` if there was no error.
+    /// The connection is still a member of its groups, but receives no more messages.
+    ///
+    /// # Errors
+    ///
+    /// An error is logged.
     fn on_disconnected(
         &self,
         caller: &Caller<Self>,

@@ -1,4 +1,4 @@
-//! Calls of the methods of selected clients.
+//! Proxies for selected clients, called by method name or by contract.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::client_results::{ClientResultRequester, InvokeError, ask};
+use super::client_results::{ClientResultRequester, InvokeError, request_client_result};
 use super::context::{HubShared, SendError};
 use crate::protocol::Arguments;
 use crate::registry::{Audience, Disconnect};
 
-/// Marker of a [`Proxy`] for any number of connections.
+/// Marks a proxy for any number of connections.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Many};
@@ -25,7 +25,7 @@ use crate::registry::{Audience, Disconnect};
 #[non_exhaustive]
 pub struct Many;
 
-/// Marker of a [`Proxy`] for exactly one connection, which can return client results.
+/// Marks a proxy for exactly one connection, which can return client results.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Single};
@@ -38,8 +38,8 @@ pub struct Many;
 #[non_exhaustive]
 pub struct Single;
 
-/// Methods that the clients of a hub offer (C#: the interface `T` of `Hub<T>`); implemented by
-/// [`#[hub_client]`](macro@crate::hub_client).
+/// Methods that the server can call on the clients of a hub (C#: the `T` of `Hub<T>`). Implemented
+/// by [`#[hub_client]`](macro@crate::hub_client).
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -55,11 +55,11 @@ pub struct Single;
 /// }
 /// ```
 pub trait HubClient: 'static {
-    /// Typed proxy of [`Many`] connections or of a [`Single`] one.
+    /// Proxy for the selected clients; `T` is [`Many`] or [`Single`].
     type Proxy<T>: From<Proxy<T>> + Deref<Target = Proxy<T>> + Send + Sync;
 }
 
-/// Selected clients, whose methods are called by name (C#: `IClientProxy`, `ISingleClientProxy`).
+/// Selected clients, called by method name (C#: `IClientProxy`, `ISingleClientProxy`).
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Proxy, SendError};
@@ -86,22 +86,28 @@ impl<T> Proxy<T> {
 
     /// Calls a method of the selected clients without a result (C#: `SendAsync`).
     ///
-    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for each
-    /// hub protocol in use. The future completes when the outbound queue of every receiver has accepted
-    /// the message or the receiver was disconnected; clients may receive it later.
+    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for
+    /// each hub protocol in use.
+    ///
+    /// Completes when the message is in the outbound queue of every receiver; receivers that end in
+    /// the meantime are skipped. Completion does not mean that the clients have received the
+    /// message. A full queue makes `send` wait for capacity.
     ///
     /// # Errors
     ///
-    /// If an argument cannot be encoded. A receiver that disconnects is not an error.
+    /// Fails if an argument cannot be encoded, if one of several group names is empty, or if the
+    /// server is not built yet: see [`SendError`]. A receiver that ends is no error.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, only the receivers whose queues had capacity get the message.
+    /// If the future is dropped before it completes, the message has reached the receivers whose
+    /// queues had capacity.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
     }
 
-    /// Closes the selected connections of this server (C# has no counterpart).
+    /// Closes the selected connections that exist on this server at the time of the call. C# has no
+    /// counterpart: its `Context.Abort()` needs the hub method of the connection itself.
     ///
     /// ```
     /// # use signalr::hub::{Disconnect, SendError};
@@ -112,22 +118,23 @@ impl<T> Proxy<T> {
     /// # }
     /// ```
     ///
-    /// Queued messages are written, followed by a Close message with the reason; later messages are
-    /// dropped. Running calls run to their end, streams stop,
+    /// Messages that are already queued are still written, then a Close message with the reason.
+    /// Later messages are dropped. Running calls continue to their end, streams stop,
     /// [`Caller::aborted`](crate::Caller::aborted) completes, and
-    /// [`on_disconnected`](crate::Hub::on_disconnected) receives the reason. A client within its
-    /// reconnect window (stateful reconnect) cannot resume. If a connection is closed several times,
-    /// the first reason counts.
+    /// [`on_disconnected`](crate::Hub::on_disconnected) receives the reason. A connection that
+    /// waits for a stateful reconnect cannot be resumed any more. If a connection is closed more
+    /// than once, the first reason counts.
     ///
-    /// The clients may connect again; authentication and authorization rules can prevent that.
+    /// The clients can connect again. To keep them out, use authentication and authorization rules.
     ///
     /// # Errors
     ///
-    /// None with a single server.
+    /// Never fails on a single server.
     ///
     /// # Cancel safety
     ///
-    /// The connections are closed when the future is polled for the first time.
+    /// If the future is dropped before it completes, either all selected connections are closed or
+    /// none.
     pub async fn disconnect(&self, disconnect: Disconnect) -> Result<(), SendError> {
         self.shared.registry.disconnect(&self.audience, disconnect);
         Ok(())
@@ -145,26 +152,28 @@ impl Proxy<Single> {
     /// # }
     /// ```
     ///
-    /// There is no timeout; use `tokio::time::timeout`. A hub method that waits for a client result gives
-    /// up its place in the order of calls: the next call of its caller starts, since the result could not
-    /// be read otherwise. In `on_connected` client results are not available, because no message is read
-    /// before it completes.
+    /// The wait has no time limit; set one with `tokio::time::timeout`. A hub method that waits for
+    /// a client result no longer occupies one of the client's [parallel
+    /// invocations](crate::hosting::Builder::maximum_parallel_invocations_per_client), because the
+    /// result could otherwise be queued behind an invocation that waits for this method. Client
+    /// results are not available in `on_connected`, because no message is read before it completes.
     ///
     /// # Errors
     ///
-    /// [`InvokeError`] if there is no result. `?` converts it into a [`HubError`](crate::HubError): an
-    /// error text of the client is sent to the caller of the hub method, other errors are hidden, as
-    /// C#'s exceptions are.
+    /// Fails with an [`InvokeError`] if the client returns no result. If `?` converts it into a
+    /// [`HubError`](crate::HubError), the error that the client returned is sent to the caller and
+    /// other errors are hidden, as with exceptions in C#.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the client may have received the invocation; its result is ignored.
+    /// If the future is dropped before it completes, the client may have received the invocation;
+    /// its result is ignored.
     pub async fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Result<R, InvokeError> {
-        ask(&self.shared, &self.audience, &self.requester, method, &arguments).await?.read()
+        request_client_result(&self.shared, &self.audience, &self.requester, method, &arguments).await?.read()
     }
 }
 
-/// Clients without `#[hub_client]`: their methods are called by name only.
+/// Clients without a contract, called by method name only.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};

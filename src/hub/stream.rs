@@ -1,4 +1,4 @@
-//! Streams to the client: what a method returns, item by item into the connection's queue.
+//! Server streams: the items of a method, encoded into the outbound queue of the connection.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,16 +17,17 @@ use super::methods::{CallOutput, MethodInvocation, Reply};
 use crate::buffer_pool;
 use crate::registry::ConnectionHandle;
 
-/// Where the items of a stream go.
+/// Sends the items of one stream to the client.
 pub struct ItemSender {
     connection: Arc<ConnectionHandle>,
     call: Arc<CallState>,
-    begun: Arc<AtomicBool>,
+    started: Arc<AtomicBool>,
 }
 
-/// A call whose answer is a stream. `run` sets the stream up and then sends it; the two have errors of their own, and
-/// whoever makes the call goes on with other things in between.
-pub(super) fn streaming<H, F>(
+/// Runs a call that returns a stream. `run` sets the stream up and then sends its items. The
+/// returned future completes when the stream is set up, so that errors of the two steps are
+/// reported differently and filters complete before the first item.
+pub(super) fn run_streaming<H, F>(
     invocation: MethodInvocation<H>,
     run: impl FnOnce(MethodInvocation<H>, ItemSender) -> F + Send + 'static,
 ) -> impl Future<Output = HubResult<Reply>> + Send + 'static
@@ -34,55 +35,60 @@ where
     H: Send + Sync + 'static,
     F: Future<Output = HubResult<Reply>> + Send + 'static,
 {
-    let begun = Arc::new(AtomicBool::new(false));
+    let started = Arc::new(AtomicBool::new(false));
     let items = invocation.caller.call().map(|call| ItemSender {
         connection: Arc::clone(invocation.caller.connection()),
         call: Arc::clone(call),
-        begun: Arc::clone(&begun),
+        started: Arc::clone(&started),
     });
     async move {
         let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
-        let mut rest: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
-        let ended = poll_fn(|cx| match rest.as_mut().poll(cx) {
-            Poll::Pending if begun.load(Ordering::Acquire) => Poll::Ready(None),
+        let mut future: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
+        let ended = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Pending if started.load(Ordering::Acquire) => Poll::Ready(None),
             polled => polled.map(Some),
         });
         match ended.await {
             Some(reply) => reply,
-            None => Ok(Reply(CallOutput::Stream(rest))),
+            None => Ok(Reply(CallOutput::Stream(future))),
         }
     }
 }
 
 impl ItemSender {
-    /// Those of a stream that is there already.
-    pub(super) fn begun(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
-        let begun = Arc::new(AtomicBool::new(true));
-        Self { connection: Arc::clone(connection), call: Arc::clone(call), begun }
+    /// Creates a sender for a stream that is already set up.
+    pub(super) fn for_running_stream(connection: &Arc<ConnectionHandle>, call: &Arc<CallState>) -> Self {
+        let started = Arc::new(AtomicBool::new(true));
+        Self { connection: Arc::clone(connection), call: Arc::clone(call), started }
     }
 
-    /// Sends the items of `stream` until it ends, at the pace of the client; `settle` makes a value or an error of one.
-    pub async fn send<S, T, E>(self, stream: S, mut settle: impl FnMut(S::Item) -> Result<T, E>) -> HubResult<Reply>
+    /// Sends the items of `stream` until it ends, at the pace of the client. `into_result` converts
+    /// an item into a value or an error.
+    pub async fn send<S, T, E>(
+        self,
+        stream: S,
+        mut into_result: impl FnMut(S::Item) -> Result<T, E>,
+    ) -> HubResult<Reply>
     where
         S: Stream,
         T: Serialize,
         HubError: From<E>,
     {
-        self.begin().await;
+        self.yield_before_first_item().await;
         let mut stream = pin!(stream);
         let mut next = |cx: &mut Context<'_>| {
-            stream.as_mut().poll_next(cx).map(|item| item.map(|item| self.encode(&settle(item)?)))
+            stream.as_mut().poll_next(cx).map(|item| item.map(|item| self.encode(&into_result(item)?)))
         };
         while let Some(message) = poll_fn(&mut next).await {
-            self.put(message?).await;
+            self.enqueue(message?).await;
         }
         Ok(Reply(CallOutput::Nothing))
     }
 
-    /// The stream is there, and what follows are its items.
-    async fn begin(&self) {
-        let mut first = !self.begun.swap(true, Ordering::AcqRel);
-        // Who waits for the stream is polling this; it goes on by itself.
+    /// Marks the stream as set up, and yields once.
+    async fn yield_before_first_item(&self) {
+        let mut first = !self.started.swap(true, Ordering::AcqRel);
+        // No waker is needed: `run_streaming` polls this future and completes on this `Pending`.
         poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
@@ -93,7 +99,7 @@ impl ItemSender {
         Ok(message)
     }
 
-    async fn put(&self, message: Vec<u8>) {
+    async fn enqueue(&self, message: Vec<u8>) {
         self.connection.outbound.write_in_turn(&message).await;
         buffer_pool::recycle(message);
         // A stream that is always ready lets others have their turn.
@@ -103,6 +109,6 @@ impl ItemSender {
 
 impl fmt::Debug for ItemSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("id", &self.call.id).finish_non_exhaustive()
+        f.debug_struct("ItemSender").field("id", &self.call.id).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! Uploads: the buffer between the connection that receives items and the method that reads them.
+//! Uploads: streams from a client to a hub method, with the buffer between the connection and the
+//! method.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,9 +15,10 @@ use serde::de::DeserializeOwned;
 use super::error::{HubError, HubResult};
 use crate::protocol::{RawValue, ReadError};
 
-/// Stream from the client, a parameter of a hub method (C#: `IAsyncEnumerable<T>` or `ChannelReader<T>`).
+/// A stream from the client to a hub method, sent with an invocation (C#: an `IAsyncEnumerable<T>`
+/// or `ChannelReader<T>` parameter).
 ///
-/// A hub method can have any number of them, at any position among its parameters:
+/// A hub method can have any number of `UploadStream` parameters, in any position:
 ///
 /// ```
 /// # use signalr::{HubResult, UploadStream, hub};
@@ -34,11 +36,13 @@ use crate::protocol::{RawValue, ReadError};
 /// }
 /// ```
 ///
-/// It implements `futures_core::Stream`. An error is the last item: the error of the client, which is a
-/// `HubException` as in C#, an item that is not a `T`, or the end of the connection. Items that the method
-/// does not read are dropped when it returns. At most
-/// [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items are buffered; then no
-/// message of the client is read until the method reads an item.
+/// `UploadStream` also implements `futures_core::Stream`. After an error the stream ends. Errors
+/// are: the error that the client sent, as a `HubException` as in C#; an item that cannot be
+/// deserialized as `T`; the end of the connection. Items that the method has not read when it ends
+/// are dropped.
+///
+/// If more than [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items
+/// wait for the method, the server stops reading from the client until the method reads one.
 pub struct UploadStream<T> {
     shared: Arc<UploadShared<T>>,
 }
@@ -49,35 +53,36 @@ struct UploadShared<T> {
 
 struct UploadState<T> {
     items: VecDeque<T>,
-    /// Number of buffered items at which the connection stops reading.
+    /// Maximum number of waiting items; with more, the connection is not read.
     capacity: usize,
     end: UploadEnd,
-    /// Wakes the method, which waits for an item.
-    reader: Option<Waker>,
-    /// Wakes the connection, which waits for capacity.
-    writer: Option<Waker>,
+    /// Waker of the method that waits for an item.
+    reader_waker: Option<Waker>,
+    /// Waker of the connection task that waits for capacity.
+    sender_waker: Option<Waker>,
 }
 
 enum UploadEnd {
     Open,
-    /// The stream has ended; an error follows the last item.
+    /// No more items arrive. The method still receives the waiting items, then the error.
     Ended(Option<HubError>),
-    /// The method has received the end, or has returned.
+    /// The method has received the end, or has dropped the stream.
     Closed,
 }
 
-/// Type-erased upload, for the connection.
+/// Sending half of an upload, without the type of its items.
 pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
-    /// Adds an item. An item that is not a `T` ends the stream with an error, which has details if `detailed`.
-    fn item(&self, item: RawValue<'_>, detailed: bool);
+    /// Queues an item. An item that cannot be deserialized ends the stream with an error, whose
+    /// text contains details if `detailed` is set.
+    fn push_item(&self, item: RawValue<'_>, detailed: bool);
 
-    /// Ends the stream: the client completed it, or the connection ended.
-    fn end(&self, error: Option<HubError>);
+    /// Ends the stream, because the client or its connection ended it.
+    fn finish(&self, error: Option<HubError>);
 
-    /// Ready when there is capacity for an item.
-    fn poll_room(&self, cx: &Context<'_>) -> Poll<()>;
+    /// Ready when the buffer has capacity.
+    fn poll_capacity(&self, cx: &Context<'_>) -> Poll<()>;
 
-    /// Drops further items: the method has returned.
+    /// Closes the stream because the method has ended; waiting items are dropped.
     fn close(&self);
 
     fn set_capacity(&self, capacity: usize);
@@ -85,26 +90,32 @@ pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
 
 impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
     pub(super) fn new() -> Self {
-        let state =
-            UploadState { items: VecDeque::new(), capacity: 1, end: UploadEnd::Open, reader: None, writer: None };
+        let state = UploadState {
+            items: VecDeque::new(),
+            capacity: 1,
+            end: UploadEnd::Open,
+            reader_waker: None,
+            sender_waker: None,
+        };
         Self { shared: Arc::new(UploadShared { state: Mutex::new(state) }) }
     }
 
-    pub(super) fn other_end(&self) -> Arc<dyn UploadSender> {
+    pub(super) fn sender(&self) -> Arc<dyn UploadSender> {
         Arc::clone(&self.shared) as Arc<dyn UploadSender>
     }
 }
 
 impl<T> UploadStream<T> {
-    /// Returns the next item; `None` after the last one.
+    /// Returns the next item; `None` after the last.
     ///
     /// # Errors
     ///
-    /// The error that ended the stream; no item follows it.
+    /// Fails if the client ended the stream with an error, if an item cannot be deserialized, or if
+    /// the connection ended. No items follow an error.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no item is lost.
+    /// This method is cancel safe: if the future is dropped before it completes, no item is lost.
     pub async fn next(&mut self) -> Option<HubResult<T>> {
         poll_fn(|cx| self.shared.poll_next(cx)).await
     }
@@ -128,14 +139,14 @@ impl<T> UploadShared<T> {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<HubResult<T>>> {
         let mut state = self.lock();
         if let Some(item) = state.items.pop_front() {
-            let writer = if state.has_room() { state.writer.take() } else { None };
+            let sender = if state.has_capacity() { state.sender_waker.take() } else { None };
             drop(state);
-            wake(writer);
+            wake(sender);
             return Poll::Ready(Some(Ok(item)));
         }
         match &mut state.end {
             UploadEnd::Open => {
-                state.reader = Some(cx.waker().clone());
+                state.reader_waker = Some(cx.waker().clone());
                 Poll::Pending
             }
             UploadEnd::Ended(error) => {
@@ -147,12 +158,12 @@ impl<T> UploadShared<T> {
         }
     }
 
-    fn end(&self, error: Option<HubError>) {
+    fn finish(&self, error: Option<HubError>) {
         let mut state = self.lock();
         if let UploadEnd::Open = state.end {
             state.end = UploadEnd::Ended(error);
         }
-        let wakers = [state.reader.take(), state.writer.take()];
+        let wakers = [state.reader_waker.take(), state.sender_waker.take()];
         drop(state);
         wakers.into_iter().for_each(wake);
     }
@@ -161,8 +172,8 @@ impl<T> UploadShared<T> {
         let mut state = self.lock();
         state.end = UploadEnd::Closed;
         let items = mem::take(&mut state.items);
-        let wakers = [state.reader.take(), state.writer.take()];
-        // Dropping items runs code of the application, which must not run under the lock.
+        let wakers = [state.reader_waker.take(), state.sender_waker.take()];
+        // Dropping items runs code of the application, so the lock is released first.
         drop(state);
         drop(items);
         wakers.into_iter().for_each(wake);
@@ -174,39 +185,39 @@ impl<T> UploadShared<T> {
 }
 
 impl<T> UploadState<T> {
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.items.len() <= self.capacity || !matches!(self.end, UploadEnd::Open)
     }
 }
 
 impl<T: DeserializeOwned + Send> UploadSender for UploadShared<T> {
-    fn item(&self, item: RawValue<'_>, detailed: bool) {
+    fn push_item(&self, item: RawValue<'_>, detailed: bool) {
         if !matches!(self.lock().end, UploadEnd::Open) {
             return;
         }
         let item = match item.read() {
             Ok(item) => item,
-            Err(error) => return Self::end(self, Some(mismatch(error, detailed))),
+            Err(error) => return Self::finish(self, Some(bind_error(error, detailed))),
         };
         let mut state = self.lock();
         if let UploadEnd::Open = state.end {
             state.items.push_back(item);
-            let reader = state.reader.take();
+            let reader = state.reader_waker.take();
             drop(state);
             wake(reader);
         }
     }
 
-    fn end(&self, error: Option<HubError>) {
-        Self::end(self, error);
+    fn finish(&self, error: Option<HubError>) {
+        Self::finish(self, error);
     }
 
-    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_capacity(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.has_room() {
+        if state.has_capacity() {
             return Poll::Ready(());
         }
-        state.writer = Some(cx.waker().clone());
+        state.sender_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -226,7 +237,7 @@ fn wake(waker: Option<Waker>) {
 }
 
 /// `aspnet: DefaultHubDispatcher.ProcessStreamItem`.
-fn mismatch(error: ReadError, detailed: bool) -> HubError {
+fn bind_error(error: ReadError, detailed: bool) -> HubError {
     let error = error.into_inner();
     let base = "Failed to bind Stream message.";
     HubError::new(if detailed { format!("{base} {}: {error}", error.type_name()) } else { base.to_owned() })

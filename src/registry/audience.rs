@@ -1,4 +1,4 @@
-//! Whom a message is for.
+//! Selection of the connections that receive a message.
 
 use crate::connection_info::ConnectionId;
 
@@ -8,30 +8,32 @@ pub(crate) enum Audience {
     All,
     AllExcept(SortedSet<ConnectionId>),
     Connection(ConnectionId),
-    /// A text that is the id of no connection.
+    /// A text that is not the id of any connection.
     Unknown(Box<str>),
-    /// Each connection once, however often it is named.
+    /// Each connection once, even if an id was listed twice.
     Connections(SortedSet<ConnectionId>),
     Group(Box<str>),
     GroupExcept(Box<str>, SortedSet<ConnectionId>),
-    /// A connection in two of them gets the message twice (`aspnet: DefaultHubLifetimeManager`).
+    /// A member of two of these groups receives the message twice (`aspnet:
+    /// DefaultHubLifetimeManager`).
     Groups(Vec<Box<str>>),
     User(Box<str>),
-    /// Each user once, however often named.
+    /// Each user once, even if an id was listed twice.
     Users(SortedSet<Box<str>>),
 }
 
-/// Each element once, in order: thousands that a hub names are found as fast as the one caller that it leaves out.
+/// Sorted elements without duplicates. Lookup is a binary search, so that excluding thousands of
+/// connections stays cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct SortedSet<T>(Vec<T>);
 
 impl<T: Ord> SortedSet<T> {
-    pub(super) const fn none() -> Self {
+    pub(super) const fn empty() -> Self {
         Self(Vec::new())
     }
 
-    pub(super) fn contains(&self, one: &T) -> bool {
-        self.0.binary_search(one).is_ok()
+    pub(super) fn contains(&self, element: &T) -> bool {
+        self.0.binary_search(element).is_ok()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {

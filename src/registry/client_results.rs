@@ -1,4 +1,4 @@
-//! Questions to clients, and their answers (`aspnet: ClientResultsManager.cs`).
+//! Pending client results (`aspnet: ClientResultsManager.cs`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,76 +11,79 @@ use crate::connection_info::ConnectionId;
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, ProtocolError, RawValue, WriteError};
 
-/// The questions of a hub type that wait for an answer.
+/// Client results of one hub type for which the server waits.
 #[derive(Debug, Default)]
 pub(crate) struct PendingClientResults {
-    latest: AtomicU64,
-    waiting: Mutex<HashMap<u64, PendingClientResult>>,
+    last_number: AtomicU64,
+    pending: Mutex<HashMap<u64, PendingClientResult>>,
 }
 
 #[derive(Debug)]
 struct PendingClientResult {
-    /// Who was asked.
+    /// Connection that has to return the result.
     connection: ConnectionId,
-    answer: oneshot::Sender<ClientResult>,
+    sender: oneshot::Sender<ClientResult>,
 }
 
-/// What a client answered.
+/// Completion of a client.
 #[derive(Debug)]
 pub(crate) enum ClientResult {
-    /// A value in its wire form.
+    /// Encoded value.
     Result(Vec<u8>),
-    /// Its error, if it gave one; .NET has a text for those that give nothing at all.
+    /// Error, or `None` for a completion without result and error, for which .NET has a text of its
+    /// own.
     Error(Option<String>),
 }
 
-/// Why there is no answer.
+/// No completion was received.
 #[derive(Debug)]
 pub(crate) enum ClientResultError {
-    /// The connection ended before.
+    /// The connection ended first.
     Disconnected,
-    /// The question has no form on the wire.
+    /// The invocation cannot be encoded.
     Encode(WriteError),
 }
 
 impl PendingClientResults {
-    /// Calls a method of a client and waits for its answer.
+    /// Invokes a method of a client and waits for its completion.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the question may have been asked; its answer is ignored.
+    /// If the future is dropped before it completes, the client may have received the invocation;
+    /// its completion is ignored.
     pub(crate) async fn request<A: Arguments + ?Sized>(
         &self,
         connection: &Arc<ConnectionHandle>,
         target: &str,
         arguments: &A,
     ) -> Result<ClientResult, ClientResultError> {
-        let number = self.latest.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let protocol = connection.protocol;
-        let frame = EncodedMessage::try_written(protocol.kind().is_binary(), |message| {
-            protocol.write_invocation(message, Some(&id_of(number)), target, arguments)
+        let message = EncodedMessage::try_written(protocol.kind().is_binary(), |buffer| {
+            protocol.write_invocation(buffer, Some(&format_id(number)), target, arguments)
         })
         .map_err(ClientResultError::Encode)?;
-        let (sender, answer) = oneshot::channel();
-        // Before it is asked, so that the answer finds it.
-        self.pending().insert(number, PendingClientResult { connection: connection.id, answer: sender });
-        let _forgotten = PendingGuard { results: self, number };
-        let answered = async {
-            connection.outbound.push(&frame).await;
-            answer.await
+        let (sender, receiver) = oneshot::channel();
+        // Inserted before the invocation is sent, so that the completion always finds it.
+        self.lock().insert(number, PendingClientResult { connection: connection.id, sender });
+        let _guard = PendingGuard { results: self, number };
+        let received = async {
+            connection.outbound.push(&message).await;
+            receiver.await
         };
         tokio::select! {
             biased;
-            answer = answered => answer.map_err(|_| ClientResultError::Disconnected),
+            result = received => result.map_err(|_| ClientResultError::Disconnected),
             () = connection.aborted() => Err(ClientResultError::Disconnected),
         }
     }
 
-    /// A client has answered. An id that nobody waits for is ignored.
+    /// Passes a completion to the request that waits for it. Unknown ids are ignored.
     ///
     /// # Errors
     ///
-    /// Somebody else was asked: a client that answers for others has its connection ended.
+    /// Fails if the request was sent to another connection; the caller then closes the connection
+    /// that sent the completion.
     pub(crate) fn complete(
         &self,
         connection: ConnectionId,
@@ -88,37 +91,37 @@ impl PendingClientResults {
         result: Option<RawValue<'_>>,
         error: Option<&str>,
     ) -> Result<(), ProtocolError> {
-        let Some(number) = number_of(id) else { return Ok(()) };
-        let mut waiting = self.pending();
-        match waiting.get(&number) {
+        let Some(number) = parse_id(id) else { return Ok(()) };
+        let mut pending = self.lock();
+        match pending.get(&number) {
             None => return Ok(()),
-            Some(asked) if asked.connection != connection => return Err(unexpected_completion(connection, id)),
+            Some(requested) if requested.connection != connection => return Err(unexpected_completion(connection, id)),
             Some(_) => {}
         }
-        let asked = waiting.remove(&number);
-        drop(waiting);
-        let answer = match result {
+        let requested = pending.remove(&number);
+        drop(pending);
+        let result = match result {
             Some(result) => ClientResult::Result(result.as_bytes().to_vec()),
             None => ClientResult::Error(error.map(Into::into)),
         };
-        if let Some(asked) = asked {
-            // Who asked may have given up meanwhile.
-            let _ = asked.answer.send(answer);
+        if let Some(requested) = requested {
+            // The receiver is dropped if the request was dropped in the meantime.
+            let _ = requested.sender.send(result);
         }
         Ok(())
     }
 
-    /// How many wait.
+    /// Returns the number of pending client results.
     pub(crate) fn len(&self) -> usize {
-        self.pending().len()
+        self.lock().len()
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<u64, PendingClientResult>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, PendingClientResult>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a question off the list, however it ends.
+/// Removes a pending client result when its request completes or is dropped.
 struct PendingGuard<'a> {
     results: &'a PendingClientResults,
     number: u64,
@@ -126,17 +129,17 @@ struct PendingGuard<'a> {
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.results.pending().remove(&self.number);
+        self.results.lock().remove(&self.number);
     }
 }
 
-/// The number in the id of a question, which is written in one way alone.
-fn number_of(id: &str) -> Option<u64> {
+/// Parses the number of an id. Only the canonical spelling is valid: `s1`, not `s01`.
+fn parse_id(id: &str) -> Option<u64> {
     let number = id.strip_prefix('s')?.parse().ok()?;
-    (id_of(number) == id).then_some(number)
+    (format_id(number) == id).then_some(number)
 }
 
-fn id_of(number: u64) -> String {
+fn format_id(number: u64) -> String {
     format!("s{number}")
 }
 

@@ -1,13 +1,14 @@
-//! Ending connections from outside.
+//! Closing connections from outside of their tasks.
 
 use std::sync::Arc;
 
 use super::audience::Audience;
 use super::hub_registry::Registry;
 
-/// What clients are told whose connections the server ends, for [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
+/// Content of the Close message for clients that
+/// [`Proxy::disconnect`](crate::hub::Proxy::disconnect) disconnects.
 ///
-/// By default they are given no reason, and told not to reconnect.
+/// By default the Close message has no reason and does not allow clients to reconnect.
 ///
 /// ```
 /// use signalr::hub::Disconnect;
@@ -22,20 +23,21 @@ pub struct Disconnect {
 }
 
 impl Disconnect {
-    /// Without a reason and for good.
+    /// Creates a `Disconnect` without a reason, which does not allow clients to reconnect.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Why; clients get the text as it is, as the error of their `onclose`.
+    /// Sets the reason. Clients receive the text unchanged, as the error of their `onclose`
+    /// callback.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 
-    /// Lets clients come back that reconnect by themselves (`withAutomaticReconnect`). They come with a new connection,
-    /// which is in no group.
+    /// Allows clients with `withAutomaticReconnect` to reconnect. They get a new connection, which
+    /// is not a member of any group.
     #[must_use]
     pub fn allow_reconnect(mut self) -> Self {
         self.allow_reconnect = true;
@@ -44,12 +46,12 @@ impl Disconnect {
 }
 
 impl Registry {
-    /// Ends everyone in `audience` that is there now.
+    /// Closes the connections of `audience` that exist now.
     pub(crate) fn disconnect(&self, audience: &Audience, disconnect: Disconnect) {
         let mut selected = Vec::new();
         self.for_each(audience, |connection| selected.push(Arc::clone(connection)));
         let disconnect = Arc::new(disconnect);
-        // Outside the locks, since it wakes whoever waits for one of them.
+        // Closed outside of the locks, because closing runs wakers.
         for connection in selected {
             connection.disconnect(&disconnect);
         }

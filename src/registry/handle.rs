@@ -1,4 +1,4 @@
-//! The shared half of a connection: what others may do to it.
+//! State of a connection that other connections and tasks use.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -15,60 +15,62 @@ use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
 use crate::protocol::HubProtocol;
 
-/// One connection of a hub, as its registry, its callers and other connections hold it.
+/// A connection of a hub, as the registry, its callers and other connections use it.
 pub(crate) struct ConnectionHandle {
     pub(crate) id: ConnectionId,
     pub(crate) user_id: Option<Box<str>>,
     pub(crate) protocol: HubProtocol,
     pub(crate) transport: TransportType,
-    newest: Mutex<ConnectionSnapshot>,
+    snapshot: Mutex<ConnectionSnapshot>,
     pub(crate) outbound: Arc<Outbound>,
-    /// The hub's own items of this connection; `Caller::items` knows their type.
+    /// Items of the hub for this connection; `Caller::items` downcasts them.
     pub(crate) items: Arc<dyn Any + Send + Sync>,
     pub(super) groups: Mutex<JoinedGroups>,
     flags: AtomicU8,
-    /// What the client is told when the server gives the connection up; `None` if it is told nothing.
-    farewell: OnceLock<Option<Arc<Disconnect>>>,
+    /// Content of the Close message once the server has aborted the connection; `None` inside for
+    /// an abort without a message to the client.
+    requested_disconnect: OnceLock<Option<Arc<Disconnect>>>,
     aborted: OnceLock<CancellationToken>,
 }
 
-/// What may change while a connection lives; calls keep what they began with.
+/// Request and user of a connection at one time. They can change; running calls keep their
+/// snapshot.
 #[derive(Clone)]
 pub(crate) struct ConnectionSnapshot {
-    /// A connection may go on with another socket.
+    /// Replaced when a stateful reconnect resumes the connection.
     pub(crate) request: Arc<RequestInfo>,
-    /// Its client may bring newer credentials.
+    /// Replaced by an authentication refresh.
     pub(crate) user: User,
 }
 
-/// The groups that a connection is in: the way back, so that leaving costs as much as was joined.
+/// Groups of a connection, so that removing the connection costs only as much as it has joined.
 #[derive(Debug, Default)]
 pub(super) struct JoinedGroups {
     pub(super) names: HashSet<Box<str>>,
-    /// The connection has ended; it joins nothing any more.
+    /// The connection has ended and cannot join groups.
     pub(super) closed: bool,
 }
 
-/// What happened to a connection from outside its own task.
+/// Events that other tasks signal to the connection task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    /// Something arrived since the sweep last looked.
+    /// A message was received since the last tick.
     pub(crate) const RECEIVED: Self = Self(1);
-    /// The client has pinged once, so its silence counts.
+    /// The client has sent a ping, so the client timeout applies.
     pub(crate) const PINGED: Self = Self(1 << 1);
-    /// Nothing is read just now, so silence does not count.
+    /// The connection is not read at the moment, so the client timeout does not run.
     pub(crate) const PAUSED: Self = Self(1 << 2);
-    /// The server gave the connection up, or it has ended.
+    /// The server has aborted the connection, or the connection has ended.
     pub(crate) const ABORTED: Self = Self(1 << 3);
-    /// The client was silent too long.
+    /// The client exceeded the client timeout.
     pub(crate) const TIMED_OUT: Self = Self(1 << 4);
-    /// It is to end, and its client may come back.
+    /// The connection is to be closed; the client is allowed to reconnect.
     pub(crate) const CLOSING: Self = Self(1 << 5);
-    /// Senders waited too long for the client to acknowledge what it was sent.
+    /// Senders waited too long for an acknowledgement by the client.
     pub(crate) const UNACKNOWLEDGED: Self = Self(1 << 6);
-    /// Its user has newer credentials.
+    /// An authentication refresh has replaced the user.
     pub(crate) const REFRESHED: Self = Self(1 << 7);
 
     pub(crate) fn has(self, flag: Self) -> bool {
@@ -77,7 +79,7 @@ impl Flags {
 }
 
 impl ConnectionHandle {
-    #[expect(clippy::too_many_arguments, reason = "the parts of a connection, put together in one place")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a connection have a single constructor")]
     pub(crate) fn new(
         id: ConnectionId,
         user: User,
@@ -93,26 +95,26 @@ impl ConnectionHandle {
             user_id,
             protocol,
             transport,
-            newest: Mutex::new(ConnectionSnapshot { request, user }),
+            snapshot: Mutex::new(ConnectionSnapshot { request, user }),
             outbound,
             items,
             groups: Mutex::default(),
             flags: AtomicU8::new(0),
-            farewell: OnceLock::new(),
+            requested_disconnect: OnceLock::new(),
             aborted: OnceLock::new(),
         })
     }
 
     pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
-        lock(&self.newest).clone()
+        lock(&self.snapshot).clone()
     }
 
     pub(crate) fn set_request(&self, request: Arc<RequestInfo>) {
-        lock(&self.newest).request = request;
+        lock(&self.snapshot).request = request;
     }
 
     pub(crate) fn set_user(&self, user: User) {
-        lock(&self.newest).user = user;
+        lock(&self.snapshot).user = user;
     }
 
     pub(crate) fn flags(&self) -> Flags {
@@ -120,65 +122,69 @@ impl ConnectionHandle {
     }
 
     pub(crate) fn set(&self, flag: Flags) {
-        // A plain load first: on the hot path the flag is set already and the line stays shared.
+        // A plain load first: on the hot path the flag is already set, and a load keeps the cache
+        // line shared.
         if !self.flags().has(flag) {
             self.flags.fetch_or(flag.0, Ordering::AcqRel);
         }
     }
 
-    /// Clears `flag` and says whether it was set.
+    /// Clears `flag` and returns whether it was set.
     pub(crate) fn take(&self, flag: Flags) -> bool {
         self.flags().has(flag) && Flags(self.flags.fetch_and(!flag.0, Ordering::AcqRel)).has(flag)
     }
 
-    /// Sets `flag` and wakes the connection's task to see it.
+    /// Sets `flag` and wakes the connection task.
     pub(crate) fn signal(&self, flag: Flags) {
         self.set(flag);
         self.outbound.wake_owner();
     }
 
-    /// Ends the connection from the server's side (C#: `Context.Abort`): messages after this are dropped.
+    /// Aborts the connection (C#: `Context.Abort`). Messages that are sent afterwards are dropped.
     pub(crate) fn abort(&self) {
         self.abort_with(None);
     }
 
-    /// The same, with something to say to the client.
+    /// Aborts the connection with a Close message that `disconnect` describes.
     pub(crate) fn disconnect(&self, disconnect: &Arc<Disconnect>) {
         self.abort_with(Some(Arc::clone(disconnect)));
     }
 
-    /// Ends a connection whose client has not acknowledged what others wait to send: they wait no longer, wherever the
-    /// connection's own task is.
+    /// Aborts a connection whose client has not acknowledged messages in time. Waiting senders
+    /// complete at once, whatever the connection task is doing.
     pub(crate) fn abort_unacknowledged(&self) {
         self.set(Flags::UNACKNOWLEDGED);
         self.outbound.abort();
         self.cancel();
     }
 
-    /// What the client is to be told of that.
+    /// Returns the content of the Close message; `None` if the connection was not disconnected by
+    /// [`disconnect`](Self::disconnect).
     pub(crate) fn requested_disconnect(&self) -> Option<&Arc<Disconnect>> {
-        self.farewell.get()?.as_ref()
+        self.requested_disconnect.get()?.as_ref()
     }
 
-    fn abort_with(&self, farewell: Option<Arc<Disconnect>>) {
-        // The first one counts, and whoever sees the flag finds it.
-        let _ = self.farewell.set(farewell);
+    fn abort_with(&self, disconnect: Option<Arc<Disconnect>>) {
+        // The first call counts. The content is set before the flag, so that a task that sees the
+        // flag finds the content.
+        let _ = self.requested_disconnect.set(disconnect);
         self.set(Flags::ABORTED);
         self.outbound.abort();
         self.cancel();
     }
 
-    /// The connection is over, whatever the reason: [`aborted`](Self::aborted) is ready from now on.
+    /// Cancels the token of the connection, whatever ended it: [`aborted`](Self::aborted)
+    /// completes.
     pub(crate) fn cancel(&self) {
         self.token().cancel();
     }
 
-    /// Cancelled with the connection.
+    /// Returns the token that is cancelled when the connection is aborted or has ended.
     pub(crate) fn token(&self) -> &CancellationToken {
         self.aborted.get_or_init(CancellationToken::new)
     }
 
-    /// Ready when the connection is aborted or has ended.
+    /// Completes when the connection is aborted or has ended.
     pub(crate) async fn aborted(&self) {
         self.token().cancelled().await;
     }

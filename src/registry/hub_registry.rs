@@ -1,4 +1,4 @@
-//! Connections, groups and users of a hub type, in shards.
+//! Sharded maps of the connections, groups and users of a hub type.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,32 +12,34 @@ use super::handle::ConnectionHandle;
 use crate::connection_info::ConnectionId;
 use crate::protocol::HubProtocolKind;
 
-/// More shards than cores, so that joins seldom meet.
+/// More shards than most machines have cores, so that concurrent joins rarely contend.
 const SHARDS: usize = 16;
 
 type Connections = HashMap<ConnectionId, Arc<ConnectionHandle>>;
 type ConnectionsByName = HashMap<Box<str>, Connections>;
 
-/// The connections of one hub type, wherever it is mapped.
+/// Connections of one hub type, for all paths that it is mapped to.
 ///
-/// Under its locks connections are found and frames are queued; nothing encodes or runs a hub's code there. A queue may be
-/// locked by who writes it to its socket just then, so a shard may wait as long as that write takes; readers do not
-/// keep each other waiting.
+/// The locks guard lookups and the enqueueing of encoded messages. No message is encoded and no
+/// code of a hub runs under them. An outbound queue can be locked by a task that writes it to its
+/// socket, so a shard can be locked as long as that write takes; readers of a shard do not block
+/// each other.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     hasher: RandomState,
     connections: [RwLock<Connections>; SHARDS],
     groups: [RwLock<ConnectionsByName>; SHARDS],
     users: [RwLock<ConnectionsByName>; SHARDS],
-    /// How many connections speak each format, so that a broadcast encodes only what somebody reads.
-    formats: [AtomicUsize; HubProtocolKind::ALL.len()],
-    /// What clients were asked and have not answered yet.
+    /// Number of connections for each hub protocol, so that a broadcast is encoded only for
+    /// protocols in use.
+    protocol_counts: [AtomicUsize; HubProtocolKind::ALL.len()],
+    /// Client results for which the server waits.
     pub(crate) results: PendingClientResults,
 }
 
 impl Registry {
     pub(crate) fn add(&self, connection: &Arc<ConnectionHandle>) {
-        self.count(connection).fetch_add(1, Ordering::AcqRel);
+        self.protocol_count(connection).fetch_add(1, Ordering::AcqRel);
         if let Some(user) = &connection.user_id {
             write(self.shard(&self.users, user))
                 .entry(user.clone())
@@ -47,7 +49,7 @@ impl Registry {
         write(self.shard(&self.connections, &connection.id)).insert(connection.id, Arc::clone(connection));
     }
 
-    /// Forgets the connection, its groups included.
+    /// Removes the connection, including its group memberships.
     pub(crate) fn remove(&self, connection: &ConnectionHandle) {
         let mut groups = lock(&connection.groups);
         groups.closed = true;
@@ -60,7 +62,7 @@ impl Registry {
             remove_member(&mut write(self.shard(&self.users, user)), user, connection.id);
         }
         if write(self.shard(&self.connections, &connection.id)).remove(&connection.id).is_some() {
-            self.count(connection).fetch_sub(1, Ordering::AcqRel);
+            self.protocol_count(connection).fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -72,24 +74,26 @@ impl Registry {
         self.connections.iter().map(|shard| read(shard).len()).sum()
     }
 
-    /// How many users have connections.
+    /// Returns the number of users with at least one connection.
     pub(crate) fn user_count(&self) -> usize {
         self.users.iter().map(|shard| read(shard).len()).sum()
     }
 
-    /// How many groups have members.
+    /// Returns the number of groups with at least one member.
     pub(crate) fn group_count(&self) -> usize {
         self.groups.iter().map(|shard| read(shard).len()).sum()
     }
 
-    /// Adds a connection to a group; one that is gone joins nothing (`aspnet: DefaultHubLifetimeManager.AddToGroupAsync`).
+    /// Adds a connection to a group, unless the connection has ended (`aspnet:
+    /// DefaultHubLifetimeManager.AddToGroupAsync`).
     pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) {
         let mut groups = lock(&connection.groups);
         if groups.closed || groups.names.contains(group) {
             return;
         }
         groups.names.insert(group.into());
-        // Under the lock of the connection's own set, so that its end finds all or nothing of this.
+        // The groups of the connection stay locked, so that a concurrent `remove` sees either both
+        // entries or none.
         let mut shard = write(self.shard(&self.groups, group));
         shard.entry(group.into()).or_default().insert(connection.id, Arc::clone(connection));
     }
@@ -101,7 +105,7 @@ impl Registry {
         }
     }
 
-    /// The groups that a connection is in.
+    /// Returns the groups of a connection.
     pub(crate) fn groups_of(&self, connection: &ConnectionHandle) -> Vec<String> {
         lock(&connection.groups).names.iter().map(|name| name.to_string()).collect()
     }
@@ -114,48 +118,48 @@ impl Registry {
         read(self.shard(&self.groups, group)).get(group).map_or(0, HashMap::len)
     }
 
-    /// The ids of all connections of `audience`.
+    /// Returns the ids of all connections of `audience`.
     pub(crate) fn ids_of(&self, audience: &Audience) -> Vec<ConnectionId> {
         let mut ids = Vec::new();
         self.for_each(audience, |connection| ids.push(connection.id));
         ids
     }
 
-    /// Visits every connection of `audience`, under the locks of its shards.
+    /// Calls `visit` for every connection of `audience`, under the locks of its shards.
     pub(crate) fn for_each(&self, audience: &Audience, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
-        let one = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
+        let visit_id = |id: &ConnectionId, visit: &mut dyn FnMut(&Arc<ConnectionHandle>)| {
             if let Some(connection) = read(self.shard(&self.connections, id)).get(id) {
                 visit(connection);
             }
         };
-        let nobody = SortedSet::none();
+        let none = SortedSet::empty();
         match audience {
-            Audience::All => self.for_each_except(&nobody, visit),
+            Audience::All => self.for_each_except(&none, visit),
             Audience::AllExcept(but) => self.for_each_except(but, visit),
-            Audience::Connection(id) => one(id, &mut visit),
+            Audience::Connection(id) => visit_id(id, &mut visit),
             Audience::Unknown(_) => {}
-            Audience::Connections(ids) => ids.iter().for_each(|id| one(id, &mut visit)),
-            Audience::Group(name) => self.for_each_named(&self.groups, name, &nobody, &mut visit),
+            Audience::Connections(ids) => ids.iter().for_each(|id| visit_id(id, &mut visit)),
+            Audience::Group(name) => self.for_each_named(&self.groups, name, &none, &mut visit),
             Audience::GroupExcept(name, but) => self.for_each_named(&self.groups, name, but, &mut visit),
             Audience::Groups(names) => {
-                names.iter().for_each(|name| self.for_each_named(&self.groups, name, &nobody, &mut visit));
+                names.iter().for_each(|name| self.for_each_named(&self.groups, name, &none, &mut visit));
             }
-            Audience::User(id) => self.for_each_named(&self.users, id, &nobody, &mut visit),
+            Audience::User(id) => self.for_each_named(&self.users, id, &none, &mut visit),
             Audience::Users(ids) => {
-                ids.iter().for_each(|id| self.for_each_named(&self.users, id, &nobody, &mut visit));
+                ids.iter().for_each(|id| self.for_each_named(&self.users, id, &none, &mut visit));
             }
         }
     }
 
-    /// The formats that somebody in `audience` speaks now.
-    pub(crate) fn formats_of(&self, audience: &Audience) -> impl Iterator<Item = HubProtocolKind> {
-        let mut spoken = [false; HubProtocolKind::ALL.len()];
+    /// Returns the hub protocols of the connections in `audience`.
+    pub(crate) fn protocols_of(&self, audience: &Audience) -> impl Iterator<Item = HubProtocolKind> {
+        let mut in_use = [false; HubProtocolKind::ALL.len()];
         if let Audience::All = audience {
-            spoken = std::array::from_fn(|at| self.formats[at].load(Ordering::Acquire) > 0);
+            in_use = std::array::from_fn(|at| self.protocol_counts[at].load(Ordering::Acquire) > 0);
         } else {
-            self.for_each(audience, |connection| spoken[index_of(connection.protocol.kind())] = true);
+            self.for_each(audience, |connection| in_use[protocol_index(connection.protocol.kind())] = true);
         }
-        HubProtocolKind::ALL.iter().zip(spoken).filter(|(_, spoken)| *spoken).map(|(format, _)| *format)
+        HubProtocolKind::ALL.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(kind, _)| *kind)
     }
 
     fn for_each_except(&self, but: &SortedSet<ConnectionId>, mut visit: impl FnMut(&Arc<ConnectionHandle>)) {
@@ -176,23 +180,23 @@ impl Registry {
         }
     }
 
-    fn count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
-        &self.formats[index_of(connection.protocol.kind())]
+    fn protocol_count(&self, connection: &ConnectionHandle) -> &AtomicUsize {
+        &self.protocol_counts[protocol_index(connection.protocol.kind())]
     }
 
     fn shard<'a, T, K: Hash + ?Sized>(&self, shards: &'a [RwLock<T>; SHARDS], key: &K) -> &'a RwLock<T> {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        #[expect(clippy::cast_possible_truncation, reason = "every bit of the hash is equally suitable")]
         let hash = self.hasher.hash_one(key) as usize;
         &shards[hash % SHARDS]
     }
 }
 
-/// The place of a format in an array with one element for each.
-pub(super) fn index_of(format: HubProtocolKind) -> usize {
-    HubProtocolKind::ALL.iter().position(|one| *one == format).expect("every format is among all formats")
+/// Returns the index of a hub protocol in an array with one element for each.
+pub(super) fn protocol_index(kind: HubProtocolKind) -> usize {
+    HubProtocolKind::ALL.iter().position(|other| *other == kind).expect("`ALL` contains every kind")
 }
 
-/// A group or a user is there as long as it has members.
+/// Removes a member, and the group or user if it was the last.
 fn remove_member(names: &mut ConnectionsByName, name: &str, id: ConnectionId) {
     if let Entry::Occupied(mut members) = names.entry(name.into()) {
         members.get_mut().remove(&id);

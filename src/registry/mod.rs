@@ -1,4 +1,4 @@
-//! The connections of a hub type as others see them: who is there, who is in which group, and how a message reaches them.
+//! Registry: the connections, groups and users of one hub type, and messages to them.
 
 mod audience;
 mod client_results;

@@ -1,4 +1,4 @@
-//! One broadcast out: encoded once per format, shared by every queue.
+//! Broadcasts: encoded once for each hub protocol, shared by all outbound queues.
 
 use std::sync::Arc;
 
@@ -7,14 +7,17 @@ use futures_util::stream::FuturesUnordered;
 
 use super::audience::Audience;
 use super::handle::ConnectionHandle;
-use super::hub_registry::{Registry, index_of};
+use super::hub_registry::{Registry, protocol_index};
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, HubProtocol, HubProtocolKind, Naming, WriteError};
 
 impl Registry {
-    /// Sends an invocation without an answer to everyone in `audience`. Complete when every receiver has taken it or
-    /// has been given up: receivers with room are served at once, then those without are waited for together. Where the
-    /// arguments have no form in one format, those who speak the other get them all the same.
+    /// Sends a non-blocking invocation to all connections in `audience`.
+    ///
+    /// Completes when the message is in the queue of every receiver, or the receiver has ended.
+    /// Receivers with capacity are served at once, then all others are waited for together. If the
+    /// arguments cannot be encoded for one hub protocol, connections with the other one still
+    /// receive the message.
     pub(crate) async fn send<A: Arguments + ?Sized>(
         &self,
         audience: &Audience,
@@ -22,31 +25,31 @@ impl Registry {
         target: &str,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        let encode = |format| encode(HubProtocol::new(format, naming), target, arguments);
-        let mut frames: [Option<Result<EncodedMessage, WriteError>>; HubProtocolKind::ALL.len()] = Default::default();
-        for format in self.formats_of(audience) {
-            frames[index_of(format)] = Some(encode(format));
+        let encode = |kind| encode(HubProtocol::new(kind, naming), target, arguments);
+        let mut messages: [Option<Result<EncodedMessage, WriteError>>; HubProtocolKind::ALL.len()] = Default::default();
+        for kind in self.protocols_of(audience) {
+            messages[protocol_index(kind)] = Some(encode(kind));
         }
-        let mut late: Vec<Arc<ConnectionHandle>> = Vec::new();
-        self.for_each(audience, |connection| match &frames[index_of(connection.protocol.kind())] {
+        let mut deferred: Vec<Arc<ConnectionHandle>> = Vec::new();
+        self.for_each(audience, |connection| match &messages[protocol_index(connection.protocol.kind())] {
             Some(Err(_)) => {}
-            Some(Ok(frame)) if connection.outbound.try_push(frame) => {}
-            _ => late.push(Arc::clone(connection)),
+            Some(Ok(message)) if connection.outbound.try_push(message) => {}
+            _ => deferred.push(Arc::clone(connection)),
         });
-        // Not encoded yet for the first connection of its format, come since we looked.
-        for connection in &late {
-            let format = connection.protocol.kind();
-            frames[index_of(format)].get_or_insert_with(|| encode(format));
+        // Not encoded yet if the first connection with this protocol was added after the lookup.
+        for connection in &deferred {
+            let kind = connection.protocol.kind();
+            messages[protocol_index(kind)].get_or_insert_with(|| encode(kind));
         }
-        let mut waiting = FuturesUnordered::new();
-        for connection in &late {
-            if let Some(Ok(frame)) = &frames[index_of(connection.protocol.kind())] {
-                waiting.push(connection.outbound.push(frame));
+        let mut pushes = FuturesUnordered::new();
+        for connection in &deferred {
+            if let Some(Ok(message)) = &messages[protocol_index(connection.protocol.kind())] {
+                pushes.push(connection.outbound.push(message));
             }
         }
-        while waiting.next().await.is_some() {}
-        drop(waiting);
-        frames.into_iter().flatten().try_for_each(|frame| frame.map(drop))
+        while pushes.next().await.is_some() {}
+        drop(pushes);
+        messages.into_iter().flatten().try_for_each(|message| message.map(drop))
     }
 }
 

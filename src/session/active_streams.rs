@@ -19,7 +19,7 @@ struct StreamTable {
     /// many of them it cancels.
     calls: BTreeMap<(Option<Box<str>>, u64), Arc<CallState>>,
     /// The number of the next of them.
-    next: u64,
+    next_number: u64,
     /// By the ids that the client gave them (`aspnet: StreamTracker.cs`).
     uploads: HashMap<Box<str>, Arc<dyn UploadSender>>,
 }
@@ -27,7 +27,7 @@ struct StreamTable {
 /// A call that is open; dropped when it has ended.
 #[derive(Debug)]
 pub(super) struct ActiveStream {
-    open: Arc<ActiveStreams>,
+    streams: Arc<ActiveStreams>,
     call: Arc<CallState>,
     /// Of a call with one answer.
     number: Option<u64>,
@@ -42,27 +42,27 @@ impl ActiveStreams {
     }
 
     /// Opens a call whose answer is a stream; `None` if there is one of its id.
-    pub(super) fn stream(self: &Arc<Self>, call: &Arc<CallState>) -> Option<ActiveStream> {
+    pub(super) fn add_stream(self: &Arc<Self>, call: &Arc<CallState>) -> Option<ActiveStream> {
         let id = call.id.clone().unwrap_or_default();
         let mut table = self.table();
         if table.streams.contains_key(&id) {
             return None;
         }
         table.streams.insert(id, Arc::clone(call));
-        Some(self.opened(call, None))
+        Some(self.new_stream(call, None))
     }
 
     /// Opens a call with one answer. It may share its id with others (`aspnet: DefaultHubDispatcher.cs`).
-    pub(super) fn call(self: &Arc<Self>, call: &Arc<CallState>) -> ActiveStream {
+    pub(super) fn add_call(self: &Arc<Self>, call: &Arc<CallState>) -> ActiveStream {
         let mut table = self.table();
-        let number = table.next;
-        table.next += 1;
+        let number = table.next_number;
+        table.next_number += 1;
         table.calls.insert((call.id.clone(), number), Arc::clone(call));
-        self.opened(call, Some(number))
+        self.new_stream(call, Some(number))
     }
 
-    fn opened(self: &Arc<Self>, call: &Arc<CallState>, number: Option<u64>) -> ActiveStream {
-        ActiveStream { open: Arc::clone(self), call: Arc::clone(call), number, uploads: Vec::new() }
+    fn new_stream(self: &Arc<Self>, call: &Arc<CallState>, number: Option<u64>) -> ActiveStream {
+        ActiveStream { streams: Arc::clone(self), call: Arc::clone(call), number, uploads: Vec::new() }
     }
 
     /// Stops a call, the oldest one of its id; an id that is not open is ignored.
@@ -90,7 +90,7 @@ impl ActiveStreams {
     pub(super) fn end_uploads(&self) {
         let uploads = std::mem::take(&mut self.table().uploads);
         for upload in uploads.into_values() {
-            upload.end(Some(closed("The underlying connection was closed.")));
+            upload.finish(Some(canceled("The underlying connection was closed.")));
         }
     }
 
@@ -101,7 +101,7 @@ impl ActiveStreams {
 
 impl ActiveStream {
     /// The client sends these with the call. One that has the id of another takes its place.
-    pub(super) fn take_uploads<'a>(
+    pub(super) fn add_uploads<'a>(
         &mut self,
         ids: impl Iterator<Item = &'a str>,
         uploads: Vec<Arc<dyn UploadSender>>,
@@ -109,22 +109,22 @@ impl ActiveStream {
     ) {
         for (id, upload) in ids.zip(uploads) {
             upload.set_capacity(capacity);
-            let replaced = self.open.table().uploads.insert(id.into(), Arc::clone(&upload));
+            let replaced = self.streams.table().uploads.insert(id.into(), Arc::clone(&upload));
             if let Some(replaced) = replaced {
-                replaced.end(Some(closed("Another stream of the same id took its place.")));
+                replaced.finish(Some(canceled("Another stream of the same id took its place.")));
             }
             self.uploads.push((id.into(), upload));
         }
     }
 }
 
-fn closed(text: &'static str) -> HubError {
+fn canceled(text: &'static str) -> HubError {
     HubError::internal(text).with_type_name("OperationCanceledException")
 }
 
 impl Drop for ActiveStream {
     fn drop(&mut self) {
-        let mut table = self.open.table();
+        let mut table = self.streams.table();
         match self.number {
             Some(number) => drop(table.calls.remove(&(self.call.id.clone(), number))),
             None => drop(table.streams.remove(self.call.id.as_deref().unwrap_or_default())),
@@ -152,7 +152,7 @@ mod tests {
     fn of_calls_with_one_id_the_oldest_open_one_is_cancelled() {
         let open = Arc::new(ActiveStreams::default());
         let calls = [Some("1"), Some("1"), Some("10"), None].map(|id| Arc::new(CallState::new(id)));
-        let mut opened: Vec<_> = calls.iter().map(|call| open.call(call)).collect();
+        let mut opened: Vec<_> = calls.iter().map(|call| open.add_call(call)).collect();
         let cancelled = || calls.each_ref().map(|call| call.token().is_cancelled());
         open.cancel("");
         open.cancel("0");

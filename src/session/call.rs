@@ -18,19 +18,19 @@ pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
     /// The method as the client spells it, where errors show that.
-    pub(super) spelled: Option<Box<str>>,
+    pub(super) client_spelling: Option<Box<str>>,
     pub(super) state: Arc<CallState>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
     /// For a call that runs beside the slots.
-    pub(super) open: Option<ActiveStream>,
+    pub(super) active: Option<ActiveStream>,
 }
 
 impl RunningCall {
     /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         poll_catch_panic(self.future.as_mut(), cx).map(|outcome| {
-            self.open = None;
+            self.active = None;
             let Self { connection, method, state, detailed_errors, .. } = self;
             CallResponder { connection, method, id: state.id.as_deref(), detailed_errors: *detailed_errors }
                 .answer(outcome)
@@ -45,21 +45,21 @@ impl RunningCall {
     /// Runs it to the end of the stream that it answers with, unless that is cancelled: then whatever it is doing is
     /// dropped (`aspnet: DefaultHubDispatcher.StreamAsync`).
     pub(super) async fn stream(self) {
-        let Self { connection, method, spelled, state, future, detailed_errors, open } = self;
+        let Self { connection, method, client_spelling, state, future, detailed_errors, active } = self;
         let streamed = state.token().run_until_cancelled(run_stream(future)).await;
         // The id may be used again by whoever reads the end.
-        drop(open);
+        drop(active);
         let call = CallResponder { connection: &connection, method: &method, id: state.id.as_deref(), detailed_errors };
         match streamed {
             None | Some(StreamOutcome::Ended(Ok(_))) => call.end_stream(),
             Some(StreamOutcome::Ended(Err(error))) => {
                 call.fail(&error, "An error occurred on the server while streaming results.");
             }
-            Some(StreamOutcome::Never(refused @ (Err(_) | Ok(Reply(CallOutput::Unauthorized))))) => {
-                let method = spelled.as_deref().unwrap_or(&method);
+            Some(StreamOutcome::NotStarted(refused @ (Err(_) | Ok(Reply(CallOutput::Unauthorized))))) => {
+                let method = client_spelling.as_deref().unwrap_or(&method);
                 CallResponder { method, ..call }.answer(refused);
             }
-            Some(StreamOutcome::Never(Ok(_))) => {
+            Some(StreamOutcome::NotStarted(Ok(_))) => {
                 call.answer(Ok(Reply(CallOutput::NoStream)));
             }
         }
@@ -70,13 +70,13 @@ impl RunningCall {
 enum StreamOutcome {
     Ended(HubResult<Reply>),
     /// There was none.
-    Never(HubResult<Reply>),
+    NotStarted(HubResult<Reply>),
 }
 
 async fn run_stream(setup: BoxFuture<'static, HubResult<Reply>>) -> StreamOutcome {
     match catch_panic(setup).await {
         Ok(Reply(CallOutput::Stream(items))) => StreamOutcome::Ended(catch_panic(items).await),
-        other => StreamOutcome::Never(other),
+        other => StreamOutcome::NotStarted(other),
     }
 }
 
@@ -104,7 +104,7 @@ impl CallResponder<'_> {
                 let error = format!(
                     "The value returned by the streaming method '{method}' is not a ChannelReader<> or IAsyncEnumerable<>."
                 );
-                fail(self.connection, self.id, &error)
+                send_error(self.connection, self.id, &error)
             }
             Err(error) => {
                 self.fail(&error, &format!("An unexpected error occurred invoking '{method}' on the server."))
@@ -120,7 +120,7 @@ impl CallResponder<'_> {
         } else {
             tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call failed");
         }
-        fail(self.connection, self.id, &error.explain(base, self.detailed_errors))
+        send_error(self.connection, self.id, &error.client_message(base, self.detailed_errors))
     }
 
     fn end_stream(&self) {
@@ -135,11 +135,11 @@ impl CallResponder<'_> {
 /// Answers a call that its caller may not make. Says whether the queue is full now.
 pub(super) fn unauthorized(connection: &Arc<ConnectionHandle>, method: &str, id: Option<&str>) -> bool {
     tracing::debug!(target: "signalr::hub", method, connection = %connection.id, "call not authorized");
-    fail(connection, id, &format!("Failed to invoke '{method}' because user is unauthorized"))
+    send_error(connection, id, &format!("Failed to invoke '{method}' because user is unauthorized"))
 }
 
 /// Answers a call with an error, if the client waits for an answer. Says whether the queue is full now.
-pub(super) fn fail(connection: &Arc<ConnectionHandle>, id: Option<&str>, error: &str) -> bool {
+pub(super) fn send_error(connection: &Arc<ConnectionHandle>, id: Option<&str>, error: &str) -> bool {
     let Some(id) = id else { return false };
     with_scratch(|message| {
         connection.protocol.write_error(message, id, error);

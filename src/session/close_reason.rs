@@ -19,7 +19,7 @@ pub(super) enum CloseReason {
     /// Somebody at the server gave it up, with something to say.
     Disconnected(Arc<Disconnect>),
     /// The server goes away, or the client's token has expired.
-    Leaving,
+    CloseRequested,
     /// Nothing came for longer than the client timeout.
     TimedOut,
     /// It was sent more than is kept for it, and acknowledged nothing while others waited to send more.
@@ -27,7 +27,7 @@ pub(super) enum CloseReason {
     /// The client broke the protocol.
     Failed(ProtocolError),
     /// `on_connected` failed.
-    NotConnected(HubError),
+    ConnectFailed(HubError),
 }
 
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
@@ -43,7 +43,7 @@ impl CloseReason {
         if flags.has(Flags::ABORTED) {
             Some(Self::aborted(connection))
         } else if flags.has(Flags::CLOSING) {
-            Some(Self::Leaving)
+            Some(Self::CloseRequested)
         } else if flags.has(Flags::TIMED_OUT) {
             Some(Self::TimedOut)
         } else if flags.has(Flags::UNACKNOWLEDGED) {
@@ -55,7 +55,7 @@ impl CloseReason {
 
     /// The server gave the connection up.
     pub(super) fn aborted(connection: &ConnectionHandle) -> Self {
-        connection.requested_disconnect().map_or(Self::Aborted, |farewell| Self::Disconnected(Arc::clone(farewell)))
+        connection.requested_disconnect().map_or(Self::Aborted, |disconnect| Self::Disconnected(Arc::clone(disconnect)))
     }
 
     /// The client stopped in the middle of a message.
@@ -74,7 +74,11 @@ impl CloseReason {
     /// What `on_disconnected` is given (`aspnet: HubConnectionHandler.HubOnDisconnectedAsync`).
     pub(super) fn disconnect_reason(&self) -> Option<DisconnectReason> {
         let error = match self {
-            Self::InputEnded | Self::Aborted | Self::Leaving | Self::NotConnected(_) | Self::ClientClosed(None) => {
+            Self::InputEnded
+            | Self::Aborted
+            | Self::CloseRequested
+            | Self::ConnectFailed(_)
+            | Self::ClientClosed(None) => {
                 return None;
             }
             Self::ClientClosed(Some(error)) => ProtocolError::new("HubException", error.clone()),
@@ -92,13 +96,13 @@ impl CloseReason {
     /// Writes the Close message (`aspnet: HubConnectionHandler.SendCloseAsync`).
     pub(super) fn write_close(&self, protocol: HubProtocol, detailed: bool, out: &mut Vec<u8>) {
         let (error, allow_reconnect) = match self {
-            Self::InputEnded | Self::Leaving => (None, true),
+            Self::InputEnded | Self::CloseRequested => (None, true),
             Self::ClientClosed(_) | Self::Aborted => (None, false),
             Self::Disconnected(disconnect) => (disconnect.reason.clone(), disconnect.allow_reconnect),
-            Self::TimedOut => (Some(explain(&timed_out(), detailed)), true),
-            Self::Unacknowledged => (Some(explain(&unacknowledged(), detailed)), true),
-            Self::Failed(error) => (Some(explain(error, detailed)), true),
-            Self::NotConnected(error) => (Some(error.explain(CLOSED_WITH_ERROR, detailed)), false),
+            Self::TimedOut => (Some(close_error(&timed_out(), detailed)), true),
+            Self::Unacknowledged => (Some(close_error(&unacknowledged(), detailed)), true),
+            Self::Failed(error) => (Some(close_error(error, detailed)), true),
+            Self::ConnectFailed(error) => (Some(error.client_message(CLOSED_WITH_ERROR, detailed)), false),
         };
         protocol.write_close(out, error.as_deref(), allow_reconnect);
     }
@@ -112,6 +116,6 @@ fn unacknowledged() -> ProtocolError {
     ProtocolError::new("OperationCanceledException", "The operation was canceled.")
 }
 
-fn explain(error: &ProtocolError, detailed: bool) -> String {
+fn close_error(error: &ProtocolError, detailed: bool) -> String {
     if detailed { format!("{CLOSED_WITH_ERROR} {}: {error}", error.type_name()) } else { CLOSED_WITH_ERROR.to_owned() }
 }

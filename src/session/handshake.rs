@@ -24,18 +24,18 @@ pub(super) struct HandshakeOutcome {
     pub(super) protocol: HubProtocol,
     pub(super) user_id: Option<Box<str>>,
     /// Whether the client may go on with another socket, if the transport can.
-    pub(super) may_resume: bool,
+    pub(super) supports_reconnect: bool,
 }
 
 /// Reads the client's request and answers it. `None` ends the connection without a Close message
 /// (`aspnet: HubConnectionContext.HandshakeAsync`).
 pub(super) async fn perform_handshake<H>(
-    core: &HubRuntime<H>,
+    runtime: &HubRuntime<H>,
     connection: &mut Connection,
 ) -> Option<HandshakeOutcome> {
-    let options = &core.options;
+    let options = &runtime.options;
     let Connection { transport, incoming, outbound, entry, .. } = connection;
-    let mut arrived = Vec::new();
+    let mut received = Vec::new();
     let limit = options.maximum_receive_message_size;
     let request = outbound.drive(poll_fn(|cx| {
         if entry.is_going() {
@@ -43,34 +43,39 @@ pub(super) async fn perform_handshake<H>(
             outbound.break_off();
         }
         let over = outbound.is_broken();
-        if over { Poll::Ready(ReceivedHandshake::Ended) } else { poll_request(cx, incoming, &mut arrived, limit) }
+        if over { Poll::Ready(ReceivedHandshake::Ended) } else { poll_request(cx, incoming, &mut received, limit) }
     }));
-    let refusal = match tokio::time::timeout(options.handshake_timeout, request).await {
+    let error = match tokio::time::timeout(options.handshake_timeout, request).await {
         Err(_) => CANCELED.to_owned(),
         Ok(ReceivedHandshake::Ended) => return None,
-        Ok(ReceivedHandshake::Request) => match handshake::find(&arrived, limit) {
-            Progress::Whole { message, rest } => match choose(options, *transport, message).and_then(|chosen| {
-                // The application tells it, and may panic.
-                let user_id = catch_panic_sync(|| core.user_id.of(&entry.user())).map_err(|_| UNEXPECTED.to_owned());
-                user_id.map(|user_id| (chosen, user_id))
-            }) {
-                Ok(((format, version), user_id)) => {
-                    if format.is_binary() {
-                        outbound.set_binary();
+        Ok(ReceivedHandshake::Request) => match handshake::find(&received, limit) {
+            Progress::Whole { message, rest } => {
+                let selected = select_protocol(options, *transport, message).and_then(|selected| {
+                    // The application's user id provider may panic.
+                    let user_id =
+                        catch_panic_sync(|| runtime.user_id.of(&entry.user())).map_err(|_| UNEXPECTED.to_owned());
+                    user_id.map(|user_id| (selected, user_id))
+                });
+                match selected {
+                    Ok(((kind, version), user_id)) => {
+                        if kind.is_binary() {
+                            outbound.set_binary();
+                        }
+                        respond(outbound, handshake::write_success);
+                        let protocol = HubProtocol::new(kind, options.naming);
+                        incoming.unread(rest);
+                        let supports_reconnect = version >= MAX_PROTOCOL_VERSION;
+                        return Some(HandshakeOutcome { protocol, user_id, supports_reconnect });
                     }
-                    answer(outbound, handshake::write_success);
-                    let protocol = HubProtocol::new(format, options.naming);
-                    incoming.unread(rest);
-                    return Some(HandshakeOutcome { protocol, user_id, may_resume: version >= MAX_PROTOCOL_VERSION });
+                    Err(error) => error,
                 }
-                Err(refusal) => refusal,
-            },
+            }
             _ => CANCELED.to_owned(),
         },
     };
     // Without the reason, which quotes the client.
     tracing::debug!(target: "signalr::connection", connection = %entry.id, "handshake refused");
-    answer(outbound, |out| handshake::write_error(out, &refusal));
+    respond(outbound, |out| handshake::write_error(out, &error));
     None
 }
 
@@ -84,13 +89,13 @@ enum ReceivedHandshake {
 fn poll_request(
     cx: &mut Context<'_>,
     incoming: &mut TransportInput,
-    arrived: &mut Vec<u8>,
+    received: &mut Vec<u8>,
     limit: Option<usize>,
 ) -> Poll<ReceivedHandshake> {
     loop {
-        let seen = arrived.len();
-        let read = ready!(incoming.poll_read(cx, &mut |_, bytes| arrived.extend_from_slice(bytes)));
-        if has_ended(arrived, seen, limit) {
+        let examined = received.len();
+        let read = ready!(incoming.poll_read(cx, &mut |_, bytes| received.extend_from_slice(bytes)));
+        if is_complete(received, examined, limit) {
             return Poll::Ready(ReceivedHandshake::Request);
         }
         if let Read::End(_) = read {
@@ -101,13 +106,17 @@ fn poll_request(
 
 /// Whether the request ends in what is new behind the `seen` bytes, or is too large. The client chooses how many pieces
 /// it sends, so each byte is looked at once.
-fn has_ended(arrived: &[u8], seen: usize, limit: Option<usize>) -> bool {
-    let limit = limit.map(|limit| limit.saturating_sub(seen));
-    !matches!(handshake::find(&arrived[seen..], limit), Progress::Partial)
+fn is_complete(received: &[u8], examined: usize, limit: Option<usize>) -> bool {
+    let limit = limit.map(|limit| limit.saturating_sub(examined));
+    !matches!(handshake::find(&received[examined..], limit), Progress::Partial)
 }
 
 /// The format that the client asks for and its version, or why it cannot have it.
-fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Result<(HubProtocolKind, i32), String> {
+fn select_protocol(
+    options: &HubOptions,
+    transport: TransportType,
+    message: &[u8],
+) -> Result<(HubProtocolKind, i32), String> {
     let request = handshake::parse_request(message).map_err(|error| match options.enable_detailed_errors {
         true => format!("{UNEXPECTED} {}: {error}", error.type_name()),
         false => UNEXPECTED.to_owned(),
@@ -116,19 +125,19 @@ fn choose(options: &HubOptions, transport: TransportType, message: &[u8]) -> Res
     let format = HubProtocolKind::from_name(name)
         .filter(|format| options.supported_protocols.contains(format))
         .ok_or_else(|| format!("The protocol '{name}' is not supported."))?;
-    let known = format.name();
+    let name = format.name();
     if request.version > MAX_PROTOCOL_VERSION {
-        return Err(format!("The server does not support version {} of the '{known}' protocol.", request.version));
+        return Err(format!("The server does not support version {} of the '{name}' protocol.", request.version));
     }
     if format.is_binary() && transport == TransportType::ServerSentEvents {
         return Err(format!(
-            "Cannot use the '{known}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+            "Cannot use the '{name}' protocol on the current transport. The transport does not support 'Binary' transfer format."
         ));
     }
     Ok((format, request.version))
 }
 
-fn answer(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
+fn respond(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
     with_scratch(|message| {
         write(message);
         outbound.write(message);
@@ -137,15 +146,15 @@ fn answer(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
-    use super::has_ended;
+    use super::is_complete;
 
     #[test]
     fn pieces_of_a_request_are_looked_at_once() {
-        assert!(!has_ended(b"{\x1e}", 2, None), "the end before that piece was looked for when it came");
-        assert!(has_ended(b"{}\x1e", 2, None));
-        assert!(has_ended(b"{}\x1e", 2, Some(3)));
-        assert!(!has_ended(b"{}", 1, Some(2)));
-        assert!(has_ended(b"{}\x1e", 1, Some(2)), "it is too large");
-        assert!(has_ended(b"{}  ", 3, Some(2)), "it was too large before");
+        assert!(!is_complete(b"{\x1e}", 2, None), "the end before that piece was looked for when it came");
+        assert!(is_complete(b"{}\x1e", 2, None));
+        assert!(is_complete(b"{}\x1e", 2, Some(3)));
+        assert!(!is_complete(b"{}", 1, Some(2)));
+        assert!(is_complete(b"{}\x1e", 1, Some(2)), "it is too large");
+        assert!(is_complete(b"{}  ", 3, Some(2)), "it was too large before");
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Intake<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     entry: &'a HttpConnection,
     framer: Framer,
-    backlog: ReceiveBuffer,
+    buffer: ReceiveBuffer,
     /// For a connection that may resume.
     sequence: Option<Arc<MessageSequence>>,
     /// A fault behind messages that wait. Nothing behind it is looked at.
@@ -40,18 +40,18 @@ impl<'a, H: Hub> Intake<'a, H> {
         framer: Framer,
         sequence: Option<Arc<MessageSequence>>,
     ) -> Self {
-        let backlog = ReceiveBuffer::default();
-        Self { dispatcher, connection, entry, framer, backlog, sequence, failed: None, messages: 0 }
+        let buffer = ReceiveBuffer::default();
+        Self { dispatcher, connection, entry, framer, buffer, sequence, failed: None, messages: 0 }
     }
 
-    pub(super) fn can_poll_calls(&self) -> bool {
+    pub(super) fn supports_reconnect(&self) -> bool {
         self.sequence.is_some()
     }
 
     /// Continues on a new socket, whose first bytes begin a message.
     pub(super) fn resume(&mut self) {
         self.framer.clear();
-        self.dispatcher.reset_turn();
+        self.dispatcher.refresh_caller();
     }
 
     /// Whether the end of the input would cut a message.
@@ -60,28 +60,28 @@ impl<'a, H: Hub> Intake<'a, H> {
     }
 
     /// Whether messages wait, or a fault behind them.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.backlog.is_empty() || self.failed.is_some()
+    pub(super) fn has_buffered(&self) -> bool {
+        !self.buffer.is_empty() || self.failed.is_some()
     }
 
-    pub(super) fn has_waiting_call(&self) -> bool {
-        self.backlog.has_call()
+    pub(super) fn has_buffered_call(&self) -> bool {
+        self.buffer.has_call()
     }
 
     /// Whether no more than this is read ahead of messages that wait. Where an Ack may end the hold, the part of a
     /// message in front of it does not count.
     pub(super) fn is_full(&self, limit: usize) -> bool {
-        let part = if self.can_poll_calls() { 0 } else { self.framer.unfinished() };
-        self.backlog.len() + part >= limit
+        let part = if self.supports_reconnect() { 0 } else { self.framer.unfinished() };
+        self.buffer.len() + part >= limit
     }
 
     /// The task is polled: it may take its share of messages.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn reset_budget(&mut self) {
         self.messages = 0;
     }
 
     /// Whether the task has taken its share.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(super) fn has_used_budget(&self) -> bool {
         self.messages >= MAX_MESSAGES_PER_POLL
     }
 
@@ -99,7 +99,7 @@ impl<'a, H: Hub> Intake<'a, H> {
         if self.failed.is_some() {
             return Ok(());
         }
-        let Self { dispatcher, connection, entry, framer, backlog, sequence, .. } = self;
+        let Self { dispatcher, connection, entry, framer, buffer, sequence, .. } = self;
         let failed = loop {
             let frame = match framer.next(&mut bytes) {
                 Ok(Some(frame)) => frame,
@@ -109,9 +109,9 @@ impl<'a, H: Hub> Intake<'a, H> {
             self.messages += 1;
             // Before each message: a client whose refresh was answered calls with the new credentials.
             refresh(connection, entry, dispatcher, cx);
-            let in_order = backlog.is_empty() && dispatcher.hold().is_none();
+            let in_order = buffer.is_empty() && dispatcher.hold().is_none();
             if !in_order && sequence.is_none() {
-                backlog.push(frame, MessageKind::Other, std::iter::empty());
+                buffer.push(frame, MessageKind::Other, std::iter::empty());
                 continue;
             }
             let lookup = dispatcher.lookup();
@@ -129,10 +129,10 @@ impl<'a, H: Hub> Intake<'a, H> {
                     HubMessage::CancelInvocation { .. } => MessageKind::Cancellation,
                     _ => MessageKind::Other,
                 };
-                backlog.push(frame, kind, message.ids());
+                buffer.push(frame, kind, message.ids());
             }
         };
-        if self.backlog.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
+        if self.buffer.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
             return Err(CloseReason::Failed(failed));
         }
         self.failed = Some(Box::new(failed));
@@ -144,13 +144,13 @@ impl<'a, H: Hub> Intake<'a, H> {
     /// # Errors
     ///
     /// The end of the connection.
-    pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    pub(super) fn take_buffered(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         while self.messages < MAX_MESSAGES_PER_POLL {
             self.refresh(cx);
             if self.dispatcher.hold().is_some() {
                 return Ok(());
             }
-            match self.backlog.first() {
+            match self.buffer.first() {
                 Some(number) => self.take(cx, number)?,
                 None => return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed))),
             }
@@ -185,9 +185,9 @@ impl<'a, H: Hub> Intake<'a, H> {
     fn first_passing(&self) -> Option<u64> {
         match self.dispatcher.hold() {
             // In order, a Close message too; behind it nothing follows.
-            Some(Hold::Acknowledgement) => self.backlog.first_but_call().or_else(|| self.backlog.first_passing(None)),
+            Some(Hold::Acknowledgement) => self.buffer.first_but_call().or_else(|| self.buffer.first_passing(None)),
             Some(Hold::Call) if self.dispatcher.awaits_acknowledgement() => {
-                self.backlog.first_passing(self.dispatcher.waiting_call_id())
+                self.buffer.first_passing(self.dispatcher.waiting_call_id())
             }
             _ => None,
         }
@@ -195,26 +195,26 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Whether a fault behind the messages that waited ends the connection.
     fn fails_now(&self) -> bool {
-        self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+        self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
     }
 
     /// Takes a message that waited.
     fn take(&mut self, cx: &mut Context<'_>, number: u64) -> Result<(), CloseReason> {
-        let Self { dispatcher, connection, backlog, sequence, .. } = self;
+        let Self { dispatcher, connection, buffer, sequence, .. } = self;
         self.messages += 1;
         let lookup = dispatcher.lookup();
-        let message = lookup.parse(backlog.frame(number));
+        let message = lookup.parse(buffer.frame(number));
         let message = match sequence {
             // It was admitted when it arrived.
             Some(_) => message,
             None => message.and_then(|message| admit(connection, None, message)),
         };
         let message = message.map_err(CloseReason::Failed)?;
-        let hashes = message.as_ref().map_or_else(Vec::new, |message| backlog.hashes(message.ids()));
+        let hashes = message.as_ref().map_or_else(Vec::new, |message| buffer.hashes(message.ids()));
         if let Some(message) = message {
             dispatcher.take(cx, message, &lookup)?;
         }
-        backlog.remove(number, &hashes);
+        buffer.remove(number, &hashes);
         Ok(())
     }
 }
@@ -230,7 +230,7 @@ fn refresh<H: Hub>(
         && let Some(user) = entry.take_refreshed()
     {
         connection.set_user(user);
-        dispatcher.refresh(cx);
+        dispatcher.refresh_user(cx);
     }
 }
 

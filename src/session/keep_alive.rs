@@ -36,9 +36,9 @@ pub(super) struct KeepAliveTimers {
 }
 
 struct Timestamps {
-    pinged: Instant,
-    heard: Instant,
-    acknowledged: Instant,
+    last_ping: Instant,
+    last_receive: Instant,
+    last_ack: Instant,
 }
 
 impl KeepAliveTimers {
@@ -53,27 +53,27 @@ impl KeepAliveTimers {
             keep_alive_interval: options.keep_alive_interval,
             client_timeout_interval: options.client_timeout_interval,
             sequence,
-            times: Mutex::new(Timestamps { pinged: now, heard: now, acknowledged: now }),
+            times: Mutex::new(Timestamps { last_ping: now, last_receive: now, last_ack: now }),
         }
     }
 
     /// Pings are due by the clock alone, other messages or not. Where messages wait to be written none is needed.
     fn keep_alive(&self, times: &mut Timestamps, now: Instant) {
-        let due = now.saturating_duration_since(times.pinged) > self.keep_alive_interval;
+        let due = now.saturating_duration_since(times.last_ping) > self.keep_alive_interval;
         if due && self.handle.transport != TransportType::LongPolling {
-            times.pinged = now;
-            self.push(HubProtocol::write_ping);
+            times.last_ping = now;
+            self.enqueue(HubProtocol::write_ping);
         }
     }
 
     /// Acknowledges what came, and gives up a client that acknowledges nothing while others wait for it.
     fn acknowledge(&self, sequence: &MessageSequence, times: &mut Timestamps, now: Instant) {
-        if now.saturating_duration_since(times.acknowledged) + TICK_TOLERANCE >= ACK_INTERVAL
+        if now.saturating_duration_since(times.last_ack) + TICK_TOLERANCE >= ACK_INTERVAL
             && let Some(id) = sequence.unacknowledged()
-            && self.push(|protocol, message| protocol.write_ack(message, id))
+            && self.enqueue(|protocol, message| protocol.write_ack(message, id))
         {
             sequence.acknowledge(id);
-            times.acknowledged = now;
+            times.last_ack = now;
         }
         if self.handle.outbound.unacknowledged_for(now) >= ACK_TIMEOUT {
             self.handle.abort_unacknowledged();
@@ -81,7 +81,7 @@ impl KeepAliveTimers {
     }
 
     /// Queues a message that does not count, if there is room.
-    fn push(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
+    fn enqueue(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
         let protocol = self.handle.protocol;
         let frame = EncodedMessage::written(protocol.kind().is_binary(), |message| write(protocol, message));
         self.handle.outbound.try_push_uncounted(&frame)
@@ -91,8 +91,8 @@ impl KeepAliveTimers {
     fn client_timeout(&self, times: &mut Timestamps, now: Instant) {
         let flags = self.handle.flags();
         if self.handle.take(Flags::RECEIVED) || flags.has(Flags::PAUSED) || !flags.has(Flags::PINGED) {
-            times.heard = now;
-        } else if now.saturating_duration_since(times.heard) + TICK_TOLERANCE >= self.client_timeout_interval {
+            times.last_receive = now;
+        } else if now.saturating_duration_since(times.last_receive) + TICK_TOLERANCE >= self.client_timeout_interval {
             self.handle.signal(Flags::TIMED_OUT);
         }
     }

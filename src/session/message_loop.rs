@@ -10,7 +10,7 @@ use super::dispatch::Dispatcher;
 use super::hold::Hold;
 use super::intake::Intake;
 use super::message_sequence::MessageSequence;
-use crate::connections::{HttpConnection, Read, TransportEnd as Ended, TransportInput};
+use crate::connections::{HttpConnection, Read, TransportEnd, TransportInput};
 use crate::hub::{Caller, Hub, HubRuntime};
 use crate::protocol::Framer;
 use crate::registry::{ConnectionHandle, Flags};
@@ -27,14 +27,14 @@ pub(super) struct Session<'a, H: Hub> {
 
 impl<'a, H: Hub> Session<'a, H> {
     pub(super) fn new(
-        core: &'a Arc<HubRuntime<H>>,
+        runtime: &'a Arc<HubRuntime<H>>,
         caller: &'a Caller<H>,
         entry: &'a HttpConnection,
         sequence: Option<Arc<MessageSequence>>,
     ) -> Self {
         let connection = caller.connection();
-        let framer = Framer::new(connection.protocol.kind(), core.options.maximum_receive_message_size);
-        let intake = Intake::new(Dispatcher::new(core, caller), connection, entry, framer, sequence);
+        let framer = Framer::new(connection.protocol.kind(), runtime.options.maximum_receive_message_size);
+        let intake = Intake::new(Dispatcher::new(runtime, caller), connection, entry, framer, sequence);
         Self { connection, intake, read_ahead: entry.read_ahead(), input_ended: false }
     }
 
@@ -46,18 +46,18 @@ impl<'a, H: Hub> Session<'a, H> {
     }
 
     /// The connection has ended. Returns the call that still runs.
-    pub(super) fn end(mut self) -> Option<RunningCall> {
+    pub(super) fn into_running_call(mut self) -> Option<RunningCall> {
         self.intake.dispatcher.take_running()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
         let outbound = &self.connection.outbound;
         let connected = outbound.begin(cx);
-        self.intake.begin();
-        if connected && self.intake.can_poll_calls() {
+        self.intake.reset_budget();
+        if connected && self.intake.supports_reconnect() {
             self.resume(cx, incoming);
         }
-        let end = if connected { self.work(cx, incoming) } else { Poll::Ready(CloseReason::InputEnded) };
+        let end = if connected { self.poll_messages(cx, incoming) } else { Poll::Ready(CloseReason::InputEnded) };
         outbound.end(cx);
         end
     }
@@ -71,7 +71,7 @@ impl<'a, H: Hub> Session<'a, H> {
         }
     }
 
-    fn work(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
+    fn poll_messages(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
         loop {
             self.intake.dispatcher.poll(cx);
             self.intake.refresh(cx);
@@ -83,13 +83,13 @@ impl<'a, H: Hub> Session<'a, H> {
                 self.connection.outbound.checkpoint(cx);
                 self.intake.dispatcher.poll(cx);
             }
-            if self.intake.is_spent() {
+            if self.intake.has_used_budget() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             let hold = self.intake.dispatcher.hold();
             let taken = match hold {
-                None if self.intake.has_waiting() => self.intake.take_backlog(cx),
+                None if self.intake.has_buffered() => self.intake.take_buffered(cx),
                 Some(_) if self.intake.may_pass() => self.intake.pass(cx),
                 _ => ready!(self.read(cx, incoming, hold)),
             };
@@ -107,7 +107,7 @@ impl<'a, H: Hub> Session<'a, H> {
         incoming: &mut TransportInput,
         hold: Option<Hold>,
     ) -> Poll<Result<(), CloseReason>> {
-        if hold == Some(Hold::Acknowledgement) && self.intake.has_waiting_call() {
+        if hold == Some(Hold::Acknowledgement) && self.intake.has_buffered_call() {
             self.connection.outbound.mark_call_waiting();
         }
         let reads = hold.is_none() || !self.input_ended && !self.intake.is_full(self.read_ahead);
@@ -140,8 +140,8 @@ impl<'a, H: Hub> Session<'a, H> {
         }
         Poll::Ready(match ended {
             // The end is read again when these are taken.
-            _ if self.intake.has_waiting() || self.intake.dispatcher.hold().is_some() => Ok(()),
-            Ended::Broken => Err(CloseReason::transport_error()),
+            _ if self.intake.has_buffered() || self.intake.dispatcher.hold().is_some() => Ok(()),
+            TransportEnd::Broken => Err(CloseReason::transport_error()),
             _ if self.intake.is_within_message() => Err(CloseReason::unfinished_message()),
             _ => Err(CloseReason::InputEnded),
         })

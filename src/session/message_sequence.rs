@@ -11,14 +11,14 @@ pub(super) struct MessageSequence {
     /// The number of the message that comes next.
     next: AtomicI64,
     /// The highest number that has come, 0 at first.
-    latest: AtomicI64,
+    highest: AtomicI64,
     /// What the client was told to have come.
     acknowledged: AtomicI64,
 }
 
 impl MessageSequence {
     pub(super) fn new() -> Self {
-        Self { next: AtomicI64::new(1), latest: AtomicI64::new(0), acknowledged: AtomicI64::new(0) }
+        Self { next: AtomicI64::new(1), highest: AtomicI64::new(0), acknowledged: AtomicI64::new(0) }
     }
 
     /// Counts a message; `false` if it has come before.
@@ -27,7 +27,7 @@ impl MessageSequence {
             return true;
         }
         let id = self.next.fetch_add(1, Ordering::AcqRel);
-        id > self.latest.fetch_max(id, Ordering::AcqRel)
+        id > self.highest.fetch_max(id, Ordering::AcqRel)
     }
 
     /// The client says which number comes next. When it counts from before what it was told to have come, it has not
@@ -38,8 +38,8 @@ impl MessageSequence {
     /// The number is beyond all that has come. One that is only beyond the last Sequence message is fine: the socket
     /// was lost again before the messages behind that came a second time.
     pub(super) fn resume_from(&self, sequence_id: i64) -> Result<(), ProtocolError> {
-        if sequence_id.saturating_sub(1) > self.latest.load(Ordering::Acquire) {
-            return Err(ProtocolError::new("InvalidOperationException", AHEAD));
+        if sequence_id.saturating_sub(1) > self.highest.load(Ordering::Acquire) {
+            return Err(ProtocolError::new("InvalidOperationException", SEQUENCE_ID_TOO_HIGH));
         }
         self.next.store(sequence_id, Ordering::Release);
         self.acknowledged.fetch_min(sequence_id.saturating_sub(1), Ordering::AcqRel);
@@ -48,7 +48,7 @@ impl MessageSequence {
 
     /// What the client has to be told, if there is news.
     pub(super) fn unacknowledged(&self) -> Option<i64> {
-        let latest = self.latest.load(Ordering::Acquire);
+        let latest = self.highest.load(Ordering::Acquire);
         (latest > self.acknowledged.load(Ordering::Acquire).max(0)).then_some(latest)
     }
 
@@ -68,7 +68,7 @@ fn is_counted(message: &HubMessage<'_>) -> bool {
     }
 }
 
-const AHEAD: &str = "Sequence ID greater than amount of messages we've received.";
+const SEQUENCE_ID_TOO_HIGH: &str = "Sequence ID greater than amount of messages we've received.";
 
 #[cfg(test)]
 mod tests {

@@ -34,77 +34,81 @@ use message_sequence::MessageSequence;
     reason = "an async fn would hold its arguments twice, as long as the connection lives"
 )]
 pub(crate) fn run<H: Hub>(
-    core: Arc<HubRuntime<H>>,
+    runtime: Arc<HubRuntime<H>>,
     mut connection: Connection,
 ) -> impl Future<Output = Completed> + Send + 'static {
     async move {
-        let faulted = match handshake::perform_handshake(&core, &mut connection).await {
-            Some(shaken) => serve_hub(&core, shaken, &mut connection).await,
+        let failed = match handshake::perform_handshake(&runtime, &mut connection).await {
+            Some(outcome) => serve_hub(&runtime, outcome, &mut connection).await,
             None => false,
         };
-        Completed { incoming: connection.incoming, failed: faulted }
+        Completed { incoming: connection.incoming, failed }
     }
 }
 
 /// What follows a handshake. `true`: the end itself failed.
-async fn serve_hub<H: Hub>(core: &Arc<HubRuntime<H>>, shaken: HandshakeOutcome, connection: &mut Connection) -> bool {
-    let HandshakeOutcome { protocol, user_id, may_resume } = shaken;
-    let sequence = (may_resume && connection.incoming.allow_resume(&connection.entry)).then(|| {
-        keep_messages(connection, protocol, core.options.stateful_reconnect_buffer_size);
+async fn serve_hub<H: Hub>(
+    runtime: &Arc<HubRuntime<H>>,
+    outcome: HandshakeOutcome,
+    connection: &mut Connection,
+) -> bool {
+    let HandshakeOutcome { protocol, user_id, supports_reconnect } = outcome;
+    let sequence = (supports_reconnect && connection.incoming.allow_resume(&connection.entry)).then(|| {
+        enable_message_buffer(connection, protocol, runtime.options.stateful_reconnect_buffer_size);
         Arc::new(MessageSequence::new())
     });
     let outbound = &connection.outbound;
-    let handle = handle_of::<H>(protocol, user_id, connection);
-    let pulse: Arc<dyn SessionMonitor> =
-        Arc::new(KeepAliveTimers::new(Arc::clone(&handle), &core.options, sequence.clone()));
-    connection.entry.watch(Arc::downgrade(&pulse));
-    let _registered = Registered::new(&core.shared.registry, &handle);
-    let context = HubContext::new(Arc::clone(&core.shared));
-    let mut caller = Caller::connecting(Arc::clone(&core.hub), Arc::clone(&handle), context);
+    let handle = new_handle::<H>(protocol, user_id, connection);
+    let monitor: Arc<dyn SessionMonitor> =
+        Arc::new(KeepAliveTimers::new(Arc::clone(&handle), &runtime.options, sequence.clone()));
+    connection.entry.watch(Arc::downgrade(&monitor));
+    let _registered = RegistrationGuard::new(&runtime.shared.registry, &handle);
+    let context = HubContext::new(Arc::clone(&runtime.shared));
+    let mut caller = Caller::connecting(Arc::clone(&runtime.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.kind().name(), "connected");
 
-    let (end, running) = match outbound.drive(catch_panic(core.on_connected(&caller))).await {
+    let (end, running) = match outbound.drive(catch_panic(runtime.on_connected(&caller))).await {
         Ok(()) => {
-            let mut session = Session::new(core, &caller, &connection.entry, sequence);
+            let mut session = Session::new(runtime, &caller, &connection.entry, sequence);
             let end = session.serve(&mut connection.incoming).await;
-            (end, session.end())
+            (end, session.into_running_call())
         }
-        Err(error) => (CloseReason::NotConnected(error), None),
+        Err(error) => (CloseReason::ConnectFailed(error), None),
     };
 
     connection.incoming.refuse_resume();
     with_scratch(|message| {
-        end.write_close(protocol, core.options.enable_detailed_errors, message);
+        end.write_close(protocol, runtime.options.enable_detailed_errors, message);
         outbound.last_words(message);
     });
     handle.set(Flags::ABORTED);
     handle.cancel();
     if let Some(running) = running {
         // It runs to its end, as in ASP.NET: no half-done writes because a client left.
-        core.tasks.spawn(running.finish());
+        runtime.tasks.spawn(running.finish());
     }
     let reason = end.disconnect_reason();
     caller = caller.refreshed();
-    let mut faulted = false;
-    if let CloseReason::NotConnected(error) = &end {
+    let mut failed = false;
+    if let CloseReason::ConnectFailed(error) = &end {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(error), "on_connected failed");
-    } else if let Err(error) = outbound.drive(catch_panic(core.on_disconnected(&caller, reason.as_ref()))).await {
+    } else if let Err(error) = outbound.drive(catch_panic(runtime.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(&error), "on_disconnected failed");
-        faulted = true;
+        failed = true;
     }
     let reason = reason.map(|reason| tracing::field::display(Quoted(reason)));
     tracing::debug!(target: "signalr::connection", connection = %handle.id, reason, "disconnected");
-    faulted
+    failed
 }
 
 /// Messages are kept from now on, for the socket that the client may come back with.
-fn keep_messages(connection: &Connection, protocol: HubProtocol, limit: usize) {
+fn enable_message_buffer(connection: &Connection, protocol: HubProtocol, limit: usize) {
     connection.outbound.keep(limit, move |sequence_id| {
         EncodedMessage::written(protocol.kind().is_binary(), |message| protocol.write_sequence(message, sequence_id))
     });
 }
 
-fn handle_of<H: Hub>(
+fn new_handle<H: Hub>(
     protocol: HubProtocol,
     user_id: Option<Box<str>>,
     connection: &Connection,
@@ -122,19 +126,19 @@ fn handle_of<H: Hub>(
 }
 
 /// Keeps a connection registered as long as it lives, also when its task is cut.
-struct Registered<'a> {
+struct RegistrationGuard<'a> {
     registry: &'a Registry,
     handle: &'a ConnectionHandle,
 }
 
-impl<'a> Registered<'a> {
+impl<'a> RegistrationGuard<'a> {
     fn new(registry: &'a Registry, handle: &'a Arc<ConnectionHandle>) -> Self {
         registry.add(handle);
         Self { registry, handle }
     }
 }
 
-impl Drop for Registered<'_> {
+impl Drop for RegistrationGuard<'_> {
     fn drop(&mut self) {
         self.handle.abort();
         self.registry.remove(self.handle);
