@@ -240,7 +240,7 @@ impl Builder {
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let table = ConnectionTable::new(self.disconnect_timeout, tasks.clone());
-        let parts = BuildContext {
+        let context = BuildContext {
             settings: &self.settings,
             policies: &self.policies,
             schemes: &self.schemes,
@@ -248,7 +248,7 @@ impl Builder {
             table: &table,
             tasks: &tasks,
         };
-        let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &parts));
+        let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &context));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let send_timeout = endpoints.iter().map(|endpoint| endpoint.connections.send_timeout()).max();
         let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);

@@ -35,7 +35,7 @@ use crate::raw::RawConnection;
 /// ```
 #[must_use = "call `build`"]
 pub struct EndpointBuilder<T> {
-    rest: Builder,
+    builder: Builder,
     pub(super) endpoint: MappedEndpoint,
     mapped: PhantomData<fn() -> T>,
 }
@@ -98,11 +98,11 @@ impl<H: Hub> IntoHub for Arc<H> {
 }
 
 impl<T> EndpointBuilder<T> {
-    pub(super) fn new(rest: Builder, path: String, target: impl Target + 'static) -> Self {
-        let (authorize, allow_anonymous) = target.own_rules();
+    pub(super) fn new(builder: Builder, path: String, target: impl Target + 'static) -> Self {
+        let (authorize, allow_anonymous) = target.hub_rules();
         let settings = Settings::default();
         let endpoint = MappedEndpoint { path, target: Box::new(target), authorize, allow_anonymous, settings };
-        Self { rest, endpoint, mapped: PhantomData }
+        Self { builder, endpoint, mapped: PhantomData }
     }
 
     /// Who may connect here, besides a hub's own rules (C#: `RequireAuthorization(policy)`): negotiate and every request
@@ -126,7 +126,7 @@ impl<T> EndpointBuilder<T> {
 
     /// Maps another hub; see [`Builder::hub`].
     pub fn hub<H: IntoHub>(self, path: impl Into<String>, hub: H) -> EndpointBuilder<H::Hub> {
-        self.done().hub(path, hub)
+        self.into_builder().hub(path, hub)
     }
 
     /// Maps a handler of raw connections; see [`Builder::connection_handler`].
@@ -135,12 +135,12 @@ impl<T> EndpointBuilder<T> {
         F: Fn(RawConnection) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.done().connection_handler(path, handler)
+        self.into_builder().connection_handler(path, handler)
     }
 
     /// Sends to the clients of a hub; see [`Builder::context`].
     pub fn context<H: Hub>(&mut self) -> HubContext<H> {
-        self.rest.context()
+        self.builder.context()
     }
 
     /// Makes the server; see [`Builder::build`].
@@ -149,7 +149,7 @@ impl<T> EndpointBuilder<T> {
     ///
     /// Those of [`Builder::build`].
     pub fn build(self) -> Result<SignalR, BuildError> {
-        self.done().build()
+        self.into_builder().build()
     }
 
     /// Where it is mapped.
@@ -161,14 +161,14 @@ impl<T> EndpointBuilder<T> {
     /// Makes a server that is told who sends a request, by a [`TestUser`](super::TestUser) in it.
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
-        let mut builder = self.done();
+        let mut builder = self.into_builder();
         builder.schemes.trust_test_users();
         builder.build()
     }
 
-    fn done(mut self) -> Builder {
-        self.rest.endpoints.push(self.endpoint);
-        self.rest
+    fn into_builder(mut self) -> Builder {
+        self.builder.endpoints.push(self.endpoint);
+        self.builder
     }
 }
 
@@ -183,19 +183,19 @@ impl<H: Hub> EndpointBuilder<H> {
 
 impl MappedEndpoint {
     /// `index` tells the endpoints of a server apart.
-    pub(super) fn build(self, index: usize, parts: &BuildContext<'_>) -> Result<BuiltEndpoint, BuildError> {
+    pub(super) fn build(self, index: usize, context: &BuildContext<'_>) -> Result<BuiltEndpoint, BuildError> {
         let Self { path, target, authorize, allow_anonymous, settings } = self;
-        let (options, cors) = settings.endpoint_options(parts.settings, &path)?;
-        let rules = match parts.policies.endpoint_rules(&authorize, allow_anonymous, parts.schemes) {
+        let (options, cors) = settings.endpoint_options(context.settings, &path)?;
+        let rules = match context.policies.endpoint_rules(&authorize, allow_anonymous, context.schemes) {
             Ok(rules) => rules,
             Err(source) => return Err(BuildError::Rule { path, source }),
         };
-        let target = target.build(&path, &settings, parts)?;
-        if !parts.schemes.is_configured() && (target.wants_authentication || !rules.is_open()) {
+        let target = target.build(&path, &settings, context)?;
+        if !context.schemes.is_configured() && (target.requires_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
         let connections =
-            Arc::new(Endpoint::new(index, options, parts.user_id.clone(), Arc::clone(parts.table), target.accept));
+            Arc::new(Endpoint::new(index, options, context.user_id.clone(), Arc::clone(context.table), target.accept));
         Ok(BuiltEndpoint { path, rules, cors, connections })
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// How long a connection may be in a phase without a request.
-pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
+pub(super) fn idle_timeout(phase: Phase, is_closing: bool) -> Duration {
     match phase {
         Phase::Idle if is_closing => CLOSE_TIMEOUT,
         Phase::Idle => KEEP_ALIVE_TIMEOUT,
@@ -72,33 +72,33 @@ pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
 }
 
 /// The answer to a request that hyper lets pass and Kestrel does not; it is the last one over HTTP/1.1.
-pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
-    let refusal = if request_line(request) > MAX_REQUEST_LINE_BYTES {
+pub(super) fn check<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
+    let rejection = if request_line_bytes(request) > MAX_REQUEST_LINE_BYTES {
         StatusCode::URI_TOO_LONG
-    } else if request.headers().len() > MAX_HEADER_COUNT || headers(request) > MAX_HEADER_LIST_BYTES as usize {
+    } else if request.headers().len() > MAX_HEADER_COUNT || header_bytes(request) > MAX_HEADER_LIST_BYTES as usize {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-    } else if !names_its_host(request) {
+    } else if !has_valid_host(request) {
         StatusCode::BAD_REQUEST
     } else {
         return None;
     };
-    let mut response = status(refusal);
+    let mut response = status(rejection);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     Some(response)
 }
 
 /// The host of an absolute target left out.
-fn request_line<B>(request: &Request<B>) -> usize {
+fn request_line_bytes<B>(request: &Request<B>) -> usize {
     let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     request.method().as_str().len() + target.len() + "  HTTP/1.1\r\n".len()
 }
 
-fn headers<B>(request: &Request<B>) -> usize {
+fn header_bytes<B>(request: &Request<B>) -> usize {
     request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
 /// Over HTTP/1.1 one `Host` must be there (RFC 9112 § 3.2); HTTP/2 has another place for it.
-fn names_its_host<B>(request: &Request<B>) -> bool {
+fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),

@@ -40,10 +40,10 @@ impl SignalR {
                 Ok((socket, peer)) => {
                     let stream = self.timeout_stream(socket);
                     let connection =
-                        serve_one(builder.clone(), self.service(), stream, PeerAddr(peer), closing.clone());
+                        serve_connection(builder.clone(), self.service(), stream, PeerAddr(peer), closing.clone());
                     self.server.tasks.spawn(connection);
                 }
-                Err(error) => pause(&error).await,
+                Err(error) => back_off(&error).await,
             }
         }
     }
@@ -51,7 +51,7 @@ impl SignalR {
 
 /// Requests on one socket. An upgraded one leaves it behind and goes on by itself. Once `closing` is cancelled the request
 /// under way is the last, as long as that takes.
-async fn serve_one(
+async fn serve_connection(
     builder: auto::Builder<TokioExecutor>,
     service: Service,
     stream: TimeoutStream<TcpStream>,
@@ -62,13 +62,13 @@ async fn serve_one(
         tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
     }
     let (stream, activity) = stream.with_keep_alive();
-    let requests = Arc::clone(&activity);
+    let request_activity = Arc::clone(&activity);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        let socket = SocketHandle::open(&requests, !request.body().is_end_stream());
+        let socket = SocketHandle::open(&request_activity, !request.body().is_end_stream());
         request.extensions_mut().insert(socket);
         request.extensions_mut().insert(peer);
-        match http_limits::refuse(&request) {
-            Some(refusal) => ResponseFuture::answered(refusal),
+        match http_limits::check(&request) {
+            Some(rejection) => ResponseFuture::ready(rejection),
             None => hyper::service::Service::call(&service, request),
         }
     });
@@ -79,7 +79,7 @@ async fn serve_one(
             // The others depend on what it did.
             biased;
             served = connection.as_mut() => break served,
-            phase = activity.overdue(|phase| http_limits::waiting(phase, is_closing)) => {
+            phase = activity.overdue(|phase| http_limits::idle_timeout(phase, is_closing)) => {
                 tracing::debug!(target: "signalr::connection", ?phase, is_closing, "an HTTP connection waited too long");
                 if phase == Phase::Head || is_closing {
                     return;
@@ -95,7 +95,7 @@ async fn serve_one(
     }
 }
 
-async fn pause(error: &io::Error) {
+async fn back_off(error: &io::Error) {
     tracing::warn!(target: "signalr::connection", %error, "accepting a connection failed");
     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
 }

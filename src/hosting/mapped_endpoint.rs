@@ -17,19 +17,20 @@ use crate::tasks::Tasks;
 /// A hub, or a handler of raw connections, whose type is forgotten.
 pub(super) trait Target: Send {
     /// What it says itself of who may connect, and whether everybody may whatever is said.
-    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+    fn hub_rules(&self) -> (Vec<Authorize>, bool) {
         (Vec::new(), false)
     }
 
     /// Makes what the connections of the path are given to.
-    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError>;
+    fn build(self: Box<Self>, path: &str, settings: &Settings, context: &BuildContext<'_>)
+    -> Result<Built, BuildError>;
 }
 
 /// A target that can be served.
 pub(super) struct Built {
     pub(super) accept: Arc<dyn Accept>,
     /// It asks who the user is, beyond the rules of its path.
-    pub(super) wants_authentication: bool,
+    pub(super) requires_authentication: bool,
 }
 
 /// A hub, and what all values of its type share.
@@ -39,32 +40,37 @@ pub(super) struct HubTarget<H: Hub> {
 }
 
 impl<H: Hub> Target for HubTarget<H> {
-    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+    fn hub_rules(&self) -> (Vec<Authorize>, bool) {
         (H::authorize(), H::allow_anonymous())
     }
 
-    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
-        let options = settings.hub_options(parts.settings, path)?;
+    fn build(
+        self: Box<Self>,
+        path: &str,
+        settings: &Settings,
+        context: &BuildContext<'_>,
+    ) -> Result<Built, BuildError> {
+        let options = settings.hub_options(context.settings, path)?;
         let methods = MethodTable::new(Methods::<H>::list(), |method| {
             tracing::debug!(target: "signalr::hub", hub = path, method = &*method.name, "hub method bound");
-            let rules = parts.policies.method_rules(&method.authorize);
+            let rules = context.policies.method_rules(&method.authorize);
             rules.map_err(|source| BindError::Build(BuildError::Rule { path: path.to_owned(), source }))
         })
-        .map_err(|error| error.at(path))?;
-        let wants_authentication = methods.iter().any(|method| !method.authorize.is_empty());
+        .map_err(|error| error.for_path(path))?;
+        let requires_authentication = methods.iter().any(|method| !method.authorize.is_empty());
         // The first of a type's endpoints decides; `naming` of one type cannot differ by path, since its messages are
         // shared by all.
         let naming = *self.shared.naming.get_or_init(|| options.naming);
-        let core = HubRuntime {
+        let runtime = HubRuntime {
             hub: self.hub,
             methods,
-            filters: Arc::new(parts.settings.filters.around(&settings.filters)),
+            filters: Arc::new(context.settings.filters.around(&settings.filters)),
             options: HubOptions { naming, ..options },
             shared: self.shared,
-            user_id: parts.user_id.clone(),
-            tasks: parts.tasks.clone(),
+            user_id: context.user_id.clone(),
+            tasks: context.tasks.clone(),
         };
-        Ok(Built { accept: Arc::new(Hubs(Arc::new(core))), wants_authentication })
+        Ok(Built { accept: Arc::new(HubAcceptor(Arc::new(runtime))), requires_authentication })
     }
 }
 
@@ -81,7 +87,7 @@ impl From<TableError> for BindError {
 }
 
 impl BindError {
-    fn at(self, path: &str) -> BuildError {
+    fn for_path(self, path: &str) -> BuildError {
         match self {
             Self::Build(error) => error,
             Self::Table(error) => BuildError::DuplicateMethod { path: path.to_owned(), method: error.name },
@@ -90,28 +96,28 @@ impl BindError {
 }
 
 /// Gives new connections to their hub.
-struct Hubs<H: Hub>(Arc<HubRuntime<H>>);
+struct HubAcceptor<H: Hub>(Arc<HubRuntime<H>>);
 
-impl<H: Hub> Accept for Hubs<H> {
+impl<H: Hub> Accept for HubAcceptor<H> {
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
         Box::pin(session::run(Arc::clone(&self.0), connection))
     }
 }
 
 impl Target for RawHandler {
-    fn build(self: Box<Self>, _: &str, _: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
-        let accept = Arc::new(RawTarget { handler: *self, tasks: parts.tasks.clone() });
-        Ok(Built { accept, wants_authentication: false })
+    fn build(self: Box<Self>, _: &str, _: &Settings, context: &BuildContext<'_>) -> Result<Built, BuildError> {
+        let accept = Arc::new(RawAcceptor { handler: *self, tasks: context.tasks.clone() });
+        Ok(Built { accept, requires_authentication: false })
     }
 }
 
 /// Gives new connections to their handler.
-struct RawTarget {
+struct RawAcceptor {
     handler: RawHandler,
     tasks: Tasks,
 }
 
-impl Accept for RawTarget {
+impl Accept for RawAcceptor {
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
         self.handler.serve(self.tasks.clone(), connection)
     }

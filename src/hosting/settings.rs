@@ -22,14 +22,14 @@ macro_rules! settings {
     (
         hubs { $($(#[$hub_doc:meta])* $hub_name:ident: $hub_type:ty = $hub_default:expr;)* }
         endpoints { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)* }
-        made { $($(#[$made_doc:meta])* $made:ident($given:ident: $given_type:ty): $made_type:ty = $make:expr;)* }
+        converted { $($(#[$converted_doc:meta])* $converted:ident($argument:ident: $argument_type:ty): $converted_type:ty = $convert:expr;)* }
     ) => {
         /// Every option, set or not.
         #[derive(Clone, Debug, Default)]
         pub(super) struct Settings {
             $($name: Option<$type>,)*
             $($hub_name: Option<$hub_type>,)*
-            $($made: Option<$made_type>,)*
+            $($converted: Option<$converted_type>,)*
             /// These do not stand for the server's, but inside of them.
             pub(super) filters: Filters,
             pub(super) refresh_check: Option<RefreshCheck>,
@@ -42,7 +42,7 @@ macro_rules! settings {
                 Resolved {
                     $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)*
                     $($hub_name: own.$hub_name.or(server.$hub_name).unwrap_or_else(|| $hub_default),)*
-                    $($made: own.$made.or(server.$made),)*
+                    $($converted: own.$converted.or(server.$converted),)*
                 }
             }
         }
@@ -50,7 +50,7 @@ macro_rules! settings {
         struct Resolved {
             $($name: $type,)*
             $($hub_name: $hub_type,)*
-            $($made: Option<$made_type>,)*
+            $($converted: Option<$converted_type>,)*
         }
 
         /// Options for all endpoints; what one sets itself comes first.
@@ -64,8 +64,8 @@ macro_rules! settings {
                 self
             })*
 
-            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
-                self.settings.$made = Some($make);
+            $($(#[$converted_doc])* pub fn $converted(mut self, $argument: $argument_type) -> Self {
+                self.settings.$converted = Some($convert);
                 self
             })*
         }
@@ -77,8 +77,8 @@ macro_rules! settings {
                 self
             })*
 
-            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
-                self.endpoint.settings.$made = Some($make);
+            $($(#[$converted_doc])* pub fn $converted(mut self, $argument: $argument_type) -> Self {
+                self.endpoint.settings.$converted = Some($convert);
                 self
             })*
         }
@@ -175,7 +175,7 @@ settings! {
         identity_binding: IdentityBinding = IdentityBinding::default();
     }
     // Of endpoints, too: off by default, and made of what is given.
-    made {
+    converted {
         /// Which pages of other origins may read what is answered. None by default. Set for all hubs, it holds for
         /// requests to no hub, too. (C#: `UseCors`; for one hub `RequireCors`)
         cors(policy: Cors): Cors = policy;
@@ -215,25 +215,25 @@ settings! {
 impl Settings {
     /// The options of a hub, or what is wrong with them.
     pub(super) fn hub_options(&self, server: &Self, path: &str) -> Result<HubOptions, BuildError> {
-        let all = self.resolve(server);
-        if all.maximum_parallel_invocations_per_client == 0 {
-            return Err(zero(path, "maximum_parallel_invocations_per_client"));
+        let resolved = self.resolve(server);
+        if resolved.maximum_parallel_invocations_per_client == 0 {
+            return Err(must_not_be_zero(path, "maximum_parallel_invocations_per_client"));
         }
-        if all.stream_buffer_capacity == 0 {
-            return Err(zero(path, "stream_buffer_capacity"));
+        if resolved.stream_buffer_capacity == 0 {
+            return Err(must_not_be_zero(path, "stream_buffer_capacity"));
         }
         Ok(HubOptions {
-            enable_detailed_errors: all.enable_detailed_errors,
-            maximum_receive_message_size: all.maximum_receive_message_size,
-            maximum_parallel_invocations_per_client: all.maximum_parallel_invocations_per_client,
-            handshake_timeout: all.handshake_timeout,
-            keep_alive_interval: all.keep_alive_interval,
-            client_timeout_interval: all.client_timeout_interval,
-            supported_protocols: all.supported_protocols,
-            naming: all.naming,
-            stateful_reconnect_buffer_size: all.stateful_reconnect_buffer_size,
-            stream_buffer_capacity: all.stream_buffer_capacity,
-            max_streams: all.max_streams,
+            enable_detailed_errors: resolved.enable_detailed_errors,
+            maximum_receive_message_size: resolved.maximum_receive_message_size,
+            maximum_parallel_invocations_per_client: resolved.maximum_parallel_invocations_per_client,
+            handshake_timeout: resolved.handshake_timeout,
+            keep_alive_interval: resolved.keep_alive_interval,
+            client_timeout_interval: resolved.client_timeout_interval,
+            supported_protocols: resolved.supported_protocols,
+            naming: resolved.naming,
+            stateful_reconnect_buffer_size: resolved.stateful_reconnect_buffer_size,
+            stream_buffer_capacity: resolved.stream_buffer_capacity,
+            max_streams: resolved.max_streams,
         })
     }
 
@@ -243,39 +243,39 @@ impl Settings {
         server: &Self,
         path: &str,
     ) -> Result<(TransportOptions, Option<CorsPolicy>), BuildError> {
-        let all = self.resolve(server);
-        if all.transport_send_timeout.is_zero() {
-            return Err(zero(path, "transport_send_timeout"));
+        let resolved = self.resolve(server);
+        if resolved.transport_send_timeout.is_zero() {
+            return Err(must_not_be_zero(path, "transport_send_timeout"));
         }
-        if all.maximum_authentication_expiration.is_some_and(|longest| longest.is_zero()) {
-            return Err(zero(path, "maximum_authentication_expiration"));
+        if resolved.maximum_authentication_expiration.is_some_and(|maximum| maximum.is_zero()) {
+            return Err(must_not_be_zero(path, "maximum_authentication_expiration"));
         }
-        let allowed_origins = all.allowed_origins.unwrap_or_default();
+        let allowed_origins = resolved.allowed_origins.unwrap_or_default();
         if let Some(origin) = allowed_origins.first_invalid() {
             return Err(BuildError::InvalidOrigin(origin.to_owned()));
         }
-        let cors = all.cors.map(Cors::check).transpose()?;
+        let cors = resolved.cors.map(Cors::into_policy).transpose()?;
         let transport = TransportOptions {
-            transports: all.transports,
-            minimum_version: all.minimum_protocol_version,
-            allow_stateful_reconnects: all.allow_stateful_reconnects,
+            transports: resolved.transports,
+            minimum_version: resolved.minimum_protocol_version,
+            allow_stateful_reconnects: resolved.allow_stateful_reconnects,
             limits: Limits {
-                outgoing: all.transport_max_buffer_size,
-                incoming: all.application_max_buffer_size,
-                send_timeout: all.transport_send_timeout,
-                ends_with_token: all.close_on_authentication_expiration,
-                refreshes: all.enable_authentication_refresh,
+                outgoing: resolved.transport_max_buffer_size,
+                incoming: resolved.application_max_buffer_size,
+                send_timeout: resolved.transport_send_timeout,
+                ends_with_token: resolved.close_on_authentication_expiration,
+                refreshes: resolved.enable_authentication_refresh,
             },
-            poll_timeout: all.long_polling_poll_timeout,
-            close_timeout: all.web_socket_close_timeout,
-            identity_binding: all.identity_binding,
+            poll_timeout: resolved.long_polling_poll_timeout,
+            close_timeout: resolved.web_socket_close_timeout,
+            identity_binding: resolved.identity_binding,
             allowed_origins,
-            sub_protocol: all.web_socket_sub_protocol,
-            redirector: all.redirect_negotiate,
+            sub_protocol: resolved.web_socket_sub_protocol,
+            redirector: resolved.redirect_negotiate,
             refresh: RefreshOptions {
-                is_enabled: all.enable_authentication_refresh,
+                is_enabled: resolved.enable_authentication_refresh,
                 check: self.refresh_check.clone().or_else(|| server.refresh_check.clone()),
-                maximum: all.maximum_authentication_expiration,
+                maximum: resolved.maximum_authentication_expiration,
             },
         };
         Ok((transport, cors))
@@ -283,10 +283,10 @@ impl Settings {
 
     /// The policy for all requests that no endpoint has another one for.
     pub(super) fn cors(&self) -> Result<Option<CorsPolicy>, BuildError> {
-        self.cors.clone().map(Cors::check).transpose()
+        self.cors.clone().map(Cors::into_policy).transpose()
     }
 }
 
-fn zero(path: &str, option: &'static str) -> BuildError {
+fn must_not_be_zero(path: &str, option: &'static str) -> BuildError {
     BuildError::Zero { path: path.to_owned(), option }
 }
