@@ -107,8 +107,8 @@ settings! {
         /// (C#: `HubOptions.MaximumReceiveMessageSize`)
         maximum_receive_message_size: Option<usize> = Some(32 * 1024);
         /// Maximum number of method calls of one connection that run concurrently. Must not be
-        /// zero. Default: 1, so that calls complete in the order in which they arrived. (C#:
-        /// `HubOptions.MaximumParallelInvocationsPerClient`)
+        /// zero. Default: 1, so that calls complete in the order in which they arrived.
+        /// (C#: `HubOptions.MaximumParallelInvocationsPerClient`)
         maximum_parallel_invocations_per_client: usize = 1;
         /// Maximum time for the handshake of a client. Default: 15 seconds.
         /// (C#: `HubOptions.HandshakeTimeout`)
@@ -149,14 +149,14 @@ settings! {
         /// (C#: `HttpConnectionDispatcherOptions.Transports`)
         transports: Transports = Transports::all();
         /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients
-        /// whose public connection id would also be their secret connection token. Default: 0. (C#:
-        /// `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+        /// whose public connection id would also be their secret connection token. Default: 0.
+        /// (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
         minimum_protocol_version: i32 = 0;
         /// Closes a connection when the token of its user expires, without any clock skew. Checked
         /// once a second. A newer token of the same user, from an authentication refresh, a poll or
         /// a stateful reconnect, extends the connection. The client may connect again with a new
-        /// token. Default: `false`. (C#:
-        /// `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
+        /// token. Default: `false`.
+        /// (C#: `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
         close_on_authentication_expiration: bool = false;
         /// Enables authentication refresh: a client replaces the credentials of its open connection
         /// with newer ones of the same user, by `POST` to `{path}/refresh`, or with a poll or a
@@ -179,8 +179,8 @@ settings! {
         transport_max_buffer_size: usize = 64 * 1024;
         /// Number of received and unprocessed bytes of a connection above which backpressure
         /// applies to the client: its WebSocket is not read, and its requests are not answered. 0
-        /// removes the limit. Default: 64 KiB. (C#:
-        /// `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
+        /// removes the limit. Default: 64 KiB.
+        /// (C#: `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
         application_max_buffer_size: usize = 64 * 1024;
         /// Maximum time for a write to a client; after it the connection is aborted. Checked once a
         /// second. Must not be zero. Default: 10 seconds.
@@ -207,14 +207,14 @@ settings! {
         /// Origins whose pages may open WebSockets, such as `https://app.test`; `*` allows all.
         /// WebSockets from pages of other origins get 403. Requests without an `Origin`, which do
         /// not come from a browser, are allowed. Default: all origins. Browsers do not apply CORS
-        /// to WebSockets, so that any page can connect, with the cookies of its user. (C#:
-        /// `WebSocketOptions.AllowedOrigins`)
+        /// to WebSockets, so that any page can connect, with the cookies of its user.
+        /// (C#: `WebSocketOptions.AllowedOrigins`)
         allowed_origins(origins: impl IntoIterator<Item = impl Into<String>>): AllowedOrigins =
             AllowedOrigins::new(origins);
         /// Selects the sub-protocol of a WebSocket from those that its client requests; the list
         /// may be empty. The function may return another sub-protocol, but browsers then close the
-        /// socket. Default: none, since clients of SignalR request none. (C#:
-        /// `WebSocketOptions.SubProtocolSelector`)
+        /// socket. Default: none, since clients of SignalR request none.
+        /// (C#: `WebSocketOptions.SubProtocolSelector`)
         ///
         /// ```
         /// # let builder = signalr::SignalR::builder();
@@ -223,9 +223,10 @@ settings! {
         web_socket_sub_protocol(select: impl Fn(&[&str]) -> Option<String> + Send + Sync + 'static):
             SubProtocolSelector = SubProtocolSelector::new(select);
         /// Redirects clients to another server. If the function returns a [`Redirect`], the client
-        /// negotiates at its URL with its access token, and this server creates no connection.
-        /// Called after authentication and authorization. Default: no redirects. (C#:
-        /// `NegotiationResponse.Url`)
+        /// negotiates again at the URL and with the access token of the redirect, and this server
+        /// creates no connection. Called after authentication and authorization. Default: no
+        /// redirects.
+        /// (C#: `NegotiationResponse.Url`)
         ///
         /// [`Redirect`]: crate::hosting::Redirect
         ///

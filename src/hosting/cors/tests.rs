@@ -132,6 +132,6 @@ fn invalid_policies_are_errors() {
         Cors::origins([APP]).with_exposed_headers(["x y"]),
     ] {
         let error = cors.into_policy().err().unwrap();
-        assert_eq!(error.to_string(), "`x y` is no name of a method or header");
+        assert_eq!(error.to_string(), "invalid name `x y` of a method or header in a CORS policy");
     }
 }
