@@ -1,4 +1,4 @@
-//! What a path is mapped to: the one place where the types of hubs and handlers are erased.
+//! Targets of mapped paths. The types of hubs and connection handlers are erased here only.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use crate::raw::RawHandler;
 use crate::session;
 use crate::tasks::Tasks;
 
-/// A hub, or a handler of raw connections, whose type is forgotten.
+/// A hub or a connection handler, with its type erased.
 pub(super) trait Target: Send {
-    /// What it says itself of who may connect, and whether everybody may whatever is said.
+    /// Authorization rules of the hub, and whether the hub allows anonymous clients.
     fn hub_rules(&self) -> (Vec<Authorize>, bool) {
         (Vec::new(), false)
     }
 
-    /// Makes what the connections of the path are given to.
+    /// Builds the acceptor of the connections of the path.
     fn build(self: Box<Self>, path: &str, settings: &Settings, context: &BuildContext<'_>)
     -> Result<Built, BuildError>;
 }
 
-/// A target that can be served.
+/// A target with validated options.
 pub(super) struct Built {
     pub(super) accept: Arc<dyn Accept>,
-    /// It asks who the user is, beyond the rules of its path.
+    /// Whether methods of the target have authorization rules.
     pub(super) requires_authentication: bool,
 }
 
-/// A hub, and what all values of its type share.
+/// A hub, and the state shared by all hubs of its type.
 pub(super) struct HubTarget<H: Hub> {
     pub(super) hub: Arc<H>,
     pub(super) shared: Arc<HubShared>,
@@ -58,8 +58,8 @@ impl<H: Hub> Target for HubTarget<H> {
         })
         .map_err(|error| error.for_path(path))?;
         let requires_authentication = methods.iter().any(|method| !method.authorize.is_empty());
-        // The first of a type's endpoints decides; `naming` of one type cannot differ by path, since its messages are
-        // shared by all.
+        // The first endpoint of a hub type determines `naming`: a broadcast is encoded once for the
+        // clients of all paths of the type.
         let naming = *self.shared.naming.get_or_init(|| options.naming);
         let runtime = HubRuntime {
             hub: self.hub,
@@ -74,7 +74,7 @@ impl<H: Hub> Target for HubTarget<H> {
     }
 }
 
-/// What goes wrong while the methods of a hub are listed.
+/// Error while the methods of a hub are listed.
 enum BindError {
     Build(BuildError),
     Table(TableError),
@@ -95,7 +95,7 @@ impl BindError {
     }
 }
 
-/// Gives new connections to their hub.
+/// Passes new connections to a hub.
 struct HubAcceptor<H: Hub>(Arc<HubRuntime<H>>);
 
 impl<H: Hub> Accept for HubAcceptor<H> {
@@ -111,7 +111,7 @@ impl Target for RawHandler {
     }
 }
 
-/// Gives new connections to their handler.
+/// Passes new connections to a connection handler.
 struct RawAcceptor {
     handler: RawHandler,
     tasks: Tasks,
