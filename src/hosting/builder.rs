@@ -1,4 +1,5 @@
-//! `SignalR::builder()`: what is set before the first path holds for all, what is set after a path is that path's.
+//! `SignalR::builder()`. Options set before the first path apply to all paths; options set after a
+//! path apply to that path.
 
 use std::any::TypeId;
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ use crate::hub::{Filter, Hub, HubContext, HubShared};
 use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
 
-/// Describes a server, from [`SignalR::builder`].
+/// Builder of a server, returned by [`SignalR::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +41,7 @@ use crate::tasks::Tasks;
 /// let server = SignalR::builder()
 ///     .keep_alive_interval(Duration::from_secs(10)) // for all hubs
 ///     .hub("/chat", Chat)
-///     .enable_detailed_errors(true) // for this one
+///     .enable_detailed_errors(true) // for this hub
 ///     .build()?;
 /// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
@@ -59,17 +60,18 @@ pub struct Builder {
     pub(super) negotiate_limit: Option<super::NegotiateLimit>,
 }
 
-/// Time by which a socket outlives the send timeout of the connections on it. The sweep aborts those once a second; a
-/// connection whose poll ends before would wait for the next poll.
+/// Time by which a socket outlives the send timeout of the connections on it. The tick aborts
+/// connections once a second; a long-polling connection whose poll ended earlier would wait for the
+/// next poll.
 const SWEEP_MARGIN: Duration = Duration::from_secs(2);
 
-/// Finds the peer's address in what a host left in a request.
+/// Finds the address of the peer in the extensions of a request.
 pub(super) type PeerAddrOf = fn(&Extensions) -> Option<SocketAddr>;
 
-/// Copies one value out of what a host left in a request.
+/// Copies one value out of the extensions of a request.
 pub(super) type KeepExtension = fn(&Extensions, &mut Extensions);
 
-/// What the endpoints of a server share while they are built.
+/// Values shared by all endpoints while a server is built.
 pub(super) struct BuildContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) policies: &'a Policies,
@@ -80,60 +82,70 @@ pub(super) struct BuildContext<'a> {
 }
 
 impl Builder {
-    /// Who clients are: bearer tokens are checked on every request. Without this and any other [`scheme`](Self::scheme)
-    /// everyone is anonymous. It is the scheme `Bearer`. (C#: `AddAuthentication().AddJwtBearer(..)`)
+    /// Authenticates clients by bearer tokens, which are validated on every request.
+    ///
+    /// Registers the [`scheme`](Self::scheme) `Bearer`. Without any scheme, all clients are
+    /// anonymous. (C#: `AddAuthentication().AddJwtBearer(..)`)
     pub fn authentication(self, bearer: JwtBearer) -> Self {
         self.scheme("Bearer", bearer)
     }
 
-    /// Adds a way to tell who clients are (C#: `AddAuthentication().AddScheme(..)`). On every request the schemes are asked
-    /// in the order in which they were added, until one knows the user; what one refuses, another may know. The first is
-    /// the default: it says how requests without a user are refused. Rules may [name](crate::auth::Authorize::schemes) the
-    /// schemes that count. Two schemes of one name are an error of [`build`](Self::build); case counts.
+    /// Adds an authentication scheme (C#: `AddAuthentication().AddScheme(..)`).
+    ///
+    /// Every request is passed to the schemes in the order in which they were added, until one
+    /// authenticates the user; a failure of one scheme does not prevent the next from succeeding.
+    /// The first scheme is the default: it determines the response to requests without a user. A
+    /// rule can [select schemes](crate::auth::Authorize::schemes). Scheme names are case-sensitive;
+    /// duplicate names are an error of [`build`](Self::build).
     pub fn scheme(mut self, name: impl Into<Cow<'static, str>>, authenticator: impl Authenticator) -> Self {
         self.schemes.add(name, authenticator);
         self
     }
 
-    /// Names a policy, for rules of hubs and methods to refer to (C#: `AddPolicy`). Names ignore case.
+    /// Registers a policy under a name, to which rules of hubs and methods refer (C#: `AddPolicy`).
+    /// Policy names ignore case.
     pub fn policy(mut self, name: impl Into<String>, policy: Policy) -> Self {
         self.policies.add(name, policy);
         self
     }
 
-    /// What a rule asks for that names neither policy nor roles; an authenticated user by default (C#: `DefaultPolicy`).
+    /// Sets the policy of rules that name neither a policy nor roles. Default: an authenticated
+    /// user. (C#: `DefaultPolicy`)
     pub fn default_policy(mut self, policy: Policy) -> Self {
         self.policies.set_default(policy);
         self
     }
 
-    /// What paths without any rule of their own ask for: nothing by default. It does not reach methods. (C#:
-    /// `FallbackPolicy`)
+    /// Sets the policy of paths without any rule of their own. It does not apply to methods.
+    /// Default: none. (C#: `FallbackPolicy`)
     pub fn fallback_policy(mut self, policy: Policy) -> Self {
         self.policies.set_fallback(policy);
         self
     }
 
-    /// Tells the id of a user, by which `clients().user(id)` finds their connections (C#: `IUserIdProvider`). By default
-    /// the first claim of type `nameidentifier`, which is a token's `sub`.
+    /// Sets the function that computes the id of a user, by which `clients().user(id)` selects
+    /// connections. Default: the first claim of type `nameidentifier`, which is the `sub` of a
+    /// token. (C#: `IUserIdProvider`)
     ///
-    /// It is asked when a connection opens, and by [`IdentityBinding`](crate::auth::IdentityBinding) when a request brings
-    /// another token than the one before: it has to be quick, and to say the same of the same user.
+    /// The function runs when a connection opens, and for
+    /// [`IdentityBinding`](crate::auth::IdentityBinding) when a request carries a different token
+    /// than the previous one. It must return quickly, and always the same id for the same user.
     pub fn user_id(mut self, id: impl Fn(&User) -> Option<String> + Send + Sync + 'static) -> Self {
         self.user_id = UserIdProvider::new(id);
         self
     }
 
-    /// How long a connection lives that was negotiated and is not opened, and one that lost its WebSocket and may go on
-    /// with another; looked at once a second. 15 seconds by default.
-    /// (C#: `ConnectionOptions.DisconnectTimeout`)
+    /// Sets how long the server keeps a connection that was negotiated and not opened, and the
+    /// reconnect window of a connection with stateful reconnect that lost its WebSocket. Checked
+    /// once a second. Default: 15 seconds. (C#: `ConnectionOptions.DisconnectTimeout`)
     pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
         self.disconnect_timeout = timeout;
         self
     }
 
-    /// Where the address of a peer stands in a request, for [`RequestInfo::peer_addr`](crate::hosting::RequestInfo::peer_addr).
-    /// By default in a [`PeerAddr`], which [`SignalR::serve`] puts there. For axum:
+    /// Sets the function that finds the address of the peer in the extensions of a request, for
+    /// [`RequestInfo::peer_addr`](crate::hosting::RequestInfo::peer_addr). Default: reads a
+    /// [`PeerAddr`], which [`SignalR::serve`] inserts. For axum:
     ///
     /// ```
     /// # use std::net::SocketAddr;
@@ -147,9 +159,10 @@ impl Builder {
         self
     }
 
-    /// Keeps a value that the host puts into the extensions of a request, as layers of axum do, for
-    /// [`RequestInfo::extension`](crate::hosting::RequestInfo::extension). Others are dropped: a connection may last for days. None by
-    /// default. (C#: `Context.Features`, which keeps them all)
+    /// Keeps a value that the host inserted into the extensions of a request, as layers of axum do,
+    /// for [`RequestInfo::extension`](crate::hosting::RequestInfo::extension). Other extensions are
+    /// dropped, because a connection can stay open for days. Default: none are kept.
+    /// (C#: `Context.Features`, which keeps all)
     ///
     /// ```
     /// use axum::Extension;
@@ -174,25 +187,28 @@ impl Builder {
         self
     }
 
-    /// Runs a filter around the calls of all hubs, and around their connections that come and go (C#:
-    /// `HubOptions.AddFilter`). The first that is added is outermost.
+    /// Adds a filter around the method calls, `on_connected` and `on_disconnected` of all hubs. The
+    /// first filter is the outermost. (C#: `HubOptions.AddFilter`)
     pub fn filter(mut self, filter: impl Filter) -> Self {
         self.settings.filters.add(filter);
         self
     }
 
-    /// Maps a hub to a path (C#: `MapHub<H>(path)`). Paths ignore case. Options that follow are this hub's.
+    /// Maps a hub to a path (C#: `MapHub<H>(path)`). Paths ignore case. Options that follow apply
+    /// to this path.
     pub fn hub<T: IntoHub>(mut self, path: impl Into<String>, hub: T) -> EndpointBuilder<T::Hub> {
         let target = HubTarget { hub: hub.into_hub(), shared: self.shared::<T::Hub>() };
         EndpointBuilder::new(self, path.into(), target)
     }
 
-    /// Maps a handler of raw connections to a path (C#: `MapConnectionHandler<T>(path)`): clients negotiate and connect as
-    /// they do with a hub, and the handler reads and writes bytes of its own meaning. Options that follow are this path's.
+    /// Maps a connection handler to a path (C#: `MapConnectionHandler<T>(path)`). Clients negotiate
+    /// and connect as they do with a hub, and the handler reads and writes bytes without the hub
+    /// protocol. Options that follow apply to this path.
     ///
-    /// The connection lasts as long as the handler runs. When it returns, what it wrote is sent and the transport is
-    /// closed; a WebSocket with 1000 after `Ok`, with 1011 after an error or a panic. When the client leaves or the
-    /// server shuts down, [`RawConnection::read`] ends, and it is for the handler to return.
+    /// The connection stays open while the handler runs. When the handler returns, the bytes it
+    /// wrote are sent and the transport is closed: a WebSocket with code 1000 after `Ok`, with 1011
+    /// after an error or a panic. When the client disconnects or the server shuts down,
+    /// [`RawConnection::read`] returns `None`, and the handler is expected to return.
     ///
     /// ```
     /// # use std::error::Error;
@@ -219,18 +235,21 @@ impl Builder {
         EndpointBuilder::new(self, path.into(), RawHandler::new(handler))
     }
 
-    /// Sends to the clients of a hub, before there are any: for the fields of another hub, or for tasks that start
-    /// later. Until the server is built, sends through it are errors.
+    /// Returns a handle that sends to the clients of a hub, before the server is built: for the
+    /// fields of another hub, or for tasks that start later. Sends through the handle return an
+    /// error until the server is built.
     pub fn context<H: Hub>(&mut self) -> HubContext<H> {
         HubContext::new(self.shared::<H>())
     }
 
-    /// Checks the description and makes the server of it. Starts nothing yet: its tasks come with the first client.
+    /// Validates the options and builds the server. Spawns no tasks: they start with the first
+    /// client.
     ///
     /// # Errors
     ///
-    /// Whatever could only fail later: an unknown policy or scheme, two endpoints at one path, two methods of one name, rules without
-    /// authentication, a CORS policy that browsers refuse.
+    /// Returns an error for options that cannot work: an unknown policy or scheme, two endpoints at
+    /// one path, two methods with one name, rules without authentication, a CORS policy that
+    /// browsers reject, and the other variants of [`BuildError`].
     pub fn build(self) -> Result<SignalR, BuildError> {
         self.schemes.validate()?;
         if let Some(name) = self.schemes.duplicate() {
@@ -240,7 +259,7 @@ impl Builder {
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let table = ConnectionTable::new(self.disconnect_timeout, tasks.clone());
-        let parts = BuildContext {
+        let context = BuildContext {
             settings: &self.settings,
             policies: &self.policies,
             schemes: &self.schemes,
@@ -248,7 +267,7 @@ impl Builder {
             table: &table,
             tasks: &tasks,
         };
-        let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &parts));
+        let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &context));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let send_timeout = endpoints.iter().map(|endpoint| endpoint.connections.send_timeout()).max();
         let mut router = Router::new(self.schemes, self.peer_addr, self.extensions, self.settings.cors()?);

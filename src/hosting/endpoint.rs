@@ -1,4 +1,4 @@
-//! A path, and what it is mapped to.
+//! A mapped path and its options.
 
 use std::error::Error;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::connections::Endpoint;
 use crate::hub::{Filter, Hub, HubContext};
 use crate::raw::RawConnection;
 
-/// A path was just mapped: what follows is set for it alone.
+/// Builder of a server after a path was mapped. Options set on it apply to that path only.
 ///
-/// `T` is what it was mapped to: the type of a hub, or [`RawConnection`].
+/// `T` is the type of the hub, or [`RawConnection`] for a connection handler.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,12 +35,12 @@ use crate::raw::RawConnection;
 /// ```
 #[must_use = "call `build`"]
 pub struct EndpointBuilder<T> {
-    rest: Builder,
+    builder: Builder,
     pub(super) endpoint: MappedEndpoint,
     mapped: PhantomData<fn() -> T>,
 }
 
-/// A path and its settings, until the server is built.
+/// A path and its settings before the server is built.
 pub(super) struct MappedEndpoint {
     path: String,
     target: Box<dyn Target>,
@@ -49,7 +49,7 @@ pub(super) struct MappedEndpoint {
     pub(super) settings: Settings,
 }
 
-/// A path that can be served.
+/// A path with validated options.
 pub(super) struct BuiltEndpoint {
     pub(super) path: String,
     pub(super) rules: EndpointRules,
@@ -57,7 +57,7 @@ pub(super) struct BuiltEndpoint {
     pub(super) connections: Arc<Endpoint>,
 }
 
-/// What can be mapped as a hub: the hub itself, or one that is shared by several paths.
+/// Conversion into a hub that can be mapped: a hub, or an `Arc` of a hub shared by several paths.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -74,10 +74,10 @@ pub(super) struct BuiltEndpoint {
 /// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 pub trait IntoHub {
-    /// The type of the hub.
+    /// Type of the hub.
     type Hub: Hub;
 
-    /// Makes it sharable.
+    /// Converts the value into a shared hub.
     fn into_hub(self) -> Arc<Self::Hub>;
 }
 
@@ -98,27 +98,29 @@ impl<H: Hub> IntoHub for Arc<H> {
 }
 
 impl<T> EndpointBuilder<T> {
-    pub(super) fn new(rest: Builder, path: String, target: impl Target + 'static) -> Self {
-        let (authorize, allow_anonymous) = target.own_rules();
+    pub(super) fn new(builder: Builder, path: String, target: impl Target + 'static) -> Self {
+        let (authorize, allow_anonymous) = target.hub_rules();
         let settings = Settings::default();
         let endpoint = MappedEndpoint { path, target: Box::new(target), authorize, allow_anonymous, settings };
-        Self { rest, endpoint, mapped: PhantomData }
+        Self { builder, endpoint, mapped: PhantomData }
     }
 
-    /// Who may connect here, besides a hub's own rules (C#: `RequireAuthorization(policy)`): negotiate and every request
-    /// of a transport get 401 or 403 otherwise.
+    /// Requires a policy for this path, in addition to the rules of the hub (C#:
+    /// `RequireAuthorization(policy)`). Other negotiate and transport requests get 401 or 403.
     pub fn require_authorization(self, policy: impl Into<String>) -> Self {
         self.authorize(Authorize::from(policy.into()))
     }
 
-    /// The same for any rule; all that are added must hold.
+    /// Adds an authorization rule for this path, in addition to the rules of the hub. All rules must
+    /// be met.
     pub fn authorize(mut self, rule: Authorize) -> Self {
         self.endpoint.authorize.push(rule);
         self
     }
 
-    /// Lets everybody connect here, whatever the rules of the path and of its hub, and the fallback policy, say (C#:
-    /// `AllowAnonymous`). Who is known is known all the same, and rules of methods hold.
+    /// Allows all clients to connect to this path, regardless of the rules of the path and of its hub
+    /// and of the fallback policy (C#: `AllowAnonymous`). Credentials are still authenticated, and the
+    /// rules of methods still apply.
     pub fn allow_anonymous(mut self) -> Self {
         self.endpoint.allow_anonymous = true;
         self
@@ -126,55 +128,56 @@ impl<T> EndpointBuilder<T> {
 
     /// Maps another hub; see [`Builder::hub`].
     pub fn hub<H: IntoHub>(self, path: impl Into<String>, hub: H) -> EndpointBuilder<H::Hub> {
-        self.done().hub(path, hub)
+        self.into_builder().hub(path, hub)
     }
 
-    /// Maps a handler of raw connections; see [`Builder::connection_handler`].
+    /// Maps a connection handler; see [`Builder::connection_handler`].
     pub fn connection_handler<F, R>(self, path: impl Into<String>, handler: F) -> EndpointBuilder<RawConnection>
     where
         F: Fn(RawConnection) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.done().connection_handler(path, handler)
+        self.into_builder().connection_handler(path, handler)
     }
 
-    /// Sends to the clients of a hub; see [`Builder::context`].
+    /// Returns a handle that sends to the clients of a hub; see [`Builder::context`].
     pub fn context<H: Hub>(&mut self) -> HubContext<H> {
-        self.rest.context()
+        self.builder.context()
     }
 
-    /// Makes the server; see [`Builder::build`].
+    /// Builds the server; see [`Builder::build`].
     ///
     /// # Errors
     ///
-    /// Those of [`Builder::build`].
+    /// Returns the errors of [`Builder::build`].
     pub fn build(self) -> Result<SignalR, BuildError> {
-        self.done().build()
+        self.into_builder().build()
     }
 
-    /// Where it is mapped.
+    /// Returns the path.
     #[cfg(feature = "testing")]
     pub(crate) fn path(&self) -> &str {
         &self.endpoint.path
     }
 
-    /// Makes a server that is told who sends a request, by a [`TestUser`](super::TestUser) in it.
+    /// Builds a server that trusts the [`TestUser`](super::TestUser) in the extensions of a request.
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
-        let mut builder = self.done();
+        let mut builder = self.into_builder();
         builder.schemes.trust_test_users();
         builder.build()
     }
 
-    fn done(mut self) -> Builder {
-        self.rest.endpoints.push(self.endpoint);
-        self.rest
+    fn into_builder(mut self) -> Builder {
+        self.builder.endpoints.push(self.endpoint);
+        self.builder
     }
 }
 
 impl<H: Hub> EndpointBuilder<H> {
-    /// Runs a filter around the calls of this hub at this path, and around its connections that come and go (C#:
-    /// `HubOptions<THub>.AddFilter`). It is inside of those of the server and of those that were added before.
+    /// Adds a filter around the method calls, `on_connected` and `on_disconnected` of this hub at this
+    /// path. It runs inside the filters of the server and inside those added before. (C#:
+    /// `HubOptions<THub>.AddFilter`)
     pub fn filter(mut self, filter: impl Filter) -> Self {
         self.endpoint.settings.filters.add(filter);
         self
@@ -182,20 +185,20 @@ impl<H: Hub> EndpointBuilder<H> {
 }
 
 impl MappedEndpoint {
-    /// `index` tells the endpoints of a server apart.
-    pub(super) fn build(self, index: usize, parts: &BuildContext<'_>) -> Result<BuiltEndpoint, BuildError> {
+    /// Validates the options. `index` is unique among the endpoints of a server.
+    pub(super) fn build(self, index: usize, context: &BuildContext<'_>) -> Result<BuiltEndpoint, BuildError> {
         let Self { path, target, authorize, allow_anonymous, settings } = self;
-        let (options, cors) = settings.endpoint_options(parts.settings, &path)?;
-        let rules = match parts.policies.endpoint_rules(&authorize, allow_anonymous, parts.schemes) {
+        let (options, cors) = settings.endpoint_options(context.settings, &path)?;
+        let rules = match context.policies.endpoint_rules(&authorize, allow_anonymous, context.schemes) {
             Ok(rules) => rules,
             Err(source) => return Err(BuildError::Rule { path, source }),
         };
-        let target = target.build(&path, &settings, parts)?;
-        if !parts.schemes.is_configured() && (target.wants_authentication || !rules.is_open()) {
+        let target = target.build(&path, &settings, context)?;
+        if !context.schemes.is_configured() && (target.requires_authentication || !rules.is_open()) {
             return Err(BuildError::NoAuthentication(path));
         }
         let connections =
-            Arc::new(Endpoint::new(index, options, parts.user_id.clone(), Arc::clone(parts.table), target.accept));
+            Arc::new(Endpoint::new(index, options, context.user_id.clone(), Arc::clone(context.table), target.accept));
         Ok(BuiltEndpoint { path, rules, cors, connections })
     }
 }

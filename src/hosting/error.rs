@@ -1,10 +1,10 @@
-//! What can be wrong with a server before it runs.
+//! Errors of [`Builder::build`](crate::hosting::Builder::build).
 
 use std::borrow::Cow;
 
 use crate::auth;
 
-/// A server was described in a way that cannot work.
+/// Invalid options, returned by [`Builder::build`](crate::hosting::Builder::build).
 ///
 /// ```
 /// use signalr::hosting::BuildError;
@@ -15,65 +15,65 @@ use crate::auth;
 /// #[hub]
 /// impl Chat {}
 ///
-/// let twice = SignalR::builder().hub("/chat", Chat).hub("/Chat", Chat).build();
-/// assert!(matches!(twice, Err(BuildError::DuplicatePath(_))));
+/// let result = SignalR::builder().hub("/chat", Chat).hub("/Chat", Chat).build();
+/// assert!(matches!(result, Err(BuildError::DuplicatePath(_))));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Two endpoints are mapped to one path; case does not matter.
-    #[error("two endpoints at `{0}`")]
+    /// Two endpoints are mapped to one path. Paths ignore case.
+    #[error("duplicate path `{0}`")]
     DuplicatePath(String),
-    /// A path is not absolute, or has a query.
-    #[error("`{0}` is no path to map: it begins with `/` and has neither query nor escapes")]
+    /// A path is not absolute, or contains `?`, `#` or `%`.
+    #[error("invalid path `{0}`: expected a leading `/` and neither query, fragment nor percent-encoding")]
     InvalidPath(String),
-    /// A hub has two methods whose names differ in case alone.
-    #[error("hub at `{path}`: method `{method}` is defined twice (names are compared ignoring case)")]
+    /// A hub has two methods whose names are equal or differ only in case.
+    #[error("duplicate method `{method}` of the hub at `{path}` (method names ignore case)")]
     DuplicateMethod {
-        /// Where the hub is mapped.
+        /// Path of the hub.
         path: String,
-        /// The second of them.
+        /// Name of the second method.
         method: Cow<'static, str>,
     },
-    /// A rule of an endpoint, of its hub or of one of its methods cannot be checked.
-    #[error("endpoint at `{path}`")]
+    /// A rule of an endpoint, of its hub or of one of its methods is invalid.
+    #[error("invalid authorization rule of the endpoint at `{path}`")]
     Rule {
-        /// Where it is mapped.
+        /// Path of the endpoint.
         path: String,
-        /// What is wrong with the rule.
+        /// Cause of the error.
         #[source]
         source: auth::PolicyError,
     },
-    /// An endpoint asks who the user is, and nothing can tell.
-    #[error("endpoint at `{0}` wants authorization, but the server has no authentication")]
+    /// An endpoint has rules, but the server has no authentication scheme.
+    #[error("endpoint at `{0}` requires authorization, but no authentication scheme is configured")]
     NoAuthentication(String),
-    /// The authentication cannot work.
-    #[error("the authentication is not complete")]
+    /// The options of an authentication scheme are invalid.
+    #[error("invalid authentication options")]
     Authentication(#[from] auth::AuthConfigError),
-    /// Two authentication schemes have one name.
-    #[error("there are two authentication schemes `{0}`")]
+    /// Two authentication schemes have the same name.
+    #[error("duplicate authentication scheme `{0}`")]
     DuplicateScheme(String),
-    /// The policies contradict each other, or one asks for nothing that anybody could have.
-    #[error("the policies cannot be used")]
+    /// A policy is invalid: for example, two policies have the same name, or no user can meet one.
+    #[error("invalid authorization policy")]
     Policies(#[from] auth::PolicyError),
-    /// A CORS policy lets the pages of any origin use the credentials of their users, which browsers refuse.
-    #[error("a CORS policy cannot allow any origin together with credentials")]
+    /// A CORS policy allows any origin together with credentials, which browsers reject.
+    #[error("CORS policy allows any origin together with credentials")]
     AnyOriginWithCredentials,
-    /// No browser could tell this origin.
-    #[error("`{0}` is no origin: it is a scheme, a host and perhaps a port, such as `https://app.test:8443`")]
+    /// An origin is not one that a browser could send.
+    #[error("invalid origin `{0}`: expected a scheme, a host and an optional port, such as `https://app.test:8443`")]
     InvalidOrigin(String),
-    /// A CORS policy names what can be neither method nor header.
-    #[error("`{0}` is no name of a method or header")]
+    /// A CORS policy contains an invalid name of a method or header.
+    #[error("invalid name `{0}` of a method or header in a CORS policy")]
     InvalidCors(String),
-    /// An option has a value that makes no sense.
-    #[error("endpoint at `{path}`: `{option}` must not be zero")]
+    /// An option is zero that must not be.
+    #[error("option `{option}` of the endpoint at `{path}` must not be zero")]
     Zero {
-        /// Where the endpoint is mapped.
+        /// Path of the endpoint.
         path: String,
-        /// Which one.
+        /// Name of the option.
         option: &'static str,
     },
-    /// A limit of negotiates that lets nobody in.
-    #[error("the limit of negotiates must not be zero")]
+    /// A rate or burst of [`NegotiateLimit`](crate::hosting::NegotiateLimit) is zero.
+    #[error("negotiate limit must not be zero")]
     NoNegotiates,
 }

@@ -1,5 +1,5 @@
-//! What one HTTP connection of [`SignalR::serve`](crate::SignalR::serve) may ask for: Kestrel's limits, and its answers to
-//! who goes beyond them.
+//! Limits of the HTTP connections of [`SignalR::serve`](crate::SignalR::serve), and the responses to
+//! requests that exceed them: those of Kestrel.
 
 use std::time::Duration;
 
@@ -13,42 +13,45 @@ use super::router::status;
 use crate::connections::ResponseBody;
 use crate::socket::Phase;
 
-/// The longest request line, line end included (Kestrel: `MaxRequestLineSize`).
+/// Maximum length of a request line including its line end (Kestrel: `MaxRequestLineSize`).
 const MAX_REQUEST_LINE_BYTES: usize = 8 * 1024;
 
-/// All header lines together (Kestrel: `MaxRequestHeadersTotalSize`).
+/// Maximum length of all header lines together (Kestrel: `MaxRequestHeadersTotalSize`).
 const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
 
-/// How many header lines there may be, as in hyper over HTTP/1.1 (Kestrel: `MaxRequestHeaderCount`).
+/// Maximum number of header lines (Kestrel: `MaxRequestHeaderCount`). hyper has the same limit for
+/// HTTP/1.1.
 const MAX_HEADER_COUNT: usize = 100;
 
-/// Requests at once on one connection of HTTP/2, WebSockets among them (Kestrel: `Http2Limits.MaxStreamsPerConnection`).
+/// Maximum number of concurrent requests of an HTTP/2 connection, including WebSockets (Kestrel:
+/// `Http2Limits.MaxStreamsPerConnection`).
 const MAX_CONCURRENT_STREAMS: u32 = 100;
 
-/// What one of them may send before it is read, out of hyper's 1 MiB for all: one that is not read must not hold up the
-/// others (Kestrel: `Http2Limits.InitialStreamWindowSize`).
+/// Flow-control window of one HTTP/2 stream (Kestrel: `Http2Limits.InitialStreamWindowSize`). It is
+/// smaller than hyper's 1 MiB for the connection, so that an unread stream does not block the others.
 const STREAM_WINDOW_BYTES: u32 = 768 * 1024;
 
-/// What waits in hyper to be sent on one of them (Kestrel: `MaxResponseBufferSize`).
+/// Maximum number of bytes that hyper buffers for sending on one HTTP/2 stream (Kestrel:
+/// `MaxResponseBufferSize`).
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection may wait for a request (Kestrel: `KeepAliveTimeout`).
+/// Maximum time that a connection waits for a request (Kestrel: `KeepAliveTimeout`).
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
 
-/// How long a request head may take from its first byte (Kestrel: `RequestHeadersTimeout`). Over HTTP/2 a peer within a head
-/// answers no pings.
+/// Maximum time for a request head, from its first byte (Kestrel: `RequestHeadersTimeout`). HTTP/2
+/// needs it too: a peer in the middle of a head cannot answer pings.
 const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection that is closing may wait for its peer.
+/// Maximum time that a closing connection waits for its peer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often peers of HTTP/2 are asked whether they are still there (Kestrel asks nobody unless told to).
+/// Interval of keep-alive pings to HTTP/2 peers (Kestrel sends none by default).
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// hyper with these limits, and with WebSockets over HTTP/2.
+/// Returns a hyper builder with these limits and with WebSockets over HTTP/2.
 pub(super) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // hyper's timeout for heads runs between requests, too.
+    // The head timeout of hyper also runs between requests.
     builder.http1().header_read_timeout(None).max_buf_size(MAX_REQUEST_LINE_BYTES + MAX_HEADER_LIST_BYTES as usize);
     builder
         .http2()
@@ -62,8 +65,8 @@ pub(super) fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// How long a connection may be in a phase without a request.
-pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
+/// Returns the maximum time that a connection stays in a phase without a request.
+pub(super) fn idle_timeout(phase: Phase, is_closing: bool) -> Duration {
     match phase {
         Phase::Idle if is_closing => CLOSE_TIMEOUT,
         Phase::Idle => KEEP_ALIVE_TIMEOUT,
@@ -71,34 +74,35 @@ pub(super) fn waiting(phase: Phase, is_closing: bool) -> Duration {
     }
 }
 
-/// The answer to a request that hyper lets pass and Kestrel does not; it is the last one over HTTP/1.1.
-pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
-    let refusal = if request_line(request) > MAX_REQUEST_LINE_BYTES {
+/// Returns the error response to a request that hyper accepts and Kestrel rejects. Over HTTP/1.1 it
+/// closes the connection.
+pub(super) fn check<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
+    let rejection = if request_line_bytes(request) > MAX_REQUEST_LINE_BYTES {
         StatusCode::URI_TOO_LONG
-    } else if request.headers().len() > MAX_HEADER_COUNT || headers(request) > MAX_HEADER_LIST_BYTES as usize {
+    } else if request.headers().len() > MAX_HEADER_COUNT || header_bytes(request) > MAX_HEADER_LIST_BYTES as usize {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-    } else if !names_its_host(request) {
+    } else if !has_valid_host(request) {
         StatusCode::BAD_REQUEST
     } else {
         return None;
     };
-    let mut response = status(refusal);
+    let mut response = status(rejection);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     Some(response)
 }
 
-/// The host of an absolute target left out.
-fn request_line<B>(request: &Request<B>) -> usize {
+/// Length of the request line, without the host of an absolute target.
+fn request_line_bytes<B>(request: &Request<B>) -> usize {
     let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     request.method().as_str().len() + target.len() + "  HTTP/1.1\r\n".len()
 }
 
-fn headers<B>(request: &Request<B>) -> usize {
+fn header_bytes<B>(request: &Request<B>) -> usize {
     request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// Over HTTP/1.1 one `Host` must be there (RFC 9112 § 3.2); HTTP/2 has another place for it.
-fn names_its_host<B>(request: &Request<B>) -> bool {
+/// HTTP/1.1 requires exactly one `Host` (RFC 9112 § 3.2); HTTP/2 has `:authority` instead.
+fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),

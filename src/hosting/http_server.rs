@@ -1,4 +1,4 @@
-//! A plain hyper server, for those without a framework.
+//! HTTP server on hyper, for applications without a framework.
 
 use std::io;
 use std::pin::pin;
@@ -17,21 +17,26 @@ use super::router::{PeerAddr, ResponseFuture, Service};
 use super::{SignalR, http_limits};
 use crate::socket::{Phase, SocketHandle, TimeoutStream};
 
-/// After a failed accept, mostly for want of file descriptors, it is tried again so much later.
+/// Delay before the next accept after a failed one, usually for lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl SignalR {
-    /// Serves HTTP/1.1 and HTTP/2 in the clear on `listener`, until [`shutdown`](Self::shutdown) begins. Requests carry
-    /// the address of their peer.
+    /// Serves HTTP/1.1 and HTTP/2 without TLS on `listener` until [`shutdown`](Self::shutdown) begins.
+    /// Inserts a [`PeerAddr`] into the extensions of each request.
     ///
-    /// HTTP has Kestrel's limits: 8 KiB for a request line, 32 KiB and 100 lines of headers, 100 requests at once on a
-    /// connection of HTTP/2. A connection that waits for a request ends after 130 seconds, a request head has 30 seconds
-    /// from its first byte, and a socket that takes nothing is closed as by [`timeout_stream`](Self::timeout_stream). For
-    /// TLS, or other limits, give [`service`](Self::service) to a server of hyper's; `examples/tls.rs` is one.
+    /// The limits are those of Kestrel:
+    ///
+    /// - a request line of 8 KiB, 100 header lines of 32 KiB in total;
+    /// - 100 concurrent requests on an HTTP/2 connection;
+    /// - 130 seconds of waiting for a request, 30 seconds for a request head from its first byte.
+    ///
+    /// A socket without write progress is closed as with [`timeout_stream`](Self::timeout_stream). For
+    /// TLS or other limits, pass [`service`](Self::service) to a hyper server, as in
+    /// `examples/tls.rs`.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, no new connections are accepted; the others go on.
+    /// If the future is dropped, no new connections are accepted; existing connections continue.
     pub async fn serve(self, listener: TcpListener) {
         let builder = http_limits::builder();
         let closing = self.server.closing.clone();
@@ -40,18 +45,18 @@ impl SignalR {
                 Ok((socket, peer)) => {
                     let stream = self.timeout_stream(socket);
                     let connection =
-                        serve_one(builder.clone(), self.service(), stream, PeerAddr(peer), closing.clone());
+                        serve_connection(builder.clone(), self.service(), stream, PeerAddr(peer), closing.clone());
                     self.server.tasks.spawn(connection);
                 }
-                Err(error) => pause(&error).await,
+                Err(error) => back_off(&error).await,
             }
         }
     }
 }
 
-/// Requests on one socket. An upgraded one leaves it behind and goes on by itself. Once `closing` is cancelled the request
-/// under way is the last, as long as that takes.
-async fn serve_one(
+/// Serves the requests of one socket. After an upgrade the connection task owns the socket. Once
+/// `closing` is cancelled, the current request is the last one; its duration is not limited.
+async fn serve_connection(
     builder: auto::Builder<TokioExecutor>,
     service: Service,
     stream: TimeoutStream<TcpStream>,
@@ -59,16 +64,16 @@ async fn serve_one(
     closing: CancellationToken,
 ) {
     if let Err(error) = stream.get_ref().set_nodelay(true) {
-        tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
+        tracing::debug!(target: "signalr::connection", %error, "setting TCP_NODELAY failed");
     }
     let (stream, activity) = stream.with_keep_alive();
-    let requests = Arc::clone(&activity);
+    let request_activity = Arc::clone(&activity);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        let socket = SocketHandle::open(&requests, !request.body().is_end_stream());
+        let socket = SocketHandle::open(&request_activity, !request.body().is_end_stream());
         request.extensions_mut().insert(socket);
         request.extensions_mut().insert(peer);
-        match http_limits::refuse(&request) {
-            Some(refusal) => ResponseFuture::answered(refusal),
+        match http_limits::check(&request) {
+            Some(rejection) => ResponseFuture::ready(rejection),
             None => hyper::service::Service::call(&service, request),
         }
     });
@@ -76,11 +81,11 @@ async fn serve_one(
     let mut is_closing = false;
     let served = loop {
         tokio::select! {
-            // The others depend on what it did.
+            // Progress of the connection changes the conditions of the other branches.
             biased;
             served = connection.as_mut() => break served,
-            phase = activity.overdue(|phase| http_limits::waiting(phase, is_closing)) => {
-                tracing::debug!(target: "signalr::connection", ?phase, is_closing, "an HTTP connection waited too long");
+            phase = activity.overdue(|phase| http_limits::idle_timeout(phase, is_closing)) => {
+                tracing::debug!(target: "signalr::connection", ?phase, is_closing, "HTTP connection timed out");
                 if phase == Phase::Head || is_closing {
                     return;
                 }
@@ -91,11 +96,11 @@ async fn serve_one(
         connection.as_mut().graceful_shutdown();
     };
     if let Err(error) = served {
-        tracing::debug!(target: "signalr::connection", error, "an HTTP connection ended badly");
+        tracing::debug!(target: "signalr::connection", error, "HTTP connection failed");
     }
 }
 
-async fn pause(error: &io::Error) {
-    tracing::warn!(target: "signalr::connection", %error, "accepting a connection failed");
+async fn back_off(error: &io::Error) {
+    tracing::warn!(target: "signalr::connection", %error, "accepting connection failed");
     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
 }

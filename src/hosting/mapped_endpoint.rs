@@ -1,4 +1,4 @@
-//! What a path is mapped to: the one place where the types of hubs and handlers are erased.
+//! Targets of mapped paths. The types of hubs and connection handlers are erased here only.
 
 use std::sync::Arc;
 
@@ -15,61 +15,67 @@ use crate::raw::RawHandler;
 use crate::session;
 use crate::tasks::Tasks;
 
-/// A hub, or a handler of raw connections, whose type is forgotten.
+/// A hub or a connection handler, with its type erased.
 pub(super) trait Target: Send {
-    /// What it says itself of who may connect, and whether everybody may whatever is said.
-    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+    /// Authorization rules of the hub, and whether the hub allows anonymous clients.
+    fn hub_rules(&self) -> (Vec<Authorize>, bool) {
         (Vec::new(), false)
     }
 
-    /// Makes what the connections of the path are given to.
-    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError>;
+    /// Builds the acceptor of the connections of the path.
+    fn build(self: Box<Self>, path: &str, settings: &Settings, context: &BuildContext<'_>)
+    -> Result<Built, BuildError>;
 }
 
-/// A target that can be served.
+/// A target with validated options.
 pub(super) struct Built {
     pub(super) accept: Arc<dyn Accept>,
-    /// It asks who the user is, beyond the rules of its path.
-    pub(super) wants_authentication: bool,
+    /// Whether methods of the target have authorization rules.
+    pub(super) requires_authentication: bool,
 }
 
-/// A hub, and what all values of its type share.
+/// A hub, and the state shared by all hubs of its type.
 pub(super) struct HubTarget<H: Hub> {
     pub(super) hub: Arc<H>,
     pub(super) shared: Arc<HubShared>,
 }
 
 impl<H: Hub> Target for HubTarget<H> {
-    fn own_rules(&self) -> (Vec<Authorize>, bool) {
+    fn hub_rules(&self) -> (Vec<Authorize>, bool) {
         (H::authorize(), H::allow_anonymous())
     }
 
-    fn build(self: Box<Self>, path: &str, settings: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
-        let options = settings.hub_options(parts.settings, path)?;
+    fn build(
+        self: Box<Self>,
+        path: &str,
+        settings: &Settings,
+        context: &BuildContext<'_>,
+    ) -> Result<Built, BuildError> {
+        let options = settings.hub_options(context.settings, path)?;
         let methods = MethodTable::new(Methods::<H>::list(), |method| {
             tracing::debug!(target: "signalr::hub", hub = path, method = &*method.name, "hub method bound");
-            let rules = parts.policies.method_rules(&method.authorize);
+            let rules = context.policies.method_rules(&method.authorize);
             rules.map_err(|source| BindError::Build(BuildError::Rule { path: path.to_owned(), source }))
         })
-        .map_err(|error| error.at(path))?;
-        let wants_authentication = methods.iter().any(|method| !method.authorize.is_empty());
-        // The first of a type's endpoints decides; `naming` of one type cannot differ by path, since its messages are
-        // shared by all.
+        .map_err(|error| error.for_path(path))?;
+        let requires_authentication = methods.iter().any(|method| !method.authorize.is_empty());
+        // The first endpoint of a hub type determines `naming`: a broadcast is encoded once for the
+        // clients of all paths of the type.
         let naming = *self.shared.naming.get_or_init(|| options.naming);
-        let core = HubRuntime {
+        let runtime = HubRuntime {
             hub: self.hub,
             methods,
-            filters: Arc::new(parts.settings.filters.around(&settings.filters)),
+            filters: Arc::new(context.settings.filters.around(&settings.filters)),
             options: HubOptions { naming, ..options },
             shared: self.shared,
-            user_id: parts.user_id.clone(),
-            tasks: parts.tasks.clone(),
+            user_id: context.user_id.clone(),
+            tasks: context.tasks.clone(),
         };
-        Ok(Built { accept: Arc::new(Hubs(Arc::new(core))), wants_authentication })
+        Ok(Built { accept: Arc::new(HubAcceptor(Arc::new(runtime))), requires_authentication })
     }
 }
 
-/// What goes wrong while the methods of a hub are listed.
+/// Error while the methods of a hub are listed.
 enum BindError {
     Build(BuildError),
     Table(TableError),
@@ -82,7 +88,7 @@ impl From<TableError> for BindError {
 }
 
 impl BindError {
-    fn at(self, path: &str) -> BuildError {
+    fn for_path(self, path: &str) -> BuildError {
         match self {
             Self::Build(error) => error,
             Self::Table(error) => BuildError::DuplicateMethod { path: path.to_owned(), method: error.name },
@@ -90,29 +96,29 @@ impl BindError {
     }
 }
 
-/// Gives new connections to their hub.
-struct Hubs<H: Hub>(Arc<HubRuntime<H>>);
+/// Passes new connections to a hub.
+struct HubAcceptor<H: Hub>(Arc<HubRuntime<H>>);
 
-impl<H: Hub> Accept for Hubs<H> {
+impl<H: Hub> Accept for HubAcceptor<H> {
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
         Box::pin(session::run(Arc::clone(&self.0), connection))
     }
 }
 
 impl Target for RawHandler {
-    fn build(self: Box<Self>, _: &str, _: &Settings, parts: &BuildContext<'_>) -> Result<Built, BuildError> {
-        let accept = Arc::new(RawTarget { handler: *self, tasks: parts.tasks.clone() });
-        Ok(Built { accept, wants_authentication: false })
+    fn build(self: Box<Self>, _: &str, _: &Settings, context: &BuildContext<'_>) -> Result<Built, BuildError> {
+        let accept = Arc::new(RawAcceptor { handler: *self, tasks: context.tasks.clone() });
+        Ok(Built { accept, requires_authentication: false })
     }
 }
 
-/// Gives new connections to their handler.
-struct RawTarget {
+/// Passes new connections to a connection handler.
+struct RawAcceptor {
     handler: RawHandler,
     tasks: Tasks,
 }
 
-impl Accept for RawTarget {
+impl Accept for RawAcceptor {
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed> {
         self.handler.serve(self.tasks.clone(), connection)
     }

@@ -1,4 +1,4 @@
-//! The outermost layer: the server, its builder, and the HTTP service that a host mounts.
+//! Hosting: the server, its builder, and the HTTP service that a host mounts.
 
 mod builder;
 mod cors;
@@ -46,10 +46,13 @@ use crate::hub::{Hub, HubContext, HubShared};
 pub use crate::socket::{SocketHandle, TimeoutStream};
 use crate::tasks::Tasks;
 
-/// A server of hubs, and of connections without one. A cheap clone; when the last one is gone, and the last [`Service`] of
-/// it, so are its connections.
+/// A SignalR server of hubs and connection handlers.
 ///
-/// It belongs to the tokio runtime in which its first client comes, and works as long as that does.
+/// Cloning is cheap. When the last clone and the last [`Service`] of it are dropped, all connections
+/// end.
+///
+/// The server runs on the tokio runtime in which the first client connects, and stops with that
+/// runtime.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -64,11 +67,11 @@ use crate::tasks::Tasks;
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let signalr = SignalR::builder().hub("/chat", Chat).build()?;
 ///
-/// // In a server of its own ..
+/// // On its own HTTP server ..
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
 /// tokio::spawn(signalr.clone().serve(listener));
 ///
-/// // .. or in that of a framework:
+/// // .. or inside an application of a framework:
 /// // axum::Router::new().fallback_service(signalr.service())
 ///
 /// tokio::signal::ctrl_c().await?;
@@ -86,35 +89,37 @@ struct Server {
     table: Arc<ConnectionTable>,
     hubs: HashMap<TypeId, Arc<HubShared>>,
     tasks: Tasks,
-    /// How long a socket may take nothing.
+    /// Maximum time without progress of a write to a socket.
     write_timeout: Duration,
-    /// Cancelled when a shutdown begins.
+    /// Cancelled when shutdown begins.
     closing: CancellationToken,
-    /// Ends all tasks with the server.
+    /// Ends all tasks when the server is dropped.
     _stop: DropGuard,
 }
 
 impl SignalR {
-    /// Starts describing a server.
+    /// Returns a builder of a server.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The service to mount: for `hyper` and for everything that takes a `tower` service. It answers the paths of the
-    /// hubs, and 404 to all others.
+    /// Returns the HTTP service to mount in `hyper` or in a host that takes a `tower` service. It
+    /// serves the mapped paths and responds with 404 to all others.
     ///
-    /// In axum prefer `fallback_service`: it keeps the path as it is, where `nest_service` cuts its prefix off.
+    /// In axum, use `fallback_service`, which keeps the path; `nest_service` strips its prefix.
     ///
-    /// Under hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`: WebSockets need both.
+    /// In hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`;
+    /// WebSockets need both.
     pub fn service(&self) -> Service {
         Service::new(Arc::clone(&self.server))
     }
 
-    /// Wraps a stream so that it fails once a write has made no progress for the largest
-    /// [`transport_send_timeout`](Builder::transport_send_timeout) of the server, by default 10 seconds, and 2 seconds
-    /// more, so that the connections on it are aborted first. For other hosts; [`serve`](Self::serve) does this by itself.
+    /// Wraps a stream so that it fails when a write makes no progress within the largest
+    /// [`transport_send_timeout`](Builder::transport_send_timeout) of the server (default: 10
+    /// seconds) plus 2 seconds, so that the connections on it are aborted first.
     ///
-    /// The examples `hyper_only`, `tls` and `axum` serve with it.
+    /// For hosts other than [`serve`](Self::serve), which wraps its streams itself. The examples
+    /// `hyper_only`, `tls` and `axum` use it.
     ///
     /// ```
     /// use hyper_util::rt::TokioIo;
@@ -131,13 +136,14 @@ impl SignalR {
         TimeoutStream::new(stream, self.server.write_timeout)
     }
 
-    /// Sends to the clients of a hub from anywhere (C#: `IHubContext<THub>`). There is one for a hub *type*, wherever it
-    /// is mapped; sends to the clients of a type that is not mapped reach nobody.
+    /// Returns a handle that sends to the clients of a hub from anywhere (C#: `IHubContext<THub>`).
+    /// It covers all paths to which the hub *type* is mapped; a type that is not mapped has no
+    /// clients.
     pub fn context<H: Hub>(&self) -> HubContext<H> {
         HubContext::new(self.server.hubs.get(&TypeId::of::<H>()).cloned().unwrap_or_default())
     }
 
-    /// What the server holds at this moment.
+    /// Returns the current counters of the server.
     pub fn stats(&self) -> Stats {
         let server = &*self.server;
         Stats {
@@ -150,20 +156,24 @@ impl SignalR {
         }
     }
 
-    /// How many connections there are on this server, those included that are negotiated and not open yet.
+    /// Returns the number of connections, including those that are negotiated and not open yet.
     pub fn connection_count(&self) -> usize {
         self.server.table.len()
     }
 
-    /// Ends all connections: no new ones are taken (503), every client gets a Close message that allows it to reconnect,
-    /// elsewhere or here when the server is back, and running calls go on until they end or `grace` is over. Where there is
-    /// no hub, the reads of a [`RawConnection`](crate::raw::RawConnection) end instead.
+    /// Shuts the server down and waits until all connections have ended.
     ///
-    /// ASP.NET Core cuts WebSockets without a word.
+    /// New connections are rejected with 503. Every client of a hub receives a Close message that
+    /// allows it to reconnect, to another server or to this one after a restart. Running method calls
+    /// continue until they complete or `grace` has elapsed. For a connection handler, the reads of its
+    /// [`RawConnection`](crate::raw::RawConnection) end instead.
+    ///
+    /// ASP.NET Core closes WebSockets without a Close message.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, no new connections are taken and the others end all the same.
+    /// If the future is dropped before it completes, new connections are still rejected, and the
+    /// existing connections still end.
     pub async fn shutdown(&self, grace: Duration) {
         self.server.closing.cancel();
         self.server.table.shutdown(grace).await;

@@ -83,7 +83,7 @@ impl Builder {
 pub(super) struct Limiter {
     quota: Quota,
     table: Mutex<AddressTable>,
-    warned: Once,
+    unknown_address_warning: Once,
 }
 
 /// Who has used up something.
@@ -96,21 +96,21 @@ struct AddressTable {
 
 impl Limiter {
     pub(super) fn new(limit: NegotiateLimit) -> Result<Self, BuildError> {
-        let count = |count| NonZeroU32::new(count).ok_or(BuildError::NoNegotiates);
-        let quota = Quota::per_minute(count(limit.per_minute)?).allow_burst(count(limit.burst)?);
-        Ok(Self { quota, table: Mutex::new(AddressTable::new(quota)), warned: Once::new() })
+        let nonzero = |count| NonZeroU32::new(count).ok_or(BuildError::NoNegotiates);
+        let quota = Quota::per_minute(nonzero(limit.per_minute)?).allow_burst(nonzero(limit.burst)?);
+        Ok(Self { quota, table: Mutex::new(AddressTable::new(quota)), unknown_address_warning: Once::new() })
     }
 
     /// Counts a request, or tells that it is one too many.
-    pub(super) fn refuse(&self, peer: Option<SocketAddr>) -> Option<Response<ResponseBody>> {
+    pub(super) fn check(&self, peer: Option<SocketAddr>) -> Option<Response<ResponseBody>> {
         let Some(peer) = peer else {
-            self.warned.call_once(|| {
+            self.unknown_address_warning.call_once(|| {
                 tracing::warn!(target: "signalr::connection", "negotiates of unknown addresses are not limited");
             });
             return None;
         };
         let network = network(peer.ip());
-        let wait = self.table.lock().unwrap_or_else(PoisonError::into_inner).count(network, self.quota)?;
+        let wait = self.table.lock().unwrap_or_else(PoisonError::into_inner).check(network, self.quota)?;
         tracing::debug!(target: "signalr::connection", %network, "too many negotiates");
         let mut response = status(StatusCode::TOO_MANY_REQUESTS);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
@@ -125,7 +125,7 @@ impl AddressTable {
     }
 
     /// How long to wait, if it is one too many.
-    fn count(&mut self, network: IpAddr, quota: Quota) -> Option<Duration> {
+    fn check(&mut self, network: IpAddr, quota: Quota) -> Option<Duration> {
         if self.limiter.len() >= self.sweep_at {
             self.limiter.retain_recent();
             if self.limiter.len() >= MAX_ADDRESSES {
@@ -135,8 +135,8 @@ impl AddressTable {
             self.limiter.shrink_to_fit();
             self.sweep_at = (self.limiter.len() * 2).clamp(MIN_SWEEP_SIZE, MAX_ADDRESSES);
         }
-        let refused = self.limiter.check_key(&network).err()?;
-        Some(refused.wait_time_from(self.limiter.clock().now()))
+        let not_until = self.limiter.check_key(&network).err()?;
+        Some(not_until.wait_time_from(self.limiter.clock().now()))
     }
 }
 
@@ -184,57 +184,57 @@ mod tests {
     }
 
     /// The seconds to wait, if it is one too many.
-    fn ask(limiter: &Limiter, address: &str) -> Option<String> {
-        let refused = limiter.refuse(Some(SocketAddr::new(address.parse().unwrap(), 1)))?;
+    fn seconds_to_wait(limiter: &Limiter, address: &str) -> Option<String> {
+        let refused = limiter.check(Some(SocketAddr::new(address.parse().unwrap(), 1)))?;
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         Some(refused.headers()[RETRY_AFTER].to_str().unwrap().to_owned())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_at_once_and_then_so_many_a_minute() {
+    async fn burst_is_followed_by_an_even_rate() {
         let limiter = limiter(6, 3);
         for _ in 0..3 {
-            assert_eq!(ask(&limiter, "192.0.2.1"), None);
+            assert_eq!(seconds_to_wait(&limiter, "192.0.2.1"), None);
         }
-        assert_eq!(ask(&limiter, "192.0.2.1").as_deref(), Some("10"));
-        assert_eq!(ask(&limiter, "192.0.2.2"), None);
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.1").as_deref(), Some("10"));
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.2"), None);
         tokio::time::advance(Duration::from_millis(9_500)).await;
-        assert_eq!(ask(&limiter, "192.0.2.1").as_deref(), Some("1"));
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.1").as_deref(), Some("1"));
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(ask(&limiter, "192.0.2.1"), None);
-        assert_eq!(ask(&limiter, "192.0.2.1").as_deref(), Some("10"));
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.1"), None);
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.1").as_deref(), Some("10"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_network_of_ipv6_is_one_address() {
+    async fn ipv6_addresses_of_one_network_share_a_limit() {
         let limiter = limiter(1, 1);
-        assert_eq!(ask(&limiter, "2001:db8:1:2:3::4"), None);
-        assert_eq!(ask(&limiter, "2001:db8:1:2:ffff::1").as_deref(), Some("60"));
-        assert_eq!(ask(&limiter, "2001:db8:1:3::1"), None);
-        assert_eq!(ask(&limiter, "::ffff:192.0.2.1"), None);
-        assert_eq!(ask(&limiter, "192.0.2.1").as_deref(), Some("60"));
-        assert!(limiter.refuse(None).is_none());
+        assert_eq!(seconds_to_wait(&limiter, "2001:db8:1:2:3::4"), None);
+        assert_eq!(seconds_to_wait(&limiter, "2001:db8:1:2:ffff::1").as_deref(), Some("60"));
+        assert_eq!(seconds_to_wait(&limiter, "2001:db8:1:3::1"), None);
+        assert_eq!(seconds_to_wait(&limiter, "::ffff:192.0.2.1"), None);
+        assert_eq!(seconds_to_wait(&limiter, "192.0.2.1").as_deref(), Some("60"));
+        assert!(limiter.check(None).is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn addresses_are_forgotten() {
+    async fn unused_addresses_are_removed_and_their_number_is_bounded() {
         let limiter = limiter(60, 2);
-        let ask_all = |from: u32, to: u32| {
+        let check_all = |from: u32, to: u32| {
             for address in from..to {
-                limiter.refuse(Some(SocketAddr::new(std::net::Ipv4Addr::from_bits(address).into(), 1)));
+                limiter.check(Some(SocketAddr::new(std::net::Ipv4Addr::from_bits(address).into(), 1)));
             }
             limiter.table.lock().unwrap().limiter.len()
         };
-        assert_eq!(ask_all(0, 1024), 1024);
+        assert_eq!(check_all(0, 1024), 1024);
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(ask_all(5000, 5010), 10, "those of before have nothing used up");
+        assert_eq!(check_all(5000, 5010), 10, "those of before have nothing used up");
 
-        let most = u32::try_from(MAX_ADDRESSES).unwrap();
-        assert!(ask_all(10_000, 10_000 + 3 * most) <= MAX_ADDRESSES, "no more than that, come who may");
+        let max_addresses = u32::try_from(MAX_ADDRESSES).unwrap();
+        assert!(check_all(10_000, 10_000 + 3 * max_addresses) <= MAX_ADDRESSES, "no more than that, come who may");
     }
 
     #[test]
-    fn nothing_at_all_is_no_limit() {
+    fn zero_limits_are_errors() {
         for limit in [
             NegotiateLimit::per_minute(0),
             NegotiateLimit::per_minute(0).burst(1),

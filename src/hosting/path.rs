@@ -10,40 +10,40 @@ use crate::ordinal;
 pub(super) struct Routes<T> {
     by_path: HashMap<String, T>,
     /// Bytes of the longest path.
-    longest: usize,
+    max_path_len: usize,
 }
 
 impl<T: Copy> Routes<T> {
     pub(super) fn new() -> Self {
-        Self { by_path: HashMap::new(), longest: 0 }
+        Self { by_path: HashMap::new(), max_path_len: 0 }
     }
 
     /// Returns what stood under this path before.
     pub(super) fn insert(&mut self, canonical: String, value: T) -> Option<T> {
-        self.longest = self.longest.max(canonical.len());
+        self.max_path_len = self.max_path_len.max(canonical.len());
         self.by_path.insert(canonical, value)
     }
 
     pub(super) fn find(&self, path: &str) -> Option<T> {
-        let path = canonical(path).filter(|path| path.len() <= self.longest)?;
+        let path = canonical(path).filter(|path| path.len() <= self.max_path_len)?;
         self.by_path.get(&path).copied()
     }
 
     /// Whether a path ends in that of a route, or in that of a refresh: clients also ask where nothing is refreshed.
     #[cfg(feature = "tower")]
-    pub(super) fn is_below(&self, path: &str) -> bool {
+    pub(super) fn ends_in_route(&self, path: &str) -> bool {
         let Some(path) = canonical(path) else { return false };
-        let ends = |path: &str| self.ends(path).any(|end| self.by_path.contains_key(end));
-        ends(&path) || path.strip_suffix(REFRESH).is_some_and(ends)
+        let has_route = |path: &str| self.candidate_suffixes(path).any(|suffix| self.by_path.contains_key(suffix));
+        has_route(&path) || path.strip_suffix(REFRESH).is_some_and(has_route)
     }
 
     /// The ends of a path that may be a route: the client chooses how many segments it has, and the server how long its
     /// routes are.
     #[cfg(feature = "tower")]
-    fn ends<'p>(&self, path: &'p str) -> impl Iterator<Item = &'p str> {
+    fn candidate_suffixes<'p>(&self, path: &'p str) -> impl Iterator<Item = &'p str> {
         let whole = path.is_empty().then_some(path);
         let starts = path.rmatch_indices('/').map(|(at, _)| at);
-        whole.into_iter().chain(starts.map(|at| &path[at..]).take_while(|end| end.len() <= self.longest))
+        whole.into_iter().chain(starts.map(|at| &path[at..]).take_while(|suffix| suffix.len() <= self.max_path_len))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
 
     /// An ASP.NET Core server was asked about such paths.
     #[test]
-    fn letters_of_other_alphabets_are_no_other_spellings() {
+    fn paths_with_lookalike_letters_differ() {
         for (path, other) in
             [("/wor\u{212a}", "/work"), ("/web\u{17f}ocket", "/websocket"), ("/vers\u{131}on", "/version")]
         {
@@ -92,31 +92,31 @@ mod tests {
 
     #[cfg(feature = "tower")]
     #[test]
-    fn paths_that_end_in_a_route_are_below() {
+    fn paths_behind_a_host_prefix_end_in_a_route() {
         let mut routes = Routes::new();
         for path in ["/hubs/chat", "/hubs/chat/negotiate"] {
             routes.insert(canonical(path).unwrap(), ());
         }
-        for below in ["/hubs/chat", "/app/Hubs/Chat/", "/a/b/hubs/chat/negotiate", "/app/hubs/chat/refresh"] {
-            assert!(routes.is_below(below), "{below}");
+        for path in ["/hubs/chat", "/app/Hubs/Chat/", "/a/b/hubs/chat/negotiate", "/app/hubs/chat/refresh"] {
+            assert!(routes.ends_in_route(path), "{path}");
         }
         for other in ["/", "/chat", "/myhubs/chat", "/hubs/chat/x", "/hubs/chat//", "/refresh"] {
-            assert!(!routes.is_below(other), "{other}");
+            assert!(!routes.ends_in_route(other), "{other}");
         }
         routes.insert(canonical("/").unwrap(), ());
-        for below in ["/", "/refresh"] {
-            assert!(routes.is_below(below), "{below}");
+        for path in ["/", "/refresh"] {
+            assert!(routes.ends_in_route(path), "{path}");
         }
-        assert!(!routes.is_below("/app/"));
+        assert!(!routes.ends_in_route("/app/"));
     }
 
     #[cfg(feature = "tower")]
     #[test]
-    fn no_more_of_a_path_is_looked_up_than_routes_are_long() {
+    fn suffix_lookup_is_bounded_by_the_longest_route() {
         let mut routes = Routes::new();
         routes.insert(canonical("/hubs/chat").unwrap(), ());
         for path in ["/a".repeat(32_000), "/".repeat(65_000), format!("/{}", "a".repeat(65_000))] {
-            let looked_up: usize = routes.ends(&path).map(str::len).sum();
+            let looked_up: usize = routes.candidate_suffixes(&path).map(str::len).sum();
             assert!(looked_up <= 10 * 10, "{looked_up}");
         }
     }

@@ -44,7 +44,7 @@ impl SignalR {
     ///
     /// (C#: nothing; ASP.NET Core logs whole URLs)
     pub fn redact_layer(&self) -> RedactLayer {
-        RedactLayer { server: Arc::clone(&self.server), headers: SENSITIVE.to_vec() }
+        RedactLayer { server: Arc::clone(&self.server), headers: SENSITIVE_HEADERS.to_vec() }
     }
 }
 
@@ -95,11 +95,11 @@ pub struct Redacted<S> {
 
 /// The parameters that were taken out of a query, in the extensions of the request. It prints nothing.
 #[derive(Clone)]
-struct Hidden(String);
+struct HiddenParameters(String);
 
 /// Puts back what a layer took out.
 pub(super) fn restore(parts: &mut Parts) {
-    let Some(Hidden(hidden)) = parts.extensions.remove() else { return };
+    let Some(HiddenParameters(hidden)) = parts.extensions.remove() else { return };
     let query = match parts.uri.query() {
         Some(query) => format!("{query}&{hidden}"),
         None => hidden,
@@ -131,21 +131,22 @@ impl<S> Redacted<S> {
         let uri = request.uri();
         let Some(query) = uri.query() else { return };
         let [token, _] = SECRET_PARAMETERS;
-        let secret = if self.layer.server.router.is_below(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
-        let (mut hidden, rest) = split_secrets(query, secret);
+        let secret_parameters =
+            if self.layer.server.router.ends_in_route(uri.path()) { &SECRET_PARAMETERS[..] } else { &[token] };
+        let (mut hidden, rest) = split_secrets(query, secret_parameters);
         if hidden.is_empty() {
             return;
         }
         set_query(request.uri_mut(), (!rest.is_empty()).then_some(&rest));
         // Of the layer of another server around this one.
-        if let Some(Hidden(outer)) = request.extensions_mut().remove() {
+        if let Some(HiddenParameters(outer)) = request.extensions_mut().remove() {
             hidden = format!("{outer}&{hidden}");
         }
-        request.extensions_mut().insert(Hidden(hidden));
+        request.extensions_mut().insert(HiddenParameters(hidden));
     }
 }
 
-const SENSITIVE: [HeaderName; 4] =
+const SENSITIVE_HEADERS: [HeaderName; 4] =
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HeaderName::from_static("x-signalr-connection-token")];
 
 impl<S> tower_layer::Layer<S> for RedactLayer {

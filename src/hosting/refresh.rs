@@ -1,16 +1,22 @@
-//! Who may go on with newer credentials.
+//! Options for refreshing the credentials of open connections.
 
 use super::builder::Builder;
 use super::endpoint::EndpointBuilder;
 use crate::connections::{AuthenticationRefresh, RefreshCheck};
 
-/// What is asked before a connection goes on with newer credentials.
+/// Decision about newer credentials, for all endpoints.
 impl Builder {
-    /// Looks at newer credentials before their connection goes on with them, where
-    /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on: `false` refuses them. The request to
-    /// refresh is then answered 403, and the connection keeps what it has; a poll or a stateful reconnect that brings them
-    /// ends its connection. Asked after who the user is and whether they may connect, and never for another user, who is
-    /// refused anyway; for the same credentials once more where they prolong the connection. A panic is an answer of 500, and nothing changes. (C#: `OnAuthenticationRefresh`)
+    /// Sets the function that accepts or rejects newer credentials of an open connection, where
+    /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on. Default: all are
+    /// accepted. (C#: `OnAuthenticationRefresh`)
+    ///
+    /// If the function returns `false`, a refresh request gets 403 and the connection keeps its
+    /// credentials; a poll or a stateful reconnect with the newer credentials ends the connection. If
+    /// the function panics, the response is 500 and the credentials stay unchanged.
+    ///
+    /// The function is called after authentication and authorization of the request. It is not called
+    /// for another user, whose credentials are always rejected. It is called again for the same
+    /// credentials if they extend the connection.
     ///
     /// ```
     /// use signalr::hosting::AuthenticationRefresh;
@@ -31,7 +37,7 @@ impl Builder {
     }
 }
 
-/// The same for this path alone.
+/// Decision about newer credentials, for this path only.
 impl<T> EndpointBuilder<T> {
     /// See [`Builder::on_authentication_refresh`].
     pub fn on_authentication_refresh<F, R>(mut self, check: F) -> Self

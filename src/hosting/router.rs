@@ -84,7 +84,7 @@ pub(crate) struct TestUser(pub(crate) auth::User);
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
     /// `None` once it was answered.
-    answer: Option<EndpointResponse>,
+    response: Option<EndpointResponse>,
     /// What CORS adds to the answer.
     cors: HeaderMap,
     /// The socket of the request.
@@ -109,7 +109,7 @@ struct Route {
     cors: Option<CorsPolicy>,
     endpoint: Arc<Endpoint>,
     /// Of sockets that bring no token.
-    warned: Once,
+    missing_credentials_warning: Once,
 }
 
 /// What stands under the path of an endpoint.
@@ -137,13 +137,13 @@ impl Service {
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
         let socket = parts.extensions.get().cloned();
         // Which origins may is the application's to say, and its panics must not reach the host.
-        let response = catch_unwind(AssertUnwindSafe(|| self.begin(parts, body)))
-            .unwrap_or_else(|_| ResponseFuture::answered(status(StatusCode::INTERNAL_SERVER_ERROR)));
+        let response = catch_unwind(AssertUnwindSafe(|| self.route_request(parts, body)))
+            .unwrap_or_else(|_| ResponseFuture::ready(status(StatusCode::INTERNAL_SERVER_ERROR)));
         ResponseFuture { socket, ..response }
     }
 
     /// CORS is dealt with at once; what an endpoint answers takes a future.
-    fn begin<B>(&self, parts: Parts, body: B) -> ResponseFuture
+    fn route_request<B>(&self, parts: Parts, body: B) -> ResponseFuture
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
@@ -152,32 +152,32 @@ impl Service {
         let found = router.routes.find(parts.uri.path());
         let policy = found.map_or(&router.cors, |(_, index)| &router.endpoints[index].cors).as_ref();
         if let Some(preflight) = policy.and_then(|policy| policy.preflight(&parts)) {
-            return ResponseFuture::answered(preflight);
+            return ResponseFuture::ready(preflight);
         }
         let cors = policy.map(|policy| policy.headers(&parts.headers)).unwrap_or_default();
-        let answer = match found {
-            Some((part, index)) => {
+        let response = match found {
+            Some((sub_path, index)) => {
                 let server = Arc::clone(&self.server);
                 EndpointResponse::Later(Box::pin(async move {
                     let router = &server.router;
-                    let answer = router.answer(part, &router.endpoints[index], parts, body).await;
+                    let response = router.dispatch(sub_path, &router.endpoints[index], parts, body).await;
                     // What is answered later, such as a poll, keeps no server alive.
                     drop(server);
-                    match answer {
+                    match response {
                         EndpointResponse::Now(response) => response,
-                        EndpointResponse::Later(response) => response.await,
+                        EndpointResponse::Later(future) => future.await,
                     }
                 }))
             }
             None => EndpointResponse::Now(status(StatusCode::NOT_FOUND)),
         };
-        ResponseFuture { answer: Some(answer), cors, socket: None }
+        ResponseFuture { response: Some(response), cors, socket: None }
     }
 }
 
 impl ResponseFuture {
-    pub(super) fn answered(response: Response<ResponseBody>) -> Self {
-        Self { answer: Some(EndpointResponse::Now(response)), cors: HeaderMap::new(), socket: None }
+    pub(super) fn ready(response: Response<ResponseBody>) -> Self {
+        Self { response: Some(EndpointResponse::Now(response)), cors: HeaderMap::new(), socket: None }
     }
 }
 
@@ -208,30 +208,30 @@ impl Router {
         let index = self.endpoints.len();
         let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
         let refresh = endpoint.refreshes().then(|| (format!("{base}{REFRESH}"), SubPath::Refresh));
-        let parts = [(format!("{base}{NEGOTIATE}"), SubPath::Negotiate), (base, SubPath::Execute)];
-        for (route, part) in parts.into_iter().chain(refresh) {
-            if self.routes.insert(route, (part, index)).is_some() {
+        let routes = [(format!("{base}{NEGOTIATE}"), SubPath::Negotiate), (base, SubPath::Execute)];
+        for (route, sub_path) in routes.into_iter().chain(refresh) {
+            if self.routes.insert(route, (sub_path, index)).is_some() {
                 return Err(BuildError::DuplicatePath(path));
             }
         }
-        self.endpoints.push(Route { rules, cors, endpoint, warned: Once::new() });
+        self.endpoints.push(Route { rules, cors, endpoint, missing_credentials_warning: Once::new() });
         Ok(())
     }
 
     /// Whether a path ends in that of an endpoint: routers of hosts cut prefixes off.
     #[cfg(feature = "tower")]
-    pub(super) fn is_below(&self, path: &str) -> bool {
-        self.routes.is_below(path)
+    pub(super) fn ends_in_route(&self, path: &str) -> bool {
+        self.routes.ends_in_route(path)
     }
 
     /// Who it is, whether they may, and then the endpoint.
-    async fn answer<B>(&self, part: SubPath, route: &Route, parts: Parts, body: B) -> EndpointResponse
+    async fn dispatch<B>(&self, sub_path: SubPath, route: &Route, parts: Parts, body: B) -> EndpointResponse
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        let Route { rules, endpoint, warned, .. } = route;
-        let kind = match part {
+        let Route { rules, endpoint, missing_credentials_warning, .. } = route;
+        let kind = match sub_path {
             SubPath::Negotiate => RequestKind::Negotiate,
             SubPath::Refresh => RequestKind::Refresh,
             SubPath::Execute => kind_of(&parts),
@@ -239,58 +239,58 @@ impl Router {
         let peer_addr = (self.peer_addr)(&parts.extensions);
         #[cfg(feature = "rate-limit")]
         if let Some(limit) = &self.negotiate_limit
-            && (matches!(part, SubPath::Negotiate) || is_unnegotiated(&parts))
-            && let Some(refusal) = limit.refuse(peer_addr)
+            && (matches!(sub_path, SubPath::Negotiate) || is_unnegotiated(&parts))
+            && let Some(rejection) = limit.check(peer_addr)
         {
-            return EndpointResponse::Now(refusal);
+            return EndpointResponse::Now(rejection);
         }
         let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
-        let identified = self.authenticate(&request, &rules.schemes).await;
-        match rules.decide(&identified.user).await {
+        let result = self.authenticate(&request, &rules.schemes).await;
+        match rules.decide(&result.user).await {
             Decision::Allow => {}
             Decision::Challenge => {
-                if is_silent(&request, &identified) {
-                    warned.call_once(|| warn_of_silence(request.path()));
+                if lacks_credentials(&request, &result) {
+                    missing_credentials_warning.call_once(|| warn_missing_credentials(request.path()));
                 }
-                return EndpointResponse::Now(refusal(self.schemes.challenge(&request, &rules.schemes, &identified)));
+                return EndpointResponse::Now(rejected(self.schemes.challenge(&request, &rules.schemes, &result)));
             }
-            Decision::Forbid => return EndpointResponse::Now(refusal(self.schemes.forbid(&request, &rules.schemes))),
+            Decision::Forbid => return EndpointResponse::Now(rejected(self.schemes.forbid(&request, &rules.schemes))),
         }
         if endpoint.refuses_origin(&parts) {
             return EndpointResponse::Now(status(StatusCode::FORBIDDEN));
         }
         let mut extensions = Extensions::new();
         self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
-        let exchange = AuthenticatedRequest {
+        let authenticated = AuthenticatedRequest {
             query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
             peer_addr,
             extensions,
-            user: identified.user,
+            user: result.user,
             parts,
         };
-        match part {
-            SubPath::Negotiate => EndpointResponse::Now(endpoint.negotiate(&exchange)),
-            SubPath::Refresh => endpoint.refresh(exchange),
-            SubPath::Execute => endpoint.execute(exchange, body),
+        match sub_path {
+            SubPath::Negotiate => EndpointResponse::Now(endpoint.negotiate(&authenticated)),
+            SubPath::Refresh => endpoint.refresh(authenticated),
+            SubPath::Execute => endpoint.execute(authenticated, body),
         }
     }
 
-    async fn authenticate(&self, request: &AuthRequest<'_>, chosen: &[usize]) -> AuthenticationResult {
+    async fn authenticate(&self, request: &AuthRequest<'_>, schemes: &[usize]) -> AuthenticationResult {
         #[cfg(feature = "testing")]
         if let Some(TestUser(user)) = request.extension() {
             return AuthenticationResult::of_test_user(user.clone());
         }
-        self.schemes.authenticate(request, chosen).await
+        self.schemes.authenticate(request, schemes).await
     }
 }
 
 /// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
-fn is_silent(request: &AuthRequest<'_>, identified: &AuthenticationResult) -> bool {
-    request.kind().is_stream() && identified.is_anonymous() && !request.headers().contains_key(COOKIE)
+fn lacks_credentials(request: &AuthRequest<'_>, result: &AuthenticationResult) -> bool {
+    request.kind().is_stream() && result.is_anonymous() && !request.headers().contains_key(COOKIE)
 }
 
 /// Clients that negotiate and then get no further fall back to long polling, and nobody notices.
-fn warn_of_silence(path: &str) {
+fn warn_missing_credentials(path: &str) {
     tracing::warn!(
         target: "signalr::connection",
         path,
@@ -299,9 +299,9 @@ fn warn_of_silence(path: &str) {
     );
 }
 
-fn refusal(refusal: AuthRejection) -> Response<ResponseBody> {
-    let mut response = status(refusal.status);
-    *response.headers_mut() = refusal.headers;
+fn rejected(rejection: AuthRejection) -> Response<ResponseBody> {
+    let mut response = status(rejection.status);
+    *response.headers_mut() = rejection.headers;
     response
 }
 
@@ -348,13 +348,13 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = match self.answer.take().expect("it is polled to its end once") {
+        let mut response = match self.response.take().expect("it is polled to its end once") {
             EndpointResponse::Now(response) => response,
             // Authentication, policies, redirects and the like are the application's, too.
-            EndpointResponse::Later(mut answer) => match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+            EndpointResponse::Later(mut future) => match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(Poll::Ready(response)) => response,
                 Ok(Poll::Pending) => {
-                    self.answer = Some(EndpointResponse::Later(answer));
+                    self.response = Some(EndpointResponse::Later(future));
                     return Poll::Pending;
                 }
                 Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),

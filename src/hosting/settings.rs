@@ -1,4 +1,4 @@
-//! The options that a server and each of its endpoints may set, with ASP.NET's names and defaults.
+//! Options of a server and of its endpoints, with the names and defaults of ASP.NET Core.
 
 use std::time::Duration;
 
@@ -22,27 +22,30 @@ macro_rules! settings {
     (
         hubs { $($(#[$hub_doc:meta])* $hub_name:ident: $hub_type:ty = $hub_default:expr;)* }
         endpoints { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)* }
-        made { $($(#[$made_doc:meta])* $made:ident($given:ident: $given_type:ty): $made_type:ty = $make:expr;)* }
+        converted {
+            $($(#[$converted_doc:meta])* $converted:ident($argument:ident: $argument_type:ty):
+                $converted_type:ty = $convert:expr;)*
+        }
     ) => {
-        /// Every option, set or not.
+        /// Options that were set on a server or on one of its endpoints.
         #[derive(Clone, Debug, Default)]
         pub(super) struct Settings {
             $($name: Option<$type>,)*
             $($hub_name: Option<$hub_type>,)*
-            $($made: Option<$made_type>,)*
-            /// These do not stand for the server's, but inside of them.
+            $($converted: Option<$converted_type>,)*
+            /// Filters of an endpoint run inside those of the server and do not replace them.
             pub(super) filters: Filters,
             pub(super) refresh_check: Option<RefreshCheck>,
         }
 
         impl Settings {
-            /// What holds for an endpoint: its own settings, else the server's, else the defaults.
+            /// Options of an endpoint: its own, else those of the server, else the defaults.
             fn resolve(&self, server: &Self) -> Resolved {
                 let (own, server) = (self.clone(), server.clone());
                 Resolved {
                     $($name: own.$name.or(server.$name).unwrap_or_else(|| $default),)*
                     $($hub_name: own.$hub_name.or(server.$hub_name).unwrap_or_else(|| $hub_default),)*
-                    $($made: own.$made.or(server.$made),)*
+                    $($converted: own.$converted.or(server.$converted),)*
                 }
             }
         }
@@ -50,10 +53,10 @@ macro_rules! settings {
         struct Resolved {
             $($name: $type,)*
             $($hub_name: $hub_type,)*
-            $($made: Option<$made_type>,)*
+            $($converted: Option<$converted_type>,)*
         }
 
-        /// Options for all endpoints; what one sets itself comes first.
+        /// Options of all endpoints. An option that an endpoint sets itself takes precedence.
         impl Builder {
             $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.settings.$name = Some(value);
@@ -64,21 +67,21 @@ macro_rules! settings {
                 self
             })*
 
-            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
-                self.settings.$made = Some($make);
+            $($(#[$converted_doc])* pub fn $converted(mut self, $argument: $argument_type) -> Self {
+                self.settings.$converted = Some($convert);
                 self
             })*
         }
 
-        /// Options of this path, whatever it is mapped to.
+        /// Options of this path, for hubs and connection handlers.
         impl<T> EndpointBuilder<T> {
             $($(#[$doc])* pub fn $name(mut self, value: $type) -> Self {
                 self.endpoint.settings.$name = Some(value);
                 self
             })*
 
-            $($(#[$made_doc])* pub fn $made(mut self, $given: $given_type) -> Self {
-                self.endpoint.settings.$made = Some($make);
+            $($(#[$converted_doc])* pub fn $converted(mut self, $argument: $argument_type) -> Self {
+                self.endpoint.settings.$converted = Some($convert);
                 self
             })*
         }
@@ -95,108 +98,137 @@ macro_rules! settings {
 
 settings! {
     hubs {
-        /// Whether clients are told the text of every error, not only of those that are exposed. Off by default: such
-        /// texts can tell more than they should. (C#: `HubOptions.EnableDetailedErrors`)
+        /// Sends the text of every error to clients, not only the texts of exposed errors. Default:
+        /// `false`, because such texts can reveal internals.
+        /// (C#: `HubOptions.EnableDetailedErrors`)
         enable_detailed_errors: bool = false;
-        /// The largest message a client may send, in bytes with its framing; `None` is no limit, which lets any client
-        /// fill the memory. 32 KiB by default. (C#: `HubOptions.MaximumReceiveMessageSize`)
+        /// Maximum size of a message from a client, in bytes including its framing. `None` removes
+        /// the limit and allows any client to exhaust the memory. Default: 32 KiB.
+        /// (C#: `HubOptions.MaximumReceiveMessageSize`)
         maximum_receive_message_size: Option<usize> = Some(32 * 1024);
-        /// How many calls of one connection run side by side. 1 by default: calls end in the order in which they came.
+        /// Maximum number of method calls of one connection that run concurrently. Must not be
+        /// zero. Default: 1, so that calls complete in the order in which they arrived.
         /// (C#: `HubOptions.MaximumParallelInvocationsPerClient`)
         maximum_parallel_invocations_per_client: usize = 1;
-        /// How long a client may take for its handshake. 15 seconds by default. (C#: `HubOptions.HandshakeTimeout`)
+        /// Maximum time for the handshake of a client. Default: 15 seconds.
+        /// (C#: `HubOptions.HandshakeTimeout`)
         handshake_timeout: Duration = Duration::from_secs(15);
-        /// How often clients are pinged, so that they and every proxy see a living connection; looked at once a second.
-        /// 15 seconds by default: half of what clients wait. (C#: `HubOptions.KeepAliveInterval`)
+        /// Keep-alive interval: time between pings to an otherwise idle client, which keep the
+        /// connection open at the client and at proxies. Checked once a second. Default: 15
+        /// seconds, half of the timeout of clients. (C#: `HubOptions.KeepAliveInterval`)
         keep_alive_interval: Duration = Duration::from_secs(15);
-        /// How long a client that has pinged once may be silent; looked at once a second. 30 seconds by default: twice
-        /// what clients ping by. (C#: `HubOptions.ClientTimeoutInterval`)
+        /// Client timeout: longest time without a message from a client that has sent a ping
+        /// before. Checked once a second. Default: 30 seconds, twice the ping interval of clients.
+        /// (C#: `HubOptions.ClientTimeoutInterval`)
         client_timeout_interval: Duration = Duration::from_secs(30);
-        /// The formats a client may choose from. All by default. (C#: `HubOptions.SupportedProtocols`)
+        /// Hub protocols that clients may select in the handshake. Default: all.
+        /// (C#: `HubOptions.SupportedProtocols`)
         supported_protocols: Vec<HubProtocolKind> = HubProtocolKind::ALL.to_vec();
-        /// How fields of structs and variants of enums are spelled on the wire. As serde has them by default;
-        /// [`Naming::DotNet`] spells them as ASP.NET Core does.
+        /// Naming of struct fields and enum variants on the wire. Default: the names of serde.
+        /// [`Naming::DotNet`] uses the names of ASP.NET Core.
         naming: Naming = Naming::default();
-        /// How many bytes are kept for a client that may go on with another WebSocket, before who sends to it must wait
-        /// until it says that it has them. 100,000 by default. (C#: `HubOptions.StatefulReconnectBufferSize`)
+        /// Capacity of the message buffer for stateful reconnect, in bytes. Once the unacknowledged
+        /// messages of a client exceed it, senders wait for an acknowledgement. Default: 100,000.
+        /// (C#: `HubOptions.StatefulReconnectBufferSize`)
         stateful_reconnect_buffer_size: usize = 100_000;
-        /// How many items of a stream that a client sends may wait for the method that reads it; then nothing more is read
-        /// from that client. 10 by default. (C#: `HubOptions.StreamBufferCapacity`)
+        /// Maximum number of items of an upload that wait for the hub method to read them. While
+        /// the buffer is full, nothing more is read from the client. Must not be zero. Default: 10.
+        /// (C#: `HubOptions.StreamBufferCapacity`)
         stream_buffer_capacity: usize = 10;
-        /// How many streams, of either direction, may be open on one connection; one more is refused with an error. 1,000
-        /// by default; C# knows no limit.
+        /// Maximum number of open streams of one connection, server streams and uploads together.
+        /// Further streams are rejected with an error. Default: 1,000. (C#: no limit)
         max_streams: usize = 1000;
-        /// Whether a client that asks for it may go on with another WebSocket when it loses its own: nothing is lost then,
-        /// and the hub notices nothing. What it was sent is kept for that until it says that it has it. Off by default.
-        /// (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
+        /// Enables stateful reconnect for clients that request it: a client that loses its
+        /// WebSocket resumes its connection on a new one, without losing messages and without
+        /// notice to the hub. Messages are buffered until the client acknowledges them. Default:
+        /// `false`. (C#: `HttpConnectionDispatcherOptions.AllowStatefulReconnects`)
         allow_stateful_reconnects: bool = false;
     }
     endpoints {
-        /// The transports that clients are offered. All by default. (C#: `HttpConnectionDispatcherOptions.Transports`)
+        /// Transports that the server offers. Default: all.
+        /// (C#: `HttpConnectionDispatcherOptions.Transports`)
         transports: Transports = Transports::all();
-        /// The lowest version of the negotiation that is served: 0, the default, or 1, which refuses clients whose
-        /// connection id would be their secret, too. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+        /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients
+        /// whose public connection id would also be their secret connection token. Default: 0.
+        /// (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
         minimum_protocol_version: i32 = 0;
-        /// Whether a connection ends when the token of its user expires, by the clock and without any skew; looked at
-        /// once a second. A newer token of the same user, by a refresh, a poll or a stateful reconnect, puts that off. Its
-        /// client may come back, with a new one. Off by default. (C#:
-        /// `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
+        /// Closes a connection when the token of its user expires, without any clock skew. Checked
+        /// once a second. A newer token of the same user, from an authentication refresh, a poll or
+        /// a stateful reconnect, extends the connection. The client may connect again with a new
+        /// token. Default: `false`.
+        /// (C#: `HttpConnectionDispatcherOptions.CloseOnAuthenticationExpiration`)
         close_on_authentication_expiration: bool = false;
-        /// Whether clients may bring newer credentials of their user while their connection goes on: by `POST` to
-        /// `{path}/refresh`, or with a poll or a stateful reconnect. The negotiation then tells how long a token is good,
-        /// and hubs hear of each refresh by [`on_authentication_refreshed`](crate::Hub::on_authentication_refreshed).
-        /// Clients of .NET 11 do all that by themselves, `@microsoft/signalr` with the module
-        /// `js/authentication-refresh.js`. Off by default. (C#: `EnableAuthenticationRefresh`)
+        /// Enables authentication refresh: a client replaces the credentials of its open connection
+        /// with newer ones of the same user, by `POST` to `{path}/refresh`, or with a poll or a
+        /// stateful reconnect. The negotiate response then contains the lifetime of the token, and
+        /// [`on_authentication_refreshed`](crate::Hub::on_authentication_refreshed) is called after
+        /// each refresh. Clients of .NET 11 support this; `@microsoft/signalr` needs the module
+        /// `js/authentication-refresh.js`. Default: `false`. (C#: `EnableAuthenticationRefresh`)
         enable_authentication_refresh: bool = false;
-        /// The longest that credentials are relied on, from when they were shown, whatever they say of themselves;
-        /// `None`, the default, takes their word. Clients are told where
-        /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on, and only there it counts;
-        /// connections end by it with [`close_on_authentication_expiration`](Self::close_on_authentication_expiration).
-        /// (C#: `MaximumAuthenticationExpiration`)
+        /// Maximum lifetime of credentials, counted from the request that carried them. `None`
+        /// applies only the expiration in the credentials; zero is an error. Takes effect, and is
+        /// sent to clients, only with
+        /// [`enable_authentication_refresh`](Self::enable_authentication_refresh); closes
+        /// connections only with
+        /// [`close_on_authentication_expiration`](Self::close_on_authentication_expiration).
+        /// Default: `None`. (C#: `MaximumAuthenticationExpiration`)
         maximum_authentication_expiration: Option<Duration> = None;
-        /// How many bytes may wait for a client before who sends to it must wait as well; 0 is no limit. 64 KiB by
-        /// default. (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
+        /// Number of bytes in the outbound queue of a connection above which senders wait for
+        /// capacity; 0 removes the limit. Default: 64 KiB.
+        /// (C#: `HttpConnectionDispatcherOptions.TransportMaxBufferSize`)
         transport_max_buffer_size: usize = 64 * 1024;
-        /// How many bytes of a client may be unread before the client has to wait: its WebSocket is not read then, its
-        /// requests are not answered. 0 is no limit. 64 KiB by default.
+        /// Number of received and unprocessed bytes of a connection above which backpressure
+        /// applies to the client: its WebSocket is not read, and its requests are not answered. 0
+        /// removes the limit. Default: 64 KiB.
         /// (C#: `HttpConnectionDispatcherOptions.ApplicationMaxBufferSize`)
         application_max_buffer_size: usize = 64 * 1024;
-        /// How long a client may take to read what is being written to it; then it is cut. Looked at once a second. 10
-        /// seconds by default. (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
+        /// Maximum time for a write to a client; after it the connection is aborted. Checked once a
+        /// second. Must not be zero. Default: 10 seconds.
+        /// (C#: `HttpConnectionDispatcherOptions.TransportSendTimeout`)
         transport_send_timeout: Duration = DEFAULT_SEND_TIMEOUT;
-        /// How long a poll waits for messages; then it is answered without any, and the client polls again. 90 seconds
-        /// by default: clients wait 100. (C#: `LongPollingOptions.PollTimeout`)
+        /// Maximum time a long-polling request waits for messages. After it the response is empty,
+        /// and the client polls again. Default: 90 seconds; the timeout of clients is 100 seconds.
+        /// (C#: `LongPollingOptions.PollTimeout`)
         long_polling_poll_timeout: Duration = Duration::from_secs(90);
-        /// How long a WebSocket that the server closes waits for the client's own Close frame. 5 seconds by default.
-        /// (C#: `WebSocketOptions.CloseTimeout`)
+        /// Maximum time to wait for the close frame of the client after the server closed a
+        /// WebSocket. Default: 5 seconds. (C#: `WebSocketOptions.CloseTimeout`)
         web_socket_close_timeout: Duration = Duration::from_secs(5);
-        /// Whether polls, sends and sockets of another user than the one who negotiated are refused. They are by
-        /// default.
+        /// Determines whether polls, posts and WebSockets are rejected if their user differs from
+        /// the user that negotiated. Default: they are rejected.
         identity_binding: IdentityBinding = IdentityBinding::default();
     }
-    // Of endpoints, too: off by default, and made of what is given.
-    made {
-        /// Which pages of other origins may read what is answered. None by default. Set for all hubs, it holds for
-        /// requests to no hub, too. (C#: `UseCors`; for one hub `RequireCors`)
+    // Options of endpoints that are off by default, and whose values are converted from the
+    // argument.
+    converted {
+        /// CORS policy: the cross-origin pages that may read responses. If set on the server, it
+        /// also applies to requests to unmapped paths. Default: none. (C#: `UseCors`; for one hub
+        /// `RequireCors`)
         cors(policy: Cors): Cors = policy;
-        /// The origins whose pages may open WebSockets, such as `https://app.test`; `*` is all. By default all: browsers
-        /// ask for no CORS here, so a page anywhere may connect, and cookies come along. Requests from other pages get
-        /// 403, those without an `Origin`, which come from no browser, pass. (C#: `WebSocketOptions.AllowedOrigins`)
+        /// Origins whose pages may open WebSockets, such as `https://app.test`; `*` allows all.
+        /// WebSockets from pages of other origins get 403. Requests without an `Origin`, which do
+        /// not come from a browser, are allowed. Default: all origins. Browsers do not apply CORS
+        /// to WebSockets, so that any page can connect, with the cookies of its user.
+        /// (C#: `WebSocketOptions.AllowedOrigins`)
         allowed_origins(origins: impl IntoIterator<Item = impl Into<String>>): AllowedOrigins =
             AllowedOrigins::new(origins);
-        /// Chooses the sub-protocol of a WebSocket from those that its client asks for, which may be none; it need not
-        /// be one of them, but browsers then close the socket. None by default: clients of SignalR ask for none.
+        /// Selects the sub-protocol of a WebSocket from those that its client requests; the list
+        /// may be empty. The function may return another sub-protocol, but browsers then close the
+        /// socket. Default: none, since clients of SignalR request none.
         /// (C#: `WebSocketOptions.SubProtocolSelector`)
         ///
         /// ```
         /// # let builder = signalr::SignalR::builder();
-        /// builder.web_socket_sub_protocol(|asked| asked.contains(&"metrics").then(|| "metrics".to_owned()));
+        /// builder.web_socket_sub_protocol(|requested| requested.contains(&"metrics").then(|| "metrics".to_owned()));
         /// ```
         web_socket_sub_protocol(select: impl Fn(&[&str]) -> Option<String> + Send + Sync + 'static):
             SubProtocolSelector = SubProtocolSelector::new(select);
-        /// Sends clients elsewhere, as the front of a service does: where this answers, the client negotiates there, with
-        /// the token that it is given, and no connection is made here. Asked after who the user is and whether they may.
-        /// Nobody is sent away by default. (C#: `NegotiationResponse.Url`)
+        /// Redirects clients to another server. If the function returns a [`Redirect`], the client
+        /// negotiates again at the URL and with the access token of the redirect, and this server
+        /// creates no connection. Called after authentication and authorization. Default: no
+        /// redirects.
+        /// (C#: `NegotiationResponse.Url`)
+        ///
+        /// [`Redirect`]: crate::hosting::Redirect
         ///
         /// ```
         /// use signalr::hosting::Redirect;
@@ -213,80 +245,80 @@ settings! {
 }
 
 impl Settings {
-    /// The options of a hub, or what is wrong with them.
+    /// Resolves and validates the options of a hub.
     pub(super) fn hub_options(&self, server: &Self, path: &str) -> Result<HubOptions, BuildError> {
-        let all = self.resolve(server);
-        if all.maximum_parallel_invocations_per_client == 0 {
-            return Err(zero(path, "maximum_parallel_invocations_per_client"));
+        let resolved = self.resolve(server);
+        if resolved.maximum_parallel_invocations_per_client == 0 {
+            return Err(must_not_be_zero(path, "maximum_parallel_invocations_per_client"));
         }
-        if all.stream_buffer_capacity == 0 {
-            return Err(zero(path, "stream_buffer_capacity"));
+        if resolved.stream_buffer_capacity == 0 {
+            return Err(must_not_be_zero(path, "stream_buffer_capacity"));
         }
         Ok(HubOptions {
-            enable_detailed_errors: all.enable_detailed_errors,
-            maximum_receive_message_size: all.maximum_receive_message_size,
-            maximum_parallel_invocations_per_client: all.maximum_parallel_invocations_per_client,
-            handshake_timeout: all.handshake_timeout,
-            keep_alive_interval: all.keep_alive_interval,
-            client_timeout_interval: all.client_timeout_interval,
-            supported_protocols: all.supported_protocols,
-            naming: all.naming,
-            stateful_reconnect_buffer_size: all.stateful_reconnect_buffer_size,
-            stream_buffer_capacity: all.stream_buffer_capacity,
-            max_streams: all.max_streams,
+            enable_detailed_errors: resolved.enable_detailed_errors,
+            maximum_receive_message_size: resolved.maximum_receive_message_size,
+            maximum_parallel_invocations_per_client: resolved.maximum_parallel_invocations_per_client,
+            handshake_timeout: resolved.handshake_timeout,
+            keep_alive_interval: resolved.keep_alive_interval,
+            client_timeout_interval: resolved.client_timeout_interval,
+            supported_protocols: resolved.supported_protocols,
+            naming: resolved.naming,
+            stateful_reconnect_buffer_size: resolved.stateful_reconnect_buffer_size,
+            stream_buffer_capacity: resolved.stream_buffer_capacity,
+            max_streams: resolved.max_streams,
         })
     }
 
-    /// The options of a path, or what is wrong with them.
+    /// Resolves and validates the options of a path.
     pub(super) fn endpoint_options(
         &self,
         server: &Self,
         path: &str,
     ) -> Result<(TransportOptions, Option<CorsPolicy>), BuildError> {
-        let all = self.resolve(server);
-        if all.transport_send_timeout.is_zero() {
-            return Err(zero(path, "transport_send_timeout"));
+        let resolved = self.resolve(server);
+        if resolved.transport_send_timeout.is_zero() {
+            return Err(must_not_be_zero(path, "transport_send_timeout"));
         }
-        if all.maximum_authentication_expiration.is_some_and(|longest| longest.is_zero()) {
-            return Err(zero(path, "maximum_authentication_expiration"));
+        if resolved.maximum_authentication_expiration.is_some_and(|maximum| maximum.is_zero()) {
+            return Err(must_not_be_zero(path, "maximum_authentication_expiration"));
         }
-        let allowed_origins = all.allowed_origins.unwrap_or_default();
+        let allowed_origins = resolved.allowed_origins.unwrap_or_default();
         if let Some(origin) = allowed_origins.first_invalid() {
             return Err(BuildError::InvalidOrigin(origin.to_owned()));
         }
-        let cors = all.cors.map(Cors::check).transpose()?;
+        let cors = resolved.cors.map(Cors::into_policy).transpose()?;
         let transport = TransportOptions {
-            transports: all.transports,
-            minimum_version: all.minimum_protocol_version,
-            allow_stateful_reconnects: all.allow_stateful_reconnects,
+            transports: resolved.transports,
+            minimum_version: resolved.minimum_protocol_version,
+            allow_stateful_reconnects: resolved.allow_stateful_reconnects,
             limits: Limits {
-                outgoing: all.transport_max_buffer_size,
-                incoming: all.application_max_buffer_size,
-                send_timeout: all.transport_send_timeout,
-                ends_with_token: all.close_on_authentication_expiration,
-                refreshes: all.enable_authentication_refresh,
+                outgoing: resolved.transport_max_buffer_size,
+                incoming: resolved.application_max_buffer_size,
+                send_timeout: resolved.transport_send_timeout,
+                ends_with_token: resolved.close_on_authentication_expiration,
+                refreshes: resolved.enable_authentication_refresh,
             },
-            poll_timeout: all.long_polling_poll_timeout,
-            close_timeout: all.web_socket_close_timeout,
-            identity_binding: all.identity_binding,
+            poll_timeout: resolved.long_polling_poll_timeout,
+            close_timeout: resolved.web_socket_close_timeout,
+            identity_binding: resolved.identity_binding,
             allowed_origins,
-            sub_protocol: all.web_socket_sub_protocol,
-            redirector: all.redirect_negotiate,
+            sub_protocol: resolved.web_socket_sub_protocol,
+            redirector: resolved.redirect_negotiate,
             refresh: RefreshOptions {
-                is_enabled: all.enable_authentication_refresh,
+                is_enabled: resolved.enable_authentication_refresh,
                 check: self.refresh_check.clone().or_else(|| server.refresh_check.clone()),
-                maximum: all.maximum_authentication_expiration,
+                maximum: resolved.maximum_authentication_expiration,
             },
         };
         Ok((transport, cors))
     }
 
-    /// The policy for all requests that no endpoint has another one for.
+    /// CORS policy of requests to unmapped paths.
     pub(super) fn cors(&self) -> Result<Option<CorsPolicy>, BuildError> {
-        self.cors.clone().map(Cors::check).transpose()
+        self.cors.clone().map(Cors::into_policy).transpose()
     }
 }
 
-fn zero(path: &str, option: &'static str) -> BuildError {
+fn must_not_be_zero(path: &str, option: &'static str) -> BuildError {
     BuildError::Zero { path: path.to_owned(), option }
 }

@@ -1,7 +1,7 @@
-//! What a server holds, counted.
+//! Counters of a server.
 
-/// What a server holds at one moment, from [`SignalR::stats`](crate::SignalR::stats): to watch it, and to see that nothing
-/// is left behind.
+/// Counters of a server at one moment, returned by [`SignalR::stats`](crate::SignalR::stats), for
+/// monitoring and for tests of leaks.
 ///
 /// ```
 /// use signalr::SignalR;
@@ -14,16 +14,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections from their negotiation to their end.
+    /// Connections, from negotiation to disposal.
     pub connections: usize,
-    /// Connections that have shaken hands and can be sent to.
+    /// Connections that have completed the handshake and receive messages of their hub.
     pub hub_connections: usize,
-    /// Groups with members, of all hubs.
+    /// Groups with at least one member, of all hubs.
     pub groups: usize,
-    /// Questions to clients that wait for an answer, of all hubs.
+    /// Client results for which the server still waits, of all hubs.
     pub pending_client_results: usize,
-    /// Tasks of connections and of calls; with [`SignalR::serve`](crate::SignalR::serve) those of HTTP connections, too.
+    /// Tasks of connections and of method calls, and the tasks of HTTP connections of
+    /// [`SignalR::serve`](crate::SignalR::serve).
     pub tasks: usize,
-    /// Bytes that wait for clients to read them, or for hubs.
+    /// Bytes queued in either direction: not yet written to clients, or not yet read by hubs.
     pub queued_bytes: usize,
 }

@@ -14,7 +14,7 @@ fn assert_claims(user: &User, claim_type: &str, expected: &[&str]) {
 }
 
 #[test]
-fn claims_stand_under_their_long_names_alone() {
+fn mapped_claims_have_only_their_long_names() {
     let user = user_of(
         r#""sub":"u","role":["A","B"],"department":"icu","email":"u@x.test","given_name":"U","unique_name":"uniq","name":"plain""#,
     );
@@ -39,7 +39,7 @@ fn claims_stand_under_their_long_names_alone() {
 }
 
 #[test]
-fn every_short_name_has_its_long_name() {
+fn short_claim_names_map_to_long_names() {
     let shorts = [
         ("family_name", claim_types::SURNAME),
         ("birthdate", claim_types::DATE_OF_BIRTH),
@@ -68,7 +68,7 @@ fn every_short_name_has_its_long_name() {
 }
 
 #[test]
-fn the_user_id_is_the_first_of_sub_and_nameid() {
+fn user_id_is_the_first_of_sub_and_nameid() {
     for (claims, id) in [
         (r#""nameid":"second","sub":"first""#, Some("second")),
         (r#""sub":"u1","nameid":"u2""#, Some("u1")),
@@ -84,7 +84,7 @@ fn the_user_id_is_the_first_of_sub_and_nameid() {
 }
 
 #[test]
-fn of_claims_with_one_name_the_last_stands_in_the_place_of_the_first() {
+fn last_of_duplicate_claims_replaces_the_first_in_its_position() {
     let user = user_of(r#""a":1,"b":2,"a":[3,4],"sub":"x","nameid":"y","sub":"z""#);
     assert_claims(&user, "a", &["3", "4"]);
     assert_claims(&user, claim_types::NAME_IDENTIFIER, &["z", "y"]);
@@ -93,7 +93,7 @@ fn of_claims_with_one_name_the_last_stands_in_the_place_of_the_first() {
 }
 
 #[test]
-fn values_become_texts() {
+fn claim_values_become_strings() {
     let user = user_of(
         r#""null":null,"true":true,"object":{ "k" : [1, 2.50 ,"\u0041"] },"mixed":[1,null,true,{"x": 1},[1, [2]],"s\u0041"],"none":[],
            "empty":{},"text":"","texts":[""],"inner":[[]],"date":"2000-01-01T00:00:00Z","nbf":"5","iat":6.5"#,
@@ -123,7 +123,7 @@ fn user_with_audiences(audiences: &str) -> User {
 }
 
 #[test]
-fn numbers_are_spelled_as_in_dotnet() {
+fn numbers_are_formatted_as_in_dotnet() {
     for (json, text) in [
         ("7", "7"),
         ("-0", "0"),
@@ -167,7 +167,7 @@ fn numbers_are_spelled_as_in_dotnet() {
 }
 
 #[test]
-fn role_roles_and_the_long_name_are_one_and_case_counts() {
+fn role_claim_names_are_equivalent_and_role_values_case_sensitive() {
     for (claims, doctor, admin) in [
         (r#""role":"doctor""#, false, false),
         (r#""roles":["x","Doctor"]"#, true, false),
@@ -183,7 +183,7 @@ fn role_roles_and_the_long_name_are_one_and_case_counts() {
 }
 
 #[test]
-fn names_of_claims_are_compared_exactly() {
+fn claim_types_and_values_are_compared_exactly() {
     let user = user_of(r#""Department":"icu""#);
     assert_claims(&user, "department", &[]);
     assert_claims(&user, "Department", &["icu"]);
@@ -195,7 +195,7 @@ fn names_of_claims_are_compared_exactly() {
 }
 
 #[test]
-fn mapping_names_and_roles_are_options() {
+fn claim_mapping_name_and_role_claims_are_options() {
     let claims = r#""sub":"u","role":"A","roles":"B","name":"n""#;
     let plain = user(&bearer().map_inbound_claims(false), &token(&payload(claims)));
     assert_claims(&plain, "sub", &["u"]);
@@ -208,7 +208,7 @@ fn mapping_names_and_roles_are_options() {
 }
 
 #[test]
-fn the_end_of_a_token_has_no_skew() {
+fn expiration_of_a_user_excludes_clock_skew() {
     assert_eq!(user_of("").expires_at(), Some(UNIX_EPOCH + Duration::from_secs((NOW + 3600).unsigned_abs())));
     let far = user(&bearer(), &token(&payload_with(&[("exp", "9223372036854775807")])));
     assert_eq!(far.expires_at(), Some(UNIX_EPOCH + Duration::from_secs(253_402_300_799)));
@@ -216,7 +216,7 @@ fn the_end_of_a_token_has_no_skew() {
 }
 
 #[test]
-fn anonymous_users_have_nothing() {
+fn anonymous_users_have_no_claims() {
     for user in
         [User::anonymous(), User::default(), Authentication::Anonymous.user(), authenticate(&bearer(), "x").user()]
     {
@@ -227,7 +227,7 @@ fn anonymous_users_have_nothing() {
 }
 
 #[test]
-fn users_can_be_built_by_hand() {
+fn users_can_be_built_without_a_token() {
     let user =
         User::builder().id("dr-1").name("Dr One").role("Doctor").claim("department", "icu").expires_at(now()).build();
     assert!(user.is_authenticated() && user.is_in_role("Doctor"));
@@ -241,7 +241,7 @@ fn users_can_be_built_by_hand() {
 }
 
 #[test]
-fn claims_are_not_printed() {
+fn debug_output_of_users_contains_no_claims() {
     let user = user_of(r#""sub":"u","secret":"hush""#);
     let builder = User::builder().claim("secret", "hush");
     let printed = format!("{user:?} {:?} {builder:?}", user.all_claims());

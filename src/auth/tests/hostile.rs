@@ -66,8 +66,8 @@ fn encoded(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-fn refused(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
-    let authentication = asked(jwt, &request("/hubs/x", query, headers, RequestKind::WebSocket));
+fn assert_rejected(jwt: &JwtBearer, query: Option<&str>, headers: &HeaderMap) {
+    let authentication = authenticate_request(jwt, &request("/hubs/x", query, headers, RequestKind::WebSocket));
     assert!(!matches!(authentication, Authentication::Authenticated(_)));
     assert!(jwt.www_authenticate_for(authentication.failure()).to_str().is_ok());
 }
@@ -76,23 +76,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_texts_are_no_tokens(header in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,200}") {
+    fn arbitrary_strings_are_rejected(header in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,200}") {
         let mut headers = HeaderMap::new();
         if let Ok(value) = http::HeaderValue::from_bytes(&[b"Bearer ".as_slice(), &header].concat()) {
             headers.insert(AUTHORIZATION, value);
         }
-        refused(&bearer(), Some(&query), &headers);
-        refused(&bearer(), Some(&format!("access_token={query}")), &HeaderMap::new());
+        assert_rejected(&bearer(), Some(&query), &headers);
+        assert_rejected(&bearer(), Some(&format!("access_token={query}")), &HeaderMap::new());
     }
 
     #[test]
-    fn arbitrary_headers_and_payloads_do_not_pass_unsigned(header in json(), payload in json(), signature in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn arbitrary_unsigned_headers_and_payloads_are_rejected(header in json(), payload in json(), signature in prop::collection::vec(any::<u8>(), 0..80)) {
         let token = format!("{}.{}.{}", encoded(&header), encoded(&payload), URL_SAFE_NO_PAD.encode(signature));
-        refused(&bearer(), Some(&format!("access_token={token}")), &HeaderMap::new());
+        assert_rejected(&bearer(), Some(&format!("access_token={token}")), &HeaderMap::new());
     }
 
     #[test]
-    fn signed_rubbish_does_not_panic(members in json(), header in json()) {
+    fn signed_arbitrary_content_does_not_panic(members in json(), header in json()) {
         let any = bearer().allow_any_issuer().allow_any_audience().require_expiration(false);
         let _ = authenticate(&any, &token(&members));
         let _ = authenticate(&any, &token(&payload(&format!("\"a\":{members}"))));
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_of_any_shape_verify_nothing(jwk in jwk(), signature in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_keys_verify_no_arbitrary_signature(jwk in jwk(), signature in prop::collection::vec(any::<u8>(), 0..300)) {
         let set = format!(r#"{{"keys":[{jwk}]}}"#);
         let keys = SigningKey::jwk(&jwk).into_iter().chain(SigningKey::jwks(&set).into_iter().flatten());
         for key in keys {
@@ -111,17 +111,17 @@ proptest! {
     }
 
     #[test]
-    fn any_changed_byte_spoils_a_token(at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
+    fn changing_any_byte_invalidates_a_token(at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
         let good = token(&payload(r#""sub":"u""#));
         let mut changed = good.into_bytes();
         let at = at.index(changed.len());
         prop_assume!(changed[at] != byte);
         changed[at] = byte;
-        refused(&bearer(), None, &headers(&[&format!("Bearer {}", String::from_utf8(changed).unwrap())]));
+        assert_rejected(&bearer(), None, &headers(&[&format!("Bearer {}", String::from_utf8(changed).unwrap())]));
     }
 
     #[test]
-    fn redaction_leaves_no_token(before in "[a-z=&%]{0,20}", token in "[A-Z]{8}", after in "[a-z=&%]{0,20}") {
+    fn redacted_queries_contain_no_token(before in "[a-z=&%]{0,20}", token in "[A-Z]{8}", after in "[a-z=&%]{0,20}") {
         let query = format!("{before}&access_token={token}&{after}");
         prop_assert!(!super::super::redact_query(&query).to_string().contains(&token));
         let rest = super::super::strip_access_token(&query);

@@ -33,7 +33,7 @@ fn key(jwk: &Value) -> Result<SigningKey, KeyError> {
 }
 
 #[test]
-fn every_kind_of_key_can_be_read() {
+fn supported_key_types_are_read() {
     for algorithm in [Algorithm::RS256, Algorithm::PS512, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA] {
         let token = token_by(algorithm, &header_of(algorithm));
         for more in [json!({}), json!({ "use": "sig", "key_ops": ["verify"], "alg": format!("{algorithm:?}"), "x": 5 })]
@@ -42,36 +42,36 @@ fn every_kind_of_key_can_be_read() {
                 continue; // `x` is a part of those.
             }
             let jwt = verifier(key(&with(public(algorithm), more)).unwrap());
-            assert_eq!(answer(&jwt, &authenticate(&jwt, &token)), "ok", "{algorithm:?}");
+            assert_eq!(outcome(&jwt, &authenticate(&jwt, &token)), "ok", "{algorithm:?}");
         }
     }
     let secret = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode([7; 64]) });
     let jwt = verifier(key(&secret).unwrap());
-    assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(Algorithm::HS512, &header_of(Algorithm::HS512)))), "ok");
+    assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(Algorithm::HS512, &header_of(Algorithm::HS512)))), "ok");
 }
 
 #[test]
-fn a_key_may_be_for_one_algorithm() {
+fn alg_restricts_a_key_to_one_algorithm() {
     let jwt = verifier(key(&with(public(Algorithm::RS256), json!({ "alg": "PS256" }))).unwrap());
     for (algorithm, passes) in [(Algorithm::PS256, true), (Algorithm::RS256, false), (Algorithm::PS384, false)] {
-        let answer = answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm))));
-        assert_eq!(answer == "ok", passes, "{algorithm:?} {answer}");
+        let outcome = outcome(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm))));
+        assert_eq!(outcome == "ok", passes, "{algorithm:?} {outcome}");
     }
 }
 
 #[test]
-fn a_key_has_its_names() {
+fn kid_and_x5t_select_a_key() {
     let jwt = verifier(key(&with(public(Algorithm::ES256), json!({ "kid": "k", "x5t": "t" }))).unwrap());
     for name in [r#""kid":"k""#, r#""x5t":"t""#, r#""x5t":"k""#] {
         let header = format!(r#"{{"alg":"ES256",{name}}}"#);
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(Algorithm::ES256, &header))), "ok");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(Algorithm::ES256, &header))), "ok");
         let forged = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&[1; 32]));
-        assert_ne!(answer(&jwt, &authenticate(&jwt, &forged)), "ok");
+        assert_ne!(outcome(&jwt, &authenticate(&jwt, &forged)), "ok");
     }
 }
 
 /// Keys that verify nothing, or that are for something else.
-fn unfit() -> Vec<Value> {
+fn unusable() -> Vec<Value> {
     let rsa = |more| with(public(Algorithm::RS256), more);
     let ec = |more| with(public(Algorithm::ES256), more);
     let ed = |more| with(public(Algorithm::EdDSA), more);
@@ -106,8 +106,8 @@ fn unfit() -> Vec<Value> {
 }
 
 #[test]
-fn unfit_keys_are_errors() {
-    for jwk in unfit() {
+fn unusable_json_keys_are_errors() {
+    for jwk in unusable() {
         assert!(key(&jwk).is_err(), "{jwk}");
     }
     assert!(key(&json!({ "kty": "oct", "k": "no base64" })).is_err());
@@ -120,8 +120,8 @@ fn unfit_keys_are_errors() {
 }
 
 #[test]
-fn of_a_set_the_fit_keys_count() {
-    let mut keys = unfit();
+fn unusable_keys_of_a_set_are_ignored() {
+    let mut keys = unusable();
     keys.insert(3, with(public(Algorithm::RS256), json!({ "kid": "a" })));
     keys.insert(9, with(public(Algorithm::EdDSA), json!({ "kid": "b" })));
     // What everybody can read is no secret.
@@ -133,8 +133,8 @@ fn of_a_set_the_fit_keys_count() {
         [(Algorithm::RS256, "a", true), (Algorithm::EdDSA, "b", true), (Algorithm::HS256, "c", false)]
     {
         let header = format!(r#"{{"alg":"{algorithm:?}","kid":"{kid}"}}"#);
-        let answer = answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header)));
-        assert_eq!(answer == "ok", passes, "{kid} {answer}");
+        let outcome = outcome(&jwt, &authenticate(&jwt, &token_by(algorithm, &header)));
+        assert_eq!(outcome == "ok", passes, "{kid} {outcome}");
     }
     for none in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":5}"#, r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, "[]"] {
         assert_eq!(SigningKey::jwks(none).unwrap_err(), KeyError::NoKey, "{none}");

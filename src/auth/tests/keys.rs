@@ -40,7 +40,7 @@ pub(super) fn verifier(key: SigningKey) -> JwtBearer {
 }
 
 #[test]
-fn the_kind_of_key_decides_which_algorithms_it_takes() {
+fn keys_accept_only_algorithms_of_their_kind() {
     let keys = [
         (SigningKey::hmac([7; 64]), &ALL[..3]),
         (SigningKey::rsa_pem(RSA_PUBLIC).unwrap(), &ALL[3..9]),
@@ -52,31 +52,31 @@ fn the_kind_of_key_decides_which_algorithms_it_takes() {
     for (key, accepted) in keys {
         let jwt = verifier(key);
         for algorithm in ALL {
-            let answer = answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm))));
-            assert_eq!(answer == "ok", accepted.contains(&algorithm), "{algorithm:?} {jwt:?}");
+            let outcome = outcome(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm))));
+            assert_eq!(outcome == "ok", accepted.contains(&algorithm), "{algorithm:?} {jwt:?}");
         }
     }
 }
 
 #[test]
-fn short_secrets_take_short_hashes_only() {
+fn secrets_shorter_than_a_hash_reject_its_algorithm() {
     for (length, accepted) in [(31, 0), (32, 1), (47, 1), (48, 2), (63, 2), (64, 3)] {
         let secret = vec![9; length];
         let jwt = verifier(SigningKey::hmac(&secret));
         for (index, algorithm) in ALL[..3].iter().enumerate() {
             let token = signed(&header_of(*algorithm), &payload(""), *algorithm, &EncodingKey::from_secret(&secret));
-            let answer = answer(&jwt, &authenticate(&jwt, &token));
+            let outcome = outcome(&jwt, &authenticate(&jwt, &token));
             if index < accepted {
-                assert_eq!(answer, "ok");
+                assert_eq!(outcome, "ok");
             } else {
-                assert!(answer.contains("The signature key was not found"), "{length} {algorithm:?} {answer}");
+                assert!(outcome.contains("The signature key was not found"), "{length} {algorithm:?} {outcome}");
             }
         }
     }
 }
 
 #[test]
-fn a_public_key_is_no_secret() {
+fn public_keys_are_not_accepted_as_hmac_secrets() {
     let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
     for secret in [RSA_PUBLIC.as_bytes(), RSA_PUBLIC_PKCS1.as_bytes(), RSA_PUBLIC.trim().as_bytes()] {
         let token =
@@ -86,26 +86,26 @@ fn a_public_key_is_no_secret() {
 }
 
 #[test]
-fn any_of_several_keys_verifies() {
+fn each_of_several_keys_verifies_its_tokens() {
     let jwt = verifier(SigningKey::hmac([7; 64]))
         .key(SigningKey::rsa_pem(RSA_PUBLIC).unwrap())
         .key(SigningKey::ec_pem(P256_PUBLIC).unwrap())
         .key(SigningKey::ec_pem(P384_PUBLIC).unwrap())
         .key(SigningKey::ed_pem(ED_PUBLIC).unwrap());
     for algorithm in ALL {
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))), "ok");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(algorithm, &header_of(algorithm)))), "ok");
         let unknown = format!(r#"{{"alg":"{algorithm:?}","kid":"unknown"}}"#);
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(algorithm, &unknown))), "ok");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(algorithm, &unknown))), "ok");
     }
 }
 
 #[test]
-fn kid_picks_the_key_alone() {
+fn kid_selects_the_key_exactly() {
     let jwt = verifier(SigningKey::hmac([7; 64]).with_kid("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
     let by = |kid: &str, secret: u8| {
         let header = format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
         let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&[secret; 64]));
-        answer(&jwt, &authenticate(&jwt, &token))
+        outcome(&jwt, &authenticate(&jwt, &token))
     };
     assert_eq!(by("old", 7), "ok");
     assert_eq!(by("new", 8), "ok");
@@ -116,11 +116,11 @@ fn kid_picks_the_key_alone() {
 
 /// .NET takes `x5t` for the name of a key beside `kid`.
 #[test]
-fn x5t_picks_a_key_too() {
+fn x5t_selects_a_key_like_kid() {
     let jwt = verifier(SigningKey::hmac([7; 64]).with_x5t("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
     let by = |header: &str, secret: u8| {
         let token = signed(header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&[secret; 64]));
-        answer(&jwt, &authenticate(&jwt, &token))
+        outcome(&jwt, &authenticate(&jwt, &token))
     };
     for (header, secret, expected) in [
         (r#"{"alg":"HS256","x5t":"old"}"#, 7, "ok"),
@@ -137,9 +137,9 @@ fn x5t_picks_a_key_too() {
 
 /// A token that brings its own key, or says where to fetch it.
 #[test]
-fn keys_that_tokens_name_are_not_used() {
+fn keys_inside_or_linked_from_tokens_are_ignored() {
     let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
-    let strangers = [9; 64];
+    let foreign_secret = [9; 64];
     for own in [
         r#""jwk":{"kty":"oct","k":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}"#,
         r#""jku":"https://attacker.test/keys""#,
@@ -147,16 +147,16 @@ fn keys_that_tokens_name_are_not_used() {
         r#""x5c":["CQkJ"]"#,
     ] {
         let header = format!(r#"{{"alg":"HS256",{own}}}"#);
-        let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&strangers));
-        assert!(answer(&jwt, &authenticate(&jwt, &token)).contains("The signature key was not found"), "{own}");
+        let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&foreign_secret));
+        assert!(outcome(&jwt, &authenticate(&jwt, &token)).contains("The signature key was not found"), "{own}");
         // Nor do they harm a token that one of ours verifies.
         let header = format!(r#"{{"alg":"RS256",{own}}}"#);
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token_by(Algorithm::RS256, &header))), "ok", "{own}");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(Algorithm::RS256, &header))), "ok", "{own}");
     }
 }
 
 #[test]
-fn unfit_keys_are_errors() {
+fn unusable_pem_keys_are_errors() {
     assert_eq!(SigningKey::rsa_pem(RSA_1024_PUBLIC).unwrap_err(), KeyError::TooSmall { bits: 1024 });
     assert_eq!(SigningKey::ec_pem(K256_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);
     assert_eq!(SigningKey::ec_pem(P521_PUBLIC).unwrap_err(), KeyError::UnsupportedCurve);

@@ -82,11 +82,11 @@ fn request<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap, ki
 /// A request that carries a token in its header.
 fn authenticate(jwt: &JwtBearer, token: &str) -> Authentication {
     let headers = headers(&[&format!("Bearer {token}")]);
-    asked(jwt, &request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
+    authenticate_request(jwt, &request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
 }
 
 /// What is found without waiting for anything.
-fn asked(jwt: &JwtBearer, request: &AuthRequest<'_>) -> Authentication {
+fn authenticate_request(jwt: &JwtBearer, request: &AuthRequest<'_>) -> Authentication {
     jwt.authenticate(request).now_or_never().unwrap()
 }
 
@@ -98,7 +98,7 @@ fn user(jwt: &JwtBearer, token: &str) -> User {
 }
 
 /// `ok` or the challenge.
-fn answer(jwt: &JwtBearer, authentication: &Authentication) -> String {
+fn outcome(jwt: &JwtBearer, authentication: &Authentication) -> String {
     match authentication {
         Authentication::Authenticated(_) => "ok".into(),
         refused => jwt.www_authenticate_for(refused.failure()).to_str().unwrap().into(),

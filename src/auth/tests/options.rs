@@ -10,50 +10,50 @@ fn clock_skew_and_expiration_are_options() {
     let expires = NOW + 10;
     let late = |skew| bearer().clock_skew(skew).clock(move || now() + Duration::from_secs(11));
     let short = token(&payload_with(&[("exp", &expires.to_string())]));
-    assert_eq!(answer(&late(Duration::from_secs(2)), &authenticate(&late(Duration::from_secs(2)), &short)), "ok");
-    assert_ne!(answer(&late(Duration::ZERO), &authenticate(&late(Duration::ZERO), &short)), "ok");
-    assert_eq!(answer(&late(Duration::MAX), &authenticate(&late(Duration::MAX), &short)), "ok");
+    assert_eq!(outcome(&late(Duration::from_secs(2)), &authenticate(&late(Duration::from_secs(2)), &short)), "ok");
+    assert_ne!(outcome(&late(Duration::ZERO), &authenticate(&late(Duration::ZERO), &short)), "ok");
+    assert_eq!(outcome(&late(Duration::MAX), &authenticate(&late(Duration::MAX), &short)), "ok");
 
     let jwt = bearer().require_expiration(false);
     assert_eq!(user(&jwt, &token(&payload_with(&[("exp", "")]))).expires_at(), None);
 }
 
 #[test]
-fn the_clock_may_stand_anywhere() {
+fn extreme_clocks_do_not_overflow() {
     for clock in
         [UNIX_EPOCH, UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 60)]
     {
         let jwt = bearer().clock(move || clock).clock_skew(Duration::MAX);
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload("")))), "ok");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload("")))), "ok");
     }
 }
 
 #[test]
-fn several_issuers_and_audiences_may_be_valid_and_any_by_choice() {
+fn several_or_all_issuers_and_audiences_can_be_accepted() {
     let several = bearer().issuers(["i2", "i3"]).audiences(["a2", "a3"]);
     let other = token(&payload_with(&[("iss", "\"i3\""), ("aud", "\"a2\"")]));
-    assert_eq!(answer(&several, &authenticate(&several, &other)), "ok");
+    assert_eq!(outcome(&several, &authenticate(&several, &other)), "ok");
     let any = bearer().allow_any_issuer().allow_any_audience();
     for payload in [payload_with(&[("iss", "\"x\""), ("aud", "\"y\"")]), payload_with(&[("iss", ""), ("aud", "")])] {
-        assert_eq!(answer(&any, &authenticate(&any, &token(&payload))), "ok");
+        assert_eq!(outcome(&any, &authenticate(&any, &token(&payload))), "ok");
     }
 }
 
 #[test]
-fn details_can_be_left_out() {
+fn error_details_can_be_omitted() {
     let jwt = bearer().include_error_details(false);
-    assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), "Bearer");
-    assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))), "Bearer");
+    assert_eq!(outcome(&jwt, &authenticate(&jwt, "nonsense")), "Bearer");
+    assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))), "Bearer");
 }
 
 /// As `AddJwtBearer(options => options.Challenge = ..)` has it.
 #[test]
-fn the_challenge_may_name_a_realm() {
+fn custom_challenge_can_contain_a_realm() {
     let jwt = bearer().challenge(HeaderValue::from_static("Bearer realm=\"wards\""));
-    assert_eq!(answer(&jwt, &Authentication::Anonymous), r#"Bearer realm="wards""#);
+    assert_eq!(outcome(&jwt, &Authentication::Anonymous), r#"Bearer realm="wards""#);
     let malformed = r#"Bearer realm="wards", error="invalid_token""#;
-    assert_eq!(answer(&jwt, &authenticate(&jwt, "nonsense")), malformed);
-    let expired = answer(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")]))));
+    assert_eq!(outcome(&jwt, &authenticate(&jwt, "nonsense")), malformed);
+    let expired = outcome(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")]))));
     assert!(expired.starts_with(&format!("{malformed}, error_description=\"The token expired at '")), "{expired}");
 }
 
@@ -70,18 +70,18 @@ fn options_that_accept_nothing_or_everything_are_reported() {
 }
 
 #[test]
-fn algorithms_can_be_narrowed() {
+fn algorithms_can_be_restricted() {
     let strong = bearer().algorithms(["HS384", "RS256"]);
     assert_eq!(strong.validate(), Ok(()));
     let by =
         |header: &str, algorithm| signed(header, &payload(""), algorithm, &EncodingKey::from_secret(SECRET.as_bytes()));
     let token = by(r#"{"alg":"HS384"}"#, Algorithm::HS384);
-    assert_eq!(answer(&strong, &authenticate(&strong, &token)), "ok");
+    assert_eq!(outcome(&strong, &authenticate(&strong, &token)), "ok");
     let token = by(r#"{"alg":"HS256"}"#, Algorithm::HS256);
-    assert!(answer(&strong, &authenticate(&strong, &token)).contains("The signature key was not found"));
+    assert!(outcome(&strong, &authenticate(&strong, &token)).contains("The signature key was not found"));
     // What a key does not take, no list makes it take.
     let none = bearer().algorithms(["RS256"]);
-    assert_ne!(answer(&none, &authenticate(&none, &token)), "ok");
+    assert_ne!(outcome(&none, &authenticate(&none, &token)), "ok");
     for unknown in ["none", "hs256", ""] {
         assert_eq!(bearer().algorithms([unknown]).validate(), Err(AuthConfigError::UnknownAlgorithm), "{unknown}");
     }
@@ -90,7 +90,7 @@ fn algorithms_can_be_narrowed() {
 const REJECTED: &str = r#"Bearer error="invalid_token""#;
 
 #[test]
-fn the_type_of_a_token_can_be_asked_for() {
+fn token_types_can_be_required() {
     let jwt = bearer().token_types(["at+jwt"]).token_types(["other"]);
     for (kind, expected) in [
         (r#","typ":"at+jwt""#, "ok"),
@@ -102,12 +102,12 @@ fn the_type_of_a_token_can_be_asked_for() {
     ] {
         let header = format!(r#"{{"alg":"HS256"{kind}}}"#);
         let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()));
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token)), expected, "{kind}");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token)), expected, "{kind}");
     }
 }
 
 #[test]
-fn claims_can_be_asked_for() {
+fn claims_can_be_required() {
     let jwt = bearer().require_claim("sub").require_claim("jti");
     for (claims, expected) in [
         (r#""sub":"u","jti":"1""#, "ok"),
@@ -116,15 +116,15 @@ fn claims_can_be_asked_for() {
         (r#""sub":"u","jti":null"#, REJECTED),
         (r#""sub":"u","JTI":"1""#, REJECTED),
     ] {
-        assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload(claims)))), expected, "{claims}");
+        assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload(claims)))), expected, "{claims}");
     }
     // What is wrong with the token otherwise is said first.
     let expired = token(&payload_with(&[("exp", "5")]));
-    assert!(answer(&jwt, &authenticate(&jwt, &expired)).contains("expired"));
+    assert!(outcome(&jwt, &authenticate(&jwt, &expired)).contains("expired"));
 }
 
 #[test]
-fn the_application_may_refuse_or_enrich_whom_a_token_names() {
+fn on_token_validated_can_reject_or_extend_the_user() {
     let jwt = bearer().on_token_validated(|user: User| async move {
         match user.claim("jti") {
             Some("good") => Ok(user.to_builder().claim("shift", "night").build()),
@@ -134,27 +134,30 @@ fn the_application_may_refuse_or_enrich_whom_a_token_names() {
     let good = user(&jwt, &token(&payload(r#""sub":"u","jti":"good""#)));
     assert_eq!((good.id(), good.claim("shift")), (Some("u"), Some("night")));
     assert_eq!(good.expires_at(), Some(UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() + 3600)));
-    assert_eq!(answer(&jwt, &authenticate(&jwt, &token(&payload(r#""sub":"u","jti":"bad""#)))), REJECTED);
+    assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload(r#""sub":"u","jti":"bad""#)))), REJECTED);
     // It hears of valid tokens alone.
     let never = bearer().on_token_validated(|_| async { panic!("asked about a bad token") });
-    assert_ne!(answer(&never, &authenticate(&never, &token(&payload_with(&[("exp", "5")])))), "ok");
+    assert_ne!(outcome(&never, &authenticate(&never, &token(&payload_with(&[("exp", "5")])))), "ok");
 }
 
 #[test]
-fn a_token_may_come_from_elsewhere() {
+fn token_from_overrides_header_and_query() {
     let jwt = bearer().token_from(|request| request.cookie("token").map(Into::into));
     let (good, bad) = (token(&payload("")), token(&payload_with(&[("exp", "5")])));
-    let found = |cookie: &str, header: &str, query: &str| {
+    let outcome_of = |cookie: &str, header: &str, query: &str| {
         let mut headers = headers(&[&format!("Bearer {header}")]);
         headers.insert("cookie", format!("token={cookie}").parse().unwrap());
-        answer(
+        outcome(
             &jwt,
-            &asked(&jwt, &request("/hubs", Some(&format!("access_token={query}")), &headers, RequestKind::Poll)),
+            &authenticate_request(
+                &jwt,
+                &request("/hubs", Some(&format!("access_token={query}")), &headers, RequestKind::Poll),
+            ),
         )
     };
-    assert_eq!(found(&good, &bad, &bad), "ok");
-    assert_ne!(found(&bad, &good, &good), "ok");
+    assert_eq!(outcome_of(&good, &bad, &bad), "ok");
+    assert_ne!(outcome_of(&bad, &good, &good), "ok");
     // Where nothing is found, it is as ever.
-    assert_eq!(found("", &bad, &good), "ok");
-    assert_eq!(found("", &good, ""), "ok");
+    assert_eq!(outcome_of("", &bad, &good), "ok");
+    assert_eq!(outcome_of("", &good, ""), "ok");
 }

@@ -4,12 +4,12 @@ use super::*;
 use crate::auth::{QueryToken, RedactedUri, redact_query, strip_access_token};
 
 /// Who is found: nobody, a refused token or a user's id.
-fn found(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
+fn result_of(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
     let headers = headers(lines);
     let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Poll };
-    match asked(jwt, &request(path, Some(query), &headers, kind)) {
-        Authentication::Anonymous => "nobody".into(),
-        Authentication::Failed(_) => "refused".into(),
+    match authenticate_request(jwt, &request(path, Some(query), &headers, kind)) {
+        Authentication::Anonymous => "anonymous".into(),
+        Authentication::Failed(_) => "failed".into(),
         Authentication::Authenticated(user) => user.id().unwrap_or_default().into(),
     }
 }
@@ -19,35 +19,35 @@ fn token_of(id: &str) -> String {
 }
 
 #[test]
-fn the_header_carries_a_token_after_its_scheme() {
+fn authorization_header_carries_a_token_after_the_scheme() {
     let t = token_of("u");
     for (lines, expected) in [
         (&[format!("Bearer {t}")][..], "u"),
         (&[format!("bearer {t}")], "u"),
         (&[format!("BEARER   {t}  ")], "u"),
         (&[String::new(), format!("Bearer {t}")], "u"),
-        (&[t.to_string()], "nobody"),
-        (&[format!("Bearer{t}")], "nobody"),
-        (&[format!("Bearer\t{t}")], "nobody"),
-        (&[format!("Token {t}")], "nobody"),
-        (&["Bearer".into()], "nobody"),
-        (&["Bearer ".into()], "nobody"),
-        (&["Basic dTpw".into()], "nobody"),
-        (&[format!("Basic x, Bearer {t}")], "nobody"),
-        (&["Basic dTpw".into(), format!("Bearer {t}")], "nobody"),
-        (&[format!("Bearer {t}"), format!("Bearer {t}")], "refused"),
-        (&[format!("Bearer {t}, Bearer {t}")], "refused"),
-        (&[format!("Bearer ,{t}")], "refused"),
-        (&["Bearer é".into()], "refused"),
-        (&["Beareé x".into()], "nobody"),
+        (&[t.to_string()], "anonymous"),
+        (&[format!("Bearer{t}")], "anonymous"),
+        (&[format!("Bearer\t{t}")], "anonymous"),
+        (&[format!("Token {t}")], "anonymous"),
+        (&["Bearer".into()], "anonymous"),
+        (&["Bearer ".into()], "anonymous"),
+        (&["Basic dTpw".into()], "anonymous"),
+        (&[format!("Basic x, Bearer {t}")], "anonymous"),
+        (&["Basic dTpw".into(), format!("Bearer {t}")], "anonymous"),
+        (&[format!("Bearer {t}"), format!("Bearer {t}")], "failed"),
+        (&[format!("Bearer {t}, Bearer {t}")], "failed"),
+        (&[format!("Bearer ,{t}")], "failed"),
+        (&["Bearer é".into()], "failed"),
+        (&["Beareé x".into()], "anonymous"),
     ] {
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-        assert_eq!(found(&bearer(), "/hubs/x", "", &lines, false), expected, "{lines:?}");
+        assert_eq!(result_of(&bearer(), "/hubs/x", "", &lines, false), expected, "{lines:?}");
     }
 }
 
 #[test]
-fn the_query_carries_a_token_by_itself() {
+fn query_carries_a_token_without_a_scheme() {
     let t = token_of("u");
     for (query, expected) in [
         (format!("access_token={t}"), "u"),
@@ -58,64 +58,64 @@ fn the_query_carries_a_token_by_itself() {
         (format!("&&access_token={t}&"), "u"),
         (format!("access_token=&access_token={t}"), "u"),
         (format!("access_token&access_token={t}"), "u"),
-        (format!("access_token={t}&access_token={t}"), "refused"),
-        (format!("access_token={t}&Access_Token={t}"), "refused"),
-        (format!("access_token=Bearer%20{t}"), "refused"),
-        (format!("access_token=+{t}"), "refused"),
-        (format!("access_token=%20{t}%20"), "refused"),
-        ("access_token==".into(), "refused"),
-        ("access_token=%zz".into(), "refused"),
-        ("access_token=%00".into(), "refused"),
-        ("access_token=%ff".into(), "refused"),
-        ("access_token=".into(), "nobody"),
-        ("access_token".into(), "nobody"),
-        (format!(";access_token={t}"), "nobody"),
-        (format!("%20access_token={t}"), "nobody"),
-        (format!("accesstoken={t}"), "nobody"),
-        (String::new(), "nobody"),
+        (format!("access_token={t}&access_token={t}"), "failed"),
+        (format!("access_token={t}&Access_Token={t}"), "failed"),
+        (format!("access_token=Bearer%20{t}"), "failed"),
+        (format!("access_token=+{t}"), "failed"),
+        (format!("access_token=%20{t}%20"), "failed"),
+        ("access_token==".into(), "failed"),
+        ("access_token=%zz".into(), "failed"),
+        ("access_token=%00".into(), "failed"),
+        ("access_token=%ff".into(), "failed"),
+        ("access_token=".into(), "anonymous"),
+        ("access_token".into(), "anonymous"),
+        (format!(";access_token={t}"), "anonymous"),
+        (format!("%20access_token={t}"), "anonymous"),
+        (format!("accesstoken={t}"), "anonymous"),
+        (String::new(), "anonymous"),
     ] {
-        assert_eq!(found(&bearer(), "/hubs/x", &query, &[], false), expected, "{query}");
+        assert_eq!(result_of(&bearer(), "/hubs/x", &query, &[], false), expected, "{query}");
     }
 }
 
 #[test]
-fn the_query_comes_before_the_header_or_after_it() {
+fn precedence_of_query_and_header_is_an_option() {
     let query = format!("access_token={}", token_of("query"));
     let header = format!("Bearer {}", token_of("header"));
     let bad = "access_token=bad";
     for (jwt, both, bad_query, bad_header) in
-        [(bearer(), "query", "refused", "query"), (bearer().header_before_query(true), "header", "header", "refused")]
+        [(bearer(), "query", "failed", "query"), (bearer().header_before_query(true), "header", "header", "failed")]
     {
-        assert_eq!(found(&jwt, "/", &query, &[&header], false), both);
-        assert_eq!(found(&jwt, "/", bad, &[&header], false), bad_query);
-        assert_eq!(found(&jwt, "/", &query, &["Bearer bad"], false), bad_header);
-        assert_eq!(found(&jwt, "/", &query, &["Basic dTpw"], false), "query");
-        assert_eq!(found(&jwt, "/", "access_token=", &[&header], false), "header");
+        assert_eq!(result_of(&jwt, "/", &query, &[&header], false), both);
+        assert_eq!(result_of(&jwt, "/", bad, &[&header], false), bad_query);
+        assert_eq!(result_of(&jwt, "/", &query, &["Bearer bad"], false), bad_header);
+        assert_eq!(result_of(&jwt, "/", &query, &["Basic dTpw"], false), "query");
+        assert_eq!(result_of(&jwt, "/", "access_token=", &[&header], false), "header");
     }
 }
 
 #[test]
-fn where_the_query_counts_is_an_option() {
+fn query_tokens_can_be_limited_to_paths_and_upgrades() {
     let query = format!("access_token={}", token_of("u"));
-    let at = |rule: QueryToken, path: &str, upgrade| found(&bearer().query_token(rule), path, &query, &[], upgrade);
+    let at = |rule: QueryToken, path: &str, upgrade| result_of(&bearer().query_token(rule), path, &query, &[], upgrade);
     assert_eq!(at(QueryToken::HubPaths, "/anywhere", false), "u");
-    assert_eq!(at(QueryToken::UpgradesOnly, "/hubs/x", false), "nobody");
+    assert_eq!(at(QueryToken::UpgradesOnly, "/hubs/x", false), "anonymous");
     assert_eq!(at(QueryToken::UpgradesOnly, "/hubs/x", true), "u");
-    assert_eq!(at(QueryToken::Never, "/hubs/x", true), "nobody");
+    assert_eq!(at(QueryToken::Never, "/hubs/x", true), "anonymous");
     for (prefix, path, expected) in [
         ("/hubs", "/hubs", "u"),
         ("/hubs", "/hubs/clinical/negotiate", "u"),
         ("/hubs", "/HUBS/Clinical", "u"),
         ("/hubs", "/%68ubs/clinical", "u"),
-        ("/hubs", "/hubsx/clinical", "nobody"),
-        ("/hubs", "/hub", "nobody"),
-        ("/hubs", "/x/hubs", "nobody"),
-        ("/hubs", "//hubs", "nobody"),
-        ("/hubs", "", "nobody"),
+        ("/hubs", "/hubsx/clinical", "anonymous"),
+        ("/hubs", "/hub", "anonymous"),
+        ("/hubs", "/x/hubs", "anonymous"),
+        ("/hubs", "//hubs", "anonymous"),
+        ("/hubs", "", "anonymous"),
         ("hubs/", "/hubs/x", "u"),
         ("/a/b", "/a/b", "u"),
-        ("/a/b", "/a/c", "nobody"),
-        ("/a/b", "/a", "nobody"),
+        ("/a/b", "/a/c", "anonymous"),
+        ("/a/b", "/a", "anonymous"),
         ("/", "/x", "u"),
         ("", "/x", "u"),
     ] {
@@ -124,13 +124,16 @@ fn where_the_query_counts_is_an_option() {
 }
 
 #[test]
-fn a_header_counts_wherever_the_query_does_not() {
+fn header_tokens_work_where_query_tokens_are_disabled() {
     let header = format!("Bearer {}", token_of("header"));
-    assert_eq!(found(&bearer().query_token(QueryToken::Never), "/x", "access_token=bad", &[&header], true), "header");
+    assert_eq!(
+        result_of(&bearer().query_token(QueryToken::Never), "/x", "access_token=bad", &[&header], true),
+        "header"
+    );
 }
 
 #[test]
-fn tokens_and_connection_tokens_are_not_printed() {
+fn redacted_uris_contain_no_tokens() {
     for (query, printed) in [
         ("id=a&access_token=b&x=1", "id=***&access_token=***&x=1"),
         ("ID=a&Access_Token=b", "ID=***&Access_Token=***"),
@@ -165,7 +168,7 @@ fn tokens_and_connection_tokens_are_not_printed() {
 }
 
 #[test]
-fn the_token_is_taken_out_of_the_query() {
+fn access_token_is_removed_from_the_query() {
     for (query, rest) in [
         ("id=a&access_token=b&x=1", Some("id=a&x=1")),
         ("ACCESS%5FTOKEN=b&x", Some("x")),

@@ -28,7 +28,7 @@ fn decide(rules: &EndpointRules, user: &User) -> Decision {
 }
 
 #[test]
-fn each_requirement_has_its_meaning() {
+fn requirements_match_the_users_they_describe() {
     for (policy, allowed) in [
         (Policy::require_authenticated_user(), true),
         (Policy::require_role("Doctor"), true),
@@ -57,19 +57,19 @@ fn each_requirement_has_its_meaning() {
 }
 
 #[test]
-fn strangers_pass_only_where_a_policy_says_so() {
+fn anonymous_users_pass_only_policies_that_allow_them() {
     let anyone = || Policy::require_assertion(|_| true).allow_anonymous();
-    let known = || Policy::require_assertion(|_| true);
+    let authenticated = || Policy::require_assertion(|_| true);
     for (policy, allowed) in [
-        (known(), false),
+        (authenticated(), false),
         (anyone(), true),
-        (anyone().and(known()), false),
-        (known().and(anyone()), false),
+        (anyone().and(authenticated()), false),
+        (authenticated().and(anyone()), false),
         (anyone().and(anyone()), true),
-        (known().and(anyone()).allow_anonymous(), true),
-        (Policy::any_of([known(), anyone()]), true),
-        (Policy::any_of([known(), known()]), false),
-        (Policy::any_of([anyone()]).and(known()), false),
+        (authenticated().and(anyone()).allow_anonymous(), true),
+        (Policy::any_of([authenticated(), anyone()]), true),
+        (Policy::any_of([authenticated(), authenticated()]), false),
+        (Policy::any_of([anyone()]).and(authenticated()), false),
         (Policy::require_role("Doctor").allow_anonymous(), false),
     ] {
         assert_eq!(policy.allows(&User::anonymous()), allowed, "{policy:?}");
@@ -79,9 +79,9 @@ fn strangers_pass_only_where_a_policy_says_so() {
 #[test]
 fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
     let both = User::builder().role("Admin").role("Doctor").build();
-    let stranger = User::anonymous();
+    let anonymous = User::anonymous();
     let policies = policies();
-    for (rules, doctor_may, both_may, stranger_may) in [
+    for (rules, doctor_allowed, both_allowed, anonymous_allowed) in [
         (&[][..], true, true, true),
         (&[Authorize::user()], true, true, false),
         (&[Authorize::policy("DoctorsOnly")], true, true, false),
@@ -97,14 +97,14 @@ fn all_rules_must_be_met_and_roles_of_one_rule_are_alternatives() {
     ] {
         let resolved = policies.method_rules(rules).unwrap();
         let check = |user| resolved.check_call(user, None).unwrap();
-        let allowed = (check(&doctor()), check(&both), check(&stranger));
-        assert_eq!(allowed, (doctor_may, both_may, stranger_may), "{rules:?}");
+        let allowed = (check(&doctor()), check(&both), check(&anonymous));
+        assert_eq!(allowed, (doctor_allowed, both_allowed, anonymous_allowed), "{rules:?}");
         assert_eq!(resolved.is_open(), rules.is_empty());
     }
 }
 
 #[test]
-fn strangers_are_challenged_and_users_forbidden() {
+fn anonymous_users_are_challenged_and_others_forbidden() {
     let rules = endpoint_rules(&policies(), &[Authorize::roles("Admin")]);
     assert_eq!(decide(&rules, &User::anonymous()), Decision::Challenge);
     assert_eq!(decide(&rules, &doctor()), Decision::Forbid);
@@ -113,7 +113,7 @@ fn strangers_are_challenged_and_users_forbidden() {
 }
 
 #[test]
-fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_without_rules() {
+fn default_policy_applies_to_unnamed_rules_and_fallback_policy_to_endpoints_without_rules() {
     let mut policies = policies();
     policies.set_default(Policy::require_role("Admin"));
     policies.set_fallback(Policy::require_authenticated_user());
@@ -126,7 +126,7 @@ fn the_default_policy_is_for_rules_without_names_and_the_fallback_for_endpoints_
 }
 
 #[test]
-fn bad_rules_and_policies_are_errors() {
+fn invalid_rules_and_policies_are_errors() {
     let resolve = |rule: Authorize| policies().method_rules(&[Authorize::user(), rule]).unwrap_err();
     assert_eq!(resolve(Authorize::policy("Nobody")), PolicyError::Unknown { name: "Nobody".into() });
     assert_eq!(resolve("".into()), PolicyError::Unknown { name: String::new() });
@@ -155,7 +155,7 @@ fn bad_rules_and_policies_are_errors() {
 }
 
 #[test]
-fn impossible_policies_let_nobody_pass() {
+fn impossible_policies_deny_all_users() {
     let none: [String; 0] = [];
     for policy in
         [Policy::require_any_role(none.clone()), Policy::require_claim("Department", none), Policy::any_of([])]
@@ -165,7 +165,7 @@ fn impossible_policies_let_nobody_pass() {
 }
 
 #[test]
-fn names_of_claims_and_policies_ignore_the_case_of_every_letter() {
+fn claim_types_of_policies_ignore_case_beyond_ascii() {
     let user = User::builder().claim("straße-ÄÖ", "x").build();
     assert!(Policy::require_claim_type("STRAßE-äö").allows(&user));
     assert!(!Policy::require_claim_type("STRASSE-äö").allows(&user));
@@ -173,7 +173,7 @@ fn names_of_claims_and_policies_ignore_the_case_of_every_letter() {
 }
 
 #[test]
-fn rules_can_be_constants_and_policies_shared() {
+fn rules_can_be_constants_and_policies_can_be_shared() {
     const RULES: &[Authorize] = &[Authorize::user(), Authorize::new(Some("P"), Some("A, B"))];
     assert_eq!(RULES[0], Authorize::user());
     fn shared<T: Clone + Send + Sync + 'static>() {}

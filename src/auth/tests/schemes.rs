@@ -6,7 +6,7 @@ use super::*;
 use crate::auth::{ApiKeys, AuthError, AuthRejection, Authenticator, Schemes};
 
 /// Who it is, where nothing takes time.
-fn found(authenticator: &impl Authenticator, headers: &HeaderMap) -> Authentication {
+fn authenticate_with(authenticator: &impl Authenticator, headers: &HeaderMap) -> Authentication {
     let request = request("/hubs/x", Some("a=b+c&access_token=secret"), headers, RequestKind::Poll);
     Authenticator::authenticate(authenticator, &request).now_or_never().unwrap()
 }
@@ -25,14 +25,14 @@ fn functions_and_closures_are_schemes() {
     };
     let none = HeaderMap::new();
     let id = |authentication: Authentication| authentication.user().id().unwrap().to_owned();
-    assert_eq!(id(found(&function, &none)), "b c");
-    assert_eq!(id(found(&closure, &none)), "/hubs/x");
-    assert_eq!(id(found(&boxed, &none)), "kept");
-    assert_eq!(id(found(&Arc::new(boxed), &none)), "kept");
+    assert_eq!(id(authenticate_with(&function, &none)), "b c");
+    assert_eq!(id(authenticate_with(&closure, &none)), "/hubs/x");
+    assert_eq!(id(authenticate_with(&boxed, &none)), "kept");
+    assert_eq!(id(authenticate_with(&Arc::new(boxed), &none)), "kept");
 }
 
 #[test]
-fn identities_stay_their_own() {
+fn merged_users_keep_separate_identities() {
     let nurse = User::builder().name("Ann").role("Nurse").claim("team", "not a role").expires_at(now()).build();
     let badge = User::builder().name_claim("nick").role_claim("team").id("b1").role("er").claim("nick", "An").build();
     let both = badge.clone().and(&nurse);
@@ -50,7 +50,7 @@ fn identities_stay_their_own() {
 }
 
 #[test]
-fn api_keys_are_compared_whole_and_never_printed() {
+fn api_keys_are_compared_exactly_and_never_printed() {
     const KEY: &str = "0123456789abcdef";
     let name = http::HeaderName::from_static("x-key");
     let keys = ApiKeys::in_header(name.clone()).key("another key, longer than sixteen", User::anonymous());
@@ -58,10 +58,10 @@ fn api_keys_are_compared_whole_and_never_printed() {
     assert_eq!(keys.validate(), Ok(()));
     let sent =
         |values: &[&str]| -> HeaderMap { values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect() };
-    assert!(matches!(found(&keys, &sent(&[])), Authentication::Anonymous));
-    assert_eq!(found(&keys, &sent(&[KEY])).user().id(), Some("pump"));
+    assert!(matches!(authenticate_with(&keys, &sent(&[])), Authentication::Anonymous));
+    assert_eq!(authenticate_with(&keys, &sent(&[KEY])).user().id(), Some("pump"));
     for values in [&["0123456789abcde"][..], &["0123456789abcdeF"], &[""], &[KEY, KEY], &[KEY, ""]] {
-        assert!(found(&keys, &sent(values)).failure().is_some(), "{values:?}");
+        assert!(authenticate_with(&keys, &sent(values)).failure().is_some(), "{values:?}");
     }
     let headers = sent(&[KEY]);
     let mut schemes = Schemes::default();
@@ -69,25 +69,31 @@ fn api_keys_are_compared_whole_and_never_printed() {
     let printed = format!(
         "{keys:?} {schemes:?} {:?} {:?}",
         request("/hubs/x", Some("key=0123456789abcdef"), &headers, RequestKind::Send),
-        found(&keys, &sent(&["0123456789abcdef "])),
+        authenticate_with(&keys, &sent(&["0123456789abcdef "])),
     );
     assert!(!printed.contains("0123456789"), "{printed}");
     assert!(keys.key("fifteen bytes..", User::anonymous()).validate().is_err());
 }
 
 #[test]
-fn failures_keep_their_text_from_the_client() {
+fn error_texts_are_hidden_from_clients() {
     let own = AuthError::new("session 17 of ann");
     assert_eq!((own.to_string().as_str(), own.description()), ("session 17 of ann", None));
-    let told = own.with_description("gone");
-    assert_eq!((told.to_string().as_str(), told.description().as_deref()), ("session 17 of ann", Some("gone")));
+    let described = own.with_description("gone");
+    assert_eq!(
+        (described.to_string().as_str(), described.description().as_deref()),
+        ("session 17 of ann", Some("gone"))
+    );
     let refused = authenticate(&bearer(), "nonsense");
-    let told = refused.failure().unwrap().clone().with_description("gone");
-    assert_eq!((told.to_string().as_str(), told.description().as_deref()), ("The token is malformed", Some("gone")));
+    let described = refused.failure().unwrap().clone().with_description("gone");
+    assert_eq!(
+        (described.to_string().as_str(), described.description().as_deref()),
+        ("The token is malformed", Some("gone"))
+    );
 }
 
 #[test]
-fn a_request_is_read_as_the_hub_reads_it() {
+fn requests_expose_query_cookies_and_extensions() {
     let parts = http::Request::get("/hubs/a%20b?X=1&x=a+b&access_token=t")
         .header("cookie", "a=1; b=2")
         .header("cookie", "A=x%20y");
@@ -106,7 +112,7 @@ fn a_request_is_read_as_the_hub_reads_it() {
 }
 
 #[test]
-fn refusals_add_their_headers() {
+fn combined_rejections_keep_all_headers() {
     let basic = http::HeaderValue::from_static("Basic");
     let first = AuthRejection::redirect(http::HeaderValue::from_static("/login")).www_authenticate(basic.clone());
     let both = first.and(&AuthRejection::unauthorized().www_authenticate(basic));

@@ -10,26 +10,26 @@ use super::*;
 use crate::auth::{Authorize, Decision, EndpointRules, Policies, Policy, QueryToken, Schemes};
 
 #[test]
-fn every_request_of_the_transcripts_gets_its_answer() {
+fn recorded_requests_get_the_recorded_status_and_challenge() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/transcripts/auth");
-    let (mut files, mut answers, mut challenges) = (0, 0, 0);
+    let (mut files, mut responses, mut challenges) = (0, 0, 0);
     for entry in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let transcript: Value = serde_json::from_str(&text).unwrap();
-        let seen = replay(&transcript);
+        let counts = replay(&transcript);
         files += 1;
-        answers += seen.0;
-        challenges += seen.1;
+        responses += counts.0;
+        challenges += counts.1;
     }
     // So that a change of the format cannot silence this test.
-    assert!(files >= 55 && answers >= 150 && challenges >= 50, "{files} {answers} {challenges}");
+    assert!(files >= 55 && responses >= 150 && challenges >= 50, "{files} {responses} {challenges}");
 }
 
-/// How many answers were compared, and how many of them were challenges.
+/// How many responses were compared, and how many of them were challenges.
 fn replay(transcript: &Value) -> (usize, usize) {
     let jwt = bearer().query_token(QueryToken::under("/hubs")).clock(SystemTime::now);
     let (mut tokens, mut requests) = (HashMap::new(), HashMap::new());
-    let (mut answers, mut challenges) = (0, 0);
+    let (mut responses, mut challenges) = (0, 0);
     for event in transcript["events"].as_array().unwrap() {
         let name = event["as"].as_str().or_else(|| event["of"].as_str()).unwrap_or_default();
         match (event["do"].as_str(), event["see"].as_str()) {
@@ -37,40 +37,40 @@ fn replay(transcript: &Value) -> (usize, usize) {
                 tokens.insert(name, mint(event));
             }
             (Some("http" | "ws" | "sse"), _) => {
-                requests.insert(name, ask(&jwt, event, &tokens));
+                requests.insert(name, rejection_of(&jwt, event, &tokens));
             }
             (_, Some("http" | "opened")) => {
-                let Some(answer) = requests.remove(name) else { continue };
+                let Some(rejection) = requests.remove(name) else { continue };
                 let status = event["status"]
                     .as_u64()
                     .or_else(|| event["refused"].as_u64())
                     .filter(|status| matches!(status, 401 | 403));
                 let challenge = event["headers"]["www-authenticate"].as_str().map(str::to_owned);
-                answers += 1;
+                responses += 1;
                 challenges += usize::from(challenge.is_some());
-                assert_eq!(answer, (status, challenge), "{} {name}", transcript["name"]);
+                assert_eq!(rejection, (status, challenge), "{} {name}", transcript["name"]);
             }
             _ => {}
         }
     }
-    (answers, challenges)
+    (responses, challenges)
 }
 
 /// The status and the challenge that we would refuse a request with.
-fn ask(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Option<u64>, Option<String>) {
-    let filled = |text: &Value| {
+fn rejection_of(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Option<u64>, Option<String>) {
+    let substituted = |text: &Value| {
         let text = text.as_str().unwrap().to_owned();
         tokens.iter().fold(text, |text, (name, token)| text.replace(&format!("${{{name}}}"), token))
     };
     let lines: Vec<String> = match &event["headers"]["authorization"] {
         Value::Null => Vec::new(),
-        Value::Array(lines) => lines.iter().map(filled).collect(),
-        line => vec![filled(line)],
+        Value::Array(lines) => lines.iter().map(substituted).collect(),
+        line => vec![substituted(line)],
     };
     let headers = headers(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let uri = filled(&event["path"]);
+    let uri = substituted(&event["path"]);
     let (path, query) = uri.split_once('?').map_or((&*uri, None), |(path, query)| (path, Some(query)));
-    let authentication = asked(jwt, &request(path, query, &headers, RequestKind::Poll));
+    let authentication = authenticate_request(jwt, &request(path, query, &headers, RequestKind::Poll));
     match rules(path, event["method"].as_str()).decide(&authentication.user()).now_or_never().unwrap() {
         Decision::Allow => (None, None),
         Decision::Forbid => (Some(403), None),

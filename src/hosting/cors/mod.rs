@@ -48,7 +48,7 @@ pub struct Cors {
 enum CorsOrigins {
     Any,
     Listed(Vec<String>),
-    Where(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+    Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
 /// Names of headers or methods.
@@ -83,7 +83,7 @@ impl Cors {
     /// Cors::origin_allowed(|origin| origin.starts_with("https://") && origin.ends_with(".app.test"));
     /// ```
     pub fn origin_allowed(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self::new(CorsOrigins::Where(Arc::new(allowed)))
+        Self::new(CorsOrigins::Predicate(Arc::new(allowed)))
     }
 
     fn new(origins: CorsOrigins) -> Self {
@@ -150,24 +150,24 @@ impl Cors {
         self
     }
 
-    pub(super) fn check(self) -> Result<CorsPolicy, BuildError> {
-        let several = match &self.origins {
+    pub(super) fn into_policy(self) -> Result<CorsPolicy, BuildError> {
+        let varies_by_origin = match &self.origins {
             CorsOrigins::Any if self.credentials => return Err(BuildError::AnyOriginWithCredentials),
             CorsOrigins::Any => false,
             CorsOrigins::Listed(origins) => match origins.iter().find(|origin| !is_origin(origin)) {
                 Some(origin) => return Err(BuildError::InvalidOrigin(origin.clone())),
                 None => origins.len() > 1,
             },
-            CorsOrigins::Where(_) => true,
+            CorsOrigins::Predicate(_) => true,
         };
-        let mut both = HeaderMap::new();
+        let mut common = HeaderMap::new();
         if self.credentials {
-            both.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            common.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
-        if several {
-            both.insert(VARY, HeaderValue::from_static("Origin"));
+        if varies_by_origin {
+            common.insert(VARY, HeaderValue::from_static("Origin"));
         }
-        let (mut preflight, mut actual) = (both.clone(), both);
+        let (mut preflight, mut actual) = (common.clone(), common);
         let is_header = |name: &str| HeaderName::try_from(name).is_ok();
         if let HeaderNames::Listed(headers) = &self.headers {
             set_list(&mut preflight, ACCESS_CONTROL_ALLOW_HEADERS, headers, is_header)?;
@@ -201,7 +201,7 @@ impl fmt::Debug for CorsOrigins {
         match self {
             Self::Any => f.write_str("Any"),
             Self::Listed(origins) => f.debug_tuple("Listed").field(origins).finish(),
-            Self::Where(_) => f.write_str("Where"),
+            Self::Predicate(_) => f.write_str("Predicate"),
         }
     }
 }

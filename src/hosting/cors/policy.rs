@@ -27,18 +27,26 @@ impl CorsPolicy {
     /// The answer to a browser that asks before it sends a request; `None` for other requests. It is an answer, too, if
     /// the page may not, but says nothing then.
     pub(in crate::hosting) fn preflight(&self, request: &Parts) -> Option<Response<ResponseBody>> {
-        let asked = &request.headers;
+        let request_headers = &request.headers;
         let is_preflight = request.method == Method::OPTIONS
-            && asked.contains_key(ORIGIN)
-            && asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+            && request_headers.contains_key(ORIGIN)
+            && request_headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         is_preflight.then(|| {
             let mut response = status(StatusCode::NO_CONTENT);
-            if let Some(mut headers) = self.grant(asked, &self.preflight) {
+            if let Some(mut headers) = self.allow_origin(request_headers, &self.preflight) {
                 if self.any_header {
-                    headers.extend(echo(asked, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS));
+                    headers.extend(echo_requested(
+                        request_headers,
+                        ACCESS_CONTROL_REQUEST_HEADERS,
+                        ACCESS_CONTROL_ALLOW_HEADERS,
+                    ));
                 }
                 if self.any_method {
-                    headers.extend(echo(asked, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS));
+                    headers.extend(echo_requested(
+                        request_headers,
+                        ACCESS_CONTROL_REQUEST_METHOD,
+                        ACCESS_CONTROL_ALLOW_METHODS,
+                    ));
                 }
                 *response.headers_mut() = headers;
             }
@@ -48,16 +56,16 @@ impl CorsPolicy {
 
     /// What the answer to any other request carries, whatever it is.
     pub(in crate::hosting) fn headers(&self, request: &HeaderMap) -> HeaderMap {
-        self.grant(request, &self.actual).unwrap_or_default()
+        self.allow_origin(request, &self.actual).unwrap_or_default()
     }
 
     /// `headers` and the origin, if that is allowed.
-    fn grant(&self, request: &HeaderMap, headers: &HeaderMap) -> Option<HeaderMap> {
-        let told = origin(request)?;
+    fn allow_origin(&self, request: &HeaderMap, headers: &HeaderMap) -> Option<HeaderMap> {
+        let request_origin = origin(request)?;
         let allowed = match &self.origins {
             CorsOrigins::Any => Some("*"),
-            CorsOrigins::Listed(origins) => origins.iter().map(String::as_str).find(|origin| *origin == told),
-            CorsOrigins::Where(allowed) => allowed(&told).then_some(&*told),
+            CorsOrigins::Listed(origins) => origins.iter().map(String::as_str).find(|origin| *origin == request_origin),
+            CorsOrigins::Predicate(allowed) => allowed(&request_origin).then_some(&*request_origin),
         };
         let mut headers = headers.clone();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_bytes(allowed?.as_bytes()).ok()?);
@@ -66,8 +74,8 @@ impl CorsPolicy {
 }
 
 /// What a preflight asks for, as what is allowed; nothing if it asks for nothing.
-fn echo(asked: &HeaderMap, from: HeaderName, to: HeaderName) -> Option<(HeaderName, HeaderValue)> {
-    let lines = asked.get_all(from).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+fn echo_requested(request_headers: &HeaderMap, from: HeaderName, to: HeaderName) -> Option<(HeaderName, HeaderValue)> {
+    let lines = request_headers.get_all(from).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     let names: Vec<_> = lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()).collect();
     let list = (!names.is_empty()).then(|| HeaderValue::from_bytes(&names.join(&b','))).and_then(Result::ok);
     list.map(|list| (to, list))

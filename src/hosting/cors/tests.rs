@@ -26,20 +26,20 @@ fn preflight(cors: Cors, origin: &str, headers: &str) -> String {
         "OPTIONS",
         &[("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", headers)],
     );
-    let response = cors.check().unwrap().preflight(&request).unwrap();
+    let response = cors.into_policy().unwrap().preflight(&request).unwrap();
     assert_eq!(response.status(), 204);
     lines(response.headers())
 }
 
 /// What every other answer to it carries.
 fn actual(cors: Cors, origin: &str) -> String {
-    lines(&cors.check().unwrap().headers(&request("POST", &[("origin", origin)]).headers))
+    lines(&cors.into_policy().unwrap().headers(&request("POST", &[("origin", origin)]).headers))
 }
 
 const APP: &str = "http://app.test";
 
 #[test]
-fn what_clients_of_signalr_need_is_there_from_the_start() {
+fn default_policy_allows_requests_of_signalr_clients() {
     let expected = "allow-credentials: true\nallow-headers: x-requested-with,x-signalr-user-agent\n\
         allow-methods: GET,POST,DELETE\nallow-origin: http://app.test";
     assert_eq!(preflight(Cors::origins([APP]), APP, "x-requested-with, x-signalr-user-agent"), expected);
@@ -47,7 +47,7 @@ fn what_clients_of_signalr_need_is_there_from_the_start() {
 }
 
 #[test]
-fn other_origins_are_told_nothing() {
+fn other_origins_get_no_cors_headers() {
     let cors = || Cors::origins(["HTTP://App.test", "https://app.test:8443"]).allow_any_method();
     assert_eq!(actual(cors(), APP), "allow-credentials: true\nallow-origin: http://app.test\nvary: Origin");
     for other in ["http://evil.test", "http://APP.test", "http://app.test:80", "http://app.test/", "null", ""] {
@@ -55,29 +55,29 @@ fn other_origins_are_told_nothing() {
         assert_eq!(preflight(cors(), other, "a"), "", "{other}");
     }
     let two = [("origin", APP), ("origin", APP)];
-    assert_eq!(lines(&cors().check().unwrap().headers(&request("POST", &two).headers)), "");
+    assert_eq!(lines(&cors().into_policy().unwrap().headers(&request("POST", &two).headers)), "");
 }
 
 #[test]
-fn any_origin_is_a_star_without_credentials() {
+fn any_origin_is_sent_as_a_star_without_credentials() {
     for cors in [Cors::any_origin(), Cors::origins(["*"]).disallow_credentials()] {
         assert_eq!(actual(cors.clone(), "http://evil.test"), "allow-origin: *");
         assert_eq!(preflight(cors, "null", ""), "allow-methods: GET,POST,DELETE\nallow-origin: *");
     }
     for cors in [Cors::any_origin().allow_credentials(), Cors::origins(["*"])] {
-        assert!(matches!(cors.check(), Err(BuildError::AnyOriginWithCredentials)));
+        assert!(matches!(cors.into_policy(), Err(BuildError::AnyOriginWithCredentials)));
     }
 }
 
 #[test]
-fn a_predicate_decides_about_origins() {
+fn predicate_selects_origins() {
     let cors = || Cors::origin_allowed(|origin| origin.starts_with("http://localhost:")).disallow_credentials();
     assert_eq!(actual(cors(), "http://localhost:5173"), "allow-origin: http://localhost:5173\nvary: Origin");
     assert_eq!(actual(cors(), "http://localhost.evil.test"), "");
 }
 
 #[test]
-fn lists_are_told_as_they_are() {
+fn lists_are_sent_in_order_and_unchanged() {
     let cors = Cors::origins([APP])
         .with_headers(["X-One", "x-two"])
         .with_methods(["POST", "PATCH"])
@@ -95,16 +95,16 @@ fn lists_are_told_as_they_are() {
 
 /// Every one was asked of an ASP.NET Core server.
 #[test]
-fn what_is_asked_for_is_allowed_where_all_is() {
+fn wildcards_echo_the_requested_headers_and_method() {
     for (method, headers, expected) in [
         ("PATCH", "a, b ,,\"c,d\"", "allow-headers: a,b,\"c,d\"\nallow-methods: PATCH\n"),
         ("POST", "", "allow-methods: POST\n"),
         ("", "", ""),
     ] {
-        let asked =
+        let headers =
             [("origin", APP), ("access-control-request-method", method), ("access-control-request-headers", headers)];
-        let policy = Cors::origins([APP]).with_headers(["*"]).with_methods(["*"]).check().unwrap();
-        let response = policy.preflight(&request("OPTIONS", &asked)).unwrap();
+        let policy = Cors::origins([APP]).with_headers(["*"]).with_methods(["*"]).into_policy().unwrap();
+        let response = policy.preflight(&request("OPTIONS", &headers)).unwrap();
         let expected = format!("allow-credentials: true\n{expected}allow-origin: http://app.test");
         assert_eq!(lines(response.headers()), expected);
     }
@@ -112,7 +112,7 @@ fn what_is_asked_for_is_allowed_where_all_is() {
 
 #[test]
 fn only_options_with_an_origin_and_a_method_are_preflights() {
-    let policy = Cors::origins([APP]).check().unwrap();
+    let policy = Cors::origins([APP]).into_policy().unwrap();
     let both = [("origin", APP), ("access-control-request-method", "POST")];
     assert!(policy.preflight(&request("OPTIONS", &both)).is_some());
     assert!(policy.preflight(&request("OPTIONS", &both[..1])).is_none());
@@ -121,9 +121,9 @@ fn only_options_with_an_origin_and_a_method_are_preflights() {
 }
 
 #[test]
-fn a_policy_that_cannot_work_is_an_error() {
+fn invalid_policies_are_errors() {
     for origin in ["app.test", "http://app.test/", "http://*.app.test"] {
-        let error = Cors::origins([APP, origin]).check().err().unwrap();
+        let error = Cors::origins([APP, origin]).into_policy().err().unwrap();
         assert!(matches!(&error, BuildError::InvalidOrigin(named) if named == origin), "{error}");
     }
     for cors in [
@@ -131,7 +131,7 @@ fn a_policy_that_cannot_work_is_an_error() {
         Cors::origins([APP]).with_methods(["x y"]),
         Cors::origins([APP]).with_exposed_headers(["x y"]),
     ] {
-        let error = cors.check().err().unwrap();
-        assert_eq!(error.to_string(), "`x y` is no name of a method or header");
+        let error = cors.into_policy().err().unwrap();
+        assert_eq!(error.to_string(), "invalid name `x y` of a method or header in a CORS policy");
     }
 }
