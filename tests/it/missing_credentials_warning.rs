@@ -6,7 +6,7 @@ use http::{HeaderName, Request, StatusCode};
 use signalr::auth::{JwtBearer, QueryToken};
 use signalr::hosting::ResponseBody;
 use signalr::{SignalR, hub};
-use signalr_test_support::log_capture::Log;
+use signalr_test_support::log_capture::{Log, enable_all_callsites};
 use tower::ServiceExt;
 
 struct Closed;
@@ -19,6 +19,7 @@ impl Closed {}
 async fn warnings(requests: &[(&str, HeaderName, &str)]) -> usize {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+    enable_all_callsites();
     let _logged = tracing::subscriber::set_default(subscriber);
     let bearer = JwtBearer::hmac("a secret of at least thirty-two bytes").issuer("i").audience("a");
     let bearer = bearer.query_token(QueryToken::under("/hubs"));

@@ -28,6 +28,7 @@ impl Log {
     /// Captures those of this thread until the guard is dropped.
     pub fn of_thread() -> (Self, DefaultGuard) {
         let log = Self::default();
+        enable_all_callsites();
         let guard = tracing::subscriber::set_default(log.subscriber());
         (log, guard)
     }
@@ -58,6 +59,15 @@ impl<'w> MakeWriter<'w> for Log {
     fn make_writer(&'w self) -> Self {
         self.clone()
     }
+}
+
+/// Installs a subscriber for the process that takes every event and drops it.
+///
+/// Without one, `tracing` disables a log statement for good that a thread without a subscriber reaches
+/// first, so that a subscriber of another thread misses it.
+pub fn enable_all_callsites() {
+    // It is there already after the first call.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
 }
 
 /// Checks that no line of `text` contains a secret.
