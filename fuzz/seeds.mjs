@@ -125,7 +125,7 @@ function session(name, sent, reconnects) {
   messages.messagePack(stream, bodies);
 }
 
-/** A request as text; `tests/support/stranger.rs` defines the paths and the placeholders. */
+/** A request as text; `tests/support/src/fuzz_server.rs` defines the paths and the placeholders. */
 function request({ method = 'GET', path, headers = {}, ...event }) {
   const target = path.replace(/^\/(hubs\/)?[^/?]*/i, (_, closed) => (closed ? '/closed' : '/open'));
   const fill = (text) => text.replace(/(id=)\$\{[^}]*\}/g, '$1{id}').replace(/\$\{[^}]*\}/g, '{token}');

@@ -1,29 +1,25 @@
-//! Requests, with the properties of `tests/strangers.rs`.
+//! Requests, with the properties of `tests/it/random_requests.rs`.
 
 use std::cell::RefCell;
 
-#[path = "../../tests/support/stranger.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod stranger;
-
-use stranger::World;
+use signalr_test_support::fuzz_server::FuzzServer;
 
 thread_local! {
-    static WORLD: RefCell<World> = RefCell::new(World::new());
+    static SERVER: RefCell<FuzzServer> = RefCell::new(FuzzServer::new());
 }
 
 /// Checks that only valid credentials are accepted.
 pub fn token(input: &[u8]) {
-    WORLD.with_borrow_mut(|world| world.token(input));
+    SERVER.with_borrow_mut(|server| server.token(input));
 }
 
 /// Checks that negotiate responses are valid.
 pub fn negotiate(input: &[u8]) {
-    WORLD.with_borrow_mut(|world| world.negotiate(input));
+    SERVER.with_borrow_mut(|server| server.negotiate(input));
 }
 
 /// Checks that responses to an authentication refresh are valid, and that it succeeds only for the
 /// user of the connection.
 pub fn refresh(input: &[u8]) {
-    WORLD.with_borrow_mut(|world| world.refresh(input));
+    SERVER.with_borrow_mut(|server| server.refresh(input));
 }

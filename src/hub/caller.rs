@@ -1,4 +1,4 @@
-//! The connection that is calling.
+//! The calling connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 
-/// The connection that is calling (C#: `Context`, `Clients` and `Groups` of a hub). A cheap clone, which may outlive the
-/// call.
+/// Connection that calls a hub method (C#: `Context`, `Clients` and `Groups` of a hub).
+///
+/// It is cheap to clone, and clones may outlive the call.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};
@@ -31,33 +32,33 @@ use crate::registry::{ConnectionHandle, ConnectionSnapshot};
 /// }
 /// ```
 pub struct Caller<H> {
-    parties: Arc<CallerShared<H>>,
+    shared: Arc<CallerShared<H>>,
     stage: CallerStage,
 }
 
-/// Both ends of the calls of one connection, which share it.
+/// State shared by the callers of one connection.
 struct CallerShared<H> {
     hub: Arc<H>,
     connection: Arc<ConnectionHandle>,
-    /// As it was when the calls began.
-    newest: ConnectionSnapshot,
+    /// Request and user at the start of the call.
+    snapshot: ConnectionSnapshot,
     context: HubContext<H>,
 }
 
-/// Where in its connection's life a caller is.
+/// Stage of the connection.
 #[derive(Clone)]
 enum CallerStage {
     /// In `on_connected`.
     Connecting,
     Calling(Arc<CallState>),
     /// In `on_disconnected`, or between two calls.
-    Resting,
+    Idle,
 }
 
 impl<H: Hub> Caller<H> {
-    /// What the hub remembers of this connection (C#: `Context.Items`).
+    /// State of this connection that the hub keeps (C#: `Context.Items`).
     pub fn items(&self) -> &H::Items {
-        self.parties.connection.items.downcast_ref().expect("a connection's items are made for its hub")
+        self.shared.connection.items.downcast_ref().expect("a connection's items are made for its hub")
     }
 
     /// Selects clients of this hub.
@@ -70,12 +71,12 @@ impl<H: Hub> Caller<H> {
         self.clients().single(Ok(self.connection_id()))
     }
 
-    /// Every connection but the caller (C#: `Clients.Others`).
+    /// All connections except the caller (C#: `Clients.Others`).
     pub fn others(&self) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others()
     }
 
-    /// The members of a group, but for the caller (C#: `Clients.OthersInGroup`).
+    /// Members of a group except the caller (C#: `Clients.OthersInGroup`).
     pub fn others_in_group(&self, group: impl AsRef<str>) -> <H::Client as HubClient>::Proxy<Many> {
         self.clients().others_in_group(group.as_ref())
     }
@@ -83,86 +84,88 @@ impl<H: Hub> Caller<H> {
 
 impl<H> Caller<H> {
     pub(crate) fn connecting(hub: Arc<H>, connection: Arc<ConnectionHandle>, context: HubContext<H>) -> Self {
-        let parties = CallerShared { hub, newest: connection.snapshot(), connection, context };
-        Self { parties: Arc::new(parties), stage: CallerStage::Connecting }
+        let shared = CallerShared { hub, snapshot: connection.snapshot(), connection, context };
+        Self { shared: Arc::new(shared), stage: CallerStage::Connecting }
     }
 
-    /// The same outside of a call, with the newest request and user of its connection.
+    /// Caller outside of a call, with the current request and user of the connection.
     pub(crate) fn refreshed(&self) -> Self {
-        let CallerShared { hub, connection, context, .. } = &*self.parties;
+        let CallerShared { hub, connection, context, .. } = &*self.shared;
         let caller = Self::connecting(Arc::clone(hub), Arc::clone(connection), context.clone());
-        Self { stage: CallerStage::Resting, ..caller }
+        Self { stage: CallerStage::Idle, ..caller }
     }
 
-    /// The same in a call.
+    /// Caller in a call.
     pub(crate) fn calling(&self, call: Arc<CallState>) -> Self {
-        Self { parties: Arc::clone(&self.parties), stage: CallerStage::Calling(call) }
+        Self { shared: Arc::clone(&self.shared), stage: CallerStage::Calling(call) }
     }
 
-    /// Selects clients, under whatever contract.
+    /// Selects clients of any type.
     pub(super) fn select<C: HubClient>(&self) -> Clients<C> {
-        let asker = match &self.stage {
+        let requester = match &self.stage {
             CallerStage::Connecting => ClientResultRequester::Connecting,
             CallerStage::Calling(call) => {
-                ClientResultRequester::Call(Arc::clone(call), Arc::clone(&self.parties.connection))
+                ClientResultRequester::Call(Arc::clone(call), Arc::clone(&self.shared.connection))
             }
-            CallerStage::Resting => ClientResultRequester::Outside,
+            CallerStage::Idle => ClientResultRequester::Outside,
         };
-        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), asker)
+        Clients::new(Arc::clone(self.context().shared()), Some(self.connection_id()), requester)
     }
 
     pub(crate) fn hub(&self) -> &Arc<H> {
-        &self.parties.hub
+        &self.shared.hub
     }
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
-        &self.parties.connection
+        &self.shared.connection
     }
 
-    /// The call that this is the caller of.
+    /// The current call.
     pub(crate) fn call(&self) -> Option<&Arc<CallState>> {
         match &self.stage {
             CallerStage::Calling(call) => Some(call),
-            CallerStage::Connecting | CallerStage::Resting => None,
+            CallerStage::Connecting | CallerStage::Idle => None,
         }
     }
 
-    /// The id by which others may address this connection; no secret.
+    /// Id of this connection, for [`Clients::client`]. It is not a secret.
     pub fn connection_id(&self) -> ConnectionId {
-        self.parties.connection.id
+        self.shared.connection.id
     }
 
-    /// Who is calling; anonymous if nobody signed in. (C#: `Context.User`)
+    /// User of the connection; anonymous if it is not authenticated (C#: `Context.User`).
     ///
-    /// Calls that begin after the client has brought newer credentials see the claims of those; one that runs, and every
-    /// clone of its caller, goes on with what it began with.
+    /// After an authentication refresh, new calls see the claims of the new credentials. A running call
+    /// and the clones of its caller keep the previous user.
     pub fn user(&self) -> &User {
-        &self.parties.newest.user
+        &self.shared.snapshot.user
     }
 
-    /// The id that `clients().user(id)` reaches this connection by (C#: `Context.UserIdentifier`); the same from the
-    /// handshake to the end.
+    /// Id by which `clients().user(id)` reaches this connection (C#: `Context.UserIdentifier`). It does not
+    /// change during the connection, and differs from [`User::id`] if
+    /// [`Builder::user_id`](crate::hosting::Builder::user_id) is set.
     pub fn user_id(&self) -> Option<&str> {
-        self.parties.connection.user_id.as_deref()
+        self.shared.connection.user_id.as_deref()
     }
 
-    /// The HTTP request that opened the connection (C#: `Context.GetHttpContext()`), without its access token. Calls that
-    /// begin after a stateful reconnect see the request that resumed it.
+    /// HTTP request that opened the connection, without its access token (C#:
+    /// `Context.GetHttpContext()`). After a stateful reconnect, new calls see the request that resumed
+    /// the connection.
     pub fn request(&self) -> &RequestInfo {
-        &self.parties.newest.request
+        &self.shared.snapshot.request
     }
 
-    /// What carries the connection.
+    /// Transport of the connection.
     pub fn transport(&self) -> TransportType {
-        self.parties.connection.transport
+        self.shared.connection.transport
     }
 
-    /// The hub seen from outside, for what outlives the call.
+    /// Context of the hub, for tasks that outlive the call (C#: `IHubContext<T>`).
     pub fn context(&self) -> &HubContext<H> {
-        &self.parties.context
+        &self.shared.context
     }
 
-    /// Puts other connections into groups.
+    /// Groups of the hub, to add and remove other connections.
     pub fn groups(&self) -> Groups {
         self.context().groups()
     }
@@ -171,37 +174,37 @@ impl<H> Caller<H> {
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// None with a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it joined or not.
+    /// The connection joins when the future is polled for the first time.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.join(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Takes this connection out of a group.
+    /// Removes this connection from a group (C#: `Groups.RemoveFromGroupAsync`).
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// None with a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it left or not.
+    /// The connection leaves when the future is polled for the first time.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.leave(self.connection(), group.as_ref());
         Ok(())
     }
 
-    /// Ends the connection (C#: `Context.Abort()`). The client is told not to reconnect; answers of running calls are
-    /// dropped.
+    /// Aborts the connection (C#: `Context.Abort()`). The Close message does not allow a reconnect; the
+    /// results of running calls are dropped.
     pub fn abort(&self) {
         self.connection().abort();
     }
 
-    /// Ready when the connection is aborted or has ended (C#: `Context.ConnectionAborted`).
+    /// Completes when the connection is aborted or closed (C#: `Context.ConnectionAborted`).
     ///
     /// # Cancel safety
     ///
@@ -210,11 +213,11 @@ impl<H> Caller<H> {
         self.connection().aborted().await;
     }
 
-    /// Ready when the client has cancelled this call, or when its connection is aborted or has ended (C#: the
-    /// `CancellationToken` parameter of a hub method). Clients cancel what they call since .NET 11's.
+    /// Completes when the client cancels this call, or when the connection is aborted or closed (C#: the
+    /// `CancellationToken` parameter of a hub method). Clients cancel ordinary calls since .NET 11.
     ///
-    /// Nothing is stopped by it: a method that does not look runs to its end. Streams need none of this, since they are
-    /// dropped.
+    /// A method that does not wait for this future runs to its end. Streams do not need it: they are
+    /// dropped when they are cancelled.
     ///
     /// # Cancel safety
     ///
@@ -224,7 +227,7 @@ impl<H> Caller<H> {
     }
 }
 
-/// Ready when the call is cancelled, or its connection has ended.
+/// Completes when the call is cancelled or its connection has ended.
 pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallState>) {
     match call {
         Some(call) => drop(call.token().run_until_cancelled(connection.aborted()).await),
@@ -234,7 +237,7 @@ pub(super) async fn cancelled(connection: &ConnectionHandle, call: Option<&CallS
 
 impl<H> Clone for Caller<H> {
     fn clone(&self) -> Self {
-        Self { parties: Arc::clone(&self.parties), stage: self.stage.clone() }
+        Self { shared: Arc::clone(&self.shared), stage: self.stage.clone() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Selecting clients.
+//! Selection of clients.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,10 +10,11 @@ use super::proxy::{HubClient, Many, Proxy, Single};
 use crate::connection_info::ConnectionId;
 use crate::registry::{Audience, SortedSet};
 
-/// Selects who gets a message (C#: `IHubClients<T>`), or whose connection [ends](Proxy::disconnect).
+/// Selects clients, to [call](Proxy::send) or to [disconnect](Proxy::disconnect) them (C#:
+/// `IHubClients<T>`).
 ///
-/// Ids of connections and users and names of groups are compared as they are, upper and lower case apart. Sending to
-/// somebody who is not there does nothing.
+/// Connection ids, user ids and names of groups are compared with case. An unknown id or name selects no
+/// connection.
 ///
 /// ```
 /// # use signalr::{Caller, Hub, HubResult};
@@ -26,23 +27,23 @@ use crate::registry::{Audience, SortedSet};
 /// ```
 pub struct Clients<C> {
     shared: Arc<HubShared>,
-    /// The connection that is calling, if one is.
+    /// Calling connection; `None` outside of a call.
     caller: Option<ConnectionId>,
-    asker: ClientResultRequester,
+    requester: ClientResultRequester,
     _client: PhantomData<fn() -> C>,
 }
 
 impl<C: HubClient> Clients<C> {
-    pub(super) fn new(shared: Arc<HubShared>, caller: Option<ConnectionId>, asker: ClientResultRequester) -> Self {
-        Self { shared, caller, asker, _client: PhantomData }
+    pub(super) fn new(shared: Arc<HubShared>, caller: Option<ConnectionId>, requester: ClientResultRequester) -> Self {
+        Self { shared, caller, requester, _client: PhantomData }
     }
 
-    /// Every connection of the hub.
+    /// All connections of the hub.
     pub fn all(&self) -> C::Proxy<Many> {
         self.many(Audience::All)
     }
 
-    /// Every connection but these; unknown ids are ignored.
+    /// All connections except these; unknown ids are ignored.
     pub fn all_except(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
         self.many(Audience::AllExcept(connections(ids)))
     }
@@ -57,12 +58,12 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::Connections(connections(ids)))
     }
 
-    /// The members of a group.
+    /// Members of a group.
     pub fn group(&self, name: impl AsRef<str>) -> C::Proxy<Many> {
         self.many(Audience::Group(name.as_ref().into()))
     }
 
-    /// The members of a group, but for these connections.
+    /// Members of a group except these connections.
     pub fn group_except(
         &self,
         name: impl AsRef<str>,
@@ -71,8 +72,8 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::GroupExcept(name.as_ref().into(), connections(ids)))
     }
 
-    /// The members of several groups. Who is in two of them gets the message twice, and an empty name is an error of the
-    /// send, as in ASP.NET.
+    /// Members of several groups. A member of two of them receives the message twice, and an empty name
+    /// fails the send, as in ASP.NET Core.
     pub fn groups(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> C::Proxy<Many> {
         self.many(Audience::Groups(names.into_iter().map(|name| name.as_ref().into()).collect()))
     }
@@ -87,7 +88,7 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::Users(ids.into_iter().map(|id| id.as_ref().into()).collect()))
     }
 
-    /// Every connection but the one that is calling; from outside a call, every connection.
+    /// All connections except the caller; outside of a call, all connections.
     pub(super) fn others(&self) -> C::Proxy<Many> {
         self.many(Audience::AllExcept(self.caller.into_iter().collect()))
     }
@@ -96,10 +97,10 @@ impl<C: HubClient> Clients<C> {
         self.many(Audience::GroupExcept(name.into(), self.caller.into_iter().collect()))
     }
 
-    /// `Err`: an id that no connection can have.
+    /// `Err`: a malformed id.
     pub(super) fn single(&self, id: Result<ConnectionId, Box<str>>) -> C::Proxy<Single> {
         let audience = id.map_or_else(Audience::Unknown, Audience::Connection);
-        Proxy::new(Arc::clone(&self.shared), audience, self.asker.clone()).into()
+        Proxy::new(Arc::clone(&self.shared), audience, self.requester.clone()).into()
     }
 
     fn many(&self, audience: Audience) -> C::Proxy<Many> {
@@ -107,7 +108,7 @@ impl<C: HubClient> Clients<C> {
     }
 }
 
-/// Ids that no connection can have are left out.
+/// Malformed ids are skipped.
 fn connections(ids: impl IntoIterator<Item = impl AsRef<str>>) -> SortedSet<ConnectionId> {
     ids.into_iter().filter_map(|id| ConnectionId::parse(id.as_ref())).collect()
 }

@@ -1,4 +1,4 @@
-//! A hub seen from outside its methods.
+//! Use of a hub from outside its methods.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,10 +11,11 @@ use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
 use crate::registry::{Audience, ConnectionHandle, Registry};
 
-/// Sends to a hub's clients from anywhere (C#: `IHubContext<THub>`).
+/// Clients and groups of a hub, from any task (C#: `IHubContext<THub>`).
 ///
-/// A cheap clone, from [`SignalR::context`](crate::SignalR::context) or, before there is one, from
-/// [`Builder::context`](crate::hosting::Builder::context). There is one for a hub *type*, wherever it is mapped.
+/// [`SignalR::context`](crate::SignalR::context) returns it, and
+/// [`Builder::context`](crate::hosting::Builder::context) before the server is built. It is cheap to
+/// clone. It belongs to the hub *type*, whatever paths the hub is mapped to.
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -38,15 +39,15 @@ pub struct HubContext<H> {
     _hub: PhantomData<fn() -> H>,
 }
 
-/// What all values of one hub type have in common.
+/// State shared by all uses of one hub type.
 #[derive(Debug, Default)]
 pub(crate) struct HubShared {
     pub(crate) registry: Registry,
-    /// Known once the server is built.
+    /// Set when the server is built.
     pub(crate) naming: OnceLock<Naming>,
 }
 
-/// A message could not be sent to anybody.
+/// Failure to send a message to any client.
 ///
 /// ```
 /// # use signalr::hub::SendError;
@@ -61,19 +62,20 @@ pub(crate) struct HubShared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// An argument has no form on the wire.
-    #[error("the arguments cannot be encoded")]
+    /// An argument cannot be serialized.
+    #[error("failed to encode the arguments")]
     Encode(#[source] WriteError),
-    /// One of several groups has no name, as in ASP.NET; a single group may be called so.
+    /// The name of one of several groups is empty, which ASP.NET Core rejects too; the name of a single group
+    /// may be empty.
     #[error("Cannot send to an empty group name.")]
     EmptyGroupName,
-    /// The server is not built yet, so nobody can be connected to it.
-    #[error("sent before the server was built")]
+    /// The server is not built yet.
+    #[error("HubContext used before `build()`")]
     NotBuilt,
 }
 
 impl<H: Hub> HubContext<H> {
-    /// Selects who gets a message.
+    /// Selects clients of the hub.
     pub fn clients(&self) -> Clients<H::Client> {
         Clients::new(Arc::clone(&self.shared), None, ClientResultRequester::Outside)
     }
@@ -84,23 +86,23 @@ impl<H> HubContext<H> {
         Self { shared, _hub: PhantomData }
     }
 
-    /// Who is in which group, and who is to be.
+    /// Groups of the hub.
     pub fn groups(&self) -> Groups {
         Groups { shared: Arc::clone(&self.shared) }
     }
 
-    /// How many connections the hub has on this server.
+    /// Number of connections of the hub on this server.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.len()
     }
 
-    /// How many users are connected to the hub on this server, each counted once. Who has no
-    /// [user id](crate::Caller::user_id) is not among them.
+    /// Number of users that are connected to the hub on this server, each counted once. Connections
+    /// without a [user id](crate::Caller::user_id) do not count.
     pub fn user_count(&self) -> usize {
         self.shared.registry.user_count()
     }
 
-    /// The connections of a user on this server, in no order; none if the user is not there. C# has no such question.
+    /// Connections of a user on this server, in no particular order (C# has no counterpart).
     pub fn user_connections(&self, user_id: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
@@ -127,18 +129,17 @@ impl HubShared {
     }
 }
 
-/// Puts connections into groups and takes them out (C#: `IGroupManager`), and tells who is in which.
+/// Adds connections to groups and removes them (C#: `IGroupManager`), and lists groups and members.
 ///
-/// A group is there as long as somebody is in it. Membership ends with the connection; a client that reconnects has a new
-/// one and joins again.
+/// A group exists as long as it has a member. Membership ends with the connection: a client that
+/// reconnects has a new connection, which has to join again.
 ///
-/// C# has no questions to ask. Here they are answered at once, for the connections and groups that this server has at that
-/// moment; other servers are not asked.
+/// The lists and counts, which C# does not have, are those of this server at the time of the call.
 ///
 /// ```
 /// # use signalr::hub::SendError;
 /// # use signalr::{ConnectionId, Hub, HubContext};
-/// /// Moves a dashboard to another ward, which is the only one that it hears of then.
+/// /// Moves a dashboard to another ward and removes it from all others.
 /// async fn move_to_ward<H: Hub>(hub: HubContext<H>, dashboard: ConnectionId, ward: &str) -> Result<(), SendError> {
 ///     for group in hub.groups().groups_of(dashboard) {
 ///         hub.groups().remove(dashboard, group).await?;
@@ -152,15 +153,16 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Adds a connection to a group. Nothing happens if it is gone or in it already.
+    /// Adds a connection to a group (C#: `AddToGroupAsync`). Has no effect if the connection does not exist or
+    /// is a member.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// None with a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it was added or not.
+    /// The connection is added when the future is polled for the first time.
     pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.join(&connection, group.as_ref());
@@ -168,15 +170,15 @@ impl Groups {
         Ok(())
     }
 
-    /// Takes a connection out of a group. Nothing happens if it is not in it.
+    /// Removes a connection from a group (C#: `RemoveFromGroupAsync`). Has no effect if it is not a member.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// None with a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either it was removed or not.
+    /// The connection is removed when the future is polled for the first time.
     pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.leave(&connection, group.as_ref());
@@ -184,29 +186,29 @@ impl Groups {
         Ok(())
     }
 
-    /// The groups that a connection is in, in no order; none if it is gone.
+    /// Groups of a connection, in no particular order; none if the connection does not exist.
     pub fn groups_of(&self, connection_id: impl AsRef<str>) -> Vec<String> {
         let connection = self.find(connection_id.as_ref());
         connection.map(|connection| self.shared.registry.groups_of(&connection)).unwrap_or_default()
     }
 
-    /// The connections in a group, in no order; none if there is no such group.
+    /// Members of a group, in no particular order; none if the group does not exist.
     pub fn members(&self, group: impl AsRef<str>) -> Vec<ConnectionId> {
         self.shared.registry.ids_of(&Audience::Group(group.as_ref().into()))
     }
 
-    /// Whether a connection is in a group.
+    /// Whether a connection is a member of a group.
     pub fn is_member(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> bool {
         let connection = self.find(connection_id.as_ref());
         connection.is_some_and(|connection| self.shared.registry.is_member(&connection, group.as_ref()))
     }
 
-    /// How many connections are in a group.
+    /// Number of members of a group.
     pub fn member_count(&self, group: impl AsRef<str>) -> usize {
         self.shared.registry.member_count(group.as_ref())
     }
 
-    /// How many groups there are.
+    /// Number of groups.
     pub fn count(&self) -> usize {
         self.shared.registry.group_count()
     }

@@ -1,4 +1,4 @@
-//! Why a call failed, why a connection ended, and what clients are told of it.
+//! Errors of hub methods and of connections, and the texts that clients receive.
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::fmt;
 use super::client_results::InvokeError;
 use crate::protocol::ProtocolError;
 
-/// What a hub method returns.
+/// Return type of hub methods.
 ///
 /// ```
 /// use signalr::{HubError, HubResult};
@@ -20,11 +20,12 @@ use crate::protocol::ProtocolError;
 /// ```
 pub type HubResult<T = ()> = Result<T, HubError>;
 
-/// Why a hub method failed.
+/// Error of a hub method.
 ///
-/// [`HubError::new`] carries a text that the client may read (C#: `HubException`). Every other error becomes one through
-/// `?`: it is logged, and hidden from the client unless detailed errors are on. For that second conversion this is no
-/// `std::error::Error` itself.
+/// [`HubError::new`] has a text for the client (C#: `HubException`). `?` converts every other error:
+/// it is logged, and hidden from the client unless
+/// [`enable_detailed_errors`](crate::hosting::Builder::enable_detailed_errors) is set. Because of this
+/// conversion `HubError` does not implement `std::error::Error`.
 ///
 /// ```
 /// # use signalr::{HubError, HubResult};
@@ -38,49 +39,50 @@ pub type HubResult<T = ()> = Result<T, HubError>;
 /// ```
 #[derive(Debug)]
 pub struct HubError {
-    /// The short type name that is printed before the message, as .NET prints its exceptions'.
+    /// Short type name that precedes the message, as .NET prints exceptions.
     type_name: Cow<'static, str>,
     cause: Cause,
 }
 
 #[derive(Debug)]
 enum Cause {
-    /// Meant for the client.
+    /// Text for the client.
     Exposed(String),
-    /// Meant for the log.
+    /// Error for the log.
     Internal(Box<dyn Error + Send + Sync>),
 }
 
 impl HubError {
-    /// An error whose message the client may read (C#: `new HubException(message)`).
+    /// Creates an error with a message for the client (C#: `new HubException(message)`).
     pub fn new(message: impl Into<String>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Exposed(message.into()) }
     }
 
-    /// An error that is logged and hidden from the client, from a value or a text that `?` does not take.
+    /// Creates an error that is logged and hidden from the client, from an error or text that `?` does not
+    /// convert.
     pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { type_name: Cow::Borrowed(HUB_EXCEPTION), cause: Cause::Internal(error.into()) }
     }
 
-    /// Changes the type name that stands before the message where clients see it; by default `HubException`, or the name
-    /// of the Rust type that `?` converted. For clients that look for the name of a .NET exception.
+    /// Sets the type name that precedes the message for clients which expect the name of a .NET exception.
+    /// The default is `HubException`, or the name of the type that `?` converted.
     #[must_use]
     pub fn with_type_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.type_name = name.into();
         self
     }
 
-    /// The name that stands before the message where clients see it.
+    /// Type name that precedes the message for clients.
     pub fn type_name(&self) -> &str {
         &self.type_name
     }
 
-    /// Whether clients may read the message.
+    /// Whether clients receive the message.
     pub fn is_exposed(&self) -> bool {
         matches!(self.cause, Cause::Exposed(_))
     }
 
-    /// The error that `?` converted, if it was an `E`: for filters that know what to make of it.
+    /// Error that `?` converted, if its type is `E`.
     ///
     /// ```
     /// # use std::num::ParseIntError;
@@ -95,12 +97,12 @@ impl HubError {
         }
     }
 
-    /// `base`, followed by the type and the message where they may be seen (`aspnet: ErrorMessageHelper`).
+    /// `base`, followed by type and message if the client may receive them (`aspnet: ErrorMessageHelper`).
     pub(crate) fn explain(&self, base: &str, detailed: bool) -> String {
         if detailed || self.is_exposed() { format!("{base} {}: {self}", self.type_name) } else { base.to_owned() }
     }
 
-    /// What a client answered with as its error may be read by the one that called the hub, as a `HubException` may.
+    /// The error text of a client result is exposed to the caller, as that of a `HubException`.
     fn not_answered(error: &InvokeError) -> Self {
         let told = match error {
             InvokeError::Client(_) | InvokeError::Mismatch { .. } => Self::new(error.to_string()),
@@ -109,7 +111,7 @@ impl HubError {
         told.with_type_name(error.type_name())
     }
 
-    /// A hub method must not take the connection with it.
+    /// A panic fails the call and not the connection.
     pub(crate) fn panicked() -> Self {
         Self::internal("the hub method panicked")
     }
@@ -135,13 +137,13 @@ impl fmt::Display for HubError {
 
 const HUB_EXCEPTION: &str = "HubException";
 
-/// The last part of a type's path, without type parameters: `ParseIntError`.
+/// Last segment of the path of a type, without type parameters: `ParseIntError`.
 fn short_name<T>() -> &'static str {
     let path = type_name::<T>().split('<').next().unwrap_or_default();
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Turns any error into one that the client may read.
+/// Exposes the text of any error to the client.
 ///
 /// ```
 /// # use signalr::{Expose, HubResult};
@@ -151,11 +153,11 @@ fn short_name<T>() -> &'static str {
 /// assert!(bed("x").unwrap_err().is_exposed());
 /// ```
 pub trait Expose<T> {
-    /// Makes the error's text visible to the client, as that of a `HubException`.
+    /// Exposes the text of the error to the client, as that of a `HubException`.
     ///
     /// # Errors
     ///
-    /// The same one, exposed.
+    /// The error itself, exposed.
     fn expose(self) -> HubResult<T>;
 }
 
@@ -165,7 +167,7 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
     }
 }
 
-/// Why a connection ended badly (C#: the exception of `OnDisconnectedAsync`).
+/// Error that ended a connection (C#: the exception of `OnDisconnectedAsync`).
 ///
 /// ```
 /// use signalr::{Caller, DisconnectReason, hub};
@@ -176,7 +178,7 @@ impl<T, E: fmt::Display> Expose<T> for Result<T, E> {
 /// impl Lobby {
 ///     async fn on_disconnected(&self, caller: &Caller<Self>, reason: Option<&DisconnectReason>) {
 ///         if let Some(reason) = reason {
-///             println!("{} is gone: {}: {}", caller.connection_id(), reason.type_name(), reason.message());
+///             println!("{} disconnected: {}: {}", caller.connection_id(), reason.type_name(), reason.message());
 ///         }
 ///     }
 /// }
@@ -189,14 +191,14 @@ impl DisconnectReason {
         Self(error)
     }
 
-    /// The short name of the .NET exception for it: `InvalidDataException` for a message that breaks the protocol,
-    /// `OperationCanceledException` for a client that fell silent, `HubException` for one that left with an error,
-    /// `ConnectionAbortedException` for a connection that was ended by [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
+    /// Short name of the .NET exception: `InvalidDataException` for a malformed message,
+    /// `OperationCanceledException` for the client timeout, `HubException` for a Close message with an
+    /// error, `ConnectionAbortedException` for [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
     pub fn type_name(&self) -> &str {
         self.0.type_name()
     }
 
-    /// The text of it.
+    /// Message of the error.
     pub fn message(&self) -> &str {
         self.0.message()
     }
@@ -215,7 +217,7 @@ mod tests {
     const BASE: &str = "An unexpected error occurred invoking 'X' on the server.";
 
     #[test]
-    fn exposed_errors_are_told_always() {
+    fn exposed_errors_are_sent_always() {
         let error = HubError::new("no stock");
         assert_eq!(error.explain(BASE, false), format!("{BASE} HubException: no stock"));
         let exposed = "x".parse::<u8>().expose().unwrap_err();
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_told_where_details_are_on() {
+    fn other_errors_are_sent_with_detailed_errors() {
         let error = HubError::from("x".parse::<u8>().unwrap_err());
         assert_eq!(error.explain(BASE, false), BASE);
         assert_eq!(error.explain(BASE, true), format!("{BASE} ParseIntError: invalid digit found in string"));

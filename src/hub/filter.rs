@@ -1,4 +1,4 @@
-//! Filters: code around the calls of hubs, and around the coming and going of their connections.
+//! Filters: code around hub method calls and around connection events.
 
 use std::any::Any;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::error::{DisconnectReason, HubResult};
 use super::invocation_context::InvocationContext;
 use super::methods::Reply;
 
-/// Runs around every call, and around [`on_connected`](crate::Hub::on_connected) and
+/// Code around every hub method call, and around [`on_connected`](crate::Hub::on_connected) and
 /// [`on_disconnected`](crate::Hub::on_disconnected) (C#: `IHubFilter`).
 ///
 /// ```
@@ -30,7 +30,7 @@ use super::methods::Reply;
 /// #     fn methods(_: &mut Methods<Self>) {}
 /// # }
 ///
-/// /// Says how long calls take.
+/// /// Prints the duration of calls.
 /// struct Timing;
 ///
 /// impl Filter for Timing {
@@ -42,10 +42,10 @@ use super::methods::Reply;
 ///     }
 /// }
 ///
-/// /// On a method: which of its arguments is looked through for rude words.
+/// /// Attribute of a method: the argument that is checked for rude words.
 /// struct Polite(usize);
 ///
-/// /// Looks through them.
+/// /// Checks these arguments.
 /// struct Politeness;
 ///
 /// impl Filter for Politeness {
@@ -70,29 +70,29 @@ use super::methods::Reply;
 /// # Ok::<_, signalr::hosting::BuildError>(())
 /// ```
 ///
-/// The first that is added is outermost, and those of the server are outside of those of a hub. Each runs what is inside of
-/// it by [`Next::run`], or does not: then its own answer or error is the call's. There is one value of a filter, which all
-/// calls share.
+/// The filter that is added first is the outermost, and filters of the server are outside of those of a
+/// hub. A filter calls [`Next::run`] to run the filters and the method inside of it; otherwise its own
+/// result is the result of the call. All calls share one value of a filter.
 ///
-/// Filters run once a call, and only when the call can be made: never for methods that are not there, for callers who may
-/// not, or for arguments that do not fit. A call with filters takes its place as one without, so a filter that waits holds
-/// up the next call of its client. A panic is an error of what panicked, which filters around it see.
+/// Filters run once for each call that is authorized and whose arguments are bound; they do not run for
+/// unknown methods. The order of calls is that without filters: a filter that waits delays the next call of
+/// its client. A panic becomes an error, which the filters around it receive.
 pub trait Filter: Send + Sync + 'static {
-    /// Around a call (C#: `InvokeMethodAsync`). Of one that answers with a stream, [`Next::run`] sets the stream up; its
-    /// items are sent when all filters are done.
+    /// Runs around a call (C#: `InvokeMethodAsync`). For a stream, [`Next::run`] creates the stream; its items
+    /// are sent after all filters have returned.
     fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         let _ = call;
         next.run()
     }
 
-    /// Around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`). The connection ends with the error that
-    /// is returned here; after `Ok` it lives, whatever the hub said.
+    /// Runs around [`on_connected`](crate::Hub::on_connected) (C#: `OnConnectedAsync`). An error closes the
+    /// connection; after `Ok` it stays open even if the hub returned an error.
     fn on_connected(&self, caller: &AnyCaller, next: Next<'_, ()>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         next.run()
     }
 
-    /// Around [`on_disconnected`](crate::Hub::on_disconnected) (C#: `OnDisconnectedAsync`).
+    /// Runs around [`on_disconnected`](crate::Hub::on_disconnected) (C#: `OnDisconnectedAsync`).
     fn on_disconnected(
         &self,
         caller: &AnyCaller,
@@ -104,7 +104,7 @@ pub trait Filter: Send + Sync + 'static {
     }
 }
 
-/// A filter that somebody else has, too.
+/// Forwards to a shared filter.
 impl<F: Filter> Filter for Arc<F> {
     fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> impl Future<Output = HubResult<Reply>> + Send {
         F::invoke(self, call, next)
@@ -124,20 +124,19 @@ impl<F: Filter> Filter for Arc<F> {
     }
 }
 
-/// What a filter stands around: further filters, and in the end the hub. `T` is [`Reply`] for calls, and `()` for
-/// connections that come and go.
+/// Filters and hub method inside of a filter. `T` is [`Reply`] for calls and `()` for connection events.
 ///
 /// ```
 /// use signalr::hub::Reply;
 /// use signalr::{InvocationContext, Filter, HubError, HubResult, Next};
 ///
-/// /// Lets amounts be positive alone.
+/// /// Rejects amounts that are not positive.
 /// struct Positive;
 ///
 /// impl Filter for Positive {
 ///     async fn invoke(&self, _: &InvocationContext, mut next: Next<'_>) -> HubResult<Reply> {
 ///         match next.argument::<f64>(0) {
-///             Some(amount) if *amount <= 0.0 => Err(HubError::new("Nothing is no amount.")),
+///             Some(amount) if *amount <= 0.0 => Err(HubError::new("The amount must be positive.")),
 ///             _ => next.run().await,
 ///         }
 ///     }
@@ -145,7 +144,7 @@ impl<F: Filter> Filter for Arc<F> {
 /// ```
 #[must_use = "nothing happens unless it is `run`"]
 pub struct Next<'a, T = Reply> {
-    /// Those of a call.
+    /// Arguments of a call.
     arguments: Option<Box<dyn BoundArguments>>,
     rest: Box<RemainingFilters<'a, T>>,
 }
@@ -153,29 +152,29 @@ pub struct Next<'a, T = Reply> {
 type RemainingFilters<'a, T> = dyn FnOnce(Option<Box<dyn BoundArguments>>) -> BoxFuture<'a, HubResult<T>> + Send + 'a;
 
 impl<T> Next<'_, T> {
-    /// Runs it.
+    /// Runs the inner filters and the hub method.
     ///
     /// # Errors
     ///
-    /// Those of the hub and of the filters inside.
+    /// Those of the hub method and of the inner filters.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, the call is dropped where it stands.
+    /// Dropping the future cancels the inner filters and the hub method.
     pub async fn run(self) -> HubResult<T> {
         catch_panic((self.rest)(self.arguments)).await
     }
 }
 
 impl Next<'_> {
-    /// An argument that the method will be given, to be read or changed (C#: `HubMethodArguments`); counted from 0 and
-    /// without the streams among the parameters. `None` if there is none, or if the parameter is not of the very type `A`.
+    /// Argument of the method, which the filter may change (C#: `HubMethodArguments`). Arguments count from 0,
+    /// without streams. `None` if there is no such argument or its type is not `A`.
     pub fn argument<A: 'static>(&mut self, at: usize) -> Option<&mut A> {
         self.arguments.as_mut()?.argument(at)?.downcast_mut()
     }
 }
 
-/// The parameters of a method, whatever they are.
+/// Type-erased parameters of a method.
 trait BoundArguments: Any + Send {
     fn argument(&mut self, at: usize) -> Option<&mut dyn Any>;
 }
@@ -186,7 +185,7 @@ impl<P: Params> BoundArguments for P {
     }
 }
 
-/// A filter whose type is forgotten.
+/// Type-erased [`Filter`].
 trait AnyFilter: Send + Sync {
     fn invoke<'a>(&'a self, call: &'a InvocationContext, next: Next<'a>) -> BoxFuture<'a, HubResult<Reply>>;
 
@@ -219,7 +218,7 @@ impl<F: Filter> AnyFilter for F {
     }
 }
 
-/// The filters of a server or of a hub, from the outermost to the innermost.
+/// Filters of a server or of a hub, outermost first.
 #[derive(Clone, Default)]
 pub(crate) struct Filters(Vec<Arc<dyn AnyFilter>>);
 
@@ -228,7 +227,7 @@ impl Filters {
         self.0.push(Arc::new(filter));
     }
 
-    /// These, and `inner` inside of them.
+    /// Appends `inner` as the innermost filters.
     pub(crate) fn around(&self, inner: &Self) -> Self {
         Self(self.0.iter().chain(&inner.0).cloned().collect())
     }
@@ -251,7 +250,7 @@ impl Filters {
     }
 }
 
-/// `through` runs one filter, `end` what is inside of all of them.
+/// Nests filters around `end`; `through` runs one filter.
 fn around<'a, T: 'static>(
     filters: &'a [Arc<dyn AnyFilter>],
     arguments: Option<Box<dyn BoundArguments>>,
@@ -265,14 +264,14 @@ fn around<'a, T: 'static>(
     Next { arguments, rest }
 }
 
-/// A call that somebody looks at, and who does.
+/// Call with filters or policies that examine it.
 pub(super) struct FilteredStream {
     pub(super) call: Arc<InvocationContext>,
     pub(super) filters: Arc<Filters>,
 }
 
 impl FilteredStream {
-    /// The call with its filters around it; `run` makes it.
+    /// Runs the call inside of its filters.
     pub(super) fn run<P, F>(
         self,
         params: P,

@@ -1,4 +1,4 @@
-//! Methods by name, and what a call to one is.
+//! Methods of a hub by name, and their calls.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use crate::auth::{Authorize, Resource};
 use crate::ordinal;
 use crate::protocol::{RawArguments, ReadError};
 
-/// The methods of a hub, as [`Hub::methods`] lists them.
+/// Methods of a hub; [`Hub::methods`] adds them.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Methods};
@@ -40,17 +40,17 @@ pub struct Methods<H> {
     attributes: Attributes,
 }
 
-/// How a method may be called.
+/// Kind of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum MethodKind {
-    /// `invoke` and `send`: one answer.
+    /// One result: `invoke` and `send` of clients.
     Call,
-    /// `stream`: any number of items.
+    /// Any number of items: `stream` of clients.
     Stream,
 }
 
-/// One method that clients may call.
+/// Method that clients can call.
 pub(crate) struct Method<H> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: MethodKind,
@@ -59,64 +59,66 @@ pub(crate) struct Method<H> {
     bind: Box<Bind<H>>,
 }
 
-/// Binds the arguments of a call at once.
+/// Binds the arguments of a call.
 type Bind<H> = dyn Fn(MethodInvocation<H>, RawArguments<'_>) -> Result<BoundCall, ReadError> + Send + Sync;
 
-/// One call on its way to its method, for the code that `#[hub]` writes.
+/// Call of a method, for the code that `#[hub]` generates.
 #[doc(hidden)]
 pub struct MethodInvocation<H> {
     pub(super) caller: Caller<H>,
-    /// What others see of it, if there are any.
+    /// View of the call for filters and policies, if there are any.
     pub(super) watched: Option<Box<FilteredStream>>,
 }
 
-/// A call whose arguments are bound.
+/// Call with bound arguments.
 pub struct BoundCall {
-    /// Makes the call.
+    /// Runs the method.
     pub(crate) future: BoxFuture<'static, HubResult<Reply>>,
-    /// The streams that it takes from the client.
+    /// Uploads of the client that the method receives.
     pub(crate) uploads: Uploads,
 }
 
-/// What a call came to: a value, already encoded, or a stream that is set up. [Filters](crate::Filter) hand it on, or make
-/// one of their own by [`InvocationContext::reply`](crate::InvocationContext::reply).
+/// Result of a call: an encoded value, or a stream that has not started.
+///
+/// [Filters](crate::Filter) return it, or create another one by
+/// [`InvocationContext::reply`](crate::InvocationContext::reply).
 ///
 /// ```
 /// use signalr::hub::Reply;
 /// use signalr::{InvocationContext, Filter, HubResult, Next};
 ///
-/// /// Answers in place of methods that fail.
+/// /// Returns 0 for methods that fail.
 /// struct Zero;
 ///
 /// impl Filter for Zero {
 ///     async fn invoke(&self, call: &InvocationContext, next: Next<'_>) -> HubResult<Reply> {
 ///         match next.run().await {
 ///             Err(_) => call.reply(&0),
-///             answered => answered,
+///             reply => reply,
 ///         }
 ///     }
 /// }
 /// ```
 pub struct Reply(pub(crate) CallOutput);
 
-/// The same for whoever answers.
+/// Content of a [`Reply`].
 pub(crate) enum CallOutput {
-    /// The client awaits none, or the last item of its stream is sent.
+    /// The client expects no result, or the last item of its stream is sent.
     Nothing,
-    /// A whole message.
+    /// Encoded completion.
     Value(Vec<u8>),
-    /// A stream is set up: this sends its items.
+    /// Stream; the future sends its items.
     Stream(BoxFuture<'static, HubResult<Reply>>),
-    /// The method has no stream to give.
+    /// The method returned no stream.
     NoStream,
-    /// The caller may not make the call, as it turned out.
+    /// An asynchronous policy denied the call.
     Unauthorized,
 }
 
 impl<H: Hub> Methods<H> {
-    /// Adds a method. Its name is looked up ignoring case.
+    /// Adds a method. Clients may write its name in any case.
     ///
-    /// The function gets the hub, the caller and a tuple of the arguments, each of them an owned type with
+    /// The function receives the hub, the caller and a tuple of the arguments, which are owned types with
     /// `serde::Deserialize`:
     ///
     /// ```
@@ -151,10 +153,10 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a method that answers with a stream (C#: one that returns an `IAsyncEnumerable<T>` or a `ChannelReader<T>`).
+    /// Adds a method that returns a stream (C#: `IAsyncEnumerable<T>` or `ChannelReader<T>`).
     ///
-    /// The future sets the stream up; then each item goes to the client, at its pace. The stream is dropped when the client
-    /// cancels it or goes: what must be done then stands in a `Drop` of something in it.
+    /// The future creates the stream; its items are sent as fast as the client reads. The stream is dropped
+    /// when the client cancels it or disconnects; put clean-up code into a `Drop` implementation.
     ///
     /// ```
     /// # use std::pin::Pin;
@@ -186,7 +188,7 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// The same for a method that may have no stream to give (C#: null, of which the client is told).
+    /// Adds a method that may return no stream (C#: null, which is an error for the client).
     pub fn optional_stream<P, S, T, E, F, Fut>(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -215,7 +217,7 @@ impl<H: Hub> Methods<H> {
         })
     }
 
-    /// Adds a set of methods that several hubs share, as C# hubs inherit them:
+    /// Adds methods that several hubs share (C#: a base class):
     ///
     /// ```
     /// # use signalr::hub::Methods;
@@ -236,8 +238,8 @@ impl<H: Hub> Methods<H> {
         methods(self);
     }
 
-    /// Says something of the whole hub, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute)
-    /// (C#: an attribute on the class).
+    /// Adds an attribute to the hub (C#: an attribute on the class). Filters and policies read it by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute).
     pub fn attribute(&mut self, value: impl Any + Send + Sync) {
         self.attributes.add(value);
     }
@@ -272,7 +274,7 @@ impl<H: Hub> Methods<H> {
     }
 }
 
-/// Settings of the method that was just added.
+/// Options of the method that was added last.
 ///
 /// ```
 /// # use signalr::hub::Methods;
@@ -288,14 +290,14 @@ pub struct MethodOptions<'a, H> {
 }
 
 impl<H> MethodOptions<'_, H> {
-    /// Who may call it; every rule that is added must hold (C#: `[Authorize]` on a method).
+    /// Adds an authorization rule (C#: `[Authorize]` on a method). All rules must allow the caller.
     pub fn authorize(self, rule: Authorize) -> Self {
         self.method.authorize.push(rule);
         self
     }
 
-    /// Says something of it, for filters and policies to read by [`InvocationContext::attribute`](crate::InvocationContext::attribute) (C#: an
-    /// attribute on the method).
+    /// Adds an attribute to the method (C#: an attribute on the method). Filters and policies read it by
+    /// [`InvocationContext::attribute`](crate::InvocationContext::attribute).
     pub fn attribute(self, value: impl Any + Send + Sync) -> Self {
         self.method.attributes.add(value);
         self
@@ -303,7 +305,7 @@ impl<H> MethodOptions<'_, H> {
 }
 
 impl<H> MethodInvocation<H> {
-    /// What policies see of it, if they look.
+    /// View of the call for policies that examine it.
     pub(crate) fn resource(&self) -> Option<Resource> {
         self.watched.as_ref().map(|watched| -> Resource { Arc::<InvocationContext>::clone(&watched.call) })
     }
@@ -319,26 +321,26 @@ impl<H> Method<H> {
     }
 }
 
-/// The methods of a hub, frozen, with what authorization made of their rules.
+/// Methods of a built hub with their resolved authorization rules.
 pub(crate) struct MethodTable<H, R> {
     methods: Vec<(Method<H>, R)>,
-    /// By the exact name, which clients mostly use, and by the folded one.
+    /// By exact name, which most clients use, and by folded name.
     by_name: BTreeMap<Box<str>, usize>,
     by_folded: BTreeMap<String, usize>,
-    /// Characters of the longest name.
+    /// Length of the longest name, in characters.
     longest: usize,
     attributes: Attributes,
     _hub: PhantomData<fn() -> H>,
 }
 
-/// Two methods whose names differ in case alone.
+/// Two methods have names that differ in case only.
 #[derive(Debug)]
 pub(crate) struct TableError {
     pub(crate) name: Cow<'static, str>,
 }
 
 impl<H, R> MethodTable<H, R> {
-    /// `resolve` turns the rules of a method into what is checked at a call.
+    /// `resolve` resolves the rules of a method.
     pub(crate) fn new<E: From<TableError>>(
         methods: Methods<H>,
         mut resolve: impl FnMut(&Method<H>) -> Result<R, E>,
@@ -372,14 +374,14 @@ impl<H, R> MethodTable<H, R> {
         Some(&self.methods[*at])
     }
 
-    /// The folded name. `None` if it is longer than all of the hub: clients choose the length, and may ask for one name
-    /// many times in a message.
+    /// Folded name; `None` if it is longer than every name of the hub. Clients choose the length, and may repeat a name
+    /// in a message.
     fn fold(&self, name: &str) -> Option<String> {
         // Folding keeps the number of characters.
         name.chars().nth(self.longest).is_none().then(|| ordinal::fold(name))
     }
 
-    /// What is said of the hub.
+    /// Attributes of the hub.
     pub(super) fn attributes(&self) -> &Attributes {
         &self.attributes
     }

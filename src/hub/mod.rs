@@ -1,4 +1,4 @@
-//! What a hub is and what it may do: methods by name, the caller, the clients, errors.
+//! Hubs: methods that clients call, the calling connection, clients and groups, errors, filters.
 
 mod any_caller;
 mod arguments;
@@ -43,9 +43,10 @@ use crate::auth::Authorize;
 pub use crate::protocol::Arguments;
 pub use crate::registry::Disconnect;
 
-/// A hub: what clients may call, and what happens when they come and go (C#: `Hub<T>`).
+/// Type whose methods clients call (C#: `Hub<T>`).
 ///
-/// Usually written by [`#[hub]`](macro@crate::hub). By hand, [`methods`](Self::methods) lists the methods:
+/// The attribute [`#[hub]`](macro@crate::hub) implements it. Without the macro, [`methods`](Self::methods)
+/// adds the methods:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,53 +70,56 @@ pub use crate::registry::Disconnect;
 /// }
 /// ```
 ///
-/// There is one value of a hub, shared by all of its connections; C# makes one a call. What differs by connection belongs
-/// into [`Items`](Self::Items), what differs by call into the arguments.
+/// All connections share one value of a hub, whereas C# creates one for each call. State of a connection
+/// belongs into [`Items`](Self::Items).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hub",
     note = "put `#[hub]` on an impl block of it, or implement `signalr::Hub`"
 )]
 pub trait Hub: Send + Sync + Sized + 'static {
-    /// What the clients offer to the server: a contract made by [`#[hub_client]`](macro@crate::hub_client), or
-    /// [`AnyClient`] to call them by name only.
+    /// Methods of the clients: a type that [`#[hub_client]`](macro@crate::hub_client) generates, or [`AnyClient`]
+    /// to call them by name.
     type Client: HubClient;
 
-    /// What the hub remembers of each connection, from its handshake to its end (C#: `Context.Items`).
+    /// State of each connection, from its handshake to its end (C#: `Context.Items`).
     type Items: Default + Send + Sync + 'static;
 
-    /// Lists the methods that clients may call.
+    /// Adds the methods that clients can call.
     fn methods(methods: &mut Methods<Self>);
 
-    /// Who may connect: `[Authorize]` on the class. All rules must hold.
+    /// Authorization rules for connections (C#: `[Authorize]` on the class). All must allow the user.
     fn authorize() -> Vec<Authorize> {
         Vec::new()
     }
 
-    /// Whether everybody may connect, whatever the rules of the hub and of its paths say: `[AllowAnonymous]` on the class.
-    /// Rules of methods hold all the same.
+    /// Whether anonymous users may connect whatever the rules of the hub and of its paths are (C#:
+    /// `[AllowAnonymous]` on the class). Rules of methods still apply.
     fn allow_anonymous() -> bool {
         false
     }
 
-    /// A client has connected. Nothing it sent is read until this is done; an error ends the connection.
+    /// Runs when a client has connected (C#: `OnConnectedAsync`). No message of the client is read before it
+    /// returns; an error closes the connection.
     fn on_connected(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// The client has brought newer credentials of its user, without a new connection (C#:
-    /// `OnAuthenticationRefreshedAsync`). `caller` sees the new claims, as all calls do that begin after it; its
-    /// [`user_id`](Caller::user_id) is as before; so are its groups, to be changed here if they depend on claims. It takes
-    /// its turn as a call does, and several refreshes may be told at once. An error is logged, and the connection lives on.
+    /// Runs after an authentication refresh (C#: `OnAuthenticationRefreshedAsync`), if
+    /// [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is set.
     ///
-    /// Only where [`enable_authentication_refresh`](crate::hosting::Builder::enable_authentication_refresh) is on.
+    /// `caller` and all later calls see the new claims. The [`user_id`](Caller::user_id) and the groups of
+    /// the connection do not change; change groups here if they depend on claims. The method runs in the
+    /// order of calls, once for several refreshes in a row. An error is logged and does not close the
+    /// connection.
     fn on_authentication_refreshed(&self, caller: &Caller<Self>) -> impl Future<Output = HubResult> + Send {
         let _ = caller;
         async { Ok(()) }
     }
 
-    /// A connection has ended, in whatever way; called once for each that [`on_connected`](Self::on_connected) let in.
-    /// `reason` is there when it did not go well. The connection is still in its groups, but hears nothing any more.
+    /// Runs once after a connection has ended (C#: `OnDisconnectedAsync`), if
+    /// [`on_connected`](Self::on_connected) succeeded. `reason` is `None` if the client closed it without an error.
+    /// The connection is still a member of its groups and counts there, but receives no messages.
     fn on_disconnected(
         &self,
         caller: &Caller<Self>,

@@ -1,4 +1,4 @@
-//! Calling selected clients, by name or by contract.
+//! Calls of the methods of selected clients.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use super::context::{HubShared, SendError};
 use crate::protocol::Arguments;
 use crate::registry::{Audience, Disconnect};
 
-/// Any number of connections.
+/// Marker of a [`Proxy`] for any number of connections.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Many};
@@ -25,12 +25,12 @@ use crate::registry::{Audience, Disconnect};
 #[non_exhaustive]
 pub struct Many;
 
-/// Exactly one connection.
+/// Marker of a [`Proxy`] for exactly one connection, which can return client results.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Single};
 /// # use signalr::{Caller, Hub};
-/// fn asker<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
+/// fn caller_proxy<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> AnyClient<Single> {
 ///     caller.client()
 /// }
 /// ```
@@ -38,7 +38,8 @@ pub struct Many;
 #[non_exhaustive]
 pub struct Single;
 
-/// What the clients of a hub offer; made by [`#[hub_client]`](macro@crate::hub_client).
+/// Methods that the clients of a hub offer (C#: the interface `T` of `Hub<T>`); implemented by
+/// [`#[hub_client]`](macro@crate::hub_client).
 ///
 /// ```
 /// use signalr::hub::SendError;
@@ -54,17 +55,17 @@ pub struct Single;
 /// }
 /// ```
 pub trait HubClient: 'static {
-    /// The clients that were selected: [`Many`] or a [`Single`] one.
+    /// Typed proxy of [`Many`] connections or of a [`Single`] one.
     type Proxy<T>: From<Proxy<T>> + Deref<Target = Proxy<T>> + Send + Sync;
 }
 
-/// Clients that were selected, to be called by the names of their methods (C#: `IClientProxy`).
+/// Selected clients, whose methods are called by name (C#: `IClientProxy`, `ISingleClientProxy`).
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Proxy, SendError};
 /// # use signalr::{Caller, Hub};
-/// async fn alarm(whom: &Proxy) -> Result<(), SendError> {
-///     whom.send("Alarm", ("bed 3",)).await
+/// async fn alarm(receivers: &Proxy) -> Result<(), SendError> {
+///     receivers.send("Alarm", ("bed 3",)).await
 /// }
 ///
 /// async fn alarm_all<H: Hub<Client = AnyClient>>(caller: &Caller<H>) -> Result<(), SendError> {
@@ -74,34 +75,33 @@ pub trait HubClient: 'static {
 pub struct Proxy<T = Many> {
     shared: Arc<HubShared>,
     audience: Audience,
-    asker: ClientResultRequester,
+    requester: ClientResultRequester,
     _target: PhantomData<fn() -> T>,
 }
 
 impl<T> Proxy<T> {
-    pub(super) fn new(shared: Arc<HubShared>, audience: Audience, asker: ClientResultRequester) -> Self {
-        Self { shared, audience, asker, _target: PhantomData }
+    pub(super) fn new(shared: Arc<HubShared>, audience: Audience, requester: ClientResultRequester) -> Self {
+        Self { shared, audience, requester, _target: PhantomData }
     }
 
-    /// Calls a method of the selected clients; they give no answer (C#: `SendAsync`).
+    /// Calls a method of the selected clients without a result (C#: `SendAsync`).
     ///
-    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for each format in use.
-    /// Complete when every receiver's queue has taken the message, or the receiver has been given up; not when the
-    /// clients have it.
+    /// `arguments` is a tuple: `("text", 1)`, `(value,)`, or `()` for none. It is encoded once for each
+    /// hub protocol in use. The future completes when the outbound queue of every receiver has accepted
+    /// the message or the receiver was disconnected; clients may receive it later.
     ///
     /// # Errors
     ///
-    /// When an argument cannot be encoded. A receiver that ends is no error.
+    /// If an argument cannot be encoded. A receiver that disconnects is not an error.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is complete, the message has reached those receivers that had room for it.
+    /// If the future is dropped, only the receivers whose queues had capacity get the message.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
     }
 
-    /// Ends the selected connections that there are on this server now, whatever they are doing (C# has no way to do so
-    /// from outside).
+    /// Closes the selected connections of this server (C# has no counterpart).
     ///
     /// ```
     /// # use signalr::hub::{Disconnect, SendError};
@@ -112,20 +112,22 @@ impl<T> Proxy<T> {
     /// # }
     /// ```
     ///
-    /// What was sent before still goes out, then a Close message with the reason; what is sent later is dropped. Calls
-    /// that run go on to their end, streams stop, [`Caller::aborted`](crate::Caller::aborted) is ready, and
-    /// [`on_disconnected`](crate::Hub::on_disconnected) is given the reason. A client that is away, to come back by a
-    /// stateful reconnect, finds its connection gone. Of several ends the first one counts.
+    /// Queued messages are written, followed by a Close message with the reason; later messages are
+    /// dropped. Running calls run to their end, streams stop,
+    /// [`Caller::aborted`](crate::Caller::aborted) completes, and
+    /// [`on_disconnected`](crate::Hub::on_disconnected) receives the reason. A client within its
+    /// reconnect window (stateful reconnect) cannot resume. If a connection is closed several times,
+    /// the first reason counts.
     ///
-    /// Clients may connect again as anybody may: to keep them out is for authentication and rules.
+    /// The clients may connect again; authentication and authorization rules can prevent that.
     ///
     /// # Errors
     ///
-    /// None on a single server.
+    /// None with a single server.
     ///
     /// # Cancel safety
     ///
-    /// Either they were ended or not.
+    /// The connections are closed when the future is polled for the first time.
     pub async fn disconnect(&self, disconnect: Disconnect) -> Result<(), SendError> {
         self.shared.registry.disconnect(&self.audience, disconnect);
         Ok(())
@@ -133,7 +135,7 @@ impl<T> Proxy<T> {
 }
 
 impl Proxy<Single> {
-    /// Calls a method of one client and waits for what it returns (C#: `InvokeAsync<T>`).
+    /// Calls a method of one client and waits for its result (C#: `InvokeAsync<T>`).
     ///
     /// ```
     /// # use signalr::{Caller, Hub, HubResult};
@@ -143,24 +145,26 @@ impl Proxy<Single> {
     /// # }
     /// ```
     ///
-    /// There is no time-out but your own, such as `tokio::time::timeout`. A hub method that asks lets the next call of its
-    /// client begin, for good: the answer would stand behind it. In `on_connected` nobody can be asked, since nothing is
-    /// read before it is done.
+    /// There is no timeout; use `tokio::time::timeout`. A hub method that waits for a client result gives
+    /// up its place in the order of calls: the next call of its caller starts, since the result could not
+    /// be read otherwise. In `on_connected` client results are not available, because no message is read
+    /// before it completes.
     ///
     /// # Errors
     ///
-    /// Why there is no answer: [`InvokeError`]. Turned into a [`HubError`](crate::HubError) by `?`, the client's own error
-    /// is told to the one that called the hub, and the others are hidden, as with C#'s exceptions.
+    /// [`InvokeError`] if there is no result. `?` converts it into a [`HubError`](crate::HubError): an
+    /// error text of the client is sent to the caller of the hub method, other errors are hidden, as
+    /// C#'s exceptions are.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the client may have been asked; its answer is ignored.
+    /// If the future is dropped, the client may have received the invocation; its result is ignored.
     pub async fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> Result<R, InvokeError> {
-        ask(&self.shared, &self.audience, &self.asker, method, &arguments).await?.read()
+        ask(&self.shared, &self.audience, &self.requester, method, &arguments).await?.read()
     }
 }
 
-/// Clients without a contract: methods by name only.
+/// Clients without `#[hub_client]`: their methods are called by name only.
 ///
 /// ```
 /// use signalr::{Caller, HubResult, hub};

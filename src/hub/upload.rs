@@ -1,4 +1,4 @@
-//! Streams from the client: the buffer between the connection that fills it and the method that reads it.
+//! Uploads: the buffer between the connection that receives items and the method that reads them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use super::error::{HubError, HubResult};
 use crate::protocol::{RawValue, ReadError};
 
-/// A stream that the client sends along with a call (C#: an `IAsyncEnumerable<T>` or `ChannelReader<T>` parameter).
+/// Stream from the client, a parameter of a hub method (C#: `IAsyncEnumerable<T>` or `ChannelReader<T>`).
 ///
-/// A hub method takes any number of them, among its other arguments and in any order:
+/// A hub method can have any number of them, at any position among its parameters:
 ///
 /// ```
 /// # use signalr::{HubResult, UploadStream, hub};
@@ -34,10 +34,11 @@ use crate::protocol::{RawValue, ReadError};
 /// }
 /// ```
 ///
-/// It is a `futures_core::Stream`, too. An error is its last item: that of the client, which is a `HubException` as in C#;
-/// an item that is no `T`; or the end of the connection. What the method does not read is dropped when it ends.
-/// Up to [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items wait for the method; then nothing more
-/// is read from the client.
+/// It implements `futures_core::Stream`. An error is the last item: the error of the client, which is a
+/// `HubException` as in C#, an item that is not a `T`, or the end of the connection. Items that the method
+/// does not read are dropped when it returns. At most
+/// [`stream_buffer_capacity`](crate::hosting::Builder::stream_buffer_capacity) items are buffered; then no
+/// message of the client is read until the method reads an item.
 pub struct UploadStream<T> {
     shared: Arc<UploadShared<T>>,
 }
@@ -48,35 +49,35 @@ struct UploadShared<T> {
 
 struct UploadState<T> {
     items: VecDeque<T>,
-    /// So many items may wait without holding the connection up.
+    /// Number of buffered items at which the connection stops reading.
     capacity: usize,
     end: UploadEnd,
-    /// The method, waiting for an item.
+    /// Wakes the method, which waits for an item.
     reader: Option<Waker>,
-    /// The connection, waiting for room.
+    /// Wakes the connection, which waits for capacity.
     writer: Option<Waker>,
 }
 
 enum UploadEnd {
     Open,
-    /// What the method is told behind the last item.
+    /// The stream has ended; an error follows the last item.
     Ended(Option<HubError>),
-    /// The method is told nothing more, or does not read any more.
+    /// The method has received the end, or has returned.
     Closed,
 }
 
-/// What a connection does with a stream of whatever type.
+/// Type-erased upload, for the connection.
 pub(crate) trait UploadSender: fmt::Debug + Send + Sync {
-    /// An item has come. One that is no `T` ends the stream; the client's text of it has details if `detailed`.
+    /// Adds an item. An item that is not a `T` ends the stream with an error, which has details if `detailed`.
     fn item(&self, item: RawValue<'_>, detailed: bool);
 
-    /// The client has ended the stream, or its connection has.
+    /// Ends the stream: the client completed it, or the connection ended.
     fn end(&self, error: Option<HubError>);
 
-    /// Ready when the method has read enough.
+    /// Ready when there is capacity for an item.
     fn poll_room(&self, cx: &Context<'_>) -> Poll<()>;
 
-    /// The method has ended: nothing is read any more.
+    /// Drops further items: the method has returned.
     fn close(&self);
 
     fn set_capacity(&self, capacity: usize);
@@ -95,15 +96,15 @@ impl<T: DeserializeOwned + Send + 'static> UploadStream<T> {
 }
 
 impl<T> UploadStream<T> {
-    /// The next item; `None` after the last.
+    /// Returns the next item; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// Why the stream ended early; there are no items behind an error.
+    /// The error that ended the stream; no item follows it.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no item was taken.
+    /// If the future is dropped, no item is lost.
     pub async fn next(&mut self) -> Option<HubResult<T>> {
         poll_fn(|cx| self.shared.poll_next(cx)).await
     }
@@ -161,7 +162,7 @@ impl<T> UploadShared<T> {
         state.end = UploadEnd::Closed;
         let items = mem::take(&mut state.items);
         let wakers = [state.reader.take(), state.writer.take()];
-        // The items are the application's; so is what their drop does.
+        // Dropping items runs code of the application, which must not run under the lock.
         drop(state);
         drop(items);
         wakers.into_iter().for_each(wake);

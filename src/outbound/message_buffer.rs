@@ -59,19 +59,30 @@ impl QueueState {
         if message.len() > COALESCE_LIMIT_BYTES {
             return self.send(&EncodedMessage::copied(message, self.binary));
         }
+        let was_full = replay.is_full();
         replay.kept.add(message, self.binary);
         if replay.away.is_none() {
             self.append(message);
         }
+        self.wake_owner_of_full(was_full);
     }
 
     /// Takes a shared message.
     pub(super) fn send(&mut self, frame: &EncodedMessage) {
+        let was_full = self.awaits_acknowledgement();
         if let Some(replay) = &mut self.replay {
             replay.kept.share(frame);
         }
         if !self.is_away() {
             self.push(frame);
+        }
+        self.wake_owner_of_full(was_full);
+    }
+
+    /// Wakes the owner when acknowledgements begin to be missing: it takes messages then that had to wait.
+    fn wake_owner_of_full(&mut self, was_full: bool) {
+        if !was_full && !self.busy && self.awaits_acknowledgement() {
+            self.wake_owner();
         }
     }
 

@@ -141,9 +141,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.connection.outbound.full() == Some(Full::Unacknowledged)
     }
 
-    /// Whether the call of this id waits for a slot.
-    pub(super) fn has_waiting_call(&self, id: &str) -> bool {
-        self.waiting.as_ref().is_some_and(|call| call.state.id.as_deref() == Some(id))
+    /// Id of the call that waits for a slot.
+    pub(super) fn waiting_call_id(&self) -> Option<&str> {
+        self.waiting.as_ref()?.state.id.as_deref()
     }
 
     /// The call that still runs when the connection ends.

@@ -14,8 +14,9 @@
 //!
 //! Where the connection may resume, every message is numbered when it arrives, whatever holds it: repeated ones are
 //! dropped, and Ack, Sequence and Ping are dealt with at once, since the hold may end by them. While acknowledgements are
-//! missing, stream items, completions and cancellations pass the calls that wait, unless a message in front of them
-//! names the same id: a method that reads an upload never waits for a call that waits for an Ack.
+//! missing, stream items, completions and cancellations pass the calls that wait, unless a waiting message in front of
+//! them names the same id. Once that message is taken they pass too, so that a method that reads an upload receives its
+//! items whatever waits for an Ack. When acknowledgements begin to be missing, the connection's task is woken for this.
 //!
 //! The sweep compares the clocks once a second. The 5 s begin when the first call or sender waits for an
 //! acknowledgement, and end with an Ack that makes room or when none waits any more. `on_connected` and methods that

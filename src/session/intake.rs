@@ -7,7 +7,7 @@ use super::close_reason::CloseReason;
 use super::dispatch::Dispatcher;
 use super::hold::Hold;
 use super::message_sequence::MessageSequence;
-use super::receive_buffer::{HeldMessage, PassResult, ReceiveBuffer};
+use super::receive_buffer::{MessageKind, ReceiveBuffer};
 use crate::connections::HttpConnection;
 use crate::hub::Hub;
 use crate::protocol::{Framer, HubMessage, ProtocolError};
@@ -28,7 +28,8 @@ pub(super) struct Intake<'a, H: Hub> {
     messages: usize,
 }
 
-/// Number of messages after which a task lets others run; tokio's budget of one poll has the same size.
+/// Number of messages after which a task reads no more and lets others run; tokio's budget of one poll has the
+/// same size.
 const MAX_MESSAGES_PER_POLL: usize = 128;
 
 impl<'a, H: Hub> Intake<'a, H> {
@@ -110,7 +111,7 @@ impl<'a, H: Hub> Intake<'a, H> {
             refresh(connection, entry, dispatcher, cx);
             let in_order = backlog.is_empty() && dispatcher.hold().is_none();
             if !in_order && sequence.is_none() {
-                backlog.push(frame, false);
+                backlog.push(frame, MessageKind::Other, std::iter::empty());
                 continue;
             }
             let lookup = dispatcher.lookup();
@@ -123,7 +124,12 @@ impl<'a, H: Hub> Intake<'a, H> {
             if in_order {
                 dispatcher.take(cx, message, &lookup)?;
             } else {
-                backlog.push(frame, matches!(message, HubMessage::Invocation(_)));
+                let kind = match message {
+                    HubMessage::Invocation(_) => MessageKind::Call,
+                    HubMessage::CancelInvocation { .. } => MessageKind::Cancellation,
+                    _ => MessageKind::Other,
+                };
+                backlog.push(frame, kind, message.ids());
             }
         };
         if self.backlog.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
@@ -139,25 +145,14 @@ impl<'a, H: Hub> Intake<'a, H> {
     ///
     /// The end of the connection.
     pub(super) fn take_backlog(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Self { dispatcher, connection, entry, backlog, sequence, .. } = self;
         while self.messages < MAX_MESSAGES_PER_POLL {
-            refresh(connection, entry, dispatcher, cx);
-            if dispatcher.hold().is_some() {
+            self.refresh(cx);
+            if self.dispatcher.hold().is_some() {
                 return Ok(());
             }
-            let Some(frame) = backlog.next() else {
-                return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed)));
-            };
-            self.messages += 1;
-            let lookup = dispatcher.lookup();
-            let message = lookup.parse(frame);
-            let message = match sequence {
-                // It was admitted when it arrived.
-                Some(_) => message,
-                None => message.and_then(|message| admit(connection, None, message)),
-            };
-            if let Some(message) = message.map_err(CloseReason::Failed)? {
-                dispatcher.take(cx, message, &lookup)?;
+            match self.backlog.first() {
+                Some(number) => self.take(cx, number)?,
+                None => return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed))),
             }
         }
         Ok(())
@@ -165,8 +160,7 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Whether [`pass`](Self::pass) has something to do.
     pub(super) fn may_pass(&self) -> bool {
-        self.backlog.has_unexamined() && may_pass(&self.dispatcher)
-            || self.failed.is_some() && self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+        self.first_passing().is_some() || self.failed.is_some() && self.fails_now()
     }
 
     /// Takes messages that need not wait for the calls in front of them.
@@ -175,43 +169,53 @@ impl<'a, H: Hub> Intake<'a, H> {
     ///
     /// The end of the connection.
     pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Self { dispatcher, backlog, messages, .. } = self;
-        backlog.pass(|HeldMessage { frame, is_call, is_first, named }| {
-            if !may_pass(dispatcher) || *messages >= MAX_MESSAGES_PER_POLL {
-                return Ok(PassResult::Stopped);
+        while self.messages < MAX_MESSAGES_PER_POLL {
+            match self.first_passing() {
+                Some(number) => self.take(cx, number)?,
+                None if self.fails_now() => {
+                    return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed)));
+                }
+                None => return Ok(()),
             }
-            *messages += 1;
-            let lookup = dispatcher.lookup();
-            // It was parsed when it arrived.
-            let Some(message) = lookup.parse(frame).map_err(CloseReason::Failed)? else { return Ok(PassResult::Taken) };
-            let is_named = match &message {
-                HubMessage::StreamItem { id, .. } | HubMessage::Completion { id, .. } => named.contains(id),
-                HubMessage::CancelInvocation { id } => named.contains(id) || dispatcher.has_waiting_call(id),
-                // A Close message, behind which nothing passes: it is the last that a client sends.
-                _ => true,
-            };
-            let is_next = is_first && dispatcher.hold() == Some(Hold::Acknowledgement);
-            if !is_call && (is_next || !is_named) {
-                dispatcher.take(cx, message, &lookup)?;
-                return Ok(PassResult::Taken);
+        }
+        Ok(())
+    }
+
+    /// Number of the first message that may be taken although acknowledgements are missing.
+    fn first_passing(&self) -> Option<u64> {
+        match self.dispatcher.hold() {
+            // In order, a Close message too; behind it nothing follows.
+            Some(Hold::Acknowledgement) => self.backlog.first_but_call().or_else(|| self.backlog.first_passing(None)),
+            Some(Hold::Call) if self.dispatcher.awaits_acknowledgement() => {
+                self.backlog.first_passing(self.dispatcher.waiting_call_id())
             }
-            message.ids().for_each(|id| named.add(id));
-            Ok(PassResult::Kept)
-        })?;
-        match self.failed.take_if(|_| self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement))
-        {
-            Some(failed) => Err(CloseReason::Failed(*failed)),
-            None => Ok(()),
+            _ => None,
         }
     }
-}
 
-/// Whether acknowledgements are missing, and messages need not wait for anything else.
-fn may_pass<H: Hub>(dispatcher: &Dispatcher<'_, H>) -> bool {
-    match dispatcher.hold() {
-        Some(Hold::Acknowledgement) => true,
-        Some(Hold::Call) => dispatcher.awaits_acknowledgement(),
-        _ => false,
+    /// Whether a fault behind the messages that waited ends the connection.
+    fn fails_now(&self) -> bool {
+        self.backlog.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+    }
+
+    /// Takes a message that waited.
+    fn take(&mut self, cx: &mut Context<'_>, number: u64) -> Result<(), CloseReason> {
+        let Self { dispatcher, connection, backlog, sequence, .. } = self;
+        self.messages += 1;
+        let lookup = dispatcher.lookup();
+        let message = lookup.parse(backlog.frame(number));
+        let message = match sequence {
+            // It was admitted when it arrived.
+            Some(_) => message,
+            None => message.and_then(|message| admit(connection, None, message)),
+        };
+        let message = message.map_err(CloseReason::Failed)?;
+        let hashes = message.as_ref().map_or_else(Vec::new, |message| backlog.hashes(message.ids()));
+        if let Some(message) = message {
+            dispatcher.take(cx, message, &lookup)?;
+        }
+        backlog.remove(number, &hashes);
+        Ok(())
     }
 }
 

@@ -1,252 +1,296 @@
 //! Messages that were received and may not be taken yet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::mem;
 
-/// Maximum number of bytes of messages that were taken and not dropped yet.
-const MAX_TAKEN_BYTES: usize = 64 * 1024;
+/// Bytes that a waiting message counts in addition to its frame, and so does each id that it names. They
+/// stand for what this module keeps of a message, so that many short messages take bounded memory.
+const OVERHEAD_BYTES: usize = 64;
 
-/// In front of each message: its length, and in the highest bit whether it is a call.
-const HEADER_BYTES: usize = 8;
-const CALL: u64 = 1 << 63;
+/// Number of ids of a message that matter: that of the invocation, and those of the streams of a method
+/// with the maximum number of parameters. A call with more streams is refused.
+const MAX_NAMED_IDS: usize = 13;
 
-/// Whole messages that wait, in order.
+/// Maximum size of gaps between frames, unless the frames take more.
+const MAX_GAP_BYTES: usize = 64 * 1024;
+
+/// Waiting messages. Each has a number, and is taken once: as the first of them, or because it may pass
+/// those in front of it.
+///
+/// Each operation takes time in proportion to the frame, besides the logarithm of the number of messages.
 #[derive(Default)]
 pub(super) struct ReceiveBuffer {
-    /// Each message behind its header.
+    /// Frames in the order of their arrival, with gaps where messages were taken.
     bytes: Vec<u8>,
-    /// Where the first message that waits begins.
-    taken: usize,
-    /// Where the first message begins that [`pass`](Self::pass) has not examined.
-    examined: usize,
-    /// Calls that wait.
+    messages: BTreeMap<u64, WaitingMessage>,
+    next_number: u64,
+    frame_bytes: usize,
+    named_ids: usize,
     calls: usize,
-    /// Ids in the examined messages; only while some messages pass others.
-    named: Option<Box<ReferencedIds>>,
+    /// Only where messages may pass others.
+    index: Option<Box<Index>>,
 }
 
-/// Ids that messages in front name, by their hashes: two that collide only keep a message waiting.
-#[derive(Default)]
-pub(super) struct ReferencedIds {
-    hasher: RandomState,
-    hashes: HashSet<u64>,
-}
-
-/// Result of examining a message behind others that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PassResult {
-    Taken,
-    /// It waits for its turn.
-    Kept,
-    /// Nothing passes any more; the message is as before.
-    Stopped,
+pub(super) enum MessageKind {
+    Call,
+    Cancellation,
+    Other,
 }
 
-/// A message of a [`ReceiveBuffer`], in [`ReceiveBuffer::pass`].
-pub(super) struct HeldMessage<'a> {
-    pub(super) frame: &'a [u8],
-    pub(super) is_call: bool,
-    /// No message waits in front of it.
-    pub(super) is_first: bool,
-    pub(super) named: &'a mut ReferencedIds,
+#[derive(Clone, Copy)]
+struct WaitingMessage {
+    start: usize,
+    length: usize,
+    kind: MessageKind,
+}
+
+/// Which messages name an id. Ids are kept as hashes: two with the same hash only keep a message waiting.
+#[derive(Default)]
+struct Index {
+    hasher: RandomState,
+    /// Numbers of messages by the id that they name, in order.
+    by_id: HashMap<u64, VecDeque<u64>>,
+    /// Messages other than calls behind no other message with their id.
+    ready: BTreeSet<u64>,
 }
 
 impl ReceiveBuffer {
     pub(super) fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
+        self.messages.is_empty()
     }
 
-    /// Bytes that wait, headers included.
+    /// Size of the waiting messages, in bytes.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.taken
+        self.frame_bytes + (self.messages.len() + self.named_ids) * OVERHEAD_BYTES
     }
 
     pub(super) fn has_call(&self) -> bool {
         self.calls > 0
     }
 
-    pub(super) fn has_unexamined(&self) -> bool {
-        self.examined < self.bytes.len()
-    }
-
-    pub(super) fn push(&mut self, frame: &[u8], is_call: bool) {
-        if self.taken > MAX_TAKEN_BYTES {
-            let taken = mem::take(&mut self.taken);
-            self.bytes.drain(..taken);
-            self.examined -= taken;
-        }
-        let call = if is_call { CALL } else { 0 };
-        self.calls += usize::from(is_call);
-        self.bytes.extend_from_slice(&(frame.len() as u64 | call).to_ne_bytes());
+    /// Appends a message. `ids` are those that it names; none where messages are taken in order only.
+    pub(super) fn push<'i>(&mut self, frame: &[u8], kind: MessageKind, ids: impl Iterator<Item = &'i str>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.calls += usize::from(kind == MessageKind::Call);
+        self.frame_bytes += frame.len();
+        self.messages.insert(number, WaitingMessage { start: self.bytes.len(), length: frame.len(), kind });
         self.bytes.extend_from_slice(frame);
+        for id in ids.take(MAX_NAMED_IDS) {
+            self.named_ids += usize::from(self.index.get_or_insert_default().add(id, number, kind));
+        }
     }
 
-    /// Takes the first message.
-    pub(super) fn next(&mut self) -> Option<&[u8]> {
-        let Some((frame, is_call)) = message_at(&self.bytes, self.taken) else {
-            *self = Self::default();
-            return None;
-        };
-        self.calls -= usize::from(is_call);
-        self.taken = frame.end;
-        self.examined = self.examined.max(self.taken);
-        Some(&self.bytes[frame])
+    /// Number of the first message.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.messages.first_key_value().map(|(number, _)| *number)
     }
 
-    /// Shows each message once that was not examined yet, in order, and drops those that `pass` takes.
-    ///
-    /// # Errors
-    ///
-    /// The first of `pass`; the messages behind are as before.
-    pub(super) fn pass<E>(&mut self, mut pass: impl FnMut(HeldMessage<'_>) -> Result<PassResult, E>) -> Result<(), E> {
-        let mut named = self.named.take().unwrap_or_default();
-        // Messages that stay move down over those that are taken.
-        let (mut read, mut write) = (self.examined, self.examined);
-        let mut passed = Ok(PassResult::Kept);
-        while let Some((frame, is_call)) = message_at(&self.bytes, read) {
-            let is_first = write == self.taken;
-            passed = pass(HeldMessage { frame: &self.bytes[frame.clone()], is_call, is_first, named: &mut named });
-            match passed {
-                Ok(PassResult::Taken) => self.calls -= usize::from(is_call),
-                Ok(PassResult::Kept) => {
-                    self.bytes.copy_within(read..frame.end, write);
-                    write += frame.end - read;
-                }
-                Ok(PassResult::Stopped) | Err(_) => break,
+    /// Number of the first message, unless it is a call.
+    pub(super) fn first_but_call(&self) -> Option<u64> {
+        let (number, message) = self.messages.first_key_value()?;
+        (message.kind != MessageKind::Call).then_some(*number)
+    }
+
+    /// Number of the first message that names an id which no message in front of it names, and that is neither
+    /// a call nor a cancellation of `running`.
+    pub(super) fn first_passing(&self, running: Option<&str>) -> Option<u64> {
+        let index = self.index.as_ref()?;
+        let cancels = |number: &u64| self.messages[number].kind == MessageKind::Cancellation;
+        let blocked = running.and_then(|id| index.first(id)).filter(cancels);
+        index.ready.iter().copied().find(|number| Some(*number) != blocked)
+    }
+
+    /// Frame of a waiting message.
+    pub(super) fn frame(&self, number: u64) -> &[u8] {
+        let WaitingMessage { start, length, .. } = self.messages[&number];
+        &self.bytes[start..start + length]
+    }
+
+    /// Hashes of the ids of a message, for [`remove`](Self::remove).
+    pub(super) fn hashes<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Vec<u64> {
+        self.index.as_ref().map_or_else(Vec::new, |index| ids.take(MAX_NAMED_IDS).map(|id| index.hash(id)).collect())
+    }
+
+    /// Removes a message that was taken. No message in front of it names one of its ids.
+    pub(super) fn remove(&mut self, number: u64, hashes: &[u64]) {
+        let Some(WaitingMessage { length, kind, .. }) = self.messages.remove(&number) else { return };
+        if self.messages.is_empty() {
+            *self = Self { next_number: self.next_number, ..Self::default() };
+            return;
+        }
+        self.calls -= usize::from(kind == MessageKind::Call);
+        self.frame_bytes -= length;
+        if let Some(index) = &mut self.index {
+            self.named_ids -= index.remove(number, hashes, &self.messages);
+        }
+        if self.bytes.len() - self.frame_bytes > MAX_GAP_BYTES.max(self.frame_bytes) {
+            self.close_gaps();
+        }
+    }
+
+    fn close_gaps(&mut self) {
+        let mut bytes = Vec::with_capacity(self.frame_bytes);
+        for WaitingMessage { start, length, .. } in self.messages.values_mut() {
+            let moved = bytes.len();
+            bytes.extend_from_slice(&self.bytes[*start..*start + *length]);
+            *start = moved;
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Index {
+    fn hash(&self, id: &str) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    /// Number of the first message that names this id.
+    fn first(&self, id: &str) -> Option<u64> {
+        self.by_id.get(&self.hash(id))?.front().copied()
+    }
+
+    /// `false` if the message names the id already.
+    fn add(&mut self, id: &str, number: u64, kind: MessageKind) -> bool {
+        let naming = self.by_id.entry(self.hasher.hash_one(id)).or_default();
+        if naming.back() == Some(&number) {
+            return false;
+        }
+        naming.push_back(number);
+        if naming.len() == 1 && kind != MessageKind::Call {
+            self.ready.insert(number);
+        }
+        true
+    }
+
+    /// Returns the number of ids that the message named.
+    fn remove(&mut self, number: u64, hashes: &[u64], messages: &BTreeMap<u64, WaitingMessage>) -> usize {
+        self.ready.remove(&number);
+        let mut removed = 0;
+        for hash in hashes {
+            let Some(naming) = self.by_id.get_mut(hash) else { continue };
+            if naming.front() != Some(&number) {
+                continue;
             }
-            read = frame.end;
+            naming.pop_front();
+            removed += 1;
+            match naming.front() {
+                Some(next) if messages[next].kind != MessageKind::Call => {
+                    self.ready.insert(*next);
+                }
+                Some(_) => {}
+                None => {
+                    self.by_id.remove(hash);
+                }
+            }
         }
-        self.bytes.copy_within(read.., write);
-        self.bytes.truncate(self.bytes.len() - (read - write));
-        self.examined = write;
-        if self.is_empty() {
-            *self = Self::default();
-        } else {
-            self.named = Some(named);
-        }
-        passed.map(drop)
+        removed
     }
-}
-
-impl ReferencedIds {
-    pub(super) fn add(&mut self, id: &str) {
-        self.hashes.insert(self.hasher.hash_one(id));
-    }
-
-    pub(super) fn contains(&self, id: &str) -> bool {
-        self.hashes.contains(&self.hasher.hash_one(id))
-    }
-}
-
-/// The message behind the header at `at`, and whether it is a call; `None` at the end.
-fn message_at(bytes: &[u8], at: usize) -> Option<(std::ops::Range<usize>, bool)> {
-    let (header, rest) = bytes.get(at..)?.split_first_chunk::<HEADER_BYTES>()?;
-    let header = u64::from_ne_bytes(*header);
-    // It is there whole, so its length is one of this machine's.
-    let length = usize::try_from(header & !CALL).unwrap_or(usize::MAX).min(rest.len());
-    let start = at + HEADER_BYTES;
-    Some((start..start + length, header & CALL != 0))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
-    fn backlog(messages: &[&str]) -> ReceiveBuffer {
-        let mut backlog = ReceiveBuffer::default();
+    /// A message `kind id..`.
+    fn push(buffer: &mut ReceiveBuffer, message: &str) {
+        let (kind, ids) = message.split_once(' ').unwrap_or((message, ""));
+        let kind = match kind {
+            "call" => MessageKind::Call,
+            "cancel" => MessageKind::Cancellation,
+            _ => MessageKind::Other,
+        };
+        buffer.push(message.as_bytes(), kind, ids.split_whitespace());
+    }
+
+    fn buffer(messages: &[&str]) -> ReceiveBuffer {
+        let mut buffer = ReceiveBuffer::default();
         for message in messages {
-            backlog.push(message.as_bytes(), message.starts_with("call"));
+            push(&mut buffer, message);
         }
-        backlog
+        buffer
     }
 
-    fn rest(mut backlog: ReceiveBuffer) -> Vec<String> {
-        std::iter::from_fn(|| backlog.next().map(|frame| String::from_utf8(frame.to_vec()).unwrap())).collect()
+    fn take(buffer: &mut ReceiveBuffer, number: u64) -> String {
+        let frame = String::from_utf8(buffer.frame(number).to_vec()).unwrap();
+        let hashes = buffer.hashes(frame.split_whitespace().skip(1));
+        buffer.remove(number, &hashes);
+        frame
     }
 
-    /// Takes what `taken` allows and keeps the rest; returns what it was shown.
-    fn pass(backlog: &mut ReceiveBuffer, taken: impl Fn(&str, bool) -> PassResult) -> Vec<String> {
-        let mut shown = Vec::new();
-        let Ok(()) = backlog.pass::<Infallible>(|message| {
-            let frame = std::str::from_utf8(message.frame).unwrap();
-            assert_eq!(message.is_call, frame.starts_with("call"));
-            shown.push(frame.to_owned());
-            Ok(taken(frame, message.is_first))
-        });
-        shown
+    fn take_first(buffer: &mut ReceiveBuffer) -> Option<String> {
+        buffer.first().map(|number| take(buffer, number))
     }
 
-    fn items(frame: &str, _: bool) -> PassResult {
-        if frame.starts_with("item") { PassResult::Taken } else { PassResult::Kept }
+    fn take_passing(buffer: &mut ReceiveBuffer, running: Option<&str>) -> Vec<String> {
+        std::iter::from_fn(|| buffer.first_passing(running).map(|number| take(buffer, number))).collect()
+    }
+
+    fn rest(mut buffer: ReceiveBuffer) -> Vec<String> {
+        std::iter::from_fn(|| take_first(&mut buffer)).collect()
     }
 
     #[test]
     fn messages_are_taken_in_order() {
-        let mut messages = backlog(&["call 1", "", "item"]);
-        assert!(messages.has_call() && !messages.is_empty());
-        assert_eq!(messages.next(), Some(&b"call 1"[..]));
+        let mut messages = buffer(&["call 1", "", "item 2"]);
+        assert!(messages.has_call());
+        assert_eq!(take_first(&mut messages).as_deref(), Some("call 1"));
         assert!(!messages.has_call());
-        messages.push(b"call 2", true);
-        assert_eq!(rest(messages), ["", "item", "call 2"]);
+        push(&mut messages, "call 3");
+        assert_eq!(rest(messages), ["", "item 2", "call 3"]);
     }
 
     #[test]
-    fn items_pass_calls_and_each_message_is_examined_once() {
-        let mut messages = backlog(&["item 1", "call 1", "item 2", "completion", "item 3"]);
-        assert_eq!(pass(&mut messages, items), ["item 1", "call 1", "item 2", "completion", "item 3"]);
-        assert!(!messages.has_unexamined());
-        assert_eq!(pass(&mut messages, items), [""; 0]);
-        messages.push(b"item 4", false);
-        messages.push(b"call 2", true);
-        assert!(messages.has_unexamined());
-        assert_eq!(pass(&mut messages, items), ["item 4", "call 2"]);
-        assert_eq!(rest(messages), ["call 1", "completion", "call 2"]);
+    fn items_pass_calls_that_do_not_name_their_stream() {
+        let mut messages = buffer(&["item u", "call 1 v", "item v", "item u", "call 2", "item w"]);
+        assert_eq!(take_passing(&mut messages, None), ["item u", "item u", "item w"]);
+        assert_eq!(rest(messages), ["call 1 v", "item v", "call 2"]);
     }
 
     #[test]
-    fn a_message_without_others_in_front_is_the_first() {
-        let mut messages = backlog(&["item", "other", "other"]);
-        assert_eq!(
-            pass(&mut messages, |_, is_first| if is_first { PassResult::Taken } else { PassResult::Kept }).len(),
-            3
-        );
-        assert!(messages.is_empty() && messages.bytes.capacity() == 0);
+    fn items_pass_once_the_call_that_names_their_stream_is_taken() {
+        let mut messages = buffer(&["call 1 u", "item u", "call 2 u", "item u", "cancel 1"]);
+        assert_eq!(take_passing(&mut messages, None), [""; 0]);
+        assert_eq!(take_first(&mut messages).as_deref(), Some("call 1 u"));
+        assert_eq!(take_passing(&mut messages, None), ["item u", "cancel 1"]);
+        assert_eq!(rest(messages), ["call 2 u", "item u"]);
     }
 
     #[test]
-    fn messages_behind_a_stop_are_examined_later() {
-        let mut messages = backlog(&["item 1", "call", "stop", "item 2"]);
-        let stop = |frame: &str, first| if frame == "stop" { PassResult::Stopped } else { items(frame, first) };
-        assert_eq!(pass(&mut messages, stop), ["item 1", "call", "stop"]);
-        assert_eq!(messages.next(), Some(&b"call"[..]));
-        assert_eq!(pass(&mut messages, items), ["stop", "item 2"]);
-        assert_eq!(rest(messages), ["stop"]);
+    fn cancellations_of_the_running_call_wait() {
+        let mut messages = buffer(&["cancel 1", "cancel 2", "call 3"]);
+        assert_eq!(take_passing(&mut messages, Some("1")), ["cancel 2"]);
+        assert_eq!(take_passing(&mut messages, None), ["cancel 1"]);
     }
 
     #[test]
-    fn messages_that_were_taken_do_not_stay() {
-        let mut messages = ReceiveBuffer::default();
-        for _ in 0..10 {
-            while messages.len() <= 2 * MAX_TAKEN_BYTES {
-                messages.push(b"call", true);
-            }
-            pass(&mut messages, items);
-            while messages.len() > 12 {
-                messages.next();
-            }
+    fn messages_without_ids_pass_nothing() {
+        let mut messages = buffer(&["call 1", "close"]);
+        assert_eq!((messages.first_passing(None), messages.first_but_call()), (None, None));
+        take_first(&mut messages);
+        assert_eq!((messages.first_passing(None), messages.first_but_call()), (None, Some(1)));
+    }
+
+    #[test]
+    fn taken_messages_leave_neither_bytes_nor_ids() {
+        let mut messages = buffer(&["call 0"]);
+        for number in 1..100_000 {
+            push(&mut messages, &format!("call {number} s{number} s{number}"));
+            take_first(&mut messages);
+            push(&mut messages, &format!("item t{number}"));
+            assert_eq!(take_passing(&mut messages, None).len(), 1);
+            assert!(messages.index.as_ref().is_some_and(|index| index.by_id.len() <= 2 && index.ready.is_empty()));
+            assert!(messages.bytes.len() < 2 * MAX_GAP_BYTES && messages.len() < 1000);
         }
-        assert!(messages.bytes.len() < 4 * MAX_TAKEN_BYTES);
-        assert!(messages.has_call() && !messages.has_unexamined());
-        assert_eq!(rest(messages), ["call"]);
+        assert_eq!(rest(messages), ["call 99999 s99999 s99999"]);
     }
 
     #[test]
-    fn named_ids_are_found() {
-        let mut named = ReferencedIds::default();
-        named.add("1");
-        assert!(named.contains("1") && !named.contains("2"));
+    fn empty_buffers_keep_no_memory() {
+        let mut messages = buffer(&["call 1", "item u"]);
+        take_first(&mut messages);
+        take_first(&mut messages);
+        assert!(messages.bytes.capacity() == 0 && messages.index.is_none() && messages.len() == 0);
     }
 }

@@ -220,3 +220,21 @@ async fn the_old_socket_is_told_unless_in_the_middle_of_a_frame() {
     assert_eq!(sink.taken(), b"\x81\x04h");
     assert_eq!(resumed(&outbound).await, "from 1|half|");
 }
+
+#[tokio::test]
+async fn owner_is_woken_once_when_acknowledgements_begin_to_be_missing() {
+    let outbound = keeping(1000, &Sink::with_room(3));
+    let owner = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&owner));
+    let mut cx = Context::from_waker(&waker);
+    outbound.begin(&cx);
+    outbound.write(b"the socket takes a part of this");
+    outbound.end(&mut cx);
+    let others = owner.get();
+    assert!(outbound.try_push(&frame(&[1; 100])));
+    assert_eq!(owner.get(), others, "the socket is stalled, and there is capacity");
+    assert!(outbound.try_push(&frame(&[1; 1000])));
+    assert_eq!(owner.get(), others + 1);
+    assert!(outbound.full() == Some(crate::outbound::Full::Unacknowledged));
+    assert_eq!(owner.get(), others + 1);
+}

@@ -1,4 +1,4 @@
-// What a condition hides from `#[hub]` must not be lost in silence.
+// An attribute that a condition hides from `#[hub]` is an error.
 #![allow(unused)]
 
 use signalr::{authorize, hub};

@@ -25,7 +25,7 @@ pub trait Wards: Send + Sync + 'static {
     fn ward_of(&self, patient: u32) -> impl Future<Output = Result<String, std::num::ParseIntError>> + Send;
 }
 
-/// What a dashboard in the browser offers to the server.
+/// Methods of a dashboard in the browser.
 #[hub_client]
 pub trait DashboardClient {
     /// New vital signs on a ward the dashboard watches.
@@ -35,7 +35,7 @@ pub trait DashboardClient {
     fn show_toast(&self, text: &str, seconds: u32);
 }
 
-/// What is remembered of each dashboard.
+/// State of each dashboard.
 #[derive(Debug, Default)]
 pub struct Session {
     calls: AtomicU32,

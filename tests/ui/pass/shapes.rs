@@ -14,7 +14,7 @@ struct Shapes {
     seen: Mutex<Vec<u32>>,
 }
 
-/// An error with a conversion of its own.
+/// An error with its own conversion.
 struct Full;
 
 impl From<Full> for HubError {
@@ -62,7 +62,7 @@ impl Shapes {
         self.name.len() + text.len() + map.len()
     }
 
-    // Results are told by their type, whatever it is called.
+    // A result is recognized by its type, not by the name of the type.
     async fn aliased(&self, fits: bool) -> Answer<u32> {
         if fits {
             Ok(self.seen.lock().map_or(0, |seen| seen.len()).try_into().unwrap_or(0))
