@@ -18,7 +18,7 @@ use signalr::dotnet::Binary;
 use signalr::protocol::{Arguments, Framer, HubMessage, HubProtocol, HubProtocolKind, Naming};
 
 /// Maximum message size in bytes, above that of all messages here.
-const LIMIT: usize = 64 * 1024;
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 const TARGET: &str = "Target";
 
@@ -81,7 +81,7 @@ fn read<T: DeserializeOwned>(
     let protocol = HubProtocol::new(format, Naming::Serde);
     let mut message = Vec::new();
     invocation(protocol, &mut message, arguments);
-    let mut framer = Framer::new(format, Some(LIMIT));
+    let mut framer = Framer::new(format, Some(MAX_MESSAGE_BYTES));
     group.throughput(Throughput::Bytes(message.len() as u64));
     group.bench_function(BenchmarkId::new(name, format.name()), |bencher| {
         bencher.iter(|| -> T {

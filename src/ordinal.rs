@@ -10,8 +10,8 @@ pub(crate) fn fold(text: &str) -> String {
     text.chars().map(upper).collect()
 }
 
-/// The simple upper-case mapping of Unicode, with the exceptions of .NET (`dotnet:
-/// OrdinalCasing.Icu.cs`).
+/// The simple upper-case mapping of Unicode, with the exceptions of .NET
+/// (`dotnet: OrdinalCasing.Icu.cs`).
 ///
 /// `macros/src/ordinal.rs` is a copy of this function, since the macros cannot depend on this
 /// crate.
@@ -44,13 +44,13 @@ mod tests {
 
     use super::*;
 
-    /// ASP.NET Core 10 maps each of these letters likewise, except for those new in Unicode
-    /// 17.
+    /// ASP.NET Core 10 maps each of these letters likewise, except for those new in Unicode 17.
     #[test]
     fn upper_is_the_simple_unicode_mapping_with_two_exceptions() {
         let unicode = CaseMapper::new();
         let differs = |c: &char| upper(*c) != unicode.simple_uppercase(*c);
-        // The crate may have a newer Unicode than the standard library, to which new capitals are no letters.
+        // `icu_casemap` may implement a newer Unicode version than the standard library, for which
+        // its new capitals are not letters.
         let is_new = |c: &char| !unicode.simple_uppercase(*c).is_alphabetic();
         let differ: Vec<char> = (char::MIN..=char::MAX).filter(differs).filter(|c| !is_new(c)).collect();
         assert_eq!(differ, ['\u{131}', '\u{17f}']);

@@ -133,7 +133,7 @@ fn small_messages() -> Vec<Shape> {
         many("calls", |_| r#"{"type":1,"target":"Echo","arguments":[1]}"#.into()),
         many("calls with results", |_| r#"{"type":1,"invocationId":"1","target":"Echo","arguments":[1]}"#.into()),
         many("calls of unknown methods", |_| r#"{"type":1,"target":"x","arguments":[]}"#.into()),
-        many("calls of unknown methods with answers", |_| {
+        many("calls of unknown methods with results", |_| {
             r#"{"type":1,"invocationId":"1","target":"x","arguments":[]}"#.into()
         }),
         many("calls that do not fit", |_| r#"{"type":1,"invocationId":"1","target":"Dates","arguments":[1]}"#.into()),

@@ -77,7 +77,7 @@ fn small_messages() -> Vec<Shape> {
         many("calls", &calls("Nothing", None)),
         many("calls with results", &calls("Nothing", Some("1"))),
         many("calls of unknown methods", &calls("x", None)),
-        many("calls of unknown methods with answers", &calls("x", Some("1"))),
+        many("calls of unknown methods with results", &calls("x", Some("1"))),
         many("calls that do not fit", &calls("Echo", Some("1"))),
         many("items of unknown streams", &message(json!([2, {}, "x", 1]))),
         many("ends of unknown streams", &message(json!([3, {}, "x", 2]))),

@@ -31,7 +31,7 @@ pub fn messagepack(bytes: &[u8]) {
 /// Checks that messages do not depend on the chunks of the stream, and that a message which is
 /// parsed, written and parsed again stays the same.
 fn check(format: HubProtocolKind, input: &Input<'_>, stream: &[u8]) {
-    let limit = (!input.has(UNLIMITED)).then_some(LIMIT);
+    let limit = (!input.has(UNLIMITED)).then_some(MAX_MESSAGE_BYTES);
     let naming = if input.has(DOT_NET) { Naming::DotNet } else { Naming::Serde };
     let protocol = HubProtocol::new(format, naming);
     let whole = frames(format, limit, &[stream]);
@@ -231,4 +231,4 @@ const DOT_NET: u8 = 2;
 const SEPARATED: u8 = 4;
 
 /// Maximum message size in bytes; small, so that inputs exceed it.
-const LIMIT: usize = 1024;
+const MAX_MESSAGE_BYTES: usize = 1024;

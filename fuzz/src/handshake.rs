@@ -12,7 +12,7 @@ use crate::memory::{self, BINARY, Client, MAX_CHUNKS};
 /// parsed, written and parsed again stays the same.
 pub fn run(bytes: &[u8]) {
     let input = Input::new(bytes);
-    let expected = match handshake::find(input.stream, Some(LIMIT)) {
+    let expected = match handshake::find(input.stream, Some(MAX_REQUEST_BYTES)) {
         Progress::Whole { message, .. } => Some(is_acceptable(message)),
         Progress::TooLarge => Some(false),
         _ => None,
@@ -44,7 +44,7 @@ fn check_response(message: &[u8]) {
 
 /// Whether a server accepts the request over a WebSocket; `None` without a response.
 async fn response(input: &Input<'_>) -> Option<bool> {
-    let signalr = hub::server(|hub| hub.maximum_receive_message_size(Some(LIMIT)));
+    let signalr = hub::server(|hub| hub.maximum_receive_message_size(Some(MAX_REQUEST_BYTES)));
     let mut client = Client::websocket(&signalr, "/hub").await.expect("anonymous clients are allowed");
     for chunk in input.chunks(input.stream, MAX_CHUNKS) {
         client.write(&memory::frame(BINARY, chunk)).await;
@@ -63,4 +63,4 @@ async fn response(input: &Input<'_>) -> Option<bool> {
 }
 
 /// Maximum size of a request in bytes; larger ones are rejected.
-const LIMIT: usize = 1024;
+const MAX_REQUEST_BYTES: usize = 1024;

@@ -74,7 +74,8 @@ async fn serve(chunks: &[&[u8]]) -> Outcome {
 
 /// Returns the messages in these frames, joined, as tungstenite reads them.
 fn reference(frames: &[u8]) -> Vec<u8> {
-    let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
     let mut socket = WebSocket::from_raw_socket(Source(Cursor::new(frames)), Role::Server, Some(config));
     let mut payload = Vec::new();
     while let Ok(message) = socket.read() {
@@ -105,7 +106,7 @@ impl Write for Source<'_> {
 }
 
 /// Larger than any input, in bytes.
-const LIMIT: usize = 1 << 20;
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// Payload of the close frame after invalid UTF-8.
 const INVALID: &[u8] = &1007_u16.to_be_bytes();

@@ -84,7 +84,7 @@ impl<R: Wards> ClinicalDashboard<R> {
         Ok(ward)
     }
 
-    /// Any error will do.
+    /// Every error type with `std::error::Error` is accepted.
     pub async fn ward_of(&self, patient: u32) -> Result<String, std::num::ParseIntError> {
         self.wards.ward_of(patient).await
     }

@@ -47,7 +47,7 @@ impl Shapes {
         self.remember(&list);
     }
 
-    // Borrowed from the hub; the answer is written while it is there.
+    // The value may borrow from the hub, since it is serialized at once.
     fn name(&self) -> &str {
         &self.name
     }
@@ -88,7 +88,7 @@ impl Shapes {
         r#in
     }
 
-    /// Documented, named, restricted.
+    /// Has documentation, a name and a rule.
     #[hub(name = "GetECG")]
     #[signalr::authorize(roles = "Doctor")]
     #[must_use]
@@ -133,7 +133,7 @@ impl Shapes {
     }
 }
 
-/// A hub that only listens.
+/// A hub without methods that clients can call.
 struct Listener;
 
 #[hub]
@@ -152,7 +152,7 @@ struct Empty;
 #[hub()]
 impl Empty {}
 
-/// Open to all, also with a user that only its schemes know.
+/// Allows anonymous clients; users are authenticated by the schemes of this hub.
 struct Status;
 
 #[signalr::allow_anonymous]
