@@ -48,8 +48,8 @@ use crate::tasks::Tasks;
 
 /// A SignalR server of hubs and connection handlers.
 ///
-/// Cloning is cheap. When the last clone and the last [`Service`] of it are dropped, all connections
-/// end.
+/// Cloning is cheap. When the last clone and the last [`Service`] of it are dropped, all
+/// connections end.
 ///
 /// The server runs on the tokio runtime in which the first client connects, and stops with that
 /// runtime.
@@ -164,9 +164,9 @@ impl SignalR {
     /// Shuts the server down and waits until all connections have ended.
     ///
     /// New connections are rejected with 503. Every client of a hub receives a Close message that
-    /// allows it to reconnect, to another server or to this one after a restart. Running method calls
-    /// continue until they complete or `grace` has elapsed. For a connection handler, the reads of its
-    /// [`RawConnection`](crate::raw::RawConnection) end instead.
+    /// allows it to reconnect, to another server or to this one after a restart. Running method
+    /// calls continue until they complete or `grace` has elapsed. For a connection handler, the
+    /// reads of its [`RawConnection`](crate::raw::RawConnection) end instead.
     ///
     /// ASP.NET Core closes WebSockets without a Close message.
     ///
