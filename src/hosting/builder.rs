@@ -116,7 +116,7 @@ impl Builder {
         self
     }
 
-    /// Sets the policy of paths without any rule of their own. It does not apply to methods.
+    /// Sets the policy of paths that have no rules. It does not apply to methods.
     /// Default: none. (C#: `FallbackPolicy`)
     pub fn fallback_policy(mut self, policy: Policy) -> Self {
         self.policies.set_fallback(policy);

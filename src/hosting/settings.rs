@@ -148,9 +148,9 @@ settings! {
         /// Transports that the server offers. Default: all.
         /// (C#: `HttpConnectionDispatcherOptions.Transports`)
         transports: Transports = Transports::all();
-        /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients
-        /// whose public connection id would also be their secret connection token. Default: 0.
-        /// (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+        /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients of
+        /// version 0, for which the public connection id is also the secret connection token.
+        /// Default: 0. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
         minimum_protocol_version: i32 = 0;
         /// Closes a connection when the token of its user expires, without any clock skew. Checked
         /// once a second. A newer token of the same user, from an authentication refresh, a poll or
