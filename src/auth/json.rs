@@ -84,7 +84,7 @@ pub(super) fn integer(value: &RawValue) -> Option<i64> {
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
         // The bounds are powers of two, which f64 holds exactly; NaN is in no range.
-        #[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the fraction is dropped on purpose")]
+        #[expect(clippy::cast_possible_truncation, reason = "range checked; fractions are truncated")]
         (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
     })
 }
