@@ -27,6 +27,10 @@ use crate::tasks::Tasks;
 
 /// Builder of a server, returned by [`SignalR::builder`].
 ///
+/// [`hub`](Self::hub) and [`connection_handler`](Self::connection_handler) return an
+/// [`EndpointBuilder`], whose options apply to that path only. Options of the whole server, such as
+/// [`authentication`](Self::authentication), have to be set before the first path.
+///
 /// ```
 /// use std::time::Duration;
 ///

@@ -106,7 +106,8 @@ impl<T> EndpointBuilder<T> {
     }
 
     /// Requires a policy for this path, in addition to the rules of the hub
-    /// (C#: `RequireAuthorization(policy)`). Other negotiate and transport requests get 401 or 403.
+    /// (C#: `RequireAuthorization(policy)`). Negotiate and transport requests that do not
+    /// meet it get 401 or 403.
     pub fn require_authorization(self, policy: impl Into<String>) -> Self {
         self.authorize(Authorize::from(policy.into()))
     }

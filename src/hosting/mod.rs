@@ -106,7 +106,8 @@ impl SignalR {
     /// Returns the HTTP service to mount in `hyper` or in a host that takes a `tower` service. It
     /// serves the mapped paths and responds with 404 to all others.
     ///
-    /// In axum, use `fallback_service`, which keeps the path; `nest_service` strips its prefix.
+    /// In axum, use `fallback_service`, which keeps the path; `nest_service` strips its prefix from
+    /// the path.
     ///
     /// In hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`;
     /// WebSockets need both.

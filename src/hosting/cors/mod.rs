@@ -221,8 +221,7 @@ fn set_list(
         return Err(BuildError::InvalidCors(name.clone()));
     }
     if !names.is_empty() {
-        let list =
-            HeaderValue::try_from(names.join(",")).expect("header and method names are valid header values");
+        let list = HeaderValue::try_from(names.join(",")).expect("header and method names are valid header values");
         headers.insert(header, list);
     }
     Ok(())
