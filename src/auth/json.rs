@@ -1,4 +1,4 @@
-//! JSON objects whose order, spelling and number texts matter.
+//! Reading of JSON objects that keeps the order and the text of their members.
 
 use std::fmt;
 
@@ -6,9 +6,10 @@ use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of a JSON object, in order, each with its text. A name may stand there twice.
+/// Returns the members of a JSON object in order, each with the text of its value. Names may
+/// repeat.
 ///
-/// Nothing for a text that is no object, or nested deeper than .NET's reader goes.
+/// `None` for JSON that is invalid, not an object, or nested deeper than the reader of .NET allows.
 pub(super) fn members(json: &[u8]) -> Option<Vec<(String, &RawValue)>> {
     if nests_deeper_than(json, MAX_DEPTH) {
         return None;
@@ -37,7 +38,7 @@ impl<'de> Visitor<'de> for ObjectMembers {
     }
 }
 
-/// What kind of value a JSON text is.
+/// Kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Null,
@@ -59,17 +60,17 @@ pub(super) fn kind(value: &RawValue) -> JsonKind {
     }
 }
 
-/// The text of a JSON string; nothing for another value, or for half a surrogate pair.
+/// Returns the content of a JSON string; `None` for another value or an unpaired surrogate.
 pub(super) fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// The elements of a JSON array.
+/// Returns the elements of a JSON array; `None` for another value.
 pub(super) fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A whole number as .NET reads one: numbers with a fraction lose it, and texts of numbers count.
+/// Returns an integer as .NET reads it: fractions are truncated, and numeric strings are accepted.
 pub(super) fn integer(value: &RawValue) -> Option<i64> {
     let owned;
     let text = match kind(value) {
@@ -83,16 +84,16 @@ pub(super) fn integer(value: &RawValue) -> Option<i64> {
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
         // The bounds are powers of two, which f64 holds exactly; NaN is in no range.
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked, and the fraction is to go")]
+        #[expect(clippy::cast_possible_truncation, reason = "range checked; fractions are truncated")]
         (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
     })
 }
 
-/// The text of a number as .NET's invariant culture prints it: whole numbers of 64 bits as they are, others as the
+/// Formats a number as .NET does in the invariant culture: 64-bit integers unchanged, others as the
 /// shortest `double`.
 pub(super) fn number_text(json: &str) -> String {
-    if let Ok(whole) = json.parse::<i64>() {
-        return whole.to_string();
+    if let Ok(integer) = json.parse::<i64>() {
+        return integer.to_string();
     }
     match json.parse::<f64>() {
         Ok(number) if number.is_finite() => double_text(number),
@@ -137,5 +138,5 @@ fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
 /// `JsonReaderOptions.MaxDepth` of .NET.
 const MAX_DEPTH: usize = 64;
 
-/// One more than the greatest `i64`.
+/// `i64::MAX` + 1, as a `double`.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;

@@ -27,6 +27,10 @@ use crate::tasks::Tasks;
 
 /// Builder of a server, returned by [`SignalR::builder`].
 ///
+/// [`hub`](Self::hub) and [`connection_handler`](Self::connection_handler) return an
+/// [`EndpointBuilder`], whose options apply to that path only. Options of the whole server, such as
+/// [`authentication`](Self::authentication), have to be set before the first path.
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -116,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// Sets the policy of paths without any rule of their own. It does not apply to methods.
+    /// Sets the policy of paths that have no rules. It does not apply to methods.
     /// Default: none. (C#: `FallbackPolicy`)
     pub fn fallback_policy(mut self, policy: Policy) -> Self {
         self.policies.set_fallback(policy);

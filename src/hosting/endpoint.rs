@@ -105,22 +105,23 @@ impl<T> EndpointBuilder<T> {
         Self { builder, endpoint, mapped: PhantomData }
     }
 
-    /// Requires a policy for this path, in addition to the rules of the hub (C#:
-    /// `RequireAuthorization(policy)`). Other negotiate and transport requests get 401 or 403.
+    /// Requires a policy for this path, in addition to the rules of the hub
+    /// (C#: `RequireAuthorization(policy)`). Negotiate and transport requests that do not
+    /// meet it get 401 or 403.
     pub fn require_authorization(self, policy: impl Into<String>) -> Self {
         self.authorize(Authorize::from(policy.into()))
     }
 
-    /// Adds an authorization rule for this path, in addition to the rules of the hub. All rules must
-    /// be met.
+    /// Adds an authorization rule for this path, in addition to the rules of the hub. All rules
+    /// must be met.
     pub fn authorize(mut self, rule: Authorize) -> Self {
         self.endpoint.authorize.push(rule);
         self
     }
 
-    /// Allows all clients to connect to this path, regardless of the rules of the path and of its hub
-    /// and of the fallback policy (C#: `AllowAnonymous`). Credentials are still authenticated, and the
-    /// rules of methods still apply.
+    /// Allows all clients to connect to this path, regardless of the rules of the path and of its
+    /// hub and of the fallback policy (C#: `AllowAnonymous`). Credentials are still authenticated,
+    /// and the rules of methods still apply.
     pub fn allow_anonymous(mut self) -> Self {
         self.endpoint.allow_anonymous = true;
         self
@@ -160,7 +161,8 @@ impl<T> EndpointBuilder<T> {
         &self.endpoint.path
     }
 
-    /// Builds a server that trusts the [`TestUser`](super::TestUser) in the extensions of a request.
+    /// Builds a server that trusts the [`TestUser`](super::TestUser) in the extensions of a
+    /// request.
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
         let mut builder = self.into_builder();
@@ -175,9 +177,9 @@ impl<T> EndpointBuilder<T> {
 }
 
 impl<H: Hub> EndpointBuilder<H> {
-    /// Adds a filter around the method calls, `on_connected` and `on_disconnected` of this hub at this
-    /// path. It runs inside the filters of the server and inside those added before. (C#:
-    /// `HubOptions<THub>.AddFilter`)
+    /// Adds a filter around the method calls, `on_connected` and `on_disconnected` of this hub at
+    /// this path. It runs inside the filters of the server and inside those added before.
+    /// (C#: `HubOptions<THub>.AddFilter`)
     pub fn filter(mut self, filter: impl Filter) -> Self {
         self.endpoint.settings.filters.add(filter);
         self

@@ -44,7 +44,7 @@ pub enum BuildError {
         #[source]
         source: auth::PolicyError,
     },
-    /// An endpoint has rules, but the server has no authentication scheme.
+    /// An endpoint has authorization rules, but the server has no authentication scheme.
     #[error("endpoint at `{0}` requires authorization, but no authentication scheme is configured")]
     NoAuthentication(String),
     /// The options of an authentication scheme are invalid.

@@ -1,5 +1,5 @@
-//! Limits of the HTTP connections of [`SignalR::serve`](crate::SignalR::serve), and the responses to
-//! requests that exceed them: those of Kestrel.
+//! Limits of the HTTP connections of [`SignalR::serve`](crate::SignalR::serve), and the responses
+//! to requests that exceed them: those of Kestrel.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ const MAX_HEADER_COUNT: usize = 100;
 const MAX_CONCURRENT_STREAMS: u32 = 100;
 
 /// Flow-control window of one HTTP/2 stream (Kestrel: `Http2Limits.InitialStreamWindowSize`). It is
-/// smaller than hyper's 1 MiB for the connection, so that an unread stream does not block the others.
+/// smaller than hyper's 1 MiB for the connection, so that an unread stream does not block the
+/// others.
 const STREAM_WINDOW_BYTES: u32 = 768 * 1024;
 
 /// Maximum number of bytes that hyper buffers for sending on one HTTP/2 stream (Kestrel:

@@ -21,8 +21,8 @@ use crate::socket::{Phase, SocketHandle, TimeoutStream};
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl SignalR {
-    /// Serves HTTP/1.1 and HTTP/2 without TLS on `listener` until [`shutdown`](Self::shutdown) begins.
-    /// Inserts a [`PeerAddr`] into the extensions of each request.
+    /// Serves HTTP/1.1 and HTTP/2 without TLS on `listener` until [`shutdown`](Self::shutdown)
+    /// begins. Inserts a [`PeerAddr`] into the extensions of each request.
     ///
     /// The limits are those of Kestrel:
     ///
@@ -30,8 +30,8 @@ impl SignalR {
     /// - 100 concurrent requests on an HTTP/2 connection;
     /// - 130 seconds of waiting for a request, 30 seconds for a request head from its first byte.
     ///
-    /// A socket without write progress is closed as with [`timeout_stream`](Self::timeout_stream). For
-    /// TLS or other limits, pass [`service`](Self::service) to a hyper server, as in
+    /// A socket without write progress is closed as with [`timeout_stream`](Self::timeout_stream).
+    /// For TLS or other limits, pass [`service`](Self::service) to a hyper server, as in
     /// `examples/tls.rs`.
     ///
     /// # Cancel safety

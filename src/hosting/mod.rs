@@ -48,8 +48,8 @@ use crate::tasks::Tasks;
 
 /// A SignalR server of hubs and connection handlers.
 ///
-/// Cloning is cheap. When the last clone and the last [`Service`] of it are dropped, all connections
-/// end.
+/// Cloning is cheap. When the last clone and the last [`Service`] of it are dropped, all
+/// connections end.
 ///
 /// The server runs on the tokio runtime in which the first client connects, and stops with that
 /// runtime.
@@ -106,7 +106,8 @@ impl SignalR {
     /// Returns the HTTP service to mount in `hyper` or in a host that takes a `tower` service. It
     /// serves the mapped paths and responds with 404 to all others.
     ///
-    /// In axum, use `fallback_service`, which keeps the path; `nest_service` strips its prefix.
+    /// In axum, use `fallback_service`, which keeps the path; `nest_service` strips its prefix from
+    /// the path.
     ///
     /// In hyper, serve connections with upgrades, and HTTP/2 with `enable_connect_protocol()`;
     /// WebSockets need both.
@@ -164,9 +165,9 @@ impl SignalR {
     /// Shuts the server down and waits until all connections have ended.
     ///
     /// New connections are rejected with 503. Every client of a hub receives a Close message that
-    /// allows it to reconnect, to another server or to this one after a restart. Running method calls
-    /// continue until they complete or `grace` has elapsed. For a connection handler, the reads of its
-    /// [`RawConnection`](crate::raw::RawConnection) end instead.
+    /// allows it to reconnect, to another server or to this one after a restart. Running method
+    /// calls continue until they complete or `grace` has elapsed. For a connection handler, the
+    /// reads of its [`RawConnection`](crate::raw::RawConnection) end instead.
     ///
     /// ASP.NET Core closes WebSockets without a Close message.
     ///

@@ -1,4 +1,4 @@
-//! How many connections one address may ask for.
+//! Rate limit of negotiate requests by address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,7 +19,7 @@ use super::error::BuildError;
 use super::router::status;
 use crate::connections::ResponseBody;
 
-/// How many connections one address may ask for: so many a minute, and so many of them at once.
+/// Rate limit of negotiate requests from one address: a rate per minute and a burst.
 ///
 /// ```
 /// use signalr::hosting::NegotiateLimit;
@@ -34,13 +34,14 @@ pub struct NegotiateLimit {
 }
 
 impl NegotiateLimit {
-    /// So many a minute, evenly: 60 are one a second. As many may come at once, unless [`burst`](Self::burst) says
-    /// otherwise.
+    /// Allows `negotiates` per minute, replenished evenly: 60 are one per second. The burst is the
+    /// same number unless [`burst`](Self::burst) sets another.
     pub fn per_minute(negotiates: u32) -> Self {
         Self { per_minute: negotiates, burst: negotiates }
     }
 
-    /// How many may come at once, from an address that has asked for nothing in a while.
+    /// Sets the maximum number of negotiates at once from an address that has sent none for a
+    /// while.
     pub fn burst(mut self, negotiates: u32) -> Self {
         self.burst = negotiates;
         self
@@ -48,23 +49,28 @@ impl NegotiateLimit {
 }
 
 impl Builder {
-    /// How many connections one address may ask for, on all paths together. No limit by default.
-    ///
-    /// What counts is a negotiation, refused or not, and a WebSocket that skips it. It is looked at before the token is. What
-    /// names a connection, such as a poll or a refresh, is not counted, whether there is one or not: guesses of API keys go
-    /// on there, so keys have to be random. Beyond the limit the answer is 429, and `Retry-After` tells the seconds to wait; whoever
-    /// is connected goes on. Clients that reconnect automatically try again by themselves, and may need several
-    /// negotiations for one connection: one for each transport that a proxy in between does not let through.
-    ///
-    /// The address is what [`peer_addr`](Self::peer_addr) finds; all of a network `/64` of IPv6 is one. Requests without an
-    /// address are not limited. **Behind a proxy** every client has the proxy's address: there let a layer write the
-    /// address that the proxy tells (`X-Forwarded-For`, `Forwarded`, if no client can reach the server without the proxy)
-    /// into [`PeerAddr`](crate::hosting::PeerAddr), or limit at the proxy. People behind one NAT share an address: leave room.
-    ///
-    /// 65,536 addresses at most are remembered, about 40 bytes each, and only those that have used up something. When that
-    /// is not enough, all are forgotten, and start anew.
-    ///
+    /// Limits the negotiate requests of one address, over all paths together. Default: no limit.
     /// (C#: `AddRateLimiter`, with a partition by `Connection.RemoteIpAddress`)
+    ///
+    /// Every negotiate request counts, rejected or not, and every WebSocket request that skips
+    /// negotiation. The limit is checked before credentials are. Requests that name a connection,
+    /// such as polls and refreshes, do not count, whether the connection exists or not. Clients can
+    /// therefore guess API keys there without a limit, so keys must be random.
+    ///
+    /// Requests above the limit get 429, with the seconds to wait in `Retry-After`. Open
+    /// connections are not affected. Clients with automatic reconnect retry, and may need several
+    /// negotiates for one connection: one for each transport that a proxy blocks.
+    ///
+    /// The address is that of [`peer_addr`](Self::peer_addr); a `/64` network of IPv6 counts as one
+    /// address. Requests without an address are not limited. **Behind a proxy** all clients have
+    /// the address of the proxy: add a layer that inserts the forwarded address (`X-Forwarded-For`,
+    /// `Forwarded`) as [`PeerAddr`](crate::hosting::PeerAddr), provided that no client can bypass
+    /// the proxy, or apply the limit at the proxy. Clients behind one NAT share an address: choose
+    /// the limit accordingly.
+    ///
+    /// At most 65,536 addresses are stored, about 40 bytes each, and only those whose allowance is
+    /// partly used. When the table is full, it is cleared, and all addresses start with a full
+    /// allowance.
     ///
     /// ```
     /// use signalr::hosting::NegotiateLimit;
@@ -79,18 +85,19 @@ impl Builder {
     }
 }
 
-/// A limit at work.
+/// State of a limit.
 pub(super) struct Limiter {
     quota: Quota,
     table: Mutex<AddressTable>,
     unknown_address_warning: Once,
 }
 
-/// Who has used up something.
+/// Addresses whose allowance is partly used.
 struct AddressTable {
     limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, TokioClock, NoOpMiddleware<Duration>>,
-    /// At so many addresses those are forgotten that have nothing used up any more. Each time it is double of what was
-    /// left, so that the looking costs every request the same.
+    /// Number of addresses at which those with a full allowance are removed. Each sweep sets it to
+    /// twice the number of remaining addresses, so that sweeps have a constant amortized cost per
+    /// request.
     sweep_at: usize,
 }
 
@@ -101,17 +108,17 @@ impl Limiter {
         Ok(Self { quota, table: Mutex::new(AddressTable::new(quota)), unknown_address_warning: Once::new() })
     }
 
-    /// Counts a request, or tells that it is one too many.
+    /// Counts a request, or returns the response that rejects it.
     pub(super) fn check(&self, peer: Option<SocketAddr>) -> Option<Response<ResponseBody>> {
         let Some(peer) = peer else {
             self.unknown_address_warning.call_once(|| {
-                tracing::warn!(target: "signalr::connection", "negotiates of unknown addresses are not limited");
+                tracing::warn!(target: "signalr::connection", "negotiate without peer address not limited");
             });
             return None;
         };
         let network = network(peer.ip());
         let wait = self.table.lock().unwrap_or_else(PoisonError::into_inner).check(network, self.quota)?;
-        tracing::debug!(target: "signalr::connection", %network, "too many negotiates");
+        tracing::debug!(target: "signalr::connection", %network, "negotiate limit exceeded");
         let mut response = status(StatusCode::TOO_MANY_REQUESTS);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         Some(response)
@@ -124,12 +131,12 @@ impl AddressTable {
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock), sweep_at: MIN_SWEEP_SIZE }
     }
 
-    /// How long to wait, if it is one too many.
+    /// Counts a request, or returns the time to wait if it exceeds the limit.
     fn check(&mut self, network: IpAddr, quota: Quota) -> Option<Duration> {
         if self.limiter.len() >= self.sweep_at {
             self.limiter.retain_recent();
             if self.limiter.len() >= MAX_ADDRESSES {
-                tracing::warn!(target: "signalr::connection", "too many addresses negotiate: the limit starts anew");
+                tracing::warn!(target: "signalr::connection", "negotiate limit reset: too many addresses");
                 *self = Self::new(quota);
             }
             self.limiter.shrink_to_fit();
@@ -140,7 +147,7 @@ impl AddressTable {
     }
 }
 
-/// Tests can stop it.
+/// Clock that tests can pause.
 #[derive(Clone)]
 struct TokioClock(Instant);
 
@@ -152,7 +159,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// What one customer of a provider has: an address of IPv4, 2⁶⁴ of IPv6.
+/// Network that a provider usually assigns to one customer: an IPv4 address, a `/64` of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -160,7 +167,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// At least 1: `Retry-After` knows no fractions.
+/// Rounds up, to at least 1: `Retry-After` has no fractions.
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
@@ -183,7 +190,7 @@ mod tests {
         Limiter::new(NegotiateLimit::per_minute(per_minute).burst(burst)).unwrap()
     }
 
-    /// The seconds to wait, if it is one too many.
+    /// Returns `Retry-After` if the request is rejected.
     fn seconds_to_wait(limiter: &Limiter, address: &str) -> Option<String> {
         let refused = limiter.check(Some(SocketAddr::new(address.parse().unwrap(), 1)))?;
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -227,10 +234,10 @@ mod tests {
         };
         assert_eq!(check_all(0, 1024), 1024);
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(check_all(5000, 5010), 10, "those of before have nothing used up");
+        assert_eq!(check_all(5000, 5010), 10, "addresses with a full allowance are removed");
 
         let max_addresses = u32::try_from(MAX_ADDRESSES).unwrap();
-        assert!(check_all(10_000, 10_000 + 3 * max_addresses) <= MAX_ADDRESSES, "no more than that, come who may");
+        assert!(check_all(10_000, 10_000 + 3 * max_addresses) <= MAX_ADDRESSES, "the table is bounded");
     }
 
     #[test]

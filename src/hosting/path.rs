@@ -1,4 +1,4 @@
-//! Paths as ASP.NET's routing compares them.
+//! Lookup of endpoints by path, with the comparison rules of ASP.NET Core's routing.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::ordinal;
 
-/// Values by the canonical paths of their routes.
+/// Values by canonical path.
 pub(super) struct Routes<T> {
     by_path: HashMap<String, T>,
-    /// Bytes of the longest path.
+    /// Length of the longest path in bytes.
     max_path_len: usize,
 }
 
@@ -18,7 +18,7 @@ impl<T: Copy> Routes<T> {
         Self { by_path: HashMap::new(), max_path_len: 0 }
     }
 
-    /// Returns what stood under this path before.
+    /// Returns the previous value of the path.
     pub(super) fn insert(&mut self, canonical: String, value: T) -> Option<T> {
         self.max_path_len = self.max_path_len.max(canonical.len());
         self.by_path.insert(canonical, value)
@@ -29,7 +29,8 @@ impl<T: Copy> Routes<T> {
         self.by_path.get(&path).copied()
     }
 
-    /// Whether a path ends in that of a route, or in that of a refresh: clients also ask where nothing is refreshed.
+    /// Whether a path ends in the path of a route, or of a route followed by `/refresh`: clients
+    /// send refresh requests even to endpoints without authentication refresh.
     #[cfg(feature = "tower")]
     pub(super) fn ends_in_route(&self, path: &str) -> bool {
         let Some(path) = canonical(path) else { return false };
@@ -37,8 +38,8 @@ impl<T: Copy> Routes<T> {
         has_route(&path) || path.strip_suffix(REFRESH).is_some_and(has_route)
     }
 
-    /// The ends of a path that may be a route: the client chooses how many segments it has, and the server how long its
-    /// routes are.
+    /// Suffixes of a path that could be a route. Their length is limited to that of the longest
+    /// route, since the client chooses the number of segments.
     #[cfg(feature = "tower")]
     fn candidate_suffixes<'p>(&self, path: &'p str) -> impl Iterator<Item = &'p str> {
         let whole = path.is_empty().then_some(path);
@@ -47,8 +48,9 @@ impl<T: Copy> Routes<T> {
     }
 }
 
-/// The form in which two paths of one route are equal: ASP.NET ignores case and one trailing slash, and decodes escapes.
-/// `None`: no route has such a path (an escaped slash, bytes that are no text).
+/// Returns the canonical form of a path, in which all spellings of one route are equal: ASP.NET
+/// Core ignores case and one trailing slash, and decodes percent-encoding. `None` if no route can
+/// have such a path (an encoded slash, invalid UTF-8).
 pub(super) fn canonical(path: &str) -> Option<String> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     if decoded.matches('/').count() != path.matches('/').count() {
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_ignore_case_one_trailing_slash_and_escapes() {
+    fn canonical_paths_ignore_case_trailing_slash_and_percent_encoding() {
         let same = canonical("/hubs/clinical");
         assert!(same.is_some());
         for path in ["/Hubs/CLINICAL", "/hubs/clinical/", "/hubs/cl%69nical"] {
@@ -80,7 +82,7 @@ mod tests {
         assert_eq!(canonical("/hubs/%ff"), None);
     }
 
-    /// An ASP.NET Core server was asked about such paths.
+    /// Checked against an ASP.NET Core server.
     #[test]
     fn paths_with_lookalike_letters_differ() {
         for (path, other) in

@@ -1,4 +1,5 @@
-//! A layer that takes the secrets out of requests on their way in, and the way back for this crate's own service.
+//! Layer that removes secrets from requests before other middleware sees them. The service of this
+//! crate restores them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,15 +14,18 @@ use super::{Server, SignalR};
 use crate::auth::{SECRET_PARAMETERS, split_secrets};
 
 impl SignalR {
-    /// A layer of `tower` to put around a whole application, so that nothing in it can log a secret: neither a `TraceLayer`,
-    /// nor middleware, nor other routes see the access tokens and connection tokens of clients. The service of this server,
-    /// somewhere inside, finds them again.
+    /// Returns a `tower` layer that hides access tokens and connection tokens of clients from the
+    /// application around which it is placed, so that no `TraceLayer`, middleware or other route
+    /// can log them. The service of this server, which is inside the application, restores them.
     ///
-    /// - `access_token` leaves the query of every request, whatever its path: clients that ask for a wrong one send it, too.
-    /// - `id` leaves the query of requests to hubs, also where a router cuts off a prefix; at other paths it is somebody else's.
-    /// - The headers `Authorization`, `Cookie`, `Proxy-Authorization` and `X-SignalR-Connection-Token` are marked
-    ///   [sensitive](http::HeaderValue::set_sensitive): they stay readable, and their `Debug` is `Sensitive`. So are others that
-    ///   [`RedactLayer::header`] names.
+    /// - `access_token` is removed from the query of every request, regardless of its path, because
+    ///   clients that request a wrong path send it too.
+    /// - `id` is removed from the query of requests to mapped paths, also behind a prefix that a
+    ///   router strips. At other paths, `id` belongs to other applications and is kept.
+    /// - The headers `Authorization`, `Cookie`, `Proxy-Authorization` and
+    ///   `X-SignalR-Connection-Token`, and those added with [`RedactLayer::header`], are marked
+    ///   [sensitive](http::HeaderValue::set_sensitive): they stay readable, and their `Debug`
+    ///   output is `Sensitive`.
     ///
     /// ```
     /// use axum::{Router, ServiceExt, extract::Request};
@@ -32,23 +36,24 @@ impl SignalR {
     /// # async fn run(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
     /// let signalr = SignalR::builder().build()?;
     /// let app = Router::new().fallback_service(signalr.service()).layer(TraceLayer::new_for_http());
-    /// // Around the router, and not among its own layers: those come after axum has kept a copy of the URI.
+    /// // Around the router, not among its own layers: those run after axum has copied the URI.
     /// let app = signalr.redact_layer().layer(app);
     /// axum::serve(listener, ServiceExt::<Request>::into_make_service(app)).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// Middleware that authenticates by `access_token` itself stands outside of the layer. What comes before the application
-    /// sees the whole URL: [`auth::security`](crate::auth::security) tells what to set there.
+    /// Place middleware that authenticates by `access_token` itself outside of this layer. Proxies
+    /// and servers in front of the application see the whole URL: for their configuration, see
+    /// [`auth::security`](crate::auth::security).
     ///
-    /// (C#: nothing; ASP.NET Core logs whole URLs)
+    /// (C#: no counterpart; ASP.NET Core logs whole URLs)
     pub fn redact_layer(&self) -> RedactLayer {
         RedactLayer { server: Arc::clone(&self.server), headers: SENSITIVE_HEADERS.to_vec() }
     }
 }
 
-/// Takes the secrets out of requests, from [`SignalR::redact_layer`].
+/// Layer that removes secrets from requests, returned by [`SignalR::redact_layer`].
 ///
 /// ```
 /// use signalr::hosting::{RedactLayer, Redacted, Service};
@@ -69,7 +74,7 @@ pub struct RedactLayer {
 }
 
 impl RedactLayer {
-    /// Marks another header as sensitive, such as one with API keys.
+    /// Marks another header as sensitive, such as a header that carries API keys.
     ///
     /// ```
     /// # fn main() -> Result<(), signalr::hosting::BuildError> {
@@ -86,18 +91,19 @@ impl RedactLayer {
     }
 }
 
-/// A service whose requests show no secret; see [`SignalR::redact_layer`].
+/// Service of a [`RedactLayer`], whose requests contain no secrets.
 #[derive(Clone)]
 pub struct Redacted<S> {
     inner: S,
     layer: RedactLayer,
 }
 
-/// The parameters that were taken out of a query, in the extensions of the request. It prints nothing.
+/// Query parameters that the layer removed, in the extensions of the request. Not `Debug`, so that
+/// they are not printed.
 #[derive(Clone)]
 struct HiddenParameters(String);
 
-/// Puts back what a layer took out.
+/// Restores the parameters that a layer removed.
 pub(super) fn restore(parts: &mut Parts) {
     let Some(HiddenParameters(hidden)) = parts.extensions.remove() else { return };
     let query = match parts.uri.query() {
@@ -107,7 +113,8 @@ pub(super) fn restore(parts: &mut Parts) {
     set_query(&mut parts.uri, Some(&query));
 }
 
-/// Does nothing where the query cannot be one: too long, after middleware added to it.
+/// Keeps the URI unchanged if the query is invalid, for example too long after middleware appended
+/// to it.
 fn set_query(uri: &mut Uri, query: Option<&str>) {
     let path = uri.path();
     let path_and_query = match query {
@@ -138,7 +145,7 @@ impl<S> Redacted<S> {
             return;
         }
         set_query(request.uri_mut(), (!rest.is_empty()).then_some(&rest));
-        // Of the layer of another server around this one.
+        // Removed by the layer of another server around this one.
         if let Some(HiddenParameters(outer)) = request.extensions_mut().remove() {
             hidden = format!("{outer}&{hidden}");
         }

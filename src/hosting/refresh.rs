@@ -7,16 +7,16 @@ use crate::connections::{AuthenticationRefresh, RefreshCheck};
 /// Decision about newer credentials, for all endpoints.
 impl Builder {
     /// Sets the function that accepts or rejects newer credentials of an open connection, where
-    /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on. Default: all are
-    /// accepted. (C#: `OnAuthenticationRefresh`)
+    /// [`enable_authentication_refresh`](Self::enable_authentication_refresh) is on. Default: all
+    /// are accepted. (C#: `OnAuthenticationRefresh`)
     ///
     /// If the function returns `false`, a refresh request gets 403 and the connection keeps its
-    /// credentials; a poll or a stateful reconnect with the newer credentials ends the connection. If
-    /// the function panics, the response is 500 and the credentials stay unchanged.
+    /// credentials; a poll or a stateful reconnect with the newer credentials ends the connection.
+    /// If the function panics, the response is 500 and the credentials stay unchanged.
     ///
-    /// The function is called after authentication and authorization of the request. It is not called
-    /// for another user, whose credentials are always rejected. It is called again for the same
-    /// credentials if they extend the connection.
+    /// The function is called after authentication and authorization of the request. It is not
+    /// called for another user, whose credentials are always rejected. It is called again for the
+    /// same credentials if they extend the connection.
     ///
     /// ```
     /// use signalr::hosting::AuthenticationRefresh;

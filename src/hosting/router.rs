@@ -1,4 +1,4 @@
-//! One request in: which hub it is for, who sends it, and whether they may.
+//! HTTP service: routing, authentication and authorization of requests.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -26,9 +26,10 @@ use crate::connections::is_unnegotiated;
 use crate::connections::{AuthenticatedRequest, Endpoint, EndpointResponse, RequestBody, ResponseBody, kind_of};
 use crate::socket::SocketHandle;
 
-/// The HTTP service of a server, from [`SignalR::service`](crate::SignalR::service).
+/// HTTP service of a server, returned by [`SignalR::service`](crate::SignalR::service).
 ///
-/// It is a service of `hyper` and of `tower`, for requests with any body. Cloning it is cheap.
+/// Implements the `Service` traits of `hyper` and `tower` for requests with any body. Cloning is
+/// cheap.
 ///
 /// ```
 /// use signalr::SignalR;
@@ -41,12 +42,12 @@ use crate::socket::SocketHandle;
 /// ```
 #[derive(Clone)]
 pub struct Service {
-    /// All of it: a service that outlives its `SignalR` goes on.
+    /// Keeps the server running after its `SignalR` was dropped.
     server: Arc<Server>,
 }
 
-/// The address of the peer, in the extensions of a request: [`SignalR::serve`](crate::SignalR::serve) puts it there, a
-/// host of your own may.
+/// Address of the peer, in the extensions of a request. [`SignalR::serve`](crate::SignalR::serve)
+/// inserts it; other hosts can insert it too.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -58,15 +59,15 @@ pub struct Service {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "hosts build it")]
+#[expect(clippy::exhaustive_structs, reason = "hosts construct it")]
 pub struct PeerAddr(pub SocketAddr);
 
-/// Who sends a request, in its extensions: a test says so, and no token is asked for.
+/// User of a request, in its extensions. Set by tests in place of credentials.
 #[cfg(feature = "testing")]
 #[derive(Clone, Debug)]
 pub(crate) struct TestUser(pub(crate) auth::User);
 
-/// The response that [`Service`] is working on.
+/// Future of the response of [`Service`].
 ///
 /// ```
 /// use hyper::service::Service as _;
@@ -83,22 +84,21 @@ pub(crate) struct TestUser(pub(crate) auth::User);
 /// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
-    /// `None` once it was answered.
+    /// `None` once the future has completed.
     response: Option<EndpointResponse>,
-    /// What CORS adds to the answer.
+    /// CORS headers to add to the response.
     cors: HeaderMap,
-    /// The socket of the request.
     socket: Option<SocketHandle>,
 }
 
-/// The endpoints of a server by their paths.
+/// Endpoints of a server by path.
 pub(super) struct Router {
     schemes: Schemes,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
     routes: Routes<(SubPath, usize)>,
     endpoints: Vec<Route>,
-    /// For requests that are no endpoint's.
+    /// CORS policy of requests to unmapped paths.
     cors: Option<CorsPolicy>,
     #[cfg(feature = "rate-limit")]
     pub(super) negotiate_limit: Option<super::negotiate_limit::Limiter>,
@@ -108,11 +108,11 @@ struct Route {
     rules: EndpointRules,
     cors: Option<CorsPolicy>,
     endpoint: Arc<Endpoint>,
-    /// Of sockets that bring no token.
+    /// Limits the warning about missing credentials to one per endpoint.
     missing_credentials_warning: Once,
 }
 
-/// What stands under the path of an endpoint.
+/// Sub-resource of an endpoint: negotiate, refresh, or the connection itself.
 #[derive(Clone, Copy)]
 enum SubPath {
     Negotiate,
@@ -130,19 +130,19 @@ impl Service {
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        #[cfg_attr(not(feature = "tower"), expect(unused_mut, reason = "a layer hides parts of requests"))]
+        #[cfg_attr(not(feature = "tower"), expect(unused_mut, reason = "only the redact layer changes requests"))]
         let (mut parts, body) = request.into_parts();
         #[cfg(feature = "tower")]
         super::redact_layer::restore(&mut parts);
         let body = RequestBody::new(body, parts.version, &self.server.tasks);
         let socket = parts.extensions.get().cloned();
-        // Which origins may is the application's to say, and its panics must not reach the host.
+        // CORS policies call closures of the application, whose panics must not reach the host.
         let response = catch_unwind(AssertUnwindSafe(|| self.route_request(parts, body)))
             .unwrap_or_else(|_| ResponseFuture::ready(status(StatusCode::INTERNAL_SERVER_ERROR)));
         ResponseFuture { socket, ..response }
     }
 
-    /// CORS is dealt with at once; what an endpoint answers takes a future.
+    /// Answers CORS preflights immediately, and passes other requests to their endpoint.
     fn route_request<B>(&self, parts: Parts, body: B) -> ResponseFuture
     where
         B: http_body::Body + Send + 'static,
@@ -161,7 +161,7 @@ impl Service {
                 EndpointResponse::Later(Box::pin(async move {
                     let router = &server.router;
                     let response = router.dispatch(sub_path, &router.endpoints[index], parts, body).await;
-                    // What is answered later, such as a poll, keeps no server alive.
+                    // A pending response, such as that of a poll, must not keep the server running.
                     drop(server);
                     match response {
                         EndpointResponse::Now(response) => response,
@@ -218,13 +218,13 @@ impl Router {
         Ok(())
     }
 
-    /// Whether a path ends in that of an endpoint: routers of hosts cut prefixes off.
+    /// Whether a path ends in the path of an endpoint: routers of hosts can strip a prefix.
     #[cfg(feature = "tower")]
     pub(super) fn ends_in_route(&self, path: &str) -> bool {
         self.routes.ends_in_route(path)
     }
 
-    /// Who it is, whether they may, and then the endpoint.
+    /// Authenticates and authorizes a request, then passes it to the endpoint.
     async fn dispatch<B>(&self, sub_path: SubPath, route: &Route, parts: Parts, body: B) -> EndpointResponse
     where
         B: http_body::Body + Send + 'static,
@@ -284,18 +284,20 @@ impl Router {
     }
 }
 
-/// Whether it is of those that carry a browser's token in the query, and nothing was found in it that says who sends it.
+/// Whether the request is a WebSocket or an event stream, for which browsers send their token in
+/// the query, and carries no credentials.
 fn lacks_credentials(request: &AuthRequest<'_>, result: &AuthenticationResult) -> bool {
     request.kind().is_stream() && result.is_anonymous() && !request.headers().contains_key(COOKIE)
 }
 
-/// Clients that negotiate and then get no further fall back to long polling, and nobody notices.
+/// Warns because clients whose WebSocket is rejected fall back to long polling without an error.
 fn warn_missing_credentials(path: &str) {
     tracing::warn!(
         target: "signalr::connection",
         path,
-        "refused a WebSocket or an event stream without credentials; said once. Browsers send their token as `access_token` \
-         in the query here: does the client have an `accessTokenFactory`, is the query read at this path, does a proxy keep it?"
+        "WebSocket or event stream without credentials rejected; logged once per endpoint. Browsers send their token \
+         as `access_token` in the query: check that the client sets `accessTokenFactory`, that the `QueryToken` rule \
+         covers this path, and that proxies keep the query"
     );
 }
 
@@ -305,7 +307,7 @@ fn rejected(rejection: AuthRejection) -> Response<ResponseBody> {
     response
 }
 
-/// An answer without a word.
+/// Returns an empty response with a status.
 pub(super) fn status(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::default());
     *response.status_mut() = status;
@@ -348,9 +350,9 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = match self.response.take().expect("it is polled to its end once") {
+        let mut response = match self.response.take().expect("polled after completion") {
             EndpointResponse::Now(response) => response,
-            // Authentication, policies, redirects and the like are the application's, too.
+            // Authenticators, policies and redirects are code of the application and can panic.
             EndpointResponse::Later(mut future) => match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(Poll::Ready(response)) => response,
                 Ok(Poll::Pending) => {

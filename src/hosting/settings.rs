@@ -1,4 +1,10 @@
-//! Options of a server and of its endpoints, with the names and defaults of ASP.NET Core.
+//! Options that both a server and its endpoints can set, with the names and defaults of ASP.NET
+//! Core.
+//!
+//! The macro `settings!` generates the methods of [`Builder`] and [`EndpointBuilder`], the storage
+//! and the defaults. `hub_options` and `endpoint_options` validate the values and convert them to
+//! the structs of the modules that use them. Options of the server only are in `builder.rs` and
+//! `negotiate_limit.rs`; `on_authentication_refresh` is in `refresh.rs`.
 
 use std::time::Duration;
 
@@ -148,9 +154,9 @@ settings! {
         /// Transports that the server offers. Default: all.
         /// (C#: `HttpConnectionDispatcherOptions.Transports`)
         transports: Transports = Transports::all();
-        /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients
-        /// whose public connection id would also be their secret connection token. Default: 0.
-        /// (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
+        /// Lowest accepted version of the negotiate protocol: 0 or 1. Version 1 rejects clients of
+        /// version 0, for which the public connection id is also the secret connection token.
+        /// Default: 0. (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`)
         minimum_protocol_version: i32 = 0;
         /// Closes a connection when the token of its user expires, without any clock skew. Checked
         /// once a second. A newer token of the same user, from an authentication refresh, a poll or
@@ -194,7 +200,7 @@ settings! {
         /// WebSocket. Default: 5 seconds. (C#: `WebSocketOptions.CloseTimeout`)
         web_socket_close_timeout: Duration = Duration::from_secs(5);
         /// Determines whether polls, posts and WebSockets are rejected if their user differs from
-        /// the user that negotiated. Default: they are rejected.
+        /// the user that negotiated. Default: they are rejected. (ASP.NET Core 10 logs a warning.)
         identity_binding: IdentityBinding = IdentityBinding::default();
     }
     // Options of endpoints that are off by default, and whose values are converted from the
@@ -225,8 +231,7 @@ settings! {
         /// Redirects clients to another server. If the function returns a [`Redirect`], the client
         /// negotiates again at the URL and with the access token of the redirect, and this server
         /// creates no connection. Called after authentication and authorization. Default: no
-        /// redirects.
-        /// (C#: `NegotiationResponse.Url`)
+        /// redirects. (C#: `NegotiationResponse.Url`)
         ///
         /// [`Redirect`]: crate::hosting::Redirect
         ///

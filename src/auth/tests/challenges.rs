@@ -1,4 +1,4 @@
-//! Which tokens are refused, and in which words. All of it was seen on ASP.NET Core 10.
+//! Rejected tokens and their challenges. All were recorded from ASP.NET Core 10.
 
 use super::*;
 
@@ -263,7 +263,7 @@ fn wrongly_typed_and_critical_header_values_are_malformed() {
     {
         assert_outcome(&with_header(&format!(r#"{{"alg":"HS256",{name:?}:{value}}}"#)), "ok");
     }
-    // ASP.NET takes no notice of `crit`; RFC 7515 says to refuse the token.
+    // ASP.NET Core ignores `crit`; RFC 7515 § 4.1.11 requires to reject the token.
     assert_outcome(&with_header(r#"{"alg":"HS256","crit":["exp"],"exp":1}"#), MALFORMED);
     assert_outcome(&with_header(r#"{"alg":"none","alg":"HS256"}"#), "ok");
 }
@@ -293,7 +293,7 @@ fn malformed_tokens_get_no_description() {
     assert_outcome(&token(&payload("\"a\":[\"\\ud800\"]")), MALFORMED);
 }
 
-/// Asks for texts that could not stand in a header, too.
+/// Sends the token in the query, since it may contain characters that no header allows.
 #[track_caller]
 fn assert_malformed_raw(text: &str) {
     let jwt = bearer();

@@ -1,4 +1,4 @@
-//! What a user has of a token. All of it was seen on ASP.NET Core 10.
+//! Claims of users from tokens. All were recorded from ASP.NET Core 10.
 
 use super::*;
 use crate::auth::claim_types;

@@ -1,11 +1,11 @@
-//! Whatever a stranger sends: no panic, and no way in.
+//! Arbitrary input of untrusted clients: it is rejected and causes no panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::auth::SigningKey;
 
-/// JSON of some shape, or nearly.
+/// Valid or nearly valid JSON.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -32,7 +32,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// Something like a key in JSON.
+/// JSON that resembles a key.
 fn jwk() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..70).prop_map(|bytes| URL_SAFE_NO_PAD.encode(bytes)),

@@ -1,4 +1,4 @@
-//! Keys in JSON, alone and in sets.
+//! JSON web keys and key sets.
 
 use jsonwebtoken::jwk::Jwk;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::pems::*;
 use super::*;
 use crate::auth::{KeyError, SigningKey};
 
-/// The public half of a private key, in JSON.
+/// Public key of a private key, as a JSON web key.
 fn public(algorithm: Algorithm) -> Value {
     let key = match algorithm {
         Algorithm::ES256 => EncodingKey::from_ec_pem(P256_PRIVATE.as_bytes()).unwrap(),
@@ -39,7 +39,7 @@ fn supported_key_types_are_read() {
         for more in [json!({}), json!({ "use": "sig", "key_ops": ["verify"], "alg": format!("{algorithm:?}"), "x": 5 })]
         {
             if more["x"] == 5 && algorithm != Algorithm::RS256 && algorithm != Algorithm::PS512 {
-                continue; // `x` is a part of those.
+                continue; // `x` is a coordinate of these keys.
             }
             let jwt = verifier(key(&with(public(algorithm), more)).unwrap());
             assert_eq!(outcome(&jwt, &authenticate(&jwt, &token)), "ok", "{algorithm:?}");
@@ -70,7 +70,7 @@ fn kid_and_x5t_select_a_key() {
     }
 }
 
-/// Keys that verify nothing, or that are for something else.
+/// Keys that cannot verify a signature, or that have another purpose.
 fn unusable() -> Vec<Value> {
     let rsa = |more| with(public(Algorithm::RS256), more);
     let ec = |more| with(public(Algorithm::ES256), more);
@@ -113,7 +113,7 @@ fn unusable_json_keys_are_errors() {
     assert!(key(&json!({ "kty": "oct", "k": "no base64" })).is_err());
     assert!(SigningKey::jwk("").is_err());
     assert!(SigningKey::jwk("[".repeat(100_000)).is_err());
-    // What is wrong is said without the key.
+    // The error does not contain the key.
     let secret = "a-secret-that-is-no-base64-because-of-this-!";
     let error = key(&json!({ "kty": "oct", "k": secret })).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret-that"), "{error:?}");
@@ -124,7 +124,7 @@ fn unusable_keys_of_a_set_are_ignored() {
     let mut keys = unusable();
     keys.insert(3, with(public(Algorithm::RS256), json!({ "kid": "a" })));
     keys.insert(9, with(public(Algorithm::EdDSA), json!({ "kid": "b" })));
-    // What everybody can read is no secret.
+    // A secret in a published set is not secret, so it must be ignored.
     keys.push(json!({ "kty": "oct", "kid": "c", "k": URL_SAFE_NO_PAD.encode([7; 64]) }));
     let set = json!({ "keys": keys, "more": 1 }).to_string();
     assert_eq!(SigningKey::jwks(&set).unwrap().len(), 2);

@@ -1,4 +1,4 @@
-//! Which key verifies what.
+//! Verification of signatures by keys of every kind.
 
 use super::pems::*;
 use super::*;
@@ -19,7 +19,7 @@ const ALL: [Algorithm; 12] = [
     Algorithm::EdDSA,
 ];
 
-/// A good token of this algorithm, with HMAC keys of 64 bytes.
+/// Valid token signed with this algorithm; HMAC keys have 64 bytes.
 pub(super) fn token_by(algorithm: Algorithm, header: &str) -> String {
     let key = match algorithm {
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(&[7; 64]),
@@ -114,7 +114,7 @@ fn kid_selects_the_key_exactly() {
     assert_eq!(by("NEW", 8), "ok");
 }
 
-/// .NET takes `x5t` for the name of a key beside `kid`.
+/// .NET selects a key by `x5t` as well as by `kid`.
 #[test]
 fn x5t_selects_a_key_like_kid() {
     let jwt = verifier(SigningKey::hmac([7; 64]).with_x5t("old")).key(SigningKey::hmac([8; 64]).with_kid("new"));
@@ -135,7 +135,7 @@ fn x5t_selects_a_key_like_kid() {
     }
 }
 
-/// A token that brings its own key, or says where to fetch it.
+/// The header of a token contains its own key, or a URL of a key.
 #[test]
 fn keys_inside_or_linked_from_tokens_are_ignored() {
     let jwt = verifier(SigningKey::rsa_pem(RSA_PUBLIC).unwrap());
@@ -149,7 +149,7 @@ fn keys_inside_or_linked_from_tokens_are_ignored() {
         let header = format!(r#"{{"alg":"HS256",{own}}}"#);
         let token = signed(&header, &payload(""), Algorithm::HS256, &EncodingKey::from_secret(&foreign_secret));
         assert!(outcome(&jwt, &authenticate(&jwt, &token)).contains("The signature key was not found"), "{own}");
-        // Nor do they harm a token that one of ours verifies.
+        // They do not invalidate a token that a configured key verifies.
         let header = format!(r#"{{"alg":"RS256",{own}}}"#);
         assert_eq!(outcome(&jwt, &authenticate(&jwt, &token_by(Algorithm::RS256, &header))), "ok", "{own}");
     }

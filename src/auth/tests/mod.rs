@@ -1,4 +1,4 @@
-//! Tests of authentication and authorization, with what they share: tokens of every kind, a stopped clock, requests.
+//! Tests of authentication and authorization, and their helpers: tokens, a fixed clock, requests.
 
 mod challenges;
 mod claims;
@@ -29,8 +29,8 @@ use super::{AuthRequest, Authentication, JwtBearer, RequestKind, User};
 const SECRET: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
 const OTHER_SECRET: &str = "another-32-byte-or-longer-key-000000000000000000";
 
-/// 01/15/2027 08:00:00, as whole seconds. The clock of [`bearer`] stands half a second later, since a real one never
-/// stands on a whole second.
+/// 01/15/2027 08:00:00 in seconds. The clock of [`bearer`] returns half a second later, because a
+/// real clock is practically never at a whole second.
 const NOW: i64 = 1_800_000_000;
 
 fn bearer() -> JwtBearer {
@@ -41,14 +41,14 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(NOW.unsigned_abs() * 1000 + 500)
 }
 
-/// The payload of a good token, and more.
+/// Payload of a valid token, with additional members.
 fn payload(more: &str) -> String {
     let comma = if more.is_empty() { "" } else { "," };
     let expires = NOW + 3600;
     format!(r#"{{"iss":"https://issuer.test","aud":"signalr-tests","exp":{expires}{comma}{more}}}"#)
 }
 
-/// The payload of a good token where these claims stand instead; an empty text leaves a claim out.
+/// Payload of a valid token with claims replaced or added; an empty value removes a claim.
 fn payload_with(changes: &[(&str, &str)]) -> String {
     let expires = (NOW + 3600).to_string();
     let good = [("iss", r#""https://issuer.test""#), ("aud", r#""signalr-tests""#), ("exp", expires.as_str())];
@@ -73,19 +73,19 @@ fn headers(lines: &[&str]) -> HeaderMap {
     lines.iter().map(|line| (AUTHORIZATION, line.parse().unwrap())).collect()
 }
 
-/// A request, also one with a query that no URI could have.
+/// A request. Its query may contain characters that no URI allows.
 fn request<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap, kind: RequestKind) -> AuthRequest<'a> {
     static NO_EXTENSIONS: LazyLock<Extensions> = LazyLock::new(Extensions::new);
     AuthRequest { method: &Method::GET, path, query, headers, extensions: &NO_EXTENSIONS, peer_addr: None, kind }
 }
 
-/// A request that carries a token in its header.
+/// Authenticates a request with a token in its header.
 fn authenticate(jwt: &JwtBearer, token: &str) -> Authentication {
     let headers = headers(&[&format!("Bearer {token}")]);
     authenticate_request(jwt, &request("/hubs/clinical", None, &headers, RequestKind::Negotiate))
 }
 
-/// What is found without waiting for anything.
+/// Authenticates a request; panics if the future is pending.
 fn authenticate_request(jwt: &JwtBearer, request: &AuthRequest<'_>) -> Authentication {
     jwt.authenticate(request).now_or_never().unwrap()
 }
@@ -93,14 +93,14 @@ fn authenticate_request(jwt: &JwtBearer, request: &AuthRequest<'_>) -> Authentic
 fn user(jwt: &JwtBearer, token: &str) -> User {
     match authenticate(jwt, token) {
         Authentication::Authenticated(user) => user,
-        refused => panic!("{refused:?}"),
+        rejected => panic!("{rejected:?}"),
     }
 }
 
-/// `ok` or the challenge.
+/// Returns `ok` or the challenge.
 fn outcome(jwt: &JwtBearer, authentication: &Authentication) -> String {
     match authentication {
         Authentication::Authenticated(_) => "ok".into(),
-        refused => jwt.www_authenticate_for(refused.failure()).to_str().unwrap().into(),
+        rejected => jwt.www_authenticate_for(rejected.failure()).to_str().unwrap().into(),
     }
 }

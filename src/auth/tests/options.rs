@@ -1,4 +1,4 @@
-//! What can be set on bearer authentication.
+//! Options of bearer authentication.
 
 use http::HeaderValue;
 
@@ -46,7 +46,7 @@ fn error_details_can_be_omitted() {
     assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload_with(&[("exp", "5")])))), "Bearer");
 }
 
-/// As `AddJwtBearer(options => options.Challenge = ..)` has it.
+/// C#: `AddJwtBearer(options => options.Challenge = ..)`.
 #[test]
 fn custom_challenge_can_contain_a_realm() {
     let jwt = bearer().challenge(HeaderValue::from_static("Bearer realm=\"wards\""));
@@ -79,7 +79,7 @@ fn algorithms_can_be_restricted() {
     assert_eq!(outcome(&strong, &authenticate(&strong, &token)), "ok");
     let token = by(r#"{"alg":"HS256"}"#, Algorithm::HS256);
     assert!(outcome(&strong, &authenticate(&strong, &token)).contains("The signature key was not found"));
-    // What a key does not take, no list makes it take.
+    // A list of algorithms does not extend those that a key supports.
     let none = bearer().algorithms(["RS256"]);
     assert_ne!(outcome(&none, &authenticate(&none, &token)), "ok");
     for unknown in ["none", "hs256", ""] {
@@ -118,7 +118,7 @@ fn claims_can_be_required() {
     ] {
         assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload(claims)))), expected, "{claims}");
     }
-    // What is wrong with the token otherwise is said first.
+    // Other errors of the token take precedence.
     let expired = token(&payload_with(&[("exp", "5")]));
     assert!(outcome(&jwt, &authenticate(&jwt, &expired)).contains("expired"));
 }
@@ -135,8 +135,8 @@ fn on_token_validated_can_reject_or_extend_the_user() {
     assert_eq!((good.id(), good.claim("shift")), (Some("u"), Some("night")));
     assert_eq!(good.expires_at(), Some(UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() + 3600)));
     assert_eq!(outcome(&jwt, &authenticate(&jwt, &token(&payload(r#""sub":"u","jti":"bad""#)))), REJECTED);
-    // It hears of valid tokens alone.
-    let never = bearer().on_token_validated(|_| async { panic!("asked about a bad token") });
+    // It is called for valid tokens only.
+    let never = bearer().on_token_validated(|_| async { panic!("called for an invalid token") });
     assert_ne!(outcome(&never, &authenticate(&never, &token(&payload_with(&[("exp", "5")])))), "ok");
 }
 
@@ -157,7 +157,7 @@ fn token_from_overrides_header_and_query() {
     };
     assert_eq!(outcome_of(&good, &bad, &bad), "ok");
     assert_ne!(outcome_of(&bad, &good, &good), "ok");
-    // Where nothing is found, it is as ever.
+    // Without a token from the function, query and header are used.
     assert_eq!(outcome_of("", &bad, &good), "ok");
     assert_eq!(outcome_of("", &good, ""), "ok");
 }

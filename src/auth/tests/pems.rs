@@ -1,4 +1,4 @@
-//! Keys for tests alone, made with OpenSSL.
+//! Keys for tests only, generated with OpenSSL.
 
 pub(super) const RSA_PRIVATE: &str = "\
 -----BEGIN RSA PRIVATE KEY-----\n\

@@ -1,9 +1,9 @@
-//! Where tokens are found, and where they are hidden.
+//! Access tokens in headers and queries, and their redaction.
 
 use super::*;
 use crate::auth::{QueryToken, RedactedUri, redact_query, strip_access_token};
 
-/// Who is found: nobody, a refused token or a user's id.
+/// Returns `anonymous`, `failed` or the id of the user.
 fn result_of(jwt: &JwtBearer, path: &str, query: &str, lines: &[&str], upgrade: bool) -> String {
     let headers = headers(lines);
     let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Poll };

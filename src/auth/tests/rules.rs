@@ -1,4 +1,4 @@
-//! Who is allowed what.
+//! Authorization rules and policies.
 
 use futures_util::FutureExt;
 
@@ -22,7 +22,7 @@ fn endpoint_rules(policies: &Policies, rules: &[Authorize]) -> EndpointRules {
     policies.endpoint_rules(rules, false, &Schemes::default()).unwrap()
 }
 
-/// Where nothing takes time.
+/// Decides without asynchronous requirements.
 fn decide(rules: &EndpointRules, user: &User) -> Decision {
     rules.decide(user).now_or_never().unwrap()
 }

@@ -1,11 +1,11 @@
-//! Schemes of one's own, and users of several of them.
+//! Custom authentication schemes, and users of several schemes.
 
 use futures_util::FutureExt;
 
 use super::*;
 use crate::auth::{ApiKeys, AuthError, AuthRejection, Authenticator, Schemes};
 
-/// Who it is, where nothing takes time.
+/// Authenticates a request; panics if the future is pending.
 fn authenticate_with(authenticator: &impl Authenticator, headers: &HeaderMap) -> Authentication {
     let request = request("/hubs/x", Some("a=b+c&access_token=secret"), headers, RequestKind::Poll);
     Authenticator::authenticate(authenticator, &request).now_or_never().unwrap()

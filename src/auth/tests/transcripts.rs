@@ -1,4 +1,5 @@
-//! The transcripts of ASP.NET Core, as far as they concern who may enter: each request's 401, 403 or neither, and its challenge.
+//! Transcripts of ASP.NET Core, compared by authentication: whether each request gets 401, 403 or
+//! neither, and its challenge.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,11 +22,11 @@ fn recorded_requests_get_the_recorded_status_and_challenge() {
         responses += counts.0;
         challenges += counts.1;
     }
-    // So that a change of the format cannot silence this test.
+    // A change of the format must not turn this test into one that compares nothing.
     assert!(files >= 55 && responses >= 150 && challenges >= 50, "{files} {responses} {challenges}");
 }
 
-/// How many responses were compared, and how many of them were challenges.
+/// Returns the number of compared responses and the number of challenges among them.
 fn replay(transcript: &Value) -> (usize, usize) {
     let jwt = bearer().query_token(QueryToken::under("/hubs")).clock(SystemTime::now);
     let (mut tokens, mut requests) = (HashMap::new(), HashMap::new());
@@ -56,7 +57,7 @@ fn replay(transcript: &Value) -> (usize, usize) {
     (responses, challenges)
 }
 
-/// The status and the challenge that we would refuse a request with.
+/// Returns the status and the challenge of the rejection of a request, if it is rejected.
 fn rejection_of(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) -> (Option<u64>, Option<String>) {
     let substituted = |text: &Value| {
         let text = text.as_str().unwrap().to_owned();
@@ -81,7 +82,8 @@ fn rejection_of(jwt: &JwtBearer, event: &Value, tokens: &HashMap<&str, String>) 
     }
 }
 
-/// The rules of the hubs that the transcripts were recorded with. A preflight is answered before any rule.
+/// Rules of the hubs with which the transcripts were recorded. Preflights are answered before any
+/// rule is checked.
 fn rules(path: &str, method: Option<&str>) -> EndpointRules {
     let mut policies = Policies::default();
     policies.add("SameDepartment", Policy::require_claim("department", ["icu", "er"]));
@@ -96,7 +98,7 @@ fn rules(path: &str, method: Option<&str>) -> EndpointRules {
     policies.endpoint_rules(rules, false, &Schemes::default()).unwrap()
 }
 
-/// A token as the transcripts describe it.
+/// Creates a token from its description in a transcript.
 fn mint(event: &Value) -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let mut claims = event["claims"].as_object().cloned().unwrap_or_default();
@@ -123,7 +125,7 @@ fn mint(event: &Value) -> String {
     if algorithm == "none" { token[..=token.rfind('.').unwrap()].into() } else { token }
 }
 
-/// Dates as the transcripts have them.
+/// Masks dates as in the transcripts.
 fn masked(challenge: &str) -> String {
     let is_date = |part: &str| part.len() == 19 && part.chars().all(|c| matches!(c, '0'..='9' | '/' | ':' | ' '));
     let parts = challenge.split('\'').map(|part| if is_date(part) { "MM/DD/YYYY hh:mm:ss" } else { part });

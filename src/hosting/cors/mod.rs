@@ -1,4 +1,4 @@
-//! CORS: which pages of other origins may read what is answered (`aspnet: CorsMiddleware`, `CorsService`).
+//! CORS policies (`aspnet: CorsMiddleware`, `CorsService`).
 
 mod policy;
 #[cfg(test)]
@@ -19,13 +19,14 @@ use http::header::{
 use super::error::BuildError;
 use crate::connection_info::is_origin;
 
-/// Which pages of other origins may speak to hubs over HTTP, and how (C#: `CorsPolicyBuilder`); for
-/// [`Builder::cors`](crate::hosting::Builder::cors).
+/// CORS policy: allows cross-origin pages to call hubs over HTTP (C#: `CorsPolicyBuilder`). Set
+/// with [`Builder::cors`](crate::hosting::Builder::cors).
 ///
-/// What is set from the start is what clients of SignalR need: the methods `GET`, `POST` and `DELETE`, any header, and,
-/// unless the origin may be any, credentials, which `@microsoft/signalr` sends by default.
+/// By default, a policy allows the requests of SignalR clients: the methods `GET`, `POST` and
+/// `DELETE`, any header, and, unless any origin is allowed, credentials, which `@microsoft/signalr`
+/// sends by default.
 ///
-/// Browsers ask for no CORS when they open a WebSocket: that is
+/// Browsers do not apply CORS to WebSockets; see
 /// [`allowed_origins`](crate::hosting::Builder::allowed_origins).
 ///
 /// ```
@@ -51,31 +52,33 @@ enum CorsOrigins {
     Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
-/// Names of headers or methods.
+/// Allowed names of headers or methods.
 #[derive(Clone, Debug)]
 enum HeaderNames {
-    /// Those that are asked for.
+    /// All names that the preflight requests.
     Any,
     Listed(Vec<String>),
 }
 
 impl Cors {
-    /// Pages of these origins, such as `https://app.test` or `http://localhost:5173`: without a path, compared exactly as
-    /// browsers tell them. (C#: `WithOrigins`)
+    /// Allows pages of these origins, such as `https://app.test` or `http://localhost:5173`:
+    /// without a path, converted to lower case and compared exactly with the `Origin` header. `*`
+    /// alone allows any origin. (C#: `WithOrigins`)
     pub fn origins(origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let origins: Vec<_> = origins.into_iter().map(|origin| origin.into().to_ascii_lowercase()).collect();
         Self::new(if origins == ["*"] { CorsOrigins::Any } else { CorsOrigins::Listed(origins) })
     }
 
-    /// Pages of all origins, without the credentials of their users: `@microsoft/signalr` then needs
+    /// Allows pages of any origin, without credentials: `@microsoft/signalr` then needs
     /// `withCredentials: false`. (C#: `AllowAnyOrigin`)
     pub fn any_origin() -> Self {
         Self::new(CorsOrigins::Any).disallow_credentials()
     }
 
-    /// Pages of the origins of which `allowed` says so. (C#: `SetIsOriginAllowed`)
+    /// Allows pages of origins for which `allowed` returns `true`. (C#: `SetIsOriginAllowed`)
     ///
-    /// Whom it lets in may act for its users, so compare from the first letter on, or to the last:
+    /// An allowed page can act on behalf of its users, so compare the start of the origin, or
+    /// scheme and end:
     ///
     /// ```
     /// # use signalr::hosting::Cors;
@@ -97,54 +100,55 @@ impl Cors {
         }
     }
 
-    /// Requests with these headers alone, instead of any. Clients of SignalR send `x-requested-with` and
-    /// `x-signalr-user-agent`, with tokens `authorization`, with binary bodies `content-type`, and to refresh credentials
-    /// `x-signalr-connection-token`. (C#: `WithHeaders`)
+    /// Allows only these request headers, instead of any. SignalR clients send `x-requested-with`
+    /// and `x-signalr-user-agent`; `authorization` with tokens; `content-type` with binary bodies;
+    /// and `x-signalr-connection-token` for an authentication refresh. (C#: `WithHeaders`)
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.headers = HeaderNames::new(headers);
         self
     }
 
-    /// Requests with any header, as by default. (C#: `AllowAnyHeader`)
+    /// Allows any request header. This is the default. (C#: `AllowAnyHeader`)
     pub fn allow_any_header(mut self) -> Self {
         self.headers = HeaderNames::Any;
         self
     }
 
-    /// Requests by these methods, instead of `GET`, `POST` and `DELETE`. (C#: `WithMethods`)
+    /// Allows these methods, instead of `GET`, `POST` and `DELETE`. (C#: `WithMethods`)
     pub fn with_methods(mut self, methods: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.methods = HeaderNames::new(methods);
         self
     }
 
-    /// Requests by any method. (C#: `AllowAnyMethod`)
+    /// Allows any method. (C#: `AllowAnyMethod`)
     pub fn allow_any_method(mut self) -> Self {
         self.methods = HeaderNames::Any;
         self
     }
 
-    /// Requests with cookies and the like, as by default; with any origin it is an error of
+    /// Allows requests with credentials, such as cookies. This is the default, except with
+    /// [`any_origin`](Self::any_origin); together with any origin it is an error of
     /// [`build`](crate::hosting::Builder::build). (C#: `AllowCredentials`)
     pub fn allow_credentials(mut self) -> Self {
         self.credentials = true;
         self
     }
 
-    /// Requests without cookies alone. (C#: `DisallowCredentials`)
+    /// Allows only requests without credentials. (C#: `DisallowCredentials`)
     pub fn disallow_credentials(mut self) -> Self {
         self.credentials = false;
         self
     }
 
-    /// The headers of an answer that pages may read besides those that all may. Clients of SignalR need none.
-    /// (C#: `WithExposedHeaders`)
+    /// Exposes response headers to pages, in addition to the CORS-safelisted ones. Default: none;
+    /// SignalR clients need none. (C#: `WithExposedHeaders`)
     pub fn with_exposed_headers(mut self, headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.exposed_headers = headers.into_iter().map(Into::into).collect();
         self
     }
 
-    /// How long browsers need not ask again, in whole seconds. Without it they decide: Chromium takes 5 seconds.
-    /// (C#: `SetPreflightMaxAge`)
+    /// Sets how long browsers may cache a preflight response; fractions of a second are dropped.
+    /// Default: not sent, so that browsers decide (Chromium: 5 seconds). (C#: `SetPreflightMaxAge`)
     pub fn set_preflight_max_age(mut self, age: Duration) -> Self {
         self.preflight_max_age = Some(age);
         self
@@ -206,7 +210,7 @@ impl fmt::Debug for CorsOrigins {
     }
 }
 
-/// Sets a header to a list of names; an empty one is left out.
+/// Sets a header to a list of names, unless the list is empty.
 fn set_list(
     headers: &mut HeaderMap,
     header: HeaderName,
@@ -217,7 +221,7 @@ fn set_list(
         return Err(BuildError::InvalidCors(name.clone()));
     }
     if !names.is_empty() {
-        let list = HeaderValue::try_from(names.join(",")).expect("names of headers and methods can stand in a header");
+        let list = HeaderValue::try_from(names.join(",")).expect("header and method names are valid header values");
         headers.insert(header, list);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A policy at work: what it answers, and what it adds to other answers.
+//! Evaluation of a CORS policy: responses to preflights, and headers of other responses.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -12,20 +12,20 @@ use super::CorsOrigins;
 use crate::connection_info::origin;
 use crate::connections::ResponseBody;
 
-/// A policy that was checked, its headers ready.
+/// Validated policy with prepared headers.
 pub(in crate::hosting) struct CorsPolicy {
     pub(super) origins: CorsOrigins,
     pub(super) any_header: bool,
     pub(super) any_method: bool,
-    /// For a preflight from an allowed origin, besides that origin.
+    /// Headers of the response to a preflight from an allowed origin, except the origin.
     pub(super) preflight: HeaderMap,
-    /// The same for every other request.
+    /// Headers of the response to any other request from an allowed origin, except the origin.
     pub(super) actual: HeaderMap,
 }
 
 impl CorsPolicy {
-    /// The answer to a browser that asks before it sends a request; `None` for other requests. It is an answer, too, if
-    /// the page may not, but says nothing then.
+    /// Returns the response to a preflight, `None` for other requests. The response has no CORS
+    /// headers if the origin is not allowed.
     pub(in crate::hosting) fn preflight(&self, request: &Parts) -> Option<Response<ResponseBody>> {
         let request_headers = &request.headers;
         let is_preflight = request.method == Method::OPTIONS
@@ -54,12 +54,12 @@ impl CorsPolicy {
         })
     }
 
-    /// What the answer to any other request carries, whatever it is.
+    /// Returns the CORS headers of the response to a request that is not a preflight.
     pub(in crate::hosting) fn headers(&self, request: &HeaderMap) -> HeaderMap {
         self.allow_origin(request, &self.actual).unwrap_or_default()
     }
 
-    /// `headers` and the origin, if that is allowed.
+    /// Returns `headers` with the origin added, if the origin is allowed.
     fn allow_origin(&self, request: &HeaderMap, headers: &HeaderMap) -> Option<HeaderMap> {
         let request_origin = origin(request)?;
         let allowed = match &self.origins {
@@ -73,7 +73,7 @@ impl CorsPolicy {
     }
 }
 
-/// What a preflight asks for, as what is allowed; nothing if it asks for nothing.
+/// Copies the names in a header of a preflight to a header of its response; `None` without names.
 fn echo_requested(request_headers: &HeaderMap, from: HeaderName, to: HeaderName) -> Option<(HeaderName, HeaderValue)> {
     let lines = request_headers.get_all(from).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     let names: Vec<_> = lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! What pages are told.
+//! Tests of CORS response headers.
 
 use http::Request;
 use http::header::HeaderMap;
@@ -12,7 +12,7 @@ fn request(method: &str, headers: &[(&str, &str)]) -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-/// Headers as lines, in the order of their names.
+/// Headers as lines, sorted by name, without the prefix `access-control-`.
 fn lines(headers: &HeaderMap) -> String {
     let mut lines: Vec<_> =
         headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -20,7 +20,7 @@ fn lines(headers: &HeaderMap) -> String {
     lines.join("\n").replace("access-control-", "")
 }
 
-/// What a page at `origin` is told that wants to send a POST with headers.
+/// CORS headers of the response to a preflight from `origin` for a POST with these headers.
 fn preflight(cors: Cors, origin: &str, headers: &str) -> String {
     let request = request(
         "OPTIONS",
@@ -31,7 +31,7 @@ fn preflight(cors: Cors, origin: &str, headers: &str) -> String {
     lines(response.headers())
 }
 
-/// What every other answer to it carries.
+/// CORS headers of the response to a POST from `origin`.
 fn actual(cors: Cors, origin: &str) -> String {
     lines(&cors.into_policy().unwrap().headers(&request("POST", &[("origin", origin)]).headers))
 }
@@ -93,7 +93,7 @@ fn lists_are_sent_in_order_and_unchanged() {
     assert_eq!(preflight(Cors::origins([APP]).with_headers(none).with_methods(none), APP, "x"), expected);
 }
 
-/// Every one was asked of an ASP.NET Core server.
+/// Every case was checked against an ASP.NET Core server.
 #[test]
 fn wildcards_echo_the_requested_headers_and_method() {
     for (method, headers, expected) in [
@@ -111,7 +111,7 @@ fn wildcards_echo_the_requested_headers_and_method() {
 }
 
 #[test]
-fn only_options_with_an_origin_and_a_method_are_preflights() {
+fn preflights_are_options_requests_with_an_origin_and_a_method() {
     let policy = Cors::origins([APP]).into_policy().unwrap();
     let both = [("origin", APP), ("access-control-request-method", "POST")];
     assert!(policy.preflight(&request("OPTIONS", &both)).is_some());
