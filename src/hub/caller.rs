@@ -143,7 +143,8 @@ impl<H> Caller<H> {
     }
 
     /// Returns the user id, by which `clients().user(id)` selects this connection (C#:
-    /// `Context.UserIdentifier`). The id is fixed at the handshake.
+    /// `Context.UserIdentifier`). The id is fixed at the handshake. It differs from [`User::id`] if
+    /// [`Builder::user_id`](crate::hosting::Builder::user_id) is set.
     pub fn user_id(&self) -> Option<&str> {
         self.shared.connection.user_id.as_deref()
     }
@@ -178,8 +179,7 @@ impl<H> Caller<H> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the connection has either joined the group or
-    /// not.
+    /// The connection joins when the future is polled for the first time.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.join(self.connection(), group.as_ref());
         Ok(())
@@ -194,8 +194,7 @@ impl<H> Caller<H> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the connection has either left the group or
-    /// not.
+    /// The connection leaves when the future is polled for the first time.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
         self.context().shared().registry.leave(self.connection(), group.as_ref());
         Ok(())

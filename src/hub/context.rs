@@ -165,7 +165,7 @@ impl Groups {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the connection is either added or not.
+    /// The connection is added when the future is polled for the first time.
     pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.join(&connection, group.as_ref());
@@ -182,7 +182,7 @@ impl Groups {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, the connection is either removed or not.
+    /// The connection is removed when the future is polled for the first time.
     pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
         if let Some(connection) = self.find(connection_id.as_ref()) {
             self.shared.registry.leave(&connection, group.as_ref());

@@ -23,9 +23,9 @@ pub type HubResult<T = ()> = Result<T, HubError>;
 /// Error of a hub method.
 ///
 /// [`HubError::new`] creates an error whose message clients receive (C#: `HubException`). The `?`
-/// operator converts every other error into a `HubError`, which is logged and hidden from clients
-/// unless detailed errors are on. Because of that conversion, `HubError` itself does not implement
-/// `std::error::Error`.
+/// operator converts every other error into a `HubError`, which is logged, and hidden from clients
+/// unless [`enable_detailed_errors`](crate::hosting::Builder::enable_detailed_errors) is set.
+/// Because of that conversion, `HubError` itself does not implement `std::error::Error`.
 ///
 /// ```
 /// # use signalr::{HubError, HubResult};
@@ -195,11 +195,13 @@ impl DisconnectReason {
         Self(error)
     }
 
-    /// Returns the short name of the corresponding .NET exception:
+    /// Returns the short name of the corresponding .NET exception, such as:
     ///
     /// - `InvalidDataException`: a message violated the hub protocol.
     /// - `InvalidOperationException`: the client sent the client result of another connection, or a
     ///   sequence id of a message that it never sent.
+    /// - `KeyNotFoundException`: a stream item named an unknown stream, and preceded its id in a
+    ///   JSON message.
     /// - `OperationCanceledException`: the client exceeded the client timeout, or did not
     ///   acknowledge messages in time.
     /// - `HubException`: the client closed the connection with an error.

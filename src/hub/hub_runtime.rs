@@ -26,7 +26,7 @@ pub(crate) struct HubRuntime<H> {
     pub(crate) options: HubOptions,
     pub(crate) shared: Arc<HubShared>,
     pub(crate) user_id: UserIdProvider,
-    /// Runs calls that outlive their connection's turn.
+    /// Runs calls outside of the connection task.
     pub(crate) tasks: Tasks,
 }
 

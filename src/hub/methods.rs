@@ -79,8 +79,8 @@ pub struct BoundCall {
 }
 
 /// Outcome of a successful call: an encoded value, or a stream that is set up. A
-/// [filter](crate::Filter) returns the reply of [`Next::run`](crate::Next::run), or one of its own
-/// by [`InvocationContext::reply`](crate::InvocationContext::reply).
+/// [filter](crate::Filter) returns the reply of [`Next::run`](crate::Next::run), or another reply
+/// from [`InvocationContext::reply`](crate::InvocationContext::reply).
 ///
 /// ```
 /// use signalr::hub::Reply;

@@ -133,8 +133,7 @@ impl<T> Proxy<T> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, either all selected connections are closed or
-    /// none.
+    /// The connections are closed when the future is polled for the first time.
     pub async fn disconnect(&self, disconnect: Disconnect) -> Result<(), SendError> {
         self.shared.registry.disconnect(&self.audience, disconnect);
         Ok(())

@@ -102,7 +102,7 @@ impl ItemSender {
     async fn enqueue(&self, message: Vec<u8>) {
         self.connection.outbound.write_in_turn(&message).await;
         buffer_pool::recycle(message);
-        // A stream that is always ready lets others have their turn.
+        // Without this, a stream that is always ready would starve other tasks.
         tokio::task::consume_budget().await;
     }
 }

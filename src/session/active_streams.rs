@@ -1,11 +1,12 @@
-//! Calls that run beside the slots of their connection, and the streams that go into them and out of them.
+//! Calls without a slot, server streams and uploads of one connection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::hub::{CallState, HubError, UploadSender};
 
-/// What is open on one connection. Its task looks streams up, and each call closes what it had open.
+/// Active calls and streams of one connection. The connection task looks them up; each call removes
+/// its own entries.
 #[derive(Debug, Default)]
 pub(super) struct ActiveStreams {
     table: Mutex<StreamTable>,
@@ -13,35 +14,35 @@ pub(super) struct ActiveStreams {
 
 #[derive(Debug, Default)]
 struct StreamTable {
-    /// By the ids of their invocations.
+    /// Calls that return streams, by invocation id.
     streams: HashMap<Box<str>, Arc<CallState>>,
-    /// With one answer, by their ids and numbers: several may have one id. A client chooses how many there are and how
-    /// many of them it cancels.
+    /// Calls with one result, by invocation id and number, since several can have the same id.
+    /// Ordered, because a client chooses how many there are and which of them it cancels.
     calls: BTreeMap<(Option<Box<str>>, u64), Arc<CallState>>,
-    /// The number of the next of them.
+    /// Number of the next call in `calls`.
     next_number: u64,
-    /// By the ids that the client gave them (`aspnet: StreamTracker.cs`).
+    /// Uploads, by the stream ids that the client chose (`aspnet: StreamTracker.cs`).
     uploads: HashMap<Box<str>, Arc<dyn UploadSender>>,
 }
 
-/// A call that is open; dropped when it has ended.
+/// Entries of an active call; dropping it removes them.
 #[derive(Debug)]
 pub(super) struct ActiveStream {
     streams: Arc<ActiveStreams>,
     call: Arc<CallState>,
-    /// Of a call with one answer.
+    /// `None` for a call that returns a stream.
     number: Option<u64>,
     uploads: Vec<(Box<str>, Arc<dyn UploadSender>)>,
 }
 
 impl ActiveStreams {
-    /// How many calls there are, those that answer with streams and the others.
+    /// Returns the number of calls that return streams, and of calls with one result.
     pub(super) fn counts(&self) -> (usize, usize) {
         let table = self.table();
         (table.streams.len(), table.calls.len())
     }
 
-    /// Opens a call whose answer is a stream; `None` if there is one of its id.
+    /// Adds a call that returns a stream; `None` if its id is in use.
     pub(super) fn add_stream(self: &Arc<Self>, call: &Arc<CallState>) -> Option<ActiveStream> {
         let id = call.id.clone().unwrap_or_default();
         let mut table = self.table();
@@ -52,7 +53,7 @@ impl ActiveStreams {
         Some(self.new_stream(call, None))
     }
 
-    /// Opens a call with one answer. It may share its id with others (`aspnet: DefaultHubDispatcher.cs`).
+    /// Adds a call with one result. Its id can be in use (`aspnet: DefaultHubDispatcher.cs`).
     pub(super) fn add_call(self: &Arc<Self>, call: &Arc<CallState>) -> ActiveStream {
         let mut table = self.table();
         let number = table.next_number;
@@ -65,7 +66,7 @@ impl ActiveStreams {
         ActiveStream { streams: Arc::clone(self), call: Arc::clone(call), number, uploads: Vec::new() }
     }
 
-    /// Stops a call, the oldest one of its id; an id that is not open is ignored.
+    /// Cancels the oldest call with this id; an unknown id is ignored.
     pub(super) fn cancel(&self, id: &str) {
         let table = self.table();
         let of_id = || (Some(id.into()), 0)..=(Some(id.into()), u64::MAX);
@@ -81,12 +82,12 @@ impl ActiveStreams {
         self.table().uploads.get(id).cloned()
     }
 
-    /// Takes a stream that the client has ended off the list.
+    /// Removes an upload that the client has completed.
     pub(super) fn take_upload(&self, id: &str) -> Option<Arc<dyn UploadSender>> {
         self.table().uploads.remove(id)
     }
 
-    /// The connection has ended, and with it what it sent.
+    /// Ends all uploads with an error, because the connection has ended.
     pub(super) fn end_uploads(&self) {
         let uploads = std::mem::take(&mut self.table().uploads);
         for upload in uploads.into_values() {
@@ -100,7 +101,7 @@ impl ActiveStreams {
 }
 
 impl ActiveStream {
-    /// The client sends these with the call. One that has the id of another takes its place.
+    /// Adds the uploads of the call. An upload replaces another one with the same id.
     pub(super) fn add_uploads<'a>(
         &mut self,
         ids: impl Iterator<Item = &'a str>,
@@ -130,7 +131,7 @@ impl Drop for ActiveStream {
             None => drop(table.streams.remove(self.call.id.as_deref().unwrap_or_default())),
         }
         for (id, upload) in &self.uploads {
-            if table.uploads.get(id).is_some_and(|open| Arc::ptr_eq(open, upload)) {
+            if table.uploads.get(id).is_some_and(|other| Arc::ptr_eq(other, upload)) {
                 table.uploads.remove(id);
             }
         }
@@ -149,23 +150,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_calls_with_one_id_the_oldest_open_one_is_cancelled() {
-        let open = Arc::new(ActiveStreams::default());
+    fn cancellation_applies_to_the_oldest_active_call_with_its_id() {
+        let streams = Arc::new(ActiveStreams::default());
         let calls = [Some("1"), Some("1"), Some("10"), None].map(|id| Arc::new(CallState::new(id)));
-        let mut opened: Vec<_> = calls.iter().map(|call| open.add_call(call)).collect();
+        let mut active: Vec<_> = calls.iter().map(|call| streams.add_call(call)).collect();
         let cancelled = || calls.each_ref().map(|call| call.token().is_cancelled());
-        open.cancel("");
-        open.cancel("0");
+        streams.cancel("");
+        streams.cancel("0");
         assert_eq!(cancelled(), [false; 4]);
-        open.cancel("1");
-        open.cancel("1");
+        streams.cancel("1");
+        streams.cancel("1");
         assert_eq!(cancelled(), [true, false, false, false]);
-        drop(opened.remove(0));
-        open.cancel("1");
+        drop(active.remove(0));
+        streams.cancel("1");
         assert_eq!(cancelled(), [true, true, false, false]);
-        drop(opened.remove(0));
-        open.cancel("1");
+        drop(active.remove(0));
+        streams.cancel("1");
         assert_eq!(cancelled(), [true, true, false, false]);
-        assert_eq!(open.counts(), (0, 2));
+        assert_eq!(streams.counts(), (0, 2));
     }
 }

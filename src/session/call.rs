@@ -1,4 +1,4 @@
-//! One running call.
+//! Running calls and their completions.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -13,41 +13,43 @@ use crate::hub::{CallOutput, CallState, HubError, HubResult, Reply, catch_panic,
 use crate::quoted::Quoted;
 use crate::registry::ConnectionHandle;
 
-/// A call whose arguments are bound.
+/// A call with bound arguments.
 pub(super) struct RunningCall {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) method: Cow<'static, str>,
-    /// The method as the client spells it, where errors show that.
+    /// Name as the client spells it, if error messages show that spelling.
     pub(super) client_spelling: Option<Box<str>>,
     pub(super) state: Arc<CallState>,
     pub(super) future: BoxFuture<'static, HubResult<Reply>>,
     pub(super) detailed_errors: bool,
-    /// For a call that runs beside the slots.
+    /// Set for a call that occupies no slot.
     pub(super) active: Option<ActiveStream>,
 }
 
 impl RunningCall {
-    /// Goes on with the call; ready when it is done and answered. Says whether the queue is full now.
+    /// Polls the call; ready when its completion is queued. Returns whether the outbound queue is
+    /// full then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         poll_catch_panic(self.future.as_mut(), cx).map(|outcome| {
             self.active = None;
             let Self { connection, method, state, detailed_errors, .. } = self;
             CallResponder { connection, method, id: state.id.as_deref(), detailed_errors: *detailed_errors }
-                .answer(outcome)
+                .complete(outcome)
         })
     }
 
-    /// Runs it to its end.
+    /// Runs the call to its end.
     pub(super) async fn finish(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
     }
 
-    /// Runs it to the end of the stream that it answers with, unless that is cancelled: then whatever it is doing is
-    /// dropped (`aspnet: DefaultHubDispatcher.StreamAsync`).
+    /// Runs the call to the end of its stream. A cancellation drops the method or the stream at its
+    /// current `await` (`aspnet: DefaultHubDispatcher.StreamAsync`).
     pub(super) async fn stream(self) {
         let Self { connection, method, client_spelling, state, future, detailed_errors, active } = self;
         let streamed = state.token().run_until_cancelled(run_stream(future)).await;
-        // The id may be used again by whoever reads the end.
+        // Removed before the completion is queued: a client that receives the completion can use
+        // the id again.
         drop(active);
         let call = CallResponder { connection: &connection, method: &method, id: state.id.as_deref(), detailed_errors };
         match streamed {
@@ -57,19 +59,19 @@ impl RunningCall {
             }
             Some(StreamOutcome::NotStarted(refused @ (Err(_) | Ok(Reply(CallOutput::Unauthorized))))) => {
                 let method = client_spelling.as_deref().unwrap_or(&method);
-                CallResponder { method, ..call }.answer(refused);
+                CallResponder { method, ..call }.complete(refused);
             }
             Some(StreamOutcome::NotStarted(Ok(_))) => {
-                call.answer(Ok(Reply(CallOutput::NoStream)));
+                call.complete(Ok(Reply(CallOutput::NoStream)));
             }
         }
     }
 }
 
-/// What came of a stream.
+/// Outcome of a call that returns a stream.
 enum StreamOutcome {
     Ended(HubResult<Reply>),
-    /// There was none.
+    /// The method returned no stream.
     NotStarted(HubResult<Reply>),
 }
 
@@ -80,7 +82,8 @@ async fn run_stream(setup: BoxFuture<'static, HubResult<Reply>>) -> StreamOutcom
     }
 }
 
-/// What a call needs to be answered. Most calls end in their first poll, and nothing of them has to be kept.
+/// Data for the completion of a call. It is borrowed, because most calls end in their first poll
+/// and need no `RunningCall`.
 pub(super) struct CallResponder<'a> {
     pub(super) connection: &'a Arc<ConnectionHandle>,
     pub(super) method: &'a str,
@@ -89,10 +92,10 @@ pub(super) struct CallResponder<'a> {
 }
 
 impl CallResponder<'_> {
-    /// Answers the call. Says whether the queue is full now.
-    pub(super) fn answer(&self, outcome: HubResult<Reply>) -> bool {
+    /// Queues the completion of the call. Returns whether the outbound queue is full then.
+    pub(super) fn complete(&self, outcome: HubResult<Reply>) -> bool {
         let method = self.method;
-        match outcome.map(|Reply(answer)| answer) {
+        match outcome.map(|Reply(output)| output) {
             Ok(CallOutput::Nothing) => false,
             Ok(CallOutput::Value(message)) => {
                 let full = self.connection.outbound.write(&message);
@@ -112,11 +115,12 @@ impl CallResponder<'_> {
         }
     }
 
-    /// Answers with an error of the hub. Says whether the queue is full now.
+    /// Queues a completion with an error of the hub. Returns whether the outbound queue is full
+    /// then.
     fn fail(&self, error: &HubError, base: &str) -> bool {
         let method = self.method;
         if error.is_exposed() {
-            tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call refused");
+            tracing::debug!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call rejected");
         } else {
             tracing::error!(target: "signalr::hub", method, connection = %self.connection.id, error = %Quoted(error), "call failed");
         }
@@ -132,13 +136,15 @@ impl CallResponder<'_> {
     }
 }
 
-/// Answers a call that its caller may not make. Says whether the queue is full now.
+/// Queues a completion for a call that is not authorized. Returns whether the outbound queue is
+/// full then.
 pub(super) fn unauthorized(connection: &Arc<ConnectionHandle>, method: &str, id: Option<&str>) -> bool {
     tracing::debug!(target: "signalr::hub", method, connection = %connection.id, "call not authorized");
     send_error(connection, id, &format!("Failed to invoke '{method}' because user is unauthorized"))
 }
 
-/// Answers a call with an error, if the client waits for an answer. Says whether the queue is full now.
+/// Queues a completion with an error if the client waits for one. Returns whether the outbound
+/// queue is full then.
 pub(super) fn send_error(connection: &Arc<ConnectionHandle>, id: Option<&str>, error: &str) -> bool {
     let Some(id) = id else { return false };
     with_scratch(|message| {

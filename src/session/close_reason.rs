@@ -1,4 +1,5 @@
-//! Why a connection ends, what its client is told, and what the hub hears: the one table of it.
+//! Reasons why connections end. For each of them, this module defines the Close message and the
+//! argument of `on_disconnected`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,24 +8,24 @@ use crate::hub::{DisconnectReason, HubError};
 use crate::protocol::{HubProtocol, ProtocolError};
 use crate::registry::{ConnectionHandle, Disconnect, Flags};
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 #[derive(Debug)]
 pub(super) enum CloseReason {
-    /// The transport ended in an orderly way, or the peer vanished.
+    /// The transport was closed in order, or the peer disappeared.
     InputEnded,
-    /// The client said goodbye, with its error if it had one.
+    /// The client sent a Close message, with its error if there was one.
     ClientClosed(Option<String>),
-    /// The hub gave it up.
+    /// The hub called [`Caller::abort`](crate::Caller::abort).
     Aborted,
-    /// Somebody at the server gave it up, with something to say.
+    /// The application called [`Proxy::disconnect`](crate::hub::Proxy::disconnect).
     Disconnected(Arc<Disconnect>),
-    /// The server goes away, or the client's token has expired.
+    /// The server is shutting down, or the credentials of the client have expired.
     CloseRequested,
-    /// Nothing came for longer than the client timeout.
+    /// No message was received within the client timeout.
     TimedOut,
-    /// It was sent more than is kept for it, and acknowledged nothing while others waited to send more.
+    /// Senders waited too long for an acknowledgement by the client.
     Unacknowledged,
-    /// The client broke the protocol.
+    /// The client violated the hub protocol or that of the transport.
     Failed(ProtocolError),
     /// `on_connected` failed.
     ConnectFailed(HubError),
@@ -37,7 +38,7 @@ const TIMED_OUT: &str = "Client hasn't sent a message/ping within the configured
 const ABORTED: &str = "The connection was aborted by the application.";
 
 impl CloseReason {
-    /// The end that the sweep or another task has asked for.
+    /// Returns the end that a tick or another task has requested.
     pub(super) fn requested(connection: &ConnectionHandle) -> Option<Self> {
         let flags = connection.flags();
         if flags.has(Flags::ABORTED) {
@@ -53,17 +54,17 @@ impl CloseReason {
         }
     }
 
-    /// The server gave the connection up.
+    /// Returns the reason of an aborted connection.
     pub(super) fn aborted(connection: &ConnectionHandle) -> Self {
         connection.requested_disconnect().map_or(Self::Aborted, |disconnect| Self::Disconnected(Arc::clone(disconnect)))
     }
 
-    /// The client stopped in the middle of a message.
+    /// The transport was closed within a message.
     pub(super) fn unfinished_message() -> Self {
         Self::Failed(ProtocolError::new("InvalidDataException", "Connection terminated while reading a message."))
     }
 
-    /// The peer broke the transport's own rules.
+    /// The peer violated the protocol of the transport.
     pub(super) fn transport_error() -> Self {
         Self::Failed(ProtocolError::new(
             "WebSocketException",
@@ -71,7 +72,8 @@ impl CloseReason {
         ))
     }
 
-    /// What `on_disconnected` is given (`aspnet: HubConnectionHandler.HubOnDisconnectedAsync`).
+    /// Returns the argument of `on_disconnected` (`aspnet:
+    /// HubConnectionHandler.HubOnDisconnectedAsync`).
     pub(super) fn disconnect_reason(&self) -> Option<DisconnectReason> {
         let error = match self {
             Self::InputEnded

@@ -1,4 +1,4 @@
-//! One message in: which call it is, whether it may be made, and when.
+//! Dispatch of received messages: lookup, authorization, binding and order of calls.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -22,27 +22,28 @@ use crate::protocol::{self, HubMessage, ProtocolError, RawValue, ReadError};
 use crate::quoted::Quoted;
 use crate::registry::{ConnectionHandle, Flags};
 
-/// Takes messages one after another. Ordinary calls need a slot; the first that finds none is kept here and holds the
-/// connection (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
+/// Dispatches messages in order. A call with one result and without uploads needs a slot; the first
+/// call that finds none is kept here and blocks further messages (`aspnet:
+/// DefaultHubDispatcher.ProcessInvocation`).
 pub(super) struct Dispatcher<'a, H: Hub> {
     runtime: &'a Arc<HubRuntime<H>>,
     connection: &'a Arc<ConnectionHandle>,
-    /// What every call is made from.
+    /// Caller from which the callers of calls are cloned.
     caller: Caller<H>,
-    /// The one call of a connection that runs them one after another; it is driven by the connection's task.
+    /// Running call of a connection with a single slot; the connection task polls it.
     running: Option<RunningCall>,
-    /// Calls that run side by side, in tasks of their own.
+    /// Number of occupied slots if the connection has several; each call then runs in its own task.
     spawned_calls: Arc<AtomicUsize>,
     waiting_call: Option<RunningCall>,
-    /// Calls that need no slot, from the first one on.
+    /// Calls that need no slot; created with the first one.
     active_streams: Option<Arc<ActiveStreams>>,
-    /// A stream whose method has not read enough for the next item.
+    /// Upload with a full buffer.
     full_upload: Option<Arc<dyn UploadSender>>,
-    /// The queue was full after the last answer, or when the last call went on beside the slots.
+    /// The outbound queue was full after the last completion, or after a call without a slot began.
     outbound_full: bool,
 }
 
-/// Looks up the methods that one message names: parsing asks for the one that is called then.
+/// Looks up methods. Caches the last one, because parser and dispatcher usually need the same.
 pub(super) struct Lookup<'a, H: Hub> {
     runtime: &'a HubRuntime<H>,
     connection: &'a ConnectionHandle,
@@ -81,12 +82,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         Lookup { runtime: self.runtime, connection: self.connection, found: Cell::new(None) }
     }
 
-    /// Calls that come now see the newest request and user of the connection.
+    /// Makes later calls see the newest request and user of the connection.
     pub(super) fn refresh_caller(&mut self) {
         self.caller = self.caller.refreshed();
     }
 
-    /// There is a newer user, of whom the hub hears in the order of calls (`aspnet: HubConnectionHandler.OnUserRefreshed`).
+    /// Runs the refresh callback in the order of calls (`aspnet:
+    /// HubConnectionHandler.OnUserRefreshed`).
     pub(super) fn refresh_user(&mut self, cx: &mut Context<'_>) {
         self.refresh_caller();
         let state = Arc::new(CallState::new(None));
@@ -94,7 +96,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.start_in_slot(cx, &Cow::Borrowed("on_authentication_refreshed"), state, future);
     }
 
-    /// Goes on with the running call, and with the one that waits for its slot.
+    /// Polls the running call, and starts the call that waits for its slot.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         if let Some(running) = &mut self.running {
             let polled = running.poll(cx);
@@ -120,7 +122,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// Why the next message is not taken.
+    /// Returns the reason why the next message is not dispatched.
     pub(super) fn hold(&self) -> Option<Hold> {
         if self.waiting_call.is_some() {
             Some(Hold::Call)
@@ -136,7 +138,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// Whether the client has to acknowledge messages before more are sent.
+    /// Returns whether further messages have to wait for an acknowledgement by the client.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.connection.outbound.full() == Some(Full::Unacknowledged)
     }
@@ -146,16 +148,16 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.waiting_call.as_ref()?.state.id.as_deref()
     }
 
-    /// The call that still runs when the connection ends.
+    /// Returns the running call at the end of the connection.
     pub(super) fn take_running(&mut self) -> Option<RunningCall> {
         self.running.take()
     }
 
-    /// Takes one message, which `lookup` parsed.
+    /// Dispatches one message, which `lookup` parsed.
     ///
     /// # Errors
     ///
-    /// The end of the connection.
+    /// Returns the reason why the connection ends.
     pub(super) fn take(
         &mut self,
         cx: &mut Context<'_>,
@@ -172,13 +174,13 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             HubMessage::StreamItem { id, item, item_first } => self.on_item(cx, &id, item, item_first)?,
             HubMessage::Completion { id, result, error } => self.on_completion(&id, result, error)?,
             HubMessage::CancelInvocation { id } => self.cancel(&id),
-            // They have no order, and were dealt with when they arrived.
+            // Not part of the order of messages, and handled when they arrived.
             HubMessage::Ping | HubMessage::Ack { .. } | HubMessage::Sequence { .. } => {}
         }
         if connection.flags().has(Flags::ABORTED) { Err(CloseReason::aborted(connection)) } else { Ok(()) }
     }
 
-    /// In ASP.NET's order but for one thing: authorization comes before the arguments are read.
+    /// Follows the order of ASP.NET Core, except that authorization precedes argument binding.
     fn invoke(
         &mut self,
         cx: &mut Context<'_>,
@@ -187,7 +189,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
     ) -> Result<(), CloseReason> {
         let target = &*call.target;
         let Some((method, rules)) = found else {
-            tracing::debug!(target: "signalr::hub", method = truncated(target), connection = %self.connection.id, "unknown method");
+            tracing::debug!(target: "signalr::hub", method = truncated(target), connection = %self.connection.id, "unknown method called");
             self.reject(
                 call,
                 &format!(
@@ -196,7 +198,8 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             );
             return Ok(());
         };
-        // The registered spelling, as ASP.NET shows it; its MessagePack reader does not look streams up.
+        // The registered spelling, as ASP.NET Core shows it; its MessagePack reader does not look
+        // up the methods of streaming invocations.
         let name = if call.streaming && self.connection.protocol.kind().is_binary() { target } else { &method.name };
         if self.has_too_many_active(method.kind == MethodKind::Stream || !call.stream_ids.is_empty()) {
             let limit = self.runtime.options.max_streams;
@@ -210,11 +213,11 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         });
         let caller = self.caller.calling(Arc::clone(&state));
         let invocation = self.runtime.invocation(method, rules, caller, &call.arguments);
-        // Policies and `Deserialize` are the user's code: a panic in them fails this call alone, as one in the method.
+        // Policies and `Deserialize` are application code: a panic in them fails only this call.
         let bound = catch_panic_sync(|| {
             let resource = invocation.resource();
             let allowed = rules.check_call(self.caller.user(), resource.as_ref());
-            // What takes time waits with the call, in its slot.
+            // Asynchronous requirements are evaluated as a part of the call, in its slot.
             let waits = allowed.is_none().then(|| (rules.clone(), self.caller.user().clone(), resource));
             (allowed != Some(false)).then(|| {
                 method.bind(invocation, call.arguments.clone()).map(|bound| match waits {
@@ -232,7 +235,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             Ok(Some(Err(ReadError::Malformed(error)))) => return Err(CloseReason::Failed(error)),
             Ok(Some(Err(error))) => {
                 let error = error.into_inner();
-                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %Quoted(&error), "arguments do not fit");
+                tracing::debug!(target: "signalr::hub", method = name, connection = %self.connection.id, error = %Quoted(&error), "argument binding failed");
                 let mut text = format!("Failed to invoke '{name}' due to an error on the server.");
                 if self.runtime.options.enable_detailed_errors {
                     text = format!("{text} {}: {error}", error.type_name());
@@ -274,8 +277,8 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         Ok(())
     }
 
-    /// A call that needs a slot.
-    #[expect(clippy::ptr_arg, reason = "names of methods are mostly static, and kept so")]
+    /// Starts a call that needs a slot.
+    #[expect(clippy::ptr_arg, reason = "a cloned `Cow` stays borrowed, and most names are static")]
     fn start_in_slot(
         &mut self,
         cx: &mut Context<'_>,
@@ -287,14 +290,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         if has_slot && let Poll::Ready(outcome) = poll_catch_panic(future.as_mut(), cx) {
             let (connection, id) = (self.connection, state.id.as_deref());
             let detailed_errors = self.runtime.options.enable_detailed_errors;
-            self.outbound_full |= CallResponder { connection, method, id, detailed_errors }.answer(outcome);
+            self.outbound_full |= CallResponder { connection, method, id, detailed_errors }.complete(outcome);
             return;
         }
         let call = self.running_call(method, state, future);
         if has_slot { self.park(call) } else { self.waiting_call = Some(call) }
     }
 
-    /// A call that needs none: one that answers with a stream, or takes streams.
+    /// Starts a call that needs no slot, because it returns a stream or reads uploads.
     fn start_beside_slots(
         &mut self,
         cx: &mut Context<'_>,
@@ -317,12 +320,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
             let id = call.id.as_deref().unwrap_or_default();
             return self.reject(call, &format!("Invocation ID '{id}' is already in use."));
         };
-        // Before the method begins, and before more is read: an item behind the call finds its stream.
-        active.add_uploads(
-            call.stream_ids.iter().map(|id| &**id),
-            uploads,
-            self.runtime.options.stream_buffer_capacity,
-        );
+        // Added before the method starts and more is read, so that later items find their stream.
+        let capacity = self.runtime.options.stream_buffer_capacity;
+        active.add_uploads(call.stream_ids.iter().map(|id| &**id), uploads, capacity);
         running.active = Some(active);
         let mut task: BoxFuture<'static, ()> = match kind {
             MethodKind::Call => Box::pin(running.finish()),
@@ -334,12 +334,14 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.check_outbound_full();
     }
 
-    /// What was just begun is answered whenever it ends, so its client has to read before it begins more.
+    /// Treats a full outbound queue as after a completion: the completion of a call without a slot
+    /// comes later, and the client has to read before it starts more calls.
     fn check_outbound_full(&mut self) {
         self.outbound_full |= self.connection.outbound.is_full();
     }
 
-    /// An item of a stream that the client sends; those of streams that are not open are ignored.
+    /// Passes an item to its upload. An item of an unknown stream is ignored, unless it precedes
+    /// its id in a JSON message: then the connection ends.
     fn on_item(&mut self, cx: &Context<'_>, id: &str, item: RawValue<'_>, item_first: bool) -> Result<(), CloseReason> {
         let Some(upload) = self.active_streams.as_ref().and_then(|streams| streams.upload(id)) else {
             return if item_first { Err(CloseReason::Failed(ProtocolError::unknown_stream(id))) } else { Ok(()) };
@@ -354,7 +356,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         Ok(())
     }
 
-    /// The end of such a stream, or the answer to a question.
+    /// Ends an upload, or completes a client result.
     fn on_completion(
         &self,
         id: &str,
@@ -380,7 +382,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// The first poll of a call that had to wait.
+    /// Polls a call that waited for a slot for the first time.
     fn start_waiting(&mut self, cx: &mut Context<'_>, mut call: RunningCall) {
         match call.poll(cx) {
             Poll::Ready(full) => self.outbound_full |= full,
@@ -388,7 +390,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// Keeps a call that goes on after its first poll.
+    /// Keeps a call that is pending after its first poll.
     fn park(&mut self, call: RunningCall) {
         if call.state.has_requested_client_result() {
             self.spawn(call);
@@ -405,7 +407,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         let (connection, state) = (Arc::clone(self.connection), Arc::clone(&call.state));
         self.runtime.tasks.spawn(async move {
             call.finish().await;
-            // The slot is given back when the answer has found room.
+            // The slot is released after the completion has found capacity.
             connection.outbound.capacity().await;
             state.release_slot();
             connection.outbound.wake_owner();
@@ -413,7 +415,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.check_outbound_full();
     }
 
-    #[expect(clippy::ptr_arg, reason = "names of methods are mostly static, and kept so")]
+    #[expect(clippy::ptr_arg, reason = "a cloned `Cow` stays borrowed, and most names are static")]
     fn running_call(
         &self,
         method: &Cow<'static, str>,
@@ -431,8 +433,8 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         }
     }
 
-    /// Whether one more call would be beyond the limit of what may be open. Calls with one answer are so only when they
-    /// have given their slots back, and wait for a client that does not answer.
+    /// Returns whether one more call would exceed `max_streams`. Calls with one result count only
+    /// after they have released their slots, because they wait for a client result.
     fn has_too_many_active(&self, is_streaming: bool) -> bool {
         let limit = self.runtime.options.max_streams;
         self.active_streams.as_ref().is_some_and(|streams| match streams.counts() {
@@ -456,7 +458,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.outbound_full |= send_error(self.connection, call.id.as_deref(), error);
     }
 
-    /// The same as if the method had failed.
+    /// Rejects a call as if its method had failed.
     fn reject_with(&mut self, call: &protocol::InvocationMessage<'_>, name: &str, error: &HubError) {
         let base = format!("An unexpected error occurred invoking '{name}' on the server.");
         self.reject(call, &error.client_message(&base, self.runtime.options.enable_detailed_errors));
@@ -464,7 +466,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
 }
 
 impl<H: Hub> Drop for Dispatcher<'_, H> {
-    /// Nothing more comes for the methods that read streams.
+    /// Ends the uploads of methods that still run.
     fn drop(&mut self) {
         if let Some(streams) = &self.active_streams {
             streams.end_uploads();
@@ -472,7 +474,7 @@ impl<H: Hub> Drop for Dispatcher<'_, H> {
     }
 }
 
-/// A call whose rules take time: it begins when they let it pass.
+/// Runs a call after its asynchronous requirements, if they are met.
 fn after_authorization(
     (rules, user, resource): (AuthorizationRules, User, Option<Resource>),
     call: BoxFuture<'static, HubResult<Reply>>,
@@ -486,12 +488,12 @@ fn after_authorization(
     })
 }
 
-/// The first of these ids that was there before.
+/// Returns the first id that occurs twice.
 fn duplicate_id<'a>(ids: &'a [Cow<'_, str>]) -> Option<&'a str> {
     ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)).map(|(_, id)| &**id)
 }
 
-/// So many characters of a peer's text go to a log.
+/// Maximum number of characters of a client text in a log message.
 const MAX_LOGGED_CHARS: usize = 100;
 
 fn truncated(text: &str) -> &str {

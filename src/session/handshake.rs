@@ -1,4 +1,4 @@
-//! The handshake: which protocol a connection speaks.
+//! The handshake, which selects the hub protocol of a connection.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use crate::outbound::Outbound;
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{HubProtocol, HubProtocolKind};
 
-/// The highest version there is: 2, which may resume connections.
+/// Highest version of the hub protocol; version 2 has stateful reconnect.
 const MAX_PROTOCOL_VERSION: i32 = 2;
 
 const CANCELED: &str = "Handshake was canceled.";
 const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
 
-/// What was agreed on.
+/// Result of a successful handshake.
 pub(super) struct HandshakeOutcome {
     pub(super) protocol: HubProtocol,
     pub(super) user_id: Option<Box<str>>,
-    /// Whether the client may go on with another socket, if the transport can.
+    /// Whether the client can resume the connection, if the transport can.
     pub(super) supports_reconnect: bool,
 }
 
-/// Reads the client's request and answers it. `None` ends the connection without a Close message
-/// (`aspnet: HubConnectionContext.HandshakeAsync`).
+/// Reads the handshake request of the client and writes the response. `None` ends the connection
+/// without a Close message (`aspnet: HubConnectionContext.HandshakeAsync`).
 pub(super) async fn perform_handshake<H>(
     runtime: &HubRuntime<H>,
     connection: &mut Connection,
@@ -39,7 +39,7 @@ pub(super) async fn perform_handshake<H>(
     let limit = options.maximum_receive_message_size;
     let request = outbound.drive(poll_fn(|cx| {
         if entry.is_going() {
-            // Nobody to say goodbye to yet.
+            // No Close message is sent before the handshake.
             outbound.break_off();
         }
         let over = outbound.is_broken();
@@ -73,16 +73,16 @@ pub(super) async fn perform_handshake<H>(
             _ => CANCELED.to_owned(),
         },
     };
-    // Without the reason, which quotes the client.
-    tracing::debug!(target: "signalr::connection", connection = %entry.id, "handshake refused");
+    // The reason is not logged, because it quotes the client.
+    tracing::debug!(target: "signalr::connection", connection = %entry.id, "handshake rejected");
     respond(outbound, |out| handshake::write_error(out, &error));
     None
 }
 
 enum ReceivedHandshake {
-    /// Whole, or more than any may be.
+    /// The request is complete, or larger than the limit.
     Request,
-    /// The connection ended before that.
+    /// The connection ended first.
     Ended,
 }
 
@@ -104,14 +104,15 @@ fn poll_request(
     }
 }
 
-/// Whether the request ends in what is new behind the `seen` bytes, or is too large. The client chooses how many pieces
-/// it sends, so each byte is looked at once.
+/// Returns whether the request ends behind the `examined` bytes, or is too large. Each byte is
+/// examined once, because the client chooses the number of chunks.
 fn is_complete(received: &[u8], examined: usize, limit: Option<usize>) -> bool {
     let limit = limit.map(|limit| limit.saturating_sub(examined));
     !matches!(handshake::find(&received[examined..], limit), Progress::Partial)
 }
 
-/// The format that the client asks for and its version, or why it cannot have it.
+/// Returns the hub protocol and version that the client requests, or the error of the handshake
+/// response.
 fn select_protocol(
     options: &HubOptions,
     transport: TransportType,
@@ -149,12 +150,12 @@ mod tests {
     use super::is_complete;
 
     #[test]
-    fn pieces_of_a_request_are_looked_at_once() {
-        assert!(!is_complete(b"{\x1e}", 2, None), "the end before that piece was looked for when it came");
+    fn bytes_of_a_request_are_examined_once() {
+        assert!(!is_complete(b"{\x1e}", 2, None), "the first 2 bytes were examined before");
         assert!(is_complete(b"{}\x1e", 2, None));
         assert!(is_complete(b"{}\x1e", 2, Some(3)));
         assert!(!is_complete(b"{}", 1, Some(2)));
-        assert!(is_complete(b"{}\x1e", 1, Some(2)), "it is too large");
-        assert!(is_complete(b"{}  ", 3, Some(2)), "it was too large before");
+        assert!(is_complete(b"{}\x1e", 1, Some(2)), "the request is too large");
+        assert!(is_complete(b"{}  ", 3, Some(2)), "the examined part is too large");
     }
 }

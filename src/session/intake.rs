@@ -1,4 +1,5 @@
-//! Incoming messages: numbered, and taken in order or kept until they may be taken (see [`hold`](super::hold)).
+//! Intake of messages: numbers them, and dispatches them in order or buffers them (see
+//! [`hold`](super::hold)).
 
 use std::sync::Arc;
 use std::task::Context;
@@ -13,23 +14,23 @@ use crate::hub::Hub;
 use crate::protocol::{Framer, HubMessage, ProtocolError};
 use crate::registry::{ConnectionHandle, Flags};
 
-/// Messages of one connection, from bytes to the dispatcher.
+/// Received messages of one connection, from bytes to the dispatcher.
 pub(super) struct Intake<'a, H: Hub> {
     pub(super) dispatcher: Dispatcher<'a, H>,
     connection: &'a Arc<ConnectionHandle>,
     entry: &'a HttpConnection,
     framer: Framer,
     buffer: ReceiveBuffer,
-    /// For a connection that may resume.
+    /// Set for a connection with stateful reconnect.
     sequence: Option<Arc<MessageSequence>>,
-    /// A fault behind messages that wait. Nothing behind it is looked at.
-    failed: Option<Box<ProtocolError>>,
-    /// Messages since the task was last polled.
-    messages: usize,
+    /// Error behind the buffered messages. Later bytes are ignored.
+    pending_error: Option<Box<ProtocolError>>,
+    /// Messages since the connection task was last polled.
+    messages_this_poll: usize,
 }
 
-/// Number of messages after which a task reads no more and lets others run; tokio's budget of one poll has the
-/// same size.
+/// Number of messages after which the connection task stops reading and yields; tokio's budget of
+/// one poll has the same size.
 const MAX_MESSAGES_PER_POLL: usize = 128;
 
 impl<'a, H: Hub> Intake<'a, H> {
@@ -41,73 +42,74 @@ impl<'a, H: Hub> Intake<'a, H> {
         sequence: Option<Arc<MessageSequence>>,
     ) -> Self {
         let buffer = ReceiveBuffer::default();
-        Self { dispatcher, connection, entry, framer, buffer, sequence, failed: None, messages: 0 }
+        Self { dispatcher, connection, entry, framer, buffer, sequence, pending_error: None, messages_this_poll: 0 }
     }
 
     pub(super) fn supports_reconnect(&self) -> bool {
         self.sequence.is_some()
     }
 
-    /// Continues on a new socket, whose first bytes begin a message.
+    /// Prepares for a new socket, whose first bytes begin a message.
     pub(super) fn resume(&mut self) {
         self.framer.clear();
         self.dispatcher.refresh_caller();
     }
 
-    /// Whether the end of the input would cut a message.
+    /// Returns whether the input ends within a message.
     pub(super) fn is_within_message(&self) -> bool {
         !self.framer.is_empty()
     }
 
-    /// Whether messages wait, or a fault behind them.
+    /// Returns whether messages are buffered, or an error behind them.
     pub(super) fn has_buffered(&self) -> bool {
-        !self.buffer.is_empty() || self.failed.is_some()
+        !self.buffer.is_empty() || self.pending_error.is_some()
     }
 
     pub(super) fn has_buffered_call(&self) -> bool {
         self.buffer.has_call()
     }
 
-    /// Whether no more than this is read ahead of messages that wait. Where an Ack may end the hold, the part of a
-    /// message in front of it does not count.
+    /// Returns whether the buffered bytes reach `limit`. With stateful reconnect an incomplete
+    /// message does not count, because the Ack that ends the hold can follow it.
     pub(super) fn is_full(&self, limit: usize) -> bool {
         let part = if self.supports_reconnect() { 0 } else { self.framer.unfinished() };
         self.buffer.len() + part >= limit
     }
 
-    /// The task is polled: it may take its share of messages.
+    /// Starts a new budget of messages, when the task is polled.
     pub(super) fn reset_budget(&mut self) {
-        self.messages = 0;
+        self.messages_this_poll = 0;
     }
 
-    /// Whether the task has taken its share.
+    /// Returns whether the task has used its budget.
     pub(super) fn has_used_budget(&self) -> bool {
-        self.messages >= MAX_MESSAGES_PER_POLL
+        self.messages_this_poll >= MAX_MESSAGES_PER_POLL
     }
 
-    /// Continues with newer credentials, if there are any, behind the calls that were taken before.
+    /// Applies refreshed credentials, behind the calls that were dispatched before.
     pub(super) fn refresh(&mut self, cx: &mut Context<'_>) {
         refresh(self.connection, self.entry, &mut self.dispatcher, cx);
     }
 
-    /// Takes the messages that these bytes complete; those that must wait are kept.
+    /// Dispatches the messages that these bytes complete, or buffers them.
     ///
     /// # Errors
     ///
-    /// The end of the connection.
+    /// Returns the reason why the connection ends.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Result<(), CloseReason> {
-        if self.failed.is_some() {
+        if self.pending_error.is_some() {
             return Ok(());
         }
         let Self { dispatcher, connection, entry, framer, buffer, sequence, .. } = self;
-        let failed = loop {
+        let error = loop {
             let frame = match framer.next(&mut bytes) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(()),
                 Err(error) => break error,
             };
-            self.messages += 1;
-            // Before each message: a client whose refresh was answered calls with the new credentials.
+            self.messages_this_poll += 1;
+            // Checked before each message: once a refresh has completed, the next call of the
+            // client uses the new credentials.
             refresh(connection, entry, dispatcher, cx);
             let in_order = buffer.is_empty() && dispatcher.hold().is_none();
             if !in_order && sequence.is_none() {
@@ -133,47 +135,47 @@ impl<'a, H: Hub> Intake<'a, H> {
             }
         };
         if self.buffer.is_empty() && matches!(self.dispatcher.hold(), None | Some(Hold::Acknowledgement)) {
-            return Err(CloseReason::Failed(failed));
+            return Err(CloseReason::Failed(error));
         }
-        self.failed = Some(Box::new(failed));
+        self.pending_error = Some(Box::new(error));
         Ok(())
     }
 
-    /// Takes messages that waited, until one has to wait again.
+    /// Dispatches buffered messages in order, until a hold begins.
     ///
     /// # Errors
     ///
-    /// The end of the connection.
+    /// Returns the reason why the connection ends.
     pub(super) fn take_buffered(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        while self.messages < MAX_MESSAGES_PER_POLL {
+        while self.messages_this_poll < MAX_MESSAGES_PER_POLL {
             self.refresh(cx);
             if self.dispatcher.hold().is_some() {
                 return Ok(());
             }
             match self.buffer.first() {
                 Some(number) => self.take(cx, number)?,
-                None => return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed))),
+                None => return self.pending_error.take().map_or(Ok(()), |error| Err(CloseReason::Failed(*error))),
             }
         }
         Ok(())
     }
 
-    /// Whether [`pass`](Self::pass) has something to do.
+    /// Returns whether [`pass`](Self::pass) has messages to dispatch, or an error to report.
     pub(super) fn may_pass(&self) -> bool {
-        self.first_passing().is_some() || self.failed.is_some() && self.fails_now()
+        self.first_passing().is_some() || self.pending_error.is_some() && self.is_pending_error_due()
     }
 
-    /// Takes messages that need not wait for the calls in front of them.
+    /// Dispatches messages that can pass the calls in front of them.
     ///
     /// # Errors
     ///
-    /// The end of the connection.
+    /// Returns the reason why the connection ends.
     pub(super) fn pass(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        while self.messages < MAX_MESSAGES_PER_POLL {
+        while self.messages_this_poll < MAX_MESSAGES_PER_POLL {
             match self.first_passing() {
                 Some(number) => self.take(cx, number)?,
-                None if self.fails_now() => {
-                    return self.failed.take().map_or(Ok(()), |failed| Err(CloseReason::Failed(*failed)));
+                None if self.is_pending_error_due() => {
+                    return self.pending_error.take().map_or(Ok(()), |error| Err(CloseReason::Failed(*error)));
                 }
                 None => return Ok(()),
             }
@@ -181,11 +183,13 @@ impl<'a, H: Hub> Intake<'a, H> {
         Ok(())
     }
 
-    /// Number of the first message that may be taken although acknowledgements are missing.
+    /// Returns the number of the first message that can be dispatched although acknowledgements are
+    /// missing.
     fn first_passing(&self) -> Option<u64> {
         match self.dispatcher.hold() {
-            // In order, a Close message too; behind it nothing follows.
-            Some(Hold::Acknowledgement) => self.buffer.first_but_call().or_else(|| self.buffer.first_passing(None)),
+            // In order if possible, which includes a Close message; no message follows a Close
+            // message.
+            Some(Hold::Acknowledgement) => self.buffer.first_unless_call().or_else(|| self.buffer.first_passing(None)),
             Some(Hold::Call) if self.dispatcher.awaits_acknowledgement() => {
                 self.buffer.first_passing(self.dispatcher.waiting_call_id())
             }
@@ -193,19 +197,19 @@ impl<'a, H: Hub> Intake<'a, H> {
         }
     }
 
-    /// Whether a fault behind the messages that waited ends the connection.
-    fn fails_now(&self) -> bool {
+    /// Returns whether the pending error ends the connection now.
+    fn is_pending_error_due(&self) -> bool {
         self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
     }
 
-    /// Takes a message that waited.
+    /// Dispatches a buffered message.
     fn take(&mut self, cx: &mut Context<'_>, number: u64) -> Result<(), CloseReason> {
         let Self { dispatcher, connection, buffer, sequence, .. } = self;
-        self.messages += 1;
+        self.messages_this_poll += 1;
         let lookup = dispatcher.lookup();
         let message = lookup.parse(buffer.frame(number));
         let message = match sequence {
-            // It was admitted when it arrived.
+            // It was numbered when it arrived.
             Some(_) => message,
             None => message.and_then(|message| admit(connection, None, message)),
         };
@@ -234,19 +238,19 @@ fn refresh<H: Hub>(
     }
 }
 
-/// Numbers a message, and deals with those that are about the connection itself. Returns what remains to be taken in
-/// order: nothing of a message that came before.
+/// Numbers a message, and handles it if it concerns the connection itself. Returns the message if
+/// it has to be dispatched; repeated messages are dropped.
 fn admit<'f>(
     connection: &ConnectionHandle,
     sequence: Option<&MessageSequence>,
     message: Option<HubMessage<'f>>,
 ) -> Result<Option<HubMessage<'f>>, ProtocolError> {
-    // A type that is newer than this server is ignored.
+    // Message types of later protocol versions are ignored.
     let Some(message) = message else { return Ok(None) };
     if let Some(sequence) = sequence
         && !sequence.receive(&message)
     {
-        tracing::trace!(target: "signalr::hub", connection = %connection.id, "repeated message ignored");
+        tracing::trace!(target: "signalr::hub", connection = %connection.id, "duplicate message ignored");
         return Ok(None);
     }
     match message {

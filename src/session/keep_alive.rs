@@ -1,4 +1,4 @@
-//! Keep-alive, client timeout and acknowledgements, by the sweep.
+//! Keep-alive pings, client timeout and acknowledgements, checked once a second.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,24 +13,25 @@ use crate::outbound::EncodedMessage;
 use crate::protocol::HubProtocol;
 use crate::registry::{ConnectionHandle, Flags};
 
-/// How much a tick of the sweep may come early.
+/// Maximum time by which a tick can be early.
 const TICK_TOLERANCE: Duration = Duration::from_millis(50);
 
-/// What came is acknowledged so often at most (`aspnet: MessageBuffer.cs`).
+/// Minimum time between two acknowledgements (`aspnet: MessageBuffer.cs`).
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So long senders wait for an acknowledgement (`aspnet: MessageBuffer.cs`, from 10.0.x on).
+/// Maximum time for which senders wait for an acknowledgement (`aspnet: MessageBuffer.cs`, since
+/// 10.0.x).
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the sweep does with a connection every second (`aspnet: HubConnectionContext.KeepAliveTick`,
+/// Timers of a connection, checked by every tick (`aspnet: HubConnectionContext.KeepAliveTick`,
 /// `CheckClientTimeout`).
 ///
-/// The connection itself only sets a flag when something arrived: no clock is read on its way.
+/// The connection task only sets a flag when a message arrives, so that it never reads a clock.
 pub(super) struct KeepAliveTimers {
     handle: Arc<ConnectionHandle>,
     keep_alive_interval: Duration,
     client_timeout_interval: Duration,
-    /// For a connection that may go on with another socket.
+    /// Set for a connection with stateful reconnect.
     sequence: Option<Arc<MessageSequence>>,
     times: Mutex<Timestamps>,
 }
@@ -57,7 +58,8 @@ impl KeepAliveTimers {
         }
     }
 
-    /// Pings are due by the clock alone, other messages or not. Where messages wait to be written none is needed.
+    /// Sends a ping at each interval, whether or not other messages were sent. A full queue needs
+    /// no ping, because its messages are still to be written.
     fn keep_alive(&self, times: &mut Timestamps, now: Instant) {
         let due = now.saturating_duration_since(times.last_ping) > self.keep_alive_interval;
         if due && self.handle.transport != TransportType::LongPolling {
@@ -66,7 +68,8 @@ impl KeepAliveTimers {
         }
     }
 
-    /// Acknowledges what came, and gives up a client that acknowledges nothing while others wait for it.
+    /// Acknowledges received messages, and aborts the connection if its client does not acknowledge
+    /// messages while senders wait.
     fn acknowledge(&self, sequence: &MessageSequence, times: &mut Timestamps, now: Instant) {
         if now.saturating_duration_since(times.last_ack) + TICK_TOLERANCE >= ACK_INTERVAL
             && let Some(id) = sequence.unacknowledged()
@@ -80,14 +83,16 @@ impl KeepAliveTimers {
         }
     }
 
-    /// Queues a message that does not count, if there is room.
+    /// Queues a message without a sequence number, if the queue has capacity. Returns whether it
+    /// was queued.
     fn enqueue(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
         let protocol = self.handle.protocol;
         let frame = EncodedMessage::written(protocol.kind().is_binary(), |message| write(protocol, message));
         self.handle.outbound.try_push_uncounted(&frame)
     }
 
-    /// Silence counts from the client's first ping, and only while something is read.
+    /// Checks the client timeout. It applies after the first ping of the client, and only while the
+    /// connection is read.
     fn client_timeout(&self, times: &mut Timestamps, now: Instant) {
         let flags = self.handle.flags();
         if self.handle.take(Flags::RECEIVED) || flags.has(Flags::PAUSED) || !flags.has(Flags::PINGED) {

@@ -1,4 +1,4 @@
-//! The loop of a connection: read, dispatch, write once a batch.
+//! Message loop of a connection: read, dispatch, write once for each batch.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use crate::hub::{Caller, Hub, HubRuntime};
 use crate::protocol::Framer;
 use crate::registry::{ConnectionHandle, Flags};
 
-/// The private half of a connection: what its task alone touches.
+/// State of a connection that only its task uses.
 pub(super) struct Session<'a, H: Hub> {
     connection: &'a Arc<ConnectionHandle>,
     intake: Intake<'a, H>,
-    /// Maximum number of bytes that wait before the socket is not read (C#: `ApplicationMaxBufferSize`).
+    /// Maximum number of bytes of waiting messages; with more, the socket is not read (C#:
+    /// `ApplicationMaxBufferSize`).
     read_ahead: usize,
     /// The input has ended while messages waited.
     input_ended: bool,
@@ -38,14 +39,14 @@ impl<'a, H: Hub> Session<'a, H> {
         Self { connection, intake, read_ahead: entry.read_ahead(), input_ended: false }
     }
 
-    /// Runs until the connection ends.
+    /// Runs until the connection ends, and returns the reason.
     ///
-    /// By reference: a future that owned the session would hold it twice.
+    /// Takes the session by reference, because a future that owned it would store it twice.
     pub(super) fn serve(&mut self, incoming: &mut TransportInput) -> impl Future<Output = CloseReason> {
         poll_fn(|cx| self.poll(cx, incoming))
     }
 
-    /// The connection has ended. Returns the call that still runs.
+    /// Returns the call that is still running when the connection has ended.
     pub(super) fn into_running_call(mut self) -> Option<RunningCall> {
         self.intake.dispatcher.take_running()
     }
@@ -62,10 +63,10 @@ impl<'a, H: Hub> Session<'a, H> {
         end
     }
 
-    /// Continues on a new socket, if there is one.
+    /// Continues on a new socket if the client has reconnected.
     fn resume(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) {
         if let Some(request) = incoming.resume(cx) {
-            tracing::debug!(target: "signalr::connection", connection = %self.connection.id, "resumed");
+            tracing::debug!(target: "signalr::connection", connection = %self.connection.id, "connection resumed");
             self.connection.set_request(request);
             self.intake.resume();
         }
@@ -79,7 +80,7 @@ impl<'a, H: Hub> Session<'a, H> {
                 return Poll::Ready(end);
             }
             if self.intake.dispatcher.hold() == Some(Hold::Capacity) {
-                // Capacity that one write makes is worth more than waiting for it.
+                // One write can free capacity at once, without waiting for the socket.
                 self.connection.outbound.checkpoint(cx);
                 self.intake.dispatcher.poll(cx);
             }
@@ -100,7 +101,8 @@ impl<'a, H: Hub> Session<'a, H> {
         }
     }
 
-    /// Reads once. While messages wait it reads ahead, so that the transport's own pings and close frames are answered.
+    /// Reads once. While messages wait, the transport is read ahead, so that its own pings and
+    /// close frames are answered.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
@@ -134,12 +136,13 @@ impl<'a, H: Hub> Session<'a, H> {
         let Read::End(ended) = read else { return Poll::Ready(Ok(())) };
         if hold.is_some() {
             self.input_ended = true;
-            // A method may stop its work; messages that arrived before are taken all the same, as in ASP.NET.
+            // Lets methods stop their work. As in ASP.NET Core, messages that arrived earlier are
+            // still dispatched.
             self.connection.cancel();
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(match ended {
-            // The end is read again when these are taken.
+            // The end is read again after these messages.
             _ if self.intake.has_buffered() || self.intake.dispatcher.hold().is_some() => Ok(()),
             TransportEnd::Broken => Err(CloseReason::transport_error()),
             _ if self.intake.is_within_message() => Err(CloseReason::unfinished_message()),

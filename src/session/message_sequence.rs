@@ -1,18 +1,19 @@
-//! The numbers of what a client sends, where it may go on with another socket (`HubProtocol.md § Stateful Reconnect`).
+//! Sequence numbers of the messages of a client with stateful reconnect (`HubProtocol.md § Stateful
+//! Reconnect`).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::protocol::{HubMessage, ProtocolError};
 
-/// Which messages of the client have arrived (`aspnet: MessageBuffer.ShouldProcessMessage`). Only the connection's task
-/// counts; the sweep reads what is to be acknowledged.
+/// Tracks the received messages (`aspnet: MessageBuffer.ShouldProcessMessage`). Only the connection
+/// task writes `next` and `highest`; a tick reads the number to acknowledge.
 #[derive(Debug)]
 pub(super) struct MessageSequence {
-    /// The number of the message that comes next.
+    /// Number of the next message.
     next: AtomicI64,
-    /// The highest number that has come, 0 at first.
+    /// Highest number received; initially 0.
     highest: AtomicI64,
-    /// What the client was told to have come.
+    /// Number in the last Ack; lowered if that Ack was lost.
     acknowledged: AtomicI64,
 }
 
@@ -21,7 +22,7 @@ impl MessageSequence {
         Self { next: AtomicI64::new(1), highest: AtomicI64::new(0), acknowledged: AtomicI64::new(0) }
     }
 
-    /// Counts a message; `false` if it has come before.
+    /// Counts a message. Returns `false` for a message that was received before.
     pub(super) fn receive(&self, message: &HubMessage<'_>) -> bool {
         if !is_counted(message) {
             return true;
@@ -30,13 +31,13 @@ impl MessageSequence {
         id > self.highest.fetch_max(id, Ordering::AcqRel)
     }
 
-    /// The client says which number comes next. When it counts from before what it was told to have come, it has not
-    /// heard that, and is told again.
+    /// Sets the number of the next message, on a Sequence message. If that number is not above the
+    /// last acknowledged one, the client has not received the Ack, which is then sent again.
     ///
     /// # Errors
     ///
-    /// The number is beyond all that has come. One that is only beyond the last Sequence message is fine: the socket
-    /// was lost again before the messages behind that came a second time.
+    /// Fails if the number is above that of the next new message. A number above the last Sequence
+    /// message is valid: the socket was lost again before the client had repeated its messages.
     pub(super) fn resume_from(&self, sequence_id: i64) -> Result<(), ProtocolError> {
         if sequence_id.saturating_sub(1) > self.highest.load(Ordering::Acquire) {
             return Err(ProtocolError::new("InvalidOperationException", SEQUENCE_ID_TOO_HIGH));
@@ -46,13 +47,13 @@ impl MessageSequence {
         Ok(())
     }
 
-    /// What the client has to be told, if there is news.
+    /// Returns the number to acknowledge, if it is new.
     pub(super) fn unacknowledged(&self) -> Option<i64> {
         let latest = self.highest.load(Ordering::Acquire);
         (latest > self.acknowledged.load(Ordering::Acquire).max(0)).then_some(latest)
     }
 
-    /// It was told.
+    /// Records that an Ack was queued.
     pub(super) fn acknowledge(&self, sequence_id: i64) {
         self.acknowledged.store(sequence_id, Ordering::Release);
     }
@@ -79,18 +80,18 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_came_before_are_known() {
+    fn repeated_messages_are_detected() {
         let sequence = MessageSequence::new();
         assert!(sequence.receive(&call()) && sequence.receive(&call()) && sequence.receive(&call()));
         sequence.resume_from(2).unwrap();
-        assert!(!sequence.receive(&call()), "2 came before");
-        assert!(!sequence.receive(&call()), "3 did, too");
+        assert!(!sequence.receive(&call()), "2 is repeated");
+        assert!(!sequence.receive(&call()), "3 is repeated");
         assert!(sequence.receive(&call()));
         assert_eq!(sequence.unacknowledged(), Some(4));
     }
 
     #[test]
-    fn pings_and_their_like_do_not_count() {
+    fn pings_acks_and_sequence_messages_are_not_numbered() {
         let sequence = MessageSequence::new();
         for message in [HubMessage::Ping, HubMessage::Ack { sequence_id: 1 }, HubMessage::Sequence { sequence_id: 1 }] {
             assert!(sequence.receive(&message));
@@ -101,20 +102,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_in_vain_is_told_again() {
+    fn lost_acknowledgements_are_sent_again() {
         let sequence = MessageSequence::new();
         sequence.receive(&call());
         sequence.receive(&call());
         sequence.acknowledge(2);
         assert_eq!(sequence.unacknowledged(), None);
         sequence.resume_from(3).unwrap();
-        assert_eq!(sequence.unacknowledged(), None, "the client has heard it");
+        assert_eq!(sequence.unacknowledged(), None, "the client has received the Ack");
         sequence.resume_from(2).unwrap();
         assert_eq!(sequence.unacknowledged(), Some(2));
     }
 
     #[test]
-    fn a_repetition_that_was_cut_may_continue_anywhere() {
+    fn interrupted_repetition_can_continue_at_any_received_message() {
         let sequence = MessageSequence::new();
         assert!(sequence.receive(&call()) && sequence.receive(&call()));
         sequence.resume_from(1).unwrap();
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_make_no_sense_do_no_harm() {
+    fn invalid_sequence_ids_are_harmless() {
         let sequence = MessageSequence::new();
         for sequence_id in [0, -1, i64::MIN] {
             sequence.resume_from(sequence_id).unwrap();

@@ -1,4 +1,5 @@
-//! One connection of a hub, from its handshake to its end: joins what arrives, the hub, and what is sent.
+//! Session of one hub connection, from its handshake to its end: reads messages, dispatches them to
+//! the hub, and writes completions.
 
 mod active_streams;
 mod call;
@@ -27,11 +28,12 @@ use keep_alive::KeepAliveTimers;
 use message_loop::Session;
 use message_sequence::MessageSequence;
 
-/// Serves one connection. Whatever ends it, its end runs once and in order: no more is read, the Close message goes out,
-/// `on_disconnected` runs while the groups are still there, and the registry forgets it.
+/// Serves one connection. Whatever ends the connection, the steps of its end run once and in this
+/// order: reading stops, the Close message is queued, `on_disconnected` runs while the connection
+/// is still in its groups, and the registry removes the connection.
 #[expect(
     clippy::manual_async_fn,
-    reason = "an async fn would hold its arguments twice, as long as the connection lives"
+    reason = "the future of an async fn would store its arguments twice for the life of the connection"
 )]
 pub(crate) fn run<H: Hub>(
     runtime: Arc<HubRuntime<H>>,
@@ -46,7 +48,7 @@ pub(crate) fn run<H: Hub>(
     }
 }
 
-/// What follows a handshake. `true`: the end itself failed.
+/// Serves the hub after the handshake. Returns `true` if `on_disconnected` failed.
 async fn serve_hub<H: Hub>(
     runtime: &Arc<HubRuntime<H>>,
     outcome: HandshakeOutcome,
@@ -67,30 +69,31 @@ async fn serve_hub<H: Hub>(
     let mut caller = Caller::connecting(Arc::clone(&runtime.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.kind().name(), "connected");
 
-    let (end, running) = match outbound.drive(catch_panic(runtime.on_connected(&caller))).await {
+    let (close_reason, running) = match outbound.drive(catch_panic(runtime.on_connected(&caller))).await {
         Ok(()) => {
             let mut session = Session::new(runtime, &caller, &connection.entry, sequence);
-            let end = session.serve(&mut connection.incoming).await;
-            (end, session.into_running_call())
+            let close_reason = session.serve(&mut connection.incoming).await;
+            (close_reason, session.into_running_call())
         }
         Err(error) => (CloseReason::ConnectFailed(error), None),
     };
 
     connection.incoming.refuse_resume();
     with_scratch(|message| {
-        end.write_close(protocol, runtime.options.enable_detailed_errors, message);
+        close_reason.write_close(protocol, runtime.options.enable_detailed_errors, message);
         outbound.last_words(message);
     });
     handle.set(Flags::ABORTED);
     handle.cancel();
     if let Some(running) = running {
-        // It runs to its end, as in ASP.NET: no half-done writes because a client left.
+        // Runs to its end, as in ASP.NET Core, so that a disconnect does not interrupt writes of
+        // the application.
         runtime.tasks.spawn(running.finish());
     }
-    let reason = end.disconnect_reason();
+    let reason = close_reason.disconnect_reason();
     caller = caller.refreshed();
     let mut failed = false;
-    if let CloseReason::ConnectFailed(error) = &end {
+    if let CloseReason::ConnectFailed(error) = &close_reason {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(error), "on_connected failed");
     } else if let Err(error) = outbound.drive(catch_panic(runtime.on_disconnected(&caller, reason.as_ref()))).await {
         tracing::error!(target: "signalr::connection", connection = %handle.id, error = %Quoted(&error), "on_disconnected failed");
@@ -101,7 +104,7 @@ async fn serve_hub<H: Hub>(
     failed
 }
 
-/// Messages are kept from now on, for the socket that the client may come back with.
+/// Keeps messages from now on until they are acknowledged, for a stateful reconnect.
 fn enable_message_buffer(connection: &Connection, protocol: HubProtocol, limit: usize) {
     connection.outbound.keep(limit, move |sequence_id| {
         EncodedMessage::written(protocol.kind().is_binary(), |message| protocol.write_sequence(message, sequence_id))
@@ -125,7 +128,7 @@ fn new_handle<H: Hub>(
     )
 }
 
-/// Keeps a connection registered as long as it lives, also when its task is cut.
+/// Keeps a connection registered until it is dropped, also if the connection task is aborted.
 struct RegistrationGuard<'a> {
     registry: &'a Registry,
     handle: &'a ConnectionHandle,

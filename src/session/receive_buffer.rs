@@ -1,33 +1,34 @@
-//! Messages that were received and may not be taken yet.
+//! Buffer of messages that were received and are not dispatched yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-/// Bytes that a waiting message counts in addition to its frame, and so does each id that it names. They
-/// stand for what this module keeps of a message, so that many short messages take bounded memory.
+/// Bytes that each buffered message, and each id in it, counts in addition to its frame. They cover
+/// the bookkeeping of this module, so that many short messages take bounded memory.
 const OVERHEAD_BYTES: usize = 64;
 
-/// Number of ids of a message that matter: that of the invocation, and those of the streams of a method
-/// with the maximum number of parameters. A call with more streams is refused.
+/// Maximum number of ids of a message that are indexed: the invocation id, and the stream ids of a
+/// method with the maximum number of parameters. A call with more streams is rejected.
 const MAX_NAMED_IDS: usize = 13;
 
-/// Maximum size of gaps between frames, unless the frames take more.
+/// Maximum size of the gaps between frames, in bytes; larger frames allow larger gaps.
 const MAX_GAP_BYTES: usize = 64 * 1024;
 
-/// Waiting messages. Each has a number, and is taken once: as the first of them, or because it may pass
-/// those in front of it.
+/// Buffered messages. Each message has a number and is removed once: as the first message, or
+/// because it can pass the messages in front of it.
 ///
-/// Each operation takes time in proportion to the frame, besides the logarithm of the number of messages.
+/// The time of each operation is proportional to the frame, plus the logarithm of the number of
+/// messages.
 #[derive(Default)]
 pub(super) struct ReceiveBuffer {
-    /// Frames in the order of their arrival, with gaps where messages were taken.
+    /// Frames in the order of arrival, with gaps where messages were removed.
     bytes: Vec<u8>,
     messages: BTreeMap<u64, WaitingMessage>,
     next_number: u64,
     frame_bytes: usize,
     named_ids: usize,
     calls: usize,
-    /// Only where messages may pass others.
+    /// Set only if messages can pass others.
     index: Option<Box<Index>>,
 }
 
@@ -45,13 +46,14 @@ struct WaitingMessage {
     kind: MessageKind,
 }
 
-/// Which messages name an id. Ids are kept as hashes: two with the same hash only keep a message waiting.
+/// Index of messages by the ids that they name. Ids are stored as hashes: a collision can only
+/// delay a message.
 #[derive(Default)]
 struct Index {
     hasher: RandomState,
-    /// Numbers of messages by the id that they name, in order.
+    /// Numbers of messages by id, in order.
     by_id: HashMap<u64, VecDeque<u64>>,
-    /// Messages other than calls behind no other message with their id.
+    /// Messages other than calls that are the first with one of their ids.
     ready: BTreeSet<u64>,
 }
 
@@ -60,7 +62,7 @@ impl ReceiveBuffer {
         self.messages.is_empty()
     }
 
-    /// Size of the waiting messages, in bytes.
+    /// Returns the size of the buffered messages, in bytes.
     pub(super) fn len(&self) -> usize {
         self.frame_bytes + (self.messages.len() + self.named_ids) * OVERHEAD_BYTES
     }
@@ -69,7 +71,8 @@ impl ReceiveBuffer {
         self.calls > 0
     }
 
-    /// Appends a message. `ids` are those that it names; none where messages are taken in order only.
+    /// Appends a message. `ids` are the ids that it names; empty if messages are only dispatched in
+    /// order.
     pub(super) fn push<'i>(&mut self, frame: &[u8], kind: MessageKind, ids: impl Iterator<Item = &'i str>) {
         let number = self.next_number;
         self.next_number += 1;
@@ -82,38 +85,38 @@ impl ReceiveBuffer {
         }
     }
 
-    /// Number of the first message.
+    /// Returns the number of the first message.
     pub(super) fn first(&self) -> Option<u64> {
         self.messages.first_key_value().map(|(number, _)| *number)
     }
 
-    /// Number of the first message, unless it is a call.
-    pub(super) fn first_but_call(&self) -> Option<u64> {
+    /// Returns the number of the first message, unless it is a call.
+    pub(super) fn first_unless_call(&self) -> Option<u64> {
         let (number, message) = self.messages.first_key_value()?;
         (message.kind != MessageKind::Call).then_some(*number)
     }
 
-    /// Number of the first message that names an id which no message in front of it names, and that is neither
-    /// a call nor a cancellation of `running`.
-    pub(super) fn first_passing(&self, running: Option<&str>) -> Option<u64> {
+    /// Returns the number of the first message that can pass: it names an id that no message in
+    /// front of it names, and is neither a call nor a cancellation of `waiting_call`.
+    pub(super) fn first_passing(&self, waiting_call: Option<&str>) -> Option<u64> {
         let index = self.index.as_ref()?;
         let cancels = |number: &u64| self.messages[number].kind == MessageKind::Cancellation;
-        let blocked = running.and_then(|id| index.first(id)).filter(cancels);
+        let blocked = waiting_call.and_then(|id| index.first(id)).filter(cancels);
         index.ready.iter().copied().find(|number| Some(*number) != blocked)
     }
 
-    /// Frame of a waiting message.
+    /// Returns the frame of a message.
     pub(super) fn frame(&self, number: u64) -> &[u8] {
         let WaitingMessage { start, length, .. } = self.messages[&number];
         &self.bytes[start..start + length]
     }
 
-    /// Hashes of the ids of a message, for [`remove`](Self::remove).
+    /// Returns the hashes of the ids of a message, for [`remove`](Self::remove).
     pub(super) fn hashes<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Vec<u64> {
         self.index.as_ref().map_or_else(Vec::new, |index| ids.take(MAX_NAMED_IDS).map(|id| index.hash(id)).collect())
     }
 
-    /// Removes a message that was taken. No message in front of it names one of its ids.
+    /// Removes a dispatched message. No message in front of it names one of its ids.
     pub(super) fn remove(&mut self, number: u64, hashes: &[u64]) {
         let Some(WaitingMessage { length, kind, .. }) = self.messages.remove(&number) else { return };
         if self.messages.is_empty() {
@@ -146,36 +149,36 @@ impl Index {
         self.hasher.hash_one(id)
     }
 
-    /// Number of the first message that names this id.
+    /// Returns the number of the first message that names this id.
     fn first(&self, id: &str) -> Option<u64> {
         self.by_id.get(&self.hash(id))?.front().copied()
     }
 
-    /// `false` if the message names the id already.
+    /// Adds an id of a message. Returns `false` if the message has already named the id.
     fn add(&mut self, id: &str, number: u64, kind: MessageKind) -> bool {
-        let naming = self.by_id.entry(self.hasher.hash_one(id)).or_default();
-        if naming.back() == Some(&number) {
+        let numbers = self.by_id.entry(self.hasher.hash_one(id)).or_default();
+        if numbers.back() == Some(&number) {
             return false;
         }
-        naming.push_back(number);
-        if naming.len() == 1 && kind != MessageKind::Call {
+        numbers.push_back(number);
+        if numbers.len() == 1 && kind != MessageKind::Call {
             self.ready.insert(number);
         }
         true
     }
 
-    /// Returns the number of ids that the message named.
+    /// Removes a message and returns the number of ids that it named.
     fn remove(&mut self, number: u64, hashes: &[u64], messages: &BTreeMap<u64, WaitingMessage>) -> usize {
         self.ready.remove(&number);
         let mut removed = 0;
         for hash in hashes {
-            let Some(naming) = self.by_id.get_mut(hash) else { continue };
-            if naming.front() != Some(&number) {
+            let Some(numbers) = self.by_id.get_mut(hash) else { continue };
+            if numbers.front() != Some(&number) {
                 continue;
             }
-            naming.pop_front();
+            numbers.pop_front();
             removed += 1;
-            match naming.front() {
+            match numbers.front() {
                 Some(next) if messages[next].kind != MessageKind::Call => {
                     self.ready.insert(*next);
                 }
@@ -193,7 +196,7 @@ impl Index {
 mod tests {
     use super::*;
 
-    /// A message `kind id..`.
+    /// Pushes a message given as `kind id..`.
     fn push(buffer: &mut ReceiveBuffer, message: &str) {
         let (kind, ids) = message.split_once(' ').unwrap_or((message, ""));
         let kind = match kind {
@@ -223,8 +226,8 @@ mod tests {
         buffer.first().map(|number| take(buffer, number))
     }
 
-    fn take_passing(buffer: &mut ReceiveBuffer, running: Option<&str>) -> Vec<String> {
-        std::iter::from_fn(|| buffer.first_passing(running).map(|number| take(buffer, number))).collect()
+    fn take_passing(buffer: &mut ReceiveBuffer, waiting_call: Option<&str>) -> Vec<String> {
+        std::iter::from_fn(|| buffer.first_passing(waiting_call).map(|number| take(buffer, number))).collect()
     }
 
     fn rest(mut buffer: ReceiveBuffer) -> Vec<String> {
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_taken_in_order() {
+    fn first_messages_are_taken_in_order() {
         let mut messages = buffer(&["call 1", "", "item 2"]);
         assert!(messages.has_call());
         assert_eq!(take_first(&mut messages).as_deref(), Some("call 1"));
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn items_pass_once_the_call_that_names_their_stream_is_taken() {
+    fn items_pass_after_the_call_that_names_their_stream_is_taken() {
         let mut messages = buffer(&["call 1 u", "item u", "call 2 u", "item u", "cancel 1"]);
         assert_eq!(take_passing(&mut messages, None), [""; 0]);
         assert_eq!(take_first(&mut messages).as_deref(), Some("call 1 u"));
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn cancellations_of_the_running_call_wait() {
+    fn cancellations_of_the_waiting_call_do_not_pass() {
         let mut messages = buffer(&["cancel 1", "cancel 2", "call 3"]);
         assert_eq!(take_passing(&mut messages, Some("1")), ["cancel 2"]);
         assert_eq!(take_passing(&mut messages, None), ["cancel 1"]);
@@ -267,9 +270,9 @@ mod tests {
     #[test]
     fn messages_without_ids_pass_nothing() {
         let mut messages = buffer(&["call 1", "close"]);
-        assert_eq!((messages.first_passing(None), messages.first_but_call()), (None, None));
+        assert_eq!((messages.first_passing(None), messages.first_unless_call()), (None, None));
         take_first(&mut messages);
-        assert_eq!((messages.first_passing(None), messages.first_but_call()), (None, Some(1)));
+        assert_eq!((messages.first_passing(None), messages.first_unless_call()), (None, Some(1)));
     }
 
     #[test]
