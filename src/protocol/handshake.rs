@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::error::ProtocolError;
 use super::frame::RECORD_SEPARATOR;
+use super::json::scanner::{InvalidJson, JsonScanner, NextToken};
 use super::json::write::push_text;
 use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
 use super::raw::Position;
-use super::scan::{InvalidJson, JsonScanner, NextToken};
 
 /// What a client asks for in its first message.
 ///

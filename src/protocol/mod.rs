@@ -61,7 +61,6 @@ pub use writer::WithHeaders;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod scan;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,9 @@ use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
 use super::message::{HubMessage, InvocationMessage};
 use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
-use super::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
+
+pub(super) mod scanner;
+use scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 
 mod serializer;
 

@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
+use super::scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 use crate::protocol::error::{ProtocolError, ReadError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
 use crate::protocol::raw::{ArgumentsSeed, BindProgress, Position, RawArguments, wrong_number, wrong_type};
-use crate::protocol::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
 
 use super::PROPERTY_LEVELS;
 

@@ -4,12 +4,12 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
+use super::scanner::plain_len;
 use crate::protocol::arguments::{ArgumentList, Arguments};
 use crate::protocol::error::{ProtocolError, WriteError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::frame::RECORD_SEPARATOR;
 use crate::protocol::naming;
-use crate::protocol::scan::plain_len;
 use crate::protocol::writer::InvocationFields;
 
 use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};

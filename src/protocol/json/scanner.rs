@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::error::ProtocolError;
+use crate::protocol::error::ProtocolError;
 
 /// Reads JSON token by token, as `System.Text.Json.Utf8JsonReader` does.
 #[derive(Clone, Debug)]
-pub(super) struct JsonScanner<'a> {
+pub(in crate::protocol) struct JsonScanner<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// JSON that is none, or nests too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidJson;
+pub(in crate::protocol) struct InvalidJson;
 
 impl From<InvalidJson> for ProtocolError {
     fn from(_: InvalidJson) -> Self {
@@ -23,7 +23,7 @@ impl From<InvalidJson> for ProtocolError {
 
 /// The kind of a token that starts a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JsonToken<'a> {
+pub(in crate::protocol) enum JsonToken<'a> {
     Object,
     Array,
     String(JsonString<'a>),
@@ -35,7 +35,7 @@ pub(super) enum JsonToken<'a> {
 
 impl JsonToken<'_> {
     /// The name that ASP.NET Core's texts have for it (`aspnet: SystemTextJsonExtensions.GetTokenString`).
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::protocol) fn name(&self) -> &'static str {
         match self {
             Self::Object => "Object",
             Self::Array => "Array",
@@ -50,39 +50,39 @@ impl JsonToken<'_> {
 
 /// What stands at the place of the next element or property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextToken {
+pub(in crate::protocol) enum NextToken {
     Element,
     End,
 }
 
 impl<'a> JsonScanner<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::protocol) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// How many bytes were read.
-    pub(super) fn position(&self) -> usize {
+    pub(in crate::protocol) fn position(&self) -> usize {
         self.at
     }
 
     /// What was read since a position.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+    pub(in crate::protocol) fn since(&self, start: usize) -> &'a [u8] {
         &self.bytes[start..self.at]
     }
 
     /// What stands before a position.
-    pub(super) fn before(&self, position: usize) -> &'a [u8] {
+    pub(in crate::protocol) fn before(&self, position: usize) -> &'a [u8] {
         &self.bytes[..position]
     }
 
     /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(in crate::protocol) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
     /// Steps over white space, and shows the byte behind it.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(in crate::protocol) fn peek(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
@@ -94,7 +94,7 @@ impl<'a> JsonScanner<'a> {
 
     /// Steps to the next element of a list or property of an object, or over its end.
     #[inline]
-    pub(super) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
+    pub(in crate::protocol) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
         match self.peek() {
             Some(byte) if byte == end => {
                 self.at += 1;
@@ -114,7 +114,7 @@ impl<'a> JsonScanner<'a> {
 
     /// Reads the name of a property and its colon.
     #[inline]
-    pub(super) fn name(&mut self) -> Result<JsonString<'a>, InvalidJson> {
+    pub(in crate::protocol) fn name(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         if self.peek() != Some(b'"') {
             return Err(InvalidJson);
         }
@@ -129,7 +129,7 @@ impl<'a> JsonScanner<'a> {
     /// Reads the name of a property that almost every message has and its colon, if they come next, written as clients
     /// do.
     #[inline]
-    pub(super) fn common_name(&mut self) -> Option<&'static [u8]> {
+    pub(in crate::protocol) fn common_name(&mut self) -> Option<&'static [u8]> {
         let rest = self.rest();
         // Known at compile time, each is compared in one or two words.
         let name: &[u8] = if rest.starts_with(b"\"type\":") {
@@ -149,7 +149,7 @@ impl<'a> JsonScanner<'a> {
 
     /// Reads a number of one digit, if one comes next.
     #[inline]
-    pub(super) fn digit(&mut self) -> Option<u8> {
+    pub(in crate::protocol) fn digit(&mut self) -> Option<u8> {
         let [digit @ b'0'..=b'9', b',' | b'}', ..] = self.rest() else { return None };
         self.at += 1;
         Some(digit - b'0')
@@ -157,7 +157,7 @@ impl<'a> JsonScanner<'a> {
 
     /// Reads the first token of a value: all of a scalar, the bracket of a list or an object.
     #[inline]
-    pub(super) fn token(&mut self) -> Result<JsonToken<'a>, InvalidJson> {
+    pub(in crate::protocol) fn token(&mut self) -> Result<JsonToken<'a>, InvalidJson> {
         match self.peek().ok_or(InvalidJson)? {
             b'"' => self.string().map(JsonToken::String),
             b'[' => {
@@ -184,7 +184,7 @@ impl<'a> JsonScanner<'a> {
     }
 
     /// Reads a text; it stands at the opening quote.
-    pub(super) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
+    pub(in crate::protocol) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         self.at += 1;
         let start = self.at;
         let mut escaped = false;
@@ -240,13 +240,13 @@ impl<'a> JsonScanner<'a> {
     }
 
     /// Steps over a value and checks all of it; `levels` is how deep it may nest.
-    pub(super) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
+    pub(in crate::protocol) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let token = self.token()?;
         self.skip_behind(token, levels)
     }
 
     /// The same where the first token was read already.
-    pub(super) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
+    pub(in crate::protocol) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
         // One bit for each open list or object, the innermost lowest; 1 is an object.
         let (mut open, mut depth) = (0_u64, 0);
         let mut token = token;
@@ -279,7 +279,7 @@ impl<'a> JsonScanner<'a> {
 
     /// Steps over a list or an object as fast as it goes, up to where it ends if it is JSON at all. Whoever reads it
     /// finds out whether it is.
-    pub(super) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
+    pub(in crate::protocol) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let (mut open, mut depth) = (0_u64, 0);
         loop {
             let byte = *self.bytes.get(self.at).ok_or(InvalidJson)?;
@@ -325,7 +325,7 @@ impl<'a> JsonScanner<'a> {
 }
 
 /// How many bytes from the start are neither controls nor quotes nor backslashes: what a text may hold as it is.
-pub(super) fn plain_len(text: &[u8]) -> usize {
+pub(in crate::protocol) fn plain_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = text[at..].first_chunk() {
         let special = special_bytes(*word);
@@ -375,7 +375,7 @@ fn escape_len(escape: &[u8]) -> Result<usize, InvalidJson> {
 
 /// A JSON text between its quotes; its escapes are sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JsonString<'a> {
+pub(in crate::protocol) struct JsonString<'a> {
     raw: &'a [u8],
     escaped: bool,
 }
@@ -383,12 +383,12 @@ pub(super) struct JsonString<'a> {
 impl<'a> JsonString<'a> {
     /// The bytes, with the escapes read. Names are compared as bytes, so they need not be UTF-8.
     #[inline]
-    pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
+    pub(in crate::protocol) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
         if self.escaped { self.unescape().map(Cow::Owned) } else { Ok(Cow::Borrowed(self.raw)) }
     }
 
     /// The text. .NET cannot hold one that is no Unicode, and says so only when it is read.
-    pub(super) fn decode(self) -> Result<Cow<'a, str>, ProtocolError> {
+    pub(in crate::protocol) fn decode(self) -> Result<Cow<'a, str>, ProtocolError> {
         if !self.escaped {
             return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| not_utf8());
         }
