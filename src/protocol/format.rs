@@ -7,7 +7,7 @@ use super::json;
 use super::message::HubMessage;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
-use super::raw::{Position, RawValue, Role};
+use super::raw_value::{Position, RawValue, Role};
 
 /// The format of a connection's messages, agreed on in the handshake.
 ///

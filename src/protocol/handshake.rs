@@ -7,7 +7,7 @@ use super::frame::RECORD_SEPARATOR;
 use super::json::scanner::{InvalidJson, JsonScanner, NextToken};
 use super::json::write::push_text;
 use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
-use super::raw::Position;
+use super::raw_value::Position;
 
 /// What a client asks for in its first message.
 ///

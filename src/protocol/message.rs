@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::headers::Headers;
-use super::raw::{RawArguments, RawValue};
+use super::raw_arguments::RawArguments;
+use super::raw_value::RawValue;
 
 /// One message of the hub protocol (`HubProtocol.md § Overview`).
 ///

@@ -46,9 +46,12 @@ pub use message::{HubMessage, InvocationMessage};
 
 pub(crate) mod naming;
 
-mod raw;
-pub(crate) use raw::KeptArguments;
-pub use raw::{RawArguments, RawValue};
+mod raw_arguments;
+pub(crate) use raw_arguments::KeptArguments;
+pub use raw_arguments::RawArguments;
+
+mod raw_value;
+pub use raw_value::RawValue;
 
 mod type_name;
 pub use type_name::short_type_name;

@@ -7,7 +7,8 @@ use super::error::ProtocolError;
 use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
 use super::message::{HubMessage, InvocationMessage};
-use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
+use super::raw_arguments::{DeferredChecks, RawArguments};
+use super::raw_value::{RawValue, Role};
 
 pub(super) mod scanner;
 use scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};

@@ -11,7 +11,8 @@ use super::scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 use crate::protocol::error::{ProtocolError, ReadError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ArgumentsSeed, BindProgress, Position, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_arguments::{ArgumentsSeed, BindProgress, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_value::Position;
 
 use super::PROPERTY_LEVELS;
 

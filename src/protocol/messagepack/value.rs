@@ -10,7 +10,8 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 use crate::protocol::error::{ProtocolError, ReadError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ArgumentsSeed, Position, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_arguments::{ArgumentsSeed, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_value::Position;
 
 use super::deserializer::Deserializer;
 use super::reader::MessagePackReader;
