@@ -1,4 +1,4 @@
-//! Values that nobody knows the type of yet.
+//! Encoded values whose types are not known yet.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::type_name::full_type_name;
 #[cfg(feature = "messagepack")]
 use super::type_name::short_type_name;
 
-/// A value in its wire form: a slice of the frame that it came in.
+/// Encoded value, a slice of the frame that it was received in.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -25,11 +25,11 @@ pub struct RawValue<'a> {
     protocol: HubProtocol,
     role: Role,
     bytes: &'a [u8],
-    /// Whether the bytes hold a whole value, as far as it was looked at.
+    /// Whether the bytes are a complete value, as far as the parser has checked them.
     whole: bool,
 }
 
-/// What a value is for; some error texts name it.
+/// Kind of a value, which some error texts contain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
     Item,
@@ -41,27 +41,27 @@ impl<'a> RawValue<'a> {
         Self { protocol, role, bytes, whole }
     }
 
-    /// The bytes, as they were sent.
+    /// Returns the bytes as they were sent.
     pub fn as_bytes(self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The format and the spelling of the value.
+    /// Returns the hub protocol and the naming of the value.
     pub fn protocol(self) -> HubProtocol {
         self.protocol
     }
 
-    /// Reads the value.
+    /// Deserializes the value.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Mismatch`]: it is no `T`.
+    /// Returns [`ReadError::Mismatch`] if the value is not a `T`.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, ReadError> {
         let value = if self.whole { self.protocol.read_whole(self.bytes) } else { Err(Position::default()) };
         value.map_err(|at| ReadError::Mismatch(self.mismatch::<T>(at)))
     }
 
-    /// The texts of `System.Text.Json` and of `aspnet: MessagePackHubProtocolWorker.cs`.
+    /// Returns the error of `System.Text.Json` or of `aspnet: MessagePackHubProtocolWorker.cs`.
     fn mismatch<T>(self, at: Position) -> ProtocolError {
         match self.protocol.kind() {
             HubProtocolKind::Json => {
@@ -84,14 +84,14 @@ impl<'a> RawValue<'a> {
     }
 }
 
-/// Shows the size alone, since values are nobody's business.
+/// Shows only the size, because values are confidential.
 impl fmt::Debug for RawValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Raw({} bytes)", self.bytes.len())
     }
 }
 
-/// Where a text stopped making sense, in lines and bytes counted from 0.
+/// Position of an error in a JSON text, in lines and bytes counted from 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     pub(super) line: usize,
@@ -99,7 +99,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// The position behind a text.
+    /// Returns the position after a text.
     pub(super) fn behind(text: &[u8]) -> Self {
         let line = memchr::memchr_iter(b'\n', text).count();
         let column = text.len() - memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1);
@@ -107,7 +107,7 @@ impl Position {
     }
 }
 
-/// As the texts of `System.Text.Json` end.
+/// Shows the position as the error texts of `System.Text.Json` do.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LineNumber: {} | BytePositionInLine: {}.", self.line, self.column)
