@@ -1,11 +1,12 @@
-//! Lists of arguments on their way out.
+//! Arguments of outgoing invocations.
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, SerializeTuple, Serializer};
 
-/// The arguments of a call: a tuple of up to twelve values, or a list of values of one type.
+/// Arguments of an invocation: a tuple of up to twelve values, or a list of values of one type.
 ///
-/// A trait of its own, since serde writes `()` as null where a call without arguments needs an empty list.
+/// `Serialize` does not suffice: serde writes `()` as null, but an invocation without arguments
+/// needs an empty array.
 ///
 /// ```
 /// # use signalr::hub::{Arguments, SendError};
@@ -25,15 +26,15 @@ use serde::ser::{SerializeSeq, SerializeTuple, Serializer};
     note = "arguments are a tuple such as `(\"text\", 1)`, one value is `(value,)`, none is `()`"
 )]
 pub trait Arguments: Send + Sync {
-    /// Writes the list; the number of its elements is given to `serializer` up front.
+    /// Serializes the arguments as a list whose length `serializer` receives before the elements.
     ///
     /// # Errors
     ///
-    /// Those of the serializer and of the values.
+    /// Returns the errors of the serializer and of the arguments' `Serialize` implementations.
     fn serialize_list<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
-/// A list of arguments as a value that serde can write.
+/// Serializes [`Arguments`] as a value.
 pub(super) struct ArgumentList<'a, A: ?Sized>(pub(super) &'a A);
 
 impl<A: Arguments + ?Sized> Serialize for ArgumentList<'_, A> {
@@ -79,7 +80,7 @@ impl Arguments for () {
 macro_rules! tuples {
     ($($count:literal: $($name:ident)*;)*) => {$(
         impl<$($name: Serialize + Send + Sync),*> Arguments for ($($name,)*) {
-            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[expect(non_snake_case, reason = "the variables have the names of the type parameters")]
             fn serialize_list<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let ($($name,)*) = self;
                 let mut list = serializer.serialize_tuple($count)?;

@@ -1,13 +1,13 @@
-//! What goes wrong between bytes and messages, in ASP.NET Core's words.
+//! Errors of parsing and writing messages, with ASP.NET Core's texts.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-/// A message breaks the protocol.
+/// Violation of the hub protocol.
 ///
-/// Clients see the name of the .NET exception and its text where detailed errors are on, so both are those that
-/// ASP.NET Core has for the same fault.
+/// With detailed errors enabled, clients receive the name of the .NET exception and its text. Both
+/// are therefore those of ASP.NET Core for the same fault.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming};
@@ -28,22 +28,22 @@ impl ProtocolError {
         Self { type_name, message: message.into() }
     }
 
-    /// An `InvalidDataException`, which is what most faults are.
+    /// Creates an `InvalidDataException`, the most common kind.
     pub(crate) fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("InvalidDataException", message)
     }
 
-    /// A stream item for a stream that nobody opened (`aspnet: StreamTracker.cs`).
+    /// Creates the error of a stream item for an unknown stream (`aspnet: StreamTracker.cs`).
     pub fn unknown_stream(id: &str) -> Self {
         Self::new("KeyNotFoundException", format!("No stream with id '{id}' could be found."))
     }
 
-    /// The short name of the .NET exception, such as `InvalidDataException`.
+    /// Returns the short name of the .NET exception, such as `InvalidDataException`.
     pub fn type_name(&self) -> &'static str {
         self.type_name
     }
 
-    /// The text of the exception.
+    /// Returns the text of the exception.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -57,7 +57,7 @@ impl fmt::Display for ProtocolError {
 
 impl Error for ProtocolError {}
 
-/// A value of a message could not be read.
+/// Failure to read a value of a message.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming, ReadError};
@@ -68,16 +68,17 @@ impl Error for ProtocolError {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The message itself is broken: the sender's fault, and the end of the connection.
+    /// The message is malformed. The error ends the connection.
     #[error(transparent)]
     Malformed(ProtocolError),
-    /// The value does not fit what is asked for: it fails this call alone.
+    /// The value does not have the requested type. The error fails only the invocation or stream
+    /// that the value belongs to.
     #[error(transparent)]
     Mismatch(ProtocolError),
 }
 
 impl ReadError {
-    /// What is wrong, whoever has to bear it.
+    /// Returns the error of either variant.
     pub fn into_inner(self) -> ProtocolError {
         match self {
             Self::Malformed(error) | Self::Mismatch(error) => error,
@@ -85,7 +86,7 @@ impl ReadError {
     }
 }
 
-/// A value could not be written; the fault lies with the value, never with the peer.
+/// Failure to serialize a value, caused by the value and not by the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteError(ProtocolError);
 
@@ -94,12 +95,12 @@ impl WriteError {
         Self(error)
     }
 
-    /// The short name of the .NET exception that ASP.NET Core has for it.
+    /// Returns the short name of the .NET exception that ASP.NET Core throws for the same fault.
     pub fn type_name(&self) -> &'static str {
         self.0.type_name()
     }
 
-    /// The same as a [`ProtocolError`], which is how it ends a connection.
+    /// Converts the error into the [`ProtocolError`] that ends the connection.
     pub fn into_inner(self) -> ProtocolError {
         self.0
     }

@@ -1,4 +1,4 @@
-//! The two formats, and how values are written in them.
+//! The hub protocols and the naming of members.
 
 use serde::de::DeserializeOwned;
 
@@ -7,9 +7,9 @@ use super::json;
 use super::message::HubMessage;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
-use super::raw::{Position, RawValue, Role};
+use super::raw_value::{Position, RawValue, Role};
 
-/// The format of a connection's messages, agreed on in the handshake.
+/// Encoding of the messages of a connection, selected by the handshake.
 ///
 /// ```
 /// use signalr::HubProtocolKind;
@@ -20,22 +20,22 @@ use super::raw::{Position, RawValue, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HubProtocolKind {
-    /// `json`: text; each message is ended by the record separator 0x1E.
+    /// `json`: text. Each message ends with the record separator 0x1E.
     Json,
-    /// `messagepack`: binary; each message follows its length.
+    /// `messagepack`: binary. Each message is preceded by its length.
     #[cfg(feature = "messagepack")]
     MessagePack,
 }
 
 impl HubProtocolKind {
-    /// Every format there is, in the order in which ASP.NET Core registers them.
+    /// All hub protocols, in the order in which ASP.NET Core registers them.
     pub const ALL: &'static [Self] = &[
         Self::Json,
         #[cfg(feature = "messagepack")]
         Self::MessagePack,
     ];
 
-    /// The name in the handshake.
+    /// Returns the name that the handshake uses: `json` or `messagepack`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -44,12 +44,13 @@ impl HubProtocolKind {
         }
     }
 
-    /// Finds a format by its name; case does not matter (`aspnet: DefaultHubProtocolResolver.cs`).
+    /// Returns the hub protocol with a name, ignoring ASCII case
+    /// (`aspnet: DefaultHubProtocolResolver.cs`).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|format| format.name().eq_ignore_ascii_case(name))
     }
 
-    /// Whether messages are bytes, which not every transport can carry, and not text.
+    /// Returns whether messages are binary. Server-Sent Events carry text only.
     pub fn is_binary(self) -> bool {
         match self {
             Self::Json => false,
@@ -59,7 +60,7 @@ impl HubProtocolKind {
     }
 }
 
-/// How the names of struct fields and the variants of enums are spelled on the wire.
+/// Naming of struct fields and enum variants on the wire.
 ///
 /// ```
 /// use signalr::dotnet::Naming;
@@ -76,17 +77,19 @@ impl HubProtocolKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Naming {
-    /// As serde has them.
+    /// Names as serde has them.
     #[default]
     Serde,
-    /// As ASP.NET Core has them: fields in camel case in JSON, where any case is read, and in Pascal case in
-    /// MessagePack; enums without data are their number in JSON and their name in MessagePack. A `char` is one UTF-16
-    /// unit: a text in JSON, a number in MessagePack. One beyond U+FFFF, and an integer beyond 64 bits in MessagePack,
-    /// cannot be written.
+    /// Names as ASP.NET Core has them.
+    ///
+    /// Fields are camel case in JSON, where they are read in any case, and Pascal case in
+    /// MessagePack. Enums without data are their index in JSON and their name in MessagePack. A
+    /// `char` is one UTF-16 code unit: a string in JSON, a number in MessagePack. Writing a `char`
+    /// beyond U+FFFF fails, and so does writing an integer beyond 64 bits in MessagePack.
     DotNet,
 }
 
-/// A format together with the spelling of names: all that reading and writing messages depends on.
+/// Hub protocol and member naming, on which reading and writing messages depend.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -104,33 +107,33 @@ pub struct HubProtocol {
 }
 
 impl HubProtocol {
-    /// Puts a format and a spelling together.
+    /// Combines a hub protocol and a naming.
     pub const fn new(format: HubProtocolKind, naming: Naming) -> Self {
         Self { format, naming }
     }
 
-    /// The format.
+    /// Returns which hub protocol this is.
     pub const fn kind(self) -> HubProtocolKind {
         self.format
     }
 
-    /// The spelling of names.
+    /// Returns the naming of fields and variants.
     pub const fn naming(self) -> Naming {
         self.naming
     }
 }
 
-/// Reading.
+/// Parsing of messages and values.
 impl HubProtocol {
     /// Parses one message; `frame` is the message without its framing.
     ///
-    /// `knows_method` tells whether the hub has a method: some faults end the connection only where the method exists,
-    /// others only where it does not. `Ok(None)` is a message of an unknown type, which is to be skipped: later
-    /// versions of the protocol may have more of them.
+    /// `method_exists` returns whether the hub has a method: some faults end the connection only if
+    /// the method exists, others only if it does not. `Ok(None)` is a message of an unknown type,
+    /// which the caller ignores because later versions of the protocol may add types.
     ///
     /// # Errors
     ///
-    /// The message is broken, and the connection is to be closed.
+    /// Returns an error if the message is malformed. The caller then closes the connection.
     pub fn parse<'a>(
         self,
         frame: &'a [u8],
@@ -143,11 +146,12 @@ impl HubProtocol {
         }
     }
 
-    /// Reads a value that stands alone, in its wire form and without framing.
+    /// Deserializes one encoded value without framing.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Mismatch`]: it is no `T`.
+    /// Returns [`ReadError::Mismatch`] if the bytes are not exactly one value or the value is not a
+    /// `T`.
     pub fn read_value<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, ReadError> {
         let whole = match self.format {
             HubProtocolKind::Json => json::is_whole(bytes),
@@ -157,7 +161,7 @@ impl HubProtocol {
         RawValue::new(self, Role::Result, bytes, whole).read()
     }
 
-    /// Reads a value that was found to be whole.
+    /// Deserializes a value that is known to be complete.
     pub(super) fn read_whole<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Position> {
         match self.format {
             HubProtocolKind::Json => json::read(self.naming, bytes),

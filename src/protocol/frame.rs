@@ -1,12 +1,12 @@
-//! Cutting a stream of bytes into messages.
+//! Splits a stream of bytes into messages.
 
 use super::error::ProtocolError;
 use super::format::HubProtocolKind;
 
-/// Cuts what arrives on one connection into messages, and holds them to the size limit.
+/// Splits the input of one connection into messages and enforces the size limit.
 ///
-/// A message that lies whole in the input is handed out where it lies. Only the rest of an unfinished one is kept, and
-/// never more of it than the limit allows.
+/// A message that the input contains completely is returned without copying. Only the start of an
+/// incomplete message is buffered, up to the limit.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, Framer};
@@ -22,24 +22,27 @@ use super::format::HubProtocolKind;
 pub struct Framer {
     format: HubProtocolKind,
     limit: Option<usize>,
-    /// The start of a message that is not complete yet, or the message that was handed out last.
+    /// Start of an incomplete message, or the message that was returned last.
     pending: Vec<u8>,
     handed_out: bool,
 }
 
 impl Framer {
-    /// Creates a framer; `limit` is the largest message in bytes, its framing included.
+    /// Creates a framer; `limit` is the maximum size of a message in bytes, including its framing.
     pub fn new(format: HubProtocolKind, limit: Option<usize>) -> Self {
         Self { format, limit, pending: Vec::new(), handed_out: false }
     }
 
-    /// Takes from `input` what the next message needs, and yields the message without its framing.
+    /// Consumes the bytes of the next message from `input` and returns the message without its
+    /// framing.
     ///
-    /// Call it until it yields `None`: then `input` is used up, and the start of an unfinished message is kept.
+    /// `None` means that `input` is consumed and the start of an incomplete message is buffered.
+    /// Call this method until then.
     ///
     /// # Errors
     ///
-    /// The message exceeds the limit, or its length is no length. The connection is to be closed.
+    /// Returns an error if the message exceeds the limit or its length prefix is invalid. The
+    /// caller then closes the connection.
     pub fn next<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
         if self.handed_out {
             self.clear();
@@ -54,23 +57,23 @@ impl Framer {
         }
     }
 
-    /// Whether no part of a message is kept.
+    /// Returns whether no incomplete message is buffered.
     pub fn is_empty(&self) -> bool {
         self.handed_out || self.pending.is_empty()
     }
 
-    /// How many bytes of an unfinished message are kept.
+    /// Returns the number of buffered bytes of an incomplete message.
     pub(crate) fn unfinished(&self) -> usize {
         if self.handed_out { 0 } else { self.pending.len() }
     }
 
-    /// Forgets the part of a message that is kept.
+    /// Discards the buffered part of a message.
     pub fn clear(&mut self) {
         self.pending = Vec::new();
         self.handed_out = false;
     }
 
-    /// `aspnet: TextMessageParser.cs`: a message ends with the record separator.
+    /// Returns a message that ends with the record separator (`aspnet: TextMessageParser.cs`).
     fn next_text<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
         let room = self.room();
         let window = &input[..input.len().min(room)];
@@ -87,7 +90,7 @@ impl Framer {
         Ok(Some(&self.pending))
     }
 
-    /// `aspnet: BinaryMessageParser.cs`: a message follows its length.
+    /// Returns a message that follows its length (`aspnet: BinaryMessageParser.cs`).
     #[cfg(feature = "messagepack")]
     fn next_binary<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
         let Some((prefix, body)) = self.length(input)? else {
@@ -109,7 +112,7 @@ impl Framer {
         Ok(Some(&self.pending[prefix..]))
     }
 
-    /// The length of the prefix and of the body behind it, as soon as the prefix is there.
+    /// Returns the lengths of the prefix and of the body, or `None` while the prefix is incomplete.
     #[cfg(feature = "messagepack")]
     fn length(&self, input: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
         let mut length = 0;
@@ -126,12 +129,12 @@ impl Framer {
         Ok(None)
     }
 
-    /// How many more bytes of the current message there may be.
+    /// Returns how many more bytes of the current message the limit allows.
     fn room(&self) -> usize {
         self.limit.map_or(usize::MAX - self.pending.len(), |limit| limit.saturating_sub(self.pending.len()))
     }
 
-    /// Keeps the input of an unfinished message, unless it exceeds the limit.
+    /// Buffers the input of an incomplete message, unless it exceeds the limit.
     fn keep_all<'b>(&mut self, input: &mut &[u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
         if let Some(limit) = self.limit
             && input.len() > self.room()
@@ -146,8 +149,10 @@ impl Framer {
         Ok(None)
     }
 
-    /// The first part is kept at its exact size, since it may stay; then the storage grows by doubling, up to the
-    /// limit.
+    /// Appends a part of a message to the buffer.
+    ///
+    /// The first part gets a buffer of its exact size, because a connection may keep it for long.
+    /// The buffer then grows by doubling, up to the limit.
     fn keep(&mut self, part: &[u8]) {
         let needed = self.pending.len() + part.len();
         if needed > self.pending.capacity() {
@@ -158,10 +163,11 @@ impl Framer {
     }
 }
 
-/// Ends a message in JSON, and every message of the handshake.
+/// Last byte of every JSON message and of every handshake message.
 pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
 
-/// A length has at most five bytes of seven bits, and is at most 2^31 - 1.
+/// Maximum number of bytes of a length prefix. Each byte has seven bits of the length, which is at
+/// most 2^31 - 1.
 #[cfg(feature = "messagepack")]
 const MAX_PREFIX_BYTES: usize = 5;
 

@@ -1,15 +1,15 @@
-//! The handshake: the first message of each side, JSON whatever the format (`HubProtocol.md § Overview`).
+//! Handshake: the first message in each direction, always JSON (`HubProtocol.md § Overview`).
 
 use std::borrow::Cow;
 
 use super::error::ProtocolError;
 use super::frame::RECORD_SEPARATOR;
+use super::json::scanner::{InvalidJson, JsonScanner, NextToken};
 use super::json::write::push_text;
 use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
-use super::raw::Position;
-use super::scan::{InvalidJson, JsonScanner, NextToken};
+use super::raw_value::Position;
 
-/// What a client asks for in its first message.
+/// First message of a client, which selects the hub protocol.
 ///
 /// ```
 /// use signalr::protocol::handshake;
@@ -20,13 +20,13 @@ use super::scan::{InvalidJson, JsonScanner, NextToken};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeRequest<'a> {
-    /// The name of the format, as the client spells it.
+    /// Name of the hub protocol as the client spells it.
     pub protocol: Cow<'a, str>,
-    /// The version of the protocol; 2 allows stateful reconnect.
+    /// Version of the hub protocol. Version 2 supports stateful reconnect.
     pub version: i32,
 }
 
-/// Where to find the first message in what has arrived so far.
+/// Result of looking for the handshake message in the bytes received so far.
 ///
 /// ```
 /// use signalr::protocol::handshake::{self, Progress};
@@ -38,22 +38,23 @@ pub struct HandshakeRequest<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// It is whole. What stands behind it is in the format that it asks for.
+    /// The message is complete. The bytes after it are in the hub protocol that the message
+    /// selects.
     Whole {
-        /// The message without its framing.
+        /// Message without its framing.
         message: &'a [u8],
-        /// What came behind it.
+        /// Bytes after the message.
         rest: &'a [u8],
     },
-    /// Its end has not arrived yet.
+    /// The end of the message has not been received yet.
     Partial,
-    /// It is larger than the limit allows.
+    /// The message exceeds the limit.
     TooLarge,
 }
 
-/// Looks for the end of the first message (`aspnet: HubConnectionContext.HandshakeAsync`).
+/// Looks for the end of the handshake message (`aspnet: HubConnectionContext.HandshakeAsync`).
 ///
-/// `limit` is the largest message in bytes, its framing included.
+/// `limit` is the maximum size of the message in bytes, including its framing.
 pub fn find(arrived: &[u8], limit: Option<usize>) -> Progress<'_> {
     let window = &arrived[..arrived.len().min(limit.unwrap_or(usize::MAX))];
     match memchr::memchr(RECORD_SEPARATOR, window) {
@@ -63,11 +64,13 @@ pub fn find(arrived: &[u8], limit: Option<usize>) -> Progress<'_> {
     }
 }
 
-/// Reads a client's request; `message` is the message without its framing.
+/// Parses the handshake request of a client; `message` is the message without its framing.
+///
+/// Bytes after the closing brace are ignored.
 ///
 /// # Errors
 ///
-/// It is no request. What is behind its closing brace does not matter.
+/// Returns an error if the message is not a handshake request.
 pub fn parse_request(message: &[u8]) -> Result<HandshakeRequest<'_>, ProtocolError> {
     let (mut protocol, mut version) = (None, None);
     read(message, |name, scanner| {
@@ -87,11 +90,11 @@ pub fn parse_request(message: &[u8]) -> Result<HandshakeRequest<'_>, ProtocolErr
     Ok(HandshakeRequest { protocol, version })
 }
 
-/// Reads a server's response; `Some` is the error that it holds.
+/// Parses the handshake response of a server and returns its error, if it has one.
 ///
 /// # Errors
 ///
-/// It is no response.
+/// Returns an error if the message is not a handshake response.
 pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolError> {
     let mut error = None;
     read(message, |name, scanner| {
@@ -107,7 +110,7 @@ pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolEr
     Ok(error)
 }
 
-/// Appends a client's request.
+/// Appends the handshake request of a client.
 pub fn write_request(out: &mut Vec<u8>, protocol: &str, version: i32) {
     out.extend_from_slice(b"{\"protocol\":");
     push(out, protocol);
@@ -115,13 +118,14 @@ pub fn write_request(out: &mut Vec<u8>, protocol: &str, version: i32) {
     out.push(RECORD_SEPARATOR);
 }
 
-/// Appends a server's consent.
+/// Appends the successful handshake response of a server.
 pub fn write_success(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{}");
     out.push(RECORD_SEPARATOR);
 }
 
-/// Appends a server's refusal. An empty one would be consent (`aspnet: HandshakeProtocol.cs`).
+/// Appends the handshake response of a server with an error. An empty error is written as success
+/// (`aspnet: HandshakeProtocol.cs`).
 pub fn write_error(out: &mut Vec<u8>, error: &str) {
     if error.is_empty() {
         return write_success(out);
@@ -132,10 +136,10 @@ pub fn write_error(out: &mut Vec<u8>, error: &str) {
 }
 
 fn push(out: &mut Vec<u8>, text: &str) {
-    push_text(out, text.as_bytes()).expect("a Vec takes all that is written to it");
+    push_text(out, text.as_bytes()).expect("writing to a Vec does not fail");
 }
 
-/// Reads an object; `property` reads each value.
+/// Reads an object; `property` reads the value of each property.
 fn read<'a>(
     message: &'a [u8],
     mut property: impl FnMut(&[u8], &mut JsonScanner<'a>) -> Result<(), ProtocolError>,
@@ -155,7 +159,8 @@ fn read<'a>(
     read.map_err(|error| if error == InvalidJson.into() { unreadable(&mut scanner) } else { error })
 }
 
-/// Nobody turns the error of the reader into another one here, as they do for all other messages.
+/// Returns the text of .NET's JSON reader, which ASP.NET Core replaces in all messages but the
+/// handshake.
 fn unreadable(scanner: &mut JsonScanner<'_>) -> ProtocolError {
     let read = scanner.before(scanner.position());
     let text = match scanner.peek() {

@@ -1,4 +1,4 @@
-//! The headers of a message, read only where somebody asks for them.
+//! Headers of a message, decoded on demand.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::json;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
 
-/// The headers of a call, such as `traceparent`: pairs of texts, still in their wire form.
+/// Headers of an invocation, such as `traceparent`: encoded pairs of strings, decoded on demand.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -20,7 +20,7 @@ use super::messagepack;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headers<'a> {
     format: HubProtocolKind,
-    /// The whole object or map; empty where there is none. It was checked when the message was parsed.
+    /// Encoded object or map, validated when the message was parsed; empty if there is none.
     bytes: &'a [u8],
 }
 
@@ -29,7 +29,7 @@ impl<'a> Headers<'a> {
         Self { format, bytes }
     }
 
-    /// The headers in the order in which they were sent.
+    /// Returns the headers in the order in which they were sent.
     pub fn iter(self) -> HeaderIter<'a> {
         match self.format {
             HubProtocolKind::Json => HeaderIter(HeaderIterKind::Json(json::JsonHeaderReader::new(self.bytes))),
@@ -40,12 +40,12 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// The value of a header; of two with one name the last counts.
+    /// Returns the value of a header; the last one if the name occurs more than once.
     pub fn get(self, name: &str) -> Option<Cow<'a, str>> {
         self.iter().filter(|(key, _)| key == name).last().map(|(_, value)| value)
     }
 
-    /// Whether there are no headers.
+    /// Returns whether there are no headers.
     pub fn is_empty(self) -> bool {
         self.iter().next().is_none()
     }
@@ -60,7 +60,7 @@ impl<'a> IntoIterator for Headers<'a> {
     }
 }
 
-/// The headers of a call, one after the other.
+/// Iterator over the headers of an invocation.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};

@@ -1,13 +1,14 @@
-//! Hub messages, borrowed from the frames they came in.
+//! Hub messages that borrow from their frames.
 
 use std::borrow::Cow;
 
 use super::headers::Headers;
-use super::raw::{RawArguments, RawValue};
+use super::raw_arguments::RawArguments;
+use super::raw_value::RawValue;
 
 /// One message of the hub protocol (`HubProtocol.md § Overview`).
 ///
-/// Texts are borrowed from the frame unless they were written with escapes, and values stay in their wire form.
+/// Strings borrow from the frame unless they contain escape sequences. Values stay encoded.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -18,55 +19,57 @@ use super::raw::{RawArguments, RawValue};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HubMessage<'a> {
-    /// A call, streaming or not.
+    /// Invocation of a method. [`streaming`](InvocationMessage::streaming) distinguishes
+    /// `StreamInvocation` from `Invocation`.
     Invocation(InvocationMessage<'a>),
-    /// An item of a stream.
+    /// Item of a stream.
     StreamItem {
-        /// The stream: the id of its invocation, or one of the stream ids of an invocation.
+        /// Id of the stream: an invocation id, or one of the stream ids of an invocation.
         id: Cow<'a, str>,
         /// The item.
         item: RawValue<'a>,
-        /// Whether the item came before the id. Then an unknown id is not ignored, but ends the connection, with
-        /// [`unknown_stream`](super::ProtocolError::unknown_stream) (`aspnet: JsonHubProtocol.cs`).
+        /// Whether the item precedes the id in the message. An unknown id then ends the connection
+        /// with [`unknown_stream`](super::ProtocolError::unknown_stream) instead of being ignored
+        /// (`aspnet: JsonHubProtocol.cs`).
         item_first: bool,
     },
-    /// The end of a call or of a stream.
+    /// End of an invocation or of a stream.
     Completion {
-        /// The call or the stream.
+        /// Invocation id or stream id.
         id: Cow<'a, str>,
-        /// The result. `Some` holds null where a null was sent, `None` means that there was none.
+        /// Result. An explicit null is `Some`; `None` means that the message has no result.
         result: Option<RawValue<'a>>,
-        /// Why it failed; never together with a result.
+        /// Error text of a failure; never present together with a result.
         error: Option<Cow<'a, str>>,
     },
-    /// The request to stop a call.
+    /// Request to cancel an invocation.
     CancelInvocation {
-        /// The call.
+        /// Invocation id.
         id: Cow<'a, str>,
     },
-    /// A sign of life.
+    /// Keep-alive message without content.
     Ping,
-    /// The end of the connection.
+    /// Last message of a connection.
     Close {
-        /// Why, if it did not go well.
+        /// Error text, if the connection ends because of an error.
         error: Option<Cow<'a, str>>,
-        /// Whether the client may connect again by itself.
+        /// Whether the client may reconnect automatically.
         allow_reconnect: bool,
     },
-    /// All messages up to this one have arrived (stateful reconnect).
+    /// Acknowledgement of all messages up to a sequence id (stateful reconnect).
     Ack {
-        /// The last message that arrived.
+        /// Sequence id of the last message that was received.
         sequence_id: i64,
     },
-    /// The number of the message that comes next (stateful reconnect).
+    /// Sequence id of the next message (stateful reconnect).
     Sequence {
-        /// Its number.
+        /// Sequence id.
         sequence_id: i64,
     },
 }
 
 impl HubMessage<'_> {
-    /// The ids that it names: of calls, and of streams.
+    /// Returns the invocation and stream ids in the message.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         let (id, stream_ids) = match self {
             Self::Invocation(call) => (call.id.as_deref(), &call.stream_ids[..]),
@@ -79,7 +82,7 @@ impl HubMessage<'_> {
     }
 }
 
-/// A call of a method.
+/// Invocation of a method.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -92,16 +95,16 @@ impl HubMessage<'_> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct InvocationMessage<'a> {
-    /// The id to answer to; `None`, which stands for an empty one, too, asks for no answer.
+    /// Invocation id of the completion. `None`, also for an empty id, requests no completion.
     pub id: Option<Cow<'a, str>>,
-    /// The method, as the caller spells it.
+    /// Name of the method as the sender spells it.
     pub target: Cow<'a, str>,
-    /// The arguments.
+    /// Encoded arguments.
     pub arguments: RawArguments<'a>,
-    /// The streams that the caller sends beside the arguments.
+    /// Ids of the streams that the sender uploads with the invocation.
     pub stream_ids: Vec<Cow<'a, str>>,
-    /// Whether the caller awaits a stream of results.
+    /// Whether the sender expects a stream of items.
     pub streaming: bool,
-    /// The headers.
+    /// Headers, such as `traceparent`.
     pub headers: Headers<'a>,
 }

@@ -1,14 +1,15 @@
-//! The hub protocol: messages, their two formats, framing and the handshake.
+//! The hub protocol: messages, their encodings, framing and the handshake.
 //!
-//! Everything here is pure. Bytes go in, borrowed messages come out; values go in, framed bytes come out. There is no
-//! IO, no task and no hub. A connection needs four things of it, in this order:
+//! This module performs no IO, starts no tasks and depends on no hub. It parses bytes into messages
+//! that borrow from them, and encodes values into framed bytes. A connection uses four parts, in
+//! this order:
 //!
-//! 1. [`handshake`] finds and reads the request that a client sends first, and writes the answer.
-//! 2. A [`Framer`] cuts what arrives into messages and holds them to the size limit.
-//! 3. [`HubProtocol::parse`] reads one message. Arguments, items and results stay in their wire form, as
-//!    [`RawArguments`] and [`RawValue`], until somebody knows their type.
-//! 4. The writers of [`HubProtocol`] append whole, framed messages to a buffer.
-//!
+//! 1. [`handshake`] finds and parses the handshake request, the first message of a client, and
+//!    writes the response.
+//! 2. A [`Framer`] splits the input into messages and enforces the size limit.
+//! 3. [`HubProtocol::parse`] parses one message. Arguments, stream items and results stay encoded,
+//!    as [`RawArguments`] and [`RawValue`], until their types are known.
+//! 4. The `write_*` methods of [`HubProtocol`] append complete, framed messages to a buffer.
 //! ```
 //! use signalr::protocol::{HubProtocolKind, Framer, HubMessage, HubProtocol, Naming};
 //!
@@ -46,9 +47,12 @@ pub use message::{HubMessage, InvocationMessage};
 
 pub(crate) mod naming;
 
-mod raw;
-pub(crate) use raw::KeptArguments;
-pub use raw::{RawArguments, RawValue};
+mod raw_arguments;
+pub(crate) use raw_arguments::KeptArguments;
+pub use raw_arguments::RawArguments;
+
+mod raw_value;
+pub use raw_value::RawValue;
 
 mod type_name;
 pub use type_name::short_type_name;
@@ -61,7 +65,6 @@ pub use writer::WithHeaders;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod scan;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
-//! The names that .NET has for the types of Rust.
+//! .NET's names of Rust types.
 
 use std::any::type_name;
 use std::borrow::Cow;
 
-/// The short name of the .NET type that stands for `T`, as error texts show it: `Int32` for `i32`, `String` for
-/// `String`; for a type of one's own, its name without the path. Of options .NET names those of values alone: a text that
-/// may be null is a `String`.
+/// Returns the short name of the .NET type that corresponds to `T`, as error texts show it.
+///
+/// `i32` is `Int32`, and a user-defined type has its own name without the path. `Option<T>` is
+/// ``Nullable`1`` if `T` is a value type in .NET. Otherwise it has the name of `T`: a string that may
+/// be null is a `String`.
 pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
     short(type_name::<T>())
 }
@@ -46,7 +48,7 @@ fn short(name: &'static str) -> Cow<'static, str> {
     }
 }
 
-/// The same with its namespace, where .NET has one for it: `System.Int32`.
+/// Returns the name with its namespace if .NET has one for it: `System.Int32`.
 pub(super) fn full_type_name<T: ?Sized>() -> Cow<'static, str> {
     full(type_name::<T>())
 }
@@ -64,12 +66,12 @@ fn full(name: &'static str) -> Cow<'static, str> {
     }
 }
 
-/// What an `Option` is of.
+/// Returns the name of the type inside an `Option`.
 fn optional(name: &'static str) -> Option<&'static str> {
     name.strip_prefix("core::option::Option<")?.strip_suffix('>')
 }
 
-/// Whether the .NET type of this name is never null by itself.
+/// Returns whether a name is that of a .NET value type, which is never null.
 fn is_value(name: &str) -> bool {
     matches!(
         name,
@@ -93,7 +95,7 @@ fn is_value(name: &str) -> bool {
     )
 }
 
-/// How many type parameters stand behind the first `<`.
+/// Returns the number of type parameters after the first `<`.
 fn arity(parameters: &str) -> usize {
     let mut depth = 0_usize;
     1 + parameters
@@ -117,7 +119,7 @@ mod tests {
     struct Pair<A, B>(std::marker::PhantomData<(A, B)>);
 
     #[test]
-    fn types_go_by_their_names_in_dotnet() {
+    fn types_have_the_names_of_dotnet() {
         assert_eq!(short_type_name::<i32>(), "Int32");
         assert_eq!(short_type_name::<String>(), "String");
         assert_eq!(short_type_name::<Vec<String>>(), "List`1");
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_null_in_dotnet_needs_no_option() {
+    fn options_of_reference_types_have_the_name_of_their_type() {
         assert_eq!(short_type_name::<Option<i32>>(), "Nullable`1");
         assert_eq!(full_type_name::<Option<i32>>(), "System.Nullable`1[System.Int32]");
         assert_eq!(short_type_name::<Option<String>>(), "String");

@@ -1,4 +1,4 @@
-//! The writers: each appends one message with its framing.
+//! Writers, each of which appends one message with its framing.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::json::write as json;
 #[cfg(feature = "messagepack")]
 use super::messagepack::write as messagepack;
 
-/// Picks the writer of the format.
+/// Calls the writer of the hub protocol.
 macro_rules! by_format {
     ($protocol:expr, $writer:ident($($argument:expr),* $(,)?)) => {
         match $protocol.kind() {
@@ -20,13 +20,14 @@ macro_rules! by_format {
     };
 }
 
-/// Writing. Each writer appends one whole message to `out`; one that fails leaves `out` as it was.
+/// Serialization of messages and values. Each method appends one complete message to `out`, or
+/// leaves `out` unchanged if it fails.
 impl HubProtocol {
-    /// Appends a call; without an id it asks for no answer.
+    /// Appends an invocation. Without an id, it requests no completion.
     ///
     /// # Errors
     ///
-    /// An argument cannot be written.
+    /// Returns an error if an argument cannot be serialized.
     pub fn write_invocation<A: Arguments + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -37,11 +38,11 @@ impl HubProtocol {
         self.with_headers(&[]).write_invocation(out, id, target, arguments, None)
     }
 
-    /// Appends a call that awaits a stream of results.
+    /// Appends an invocation that requests a stream of items.
     ///
     /// # Errors
     ///
-    /// An argument cannot be written.
+    /// Returns an error if an argument cannot be serialized.
     pub fn write_stream_invocation<A: Arguments + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -56,7 +57,7 @@ impl HubProtocol {
     ///
     /// # Errors
     ///
-    /// The item cannot be written.
+    /// Returns an error if the item cannot be serialized.
     pub fn write_stream_item<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -66,11 +67,12 @@ impl HubProtocol {
         self.with_headers(&[]).write_stream_item(out, id, item)
     }
 
-    /// Appends the result of a call. That of a call without a result is `&()`, which is null on the wire.
+    /// Appends a completion with a result. A method without a result has the result `&()`, which is
+    /// null on the wire.
     ///
     /// # Errors
     ///
-    /// The result cannot be written.
+    /// Returns an error if the result cannot be serialized.
     pub fn write_result<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -80,62 +82,64 @@ impl HubProtocol {
         self.with_headers(&[]).write_result(out, id, result)
     }
 
-    /// Appends a result that is in its wire form already, such as that of a client on another server.
+    /// Appends a completion with a result that is encoded already, such as that of a client on
+    /// another server.
     pub fn write_raw_result(self, out: &mut Vec<u8>, id: &str, result: &[u8]) {
         by_format!(self, raw_result(out, id, result));
     }
 
-    /// Appends the failure of a call or of a stream.
+    /// Appends a completion with an error, of an invocation or of a stream.
     pub fn write_error(self, out: &mut Vec<u8>, id: &str, error: &str) {
         self.with_headers(&[]).write_error(out, id, error);
     }
 
-    /// Appends an end with neither result nor error, which is that of a stream.
+    /// Appends a completion with neither result nor error, which ends a stream.
     pub fn write_completion(self, out: &mut Vec<u8>, id: &str) {
         self.with_headers(&[]).write_completion(out, id);
     }
 
-    /// Appends the request to stop a call.
+    /// Appends the request to cancel an invocation.
     pub fn write_cancel(self, out: &mut Vec<u8>, id: &str) {
         self.with_headers(&[]).write_cancel(out, id);
     }
 
-    /// Appends a sign of life.
+    /// Appends a ping.
     pub fn write_ping(self, out: &mut Vec<u8>) {
         by_format!(self, ping(out));
     }
 
-    /// Appends the end of the connection.
+    /// Appends a Close message.
     pub fn write_close(self, out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
         by_format!(self, close(out, error, allow_reconnect));
     }
 
-    /// Appends the acknowledgement of all messages up to one (stateful reconnect).
+    /// Appends the acknowledgement of all messages up to a sequence id (stateful reconnect).
     pub fn write_ack(self, out: &mut Vec<u8>, sequence_id: i64) {
         by_format!(self, sequence(out, 8, sequence_id));
     }
 
-    /// Appends the number of the message that comes next (stateful reconnect).
+    /// Appends the sequence id of the next message (stateful reconnect).
     pub fn write_sequence(self, out: &mut Vec<u8>, sequence_id: i64) {
         by_format!(self, sequence(out, 9, sequence_id));
     }
 
-    /// Appends a value alone, in its wire form and without framing.
+    /// Appends an encoded value without framing.
     ///
     /// # Errors
     ///
-    /// The value cannot be written.
+    /// Returns an error if the value cannot be serialized.
     pub fn write_value<T: Serialize + ?Sized>(self, out: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
         undone_on_error(out, |out| by_format!(self, value(out, self.naming(), value)))
     }
 
-    /// The same writers with headers on each message.
+    /// Returns writers that add headers to each message.
     pub fn with_headers<'h>(self, headers: &'h [(&'h str, &'h str)]) -> WithHeaders<'h> {
         WithHeaders { protocol: self, headers }
     }
 }
 
-/// Writers of messages with headers. A server writes none; clients put their trace context there.
+/// Writers of messages with headers. A server writes no headers; clients send their trace context
+/// in them.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubProtocol, Naming};
@@ -152,11 +156,11 @@ pub struct WithHeaders<'h> {
 }
 
 impl WithHeaders<'_> {
-    /// Appends a call, and names the streams that follow it.
+    /// Appends an invocation and the ids of the streams that are uploaded with it.
     ///
     /// # Errors
     ///
-    /// An argument cannot be written.
+    /// Returns an error if an argument cannot be serialized.
     pub fn write_invocation<A: Arguments + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -169,11 +173,12 @@ impl WithHeaders<'_> {
         self.write_call(out, &call, arguments)
     }
 
-    /// Appends a call that awaits a stream of results, and names the streams that follow it.
+    /// Appends an invocation that requests a stream of items, and the ids of the streams that are
+    /// uploaded with it.
     ///
     /// # Errors
     ///
-    /// An argument cannot be written.
+    /// Returns an error if an argument cannot be serialized.
     pub fn write_stream_invocation<A: Arguments + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -200,7 +205,7 @@ impl WithHeaders<'_> {
     ///
     /// # Errors
     ///
-    /// The item cannot be written.
+    /// Returns an error if the item cannot be serialized.
     pub fn write_stream_item<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -210,11 +215,11 @@ impl WithHeaders<'_> {
         undone_on_error(out, |out| by_format!(self.protocol, item(out, self.protocol.naming(), self.headers, id, item)))
     }
 
-    /// Appends the result of a call.
+    /// Appends a completion with a result.
     ///
     /// # Errors
     ///
-    /// The result cannot be written.
+    /// Returns an error if the result cannot be serialized.
     pub fn write_result<T: Serialize + ?Sized>(
         self,
         out: &mut Vec<u8>,
@@ -226,23 +231,23 @@ impl WithHeaders<'_> {
         })
     }
 
-    /// Appends the failure of a call or of a stream.
+    /// Appends a completion with an error, of an invocation or of a stream.
     pub fn write_error(self, out: &mut Vec<u8>, id: &str, error: &str) {
         by_format!(self.protocol, completion(out, self.headers, id, Some(error)));
     }
 
-    /// Appends an end with neither result nor error.
+    /// Appends a completion with neither result nor error.
     pub fn write_completion(self, out: &mut Vec<u8>, id: &str) {
         by_format!(self.protocol, completion(out, self.headers, id, None));
     }
 
-    /// Appends the request to stop a call.
+    /// Appends the request to cancel an invocation.
     pub fn write_cancel(self, out: &mut Vec<u8>, id: &str) {
         by_format!(self.protocol, cancel(out, self.headers, id));
     }
 }
 
-/// The parts of a call but for its arguments.
+/// Fields of an invocation except its arguments.
 pub(super) struct InvocationFields<'a> {
     pub(super) kind: u8,
     pub(super) id: Option<&'a str>,

@@ -1,4 +1,5 @@
-//! `json`: a message is an object, its properties in any order (`aspnet: JsonHubProtocol.cs`).
+//! The `json` hub protocol: each message is an object whose properties have any order
+//! (`aspnet: JsonHubProtocol.cs`).
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -7,8 +8,11 @@ use super::error::ProtocolError;
 use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
 use super::message::{HubMessage, InvocationMessage};
-use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
-use super::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
+use super::raw_arguments::{DeferredChecks, RawArguments};
+use super::raw_value::{RawValue, Role};
+
+pub(super) mod scanner;
+use scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 
 mod serializer;
 
@@ -31,18 +35,19 @@ pub(super) fn parse<'a>(
     }
     .map_err(|error| match envelope.check_unread() {
         Ok(()) => error,
-        // It was passed over unread, and stands before what was found.
+        // The skipped value precedes the fault that was found, so ASP.NET Core reports the skipped
+        // value.
         Err(broken) => broken.into(),
     })
 }
 
-/// The properties of a message, as far as they were read.
+/// Properties of a message that have been read so far.
 #[derive(Default)]
 struct Envelope<'a> {
     kind: Option<i32>,
     id: Option<Cow<'a, str>>,
     target: Option<Cow<'a, str>>,
-    /// Whether the hub has the method `target`, once that was asked.
+    /// Whether the hub has the method `target`; `None` until the first lookup.
     known: Option<bool>,
     arguments: Option<GivenList<'a>>,
     earlier: Vec<&'a [u8]>,
@@ -57,21 +62,22 @@ struct Envelope<'a> {
 
 #[derive(Clone, Copy)]
 struct GivenList<'a> {
-    /// What stands before it in the frame.
+    /// Bytes of the frame before the list.
     before: &'a [u8],
     bytes: &'a [u8],
-    /// Whether it is known to be JSON. Where the method is known, binding finds out.
+    /// Whether the list has been validated as JSON. If the method exists, binding validates it.
     checked: bool,
-    /// Whether it came behind the name of a method that the hub has. Only there a trailing comma is forgiven.
+    /// Whether the list follows the name of an existing method. Only then a trailing comma is
+    /// allowed.
     method_known: bool,
 }
 
 #[derive(Clone, Copy)]
 struct GivenItem<'a> {
     bytes: &'a [u8],
-    /// Whether it came before the id. Only then it is known to be JSON.
+    /// Whether the item precedes the id. Only then it has been validated as JSON.
     first: bool,
-    /// Whether its end was found.
+    /// Whether the end of the item was found.
     whole: bool,
 }
 
@@ -124,7 +130,8 @@ impl<'a> Envelope<'a> {
         }
         let start = scanner.position();
         let target = self.target.as_deref().filter(|target| !target.is_empty());
-        // Asked once for a target: there may be many lists, and a name that costs much to look up.
+        // Looked up once for each target: a message may repeat `arguments`, and a lookup may be
+        // costly.
         let method_known = target.is_some_and(|target| *self.known.get_or_insert_with(|| knows_method(target)));
         let checked = target.is_some() && !method_known;
         if checked {
@@ -142,7 +149,8 @@ impl<'a> Envelope<'a> {
 
     fn read_item(&mut self, scanner: &mut JsonScanner<'a>) -> Result<(), ProtocolError> {
         let first = self.id.as_deref().unwrap_or_default().is_empty();
-        // Behind its id an item is read at once, and what is wrong in it ends the stream alone.
+        // ASP.NET Core deserializes an item that follows its id at once, so malformed JSON in it
+        // fails only the stream.
         let unchecked = !first && matches!(self.kind, None | Some(STREAM_ITEM));
         let container = matches!(scanner.peek(), Some(b'[' | b'{'));
         let (start, rest) = (scanner.position(), scanner.rest());
@@ -157,7 +165,7 @@ impl<'a> Envelope<'a> {
         Ok(())
     }
 
-    /// Makes a message of the properties. The order of the checks is that of ASP.NET Core.
+    /// Builds the message from its properties, with the checks in ASP.NET Core's order.
     fn take_message(
         &mut self,
         protocol: HubProtocol,
@@ -204,7 +212,8 @@ impl<'a> Envelope<'a> {
         }
         let GivenList { before, bytes, method_known, .. } = given;
         let mut arguments = RawArguments { protocol, before, bytes, sound: method_known, rest: None };
-        // A call of an unknown method fails before this is noticed, and with no id nobody hears of it.
+        // An invocation of an unknown method fails before this check. Without an id, it has no
+        // completion.
         let error = (streaming && id.is_none() && known).then(|| missing("invocationId"));
         if error.is_some() || !self.earlier.is_empty() {
             arguments.rest = Some(Box::new(DeferredChecks { earlier: std::mem::take(&mut self.earlier), error }));
@@ -241,7 +250,7 @@ impl<'a> Envelope<'a> {
         self.id.take().filter(|id| !id.is_empty()).ok_or_else(|| missing("invocationId"))
     }
 
-    /// Checks what was passed over unread and is not going to be read.
+    /// Validates values that were skipped unchecked and are not going to be deserialized.
     fn check_unread(&self) -> Result<(), InvalidJson> {
         self.check_arguments()?;
         self.check_item()
@@ -298,9 +307,9 @@ fn boolean(scanner: &mut JsonScanner<'_>, name: &str) -> Result<bool, ProtocolEr
     }
 }
 
-/// Reads a whole number; `None` is null.
+/// Reads an integer; `None` is null.
 pub(super) fn integer<N: Integer>(scanner: &mut JsonScanner<'_>, name: &str) -> Result<Option<N>, ProtocolError> {
-    // The types of messages.
+    // Fast path for message types, which have one digit.
     if let Some(digit) = scanner.digit() {
         return Ok(Some(digit.into()));
     }
@@ -355,7 +364,7 @@ fn stream_ids<'a>(scanner: &mut JsonScanner<'a>) -> Result<Vec<Cow<'a, str>>, Pr
     Ok(ids)
 }
 
-/// Reads headers to check them, and keeps their bytes.
+/// Validates headers and returns their bytes.
 fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError> {
     scanner.peek();
     let start = scanner.position();
@@ -368,7 +377,7 @@ fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError>
     Ok(scanner.since(start))
 }
 
-/// Steps over a value and keeps its bytes.
+/// Validates a value and returns its bytes.
 fn value<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], InvalidJson> {
     scanner.peek();
     let start = scanner.position();
@@ -384,7 +393,7 @@ fn missing(name: &str) -> ProtocolError {
     ProtocolError::invalid_data(format!("Missing required property '{name}'."))
 }
 
-/// The headers of a message that was parsed, read once more.
+/// Iterator over headers that were validated when the message was parsed.
 #[derive(Clone, Debug)]
 pub(super) struct JsonHeaderReader<'a> {
     scanner: JsonScanner<'a>,
@@ -415,16 +424,16 @@ impl<'a> Iterator for JsonHeaderReader<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A fault was found when the message was parsed.
+        // The parser has validated the headers.
         self.read().ok().flatten()
     }
 }
 
-/// How deep the value of a property may nest: .NET reads 64 levels, of which the message is the first
-/// (`aspnet: JsonReaderOptions.MaxDepth`).
+/// Maximum nesting depth of the value of a property. .NET reads 64 levels, the first of which is
+/// the message (`aspnet: JsonReaderOptions.MaxDepth`).
 pub(super) const PROPERTY_LEVELS: u32 = 63;
 
-/// The types of messages (`aspnet: HubProtocolConstants.cs`).
+/// Message types (`aspnet: HubProtocolConstants.cs`).
 const INVOCATION: i32 = 1;
 const STREAM_ITEM: i32 = 2;
 const COMPLETION: i32 = 3;

@@ -1,4 +1,4 @@
-//! A serializer in front of `serde_json`'s: it refuses numbers that JSON has no word for, and writes texts fast.
+//! Wrapper around `serde_json`'s serializer that rejects NaN and infinity and escapes strings fast.
 
 use std::fmt::Display;
 use std::io;
@@ -13,11 +13,14 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::write::push_text;
 
-/// Writes values as `System.Text.Json` does; the work is that of `serde_json` and [`JsonFormatter`].
+/// Serializes values as `System.Text.Json` does, with a `serde_json` serializer that uses
+/// [`JsonFormatter`].
 pub(super) struct JsonSerializer<S>(pub(super) S);
 
-/// The innermost part. `serde_json` hands it byte arrays as they are, so that [`JsonSerializer`] can pass texts as such
-/// and have them escaped here, many bytes at a time.
+/// Formatter of strings and floats.
+///
+/// `serde_json` passes byte arrays to its formatter unchanged. [`JsonSerializer`] therefore passes
+/// strings as byte arrays, which this formatter escapes many bytes at a time.
 pub(super) struct JsonFormatter;
 
 impl Formatter for JsonFormatter {
@@ -34,7 +37,7 @@ impl Formatter for JsonFormatter {
     }
 }
 
-/// .NET writes `2.0` as `2`.
+/// Writes a float without the fraction `.0`, as .NET does.
 fn write_without_fraction_of_zero<W: ?Sized + io::Write>(
     writer: &mut W,
     write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
@@ -47,13 +50,13 @@ fn write_without_fraction_of_zero<W: ?Sized + io::Write>(
     writer.write_all(number.strip_suffix(b".0").unwrap_or(number))
 }
 
-/// The longest that the shortest form of a number can be is 24.
+/// Size of the buffer in bytes. The shortest form of a float has at most 24 bytes.
 const MAX_NUMBER_LENGTH: usize = 32;
 
-/// The text of `System.Text.Json` for numbers that are none.
+/// Error text of `System.Text.Json` for NaN and infinity.
 pub(super) const NOT_FINITE: &str = ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling).";
 
-/// A value inside another one.
+/// Value inside another one, which [`JsonSerializer`] wraps again.
 struct NestedValue<'v, T: ?Sized>(&'v T);
 
 impl<T: Serialize + ?Sized> Serialize for NestedValue<'_, T> {
@@ -118,7 +121,8 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     }
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
-        // The values of `serde_json` itself, such as `RawValue`, go by names like this, and are not to be changed.
+        // `serde_json` writes its own types, such as `RawValue`, as structs whose names begin with
+        // `$`. It expects their content unwrapped.
         let foreign = !name.starts_with('$');
         self.0.serialize_struct(name, len).map(|fields| StructFields { fields, foreign })
     }
@@ -224,7 +228,7 @@ impl<S: SerializeStructVariant> SerializeStructVariant for JsonSerializer<S> {
     }
 }
 
-/// The fields of a struct.
+/// Fields of a struct.
 pub(super) struct StructFields<S> {
     fields: S,
     foreign: bool,

@@ -1,4 +1,4 @@
-//! Reading values.
+//! Deserialization of JSON values.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -7,27 +7,28 @@ use std::ops::Range;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 
+use super::scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 use crate::protocol::error::{ProtocolError, ReadError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ArgumentsSeed, BindProgress, Position, RawArguments, wrong_number, wrong_type};
-use crate::protocol::scan::{InvalidJson, JsonScanner, JsonToken, NextToken};
+use crate::protocol::raw_arguments::{ArgumentsSeed, BindProgress, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_value::Position;
 
 use super::PROPERTY_LEVELS;
 
-/// Reads a value that nests no deeper than it may.
+/// Deserializes a value whose nesting depth has been checked.
 pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
     deserialize(naming, bytes, || Some(PhantomData))
         .map_err(|error| Position { line: error.line().saturating_sub(1), column: error.column() })
 }
 
-/// Whether the bytes are a value and nothing else.
+/// Returns whether the bytes are exactly one value.
 pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
     let mut scanner = JsonScanner::new(bytes);
     scanner.skip(PROPERTY_LEVELS).is_ok() && scanner.peek().is_none()
 }
 
-/// The number of elements of a list; 0 where it is broken.
+/// Returns the number of elements of an array, or 0 if it is malformed.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
     match check_list(bytes) {
         ListCheck::Whole { len } | ListCheck::TrailingComma { len } => len,
@@ -35,7 +36,8 @@ pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
     }
 }
 
-/// Binds the arguments of a known method. `visitor` is asked for a second one where .NET's names need a second attempt.
+/// Binds the arguments of an existing method. `visitor` returns the visitor of each attempt; see
+/// [`deserialize`].
 pub(in crate::protocol) fn bind<V, T>(
     arguments: &RawArguments<'_>,
     expected: usize,
@@ -54,7 +56,7 @@ where
     }
 }
 
-/// Says what is wrong with arguments that did not bind. Only here they are checked as JSON on their own.
+/// Returns the error of arguments that did not bind. Only this error path validates them as JSON.
 #[cold]
 fn explain(arguments: &RawArguments<'_>, expected: usize, tally: BindProgress, bound: bool) -> ReadError {
     match check_list(arguments.bytes) {
@@ -62,7 +64,7 @@ fn explain(arguments: &RawArguments<'_>, expected: usize, tally: BindProgress, b
             ReadError::Mismatch(wrong_number(tally.given, expected))
         }
         ListCheck::Whole { .. } => ReadError::Mismatch(wrong_type()),
-        // Everything before the comma was bound: ASP.NET Core takes the comma for the fault of this call alone.
+        // Everything before the comma was bound, so ASP.NET Core fails only this invocation.
         ListCheck::TrailingComma { len } if arguments.sound && tally.given == len => {
             ReadError::Mismatch(trailing_comma(arguments))
         }
@@ -72,12 +74,13 @@ fn explain(arguments: &RawArguments<'_>, expected: usize, tally: BindProgress, b
 
 const DOT_NET: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
 
-/// Reads a value through a seed. What .NET takes and `serde_json` or derived code refuses needs a second attempt.
+/// Deserializes a value with a seed, and once more if .NET accepts a form that `serde_json` or
+/// derived code rejects. `seed` returns the seed of each attempt.
 fn deserialize<S, T>(naming: Naming, bytes: &[u8], mut seed: impl FnMut() -> Option<S>) -> serde_json::Result<T>
 where
     S: for<'de> DeserializeSeed<'de, Value = T>,
 {
-    let once = seed().ok_or_else(|| serde_json::Error::custom("nobody wants this value"))?;
+    let once = seed().ok_or_else(|| serde_json::Error::custom("missing seed"))?;
     match deserialize_once(naming, bytes, once) {
         Ok(value) => Ok(value),
         Err(error) => deserialize_again(naming, bytes, seed, error),
@@ -123,7 +126,7 @@ where
     Err(error)
 }
 
-/// What a list of arguments is, checked to its end.
+/// Result of validating a list of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListCheck {
     Whole { len: usize },
@@ -135,7 +138,7 @@ pub(super) fn check_list(bytes: &[u8]) -> ListCheck {
     visit_list(bytes, |_| ())
 }
 
-/// The places of the elements of a list; none where it is broken.
+/// Returns the ranges of the elements of an array, or none if it is malformed.
 pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut elements = Vec::new();
     match visit_list(bytes, |element| elements.push(element)) {
@@ -154,7 +157,7 @@ fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> ListCheck {
         match scanner.next(len == 0, b']') {
             Ok(NextToken::End) => return ListCheck::Whole { len },
             Ok(NextToken::Element) => {}
-            // Only the end of the list behind a comma fails like this.
+            // `next` stops at the closing bracket only after a trailing comma.
             Err(InvalidJson) if scanner.peek() == Some(b']') => return ListCheck::TrailingComma { len },
             Err(InvalidJson) => return ListCheck::Broken,
         }
@@ -167,8 +170,8 @@ fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> ListCheck {
     }
 }
 
-/// The same value with ` 0` for `-0`, which is a whole number to .NET, and a fraction to `serde_json`. `None`: it has
-/// none.
+/// Replaces `-0` by ` 0`, because .NET reads `-0` as an integer and `serde_json` as a float.
+/// Returns `None` if the value has no `-0`.
 fn without_negative_zeros(bytes: &[u8]) -> Option<Vec<u8>> {
     if !memchr::memchr_iter(b'-', bytes).any(|at| is_negative_zero(&bytes[at..])) {
         return None;
@@ -187,7 +190,7 @@ fn without_negative_zeros(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether the number at the start is a zero with a sign and without a fraction.
+/// Returns whether the bytes start with the integer `-0`.
 fn is_negative_zero(number: &[u8]) -> bool {
     number.starts_with(b"-0") && !matches!(number.get(2), Some(b'.' | b'e' | b'E' | b'0'..=b'9'))
 }

@@ -1,15 +1,15 @@
-//! Writing messages: envelopes by hand, values by serde.
+//! Serialization of JSON messages. Only the values in them go through serde.
 
 use std::io::{self, Write as _};
 
 use serde::Serialize;
 
+use super::scanner::plain_len;
 use crate::protocol::arguments::{ArgumentList, Arguments};
 use crate::protocol::error::{ProtocolError, WriteError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::frame::RECORD_SEPARATOR;
 use crate::protocol::naming;
-use crate::protocol::scan::plain_len;
 use crate::protocol::writer::InvocationFields;
 
 use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};
@@ -77,7 +77,8 @@ pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]
     end(out);
 }
 
-/// An empty error is written as if there were none (`aspnet: JsonHubProtocol.WriteCompletionMessage`).
+/// Appends a completion without a result. An empty error is omitted
+/// (`aspnet: JsonHubProtocol.WriteCompletionMessage`).
 pub(in crate::protocol) fn completion(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str, error: Option<&str>) {
     start(out, 3, headers);
     text(out, b",\"invocationId\":", id);
@@ -111,11 +112,11 @@ pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_r
 
 pub(in crate::protocol) fn sequence(out: &mut Vec<u8>, kind: u8, sequence_id: i64) {
     start(out, kind, &[]);
-    write!(out, ",\"sequenceId\":{sequence_id}").expect("a Vec takes all that is written to it");
+    write!(out, ",\"sequenceId\":{sequence_id}").expect("writing to a Vec does not fail");
     end(out);
 }
 
-/// Appends a value alone.
+/// Appends an encoded value without framing.
 pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
@@ -137,7 +138,7 @@ fn refused(error: &serde_json::Error) -> WriteError {
     WriteError::new(ProtocolError::new(kind, text))
 }
 
-/// The type of a message has one digit.
+/// Appends the message type, which has one digit, and the headers.
 fn start(out: &mut Vec<u8>, kind: u8, headers: &[(&str, &str)]) {
     out.extend_from_slice(b"{\"type\":");
     out.push(b'0' + kind);
@@ -158,10 +159,11 @@ fn end(out: &mut Vec<u8>) {
 
 fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
     out.extend_from_slice(before);
-    push_text(out, text.as_bytes()).expect("a Vec takes all that is written to it");
+    push_text(out, text.as_bytes()).expect("writing to a Vec does not fail");
 }
 
-/// Writes a text with its quotes; escapes only what JSON has to have escaped.
+/// Writes a string with its quotes and escapes only the characters that JSON requires to be
+/// escaped.
 pub(in crate::protocol) fn push_text<W: ?Sized + io::Write>(out: &mut W, text: &[u8]) -> io::Result<()> {
     out.write_all(b"\"")?;
     let mut rest = text;

@@ -1,6 +1,7 @@
-//! MessagePack for serde, code by code: .NET takes some forms of a value and refuses others that hold the same.
+//! MessagePack deserializer for serde that accepts the format codes that .NET accepts.
 //!
-//! `rmp-serde` reads the same wire, but shows neither whether a text was `str 8` nor whether bytes were `bin`.
+//! .NET accepts some encodings of a value and rejects others of the same value. `rmp-serde` does
+//! not expose the encoding, for example whether a string was `str 8` or bytes were `bin`.
 
 use serde::de::value::{BorrowedBytesDeserializer, Error, I8Deserializer, SeqDeserializer};
 use serde::de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
@@ -11,10 +12,10 @@ use crate::protocol::naming::EXTENSION;
 use super::reader::MessagePackReader;
 use super::scan::InvalidMessagePack;
 
-/// Reads one value.
+/// Deserializes one value.
 ///
-/// It recurses as deep as lists, maps and variants nest, and refuses more than 63 levels: with the message itself that
-/// is as deep as JSON goes.
+/// It recurses into arrays, maps and variants, and rejects more than 63 nested levels. Together
+/// with the message, that is the limit of JSON.
 pub(in crate::protocol) struct Deserializer<'de> {
     reader: MessagePackReader<'de>,
     levels: u32,
@@ -23,7 +24,7 @@ pub(in crate::protocol) struct Deserializer<'de> {
 const MAX_DEPTH: u32 = 63;
 
 impl<'de> Deserializer<'de> {
-    /// Begins at the start of `bytes`, which are known to be a whole value.
+    /// Creates a deserializer of `bytes`, which are known to be a complete value.
     pub(in crate::protocol) fn new(bytes: &'de [u8]) -> Self {
         Self { reader: MessagePackReader::new(bytes), levels: MAX_DEPTH }
     }
@@ -37,7 +38,7 @@ impl<'de> Deserializer<'de> {
         }
     }
 
-    /// Reads a text, and refuses one that is not UTF-8, where .NET would change it.
+    /// Reads a string. Invalid UTF-8 is an error, whereas .NET replaces it.
     fn text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str(str::from_utf8(self.reader.bytes()?).map_err(Error::custom)?)
     }
@@ -52,7 +53,8 @@ impl<'de> Deserializer<'de> {
         self.nested(left, |entries| visitor.visit_map(entries))
     }
 
-    /// An extension is a newtype around a list of its type and its bytes, as `rmp-serde` has it.
+    /// Reads an extension as a newtype around a tuple of its type and its content, as in
+    /// `rmp-serde`.
     fn extension<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let (kind, bytes) = self.reader.extension()?;
         visitor.visit_newtype_struct(ExtensionParts { kind: Some(kind), bytes: Some(bytes) })
@@ -67,7 +69,7 @@ impl<'de> Deserializer<'de> {
         let mut elements = Elements { deserializer: self, left };
         let value = visit(&mut elements)?;
         if elements.left > 0 {
-            return Err(Error::custom("more elements than are asked for"));
+            return Err(Error::custom("too many elements"));
         }
         self.levels += 1;
         Ok(value)
@@ -86,7 +88,7 @@ macro_rules! scalars {
     )*};
 }
 
-/// Lists, also given as bytes: each byte is one element.
+/// Deserializes an array, or a binary value, each byte of which is one element.
 macro_rules! lists {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
@@ -98,7 +100,7 @@ macro_rules! lists {
     )*};
 }
 
-/// Texts, never given as bytes.
+/// Deserializes a string and rejects binary values.
 macro_rules! texts {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -110,7 +112,8 @@ macro_rules! texts {
     )*};
 }
 
-/// Bytes, also given as a text: the old specification has no `bin`, and no `str 8` either.
+/// Deserializes a binary value, or a string other than `str 8`: the old specification has neither
+/// `bin` nor `str 8`.
 macro_rules! bytes {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -123,7 +126,7 @@ macro_rules! bytes {
     )*};
 }
 
-/// `rmp-serde` writes them as bytes.
+/// Deserializes 128-bit integers, which `rmp-serde` writes as binary values.
 macro_rules! wide {
     ($($method:ident: $type:ty => $visit:ident;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -175,7 +178,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         if name == EXTENSION { self.extension(visitor) } else { visitor.visit_newtype_struct(self) }
     }
 
-    /// `rmp-serde` writes it as an empty list.
+    /// Accepts an empty array, as which `rmp-serde` writes unit structs.
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
         match self.reader.peek()? {
             0x90 => {
@@ -186,7 +189,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         }
     }
 
-    /// A variant is its name, or a map of its name and its content.
+    /// A variant is its name, or a map from its name to its content.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -231,7 +234,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     forward_to_deserialize_any! { unit map struct identifier }
 }
 
-/// The elements of a list, or the keys and values of a map.
+/// Elements of an array, or keys and values of a map.
 struct Elements<'a, 'de> {
     deserializer: &'a mut Deserializer<'de>,
     left: usize,
@@ -273,7 +276,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     }
 }
 
-/// A variant of an enum, with content or without.
+/// Variant of an enum, with or without content.
 struct EnumContent<'a, 'de> {
     deserializer: &'a mut Deserializer<'de>,
     content: bool,
@@ -318,7 +321,7 @@ impl<'de> de::VariantAccess<'de> for EnumContent<'_, 'de> {
     }
 }
 
-/// The type of an extension, and its bytes, as far as they were not taken yet.
+/// Type and content of an extension, each `None` once it has been read.
 struct ExtensionParts<'de> {
     kind: Option<i8>,
     bytes: Option<&'de [u8]>,

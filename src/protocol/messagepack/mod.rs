@@ -1,4 +1,5 @@
-//! `messagepack`: a message is an array (`aspnet: MessagePackHubProtocolWorker.cs`).
+//! The `messagepack` hub protocol: each message is an array
+//! (`aspnet: MessagePackHubProtocolWorker.cs`).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,7 +8,8 @@ use super::error::ProtocolError;
 use super::format::{HubProtocol, HubProtocolKind};
 use super::headers::Headers;
 use super::message::{HubMessage, InvocationMessage};
-use super::raw::{DeferredChecks, RawArguments, RawValue, Role};
+use super::raw_arguments::{DeferredChecks, RawArguments};
+use super::raw_value::{RawValue, Role};
 
 mod deserializer;
 #[cfg(test)]
@@ -75,7 +77,7 @@ fn call<'a>(
     let (bytes, sound) = reader.value_or_rest();
     let mut arguments = RawArguments { protocol, before: &[], bytes, sound, rest: None };
     let mut ids = Vec::new();
-    // What follows arguments that do not bind is not read, so that a fault there is found only where they do.
+    // ASP.NET Core reads stream ids only after binding succeeded, so their error is deferred.
     if items > 5 && sound && known {
         match stream_ids(reader) {
             Ok(given) => ids = given,
@@ -105,7 +107,7 @@ fn headers_and_id<'a>(
     Ok((headers, id))
 }
 
-/// Reads headers to check them, and keeps their bytes.
+/// Validates headers and returns their bytes.
 fn headers<'a>(reader: &mut MessagePackReader<'a>) -> Result<Headers<'a>, ProtocolError> {
     let whole = reader.rest();
     let count = reader.map_len().map_err(|_| failed("map length for 'headers'"))?;

@@ -1,4 +1,4 @@
-//! Reading what surrounds values, as MessagePack-CSharp's `MessagePackReader` does.
+//! Reader of single MessagePack items, as MessagePack-CSharp's `MessagePackReader`.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,13 @@ impl<'a> MessagePackReader<'a> {
         Self { rest: bytes }
     }
 
-    /// What was not read yet.
+    /// Returns the unread bytes.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Reads the head of an array. There must be a byte for each of its elements.
+    /// Reads the header of an array. Each of its elements takes at least one byte, so a larger
+    /// length is an error.
     pub(super) fn array_len(&mut self) -> Result<usize, InvalidMessagePack> {
         let count = match self.code()? {
             code @ 0x90..=0x9f => usize::from(code & 0x0f),
@@ -31,7 +32,8 @@ impl<'a> MessagePackReader<'a> {
         if count > self.rest.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
     }
 
-    /// Reads the head of a map. There must be two bytes for each of its entries.
+    /// Reads the header of a map. Each of its entries takes at least two bytes, so a larger length
+    /// is an error.
     pub(super) fn map_len(&mut self) -> Result<usize, InvalidMessagePack> {
         let count = match self.code()? {
             code @ 0x80..=0x8f => usize::from(code & 0x0f),
@@ -42,7 +44,7 @@ impl<'a> MessagePackReader<'a> {
         if count.saturating_mul(2) > self.rest.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
     }
 
-    /// Reads a text or nil. What is no UTF-8 becomes U+FFFD, as in .NET.
+    /// Reads a string or nil. Invalid UTF-8 becomes U+FFFD, as in .NET.
     pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>, InvalidMessagePack> {
         match self.peek()? {
             0xc0 => self.code().map(|_| None),
@@ -51,12 +53,12 @@ impl<'a> MessagePackReader<'a> {
         }
     }
 
-    /// Reads a whole number of any width that is within the signed ones.
+    /// Reads an integer of any width that is within the range of `i64`.
     pub(super) fn int(&mut self) -> Result<i64, InvalidMessagePack> {
         self.wide_int()?.try_into().map_err(|_| InvalidMessagePack::Overflow)
     }
 
-    /// Reads a whole number of any width.
+    /// Reads an integer of any width.
     #[inline]
     pub(super) fn wide_int(&mut self) -> Result<i128, InvalidMessagePack> {
         Ok(match self.code()? {
@@ -88,7 +90,7 @@ impl<'a> MessagePackReader<'a> {
         }
     }
 
-    /// Reads what is inside bytes or a text.
+    /// Reads the content of a binary value or of a string.
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], InvalidMessagePack> {
         let length = match self.code()? {
             code @ 0xa0..=0xbf => usize::from(code & 0x1f),
@@ -100,7 +102,7 @@ impl<'a> MessagePackReader<'a> {
         self.take(length)
     }
 
-    /// Reads the type of an extension and its bytes.
+    /// Reads an extension and returns its type and its content.
     pub(super) fn extension(&mut self) -> Result<(i8, &'a [u8]), InvalidMessagePack> {
         let length = match self.code()? {
             code @ 0xd4..=0xd8 => 1 << (code - 0xd4),
@@ -120,13 +122,14 @@ impl<'a> MessagePackReader<'a> {
         }
     }
 
-    /// Steps over a value and keeps its bytes.
+    /// Skips a value and returns its bytes.
     pub(super) fn value(&mut self) -> Result<&'a [u8], InvalidMessagePack> {
         let length = value_len(self.rest)?;
         self.take(length)
     }
 
-    /// The same; where there is no whole value, all that is left.
+    /// Skips a value and returns its bytes and `true`, or all unread bytes and `false` if the value
+    /// is incomplete.
     pub(super) fn value_or_rest(&mut self) -> (&'a [u8], bool) {
         match self.value() {
             Ok(value) => (value, true),
@@ -134,7 +137,7 @@ impl<'a> MessagePackReader<'a> {
         }
     }
 
-    /// The code of what comes next.
+    /// Returns the format code of the next item without reading it.
     #[inline]
     pub(super) fn peek(&self) -> Result<u8, InvalidMessagePack> {
         self.rest.first().copied().ok_or(InvalidMessagePack::End)
@@ -167,7 +170,7 @@ impl<'a> MessagePackReader<'a> {
     }
 }
 
-/// The headers of a message that was parsed, read once more.
+/// Iterator over headers that were validated when the message was parsed.
 #[derive(Clone, Debug)]
 pub(in crate::protocol) struct MessagePackHeaderReader<'a> {
     reader: MessagePackReader<'a>,

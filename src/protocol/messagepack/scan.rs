@@ -1,15 +1,15 @@
-//! Finding where a value ends, without reading it and without recursion.
+//! Finds the ends of values without deserializing them and without recursion.
 
 use crate::protocol::error::ProtocolError;
 
-/// What is wrong with MessagePack, in the words of MessagePack-CSharp.
+/// Fault in MessagePack data, with MessagePack-CSharp's error text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InvalidMessagePack {
-    /// It ends too early.
+    /// The data ends before the value does.
     End,
-    /// Something else should stand there.
+    /// The format code is not the expected one.
     Code(u8),
-    /// A number is too large for what it is read as.
+    /// A number exceeds the range of its type.
     Overflow,
 }
 
@@ -30,10 +30,11 @@ impl From<InvalidMessagePack> for ProtocolError {
     }
 }
 
-/// The length of the first MessagePack value.
+/// Returns the length of the first value.
 pub(super) fn value_len(bytes: &[u8]) -> Result<usize, InvalidMessagePack> {
     let mut at = 0_usize;
-    // How many values are still to come. Each takes at least a byte, so there cannot be more of them than bytes.
+    // Number of values that are still to be skipped. Each takes at least one byte, so it is at most
+    // the number of bytes left.
     let mut open = 1_usize;
     while open > 0 {
         open -= 1;
@@ -75,7 +76,7 @@ pub(super) fn value_len(bytes: &[u8]) -> Result<usize, InvalidMessagePack> {
     Ok(at)
 }
 
-/// `MessagePackCode.ToFormatName`.
+/// Returns the name of a format code (`MessagePackCode.ToFormatName`).
 fn code_name(code: u8) -> &'static str {
     const NAMES: [&str; 32] = [
         "nil",

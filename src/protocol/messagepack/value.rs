@@ -1,4 +1,4 @@
-//! Reading values.
+//! Deserialization of MessagePack values.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,28 +10,29 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Visitor};
 use crate::protocol::error::{ProtocolError, ReadError};
 use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming::{self, buffered};
-use crate::protocol::raw::{ArgumentsSeed, Position, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_arguments::{ArgumentsSeed, RawArguments, wrong_number, wrong_type};
+use crate::protocol::raw_value::Position;
 
 use super::deserializer::Deserializer;
 use super::reader::MessagePackReader;
 use super::scan::value_len;
 
-/// Reads a value that is whole, so that none of its lengths lies.
+/// Deserializes a complete value, whose lengths have been checked.
 pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
     deserialize(naming, bytes, || Some(PhantomData)).map_err(|_| Position::default())
 }
 
-/// Whether the bytes are a value and nothing else.
+/// Returns whether the bytes are exactly one value.
 pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
     value_len(bytes) == Ok(bytes.len())
 }
 
-/// The number of elements of a list; 0 where it is none.
+/// Returns the number of elements of an array, or 0 if the value is not an array.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
     MessagePackReader::new(bytes).array_len().unwrap_or_default()
 }
 
-/// The places of the elements of a list, as far as it is whole.
+/// Returns the ranges of the elements of an array, up to the first incomplete element.
 pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut reader = MessagePackReader::new(bytes);
     let len = reader.array_len().unwrap_or_default();
@@ -42,8 +43,8 @@ pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     (0..len).map_while(|_| element()).collect()
 }
 
-/// Binds the arguments of a known method; their number is compared before one of them is read. `visitor` is asked for a
-/// second one where .NET's names need a second attempt.
+/// Binds the arguments of an existing method. Their number is compared before any of them is
+/// deserialized. `visitor` returns the visitor of each attempt; see [`deserialize`].
 pub(in crate::protocol) fn bind<V, T>(
     arguments: &RawArguments<'_>,
     expected: usize,
@@ -69,13 +70,14 @@ fn no_list() -> ProtocolError {
     ProtocolError::invalid_data("Reading array length for 'arguments' failed.")
 }
 
-/// Reads a value through a seed, and through another one where the last of two members has to count.
+/// Deserializes a value with a seed, and once more if a member occurs twice and naming is .NET's.
+/// `seed` returns the seed of each attempt.
 fn deserialize<'de, S: DeserializeSeed<'de>>(
     naming: Naming,
     bytes: &'de [u8],
     mut seed: impl FnMut() -> Option<S>,
 ) -> Result<S::Value, Error> {
-    let once = seed().ok_or_else(|| Error::custom("no seed to read with"))?;
+    let once = seed().ok_or_else(|| Error::custom("missing seed"))?;
     let protocol = HubProtocol::new(HubProtocolKind::MessagePack, naming);
     match naming::deserialize(once, protocol, &mut Deserializer::new(bytes)) {
         Err(error) if naming == Naming::DotNet && buffered::is_duplicate_field(&error) => {

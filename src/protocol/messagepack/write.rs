@@ -1,4 +1,4 @@
-//! Writing messages: envelopes by hand, values by serde.
+//! Serialization of MessagePack messages. Only the values in them go through serde.
 
 use serde::Serialize;
 
@@ -95,7 +95,8 @@ pub(in crate::protocol) fn ping(out: &mut Vec<u8>) {
     end(out, frame);
 }
 
-/// An empty error is written as none (`aspnet: MessagePackHubProtocolWorker.WriteCloseMessage`).
+/// Appends a Close message. An empty error is written as nil
+/// (`aspnet: MessagePackHubProtocolWorker.WriteCloseMessage`).
 pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
     let frame = start(out, 3, 7);
     text_or_nil(out, error.filter(|error| !error.is_empty()));
@@ -109,7 +110,7 @@ pub(in crate::protocol) fn sequence(out: &mut Vec<u8>, kind: u8, sequence_id: i6
     end(out, frame);
 }
 
-/// Appends a value alone.
+/// Appends an encoded value without framing.
 pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
@@ -120,7 +121,7 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
         .map_err(|error| WriteError::new(ProtocolError::new("MessagePackSerializationException", error.to_string())))
 }
 
-/// Begins a message of a few items; returns where its frame starts.
+/// Begins a message of at most 15 items and returns the position at which its frame starts.
 fn start(out: &mut Vec<u8>, items: u8, kind: u8) -> usize {
     let frame = out.len();
     // Most messages need one byte for their length.
@@ -128,7 +129,8 @@ fn start(out: &mut Vec<u8>, items: u8, kind: u8) -> usize {
     frame
 }
 
-/// Puts the length before a message, least significant bits first (`aspnet: BinaryMessageFormatter.cs`).
+/// Ends a message and inserts its length before it, least significant bits first
+/// (`aspnet: BinaryMessageFormatter.cs`).
 fn end(out: &mut Vec<u8>, frame: usize) {
     let body = frame + 1;
     let length = out.len() - body;
@@ -170,7 +172,8 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes a length in its shortest form: within the code, or behind the code for one, two or four bytes.
+/// Writes a length in its shortest form: inside the format code, or in one, two or four bytes after
+/// it.
 fn head(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, four]: [Option<u8>; 3]) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short <= longest => out.push(code | short),
@@ -183,7 +186,7 @@ fn head(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, f
     }
 }
 
-/// Writes a whole number in its shortest form.
+/// Writes an integer in its shortest form.
 fn int(out: &mut Vec<u8>, number: i64) {
     let bytes = number.to_be_bytes();
     let (code, width) = match number {
@@ -206,7 +209,7 @@ fn int(out: &mut Vec<u8>, number: i64) {
 
 const ARRAY: u8 = 0x90;
 
-/// How a call ended (`HubProtocol.md § Completion Message Encoding`).
+/// Result kinds of completions (`HubProtocol.md § Completion Message Encoding`).
 const ERROR: i64 = 1;
 const VOID: i64 = 2;
 const RESULT: i64 = 3;

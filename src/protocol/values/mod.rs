@@ -45,17 +45,8 @@ pub use guid::Guid;
 mod time_span;
 pub use time_span::TimeSpan;
 
-#[cfg(feature = "chrono")]
-mod chrono;
-#[cfg(feature = "jiff")]
-mod jiff;
-#[cfg(feature = "rust_decimal")]
-mod rust_decimal;
+mod convert;
 mod system_time;
-#[cfg(feature = "time")]
-mod time;
-#[cfg(feature = "uuid")]
-mod uuid;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Reading a value from its JSON, without recursion and without a type of serde between, which would round numbers.
 
-use crate::protocol::scan::{JsonScanner, JsonToken, NextToken};
+use crate::protocol::json::scanner::{JsonScanner, JsonToken, NextToken};
 
 use super::{MAX_DEPTH, Number, Value};
 

@@ -1,19 +1,19 @@
-//! Reading JSON without reading its values: tokens, and where values end. Nothing here recurses.
+//! JSON tokenizer, which also finds the ends of values. It does not recurse.
 
 use std::borrow::Cow;
 
-use super::error::ProtocolError;
+use crate::protocol::error::ProtocolError;
 
 /// Reads JSON token by token, as `System.Text.Json.Utf8JsonReader` does.
 #[derive(Clone, Debug)]
-pub(super) struct JsonScanner<'a> {
+pub(in crate::protocol) struct JsonScanner<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-/// JSON that is none, or nests too deep.
+/// Malformed JSON, or JSON that is nested too deeply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidJson;
+pub(in crate::protocol) struct InvalidJson;
 
 impl From<InvalidJson> for ProtocolError {
     fn from(_: InvalidJson) -> Self {
@@ -21,9 +21,9 @@ impl From<InvalidJson> for ProtocolError {
     }
 }
 
-/// The kind of a token that starts a value.
+/// First token of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JsonToken<'a> {
+pub(in crate::protocol) enum JsonToken<'a> {
     Object,
     Array,
     String(JsonString<'a>),
@@ -34,8 +34,9 @@ pub(super) enum JsonToken<'a> {
 }
 
 impl JsonToken<'_> {
-    /// The name that ASP.NET Core's texts have for it (`aspnet: SystemTextJsonExtensions.GetTokenString`).
-    pub(super) fn name(&self) -> &'static str {
+    /// Returns the name of the token in ASP.NET Core's error texts
+    /// (`aspnet: SystemTextJsonExtensions.GetTokenString`).
+    pub(in crate::protocol) fn name(&self) -> &'static str {
         match self {
             Self::Object => "Object",
             Self::Array => "Array",
@@ -48,41 +49,41 @@ impl JsonToken<'_> {
     }
 }
 
-/// What stands at the place of the next element or property.
+/// Next token inside an array or object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextToken {
+pub(in crate::protocol) enum NextToken {
     Element,
     End,
 }
 
 impl<'a> JsonScanner<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::protocol) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes were read.
-    pub(super) fn position(&self) -> usize {
+    /// Returns the number of bytes read.
+    pub(in crate::protocol) fn position(&self) -> usize {
         self.at
     }
 
-    /// What was read since a position.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+    /// Returns the bytes read since a position.
+    pub(in crate::protocol) fn since(&self, start: usize) -> &'a [u8] {
         &self.bytes[start..self.at]
     }
 
-    /// What stands before a position.
-    pub(super) fn before(&self, position: usize) -> &'a [u8] {
+    /// Returns the bytes before a position.
+    pub(in crate::protocol) fn before(&self, position: usize) -> &'a [u8] {
         &self.bytes[..position]
     }
 
-    /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    /// Returns the unread bytes.
+    pub(in crate::protocol) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
-    /// Steps over white space, and shows the byte behind it.
+    /// Skips white space and returns the next byte without reading it.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(in crate::protocol) fn peek(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
@@ -92,9 +93,9 @@ impl<'a> JsonScanner<'a> {
         None
     }
 
-    /// Steps to the next element of a list or property of an object, or over its end.
+    /// Moves to the next element of an array or property of an object, or past its end.
     #[inline]
-    pub(super) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
+    pub(in crate::protocol) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
         match self.peek() {
             Some(byte) if byte == end => {
                 self.at += 1;
@@ -112,9 +113,9 @@ impl<'a> JsonScanner<'a> {
         }
     }
 
-    /// Reads the name of a property and its colon.
+    /// Reads the name of a property and the colon after it.
     #[inline]
-    pub(super) fn name(&mut self) -> Result<JsonString<'a>, InvalidJson> {
+    pub(in crate::protocol) fn name(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         if self.peek() != Some(b'"') {
             return Err(InvalidJson);
         }
@@ -126,12 +127,12 @@ impl<'a> JsonScanner<'a> {
         Ok(name)
     }
 
-    /// Reads the name of a property that almost every message has and its colon, if they come next, written as clients
-    /// do.
+    /// Reads the name and colon of a property that almost every message has, if they follow in the
+    /// form that clients write.
     #[inline]
-    pub(super) fn common_name(&mut self) -> Option<&'static [u8]> {
+    pub(in crate::protocol) fn common_name(&mut self) -> Option<&'static [u8]> {
         let rest = self.rest();
-        // Known at compile time, each is compared in one or two words.
+        // The lengths are known at compile time, so that each name is compared in one or two words.
         let name: &[u8] = if rest.starts_with(b"\"type\":") {
             b"type"
         } else if rest.starts_with(b"\"target\":") {
@@ -147,17 +148,18 @@ impl<'a> JsonScanner<'a> {
         Some(name)
     }
 
-    /// Reads a number of one digit, if one comes next.
+    /// Reads a number of one digit, if one follows.
     #[inline]
-    pub(super) fn digit(&mut self) -> Option<u8> {
+    pub(in crate::protocol) fn digit(&mut self) -> Option<u8> {
         let [digit @ b'0'..=b'9', b',' | b'}', ..] = self.rest() else { return None };
         self.at += 1;
         Some(digit - b'0')
     }
 
-    /// Reads the first token of a value: all of a scalar, the bracket of a list or an object.
+    /// Reads the first token of a value: a complete scalar, or the opening bracket of an array or
+    /// object.
     #[inline]
-    pub(super) fn token(&mut self) -> Result<JsonToken<'a>, InvalidJson> {
+    pub(in crate::protocol) fn token(&mut self) -> Result<JsonToken<'a>, InvalidJson> {
         match self.peek().ok_or(InvalidJson)? {
             b'"' => self.string().map(JsonToken::String),
             b'[' => {
@@ -183,8 +185,8 @@ impl<'a> JsonScanner<'a> {
         Ok(())
     }
 
-    /// Reads a text; it stands at the opening quote.
-    pub(super) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
+    /// Reads a string from its opening quote.
+    pub(in crate::protocol) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
         self.at += 1;
         let start = self.at;
         let mut escaped = false;
@@ -239,15 +241,15 @@ impl<'a> JsonScanner<'a> {
         if count == 0 { Err(InvalidJson) } else { Ok(()) }
     }
 
-    /// Steps over a value and checks all of it; `levels` is how deep it may nest.
-    pub(super) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
+    /// Validates and skips a value; `levels` is its maximum nesting depth.
+    pub(in crate::protocol) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let token = self.token()?;
         self.skip_behind(token, levels)
     }
 
-    /// The same where the first token was read already.
-    pub(super) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
-        // One bit for each open list or object, the innermost lowest; 1 is an object.
+    /// Validates and skips a value whose first token has been read.
+    pub(in crate::protocol) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
+        // One bit for each open array (0) or object (1). The lowest bit is the innermost.
         let (mut open, mut depth) = (0_u64, 0);
         let mut token = token;
         loop {
@@ -277,9 +279,9 @@ impl<'a> JsonScanner<'a> {
         }
     }
 
-    /// Steps over a list or an object as fast as it goes, up to where it ends if it is JSON at all. Whoever reads it
-    /// finds out whether it is.
-    pub(super) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
+    /// Skips an array or object by its brackets only, without validating its content. A caller that
+    /// deserializes the value validates it then.
+    pub(in crate::protocol) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let (mut open, mut depth) = (0_u64, 0);
         loop {
             let byte = *self.bytes.get(self.at).ok_or(InvalidJson)?;
@@ -324,8 +326,9 @@ impl<'a> JsonScanner<'a> {
     }
 }
 
-/// How many bytes from the start are neither controls nor quotes nor backslashes: what a text may hold as it is.
-pub(super) fn plain_len(text: &[u8]) -> usize {
+/// Returns the length of the prefix without control characters, quotes and backslashes, which a
+/// JSON string contains unescaped.
+pub(in crate::protocol) fn plain_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = text[at..].first_chunk() {
         let special = special_bytes(*word);
@@ -341,11 +344,13 @@ pub(super) fn plain_len(text: &[u8]) -> usize {
     at + text[at..].iter().take_while(|byte| !is_special(**byte)).count()
 }
 
-/// Names and ids end within so many bytes, which are looked at a word at a time. Longer texts go by chunks.
+/// Number of bytes that are examined one word at a time, enough for names and ids. Longer strings
+/// are then examined in chunks.
 const SHORT: usize = 16;
 const CHUNK: usize = 32;
 
-/// Without a branch for each byte, so that the compiler looks at all of them at once.
+/// Returns whether a chunk needs no escapes. It has no branch for each byte, so that the compiler
+/// vectorizes it.
 fn is_plain(chunk: &[u8; CHUNK]) -> bool {
     !chunk.iter().fold(false, |special, byte| special | is_special(*byte))
 }
@@ -354,7 +359,8 @@ fn is_special(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
 
-/// The lowest bit that is set belongs to the first byte that is special; those behind it may be wrong.
+/// Returns a mask whose lowest bit set belongs to the first special byte. The bits above it may be
+/// wrong.
 fn special_bytes(word: [u8; 8]) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -364,7 +370,7 @@ fn special_bytes(word: [u8; 8]) -> u64 {
     (below(word, b' ') | is(b'"') | is(b'\\')) & HIGHS
 }
 
-/// The length of an escape sequence, which stands at its backslash.
+/// Returns the length of the escape sequence at the start of `escape`.
 fn escape_len(escape: &[u8]) -> Result<usize, InvalidJson> {
     match escape.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
@@ -373,22 +379,23 @@ fn escape_len(escape: &[u8]) -> Result<usize, InvalidJson> {
     }
 }
 
-/// A JSON text between its quotes; its escapes are sound.
+/// Content of a JSON string between its quotes, with valid escape sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JsonString<'a> {
+pub(in crate::protocol) struct JsonString<'a> {
     raw: &'a [u8],
     escaped: bool,
 }
 
 impl<'a> JsonString<'a> {
-    /// The bytes, with the escapes read. Names are compared as bytes, so they need not be UTF-8.
+    /// Returns the unescaped bytes. Names are compared as bytes, so they need not be UTF-8.
     #[inline]
-    pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
+    pub(in crate::protocol) fn bytes(self) -> Result<Cow<'a, [u8]>, ProtocolError> {
         if self.escaped { self.unescape().map(Cow::Owned) } else { Ok(Cow::Borrowed(self.raw)) }
     }
 
-    /// The text. .NET cannot hold one that is no Unicode, and says so only when it is read.
-    pub(super) fn decode(self) -> Result<Cow<'a, str>, ProtocolError> {
+    /// Returns the string. Invalid Unicode is an error only here, because .NET detects it when it
+    /// reads the string.
+    pub(in crate::protocol) fn decode(self) -> Result<Cow<'a, str>, ProtocolError> {
         if !self.escaped {
             return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| not_utf8());
         }
@@ -409,7 +416,8 @@ impl<'a> JsonString<'a> {
     }
 }
 
-/// The character of the escape sequence at the start of `rest`, and its length.
+/// Returns the character of the escape sequence at the start of `rest`, and the length of the
+/// sequence.
 fn unescape(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
     let simple = match rest[1] {
         b'b' => '\u{8}',
@@ -446,7 +454,7 @@ fn unescape_unicode(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
     char::from_u32(code).map(|c| (c, 12)).ok_or_else(|| invalid_surrogate(low))
 }
 
-/// The four digits of a `\u` sequence.
+/// Returns the UTF-16 code unit of a `\u` sequence.
 fn code_unit(escape: &[u8]) -> u32 {
     escape[2..6].iter().fold(0, |unit, &digit| unit << 4 | char::from(digit).to_digit(16).unwrap_or_default())
 }
@@ -465,7 +473,7 @@ mod tests {
     use super::plain_len;
 
     #[test]
-    fn the_first_special_byte_is_found_wherever_it_stands() {
+    fn plain_len_finds_the_first_special_byte_at_any_position() {
         for length in 0..100 {
             let text = vec![b'\xe9'; length];
             assert_eq!(plain_len(&text), length);

@@ -1,10 +1,10 @@
 //! From and into the types of `jiff`.
 
-use ::jiff::civil;
-use ::jiff::tz::{Offset, TimeZone};
-use ::jiff::{SignedDuration, Timestamp, ZonedDateTime};
+use jiff::civil;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 
-use super::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
+use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
 /// In UTC. What is left of a tick of 100 ns is dropped.
 impl TryFrom<Timestamp> for DateTime {

@@ -1,8 +1,8 @@
 //! From and into the types of `chrono`.
 
-use ::chrono::{self, FixedOffset, NaiveDateTime, Offset as _, TimeDelta, TimeZone, Utc};
+use chrono::{FixedOffset, NaiveDateTime, Offset as _, TimeDelta, TimeZone, Utc};
 
-use super::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
+use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
 /// In UTC. What is left of a tick of 100 ns is dropped.
 impl TryFrom<chrono::DateTime<Utc>> for DateTime {

@@ -1,8 +1,8 @@
 //! From and into the types of `time`.
 
-use ::time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcDateTime, UtcOffset};
 
-use super::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
+use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
 /// In UTC. What is left of a tick of 100 ns is dropped.
 impl TryFrom<UtcDateTime> for DateTime {

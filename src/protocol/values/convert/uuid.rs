@@ -1,8 +1,8 @@
 //! From and into the ids of `uuid`.
 
-use ::uuid::Uuid;
+use uuid::Uuid;
 
-use super::Guid;
+use crate::protocol::values::Guid;
 
 impl From<Uuid> for Guid {
     fn from(id: Uuid) -> Self {

@@ -1,4 +1,4 @@
-//! Values that nobody knows the type of yet.
+//! Arguments of an invocation in their wire form.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,115 +12,8 @@ use super::format::{HubProtocol, HubProtocolKind};
 use super::json;
 #[cfg(feature = "messagepack")]
 use super::messagepack;
-use super::type_name::full_type_name;
-#[cfg(feature = "messagepack")]
-use super::type_name::short_type_name;
 
-/// A value in its wire form: a slice of the frame that it came in.
-///
-/// ```
-/// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
-///
-/// let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
-/// let frame = br#"{"type":2,"invocationId":"1","item":7}"#;
-/// let Some(HubMessage::StreamItem { item, .. }) = protocol.parse(frame, |_| true).unwrap() else { panic!() };
-/// assert_eq!(item.read::<u8>().unwrap(), 7);
-/// ```
-#[derive(Clone, Copy, PartialEq)]
-pub struct RawValue<'a> {
-    protocol: HubProtocol,
-    role: Role,
-    bytes: &'a [u8],
-    /// Whether the bytes hold a whole value, as far as it was looked at.
-    whole: bool,
-}
-
-/// What a value is for; some error texts name it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Role {
-    Item,
-    Result,
-}
-
-impl<'a> RawValue<'a> {
-    pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], whole: bool) -> Self {
-        Self { protocol, role, bytes, whole }
-    }
-
-    /// The bytes, as they were sent.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// The format and the spelling of the value.
-    pub fn protocol(self) -> HubProtocol {
-        self.protocol
-    }
-
-    /// Reads the value.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::Mismatch`]: it is no `T`.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T, ReadError> {
-        let value = if self.whole { self.protocol.read_whole(self.bytes) } else { Err(Position::default()) };
-        value.map_err(|at| ReadError::Mismatch(self.mismatch::<T>(at)))
-    }
-
-    /// The texts of `System.Text.Json` and of `aspnet: MessagePackHubProtocolWorker.cs`.
-    fn mismatch<T>(self, at: Position) -> ProtocolError {
-        match self.protocol.kind() {
-            HubProtocolKind::Json => {
-                let wanted = full_type_name::<T>();
-                let text = format!("The JSON value could not be converted to {wanted}. Path: $ | {at}");
-                ProtocolError::new("JsonException", text)
-            }
-            #[cfg(feature = "messagepack")]
-            HubProtocolKind::MessagePack => {
-                let wanted = short_type_name::<T>();
-                let field = match self.role {
-                    Role::Item => "item",
-                    Role::Result => "argument",
-                };
-                ProtocolError::invalid_data(format!(
-                    "Deserializing object of the `{wanted}` type for '{field}' failed."
-                ))
-            }
-        }
-    }
-}
-
-/// Shows the size alone, since values are nobody's business.
-impl fmt::Debug for RawValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Raw({} bytes)", self.bytes.len())
-    }
-}
-
-/// Where a text stopped making sense, in lines and bytes counted from 0.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
-}
-
-impl Position {
-    /// The position behind a text.
-    pub(super) fn behind(text: &[u8]) -> Self {
-        let line = memchr::memchr_iter(b'\n', text).count();
-        let column = text.len() - memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1);
-        Self { line, column }
-    }
-}
-
-/// As the texts of `System.Text.Json` end.
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LineNumber: {} | BytePositionInLine: {}.", self.line, self.column)
-    }
-}
-
-/// The arguments of a call in their wire form.
+/// Encoded arguments of an invocation.
 ///
 /// ```
 /// use signalr::protocol::{HubProtocolKind, HubMessage, HubProtocol, Naming};
@@ -133,32 +26,32 @@ impl fmt::Display for Position {
 #[derive(Clone, PartialEq)]
 pub struct RawArguments<'a> {
     pub(super) protocol: HubProtocol,
-    /// JSON: what stands before them in the frame. Some texts count bytes from there.
+    /// Bytes of the frame before the arguments, from which JSON error texts count; empty in
+    /// MessagePack.
     pub(super) before: &'a [u8],
     pub(super) bytes: &'a [u8],
-    /// JSON: the method was known when they were read, where ASP.NET Core forgives a trailing comma.
-    /// MessagePack: they are whole.
+    /// JSON: whether the parser knew that the method exists, in which case ASP.NET Core allows a
+    /// trailing comma. MessagePack: whether the list is complete.
     pub(super) sound: bool,
     pub(super) rest: Option<Box<DeferredChecks<'a>>>,
 }
 
-/// What else decides whether a call can be made; hardly any call has it.
+/// Checks that follow binding. Almost no invocation has any, hence the box.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct DeferredChecks<'a> {
-    /// Lists that were given before the one that counts.
+    /// Argument lists before the last one, which is the one that is bound.
     pub(super) earlier: Vec<&'a [u8]>,
-    /// What is wrong with the message if the arguments are fine: ASP.NET Core finds it out later than a failure to
-    /// bind.
+    /// Error of the message, which ASP.NET Core finds only after the arguments were bound.
     pub(super) error: Option<ProtocolError>,
 }
 
 impl<'a> RawArguments<'a> {
-    /// The bytes of the whole list, as they were sent.
+    /// Returns the bytes of the list as they were sent.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The number of arguments; 0 where the list is broken.
+    /// Returns the number of arguments, or 0 if the list is malformed.
     pub fn len(&self) -> usize {
         match self.protocol.kind() {
             HubProtocolKind::Json => json::list_len(self.bytes),
@@ -167,17 +60,18 @@ impl<'a> RawArguments<'a> {
         }
     }
 
-    /// Whether there are no arguments.
+    /// Returns whether there are no arguments.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Binds all arguments in one pass: `visitor.visit_seq` takes `expected` elements, and no more.
+    /// Binds all arguments in one pass: `visitor.visit_seq` takes exactly `expected` elements.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Mismatch`]: there are more or fewer arguments, or one does not fit. [`ReadError::Malformed`]: the
-    /// message is broken, in the arguments or behind them.
+    /// Returns [`ReadError::Mismatch`] if the number of arguments differs from `expected` or an
+    /// argument has the wrong type, and [`ReadError::Malformed`] if the message is malformed, in
+    /// the arguments or after them.
     pub fn bind<V, T>(&self, expected: usize, visitor: V) -> Result<T, ReadError>
     where
         V: for<'de> Visitor<'de, Value = T>,
@@ -186,14 +80,17 @@ impl<'a> RawArguments<'a> {
         self.bind_again(expected, || visitor.take())
     }
 
-    /// The same, but `visitor` may be asked for a second visitor: with [`Naming::DotNet`] of two members of one name
-    /// the last counts, for which the arguments are read once more.
+    /// Binds all arguments like [`bind`](Self::bind), with a second pass if the first one fails
+    /// because of a duplicate member.
+    ///
+    /// With [`Naming::DotNet`], the last of two members of one name counts, for which the arguments
+    /// are read once more. `visitor` returns the visitor of each pass.
     ///
     /// [`Naming::DotNet`]: super::Naming::DotNet
     ///
     /// # Errors
     ///
-    /// Those of [`bind`](Self::bind).
+    /// Returns the errors of [`bind`](Self::bind).
     pub fn bind_with<V, T>(&self, expected: usize, mut visitor: impl FnMut() -> V) -> Result<T, ReadError>
     where
         V: for<'de> Visitor<'de, Value = T>,
@@ -217,11 +114,11 @@ impl<'a> RawArguments<'a> {
     }
 }
 
-/// A list of arguments that outlives its frame, to be read one by one.
+/// Encoded arguments that outlive their frame and are read one by one.
 pub(crate) struct KeptArguments {
     protocol: HubProtocol,
     bytes: Box<[u8]>,
-    /// Their places, looked for once: the client chooses how many there are.
+    /// Ranges of the arguments, computed at most once because the client chooses their number.
     elements: OnceLock<Vec<Range<usize>>>,
 }
 
@@ -236,7 +133,7 @@ impl KeptArguments {
         self.elements().len()
     }
 
-    /// The argument at `at`, counted from 0.
+    /// Deserializes the argument at index `at`.
     pub(crate) fn read<T: DeserializeOwned>(&self, at: usize) -> Option<T> {
         let element = self.elements().get(at)?.clone();
         self.protocol.read_whole(&self.bytes[element]).ok()
@@ -251,7 +148,7 @@ impl KeptArguments {
     }
 }
 
-/// Shows the size alone, since values are nobody's business.
+/// Shows only the size, because values are confidential.
 impl fmt::Debug for KeptArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeptArguments({} bytes)", self.bytes.len())
@@ -265,8 +162,8 @@ impl fmt::Debug for RawArguments<'_> {
 }
 
 impl DeferredChecks<'_> {
-    /// A list that was given before must have bound as well (`aspnet: JsonHubProtocol.cs`). Its number of arguments is
-    /// all that is looked at here.
+    /// Checks the number of arguments in earlier lists, which ASP.NET Core binds as well
+    /// (`aspnet: JsonHubProtocol.cs`). Their types are not checked.
     fn check(&self, expected: usize) -> Result<(), ReadError> {
         for bytes in &self.earlier {
             let given = json::list_len(bytes);
@@ -288,18 +185,18 @@ pub(super) fn wrong_type() -> ProtocolError {
     )
 }
 
-/// Binds a list through a visitor, and counts.
+/// Seed that deserializes a list with a visitor and counts its elements.
 pub(super) struct ArgumentsSeed<'t, V> {
     visitor: V,
     tally: &'t Cell<BindProgress>,
 }
 
-/// How far binding came.
+/// Progress of binding, kept for error texts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BindProgress {
-    /// The elements that were read.
+    /// Number of elements that were read.
     pub(super) given: usize,
-    /// Whether the end of the list was seen.
+    /// Whether the end of the list was reached.
     pub(super) ended: bool,
 }
 
@@ -333,7 +230,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ArgumentsSeed<'_, V> {
     }
 }
 
-/// A list that counts the elements taken from it.
+/// Sequence that counts the elements taken from it.
 struct CountedSeed<'t, A> {
     list: A,
     tally: &'t Cell<BindProgress>,
@@ -382,7 +279,7 @@ mod tests {
             let kept = kept(protocol, framer.next(&mut &message[..]).unwrap().unwrap());
             assert_eq!(kept.len(), 4);
             assert_eq!(kept.read::<u8>(0), Some(1));
-            assert_eq!(kept.read::<u8>(0), Some(1), "as often as one likes");
+            assert_eq!(kept.read::<u8>(0), Some(1), "read a second time");
             assert_eq!(kept.read::<String>(1).as_deref(), Some("two"));
             assert_eq!(kept.read::<u8>(1), None);
             assert_eq!(kept.read::<Option<u8>>(2), Some(None));
@@ -394,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_of_a_broken_list() {
+    fn malformed_lists_yield_no_arguments() {
         let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
         for list in ["[1,,2]", "[1 2]", "[1,tru]", "[1,\"\\x\"]"] {
             let kept = kept(protocol, format!(r#"{{"type":1,"target":"M","arguments":{list}}}"#).as_bytes());

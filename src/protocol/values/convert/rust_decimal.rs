@@ -1,15 +1,15 @@
 //! From and into the decimal of `rust_decimal`, which has the same range.
 
-use super::Decimal;
+use crate::protocol::values::Decimal;
 
-impl From<::rust_decimal::Decimal> for Decimal {
-    fn from(value: ::rust_decimal::Decimal) -> Self {
+impl From<rust_decimal::Decimal> for Decimal {
+    fn from(value: rust_decimal::Decimal) -> Self {
         let scale = u8::try_from(value.scale()).expect("the largest scale is 28");
         Self::new(value.mantissa(), scale).expect("both have mantissas of 96 bits")
     }
 }
 
-impl From<Decimal> for ::rust_decimal::Decimal {
+impl From<Decimal> for rust_decimal::Decimal {
     fn from(value: Decimal) -> Self {
         Self::from_i128_with_scale(value.mantissa(), value.scale().into())
     }
@@ -23,11 +23,11 @@ mod tests {
     fn decimals_go_there_and_back() {
         for value in ["0", "0.00", "-12.340", "79228162514264337593543950335", "-0.0000000000000000000000000001"] {
             let ours: Decimal = value.parse().unwrap();
-            let theirs = ::rust_decimal::Decimal::from(ours);
+            let theirs = rust_decimal::Decimal::from(ours);
             assert_eq!(theirs.to_string(), value);
             assert_eq!(Decimal::from(theirs).to_string(), value);
         }
-        assert_eq!(Decimal::from(::rust_decimal::Decimal::MIN), Decimal::MIN);
-        assert_eq!(Decimal::from(::rust_decimal::Decimal::MAX), Decimal::MAX);
+        assert_eq!(Decimal::from(rust_decimal::Decimal::MIN), Decimal::MIN);
+        assert_eq!(Decimal::from(rust_decimal::Decimal::MAX), Decimal::MAX);
     }
 }
