@@ -153,11 +153,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.running.take()
     }
 
-    /// Dispatches one message, which `lookup` parsed.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason why the connection ends.
+    /// Dispatches one message, which `lookup` parsed. An error is the reason why the connection ends.
     pub(super) fn take(
         &mut self,
         cx: &mut Context<'_>,
@@ -334,8 +330,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         self.check_outbound_full();
     }
 
-    /// Treats a full outbound queue as after a completion: the completion of a call without a slot
-    /// comes later, and the client has to read before it starts more calls.
+    /// Holds further calls while the outbound queue is full, as after a completion.
     fn check_outbound_full(&mut self) {
         self.outbound_full |= self.connection.outbound.is_full();
     }
