@@ -154,7 +154,7 @@ impl<'a, H: Hub> Intake<'a, H> {
             }
             match self.buffer.first() {
                 Some(number) => self.take(cx, number)?,
-                None => return self.pending_error.take().map_or(Ok(()), |error| Err(CloseReason::Failed(*error))),
+                None => return self.report_pending_error(),
             }
         }
         Ok(())
@@ -162,7 +162,7 @@ impl<'a, H: Hub> Intake<'a, H> {
 
     /// Returns whether [`pass`](Self::pass) has messages to dispatch, or an error to report.
     pub(super) fn may_pass(&self) -> bool {
-        self.first_passing().is_some() || self.pending_error.is_some() && self.is_pending_error_due()
+        self.first_passing().is_some() || self.is_pending_error_due()
     }
 
     /// Dispatches messages that can pass the calls in front of them.
@@ -174,9 +174,7 @@ impl<'a, H: Hub> Intake<'a, H> {
         while self.messages_this_poll < MAX_MESSAGES_PER_POLL {
             match self.first_passing() {
                 Some(number) => self.take(cx, number)?,
-                None if self.is_pending_error_due() => {
-                    return self.pending_error.take().map_or(Ok(()), |error| Err(CloseReason::Failed(*error)));
-                }
+                None if self.is_pending_error_due() => return self.report_pending_error(),
                 None => return Ok(()),
             }
         }
@@ -197,9 +195,14 @@ impl<'a, H: Hub> Intake<'a, H> {
         }
     }
 
-    /// Returns whether the pending error ends the connection now.
+    /// Returns whether a pending error ends the connection although acknowledgements are missing.
     fn is_pending_error_due(&self) -> bool {
-        self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+        self.pending_error.is_some() && self.buffer.is_empty() && self.dispatcher.hold() == Some(Hold::Acknowledgement)
+    }
+
+    /// Ends the connection if an error is pending.
+    fn report_pending_error(&mut self) -> Result<(), CloseReason> {
+        self.pending_error.take().map_or(Ok(()), |error| Err(CloseReason::Failed(*error)))
     }
 
     /// Dispatches a buffered message.

@@ -156,7 +156,8 @@ impl Index {
 
     /// Adds an id of a message. Returns `false` if the message has already named the id.
     fn add(&mut self, id: &str, number: u64, kind: MessageKind) -> bool {
-        let numbers = self.by_id.entry(self.hasher.hash_one(id)).or_default();
+        let hash = self.hash(id);
+        let numbers = self.by_id.entry(hash).or_default();
         if numbers.back() == Some(&number) {
             return false;
         }
