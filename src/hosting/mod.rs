@@ -20,6 +20,9 @@ mod stats;
 #[cfg(feature = "testing")]
 pub(crate) use self::router::TestUser;
 pub use self::router::{PeerAddr, ResponseFuture, Service};
+pub use crate::connection_info::{RequestInfo, TransportType, Transports};
+pub use crate::connections::{AuthenticationRefresh, Redirect, ResponseBody};
+pub use crate::socket::{SocketHandle, TimeoutStream};
 pub use builder::Builder;
 pub use cors::Cors;
 pub use endpoint::{EndpointBuilder, IntoHub};
@@ -39,11 +42,8 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::router::Router;
-pub use crate::connection_info::{RequestInfo, TransportType, Transports};
 use crate::connections::ConnectionTable;
-pub use crate::connections::{AuthenticationRefresh, Redirect, ResponseBody};
 use crate::hub::{Hub, HubContext, HubShared};
-pub use crate::socket::{SocketHandle, TimeoutStream};
 use crate::tasks::Tasks;
 
 /// A SignalR server of hubs and connection handlers.

@@ -19,6 +19,8 @@ mod proxy;
 mod stream;
 mod upload;
 
+pub use crate::protocol::Arguments;
+pub use crate::registry::Disconnect;
 pub use any_caller::AnyCaller;
 pub use arguments::{Param, Params};
 pub(crate) use call_state::{CallState, Slot};
@@ -40,8 +42,6 @@ pub(crate) use upload::UploadSender;
 pub use upload::UploadStream;
 
 use crate::auth::Authorize;
-pub use crate::protocol::Arguments;
-pub use crate::registry::Disconnect;
 
 /// A type whose methods clients call (C#: `Hub<T>`).
 ///

@@ -146,7 +146,7 @@ impl Cache {
         (!last_good.verified().is_none_or(over)).then_some(last_good)
     }
 
-    /// Starts a download in a task of its own, so that a dropped request does not cancel it.
+    /// Starts a download in a separate task, so that a dropped request does not cancel it.
     fn start(
         self: &Arc<Self>,
         state: &mut CacheState,
