@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use futures_util::{Stream, stream};
 use signalr::{Caller, SignalR, hub};
-use signalr_test_support::{ClientKind, http, until, within};
+use signalr_test_support::{ClientKind, http, serve_with_small_buffers, until, within};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -70,12 +70,7 @@ struct Server {
 /// Starts a server whose sockets have small kernel buffers.
 fn serve() -> Server {
     let signalr = SignalR::builder().allow_stateful_reconnects(true).hub("/numbers", Numbers).build().unwrap();
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_send_buffer_size(16 * 1024).unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(64).unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(signalr.clone().serve(listener));
+    let addr = serve_with_small_buffers(&signalr);
     Server { signalr, addr }
 }
 

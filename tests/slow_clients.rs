@@ -17,10 +17,10 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use signalr::hosting::{ResponseBody, TransportType};
 use signalr::{HubContext, HubProtocolKind, SignalR, hub};
-use signalr_test_support::{Client, ClientKind, until, within};
+use signalr_test_support::{Client, ClientKind, serve_with_small_buffers, until, within};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tower::ServiceExt;
 
@@ -76,7 +76,7 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
             .hub("/ward", Ward::default())
             .build()
             .unwrap();
-        let addr = serve(&signalr).await;
+        let addr = serve_with_small_buffers(&signalr);
         let mut other = Client::connect(addr, "/ward", HubProtocolKind::Json).await;
         let before = live_bytes();
         let mut stalled = Vec::new();
@@ -120,17 +120,6 @@ async fn unread_connections_use_bounded_memory_and_are_aborted() {
         signalr.shutdown(Duration::ZERO).await;
         assert_eq!(signalr.connection_count(), 0);
     }
-}
-
-/// Serves on sockets with small kernel buffers.
-async fn serve(signalr: &SignalR) -> SocketAddr {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_send_buffer_size(16 * 1024).unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1024).unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(signalr.clone().serve(listener));
-    addr
 }
 
 /// Whether a message of the flood arrives within a moment.
@@ -181,7 +170,7 @@ async fn ten_thousand_streams_use_the_memory_of_max_streams() {
     let _turn = TURN.lock().await;
     let ward = Arc::new(Ward::default());
     let signalr = SignalR::builder().hub("/ward", Arc::clone(&ward)).build().unwrap();
-    let addr = serve(&signalr).await;
+    let addr = serve_with_small_buffers(&signalr);
     // Thread-local buffers and table capacity are allocated once and kept.
     for _ in 0..3 {
         open_ten_thousand(addr, &signalr, &ward).await;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use signalr::hosting::{Builder, ResponseBody};
 use signalr::{Caller, DisconnectReason, HubProtocolKind, HubResult, SignalR, hub};
 use signalr_test_support::{
-    Client, ClientKind, DEADLINE, Http1Connection, begin_post, negotiate, response_status, serve, until, within,
+    Client, ClientKind, DEADLINE, Http1Connection, begin_post, negotiate, response_status, serve,
+    serve_with_small_buffers, until, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -48,13 +49,7 @@ impl ConnectionCounter {
 async fn server(builder: Builder) -> (SignalR, SocketAddr, Arc<ConnectionCounter>) {
     let counter = Arc::new(ConnectionCounter(AtomicUsize::new(0)));
     let signalr = builder.maximum_receive_message_size(None).hub("/counter", Arc::clone(&counter)).build().unwrap();
-    // Small socket buffers, so that the queue fills.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_send_buffer_size(16 * 1024).unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(64).unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(signalr.clone().serve(listener));
+    let addr = serve_with_small_buffers(&signalr);
     (signalr, addr, counter)
 }
 

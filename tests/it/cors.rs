@@ -1,34 +1,13 @@
 //! CORS headers of responses, and preflight requests.
 
-use std::net::SocketAddr;
-
 use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
-use http::{HeaderMap, Request, Response};
-use signalr::auth::JwtBearer;
-use signalr::hosting::{Builder, Cors, ResponseBody};
-use signalr::{HubProtocolKind, SignalR, hub};
-use signalr_test_support::{Client, negotiate, serve, upgrade, within};
+use http::{Request, Response};
+use signalr::SignalR;
+use signalr::hosting::{Cors, ResponseBody};
+use signalr_test_support::{negotiate, serve, within};
 use tower::ServiceExt;
 
-struct Echo;
-
-#[hub]
-impl Echo {
-    async fn echo(&self, text: String) -> String {
-        text
-    }
-}
-
-struct Secret;
-
-#[hub]
-#[authorize]
-impl Secret {}
-
-fn authenticated() -> Builder {
-    let bearer = JwtBearer::hmac("a-32-byte-or-longer-key-for-tests-only-0123456789").issuer("front").audience("front");
-    SignalR::builder().authentication(bearer)
-}
+use crate::echo_hub::{Echo, Secret, authenticated, open};
 
 async fn request(signalr: &SignalR, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path);
@@ -103,13 +82,4 @@ async fn cors_policy_of_a_hub_replaces_that_of_the_server() {
     assert_eq!(request(&signalr, "OPTIONS", "/own/negotiate", &asks).await.status(), 204);
     assert_eq!(request(&signalr, "OPTIONS", "/other/negotiate", &asks).await.status(), 405);
     assert_eq!(request(&signalr, "OPTIONS", "/nowhere", &asks).await.status(), 404);
-}
-
-/// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
-async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
-    let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
-    client.handshake().await;
-    client.echo("hello").await;
-    response
 }

@@ -19,6 +19,8 @@ mod connection_hijacking;
 mod cors;
 #[cfg(feature = "messagepack")]
 mod disconnect;
+#[cfg(feature = "messagepack")]
+mod echo_hub;
 mod filters;
 #[cfg(feature = "messagepack")]
 mod hosting;

@@ -5,35 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use signalr::auth::JwtBearer;
-use signalr::hosting::{Builder, Redirect};
-use signalr::{Caller, HubProtocolKind, SignalR, hub};
+use signalr::hosting::Redirect;
+use signalr::{HubProtocolKind, SignalR};
 use signalr_test_support::{Client, http, serve};
 
-struct Echo;
-
-#[hub]
-impl Echo {
-    async fn echo(&self, text: String) -> String {
-        text
-    }
-}
-
-struct Secret;
-
-#[hub]
-#[authorize]
-impl Secret {
-    fn who(&self, caller: &Caller<Self>) -> Option<String> {
-        caller.user().id().map(str::to_owned)
-    }
-}
-
-const KEY: &str = "a-32-byte-or-longer-key-for-tests-only-0123456789";
-
-fn authenticated() -> Builder {
-    SignalR::builder().authentication(JwtBearer::hmac(KEY).issuer("front").audience("front"))
-}
+use crate::echo_hub::{Echo, KEY, Secret, authenticated};
 
 #[tokio::test]
 async fn negotiate_redirects_to_another_server() {

@@ -1,20 +1,10 @@
 //! WebSocket sub-protocols.
 
-use std::net::SocketAddr;
-
-use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use signalr::{HubProtocolKind, SignalR, hub};
-use signalr_test_support::{Client, UPGRADE_HEADERS, http, serve, upgrade};
+use signalr::SignalR;
+use signalr_test_support::{UPGRADE_HEADERS, http, serve};
 
-struct Echo;
-
-#[hub]
-impl Echo {
-    async fn echo(&self, text: String) -> String {
-        text
-    }
-}
+use crate::echo_hub::{Echo, open};
 
 #[tokio::test]
 async fn selector_chooses_the_sub_protocol() {
@@ -28,13 +18,4 @@ async fn selector_chooses_the_sub_protocol() {
     assert!(!open(addr, &[]).await.contains_key(SEC_WEBSOCKET_PROTOCOL));
     let (status, _) = http(addr, "GET", "/echo?id=nobody", &UPGRADE_HEADERS).await;
     assert_eq!(status, 404);
-}
-
-/// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
-async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
-    let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
-    client.handshake().await;
-    client.echo("hello").await;
-    response
 }

@@ -1,32 +1,8 @@
 //! The `Origin` header of WebSocket upgrades.
 
-use std::net::SocketAddr;
+use signalr_test_support::{UPGRADE_HEADERS, http, serve};
 
-use http::HeaderMap;
-use signalr::auth::JwtBearer;
-use signalr::hosting::Builder;
-use signalr::{HubProtocolKind, SignalR, hub};
-use signalr_test_support::{Client, UPGRADE_HEADERS, http, serve, upgrade};
-
-struct Echo;
-
-#[hub]
-impl Echo {
-    async fn echo(&self, text: String) -> String {
-        text
-    }
-}
-
-struct Secret;
-
-#[hub]
-#[authorize]
-impl Secret {}
-
-fn authenticated() -> Builder {
-    let bearer = JwtBearer::hmac("a-32-byte-or-longer-key-for-tests-only-0123456789").issuer("front").audience("front");
-    SignalR::builder().authentication(bearer)
-}
+use crate::echo_hub::{Echo, Secret, authenticated, open};
 
 #[tokio::test]
 async fn websockets_of_other_origins_are_rejected() {
@@ -50,13 +26,4 @@ async fn websockets_of_other_origins_are_rejected() {
     assert_eq!(http(addr, "POST", "/echo/negotiate", &[("origin", "https://evil.test")]).await.0, 200);
     open(addr, &[("origin", "https://app.test")]).await;
     open(addr, &[]).await;
-}
-
-/// Opens a WebSocket to `/echo`, uses it, and returns the headers of its response.
-async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> HeaderMap {
-    let (ws, response) = upgrade(addr, "/echo", headers).await.unwrap();
-    let mut client = Client::from_websocket(ws, HubProtocolKind::Json);
-    client.handshake().await;
-    client.echo("hello").await;
-    response
 }

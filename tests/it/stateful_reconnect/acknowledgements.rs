@@ -49,6 +49,25 @@ async fn wait_until_read(client: &mut Client<DuplexStream>) {
     assert_eq!(pong, [0x8a, 0]);
 }
 
+/// Sends the call `cut` in two parts, between which a long result is received that is not acknowledged.
+/// Returns the bytes of the call.
+async fn call_split_around_a_long_result(
+    host: &mut Host,
+    client: &mut Client<DuplexStream>,
+    format: HubProtocolKind,
+) -> Vec<u8> {
+    client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
+    assert_eq!(host.next_event().await, "waits");
+    let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
+    let (first, second) = call.split_at(call.len() / 2);
+    client.send(first).await;
+    wait_until_read(client).await;
+    host.gate.add_permits(1);
+    assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
+    client.send(second).await;
+    call
+}
+
 fn assert_closed_after_5s(since: Instant) {
     let after = since.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&after), "{after:?}");
@@ -98,15 +117,7 @@ async fn acknowledgement_behind_a_split_message_is_processed() {
     for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, _) = host.connect_in_memory_as(format).await;
-        client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
-        assert_eq!(host.next_event().await, "waits");
-        let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
-        let (first, second) = call.split_at(call.len() / 2);
-        client.send(first).await;
-        wait_until_read(&mut client).await;
-        host.gate.add_permits(1);
-        assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
-        client.send(second).await;
+        call_split_around_a_long_result(&mut host, &mut client, format).await;
         send_sequence_id(&mut client, format, 8, 1).await;
         assert_eq!(client.next_numbered().await, answer("cut", "cut"));
     }
@@ -117,15 +128,7 @@ async fn split_message_is_received_once_after_a_reconnect() {
     for format in [HubProtocolKind::Json, HubProtocolKind::MessagePack] {
         let mut host = Host::new(|ward| ward.stateful_reconnect_buffer_size(1000));
         let (mut client, token) = host.connect_in_memory_as(format).await;
-        client.call(Some("long"), "WaitAndRepeat", &[2000.into()]).await;
-        assert_eq!(host.next_event().await, "waits");
-        let call = signalr_test_support::invocation(format, Some("cut"), "Echo", &["cut".into()]);
-        let (first, second) = call.split_at(call.len() / 2);
-        client.send(first).await;
-        wait_until_read(&mut client).await;
-        host.gate.add_permits(1);
-        assert_eq!(client.next_numbered().await, answer("long", "x".repeat(2000)));
-        client.send(second).await;
+        let call = call_split_around_a_long_result(&mut host, &mut client, format).await;
         wait_until_read(&mut client).await;
         drop(client);
 

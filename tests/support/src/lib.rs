@@ -22,7 +22,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use signalr::SignalR;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 
 pub use self::client::{Client, End, upgrade, upgrade_status};
@@ -58,6 +58,18 @@ pub fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 /// Serves on a free port of the loopback interface.
 pub async fn serve(signalr: &SignalR) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(signalr.clone().serve(listener));
+    addr
+}
+
+/// Serves as [`serve`] does, on sockets with small kernel buffers, so that the queue of a client that does
+/// not read fills.
+pub fn serve_with_small_buffers(signalr: &SignalR) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(signalr.clone().serve(listener));
     addr
