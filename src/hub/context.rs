@@ -64,7 +64,7 @@ pub(crate) struct HubShared {
 #[non_exhaustive]
 pub enum SendError {
     /// An argument cannot be encoded.
-    #[error("the arguments cannot be encoded")]
+    #[error("failed to encode the arguments")]
     Encode(#[source] WriteError),
     /// One of the names of [`Clients::groups`] is empty, as in ASP.NET Core. [`Clients::group`]
     /// accepts an empty name.

@@ -42,7 +42,7 @@ where
         started: Arc::clone(&started),
     });
     async move {
-        let items = items.ok_or_else(|| HubError::internal("a stream outside of a call"))?;
+        let items = items.ok_or_else(|| HubError::internal("stream created outside of a call"))?;
         let mut future: BoxFuture<'static, HubResult<Reply>> = Box::pin(run(invocation, items));
         let ended = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Pending if started.load(Ordering::Acquire) => Poll::Ready(None),

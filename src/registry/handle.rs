@@ -27,13 +27,13 @@ pub(crate) struct ConnectionHandle {
     pub(crate) items: Arc<dyn Any + Send + Sync>,
     pub(super) groups: Mutex<JoinedGroups>,
     flags: AtomicU8,
-    /// Content of the Close message once the server has aborted the connection; `None` inside for
-    /// an abort without a message to the client.
+    /// Set when the server aborts the connection: the content of the Close message for
+    /// `disconnect`, `None` for `abort`.
     requested_disconnect: OnceLock<Option<Arc<Disconnect>>>,
     aborted: OnceLock<CancellationToken>,
 }
 
-/// Request and user of a connection at one time. They can change; running calls keep their
+/// Request and user of a connection at one time. Both can be replaced; running calls keep their
 /// snapshot.
 #[derive(Clone)]
 pub(crate) struct ConnectionSnapshot {
@@ -56,7 +56,7 @@ pub(super) struct JoinedGroups {
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    /// A message was received since the last tick.
+    /// Bytes were received since the last tick.
     pub(crate) const RECEIVED: Self = Self(1);
     /// The client has sent a ping, so the client timeout applies.
     pub(crate) const PINGED: Self = Self(1 << 1);

@@ -22,9 +22,8 @@ use crate::protocol::{self, HubMessage, ProtocolError, RawValue, ReadError};
 use crate::quoted::Quoted;
 use crate::registry::{ConnectionHandle, Flags};
 
-/// Dispatches messages in order. A call with one result and without uploads needs a slot; the first
-/// call that finds none is kept here and blocks further messages (`aspnet:
-/// DefaultHubDispatcher.ProcessInvocation`).
+/// Dispatches messages in order. Calls with one result and no uploads need a slot; the first
+/// without one waits here and blocks messages (`aspnet: DefaultHubDispatcher.ProcessInvocation`).
 pub(super) struct Dispatcher<'a, H: Hub> {
     runtime: &'a Arc<HubRuntime<H>>,
     connection: &'a Arc<ConnectionHandle>,

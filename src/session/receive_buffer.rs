@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_messages_leave_neither_bytes_nor_ids() {
+    fn removed_messages_leave_neither_bytes_nor_ids() {
         let mut messages = buffer(&["call 0"]);
         for number in 1..100_000 {
             push(&mut messages, &format!("call {number} s{number} s{number}"));
