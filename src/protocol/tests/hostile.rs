@@ -163,12 +163,12 @@ fn a_method_is_looked_up_once_for_each_target() {
         let frame = format!(r#"{{"type":1,{targets}{lists}"headers":{{}}}}"#);
         for known in [true, false] {
             let asked = Cell::new(0);
-            let knows_method = |_: &str| {
+            let method_exists = |_: &str| {
                 asked.set(asked.get() + 1);
                 known
             };
             let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
-            assert!(protocol.parse(frame.as_bytes(), knows_method).is_ok());
+            assert!(protocol.parse(frame.as_bytes(), method_exists).is_ok());
             assert_eq!(asked.get(), lookups, "{targets} {known}");
         }
     }
