@@ -13,12 +13,14 @@ use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND,
 
 /// A date and the time of day, from the year 1 to 9999 in steps of 100 ns: C#'s `DateTime`.
 ///
-/// In JSON it is a text such as `2024-02-29T12:34:56.789Z`, whose end tells its [kind](DateTimeKind). In MessagePack it
-/// is a timestamp (extension -1), which is always read as UTC, and clients get it as a JavaScript `Date`.
+/// In JSON it is a text such as `2024-02-29T12:34:56.789Z`, whose end tells its
+/// [kind](DateTimeKind). In MessagePack it is a timestamp (extension -1), which is always read as
+/// UTC, and clients get it as a JavaScript `Date`.
 ///
-/// A date alone is read as its midnight, and seconds may be missing. Where a JSON text has an offset (`+02:00`), the
-/// date is what a clock in UTC shows at that time, of the kind [`Local`](DateTimeKind::Local): .NET turns it into the
-/// local time of the server, and servers keep UTC. To keep the offset, take a [`DateTimeOffset`](super::DateTimeOffset).
+/// A date alone is read as its midnight, and seconds may be missing. Where a JSON text has an
+/// offset (`+02:00`), the date is what a clock in UTC shows at that time, of the kind
+/// [`Local`](DateTimeKind::Local): .NET turns it into the local time of the server, and servers
+/// keep UTC. To keep the offset, take a [`DateTimeOffset`](super::DateTimeOffset).
 ///
 /// Two dates are equal if their ticks and kinds are.
 ///
@@ -57,7 +59,8 @@ pub enum DateTimeKind {
     Unspecified,
     /// UTC: a text that ends with `Z`.
     Utc,
-    /// The local time of the server, which is taken to be UTC: a text that ends with an offset, written as `+00:00`.
+    /// The local time of the server, which is taken to be UTC: a text that ends with an offset,
+    /// written as `+00:00`.
     Local,
 }
 
@@ -71,7 +74,8 @@ impl DateTime {
     /// 1970-01-01 in UTC.
     pub const UNIX_EPOCH: Self = Self { ticks: UNIX_EPOCH, kind: DateTimeKind::Utc };
 
-    /// The date that is so many ticks of 100 ns after the start of the year 1: C#'s `new DateTime(ticks, kind)`.
+    /// The date that is so many ticks of 100 ns after the start of the year 1: C#'s
+    /// `new DateTime(ticks, kind)`.
     ///
     /// # Errors
     ///
@@ -99,7 +103,8 @@ impl DateTime {
         Self { kind, ..self }
     }
 
-    /// The date in UTC that is so many seconds and nanoseconds after 1970. What is left of a tick is dropped.
+    /// The date in UTC that is so many seconds and nanoseconds after 1970. What is left of a tick
+    /// is dropped.
     pub(super) fn from_unix(seconds: i64, nanoseconds: u32) -> Result<Self, ValueError> {
         let ticks = ticks_from_unix(seconds, nanoseconds).ok_or(ValueError::Range(NAME))?;
         Self::from_ticks(ticks, DateTimeKind::Utc)

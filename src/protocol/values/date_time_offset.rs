@@ -13,11 +13,12 @@ use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
 
 /// A point in time, and how far the clock that showed it was ahead of UTC: C#'s `DateTimeOffset`.
 ///
-/// The time is within the years 1 to 9999 both in UTC and on that clock, in steps of 100 ns; the offset is a number of
-/// minutes up to 14 hours in either direction.
+/// The time is within the years 1 to 9999 both in UTC and on that clock, in steps of 100 ns; the
+/// offset is a number of minutes up to 14 hours in either direction.
 ///
-/// In JSON it is a text such as `2024-02-29T12:34:56+02:00`. A text without an offset is taken for UTC, since servers
-/// keep UTC. In MessagePack it is a list of the clock's timestamp and the offset in minutes.
+/// In JSON it is a text such as `2024-02-29T12:34:56+02:00`. A text without an offset is taken for
+/// UTC, since servers keep UTC. In MessagePack it is a list of the clock's timestamp and the offset
+/// in minutes.
 ///
 /// Two of them are equal if their points in time and their offsets are. They are ordered by time.
 ///
@@ -42,7 +43,8 @@ impl DateTimeOffset {
     ///
     /// # Errors
     ///
-    /// The offset is beyond 14 hours, or the clock shows a date before the year 1 or after the year 9999.
+    /// The offset is beyond 14 hours, or the clock shows a date before the year 1 or after the year
+    /// 9999.
     pub fn new(utc: DateTime, offset_minutes: i16) -> Result<Self, ValueError> {
         let clock = utc.ticks() + i64::from(offset_minutes) * TICKS_PER_MINUTE;
         Self::from_clock(clock, offset_minutes).ok_or(ValueError::Range(NAME))

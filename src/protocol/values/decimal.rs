@@ -14,15 +14,17 @@ use super::{ValueError, raw_json};
 
 /// A decimal number of up to 28 digits, 28 of them behind the point at most: C#'s `decimal`.
 ///
-/// It is a whole number of 96 bits, the [mantissa](Self::mantissa), divided by ten to the power of its
-/// [scale](Self::scale); so zeros at its end are kept. It is what goes over the wire: to reckon with it, turn it into
-/// one of `rust_decimal`, which the feature of that name allows.
+/// It is a whole number of 96 bits, the [mantissa](Self::mantissa), divided by ten to the power of
+/// its [scale](Self::scale); so zeros at its end are kept. It is what goes over the wire: to reckon
+/// with it, turn it into one of `rust_decimal`, which the feature of that name allows.
 ///
-/// In JSON it is a number with all of its digits, in MessagePack a text. More digits than it holds are rounded, as in
-/// .NET; a number beyond its range is refused. Where serde has buffered a value before it asks for its type (`flatten`,
-/// `untagged`, a member that comes twice), JSON keeps the digits of a double.
+/// In JSON it is a number with all of its digits, in MessagePack a text. More digits than it holds
+/// are rounded, as in .NET; a number beyond its range is refused. Where serde has buffered a value
+/// before it asks for its type (`flatten`, `untagged`, a member that comes twice), JSON keeps the
+/// digits of a double.
 ///
-/// Two decimals are equal if their values are: 1.1 equals 1.10. In JSON they cannot be keys of maps.
+/// Two decimals are equal if their values are: 1.1 equals 1.10. In JSON they cannot be keys of
+/// maps.
 ///
 /// ```
 /// use signalr::dotnet::Decimal;

@@ -20,8 +20,9 @@ pub(super) trait WriteForms: Copy {
 
 /// A value that is read from two forms.
 pub(super) trait ReadForms: Sized {
-    /// Reads the form of JSON, and of everything else that people read. Where serde has buffered a value before it asks
-    /// for its type (`flatten`, `untagged`), the format is lost, and this is called for MessagePack's form, too.
+    /// Reads the form of JSON, and of everything else that people read. Where serde has buffered a
+    /// value before it asks for its type (`flatten`, `untagged`), the format is lost, and this is
+    /// called for MessagePack's form, too.
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
     /// Reads the form of MessagePack.

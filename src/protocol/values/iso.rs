@@ -26,7 +26,8 @@ pub(super) enum Zone {
 /// The largest offset, in minutes.
 pub(super) const MAX_OFFSET_MINUTES: i16 = 14 * 60;
 
-/// Reads a date, the time behind it, which may end with minutes, seconds or their fraction, and the zone behind that.
+/// Reads a date, the time behind it, which may end with minutes, seconds or their fraction, and the
+/// zone behind that.
 pub(super) fn parse(text: &str) -> Option<Parsed> {
     let mut rest = text.as_bytes();
     let (century, year) = (digits(&mut rest)?, digits(&mut rest)?);

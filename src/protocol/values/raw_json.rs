@@ -1,7 +1,8 @@
 //! Reading a value from its JSON, digit by digit.
 //!
-//! To serde a number of JSON is a double, and it does not say whether a value comes from JSON at all. `serde_json` hands
-//! over the text of a value to those who ask for its `RawValue`, and nobody else does. So this asks for one.
+//! To serde a number of JSON is a double, and it does not say whether a value comes from JSON at
+//! all. `serde_json` hands over the text of a value to those who ask for its `RawValue`, and nobody
+//! else does. So this asks for one.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -79,7 +80,8 @@ impl<T> Visitor<'_> for JsonText<T> {
     }
 }
 
-/// The name that `RawValue` asks under, which is nobody's business but `serde_json`'s; so it is listened to.
+/// The name that `RawValue` asks under, which is nobody's business but `serde_json`'s; so it is
+/// listened to.
 fn name() -> &'static str {
     match <&RawValue>::deserialize(Listener) {
         Ok(_) => "",

@@ -11,9 +11,9 @@ use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw_j
 
 /// A length of time in either direction, some 29,000 years in steps of 100 ns: C#'s `TimeSpan`.
 ///
-/// In JSON it is a text such as `1.02:03:04.0050000`: days, hours, minutes, seconds and seven digits of their fraction,
-/// of which no days and no fraction are left out. Texts of days alone, and of hours and minutes alone, are read, too. In
-/// MessagePack it is its number of ticks.
+/// In JSON it is a text such as `1.02:03:04.0050000`: days, hours, minutes, seconds and seven
+/// digits of their fraction, of which no days and no fraction are left out. Texts of days alone,
+/// and of hours and minutes alone, are read, too. In MessagePack it is its number of ticks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,7 +107,8 @@ impl FromStr for TimeSpan {
     }
 }
 
-/// Reads `days`, `days.hours:minutes`, or without days; both with seconds and their fraction or without.
+/// Reads `days`, `days.hours:minutes`, or without days; both with seconds and their fraction or
+/// without.
 fn parse(text: &str) -> Option<i128> {
     let (first, mut rest) = number(text)?;
     let day = i128::from(TICKS_PER_DAY);

@@ -23,7 +23,8 @@ impl Timestamp {
         Self { seconds, nanoseconds }
     }
 
-    /// What a clock in UTC shows, in ticks since the year 1. More nanoseconds than a second has are added, as in .NET.
+    /// What a clock in UTC shows, in ticks since the year 1. More nanoseconds than a second has are
+    /// added, as in .NET.
     pub(super) fn ticks(self) -> Option<i64> {
         ticks_from_unix(self.seconds, self.nanoseconds)
     }
