@@ -62,7 +62,7 @@ impl<'de, T: ReadForms> Visitor<'de> for FormVisitor<T> {
     }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value in its form")
+        f.write_str("a format-dependent value")
     }
 }
 
