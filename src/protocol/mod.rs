@@ -10,6 +10,7 @@
 //! 3. [`HubProtocol::parse`] parses one message. Arguments, stream items and results stay encoded,
 //!    as [`RawArguments`] and [`RawValue`], until their types are known.
 //! 4. The `write_*` methods of [`HubProtocol`] append complete, framed messages to a buffer.
+//!
 //! ```
 //! use signalr::protocol::{HubProtocolKind, Framer, HubMessage, HubProtocol, Naming};
 //!

@@ -21,6 +21,7 @@
 //! name that is not a valid C# identifier (`$type`, `odata.id`) is not changed. Keys of maps are
 //! never renamed, which includes the fields of `serde(flatten)`, because serde serializes them as
 //! map entries. Structs are read from maps only, not from lists.
+//!
 //! # Limitations of serde
 //!
 //! * The index of a variant is its position among the variants: serde does not expose discriminants
