@@ -2,8 +2,8 @@
 
 mod frame;
 mod handshake;
-mod hostile;
 mod json;
+mod malformed_input;
 #[cfg(feature = "messagepack")]
 mod messagepack;
 mod round_trip;
@@ -30,7 +30,7 @@ fn cases() -> proptest::test_runner::Config {
 }
 
 /// Runs a test in every format.
-fn each_format(test: impl Fn(HubProtocol)) {
+fn each_protocol(test: impl Fn(HubProtocol)) {
     for &format in HubProtocolKind::ALL {
         test(HubProtocol::new(format, Naming::Serde));
     }

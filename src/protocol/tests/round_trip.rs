@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{HubProtocol, bind, call, each_format, written};
+use super::{HubProtocol, bind, call, each_protocol, written};
 use crate::protocol::{Framer, HubMessage, HubProtocolKind, Naming};
 
 fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>)) {
@@ -14,8 +14,8 @@ fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>
 }
 
 #[test]
-fn messages_without_values_come_back() {
-    each_format(|protocol| {
+fn messages_without_values_round_trip() {
+    each_protocol(|protocol| {
         let came_back = |framed: Vec<u8>, expected: HubMessage<'_>| {
             parsed(protocol, &framed, |message| assert_eq!(message, expected))
         };
@@ -48,8 +48,8 @@ fn messages_without_values_come_back() {
 }
 
 #[test]
-fn messages_larger_than_a_byte_can_count_come_back() {
-    each_format(|protocol| {
+fn messages_with_long_length_prefixes_round_trip() {
+    each_protocol(|protocol| {
         for length in [0, 31, 32, 100, 127, 128, 255, 256, 16_383, 16_384, 65_535, 65_536, 2_097_152] {
             let text = "x".repeat(length);
             let framed = written(|out| protocol.write_result(out, "1", &text).unwrap());
@@ -67,8 +67,8 @@ fn messages_larger_than_a_byte_can_count_come_back() {
 }
 
 #[test]
-fn many_headers_and_streams_come_back() {
-    each_format(|protocol| {
+fn many_headers_and_stream_ids_round_trip() {
+    each_protocol(|protocol| {
         for count in [0, 1, 15, 16, 70_000] {
             let names: Vec<_> = (0..count).map(|index| index.to_string()).collect();
             let headers: Vec<_> = names.iter().map(|name| (&**name, "v")).collect();
@@ -87,8 +87,8 @@ fn many_headers_and_streams_come_back() {
 }
 
 #[test]
-fn no_arguments_are_an_empty_list() {
-    each_format(|protocol| {
+fn invocations_without_arguments_have_an_empty_list() {
+    each_protocol(|protocol| {
         let framed = written(|out| protocol.write_invocation(out, None, "A", &()).unwrap());
         parsed(protocol, &framed, |message| {
             let HubMessage::Invocation(call) = message else { panic!("no call") };
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(super::cases())]
 
     #[test]
-    fn calls_come_back(
+    fn invocations_round_trip(
         id in proptest::option::of(any_text()),
         target in any_text(),
         number in any::<i64>(),
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn results_and_items_come_back(id in any_text(), value in any::<(f64, Option<bool>)>()) {
+    fn results_and_items_round_trip(id in any_text(), value in any::<(f64, Option<bool>)>()) {
         prop_assume!(value.0.is_finite());
         for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, Naming::Serde);
@@ -165,8 +165,8 @@ proptest! {
 }
 
 #[test]
-fn streaming_calls_come_back() {
-    each_format(|protocol| {
+fn stream_invocations_round_trip() {
+    each_protocol(|protocol| {
         let framed = written(|out| protocol.write_stream_invocation(out, "1", "Counter", &(1, "a")).unwrap());
         parsed(protocol, &framed, |message| {
             let HubMessage::Invocation(call) = message else { panic!("no call") };

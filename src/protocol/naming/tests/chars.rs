@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn chars_are_texts_of_one_unit_in_json() {
+fn chars_are_strings_of_one_utf16_unit_in_json() {
     for letter in ['x', 'é', '€', '\0', '\n', '\u{ffff}', '\u{e000}', '\u{d7ff}'] {
         there_and_back(HubProtocolKind::Json, &letter, &json!(letter));
         there_and_back(
@@ -60,7 +60,7 @@ fn chars_are_numbers_in_messagepack() {
 }
 
 #[test]
-fn characters_of_two_units_cannot_be_written() {
+fn chars_of_two_utf16_units_cannot_be_written() {
     for &format in FORMATS {
         let mut out = b"before".to_vec();
         let error = dot_net(format).write_value(&mut out, &[Named { letter: '😀' }]).unwrap_err();

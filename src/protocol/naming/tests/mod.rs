@@ -1,11 +1,11 @@
 //! Both formats through the wrapper, as the crate uses them.
 
 mod chars;
+mod duplicate_members;
 mod enums;
 mod fields;
 mod round_trip;
 mod serde_types;
-mod twice;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;

@@ -112,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(tree in tree()) {
+    fn written_values_are_read_back(tree in tree()) {
         for &format in FORMATS {
             let bytes = bytes(format, &tree);
             prop_assert_eq!(read_bytes(format, &bytes), Ok(tree.clone()), "{:?}", format);
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn json_names_mean_the_same_in_every_case(
+    fn json_field_names_are_case_insensitive(
         cases in vec(any::<bool>(), 1..12),
         age in any::<i32>(),
         town in any::<String>(),
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_a_peer_sends_panics(bytes in vec(any::<u8>(), 0..64)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in vec(any::<u8>(), 0..64)) {
         for &format in FORMATS {
             let _: Result<Tree, _> = read_bytes(format, &bytes);
             let _: Result<Tree, _> = read_buffered(format, &bytes);

@@ -50,7 +50,7 @@ fn handshake_responses_are_those_of_aspnet() {
 }
 
 #[test]
-fn texts_are_framed_as_in_aspnet() {
+fn text_messages_are_framed_as_in_aspnet() {
     for vector in list(&vectors()["framing"]["text"]) {
         let mut input = text(&vector["input"]).as_bytes();
         let mut framer = Framer::new(HubProtocolKind::Json, None);

@@ -36,7 +36,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
 }
 
 #[test]
-fn json_properties_may_come_in_any_order() {
+fn json_properties_may_have_any_order() {
     for vector in list(&vectors()["json"]["parse_only_out_of_order"]) {
         let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
         assert_parses(protocol, text(&vector["json"]).as_bytes(), &vector["message"], text(&vector["name"]));
@@ -56,7 +56,7 @@ fn invalid_json_ends_the_connection_with_the_texts_of_aspnet() {
 }
 
 #[test]
-fn json_arguments_that_do_not_fit_fail_the_call_alone() {
+fn json_arguments_of_wrong_types_fail_only_the_invocation() {
     for case in list(&vectors()["json"]["argument_binding_errors"]["cases"]) {
         let input = text(&case["input"]);
         let call = call(JSON, input.as_bytes());
@@ -67,7 +67,7 @@ fn json_arguments_that_do_not_fit_fail_the_call_alone() {
 }
 
 #[test]
-fn json_vectors_of_single_cases_hold() {
+fn single_json_vectors_hold() {
     let vectors = vectors();
     let json = &vectors["json"];
     for input in list(&json["extra_fields_ignored"]["cases"]) {
@@ -118,7 +118,7 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
 }
 
 #[test]
-fn client_results_are_relayed_as_they_come() {
+fn client_results_are_relayed_unchanged() {
     let vectors = vectors();
     let json = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     for vector in list(&vectors["json"]["client_results"]) {

@@ -38,7 +38,7 @@ fn messages_are_written_and_parsed_as_in_aspnet() {
 }
 
 #[test]
-fn objects_are_read_back() {
+fn client_results_are_relayed_and_read() {
     let vectors = vectors();
     for vector in list(&vectors["messagepack"]["client_results"]) {
         let body = bytes(vector);
@@ -60,7 +60,7 @@ fn objects_are_read_back() {
 }
 
 #[test]
-fn items_behind_those_of_the_protocol_are_ignored() {
+fn extra_array_items_are_ignored() {
     let vectors = vectors();
     let extra = &vectors["messagepack"]["parse_with_extra_items"];
     assert_parses(DOT_NET, &bytes(extra), &extra["expect"], "parse_with_extra_items");
@@ -86,7 +86,7 @@ fn invalid_messages_end_the_connection_with_the_texts_of_aspnet() {
 }
 
 #[test]
-fn arguments_that_do_not_fit_fail_the_call_alone() {
+fn messagepack_arguments_of_wrong_types_fail_only_the_invocation() {
     for case in list(&vectors()["messagepack"]["argument_binding_errors"]["cases"]) {
         let body = bytes(case);
         let call = call(DOT_NET, &body);
@@ -128,7 +128,7 @@ fn lengths_are_read_and_written_as_in_aspnet() {
 }
 
 #[test]
-fn deep_unknown_results_are_passed_over() {
+fn deeply_nested_results_are_parsed_but_not_read() {
     let frame = [&unhex("950380a378797a03")[..], &[0x91; 100_000], &[0xc0]].concat();
     let Ok(Some(HubMessage::Completion { result, .. })) = DOT_NET.parse(&frame, |_| false) else {
         panic!("no completion");

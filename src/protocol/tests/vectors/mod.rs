@@ -224,7 +224,7 @@ fn relayed<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Option<R
 }
 
 #[test]
-fn messages_have_the_size_that_they_have_in_aspnet() {
+fn message_sizes_are_those_of_aspnet() {
     let vectors = vectors();
     for &format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(format, Naming::DotNet);

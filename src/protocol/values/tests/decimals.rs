@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn decimals_are_rounded_as_dotnet_rounds_them() {
+fn decimals_are_rounded_as_in_dotnet() {
     let zero = "0.0000000000000000000000000000";
     let table = [
         ("0", "0"),
@@ -76,7 +76,7 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
 }
 
 #[test]
-fn decimals_that_dotnet_refuses_are_refused() {
+fn decimals_that_dotnet_rejects_are_rejected() {
     for number in [
         "79228162514264337593543950336",
         "-79228162514264337593543950336",
@@ -97,7 +97,7 @@ fn decimals_that_dotnet_refuses_are_refused() {
 }
 
 #[test]
-fn texts_are_decimals_if_dotnet_parses_them() {
+fn strings_are_decimals_if_dotnet_parses_them() {
     for (text, expected) in
         [("+1", "1"), (".5", "0.5"), ("5.", "5"), ("0001", "1"), ("1E-5", "0.00001"), ("1.10", "1.10")]
     {

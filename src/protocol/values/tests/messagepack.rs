@@ -21,18 +21,18 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// What is none of the types here.
-const STRANGERS: &[&str] =
+const OTHER_TYPES: &[&str] =
     &["c0", "c2", "c3", "cb 0000000000000000", "ca 42820000", "90", "80", "c4 04 00000000", "d4 05 00", "c7 00 ff"];
 
-fn strangers<T: Serialize + DeserializeOwned>() {
-    for wire in STRANGERS {
+fn reject_other_types<T: Serialize + DeserializeOwned>() {
+    for wire in OTHER_TYPES {
         table::<T>(&[(wire, None)]);
     }
 }
 
 #[test]
 fn dates_are_timestamps() {
-    strangers::<DateTime>();
+    reject_other_types::<DateTime>();
     table::<DateTime>(&[
         ("d6ff 00000000", Some("d6ff 00000000")),
         ("d6ff ffffffff", Some("d6ff ffffffff")),
@@ -84,8 +84,8 @@ fn dates_of_any_kind_are_read_as_utc() {
 }
 
 #[test]
-fn dates_with_an_offset_are_the_clock_and_its_minutes() {
-    strangers::<DateTimeOffset>();
+fn dates_with_an_offset_are_local_timestamp_and_minutes() {
+    reject_other_types::<DateTimeOffset>();
     table::<DateTimeOffset>(&[
         ("92 d6ff00000000 00", Some("92 d6ff00000000 00")),
         ("92 d6ff00000000 3c", Some("92 d6ff00000000 3c")),
@@ -112,8 +112,8 @@ fn dates_with_an_offset_are_the_clock_and_its_minutes() {
 }
 
 #[test]
-fn spans_are_ticks() {
-    strangers::<TimeSpan>();
+fn time_spans_are_ticks() {
+    reject_other_types::<TimeSpan>();
     table::<TimeSpan>(&[
         ("00", Some("00")),
         ("ff", Some("ff")),
@@ -129,9 +129,9 @@ fn spans_are_ticks() {
 }
 
 #[test]
-fn decimals_and_ids_are_texts() {
-    strangers::<Decimal>();
-    strangers::<Guid>();
+fn decimals_and_guids_are_strings() {
+    reject_other_types::<Decimal>();
+    reject_other_types::<Guid>();
     for (wire, expected) in [("1.10", "1.10"), ("-0.10", "-0.10"), ("1e5", "100000"), ("+1", "1"), ("-0.0", "0.0")] {
         echoes::<Decimal>(HubProtocolKind::MessagePack, &text(wire), Some(&text(expected)));
     }

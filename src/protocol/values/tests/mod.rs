@@ -5,7 +5,7 @@ mod dynamic;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod places;
+mod nested_values;
 mod properties;
 
 use std::fmt::Debug;
