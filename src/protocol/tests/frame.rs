@@ -1,11 +1,11 @@
-//! Framing, at every place where input can be cut.
+//! Framing of input that is split at every position.
 
 use proptest::prelude::*;
 
 use super::{HubProtocolKind, each_protocol, written};
 use crate::protocol::Framer;
 
-/// Everything that comes out of `framer` when the input arrives in these pieces.
+/// Returns all messages that `framer` returns for these pieces of input.
 fn frames<'i>(framer: &mut Framer, pieces: impl IntoIterator<Item = &'i [u8]>) -> Result<Vec<Vec<u8>>, String> {
     let mut frames = Vec::new();
     for mut piece in pieces {

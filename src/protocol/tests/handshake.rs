@@ -1,4 +1,4 @@
-//! The handshake, beside its vectors.
+//! Cases of the handshake that the vectors do not cover.
 
 use super::written;
 use crate::protocol::handshake::{self, Progress, find, parse_request};
@@ -6,7 +6,7 @@ use crate::protocol::handshake::{self, Progress, find, parse_request};
 #[test]
 fn bytes_after_the_handshake_request_are_kept() {
     let arrived = b"{\"protocol\":\"json\",\"version\":1}\x1e{\"type\":6}\x1e";
-    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else { panic!("not whole") };
+    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else { panic!("incomplete message") };
     assert_eq!(parse_request(message).unwrap().protocol, "json");
     assert_eq!(rest, b"{\"type\":6}\x1e");
 }

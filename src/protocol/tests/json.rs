@@ -1,11 +1,11 @@
-//! JSON messages as an ASP.NET Core server was seen to take them.
+//! Handling of JSON messages as observed on an ASP.NET Core server.
 
 use super::{JSON, WRONG_TYPE, bind, call, fatal, malformed, mismatch};
 use crate::protocol::{HubMessage, HubProtocol, Naming, ReadError};
 
 const BROKEN: &str = "InvalidDataException: Error reading JSON.";
 
-/// A call of `Add` with these arguments.
+/// Returns an invocation of `Add` with these arguments.
 fn add(arguments: &str) -> String {
     format!(r#"{{"type":1,"invocationId":"1","target":"Add","arguments":{arguments}}}"#)
 }
@@ -104,7 +104,7 @@ fn invalid_unicode_in_message_fields_ends_the_connection() {
     ] {
         assert_eq!(fatal(JSON, frame, true), format!("{kind}: {expected}"), "{}", frame.escape_ascii());
     }
-    // A name that is no UTF-8 is just unknown, and so is a value that nobody reads.
+    // Names of unknown properties and values that are not read need not be valid Unicode.
     assert!(JSON.parse(b"{\"t\xffype\":1,\"x\":\"\xff\\ud800\",\"type\":6}", |_| true).is_ok());
 }
 
@@ -163,7 +163,7 @@ fn trailing_commas_fail_only_the_invocation_if_the_arguments_bind() {
     assert_eq!(sum(&add("[1,2,3,]")), invocation_fails(63));
     assert_eq!(sum(&add("[\"x\",]")), broken);
     assert_eq!(sum(&add("[1,[1,]]")), broken);
-    // Before the name of the method they are read as JSON, and nothing is forgiven.
+    // Arguments before the target are validated as JSON, where a trailing comma is an error.
     assert_eq!(sum(r#"{"arguments":[1,2,],"type":1,"target":"Add"}"#), broken);
     assert_eq!(fatal(JSON, add("[1,2,]").as_bytes(), false), BROKEN);
 }
@@ -178,7 +178,7 @@ fn malformed_arguments_end_the_connection() {
     for arguments in ["[1,2", "[\"a", "[", "[[}]", "[1}"] {
         assert_eq!(fatal(JSON, add(arguments).as_bytes(), true), BROKEN, "{arguments}");
     }
-    // It stands before the target that is missing.
+    // The malformed list precedes the missing target.
     assert_eq!(fatal(JSON, br#"{"type":1,"arguments":[1 2]}"#, true), BROKEN);
     assert_eq!(fatal(JSON, br#"{"type":6,"arguments":[1 2]}"#, true), BROKEN);
 }
@@ -253,7 +253,7 @@ fn items_in_invocations_are_ignored() {
 fn item(frame: &[u8]) -> (Result<i32, ReadError>, bool) {
     match JSON.parse(frame, |_| true) {
         Ok(Some(HubMessage::StreamItem { item, item_first, .. })) => (item.read(), item_first),
-        other => panic!("{} is no item: {other:?}", frame.escape_ascii()),
+        other => panic!("{} is not a stream item: {other:?}", frame.escape_ascii()),
     }
 }
 
@@ -283,7 +283,7 @@ fn null_results_are_results() {
         let frame = format!(r#"{{"type":3,"invocationId":"1"{result}}}"#);
         match JSON.parse(frame.as_bytes(), |_| true) {
             Ok(Some(HubMessage::Completion { result, .. })) => result.map(|result| result.as_bytes().to_vec()),
-            other => panic!("{frame} is no completion: {other:?}"),
+            other => panic!("{frame} is not a completion: {other:?}"),
         }
     };
     assert_eq!(completion(""), None);

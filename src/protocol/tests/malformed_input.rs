@@ -1,4 +1,4 @@
-//! Whatever a peer sends, nothing panics, and no stack or memory is exhausted.
+//! Malformed input, which must not cause a panic nor exhaust stack or memory.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use crate::protocol::handshake;
 use crate::protocol::values::{Binary, Value};
 use crate::protocol::{HubMessage, ReadError};
 
-/// Parses a message as the connection would, and reads all that it holds.
+/// Parses a message like a connection, and reads its arguments, item or result.
 fn parse_and_read_all(protocol: HubProtocol, frame: &[u8]) {
     for known in [true, false] {
         match protocol.parse(frame, |_| known) {
@@ -41,7 +41,7 @@ fn parse_with_all_protocols(frame: &[u8]) {
     let _ = (handshake::parse_request(frame), handshake::parse_response(frame));
 }
 
-/// One message of each kind, without framing.
+/// Returns one message of each type, without framing.
 fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
     let headers = [("traceparent", "00-1"), ("b\n", "é")];
     let writer = protocol.with_headers(&headers);
@@ -59,7 +59,7 @@ fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
     ];
     let unframed = |framed: Vec<u8>| match protocol.kind() {
         HubProtocolKind::Json => framed[..framed.len() - 1].to_vec(),
-        // All but the first of them are short; that one is read with one byte of its length.
+        // Only the first message is long. It keeps one byte of its length prefix.
         #[cfg(feature = "messagepack")]
         HubProtocolKind::MessagePack => framed[1..].to_vec(),
     };
@@ -130,7 +130,7 @@ fn deep_nesting_exhausts_no_stack() {
     }
 }
 
-/// A list is one level, and so is a variant with content.
+/// Checks that a variant with content counts as one level, like an array.
 #[cfg(feature = "messagepack")]
 #[test]
 fn messagepack_enums_nest_no_deeper_than_arrays() {
@@ -199,7 +199,7 @@ fn false_lengths_exhaust_no_memory() {
     }
 }
 
-/// JSON, or nearly so: made of the pieces that it is made of.
+/// Concatenations of fragments of JSON messages.
 fn almost_valid_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = proptest::sample::select(vec![
         "{",
@@ -237,7 +237,7 @@ fn almost_valid_json() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// MessagePack, or nearly so.
+/// Concatenations of fragments of MessagePack messages.
 fn almost_valid_messagepack() -> impl Strategy<Value = Vec<u8>> {
     let piece = proptest::sample::select(vec![
         &b"\x96\x01\x80\xa11\xa1A\x92"[..],
@@ -299,7 +299,7 @@ proptest! {
         }
     }
 
-    /// The parser agrees with `serde_json` on what JSON is.
+    /// Compares the parser's validation of JSON with that of `serde_json`.
     #[test]
     fn unknown_properties_are_validated_as_json(json in almost_valid_json()) {
         let text = String::from_utf8_lossy(&json);

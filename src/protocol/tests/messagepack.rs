@@ -1,9 +1,9 @@
-//! MessagePack messages as an ASP.NET Core server was seen to take them.
+//! Handling of MessagePack messages as observed on an ASP.NET Core server.
 
 use super::{MESSAGEPACK, WRONG_TYPE, bind, call, fatal, malformed, mismatch};
 use crate::protocol::{HubMessage, ReadError};
 
-/// A call of `Add` with these arguments, and with what follows them.
+/// Returns an invocation of `Add` with these arguments and the bytes after them.
 fn add(arguments: &[u8], behind: &[u8]) -> Vec<u8> {
     let items = if behind.is_empty() { 0x95 } else { 0x96 };
     [&[items, 1, 0x80, 0xa1, b'1', 0xa3][..], b"Add", arguments, behind].concat()
@@ -129,14 +129,14 @@ fn missing_or_wrong_items_end_only_the_stream() {
     for item in [&b""[..], b"\x92", b"\x05", b"\xc1"] {
         let frame = [b"\x94\x02\x80\xa1u", item].concat();
         let Ok(Some(HubMessage::StreamItem { item, .. })) = MESSAGEPACK.parse(&frame, |_| true) else {
-            panic!("no item")
+            panic!("not a stream item")
         };
         let text = "Deserializing object of the `String` type for 'item' failed.";
         assert_eq!(item.read::<String>(), Err(mismatch("InvalidDataException", text)));
     }
     let Ok(Some(HubMessage::Completion { result, .. })) = MESSAGEPACK.parse(b"\x95\x03\x80\xa11\x03\x05", |_| true)
     else {
-        panic!("no completion")
+        panic!("not a completion")
     };
     let text = "Deserializing object of the `String` type for 'argument' failed.";
     assert_eq!(result.unwrap().read::<String>(), Err(mismatch("InvalidDataException", text)));

@@ -1,4 +1,4 @@
-//! Every message, written and parsed, in every format.
+//! Round trips of all messages in every hub protocol.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::protocol::{Framer, HubMessage, HubProtocolKind, Naming};
 fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>)) {
     let mut input = framed;
     let mut framer = Framer::new(protocol.kind(), Some(framed.len()));
-    let frame = framer.next(&mut input).unwrap().expect("a whole message");
+    let frame = framer.next(&mut input).unwrap().expect("a complete message");
     test(protocol.parse(frame, |_| true).unwrap().expect("a message of a known type"));
     assert!(input.is_empty());
 }
@@ -54,7 +54,9 @@ fn messages_with_long_length_prefixes_round_trip() {
             let text = "x".repeat(length);
             let framed = written(|out| protocol.write_result(out, "1", &text).unwrap());
             parsed(protocol, &framed, |message| {
-                let HubMessage::Completion { result: Some(result), .. } = message else { panic!("no result") };
+                let HubMessage::Completion { result: Some(result), .. } = message else {
+                    panic!("no result in the completion")
+                };
                 assert_eq!(result.read(), Ok(text.clone()));
             });
             if length > 0 {
@@ -77,7 +79,7 @@ fn many_headers_and_stream_ids_round_trip() {
                 protocol.with_headers(&headers).write_stream_invocation(out, "1", "A", &(), Some(&ids)).unwrap();
             });
             parsed(protocol, &framed, |message| {
-                let HubMessage::Invocation(call) = message else { panic!("no call") };
+                let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
                 assert!(call.streaming);
                 assert_eq!(call.stream_ids, ids);
                 assert_eq!(call.headers.iter().count(), count);
@@ -91,7 +93,7 @@ fn invocations_without_arguments_have_an_empty_list() {
     each_protocol(|protocol| {
         let framed = written(|out| protocol.write_invocation(out, None, "A", &()).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else { panic!("no call") };
+            let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
             assert_eq!((call.id, call.arguments.len()), (None, 0));
             assert!(call.arguments.is_empty());
             assert_eq!(bind(&call.arguments, 0), Ok(()));
@@ -127,7 +129,7 @@ proptest! {
                 writer.write_invocation(out, id.as_deref(), &target, &arguments, Some(&stream_ids)).unwrap();
             });
             parsed(protocol, &framed, |message| {
-                let HubMessage::Invocation(call) = message else { panic!("no call") };
+                let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
                 assert_eq!(call.id.as_deref(), id.as_deref());
                 assert_eq!(&*call.target, &*target);
                 assert_eq!(call.stream_ids, stream_ids);
@@ -169,13 +171,13 @@ fn stream_invocations_round_trip() {
     each_protocol(|protocol| {
         let framed = written(|out| protocol.write_stream_invocation(out, "1", "Counter", &(1, "a")).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else { panic!("no call") };
+            let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
             assert!(call.streaming);
             assert_eq!(bind(&call.arguments, 2), Ok((1, "a".to_owned())));
         });
         let mut input = &*framed;
         let mut framer = Framer::new(protocol.kind(), None);
-        let frame = framer.next(&mut input).unwrap().expect("a whole message");
+        let frame = framer.next(&mut input).unwrap().expect("a complete message");
         assert_eq!(call(protocol, frame).target, "Counter");
     });
 }

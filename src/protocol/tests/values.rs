@@ -1,4 +1,4 @@
-//! Values on the wire.
+//! Serialized forms of values.
 
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ fn messagepack_bytes_are_read_from_bin_strings_and_arrays() {
         (b"\xda\x00\x03\x01\x02\xff", true),
         (b"\xdb\x00\x00\x00\x03\x01\x02\xff", true),
         (b"\x93\x01\xd0\x02\xcc\xff", true),
-        // The old specification has no str 8.
+        // The old specification has no `str 8`.
         (b"\xd9\x03\x01\x02\xff", false),
         (b"\x93\x01\x02\xcd\x01\x00", false),
         (b"\x91\xff", false),

@@ -1,4 +1,4 @@
-//! C#'s `char`, and integers that no C# type of MessagePack holds.
+//! C#'s `char`, and integers beyond the range of .NET's MessagePack types.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn chars_are_numbers_in_messagepack() {
         b"\xc0",
         b"\xc3",
         b"\x91\x41",
-        // Half a character, which is one to .NET.
+        // An unpaired surrogate, which is a `char` in .NET.
         b"\xcd\xd8\x00",
     ];
     for wire in refused {
@@ -66,7 +66,7 @@ fn chars_of_two_utf16_units_cannot_be_written() {
         let error = dot_net(format).write_value(&mut out, &[Named { letter: '😀' }]).unwrap_err();
         assert_eq!(error.to_string(), "a character beyond U+FFFF is two in UTF-16, and has no form as one");
         assert_eq!(out, b"before");
-        // To serde it is a text like others.
+        // With serde's naming, it is a string.
         let mut out = Vec::new();
         let serde = HubProtocol::new(format, Naming::Serde);
         serde.write_value(&mut out, &'😀').unwrap();

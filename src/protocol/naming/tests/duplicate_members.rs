@@ -1,4 +1,4 @@
-//! Members that come twice.
+//! Members that occur twice.
 
 use serde_json::json;
 

@@ -24,7 +24,7 @@ fn unit_variants_are_numbers_in_json() {
 
 #[test]
 fn unit_variants_are_read_only_from_numbers_in_json() {
-    // What .NET refuses, and numbers that no variant has.
+    // Values that .NET rejects, and numbers without a variant.
     for wire in
         ["\"Green\"", "\"1\"", "\" 1\"", "1.0", "1.5", "1e0", "2147483648", "null", "true", "[1]", "{}", "-1", "3"]
     {
@@ -101,13 +101,13 @@ fn variants_with_data_are_read_only_from_maps_of_one_known_entry() {
             assert!(read_buffered::<Mixed>(format, &encode(format, &wire)).is_err(), "{format:?} {wire}, buffered");
         }
     }
-    assert!(read::<Mixed>(HubProtocolKind::Json, &json!(1)).is_err(), "a variant with data by its number alone");
+    assert!(read::<Mixed>(HubProtocolKind::Json, &json!(1)).is_err(), "variant with data by number only");
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
 fn messagepack_variants_with_data_are_not_identified_by_number() {
-    // {1: 1}: derived code would take 1 for the second variant.
+    // {1: 1}: derived code would read 1 as the second variant.
     assert!(read_bytes::<Mixed>(HubProtocolKind::MessagePack, &[0x81, 1, 1]).is_err());
 }
 

@@ -95,7 +95,7 @@ fn everywhere() -> Everywhere {
 
 #[test]
 fn fields_of_nested_structs_are_renamed_at_every_position() {
-    // `AB` is what C# has for `a_b`, and its camel case is `ab`.
+    // `a_b` is `AB` in C#, whose camel case is `ab`.
     let json = json!({
         "oneOption": { "ab": 1 },
         "noOption": null,
@@ -281,7 +281,7 @@ fn converted_names_are_shared_by_all_threads() {
     let there = std::thread::spawn(move || name_cache::field("spelled_once_only", rules)).join().unwrap();
     assert_eq!(here, "spelledOnceOnly");
     assert!(std::ptr::eq(here, there));
-    // Another literal with the same text has the same spelling, wherever it lies.
+    // Another string with the same text at another address shares the converted name.
     let copy: &'static str = String::from("spelled_once_only").leak();
     assert!(std::ptr::eq(here, name_cache::field(copy, rules)));
 }

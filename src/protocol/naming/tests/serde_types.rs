@@ -1,4 +1,4 @@
-//! What serde and its friends do beyond plain structs and enums.
+//! Types beyond plain structs and enums, of serde and related crates.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -196,7 +196,7 @@ fn sequence_elements_follow_the_rules() {
 mod messagepack {
     use super::*;
 
-    /// A list of numbers that is bytes in MessagePack.
+    /// Bytes, which are `bin` in MessagePack.
     #[derive(Debug, PartialEq)]
     struct Bytes(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! The vectors of JSON.
+//! Vectors of JSON.
 
 use serde_json::Value;
 
@@ -7,7 +7,8 @@ use crate::protocol::tests::{JSON, WRONG_TYPE, bind, call, mismatch, written};
 use crate::protocol::values::Binary;
 use crate::protocol::{HubMessage, HubProtocol, HubProtocolKind, Naming};
 
-/// The spelling that a vector asks for: `None` where it asks for something that .NET alone has.
+/// Returns the hub protocol with the naming of a vector, or `None` if the vector needs an option
+/// that only .NET has.
 fn json_protocol(vector: &Value) -> Option<HubProtocol> {
     let options = &vector["options"];
     let has_object = vector["message"].to_string().contains("CustomObject");
@@ -83,7 +84,7 @@ fn single_json_vectors_hold() {
     }
     for input in list(&json["datetime_result_keeps_utc"]) {
         let Ok(Some(HubMessage::Completion { result, .. })) = JSON.parse(text(input).as_bytes(), |_| true) else {
-            panic!("{input} is no completion");
+            panic!("{input} is not a completion");
         };
         assert_eq!(result.unwrap().read(), Ok("2007-03-01T13:00:00Z".to_owned()));
     }
@@ -99,7 +100,9 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
     let vectors = vectors();
     let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     let frame = text(&vectors["json"]["case_insensitive_payload_properties"]["input"]).as_bytes();
-    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else { panic!("no item") };
+    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else {
+        panic!("not a stream item")
+    };
     let read: CustomObject<String> = item.read().unwrap();
     let expected = CustomObject {
         string_prop: "test".to_owned(),

@@ -1,4 +1,4 @@
-//! The vectors of MessagePack and of its framing.
+//! Vectors of MessagePack and of its framing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -72,7 +72,7 @@ fn extra_array_items_are_ignored() {
 #[test]
 fn invalid_messages_end_the_connection_with_the_texts_of_aspnet() {
     for case in list(&vectors()["messagepack"]["invalid"]["cases"]) {
-        // What follows the arguments is looked at when they are bound.
+        // Errors after the arguments are found during binding.
         let body = bytes(case);
         let error = match DOT_NET.parse(&body, |_| true) {
             Ok(Some(HubMessage::Invocation(call))) => match bind::<(String,)>(&call.arguments, 1) {
@@ -131,7 +131,7 @@ fn lengths_are_read_and_written_as_in_aspnet() {
 fn deeply_nested_results_are_parsed_but_not_read() {
     let frame = [&unhex("950380a378797a03")[..], &[0x91; 100_000], &[0xc0]].concat();
     let Ok(Some(HubMessage::Completion { result, .. })) = DOT_NET.parse(&frame, |_| false) else {
-        panic!("no completion");
+        panic!("not a completion");
     };
     assert!(result.unwrap().read::<Value>().is_err());
 }

@@ -1,4 +1,5 @@
-//! Values of any type. The tables are what ASP.NET Core 10.0.12 answered to a parameter of type `object`.
+//! Values of any type. The tables record the answers of ASP.NET Core 10.0.12 for a parameter of
+//! type `object`.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +106,7 @@ fn nesting_is_limited_for_reading_and_writing() {
     }
 }
 
-/// A message of as many elements as it has bytes must not grow without measure.
+/// Limits the memory of messages with many small elements.
 #[test]
 fn value_memory_is_proportional_to_the_message() {
     fn heap(value: &Value) -> usize {
@@ -152,7 +153,7 @@ fn dynamic_values_nest_in_other_types() {
         comes_back(protocol, &chart);
         comes_back(protocol, &(someone.clone(), Value::Null));
     }
-    // A member given twice beside it.
+    // Next to a duplicate member.
     let json = br#"{"firstEntry":1,"FirstEntry":{"b":1,"a":1.5},"byName":{}}"#;
     let chart: Chart = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet).read_value(json).unwrap();
     assert_eq!(chart.first_entry, Value::Map(vec![("b".into(), 1.into()), ("a".into(), 1.5.into())]));
@@ -265,7 +266,7 @@ mod messagepack {
             ("de0001c2c0", Some("81c2c0")),
             ("d7ff0000000000000001", Some("d6ff00000001")),
             ("c704ff00000001", Some("d6ff00000001")),
-            // Less than a tick is dropped.
+            // Fractions of a tick are truncated.
             ("c70cff3b9ac9ff0000003afff4417f", Some("c70cff3b9ac99c0000003afff4417f")),
         ]);
     }

@@ -1,4 +1,4 @@
-//! Dates, spans and ids as texts.
+//! JSON forms of dates, time spans and GUIDs.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Values inside others.
+//! Values inside other types.
 
 use std::collections::BTreeMap;
 
@@ -80,7 +80,9 @@ fn values_are_bound_as_arguments() {
         let mut framer = crate::protocol::Framer::new(protocol.kind(), None);
         let mut input = &out[..];
         let frame = framer.next(&mut input).unwrap().unwrap();
-        let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("no call") };
+        let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else {
+            panic!("not an invocation")
+        };
         let bound = crate::protocol::tests::bind::<(Everything, DateTime)>(&call.arguments, 2);
         assert_eq!(bound, Ok((everything(), everything().taken_at)));
     }
@@ -122,7 +124,7 @@ fn values_survive_buffering_by_serde() {
         Number(i8),
         Everything(Everything),
     }
-    // The digits of a double.
+    // No more digits than an `f64` has.
     let inner = Everything { dose: "12.34".parse().unwrap(), ..everything() };
     for format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(*format, Naming::Serde);

@@ -1,4 +1,4 @@
-//! Properties of all values.
+//! Property tests.
 
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +31,7 @@ fn decimal() -> impl Strategy<Value = Decimal> {
 
 type All = (DateTime, DateTimeOffset, TimeSpan, Decimal, Guid);
 
-/// Texts that look like values.
+/// Strings that resemble values.
 fn almost() -> impl Strategy<Value = String> {
     prop_oneof![
         "[0-9TZ:.+-]{0,34}",
@@ -72,7 +72,7 @@ proptest! {
 
     #[test]
     fn parsed_values_can_be_written_and_read_again(text in almost(), bytes in prop::collection::vec(any::<u8>(), 0..24)) {
-        // What can be read at all can be written in both formats and read again.
+        // Asserts that a parsed value can be written in both hub protocols and read again.
         fn settles<T: Serialize + DeserializeOwned + Copy>(value: Option<T>) {
             let Some(value) = value else { return };
             for protocol in everywhere() {
