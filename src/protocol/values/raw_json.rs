@@ -1,9 +1,8 @@
 //! Reads a value from its JSON text, without losing digits.
 //!
-//! Serde passes JSON numbers as `f64` and does not expose whether a value comes from JSON.
-//! `serde_json` exposes the JSON text of a value only to its own type `RawValue`, which it
-//! recognizes by the name of a newtype. This module requests a newtype of that name. else does. So
-//! this asks for one.
+//! Serde passes JSON numbers with a fraction as `f64` and does not expose whether a value comes
+//! from JSON. `serde_json` exposes the JSON text of a value only to its own type `RawValue`, which
+//! it recognizes by the name of a newtype. This module requests a newtype of that name.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
