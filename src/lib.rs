@@ -99,7 +99,7 @@
 //! | `chrono`, `jiff`, `time`, `rust_decimal`, `uuid` | conversions between .NET's values and the types of these crates |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Links to items of features that are off.
+// Disabled features remove the targets of links.
 #![cfg_attr(
     not(all(
         feature = "messagepack",

@@ -48,7 +48,7 @@ impl InvocationContext {
             method: method.name.clone(),
             kind: method.kind,
             attributes: [method.attributes.clone(), hub.clone()],
-            arguments: arguments.keep(),
+            arguments: arguments.to_kept(),
             caller: AnyCaller::new(caller),
         }
     }

@@ -47,7 +47,7 @@ impl HubProtocolKind {
     /// Returns the hub protocol with a name, ignoring ASCII case
     /// (`aspnet: DefaultHubProtocolResolver.cs`).
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|format| format.name().eq_ignore_ascii_case(name))
+        Self::ALL.iter().copied().find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
     /// Returns whether messages are binary. Server-Sent Events carry text only.
@@ -102,19 +102,19 @@ pub enum Naming {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HubProtocol {
-    format: HubProtocolKind,
+    kind: HubProtocolKind,
     naming: Naming,
 }
 
 impl HubProtocol {
     /// Combines a hub protocol and a naming.
-    pub const fn new(format: HubProtocolKind, naming: Naming) -> Self {
-        Self { format, naming }
+    pub const fn new(kind: HubProtocolKind, naming: Naming) -> Self {
+        Self { kind, naming }
     }
 
     /// Returns which hub protocol this is.
     pub const fn kind(self) -> HubProtocolKind {
-        self.format
+        self.kind
     }
 
     /// Returns the naming of fields and variants.
@@ -137,12 +137,12 @@ impl HubProtocol {
     pub fn parse<'a>(
         self,
         frame: &'a [u8],
-        knows_method: impl Fn(&str) -> bool,
+        method_exists: impl Fn(&str) -> bool,
     ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
-        match self.format {
-            HubProtocolKind::Json => json::parse(self, frame, &knows_method),
+        match self.kind {
+            HubProtocolKind::Json => json::parse(self, frame, &method_exists),
             #[cfg(feature = "messagepack")]
-            HubProtocolKind::MessagePack => messagepack::parse(self, frame, &knows_method),
+            HubProtocolKind::MessagePack => messagepack::parse(self, frame, &method_exists),
         }
     }
 
@@ -153,17 +153,17 @@ impl HubProtocol {
     /// Returns [`ReadError::Mismatch`] if the bytes are not exactly one value or the value is not a
     /// `T`.
     pub fn read_value<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, ReadError> {
-        let whole = match self.format {
-            HubProtocolKind::Json => json::is_whole(bytes),
+        let complete = match self.kind {
+            HubProtocolKind::Json => json::is_complete(bytes),
             #[cfg(feature = "messagepack")]
-            HubProtocolKind::MessagePack => messagepack::is_whole(bytes),
+            HubProtocolKind::MessagePack => messagepack::is_complete(bytes),
         };
-        RawValue::new(self, Role::Result, bytes, whole).read()
+        RawValue::new(self, Role::Result, bytes, complete).read()
     }
 
     /// Deserializes a value that is known to be complete.
-    pub(super) fn read_whole<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Position> {
-        match self.format {
+    pub(super) fn read_complete<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Position> {
+        match self.kind {
             HubProtocolKind::Json => json::read(self.naming, bytes),
             #[cfg(feature = "messagepack")]
             HubProtocolKind::MessagePack => messagepack::read(self.naming, bytes),

@@ -20,17 +20,17 @@ use super::format::HubProtocolKind;
 /// ```
 #[derive(Debug)]
 pub struct Framer {
-    format: HubProtocolKind,
+    kind: HubProtocolKind,
     limit: Option<usize>,
     /// Start of an incomplete message, or the message that was returned last.
     pending: Vec<u8>,
-    handed_out: bool,
+    yielded: bool,
 }
 
 impl Framer {
     /// Creates a framer; `limit` is the maximum size of a message in bytes, including its framing.
-    pub fn new(format: HubProtocolKind, limit: Option<usize>) -> Self {
-        Self { format, limit, pending: Vec::new(), handed_out: false }
+    pub fn new(kind: HubProtocolKind, limit: Option<usize>) -> Self {
+        Self { kind, limit, pending: Vec::new(), yielded: false }
     }
 
     /// Consumes the bytes of the next message from `input` and returns the message without its
@@ -44,13 +44,13 @@ impl Framer {
     /// Returns an error if the message exceeds the limit or its length prefix is invalid. The
     /// caller then closes the connection.
     pub fn next<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
-        if self.handed_out {
+        if self.yielded {
             self.clear();
         }
         if input.is_empty() {
             return Ok(None);
         }
-        match self.format {
+        match self.kind {
             HubProtocolKind::Json => self.next_text(input),
             #[cfg(feature = "messagepack")]
             HubProtocolKind::MessagePack => self.next_binary(input),
@@ -59,64 +59,64 @@ impl Framer {
 
     /// Returns whether no incomplete message is buffered.
     pub fn is_empty(&self) -> bool {
-        self.handed_out || self.pending.is_empty()
+        self.yielded || self.pending.is_empty()
     }
 
     /// Returns the number of buffered bytes of an incomplete message.
     pub(crate) fn unfinished(&self) -> usize {
-        if self.handed_out { 0 } else { self.pending.len() }
+        if self.yielded { 0 } else { self.pending.len() }
     }
 
     /// Discards the buffered part of a message.
     pub fn clear(&mut self) {
         self.pending = Vec::new();
-        self.handed_out = false;
+        self.yielded = false;
     }
 
     /// Returns a message that ends with the record separator (`aspnet: TextMessageParser.cs`).
     fn next_text<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
-        let room = self.room();
-        let window = &input[..input.len().min(room)];
+        let allowance = self.allowance();
+        let window = &input[..input.len().min(allowance)];
         let Some(end) = memchr::memchr(RECORD_SEPARATOR, window) else {
-            return self.keep_all(input);
+            return self.buffer_all(input);
         };
         let (body, rest) = (&input[..end], &input[end + 1..]);
         *input = rest;
         if self.pending.is_empty() {
             return Ok(Some(body));
         }
-        self.keep(body);
-        self.handed_out = true;
+        self.buffer(body);
+        self.yielded = true;
         Ok(Some(&self.pending))
     }
 
     /// Returns a message that follows its length (`aspnet: BinaryMessageParser.cs`).
     #[cfg(feature = "messagepack")]
     fn next_binary<'b, 'i: 'b>(&'b mut self, input: &mut &'i [u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
-        let Some((prefix, body)) = self.length(input)? else {
-            return self.keep_all(input);
+        let Some((prefix, body)) = self.length_prefix(input)? else {
+            return self.buffer_all(input);
         };
         let Some(missing) = (prefix + body).checked_sub(self.pending.len()) else {
-            return self.keep_all(input);
+            return self.buffer_all(input);
         };
-        if missing > input.len().min(self.room()) {
-            return self.keep_all(input);
+        if missing > input.len().min(self.allowance()) {
+            return self.buffer_all(input);
         }
         let (part, rest) = input.split_at(missing);
         *input = rest;
         if self.pending.is_empty() {
             return Ok(Some(&part[prefix..]));
         }
-        self.keep(part);
-        self.handed_out = true;
+        self.buffer(part);
+        self.yielded = true;
         Ok(Some(&self.pending[prefix..]))
     }
 
     /// Returns the lengths of the prefix and of the body, or `None` while the prefix is incomplete.
     #[cfg(feature = "messagepack")]
-    fn length(&self, input: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
+    fn length_prefix(&self, input: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
         let mut length = 0;
-        for (index, &byte) in self.pending.iter().chain(input).take(self.room() + self.pending.len()).enumerate() {
+        for (index, &byte) in self.pending.iter().chain(input).take(self.allowance() + self.pending.len()).enumerate() {
             length |= usize::from(byte & 0x7f) << (7 * index);
             let last = index + 1 == MAX_PREFIX_BYTES;
             if last && byte > 0x07 {
@@ -130,14 +130,14 @@ impl Framer {
     }
 
     /// Returns how many more bytes of the current message the limit allows.
-    fn room(&self) -> usize {
+    fn allowance(&self) -> usize {
         self.limit.map_or(usize::MAX - self.pending.len(), |limit| limit.saturating_sub(self.pending.len()))
     }
 
     /// Buffers the input of an incomplete message, unless it exceeds the limit.
-    fn keep_all<'b>(&mut self, input: &mut &[u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
+    fn buffer_all<'b>(&mut self, input: &mut &[u8]) -> Result<Option<&'b [u8]>, ProtocolError> {
         if let Some(limit) = self.limit
-            && input.len() > self.room()
+            && input.len() > self.allowance()
         {
             self.clear();
             return Err(ProtocolError::invalid_data(format!(
@@ -145,7 +145,7 @@ impl Framer {
             )));
         }
         let all = std::mem::take(input);
-        self.keep(all);
+        self.buffer(all);
         Ok(None)
     }
 
@@ -153,7 +153,7 @@ impl Framer {
     ///
     /// The first part gets a buffer of its exact size, because a connection may keep it for long.
     /// The buffer then grows by doubling, up to the limit.
-    fn keep(&mut self, part: &[u8]) {
+    fn buffer(&mut self, part: &[u8]) {
         let needed = self.pending.len() + part.len();
         if needed > self.pending.capacity() {
             let doubled = (self.pending.len() * 2).min(self.limit.unwrap_or(usize::MAX));

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::error::ProtocolError;
 use super::frame::RECORD_SEPARATOR;
 use super::json::scanner::{InvalidJson, JsonScanner, NextToken};
-use super::json::write::push_text;
-use super::json::{PROPERTY_LEVELS, expect_object, integer, text};
+use super::json::write::push_json_string;
+use super::json::{MAX_PROPERTY_DEPTH, expect_object, integer, string};
 use super::raw_value::Position;
 
 /// First message of a client, which selects the hub protocol.
@@ -75,9 +75,9 @@ pub fn parse_request(message: &[u8]) -> Result<HandshakeRequest<'_>, ProtocolErr
     let (mut protocol, mut version) = (None, None);
     read(message, |name, scanner| {
         match name {
-            b"protocol" => protocol = Some(text(scanner, "protocol")?),
+            b"protocol" => protocol = Some(string(scanner, "protocol")?),
             b"version" => version = integer(scanner, "version")?,
-            _ => scanner.skip(PROPERTY_LEVELS)?,
+            _ => scanner.skip(MAX_PROPERTY_DEPTH)?,
         }
         Ok(())
     })?;
@@ -102,8 +102,8 @@ pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolEr
             b"type" => {
                 return Err(ProtocolError::invalid_data("Expected a handshake response from the server."));
             }
-            b"error" => error = Some(text(scanner, "error")?),
-            _ => scanner.skip(PROPERTY_LEVELS)?,
+            b"error" => error = Some(string(scanner, "error")?),
+            _ => scanner.skip(MAX_PROPERTY_DEPTH)?,
         }
         Ok(())
     })?;
@@ -113,7 +113,7 @@ pub fn parse_response(message: &[u8]) -> Result<Option<Cow<'_, str>>, ProtocolEr
 /// Appends the handshake request of a client.
 pub fn write_request(out: &mut Vec<u8>, protocol: &str, version: i32) {
     out.extend_from_slice(b"{\"protocol\":");
-    push(out, protocol);
+    push_string(out, protocol);
     out.extend_from_slice(format!(",\"version\":{version}}}").as_bytes());
     out.push(RECORD_SEPARATOR);
 }
@@ -131,12 +131,12 @@ pub fn write_error(out: &mut Vec<u8>, error: &str) {
         return write_success(out);
     }
     out.extend_from_slice(b"{\"error\":");
-    push(out, error);
+    push_string(out, error);
     out.extend_from_slice(&[b'}', RECORD_SEPARATOR]);
 }
 
-fn push(out: &mut Vec<u8>, text: &str) {
-    push_text(out, text.as_bytes()).expect("writing to a Vec does not fail");
+fn push_string(out: &mut Vec<u8>, value: &str) {
+    push_json_string(out, value.as_bytes()).expect("writing to a Vec does not fail");
 }
 
 /// Reads an object; `property` reads the value of each property.
@@ -156,12 +156,12 @@ fn read<'a>(
         Ok(())
     };
     let read = read();
-    read.map_err(|error| if error == InvalidJson.into() { unreadable(&mut scanner) } else { error })
+    read.map_err(|error| if error == InvalidJson.into() { reader_error(&mut scanner) } else { error })
 }
 
 /// Returns the text of .NET's JSON reader, which ASP.NET Core replaces in all messages but the
 /// handshake.
-fn unreadable(scanner: &mut JsonScanner<'_>) -> ProtocolError {
+fn reader_error(scanner: &mut JsonScanner<'_>) -> ProtocolError {
     let read = scanner.before(scanner.position());
     let text = match scanner.peek() {
         None if read.iter().all(u8::is_ascii_whitespace) => {
@@ -171,6 +171,6 @@ fn unreadable(scanner: &mut JsonScanner<'_>) -> ProtocolError {
         Some(byte) if read.is_empty() => format!("'{}' is an invalid start of a value.", char::from(byte)),
         Some(byte) => format!("'{}' is invalid after a value. Expected either ',', '}}', or ']'.", char::from(byte)),
     };
-    let at = Position::behind(scanner.before(scanner.position()));
+    let at = Position::end_of(scanner.before(scanner.position()));
     ProtocolError::new("JsonReaderException", format!("{text} {at}"))
 }

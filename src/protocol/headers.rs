@@ -19,19 +19,19 @@ use super::messagepack;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headers<'a> {
-    format: HubProtocolKind,
+    kind: HubProtocolKind,
     /// Encoded object or map, validated when the message was parsed; empty if there is none.
     bytes: &'a [u8],
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn new(format: HubProtocolKind, bytes: &'a [u8]) -> Self {
-        Self { format, bytes }
+    pub(super) fn new(kind: HubProtocolKind, bytes: &'a [u8]) -> Self {
+        Self { kind, bytes }
     }
 
     /// Returns the headers in the order in which they were sent.
     pub fn iter(self) -> HeaderIter<'a> {
-        match self.format {
+        match self.kind {
             HubProtocolKind::Json => HeaderIter(HeaderIterKind::Json(json::JsonHeaderReader::new(self.bytes))),
             #[cfg(feature = "messagepack")]
             HubProtocolKind::MessagePack => {

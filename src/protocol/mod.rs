@@ -10,6 +10,7 @@
 //! 3. [`HubProtocol::parse`] parses one message. Arguments, stream items and results stay encoded,
 //!    as [`RawArguments`] and [`RawValue`], until their types are known.
 //! 4. The `write_*` methods of [`HubProtocol`] append complete, framed messages to a buffer.
+//!
 //! ```
 //! use signalr::protocol::{HubProtocolKind, Framer, HubMessage, HubProtocol, Naming};
 //!
@@ -19,7 +20,7 @@
 //!
 //! let mut framer = Framer::new(HubProtocolKind::Json, Some(32 * 1024));
 //! let mut input = &sent[..];
-//! let frame = framer.next(&mut input).unwrap().expect("a whole message");
+//! let frame = framer.next(&mut input).unwrap().expect("a complete message");
 //! let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("an invocation") };
 //! assert_eq!(call.target, "Add");
 //! assert_eq!(call.arguments.len(), 2);

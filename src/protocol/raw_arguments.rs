@@ -30,10 +30,12 @@ pub struct RawArguments<'a> {
     /// MessagePack.
     pub(super) before: &'a [u8],
     pub(super) bytes: &'a [u8],
-    /// JSON: whether the parser knew that the method exists, in which case ASP.NET Core allows a
-    /// trailing comma. MessagePack: whether the list is complete.
-    pub(super) sound: bool,
-    pub(super) rest: Option<Box<DeferredChecks<'a>>>,
+    /// Whether a trailing comma fails only the invocation and not the connection. ASP.NET Core does
+    /// this in JSON if the list follows the name of an existing method.
+    pub(super) trailing_comma_allowed: bool,
+    /// Whether the list is complete. The parser checks that in MessagePack only.
+    pub(super) complete: bool,
+    pub(super) deferred: Option<Box<DeferredChecks<'a>>>,
 }
 
 /// Checks that follow binding. Almost no invocation has any, hence the box.
@@ -77,7 +79,7 @@ impl<'a> RawArguments<'a> {
         V: for<'de> Visitor<'de, Value = T>,
     {
         let mut visitor = Some(visitor);
-        self.bind_again(expected, || visitor.take())
+        self.bind_with_visitors(expected, || visitor.take())
     }
 
     /// Binds all arguments like [`bind`](Self::bind), with a second pass if the first one fails
@@ -95,10 +97,10 @@ impl<'a> RawArguments<'a> {
     where
         V: for<'de> Visitor<'de, Value = T>,
     {
-        self.bind_again(expected, || Some(visitor()))
+        self.bind_with_visitors(expected, || Some(visitor()))
     }
 
-    fn bind_again<V, T>(&self, expected: usize, visitor: impl FnMut() -> Option<V>) -> Result<T, ReadError>
+    fn bind_with_visitors<V, T>(&self, expected: usize, visitor: impl FnMut() -> Option<V>) -> Result<T, ReadError>
     where
         V: for<'de> Visitor<'de, Value = T>,
     {
@@ -107,9 +109,9 @@ impl<'a> RawArguments<'a> {
             #[cfg(feature = "messagepack")]
             HubProtocolKind::MessagePack => messagepack::bind(self, expected, visitor)?,
         };
-        match &self.rest {
+        match &self.deferred {
             None => Ok(bound),
-            Some(rest) => rest.check(expected).map(|()| bound),
+            Some(deferred) => deferred.check(expected).map(|()| bound),
         }
     }
 }
@@ -123,7 +125,7 @@ pub(crate) struct KeptArguments {
 }
 
 impl RawArguments<'_> {
-    pub(crate) fn keep(&self) -> KeptArguments {
+    pub(crate) fn to_kept(&self) -> KeptArguments {
         KeptArguments { protocol: self.protocol, bytes: self.bytes.into(), elements: OnceLock::new() }
     }
 }
@@ -136,7 +138,7 @@ impl KeptArguments {
     /// Deserializes the argument at index `at`.
     pub(crate) fn read<T: DeserializeOwned>(&self, at: usize) -> Option<T> {
         let element = self.elements().get(at)?.clone();
-        self.protocol.read_whole(&self.bytes[element]).ok()
+        self.protocol.read_complete(&self.bytes[element]).ok()
     }
 
     fn elements(&self) -> &[Range<usize>] {
@@ -188,22 +190,22 @@ pub(super) fn wrong_type() -> ProtocolError {
 /// Seed that deserializes a list with a visitor and counts its elements.
 pub(super) struct ArgumentsSeed<'t, V> {
     visitor: V,
-    tally: &'t Cell<BindProgress>,
+    progress: &'t Cell<BindProgress>,
 }
 
 /// Progress of binding, kept for error texts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BindProgress {
     /// Number of elements that were read.
-    pub(super) given: usize,
+    pub(super) elements_read: usize,
     /// Whether the end of the list was reached.
     pub(super) ended: bool,
 }
 
 impl<'t, V> ArgumentsSeed<'t, V> {
-    pub(super) fn new(visitor: V, tally: &'t Cell<BindProgress>) -> Self {
-        tally.set(BindProgress::default());
-        Self { visitor, tally }
+    pub(super) fn new(visitor: V, progress: &'t Cell<BindProgress>) -> Self {
+        progress.set(BindProgress::default());
+        Self { visitor, progress }
     }
 }
 
@@ -223,7 +225,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ArgumentsSeed<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        let mut list = CountedSeed { list, tally: self.tally };
+        let mut list = CountedSeed { list, progress: self.progress };
         let bound = self.visitor.visit_seq(&mut list)?;
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(bound)
@@ -233,21 +235,21 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ArgumentsSeed<'_, V> {
 /// Sequence that counts the elements taken from it.
 struct CountedSeed<'t, A> {
     list: A,
-    tally: &'t Cell<BindProgress>,
+    progress: &'t Cell<BindProgress>,
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for CountedSeed<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let BindProgress { given, ended } = self.tally.get();
+        let BindProgress { elements_read, ended } = self.progress.get();
         if ended {
             return Ok(None);
         }
         let element = self.list.next_element_seed(seed)?;
-        self.tally.set(match element {
-            Some(_) => BindProgress { given: given + 1, ended },
-            None => BindProgress { given, ended: true },
+        self.progress.set(match element {
+            Some(_) => BindProgress { elements_read: elements_read + 1, ended },
+            None => BindProgress { elements_read, ended: true },
         });
         Ok(element)
     }
@@ -264,7 +266,7 @@ mod tests {
 
     fn kept(protocol: HubProtocol, frame: &[u8]) -> KeptArguments {
         match protocol.parse(frame, |_| true) {
-            Ok(Some(HubMessage::Invocation(call))) => call.arguments.keep(),
+            Ok(Some(HubMessage::Invocation(call))) => call.arguments.to_kept(),
             other => panic!("{other:?}"),
         }
     }

@@ -26,7 +26,7 @@ pub struct RawValue<'a> {
     role: Role,
     bytes: &'a [u8],
     /// Whether the bytes are a complete value, as far as the parser has checked them.
-    whole: bool,
+    complete: bool,
 }
 
 /// Kind of a value, which some error texts contain.
@@ -37,8 +37,8 @@ pub(super) enum Role {
 }
 
 impl<'a> RawValue<'a> {
-    pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], whole: bool) -> Self {
-        Self { protocol, role, bytes, whole }
+    pub(super) fn new(protocol: HubProtocol, role: Role, bytes: &'a [u8], complete: bool) -> Self {
+        Self { protocol, role, bytes, complete }
     }
 
     /// Returns the bytes as they were sent.
@@ -57,7 +57,7 @@ impl<'a> RawValue<'a> {
     ///
     /// Returns [`ReadError::Mismatch`] if the value is not a `T`.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, ReadError> {
-        let value = if self.whole { self.protocol.read_whole(self.bytes) } else { Err(Position::default()) };
+        let value = if self.complete { self.protocol.read_complete(self.bytes) } else { Err(Position::default()) };
         value.map_err(|at| ReadError::Mismatch(self.mismatch::<T>(at)))
     }
 
@@ -65,19 +65,19 @@ impl<'a> RawValue<'a> {
     fn mismatch<T>(self, at: Position) -> ProtocolError {
         match self.protocol.kind() {
             HubProtocolKind::Json => {
-                let wanted = full_type_name::<T>();
-                let text = format!("The JSON value could not be converted to {wanted}. Path: $ | {at}");
+                let expected = full_type_name::<T>();
+                let text = format!("The JSON value could not be converted to {expected}. Path: $ | {at}");
                 ProtocolError::new("JsonException", text)
             }
             #[cfg(feature = "messagepack")]
             HubProtocolKind::MessagePack => {
-                let wanted = short_type_name::<T>();
+                let expected = short_type_name::<T>();
                 let field = match self.role {
                     Role::Item => "item",
                     Role::Result => "argument",
                 };
                 ProtocolError::invalid_data(format!(
-                    "Deserializing object of the `{wanted}` type for '{field}' failed."
+                    "Deserializing object of the `{expected}` type for '{field}' failed."
                 ))
             }
         }
@@ -87,7 +87,7 @@ impl<'a> RawValue<'a> {
 /// Shows only the size, because values are confidential.
 impl fmt::Debug for RawValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Raw({} bytes)", self.bytes.len())
+        write!(f, "RawValue({} bytes)", self.bytes.len())
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Position {
 
 impl Position {
     /// Returns the position after a text.
-    pub(super) fn behind(text: &[u8]) -> Self {
+    pub(super) fn end_of(text: &[u8]) -> Self {
         let line = memchr::memchr_iter(b'\n', text).count();
         let column = text.len() - memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1);
         Self { line, column }

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 /// Returns the short name of the .NET type that corresponds to `T`, as error texts show it.
 ///
 /// `i32` is `Int32`, and a user-defined type has its own name without the path. `Option<T>` is
-/// ``Nullable`1`` if `T` is a value type in .NET. Otherwise it has the name of `T`: a string that may
-/// be null is a `String`.
+/// ``Nullable`1`` if `T` is a value type in .NET. Otherwise it has the name of `T`: a string that may be null is a `String`.
 pub fn short_type_name<T: ?Sized>() -> Cow<'static, str> {
     short(type_name::<T>())
 }

@@ -10,7 +10,7 @@ use super::json::write as json;
 use super::messagepack::write as messagepack;
 
 /// Calls the writer of the hub protocol.
-macro_rules! by_format {
+macro_rules! by_kind {
     ($protocol:expr, $writer:ident($($argument:expr),* $(,)?)) => {
         match $protocol.kind() {
             HubProtocolKind::Json => json::$writer($($argument),*),
@@ -85,7 +85,7 @@ impl HubProtocol {
     /// Appends a completion with a result that is encoded already, such as that of a client on
     /// another server.
     pub fn write_raw_result(self, out: &mut Vec<u8>, id: &str, result: &[u8]) {
-        by_format!(self, raw_result(out, id, result));
+        by_kind!(self, raw_result(out, id, result));
     }
 
     /// Appends a completion with an error, of an invocation or of a stream.
@@ -105,22 +105,22 @@ impl HubProtocol {
 
     /// Appends a ping.
     pub fn write_ping(self, out: &mut Vec<u8>) {
-        by_format!(self, ping(out));
+        by_kind!(self, ping(out));
     }
 
     /// Appends a Close message.
     pub fn write_close(self, out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
-        by_format!(self, close(out, error, allow_reconnect));
+        by_kind!(self, close(out, error, allow_reconnect));
     }
 
     /// Appends the acknowledgement of all messages up to a sequence id (stateful reconnect).
     pub fn write_ack(self, out: &mut Vec<u8>, sequence_id: i64) {
-        by_format!(self, sequence(out, 8, sequence_id));
+        by_kind!(self, sequence(out, 8, sequence_id));
     }
 
     /// Appends the sequence id of the next message (stateful reconnect).
     pub fn write_sequence(self, out: &mut Vec<u8>, sequence_id: i64) {
-        by_format!(self, sequence(out, 9, sequence_id));
+        by_kind!(self, sequence(out, 9, sequence_id));
     }
 
     /// Appends an encoded value without framing.
@@ -129,7 +129,7 @@ impl HubProtocol {
     ///
     /// Returns an error if the value cannot be serialized.
     pub fn write_value<T: Serialize + ?Sized>(self, out: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
-        undone_on_error(out, |out| by_format!(self, value(out, self.naming(), value)))
+        truncate_on_error(out, |out| by_kind!(self, value(out, self.naming(), value)))
     }
 
     /// Returns writers that add headers to each message.
@@ -169,8 +169,8 @@ impl WithHeaders<'_> {
         arguments: &A,
         stream_ids: Option<&[&str]>,
     ) -> Result<(), WriteError> {
-        let call = InvocationFields { kind: 1, id: id.filter(|id| !id.is_empty()), target, stream_ids };
-        self.write_call(out, &call, arguments)
+        let invocation = InvocationFields { kind: 1, id: id.filter(|id| !id.is_empty()), target, stream_ids };
+        self.write_fields(out, &invocation, arguments)
     }
 
     /// Appends an invocation that requests a stream of items, and the ids of the streams that are
@@ -187,17 +187,17 @@ impl WithHeaders<'_> {
         arguments: &A,
         stream_ids: Option<&[&str]>,
     ) -> Result<(), WriteError> {
-        self.write_call(out, &InvocationFields { kind: 4, id: Some(id), target, stream_ids }, arguments)
+        self.write_fields(out, &InvocationFields { kind: 4, id: Some(id), target, stream_ids }, arguments)
     }
 
-    fn write_call<A: Arguments + ?Sized>(
+    fn write_fields<A: Arguments + ?Sized>(
         self,
         out: &mut Vec<u8>,
-        call: &InvocationFields<'_>,
+        invocation: &InvocationFields<'_>,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        undone_on_error(out, |out| {
-            by_format!(self.protocol, call(out, self.protocol.naming(), self.headers, call, arguments))
+        truncate_on_error(out, |out| {
+            by_kind!(self.protocol, invocation(out, self.protocol.naming(), self.headers, invocation, arguments))
         })
     }
 
@@ -212,7 +212,7 @@ impl WithHeaders<'_> {
         id: &str,
         item: &T,
     ) -> Result<(), WriteError> {
-        undone_on_error(out, |out| by_format!(self.protocol, item(out, self.protocol.naming(), self.headers, id, item)))
+        truncate_on_error(out, |out| by_kind!(self.protocol, item(out, self.protocol.naming(), self.headers, id, item)))
     }
 
     /// Appends a completion with a result.
@@ -226,24 +226,24 @@ impl WithHeaders<'_> {
         id: &str,
         result: &T,
     ) -> Result<(), WriteError> {
-        undone_on_error(out, |out| {
-            by_format!(self.protocol, result(out, self.protocol.naming(), self.headers, id, result))
+        truncate_on_error(out, |out| {
+            by_kind!(self.protocol, result(out, self.protocol.naming(), self.headers, id, result))
         })
     }
 
     /// Appends a completion with an error, of an invocation or of a stream.
     pub fn write_error(self, out: &mut Vec<u8>, id: &str, error: &str) {
-        by_format!(self.protocol, completion(out, self.headers, id, Some(error)));
+        by_kind!(self.protocol, completion(out, self.headers, id, Some(error)));
     }
 
     /// Appends a completion with neither result nor error.
     pub fn write_completion(self, out: &mut Vec<u8>, id: &str) {
-        by_format!(self.protocol, completion(out, self.headers, id, None));
+        by_kind!(self.protocol, completion(out, self.headers, id, None));
     }
 
     /// Appends the request to cancel an invocation.
     pub fn write_cancel(self, out: &mut Vec<u8>, id: &str) {
-        by_format!(self.protocol, cancel(out, self.headers, id));
+        by_kind!(self.protocol, cancel(out, self.headers, id));
     }
 }
 
@@ -255,7 +255,7 @@ pub(super) struct InvocationFields<'a> {
     pub(super) stream_ids: Option<&'a [&'a str]>,
 }
 
-fn undone_on_error(
+fn truncate_on_error(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {

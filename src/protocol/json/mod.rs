@@ -17,8 +17,8 @@ use scanner::{InvalidJson, JsonScanner, JsonToken, NextToken};
 mod serializer;
 
 mod value;
-use value::{ListCheck, check_list};
-pub(super) use value::{bind, is_whole, list_elements, list_len, read};
+use value::{ListCheck, validate_list};
+pub(super) use value::{bind, is_complete, list_elements, list_len, read};
 
 pub(super) mod write;
 
@@ -26,14 +26,14 @@ pub(super) mod write;
 pub(super) fn parse<'a>(
     protocol: HubProtocol,
     frame: &'a [u8],
-    knows_method: &dyn Fn(&str) -> bool,
+    method_exists: &dyn Fn(&str) -> bool,
 ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
     let mut envelope = Envelope::default();
-    match envelope.read(&mut JsonScanner::new(frame), knows_method) {
-        Ok(()) => envelope.take_message(protocol, knows_method),
+    match envelope.read(&mut JsonScanner::new(frame), method_exists) {
+        Ok(()) => envelope.take_message(protocol, method_exists),
         Err(error) => Err(error),
     }
-    .map_err(|error| match envelope.check_unread() {
+    .map_err(|error| match envelope.validate_skipped() {
         Ok(()) => error,
         // The skipped value precedes the fault that was found, so ASP.NET Core reports the skipped
         // value.
@@ -48,12 +48,12 @@ struct Envelope<'a> {
     id: Option<Cow<'a, str>>,
     target: Option<Cow<'a, str>>,
     /// Whether the hub has the method `target`; `None` until the first lookup.
-    known: Option<bool>,
-    arguments: Option<GivenList<'a>>,
+    target_exists: Option<bool>,
+    arguments: Option<UnparsedArguments<'a>>,
     earlier: Vec<&'a [u8]>,
     stream_ids: Vec<Cow<'a, str>>,
     headers: &'a [u8],
-    item: Option<GivenItem<'a>>,
+    item: Option<UnparsedItem<'a>>,
     result: Option<&'a [u8]>,
     error: Option<Cow<'a, str>>,
     allow_reconnect: bool,
@@ -61,31 +61,31 @@ struct Envelope<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct GivenList<'a> {
+struct UnparsedArguments<'a> {
     /// Bytes of the frame before the list.
     before: &'a [u8],
     bytes: &'a [u8],
     /// Whether the list has been validated as JSON. If the method exists, binding validates it.
-    checked: bool,
+    validated: bool,
     /// Whether the list follows the name of an existing method. Only then a trailing comma is
     /// allowed.
     method_known: bool,
 }
 
 #[derive(Clone, Copy)]
-struct GivenItem<'a> {
+struct UnparsedItem<'a> {
     bytes: &'a [u8],
     /// Whether the item precedes the id. Only then it has been validated as JSON.
     first: bool,
     /// Whether the end of the item was found.
-    whole: bool,
+    complete: bool,
 }
 
 impl<'a> Envelope<'a> {
     fn read(
         &mut self,
         scanner: &mut JsonScanner<'a>,
-        knows_method: &dyn Fn(&str) -> bool,
+        method_exists: &dyn Fn(&str) -> bool,
     ) -> Result<(), ProtocolError> {
         expect_object(scanner)?;
         let mut first = true;
@@ -97,23 +97,23 @@ impl<'a> Envelope<'a> {
             };
             match &*name {
                 b"type" => self.kind = Some(integer(scanner, "type")?.ok_or_else(|| expected("type", "Number"))?),
-                b"invocationId" => self.id = Some(text(scanner, "invocationId")?),
-                b"target" => (self.target, self.known) = (Some(text(scanner, "target")?), None),
-                b"arguments" => self.read_arguments(scanner, knows_method)?,
+                b"invocationId" => self.id = Some(string(scanner, "invocationId")?),
+                b"target" => (self.target, self.target_exists) = (Some(string(scanner, "target")?), None),
+                b"arguments" => self.read_arguments(scanner, method_exists)?,
                 b"streamIds" => self.stream_ids = stream_ids(scanner)?,
                 b"headers" => self.headers = headers(scanner)?,
                 b"item" => {
                     self.read_item(scanner)?;
-                    if self.item.is_some_and(|item| !item.whole) {
+                    if self.item.is_some_and(|item| !item.complete) {
                         self.kind = Some(STREAM_ITEM);
                         return Ok(());
                     }
                 }
                 b"result" => self.result = Some(value(scanner)?),
-                b"error" => self.error = Some(text(scanner, "error")?),
+                b"error" => self.error = Some(string(scanner, "error")?),
                 b"allowReconnect" => self.allow_reconnect = boolean(scanner, "allowReconnect")?,
                 b"sequenceId" => self.sequence_id = integer(scanner, "sequenceId")?,
-                _ => scanner.skip(PROPERTY_LEVELS)?,
+                _ => scanner.skip(MAX_PROPERTY_DEPTH)?,
             }
         }
         Ok(())
@@ -122,7 +122,7 @@ impl<'a> Envelope<'a> {
     fn read_arguments(
         &mut self,
         scanner: &mut JsonScanner<'a>,
-        knows_method: &dyn Fn(&str) -> bool,
+        method_exists: &dyn Fn(&str) -> bool,
     ) -> Result<(), ProtocolError> {
         if scanner.peek() != Some(b'[') {
             scanner.token()?;
@@ -132,16 +132,18 @@ impl<'a> Envelope<'a> {
         let target = self.target.as_deref().filter(|target| !target.is_empty());
         // Looked up once for each target: a message may repeat `arguments`, and a lookup may be
         // costly.
-        let method_known = target.is_some_and(|target| *self.known.get_or_insert_with(|| knows_method(target)));
-        let checked = target.is_some() && !method_known;
-        if checked {
-            scanner.skip(PROPERTY_LEVELS)?;
+        let method_known =
+            target.is_some_and(|target| *self.target_exists.get_or_insert_with(|| method_exists(target)));
+        let validated = target.is_some() && !method_known;
+        if validated {
+            scanner.skip(MAX_PROPERTY_DEPTH)?;
         } else {
-            scanner.skip_unchecked(PROPERTY_LEVELS)?;
+            scanner.skip_unchecked(MAX_PROPERTY_DEPTH)?;
         }
-        let given = GivenList { before: scanner.before(start), bytes: scanner.since(start), checked, method_known };
-        if let Some(earlier) = self.arguments.replace(given) {
-            earlier.check()?;
+        let list =
+            UnparsedArguments { before: scanner.before(start), bytes: scanner.since(start), validated, method_known };
+        if let Some(earlier) = self.arguments.replace(list) {
+            earlier.validate()?;
             self.earlier.push(earlier.bytes);
         }
         Ok(())
@@ -153,14 +155,14 @@ impl<'a> Envelope<'a> {
         // fails only the stream.
         let unchecked = !first && matches!(self.kind, None | Some(STREAM_ITEM));
         let container = matches!(scanner.peek(), Some(b'[' | b'{'));
-        let (start, rest) = (scanner.position(), scanner.rest());
+        let (start, remaining) = (scanner.position(), scanner.remaining());
         self.item = Some(if unchecked && container {
-            let whole = scanner.skip_unchecked(PROPERTY_LEVELS).is_ok();
-            let bytes = if whole { scanner.since(start) } else { rest };
-            GivenItem { bytes, first, whole }
+            let complete = scanner.skip_unchecked(MAX_PROPERTY_DEPTH).is_ok();
+            let bytes = if complete { scanner.since(start) } else { remaining };
+            UnparsedItem { bytes, first, complete }
         } else {
-            scanner.skip(PROPERTY_LEVELS)?;
-            GivenItem { bytes: scanner.since(start), first, whole: true }
+            scanner.skip(MAX_PROPERTY_DEPTH)?;
+            UnparsedItem { bytes: scanner.since(start), first, complete: true }
         });
         Ok(())
     }
@@ -169,17 +171,17 @@ impl<'a> Envelope<'a> {
     fn take_message(
         &mut self,
         protocol: HubProtocol,
-        knows_method: &dyn Fn(&str) -> bool,
+        method_exists: &dyn Fn(&str) -> bool,
     ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
         let kind = self.kind.ok_or_else(|| missing("type"))?;
         if !matches!(kind, INVOCATION | STREAM_INVOCATION) {
-            self.check_arguments()?;
+            self.validate_arguments()?;
         }
         if kind != STREAM_ITEM {
-            self.check_item()?;
+            self.validate_item()?;
         }
         Ok(Some(match kind {
-            INVOCATION | STREAM_INVOCATION => HubMessage::Invocation(self.take_call(protocol, knows_method)?),
+            INVOCATION | STREAM_INVOCATION => HubMessage::Invocation(self.take_invocation(protocol, method_exists)?),
             STREAM_ITEM => self.take_item(protocol)?,
             COMPLETION => self.take_completion(protocol)?,
             CANCEL_INVOCATION => HubMessage::CancelInvocation { id: self.take_id()? },
@@ -191,32 +193,39 @@ impl<'a> Envelope<'a> {
         }))
     }
 
-    fn take_call(
+    fn take_invocation(
         &mut self,
         protocol: HubProtocol,
-        knows_method: &dyn Fn(&str) -> bool,
+        method_exists: &dyn Fn(&str) -> bool,
     ) -> Result<InvocationMessage<'a>, ProtocolError> {
         let streaming = self.kind == Some(STREAM_INVOCATION);
         let target = self.target.take().ok_or_else(|| missing("target"))?;
         let id = self.id.take().filter(|id| !id.is_empty());
-        let Some(given) = self.arguments else {
+        let Some(list) = self.arguments else {
             return Err(match (streaming, &id) {
                 (true, None) => missing("invocationId"),
                 (false, _) if target.is_empty() => missing("target"),
                 _ => missing("arguments"),
             });
         };
-        let known = *self.known.get_or_insert_with(|| knows_method(&target));
-        if !known {
-            given.check()?;
+        let target_exists = *self.target_exists.get_or_insert_with(|| method_exists(&target));
+        if !target_exists {
+            list.validate()?;
         }
-        let GivenList { before, bytes, method_known, .. } = given;
-        let mut arguments = RawArguments { protocol, before, bytes, sound: method_known, rest: None };
+        let UnparsedArguments { before, bytes, method_known, .. } = list;
+        let mut arguments = RawArguments {
+            protocol,
+            before,
+            bytes,
+            trailing_comma_allowed: method_known,
+            complete: true,
+            deferred: None,
+        };
         // An invocation of an unknown method fails before this check. Without an id, it has no
         // completion.
-        let error = (streaming && id.is_none() && known).then(|| missing("invocationId"));
+        let error = (streaming && id.is_none() && target_exists).then(|| missing("invocationId"));
         if error.is_some() || !self.earlier.is_empty() {
-            arguments.rest = Some(Box::new(DeferredChecks { earlier: std::mem::take(&mut self.earlier), error }));
+            arguments.deferred = Some(Box::new(DeferredChecks { earlier: std::mem::take(&mut self.earlier), error }));
         }
         let stream_ids = std::mem::take(&mut self.stream_ids);
         let headers = Headers::new(HubProtocolKind::Json, self.headers);
@@ -229,8 +238,8 @@ impl<'a> Envelope<'a> {
             Some(_) if id.is_empty() => Err(ProtocolError::unknown_stream("")),
             None if id.is_empty() => Err(missing("invocationId")),
             None => Err(missing("item")),
-            Some(GivenItem { bytes, first, whole }) => {
-                let item = RawValue::new(protocol, Role::Item, bytes, whole);
+            Some(UnparsedItem { bytes, first, complete }) => {
+                let item = RawValue::new(protocol, Role::Item, bytes, complete);
                 Ok(HubMessage::StreamItem { id, item, item_first: first })
             }
         }
@@ -251,30 +260,30 @@ impl<'a> Envelope<'a> {
     }
 
     /// Validates values that were skipped unchecked and are not going to be deserialized.
-    fn check_unread(&self) -> Result<(), InvalidJson> {
-        self.check_arguments()?;
-        self.check_item()
+    fn validate_skipped(&self) -> Result<(), InvalidJson> {
+        self.validate_arguments()?;
+        self.validate_item()
     }
 
-    fn check_arguments(&self) -> Result<(), InvalidJson> {
-        self.arguments.map_or(Ok(()), GivenList::check)
+    fn validate_arguments(&self) -> Result<(), InvalidJson> {
+        self.arguments.map_or(Ok(()), UnparsedArguments::validate)
     }
 
-    fn check_item(&self) -> Result<(), InvalidJson> {
+    fn validate_item(&self) -> Result<(), InvalidJson> {
         match self.item {
-            Some(item) if !item.first && item.whole => JsonScanner::new(item.bytes).skip(PROPERTY_LEVELS),
+            Some(item) if !item.first && item.complete => JsonScanner::new(item.bytes).skip(MAX_PROPERTY_DEPTH),
             _ => Ok(()),
         }
     }
 }
 
-impl GivenList<'_> {
-    fn check(self) -> Result<(), InvalidJson> {
-        if self.checked {
+impl UnparsedArguments<'_> {
+    fn validate(self) -> Result<(), InvalidJson> {
+        if self.validated {
             return Ok(());
         }
-        match check_list(self.bytes) {
-            ListCheck::Whole { .. } => Ok(()),
+        match validate_list(self.bytes) {
+            ListCheck::Valid { .. } => Ok(()),
             ListCheck::TrailingComma { .. } if self.method_known => Ok(()),
             _ => Err(InvalidJson),
         }
@@ -291,7 +300,7 @@ pub(super) fn expect_object(scanner: &mut JsonScanner<'_>) -> Result<(), Protoco
     }
 }
 
-pub(super) fn text<'a>(scanner: &mut JsonScanner<'a>, name: &str) -> Result<Cow<'a, str>, ProtocolError> {
+pub(super) fn string<'a>(scanner: &mut JsonScanner<'a>, name: &str) -> Result<Cow<'a, str>, ProtocolError> {
     if scanner.peek() == Some(b'"') {
         return scanner.string()?.decode();
     }
@@ -381,7 +390,7 @@ fn headers<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], ProtocolError>
 fn value<'a>(scanner: &mut JsonScanner<'a>) -> Result<&'a [u8], InvalidJson> {
     scanner.peek();
     let start = scanner.position();
-    scanner.skip(PROPERTY_LEVELS)?;
+    scanner.skip(MAX_PROPERTY_DEPTH)?;
     Ok(scanner.since(start))
 }
 
@@ -431,7 +440,7 @@ impl<'a> Iterator for JsonHeaderReader<'a> {
 
 /// Maximum nesting depth of the value of a property. .NET reads 64 levels, the first of which is
 /// the message (`aspnet: JsonReaderOptions.MaxDepth`).
-pub(super) const PROPERTY_LEVELS: u32 = 63;
+pub(super) const MAX_PROPERTY_DEPTH: u32 = 63;
 
 /// Message types (`aspnet: HubProtocolConstants.cs`).
 const INVOCATION: i32 = 1;

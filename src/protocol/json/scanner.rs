@@ -8,7 +8,7 @@ use crate::protocol::error::ProtocolError;
 #[derive(Clone, Debug)]
 pub(in crate::protocol) struct JsonScanner<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
 }
 
 /// Malformed JSON, or JSON that is nested too deeply.
@@ -58,17 +58,17 @@ pub(in crate::protocol) enum NextToken {
 
 impl<'a> JsonScanner<'a> {
     pub(in crate::protocol) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, position: 0 }
     }
 
     /// Returns the number of bytes read.
     pub(in crate::protocol) fn position(&self) -> usize {
-        self.at
+        self.position
     }
 
     /// Returns the bytes read since a position.
     pub(in crate::protocol) fn since(&self, start: usize) -> &'a [u8] {
-        &self.bytes[start..self.at]
+        &self.bytes[start..self.position]
     }
 
     /// Returns the bytes before a position.
@@ -77,18 +77,18 @@ impl<'a> JsonScanner<'a> {
     }
 
     /// Returns the unread bytes.
-    pub(in crate::protocol) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
+    pub(in crate::protocol) fn remaining(&self) -> &'a [u8] {
+        &self.bytes[self.position..]
     }
 
     /// Skips white space and returns the next byte without reading it.
     #[inline]
     pub(in crate::protocol) fn peek(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.bytes.get(self.at) {
+        while let Some(&byte) = self.bytes.get(self.position) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
             }
-            self.at += 1;
+            self.position += 1;
         }
         None
     }
@@ -98,11 +98,11 @@ impl<'a> JsonScanner<'a> {
     pub(in crate::protocol) fn next(&mut self, first: bool, end: u8) -> Result<NextToken, InvalidJson> {
         match self.peek() {
             Some(byte) if byte == end => {
-                self.at += 1;
+                self.position += 1;
                 Ok(NextToken::End)
             }
             Some(b',') if !first => {
-                self.at += 1;
+                self.position += 1;
                 match self.peek() {
                     Some(byte) if byte != end => Ok(NextToken::Element),
                     _ => Err(InvalidJson),
@@ -123,7 +123,7 @@ impl<'a> JsonScanner<'a> {
         if self.peek() != Some(b':') {
             return Err(InvalidJson);
         }
-        self.at += 1;
+        self.position += 1;
         Ok(name)
     }
 
@@ -131,28 +131,28 @@ impl<'a> JsonScanner<'a> {
     /// form that clients write.
     #[inline]
     pub(in crate::protocol) fn common_name(&mut self) -> Option<&'static [u8]> {
-        let rest = self.rest();
+        let remaining = self.remaining();
         // The lengths are known at compile time, so that each name is compared in one or two words.
-        let name: &[u8] = if rest.starts_with(b"\"type\":") {
+        let name: &[u8] = if remaining.starts_with(b"\"type\":") {
             b"type"
-        } else if rest.starts_with(b"\"target\":") {
+        } else if remaining.starts_with(b"\"target\":") {
             b"target"
-        } else if rest.starts_with(b"\"arguments\":") {
+        } else if remaining.starts_with(b"\"arguments\":") {
             b"arguments"
-        } else if rest.starts_with(b"\"invocationId\":") {
+        } else if remaining.starts_with(b"\"invocationId\":") {
             b"invocationId"
         } else {
             return None;
         };
-        self.at += name.len() + 3;
+        self.position += name.len() + 3;
         Some(name)
     }
 
     /// Reads a number of one digit, if one follows.
     #[inline]
     pub(in crate::protocol) fn digit(&mut self) -> Option<u8> {
-        let [digit @ b'0'..=b'9', b',' | b'}', ..] = self.rest() else { return None };
-        self.at += 1;
+        let [digit @ b'0'..=b'9', b',' | b'}', ..] = self.remaining() else { return None };
+        self.position += 1;
         Some(digit - b'0')
     }
 
@@ -163,11 +163,11 @@ impl<'a> JsonScanner<'a> {
         match self.peek().ok_or(InvalidJson)? {
             b'"' => self.string().map(JsonToken::String),
             b'[' => {
-                self.at += 1;
+                self.position += 1;
                 Ok(JsonToken::Array)
             }
             b'{' => {
-                self.at += 1;
+                self.position += 1;
                 Ok(JsonToken::Object)
             }
             b't' => self.literal(b"true").map(|()| JsonToken::True),
@@ -178,77 +178,77 @@ impl<'a> JsonScanner<'a> {
     }
 
     fn literal(&mut self, literal: &[u8]) -> Result<(), InvalidJson> {
-        if !self.rest().starts_with(literal) {
+        if !self.remaining().starts_with(literal) {
             return Err(InvalidJson);
         }
-        self.at += literal.len();
+        self.position += literal.len();
         Ok(())
     }
 
     /// Reads a string from its opening quote.
     pub(in crate::protocol) fn string(&mut self) -> Result<JsonString<'a>, InvalidJson> {
-        self.at += 1;
-        let start = self.at;
+        self.position += 1;
+        let start = self.position;
         let mut escaped = false;
         loop {
-            let run = self.rest();
+            let run = self.remaining();
             let length = plain_len(run);
             if !matches!(run.get(length), Some(b'"' | b'\\')) {
                 return Err(InvalidJson);
             }
-            self.at += length;
+            self.position += length;
             if run[length] == b'"' {
                 break;
             }
             escaped = true;
-            self.at += escape_len(&run[length..])?;
+            self.position += escape_len(&run[length..])?;
         }
         let raw = self.since(start);
-        self.at += 1;
+        self.position += 1;
         Ok(JsonString { raw, escaped })
     }
 
     fn number(&mut self) -> Result<&'a [u8], InvalidJson> {
-        let start = self.at;
-        if self.bytes.get(self.at) == Some(&b'-') {
-            self.at += 1;
+        let start = self.position;
+        if self.bytes.get(self.position) == Some(&b'-') {
+            self.position += 1;
         }
-        if self.bytes.get(self.at) == Some(&b'0') {
-            self.at += 1;
+        if self.bytes.get(self.position) == Some(&b'0') {
+            self.position += 1;
         } else {
             self.digits()?;
         }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
+        if self.bytes.get(self.position) == Some(&b'.') {
+            self.position += 1;
             self.digits()?;
         }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
-                self.at += 1;
+        if let Some(b'e' | b'E') = self.bytes.get(self.position) {
+            self.position += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.position) {
+                self.position += 1;
             }
             self.digits()?;
         }
-        match self.bytes.get(self.at) {
+        match self.bytes.get(self.position) {
             None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'/') => Ok(self.since(start)),
             Some(_) => Err(InvalidJson),
         }
     }
 
     fn digits(&mut self) -> Result<(), InvalidJson> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
+        let count = self.remaining().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.position += count;
         if count == 0 { Err(InvalidJson) } else { Ok(()) }
     }
 
     /// Validates and skips a value; `levels` is its maximum nesting depth.
     pub(in crate::protocol) fn skip(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let token = self.token()?;
-        self.skip_behind(token, levels)
+        self.skip_from(token, levels)
     }
 
     /// Validates and skips a value whose first token has been read.
-    pub(in crate::protocol) fn skip_behind(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
+    pub(in crate::protocol) fn skip_from(&mut self, token: JsonToken<'a>, levels: u32) -> Result<(), InvalidJson> {
         // One bit for each open array (0) or object (1). The lowest bit is the innermost.
         let (mut open, mut depth) = (0_u64, 0);
         let mut token = token;
@@ -284,7 +284,7 @@ impl<'a> JsonScanner<'a> {
     pub(in crate::protocol) fn skip_unchecked(&mut self, levels: u32) -> Result<(), InvalidJson> {
         let (mut open, mut depth) = (0_u64, 0);
         loop {
-            let byte = *self.bytes.get(self.at).ok_or(InvalidJson)?;
+            let byte = *self.bytes.get(self.position).ok_or(InvalidJson)?;
             match byte {
                 b'"' => {
                     self.skip_string_unchecked()?;
@@ -302,26 +302,26 @@ impl<'a> JsonScanner<'a> {
                     }
                     (open, depth) = (open >> 1, depth - 1);
                     if depth == 0 {
-                        self.at += 1;
+                        self.position += 1;
                         return Ok(());
                     }
                 }
                 _ => {}
             }
-            self.at += 1;
+            self.position += 1;
         }
     }
 
     fn skip_string_unchecked(&mut self) -> Result<(), InvalidJson> {
-        self.at += 1;
+        self.position += 1;
         loop {
-            let run = self.rest();
+            let run = self.remaining();
             let length = memchr::memchr2(b'"', b'\\', run).ok_or(InvalidJson)?;
-            self.at += length + 1;
+            self.position += length + 1;
             if run[length] == b'"' {
                 return Ok(());
             }
-            self.at = self.bytes.len().min(self.at + 1);
+            self.position = self.bytes.len().min(self.position + 1);
         }
     }
 }
@@ -329,29 +329,29 @@ impl<'a> JsonScanner<'a> {
 /// Returns the length of the prefix without control characters, quotes and backslashes, which a
 /// JSON string contains unescaped.
 pub(in crate::protocol) fn plain_len(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(word) = text[at..].first_chunk() {
+    let mut position = 0;
+    while let Some(word) = text[position..].first_chunk() {
         let special = special_bytes(*word);
         if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
+            return position + special.trailing_zeros() as usize / 8;
         }
-        at += word.len();
-        if at == SHORT {
-            let (chunks, _) = text[at..].as_chunks();
-            at += chunks.iter().take_while(|chunk| is_plain(chunk)).count() * CHUNK;
+        position += word.len();
+        if position == MAX_WORDWISE_BYTES {
+            let (chunks, _) = text[position..].as_chunks();
+            position += chunks.iter().take_while(|chunk| is_plain(chunk)).count() * CHUNK_BYTES;
         }
     }
-    at + text[at..].iter().take_while(|byte| !is_special(**byte)).count()
+    position + text[position..].iter().take_while(|byte| !is_special(**byte)).count()
 }
 
 /// Number of bytes that are examined one word at a time, enough for names and ids. Longer strings
 /// are then examined in chunks.
-const SHORT: usize = 16;
-const CHUNK: usize = 32;
+const MAX_WORDWISE_BYTES: usize = 16;
+const CHUNK_BYTES: usize = 32;
 
 /// Returns whether a chunk needs no escapes. It has no branch for each byte, so that the compiler
 /// vectorizes it.
-fn is_plain(chunk: &[u8; CHUNK]) -> bool {
+fn is_plain(chunk: &[u8; CHUNK_BYTES]) -> bool {
     !chunk.iter().fold(false, |special, byte| special | is_special(*byte))
 }
 
@@ -404,49 +404,49 @@ impl<'a> JsonString<'a> {
 
     fn unescape(self) -> Result<Vec<u8>, ProtocolError> {
         let mut text = Vec::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(start) = memchr::memchr(b'\\', rest) {
-            text.extend_from_slice(&rest[..start]);
-            let (c, length) = unescape(&rest[start..])?;
+        let mut remaining = self.raw;
+        while let Some(start) = memchr::memchr(b'\\', remaining) {
+            text.extend_from_slice(&remaining[..start]);
+            let (c, length) = unescape(&remaining[start..])?;
             text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = &rest[start + length..];
+            remaining = &remaining[start + length..];
         }
-        text.extend_from_slice(rest);
+        text.extend_from_slice(remaining);
         Ok(text)
     }
 }
 
-/// Returns the character of the escape sequence at the start of `rest`, and the length of the
+/// Returns the character of the escape sequence at the start of `remaining`, and the length of the
 /// sequence.
-fn unescape(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
-    let simple = match rest[1] {
+fn unescape(remaining: &[u8]) -> Result<(char, usize), ProtocolError> {
+    let simple = match remaining[1] {
         b'b' => '\u{8}',
         b'f' => '\u{c}',
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        b'u' => return unescape_unicode(rest),
+        b'u' => return unescape_unicode(remaining),
         other => char::from(other),
     };
     Ok((simple, 2))
 }
 
-fn unescape_unicode(rest: &[u8]) -> Result<(char, usize), ProtocolError> {
-    let unit = code_unit(rest);
+fn unescape_unicode(remaining: &[u8]) -> Result<(char, usize), ProtocolError> {
+    let unit = code_unit(remaining);
     if let Some(c) = char::from_u32(unit) {
         return Ok((c, 6));
     }
     if unit >= 0xdc00 {
         return Err(invalid_surrogate(unit));
     }
-    let rest = &rest[6..];
-    if !rest.starts_with(b"\\u") {
+    let remaining = &remaining[6..];
+    if !remaining.starts_with(b"\\u") {
         return Err(ProtocolError::new(
             "InvalidOperationException",
             "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
         ));
     }
-    let low = code_unit(rest);
+    let low = code_unit(remaining);
     if !(0xdc00..0xe000).contains(&low) {
         return Err(invalid_surrogate(low));
     }
@@ -477,11 +477,11 @@ mod tests {
         for length in 0..100 {
             let text = vec![b'\xe9'; length];
             assert_eq!(plain_len(&text), length);
-            for (at, special) in (0..length).zip([b'"', b'\\', 0, 0x1f].into_iter().cycle()) {
+            for (position, special) in (0..length).zip([b'"', b'\\', 0, 0x1f].into_iter().cycle()) {
                 let mut text = text.clone();
-                text[at..].fill(b'!');
-                (text[at], text[length - 1]) = (special, b'"');
-                assert_eq!(plain_len(&text), at, "{special} in {length}");
+                text[position..].fill(b'!');
+                (text[position], text[length - 1]) = (special, b'"');
+                assert_eq!(plain_len(&text), position, "{special} in {length}");
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::ser::{
 };
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::write::push_text;
+use super::write::push_json_string;
 
 /// Serializes values as `System.Text.Json` does, with a `serde_json` serializer that uses
 /// [`JsonFormatter`].
@@ -24,8 +24,8 @@ pub(super) struct JsonSerializer<S>(pub(super) S);
 pub(super) struct JsonFormatter;
 
 impl Formatter for JsonFormatter {
-    fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, text: &[u8]) -> io::Result<()> {
-        push_text(writer, text)
+    fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, string: &[u8]) -> io::Result<()> {
+        push_json_string(writer, string)
     }
 
     fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
@@ -123,8 +123,8 @@ impl<S: Serializer> Serializer for JsonSerializer<S> {
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         // `serde_json` writes its own types, such as `RawValue`, as structs whose names begin with
         // `$`. It expects their content unwrapped.
-        let foreign = !name.starts_with('$');
-        self.0.serialize_struct(name, len).map(|fields| StructFields { fields, foreign })
+        let wrap_values = !name.starts_with('$');
+        self.0.serialize_struct(name, len).map(|fields| StructFields { fields, wrap_values })
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
@@ -231,7 +231,7 @@ impl<S: SerializeStructVariant> SerializeStructVariant for JsonSerializer<S> {
 /// Fields of a struct.
 pub(super) struct StructFields<S> {
     fields: S,
-    foreign: bool,
+    wrap_values: bool,
 }
 
 impl<S: SerializeStruct> SerializeStruct for StructFields<S> {
@@ -239,7 +239,7 @@ impl<S: SerializeStruct> SerializeStruct for StructFields<S> {
     type Error = S::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
-        if self.foreign {
+        if self.wrap_values {
             self.fields.serialize_field(key, &NestedValue(value))
         } else {
             self.fields.serialize_field(key, value)

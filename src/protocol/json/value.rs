@@ -14,7 +14,7 @@ use crate::protocol::naming::{self, buffered};
 use crate::protocol::raw_arguments::{ArgumentsSeed, BindProgress, RawArguments, wrong_number, wrong_type};
 use crate::protocol::raw_value::Position;
 
-use super::PROPERTY_LEVELS;
+use super::MAX_PROPERTY_DEPTH;
 
 /// Deserializes a value whose nesting depth has been checked.
 pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8]) -> Result<T, Position> {
@@ -23,16 +23,16 @@ pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8
 }
 
 /// Returns whether the bytes are exactly one value.
-pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
+pub(in crate::protocol) fn is_complete(bytes: &[u8]) -> bool {
     let mut scanner = JsonScanner::new(bytes);
-    scanner.skip(PROPERTY_LEVELS).is_ok() && scanner.peek().is_none()
+    scanner.skip(MAX_PROPERTY_DEPTH).is_ok() && scanner.peek().is_none()
 }
 
 /// Returns the number of elements of an array, or 0 if it is malformed.
 pub(in crate::protocol) fn list_len(bytes: &[u8]) -> usize {
-    match check_list(bytes) {
-        ListCheck::Whole { len } | ListCheck::TrailingComma { len } => len,
-        ListCheck::Broken => 0,
+    match validate_list(bytes) {
+        ListCheck::Valid { len } | ListCheck::TrailingComma { len } => len,
+        ListCheck::Malformed => 0,
     }
 }
 
@@ -46,29 +46,30 @@ pub(in crate::protocol) fn bind<V, T>(
 where
     V: for<'de> Visitor<'de, Value = T>,
 {
-    let tally = Cell::default();
+    let progress = Cell::default();
     let naming = arguments.protocol.naming();
-    let bound = deserialize(naming, arguments.bytes, || visitor().map(|visitor| ArgumentsSeed::new(visitor, &tally)));
+    let bound =
+        deserialize(naming, arguments.bytes, || visitor().map(|visitor| ArgumentsSeed::new(visitor, &progress)));
     match bound {
-        Ok(bound) if tally.get().given == expected => Ok(bound),
-        Ok(_) => Err(explain(arguments, expected, tally.get(), true)),
-        Err(_) => Err(explain(arguments, expected, tally.get(), false)),
+        Ok(bound) if progress.get().elements_read == expected => Ok(bound),
+        Ok(_) => Err(bind_error(arguments, expected, progress.get(), true)),
+        Err(_) => Err(bind_error(arguments, expected, progress.get(), false)),
     }
 }
 
 /// Returns the error of arguments that did not bind. Only this error path validates them as JSON.
 #[cold]
-fn explain(arguments: &RawArguments<'_>, expected: usize, tally: BindProgress, bound: bool) -> ReadError {
-    match check_list(arguments.bytes) {
-        ListCheck::Whole { .. } if tally.given != expected && (bound || tally.ended) => {
-            ReadError::Mismatch(wrong_number(tally.given, expected))
+fn bind_error(arguments: &RawArguments<'_>, expected: usize, progress: BindProgress, bound: bool) -> ReadError {
+    match validate_list(arguments.bytes) {
+        ListCheck::Valid { .. } if progress.elements_read != expected && (bound || progress.ended) => {
+            ReadError::Mismatch(wrong_number(progress.elements_read, expected))
         }
-        ListCheck::Whole { .. } => ReadError::Mismatch(wrong_type()),
+        ListCheck::Valid { .. } => ReadError::Mismatch(wrong_type()),
         // Everything before the comma was bound, so ASP.NET Core fails only this invocation.
-        ListCheck::TrailingComma { len } if arguments.sound && tally.given == len => {
+        ListCheck::TrailingComma { len } if arguments.trailing_comma_allowed && progress.elements_read == len => {
             ReadError::Mismatch(trailing_comma(arguments))
         }
-        ListCheck::TrailingComma { .. } | ListCheck::Broken => ReadError::Malformed(InvalidJson.into()),
+        ListCheck::TrailingComma { .. } | ListCheck::Malformed => ReadError::Malformed(InvalidJson.into()),
     }
 }
 
@@ -83,7 +84,7 @@ where
     let once = seed().ok_or_else(|| serde_json::Error::custom("missing seed"))?;
     match deserialize_once(naming, bytes, once) {
         Ok(value) => Ok(value),
-        Err(error) => deserialize_again(naming, bytes, seed, error),
+        Err(error) => deserialize_retry(naming, bytes, seed, error),
     }
 }
 
@@ -101,7 +102,7 @@ fn deserialize_once<'de, S: DeserializeSeed<'de>>(
 }
 
 #[cold]
-fn deserialize_again<S, T>(
+fn deserialize_retry<S, T>(
     naming: Naming,
     bytes: &[u8],
     mut seed: impl FnMut() -> Option<S>,
@@ -129,12 +130,12 @@ where
 /// Result of validating a list of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListCheck {
-    Whole { len: usize },
+    Valid { len: usize },
     TrailingComma { len: usize },
-    Broken,
+    Malformed,
 }
 
-pub(super) fn check_list(bytes: &[u8]) -> ListCheck {
+pub(super) fn validate_list(bytes: &[u8]) -> ListCheck {
     visit_list(bytes, |_| ())
 }
 
@@ -142,28 +143,28 @@ pub(super) fn check_list(bytes: &[u8]) -> ListCheck {
 pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut elements = Vec::new();
     match visit_list(bytes, |element| elements.push(element)) {
-        ListCheck::Whole { .. } | ListCheck::TrailingComma { .. } => elements,
-        ListCheck::Broken => Vec::new(),
+        ListCheck::Valid { .. } | ListCheck::TrailingComma { .. } => elements,
+        ListCheck::Malformed => Vec::new(),
     }
 }
 
 fn visit_list(bytes: &[u8], mut visit: impl FnMut(Range<usize>)) -> ListCheck {
     let mut scanner = JsonScanner::new(bytes);
     if scanner.token() != Ok(JsonToken::Array) {
-        return ListCheck::Broken;
+        return ListCheck::Malformed;
     }
     let mut len = 0;
     loop {
         match scanner.next(len == 0, b']') {
-            Ok(NextToken::End) => return ListCheck::Whole { len },
+            Ok(NextToken::End) => return ListCheck::Valid { len },
             Ok(NextToken::Element) => {}
             // `next` stops at the closing bracket only after a trailing comma.
             Err(InvalidJson) if scanner.peek() == Some(b']') => return ListCheck::TrailingComma { len },
-            Err(InvalidJson) => return ListCheck::Broken,
+            Err(InvalidJson) => return ListCheck::Malformed,
         }
         let start = scanner.position();
-        if scanner.skip(PROPERTY_LEVELS - 1).is_err() {
-            return ListCheck::Broken;
+        if scanner.skip(MAX_PROPERTY_DEPTH - 1).is_err() {
+            return ListCheck::Malformed;
         }
         visit(start..scanner.position());
         len += 1;
@@ -177,12 +178,12 @@ fn without_negative_zeros(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = bytes.to_vec();
-    let (mut at, mut in_text) = (0, false);
+    let (mut at, mut in_string) = (0, false);
     while at < bytes.len() {
         match bytes[at] {
-            b'"' => in_text = !in_text,
+            b'"' => in_string = !in_string,
             b'\\' => at += 1,
-            b'-' if !in_text && is_negative_zero(&bytes[at..]) => bytes[at] = b' ',
+            b'-' if !in_string && is_negative_zero(&bytes[at..]) => bytes[at] = b' ',
             _ => {}
         }
         at += 1;
@@ -198,7 +199,7 @@ fn is_negative_zero(number: &[u8]) -> bool {
 fn trailing_comma(arguments: &RawArguments<'_>) -> ProtocolError {
     let mut text = arguments.before.to_vec();
     text.extend_from_slice(arguments.bytes.strip_suffix(b"]").unwrap_or(arguments.bytes));
-    let at = Position::behind(&text);
+    let at = Position::end_of(&text);
     ProtocolError::new(
         "JsonReaderException",
         format!(

@@ -14,24 +14,24 @@ use crate::protocol::writer::InvocationFields;
 
 use super::serializer::{JsonFormatter, JsonSerializer, NOT_FINITE};
 
-pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
+pub(in crate::protocol) fn invocation<A: Arguments + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
     headers: &[(&str, &str)],
-    call: &InvocationFields<'_>,
+    invocation: &InvocationFields<'_>,
     arguments: &A,
 ) -> Result<(), WriteError> {
-    start(out, call.kind, headers);
-    if let Some(id) = call.id {
-        text(out, b",\"invocationId\":", id);
+    start(out, invocation.kind, headers);
+    if let Some(id) = invocation.id {
+        push_string(out, b",\"invocationId\":", id);
     }
-    text(out, b",\"target\":", call.target);
+    push_string(out, b",\"target\":", invocation.target);
     out.extend_from_slice(b",\"arguments\":");
     value(out, naming, &ArgumentList(arguments))?;
-    if let Some(ids) = call.stream_ids {
+    if let Some(ids) = invocation.stream_ids {
         out.extend_from_slice(b",\"streamIds\":[");
         for (index, id) in ids.iter().enumerate() {
-            text(out, if index == 0 { b"" } else { b"," }, id);
+            push_string(out, if index == 0 { b"" } else { b"," }, id);
         }
         out.push(b']');
     }
@@ -47,7 +47,7 @@ pub(in crate::protocol) fn item<T: Serialize + ?Sized>(
     item: &T,
 ) -> Result<(), WriteError> {
     start(out, 2, headers);
-    text(out, b",\"invocationId\":", id);
+    push_string(out, b",\"invocationId\":", id);
     out.extend_from_slice(b",\"item\":");
     value(out, naming, item)?;
     end(out);
@@ -62,7 +62,7 @@ pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
     result: &T,
 ) -> Result<(), WriteError> {
     start(out, 3, headers);
-    text(out, b",\"invocationId\":", id);
+    push_string(out, b",\"invocationId\":", id);
     out.extend_from_slice(b",\"result\":");
     value(out, naming, result)?;
     end(out);
@@ -71,7 +71,7 @@ pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
 
 pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]) {
     start(out, 3, &[]);
-    text(out, b",\"invocationId\":", id);
+    push_string(out, b",\"invocationId\":", id);
     out.extend_from_slice(b",\"result\":");
     out.extend_from_slice(result);
     end(out);
@@ -81,16 +81,16 @@ pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]
 /// (`aspnet: JsonHubProtocol.WriteCompletionMessage`).
 pub(in crate::protocol) fn completion(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str, error: Option<&str>) {
     start(out, 3, headers);
-    text(out, b",\"invocationId\":", id);
+    push_string(out, b",\"invocationId\":", id);
     if let Some(error) = error.filter(|error| !error.is_empty()) {
-        text(out, b",\"error\":", error);
+        push_string(out, b",\"error\":", error);
     }
     end(out);
 }
 
 pub(in crate::protocol) fn cancel(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str) {
     start(out, 5, headers);
-    text(out, b",\"invocationId\":", id);
+    push_string(out, b",\"invocationId\":", id);
     end(out);
 }
 
@@ -102,7 +102,7 @@ pub(in crate::protocol) fn ping(out: &mut Vec<u8>) {
 pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
     start(out, 7, &[]);
     if let Some(error) = error {
-        text(out, b",\"error\":", error);
+        push_string(out, b",\"error\":", error);
     }
     if allow_reconnect {
         out.extend_from_slice(b",\"allowReconnect\":true");
@@ -128,11 +128,11 @@ pub(in crate::protocol) fn value<T: Serialize + ?Sized>(
         Naming::Serde => value.serialize(serializer),
         Naming::DotNet => naming::serialize(value, HubProtocol::new(HubProtocolKind::Json, naming), serializer),
     }
-    .map_err(|error| refused(&error))
+    .map_err(|error| serialize_error(&error))
 }
 
 #[cold]
-fn refused(error: &serde_json::Error) -> WriteError {
+fn serialize_error(error: &serde_json::Error) -> WriteError {
     let text = error.to_string();
     let kind = if text == NOT_FINITE { "ArgumentException" } else { "JsonException" };
     WriteError::new(ProtocolError::new(kind, text))
@@ -147,8 +147,8 @@ fn start(out: &mut Vec<u8>, kind: u8, headers: &[(&str, &str)]) {
     }
     out.extend_from_slice(b",\"headers\":{");
     for (index, (name, value)) in headers.iter().enumerate() {
-        text(out, if index == 0 { b"" } else { b"," }, name);
-        text(out, b":", value);
+        push_string(out, if index == 0 { b"" } else { b"," }, name);
+        push_string(out, b":", value);
     }
     out.push(b'}');
 }
@@ -157,16 +157,16 @@ fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'}', RECORD_SEPARATOR]);
 }
 
-fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
-    out.extend_from_slice(before);
-    push_text(out, text.as_bytes()).expect("writing to a Vec does not fail");
+fn push_string(out: &mut Vec<u8>, prefix: &[u8], value: &str) {
+    out.extend_from_slice(prefix);
+    push_json_string(out, value.as_bytes()).expect("writing to a Vec does not fail");
 }
 
 /// Writes a string with its quotes and escapes only the characters that JSON requires to be
 /// escaped.
-pub(in crate::protocol) fn push_text<W: ?Sized + io::Write>(out: &mut W, text: &[u8]) -> io::Result<()> {
+pub(in crate::protocol) fn push_json_string<W: ?Sized + io::Write>(out: &mut W, string: &[u8]) -> io::Result<()> {
     out.write_all(b"\"")?;
-    let mut rest = text;
+    let mut rest = string;
     loop {
         let (run, behind) = rest.split_at(plain_len(rest));
         out.write_all(run)?;

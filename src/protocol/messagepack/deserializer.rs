@@ -39,18 +39,18 @@ impl<'de> Deserializer<'de> {
     }
 
     /// Reads a string. Invalid UTF-8 is an error, whereas .NET replaces it.
-    fn text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str(str::from_utf8(self.reader.bytes()?).map_err(Error::custom)?)
     }
 
-    fn list<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let left = self.reader.array_len()?;
-        self.nested(left, |elements| visitor.visit_seq(elements))
+    fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        let elements_left = self.reader.array_len()?;
+        self.nested(elements_left, |elements| visitor.visit_seq(elements))
     }
 
     fn map<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let left = self.reader.map_len()?;
-        self.nested(left, |entries| visitor.visit_map(entries))
+        let elements_left = self.reader.map_len()?;
+        self.nested(elements_left, |entries| visitor.visit_map(entries))
     }
 
     /// Reads an extension as a newtype around a tuple of its type and its content, as in
@@ -62,13 +62,13 @@ impl<'de> Deserializer<'de> {
 
     fn nested<T>(
         &mut self,
-        left: usize,
+        elements_left: usize,
         visit: impl FnOnce(&mut Elements<'_, 'de>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.levels = self.levels.checked_sub(1).ok_or_else(|| Error::custom("nested too deep"))?;
-        let mut elements = Elements { deserializer: self, left };
+        let mut elements = Elements { deserializer: self, elements_left };
         let value = visit(&mut elements)?;
-        if elements.left > 0 {
+        if elements.elements_left > 0 {
             return Err(Error::custom("too many elements"));
         }
         self.levels += 1;
@@ -148,7 +148,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.reader.peek()? {
             0x00..=0x7f | 0xcc..=0xd3 | 0xe0..=0xff => self.number(visitor),
-            0xa0..=0xbf | 0xd9..=0xdb => self.text(visitor),
+            0xa0..=0xbf | 0xd9..=0xdb => self.string(visitor),
             0xc0 => {
                 self.reader.value()?;
                 visitor.visit_unit()
@@ -157,7 +157,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
             0xc4..=0xc6 => visitor.visit_borrowed_bytes(self.reader.bytes()?),
             0xca => visitor.visit_f32(self.reader.float32()?),
             0xcb => visitor.visit_f64(self.reader.float64()?),
-            0x90..=0x9f | 0xdc | 0xdd => self.list(visitor),
+            0x90..=0x9f | 0xdc | 0xdd => self.array(visitor),
             0x80..=0x8f | 0xde | 0xdf => self.map(visitor),
             0xc7..=0xc9 | 0xd4..=0xd8 => self.extension(visitor),
             code @ 0xc1 => Err(InvalidMessagePack::Code(code).into()),
@@ -197,11 +197,12 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if !matches!(self.reader.peek()?, 0x80..=0x8f | 0xde | 0xdf) {
-            return visitor.visit_enum(EnumContent { deserializer: self, content: false });
+            return visitor.visit_enum(EnumContent { deserializer: self, has_content: false });
         }
         match self.reader.map_len()? {
-            1 => self
-                .nested(0, |entry| visitor.visit_enum(EnumContent { deserializer: entry.deserializer, content: true })),
+            1 => self.nested(0, |entry| {
+                visitor.visit_enum(EnumContent { deserializer: entry.deserializer, has_content: true })
+            }),
             length => Err(Error::invalid_length(length, &"one variant")),
         }
     }
@@ -237,13 +238,13 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
 /// Elements of an array, or keys and values of a map.
 struct Elements<'a, 'de> {
     deserializer: &'a mut Deserializer<'de>,
-    left: usize,
+    elements_left: usize,
 }
 
 impl<'de> Elements<'_, 'de> {
     fn next<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = left;
+        let Some(elements_left) = self.elements_left.checked_sub(1) else { return Ok(None) };
+        self.elements_left = elements_left;
         seed.deserialize(&mut *self.deserializer).map(Some)
     }
 }
@@ -256,7 +257,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.elements_left)
     }
 }
 
@@ -272,19 +273,23 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.elements_left)
     }
 }
 
 /// Variant of an enum, with or without content.
 struct EnumContent<'a, 'de> {
     deserializer: &'a mut Deserializer<'de>,
-    content: bool,
+    has_content: bool,
 }
 
 impl<'de> EnumContent<'_, 'de> {
     fn content(&mut self) -> Result<&mut Deserializer<'de>, Error> {
-        if self.content { Ok(self.deserializer) } else { Err(Error::invalid_type(Unexpected::UnitVariant, &"content")) }
+        if self.has_content {
+            Ok(self.deserializer)
+        } else {
+            Err(Error::invalid_type(Unexpected::UnitVariant, &"content"))
+        }
     }
 }
 
@@ -301,7 +306,7 @@ impl<'de> de::VariantAccess<'de> for EnumContent<'_, 'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        if self.content { de::Deserialize::deserialize(self.deserializer) } else { Ok(()) }
+        if self.has_content { de::Deserialize::deserialize(self.deserializer) } else { Ok(()) }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, Error> {

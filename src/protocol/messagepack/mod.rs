@@ -22,7 +22,7 @@ use reader::MessagePackReader;
 mod scan;
 
 mod value;
-pub(super) use value::{bind, is_whole, list_elements, list_len, read};
+pub(super) use value::{bind, is_complete, list_elements, list_len, read};
 
 pub(super) mod write;
 
@@ -30,24 +30,24 @@ pub(super) mod write;
 pub(super) fn parse<'a>(
     protocol: HubProtocol,
     frame: &'a [u8],
-    knows_method: &dyn Fn(&str) -> bool,
+    method_exists: &dyn Fn(&str) -> bool,
 ) -> Result<Option<HubMessage<'a>>, ProtocolError> {
     let mut reader = MessagePackReader::new(frame);
     let items = reader.array_len()?;
     let kind = int32(&mut reader, "messageType")?;
     Ok(Some(match kind {
-        1 | 4 => HubMessage::Invocation(call(protocol, &mut reader, items, kind == 4, knows_method)?),
+        1 | 4 => HubMessage::Invocation(invocation(protocol, &mut reader, items, kind == 4, method_exists)?),
         2 => {
             let (_, id) = headers_and_id(&mut reader, "StreamItem")?;
-            let (bytes, whole) = reader.value_or_rest();
-            let item = RawValue::new(protocol, Role::Item, bytes, whole);
+            let (bytes, complete) = reader.value_or_remaining();
+            let item = RawValue::new(protocol, Role::Item, bytes, complete);
             HubMessage::StreamItem { id, item, item_first: false }
         }
         3 => completion(protocol, &mut reader)?,
         5 => HubMessage::CancelInvocation { id: headers_and_id(&mut reader, "CancelInvocation")?.1 },
         6 => HubMessage::Ping,
         7 => {
-            let error = text(&mut reader, "error")?;
+            let error = string(&mut reader, "error")?;
             let allow_reconnect = items > 2 && boolean(&mut reader, "allowReconnect")?;
             HubMessage::Close { error, allow_reconnect }
         }
@@ -57,31 +57,34 @@ pub(super) fn parse<'a>(
     }))
 }
 
-fn call<'a>(
+fn invocation<'a>(
     protocol: HubProtocol,
     reader: &mut MessagePackReader<'a>,
     items: usize,
     streaming: bool,
-    knows_method: &dyn Fn(&str) -> bool,
+    method_exists: &dyn Fn(&str) -> bool,
 ) -> Result<InvocationMessage<'a>, ProtocolError> {
     let kind = if streaming { "StreamInvocation" } else { "Invocation" };
     let headers = headers(reader)?;
-    let id = text(reader, "invocationId")?.filter(|id| !id.is_empty());
+    let id = string(reader, "invocationId")?.filter(|id| !id.is_empty());
     if streaming && id.is_none() {
-        return Err(no_id(kind));
+        return Err(missing_id(kind));
     }
-    let target = text(reader, "target")?
+    let target = string(reader, "target")?
         .filter(|target| !target.is_empty())
         .ok_or_else(|| null_or_empty(&format!("target for {kind} message")))?;
-    let known = knows_method(&target);
-    let (bytes, sound) = reader.value_or_rest();
-    let mut arguments = RawArguments { protocol, before: &[], bytes, sound, rest: None };
+    let method_known = method_exists(&target);
+    let (bytes, complete) = reader.value_or_remaining();
+    let mut arguments =
+        RawArguments { protocol, before: &[], bytes, trailing_comma_allowed: false, complete, deferred: None };
     let mut ids = Vec::new();
     // ASP.NET Core reads stream ids only after binding succeeded, so their error is deferred.
-    if items > 5 && sound && known {
+    if items > 5 && complete && method_known {
         match stream_ids(reader) {
-            Ok(given) => ids = given,
-            Err(error) => arguments.rest = Some(Box::new(DeferredChecks { earlier: Vec::new(), error: Some(error) })),
+            Ok(ids_read) => ids = ids_read,
+            Err(error) => {
+                arguments.deferred = Some(Box::new(DeferredChecks { earlier: Vec::new(), error: Some(error) }))
+            }
         }
     }
     Ok(InvocationMessage { id, target, arguments, stream_ids: ids, streaming, headers })
@@ -90,7 +93,7 @@ fn call<'a>(
 fn completion<'a>(protocol: HubProtocol, reader: &mut MessagePackReader<'a>) -> Result<HubMessage<'a>, ProtocolError> {
     let (_, id) = headers_and_id(reader, "Completion")?;
     let (result, error) = match int32(reader, "resultKind")? {
-        1 => (None, text(reader, "error")?),
+        1 => (None, string(reader, "error")?),
         2 => (None, None),
         3 => (Some(RawValue::new(protocol, Role::Result, reader.value()?, true)), None),
         _ => return Err(ProtocolError::invalid_data("Invalid invocation result kind.")),
@@ -103,19 +106,19 @@ fn headers_and_id<'a>(
     kind: &str,
 ) -> Result<(Headers<'a>, Cow<'a, str>), ProtocolError> {
     let headers = headers(reader)?;
-    let id = text(reader, "invocationId")?.filter(|id| !id.is_empty()).ok_or_else(|| no_id(kind))?;
+    let id = string(reader, "invocationId")?.filter(|id| !id.is_empty()).ok_or_else(|| missing_id(kind))?;
     Ok((headers, id))
 }
 
 /// Validates headers and returns their bytes.
 fn headers<'a>(reader: &mut MessagePackReader<'a>) -> Result<Headers<'a>, ProtocolError> {
-    let whole = reader.rest();
-    let count = reader.map_len().map_err(|_| failed("map length for 'headers'"))?;
+    let start = reader.remaining();
+    let count = reader.map_len().map_err(|_| reading_failed("map length for 'headers'"))?;
     let mut seen = HashSet::new();
     for index in 0..count {
-        let key = reader.text().map_err(|_| failed(&format!("'headers[{index}].Key' as String")))?;
+        let key = reader.string().map_err(|_| reading_failed(&format!("'headers[{index}].Key' as String")))?;
         let key = key.filter(|key| !key.is_empty()).ok_or_else(|| null_or_empty("key in header"))?;
-        let value = reader.text().map_err(|_| failed(&format!("'headers[{index}].Value' as String")))?;
+        let value = reader.string().map_err(|_| reading_failed(&format!("'headers[{index}].Value' as String")))?;
         value.filter(|value| !value.is_empty()).ok_or_else(|| null_or_empty("value in header"))?;
         if count > 1
             && let Some(key) = seen.replace(key)
@@ -124,38 +127,38 @@ fn headers<'a>(reader: &mut MessagePackReader<'a>) -> Result<Headers<'a>, Protoc
             return Err(ProtocolError::new("ArgumentException", text));
         }
     }
-    Ok(Headers::new(HubProtocolKind::MessagePack, &whole[..whole.len() - reader.rest().len()]))
+    Ok(Headers::new(HubProtocolKind::MessagePack, &start[..start.len() - reader.remaining().len()]))
 }
 
 fn stream_ids<'a>(reader: &mut MessagePackReader<'a>) -> Result<Vec<Cow<'a, str>>, ProtocolError> {
-    let count = reader.array_len().map_err(|_| failed("array length for 'streamIds'"))?;
+    let count = reader.array_len().map_err(|_| reading_failed("array length for 'streamIds'"))?;
     (0..count)
         .map(|_| {
-            let id = reader.text()?.filter(|id| !id.is_empty());
+            let id = reader.string()?.filter(|id| !id.is_empty());
             id.ok_or_else(|| ProtocolError::invalid_data("Null or empty value in streamIds received."))
         })
         .collect()
 }
 
-fn text<'a>(reader: &mut MessagePackReader<'a>, field: &str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
-    reader.text().map_err(|_| failed(&format!("'{field}' as String")))
+fn string<'a>(reader: &mut MessagePackReader<'a>, field: &str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
+    reader.string().map_err(|_| reading_failed(&format!("'{field}' as String")))
 }
 
 fn int32(reader: &mut MessagePackReader<'_>, field: &str) -> Result<i32, ProtocolError> {
     let number = reader.int().ok().and_then(|number| i32::try_from(number).ok());
-    number.ok_or_else(|| failed(&format!("'{field}' as Int32")))
+    number.ok_or_else(|| reading_failed(&format!("'{field}' as Int32")))
 }
 
 fn int64(reader: &mut MessagePackReader<'_>, field: &str) -> Result<i64, ProtocolError> {
-    reader.int().map_err(|_| failed(&format!("'{field}' as Int64")))
+    reader.int().map_err(|_| reading_failed(&format!("'{field}' as Int64")))
 }
 
 fn boolean(reader: &mut MessagePackReader<'_>, field: &str) -> Result<bool, ProtocolError> {
-    reader.boolean().map_err(|_| failed(&format!("'{field}' as Boolean")))
+    reader.boolean().map_err(|_| reading_failed(&format!("'{field}' as Boolean")))
 }
 
 #[cold]
-fn failed(what: &str) -> ProtocolError {
+fn reading_failed(what: &str) -> ProtocolError {
     ProtocolError::invalid_data(format!("Reading {what} failed."))
 }
 
@@ -165,6 +168,6 @@ fn null_or_empty(what: &str) -> ProtocolError {
 }
 
 #[cold]
-fn no_id(kind: &str) -> ProtocolError {
+fn missing_id(kind: &str) -> ProtocolError {
     null_or_empty(&format!("invocation ID for {kind} message"))
 }

@@ -7,17 +7,17 @@ use super::scan::{InvalidMessagePack, value_len};
 /// Reads one item after the other.
 #[derive(Clone, Debug)]
 pub(super) struct MessagePackReader<'a> {
-    rest: &'a [u8],
+    remaining: &'a [u8],
 }
 
 impl<'a> MessagePackReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { remaining: bytes }
     }
 
     /// Returns the unread bytes.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
+    pub(super) fn remaining(&self) -> &'a [u8] {
+        self.remaining
     }
 
     /// Reads the header of an array. Each of its elements takes at least one byte, so a larger
@@ -29,7 +29,7 @@ impl<'a> MessagePackReader<'a> {
             0xdd => self.size(4)?,
             code => return Err(InvalidMessagePack::Code(code)),
         };
-        if count > self.rest.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
+        if count > self.remaining.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
     }
 
     /// Reads the header of a map. Each of its entries takes at least two bytes, so a larger length
@@ -41,14 +41,14 @@ impl<'a> MessagePackReader<'a> {
             0xdf => self.size(4)?,
             code => return Err(InvalidMessagePack::Code(code)),
         };
-        if count.saturating_mul(2) > self.rest.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
+        if count.saturating_mul(2) > self.remaining.len() { Err(InvalidMessagePack::End) } else { Ok(count) }
     }
 
     /// Reads a string or nil. Invalid UTF-8 becomes U+FFFD, as in .NET.
-    pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>, InvalidMessagePack> {
+    pub(super) fn string(&mut self) -> Result<Option<Cow<'a, str>>, InvalidMessagePack> {
         match self.peek()? {
             0xc0 => self.code().map(|_| None),
-            0xa0..=0xbf | 0xd9..=0xdb => self.bytes().map(|text| Some(String::from_utf8_lossy(text))),
+            0xa0..=0xbf | 0xd9..=0xdb => self.bytes().map(|string| Some(String::from_utf8_lossy(string))),
             code => Err(InvalidMessagePack::Code(code)),
         }
     }
@@ -124,28 +124,28 @@ impl<'a> MessagePackReader<'a> {
 
     /// Skips a value and returns its bytes.
     pub(super) fn value(&mut self) -> Result<&'a [u8], InvalidMessagePack> {
-        let length = value_len(self.rest)?;
+        let length = value_len(self.remaining)?;
         self.take(length)
     }
 
     /// Skips a value and returns its bytes and `true`, or all unread bytes and `false` if the value
     /// is incomplete.
-    pub(super) fn value_or_rest(&mut self) -> (&'a [u8], bool) {
+    pub(super) fn value_or_remaining(&mut self) -> (&'a [u8], bool) {
         match self.value() {
             Ok(value) => (value, true),
-            Err(_) => (std::mem::take(&mut self.rest), false),
+            Err(_) => (std::mem::take(&mut self.remaining), false),
         }
     }
 
     /// Returns the format code of the next item without reading it.
     #[inline]
     pub(super) fn peek(&self) -> Result<u8, InvalidMessagePack> {
-        self.rest.first().copied().ok_or(InvalidMessagePack::End)
+        self.remaining.first().copied().ok_or(InvalidMessagePack::End)
     }
 
     fn code(&mut self) -> Result<u8, InvalidMessagePack> {
-        let (&code, rest) = self.rest.split_first().ok_or(InvalidMessagePack::End)?;
-        self.rest = rest;
+        let (&code, remaining) = self.remaining.split_first().ok_or(InvalidMessagePack::End)?;
+        self.remaining = remaining;
         Ok(code)
     }
 
@@ -158,14 +158,14 @@ impl<'a> MessagePackReader<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], InvalidMessagePack> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(InvalidMessagePack::End)?;
-        self.rest = rest;
+        let (taken, remaining) = self.remaining.split_first_chunk().ok_or(InvalidMessagePack::End)?;
+        self.remaining = remaining;
         Ok(*taken)
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], InvalidMessagePack> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(InvalidMessagePack::End)?;
-        self.rest = rest;
+        let (taken, remaining) = self.remaining.split_at_checked(length).ok_or(InvalidMessagePack::End)?;
+        self.remaining = remaining;
         Ok(taken)
     }
 }
@@ -174,14 +174,14 @@ impl<'a> MessagePackReader<'a> {
 #[derive(Clone, Debug)]
 pub(in crate::protocol) struct MessagePackHeaderReader<'a> {
     reader: MessagePackReader<'a>,
-    left: usize,
+    entries_left: usize,
 }
 
 impl<'a> MessagePackHeaderReader<'a> {
     pub(in crate::protocol) fn new(bytes: &'a [u8]) -> Self {
         let mut reader = MessagePackReader::new(bytes);
-        let left = reader.map_len().unwrap_or_default();
-        Self { reader, left }
+        let entries_left = reader.map_len().unwrap_or_default();
+        Self { reader, entries_left }
     }
 }
 
@@ -189,9 +189,9 @@ impl<'a> Iterator for MessagePackHeaderReader<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let key = self.reader.text().ok().flatten()?;
-        let value = self.reader.text().ok().flatten()?;
+        self.entries_left = self.entries_left.checked_sub(1)?;
+        let key = self.reader.string().ok().flatten()?;
+        let value = self.reader.string().ok().flatten()?;
         Some((key, value))
     }
 }

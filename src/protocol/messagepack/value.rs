@@ -23,7 +23,7 @@ pub(in crate::protocol) fn read<T: DeserializeOwned>(naming: Naming, bytes: &[u8
 }
 
 /// Returns whether the bytes are exactly one value.
-pub(in crate::protocol) fn is_whole(bytes: &[u8]) -> bool {
+pub(in crate::protocol) fn is_complete(bytes: &[u8]) -> bool {
     value_len(bytes) == Ok(bytes.len())
 }
 
@@ -37,7 +37,7 @@ pub(in crate::protocol) fn list_elements(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut reader = MessagePackReader::new(bytes);
     let len = reader.array_len().unwrap_or_default();
     let mut element = || {
-        let start = bytes.len() - reader.rest().len();
+        let start = bytes.len() - reader.remaining().len();
         reader.value().ok().map(|value| start..start + value.len())
     };
     (0..len).map_while(|_| element()).collect()
@@ -53,20 +53,20 @@ pub(in crate::protocol) fn bind<V, T>(
 where
     V: for<'de> Visitor<'de, Value = T>,
 {
-    let given = MessagePackReader::new(arguments.bytes).array_len().map_err(|_| ReadError::Mismatch(no_list()))?;
+    let given = MessagePackReader::new(arguments.bytes).array_len().map_err(|_| ReadError::Mismatch(not_an_array()))?;
     if given != expected {
         return Err(ReadError::Mismatch(wrong_number(given, expected)));
     }
-    if !arguments.sound {
+    if !arguments.complete {
         return Err(ReadError::Mismatch(wrong_type()));
     }
-    let tally = Cell::default();
+    let progress = Cell::default();
     let naming = arguments.protocol.naming();
-    deserialize(naming, arguments.bytes, || visitor().map(|v| ArgumentsSeed::new(v, &tally)))
+    deserialize(naming, arguments.bytes, || visitor().map(|v| ArgumentsSeed::new(v, &progress)))
         .map_err(|_| ReadError::Mismatch(wrong_type()))
 }
 
-fn no_list() -> ProtocolError {
+fn not_an_array() -> ProtocolError {
     ProtocolError::invalid_data("Reading array length for 'arguments' failed.")
 }
 

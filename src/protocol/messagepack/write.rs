@@ -8,22 +8,22 @@ use crate::protocol::format::{HubProtocol, HubProtocolKind, Naming};
 use crate::protocol::naming;
 use crate::protocol::writer::InvocationFields;
 
-pub(in crate::protocol) fn call<A: Arguments + ?Sized>(
+pub(in crate::protocol) fn invocation<A: Arguments + ?Sized>(
     out: &mut Vec<u8>,
     naming: Naming,
     headers: &[(&str, &str)],
-    call: &InvocationFields<'_>,
+    invocation: &InvocationFields<'_>,
     arguments: &A,
 ) -> Result<(), WriteError> {
-    let frame = start(out, 6, call.kind);
-    map(out, headers);
-    text_or_nil(out, call.id);
-    text(out, call.target);
+    let frame = start(out, 6, invocation.kind);
+    push_headers(out, headers);
+    push_string_or_nil(out, invocation.id);
+    push_string(out, invocation.target);
     value(out, naming, &ArgumentList(arguments))?;
-    let ids = call.stream_ids.unwrap_or_default();
-    head(out, ids.len(), [ARRAY, 0x0f], [None, Some(0xdc), Some(0xdd)]);
+    let ids = invocation.stream_ids.unwrap_or_default();
+    push_length(out, ids.len(), [ARRAY, 0x0f], [None, Some(0xdc), Some(0xdd)]);
     for id in ids {
-        text(out, id);
+        push_string(out, id);
     }
     end(out, frame);
     Ok(())
@@ -37,8 +37,8 @@ pub(in crate::protocol) fn item<T: Serialize + ?Sized>(
     item: &T,
 ) -> Result<(), WriteError> {
     let frame = start(out, 4, 2);
-    map(out, headers);
-    text(out, id);
+    push_headers(out, headers);
+    push_string(out, id);
     value(out, naming, item)?;
     end(out, frame);
     Ok(())
@@ -52,9 +52,9 @@ pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
     result: &T,
 ) -> Result<(), WriteError> {
     let frame = start(out, 5, 3);
-    map(out, headers);
-    text(out, id);
-    int(out, RESULT);
+    push_headers(out, headers);
+    push_string(out, id);
+    push_int(out, RESULT);
     value(out, naming, result)?;
     end(out, frame);
     Ok(())
@@ -62,31 +62,31 @@ pub(in crate::protocol) fn result<T: Serialize + ?Sized>(
 
 pub(in crate::protocol) fn raw_result(out: &mut Vec<u8>, id: &str, result: &[u8]) {
     let frame = start(out, 5, 3);
-    map(out, &[]);
-    text(out, id);
-    int(out, RESULT);
+    push_headers(out, &[]);
+    push_string(out, id);
+    push_int(out, RESULT);
     out.extend_from_slice(result);
     end(out, frame);
 }
 
 pub(in crate::protocol) fn completion(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str, error: Option<&str>) {
     let frame = start(out, if error.is_some() { 5 } else { 4 }, 3);
-    map(out, headers);
-    text(out, id);
+    push_headers(out, headers);
+    push_string(out, id);
     match error {
         Some(error) => {
-            int(out, ERROR);
-            text(out, error);
+            push_int(out, ERROR);
+            push_string(out, error);
         }
-        None => int(out, VOID),
+        None => push_int(out, VOID),
     }
     end(out, frame);
 }
 
 pub(in crate::protocol) fn cancel(out: &mut Vec<u8>, headers: &[(&str, &str)], id: &str) {
     let frame = start(out, 3, 5);
-    map(out, headers);
-    text(out, id);
+    push_headers(out, headers);
+    push_string(out, id);
     end(out, frame);
 }
 
@@ -99,14 +99,14 @@ pub(in crate::protocol) fn ping(out: &mut Vec<u8>) {
 /// (`aspnet: MessagePackHubProtocolWorker.WriteCloseMessage`).
 pub(in crate::protocol) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
     let frame = start(out, 3, 7);
-    text_or_nil(out, error.filter(|error| !error.is_empty()));
+    push_string_or_nil(out, error.filter(|error| !error.is_empty()));
     out.push(if allow_reconnect { 0xc3 } else { 0xc2 });
     end(out, frame);
 }
 
 pub(in crate::protocol) fn sequence(out: &mut Vec<u8>, kind: u8, sequence_id: i64) {
     let frame = start(out, 2, kind);
-    int(out, sequence_id);
+    push_int(out, sequence_id);
     end(out, frame);
 }
 
@@ -152,29 +152,29 @@ fn end(out: &mut Vec<u8>, frame: usize) {
     out[frame..frame + size].copy_from_slice(&prefix[..size]);
 }
 
-fn map(out: &mut Vec<u8>, entries: &[(&str, &str)]) {
-    head(out, entries.len(), [0x80, 0x0f], [None, Some(0xde), Some(0xdf)]);
+fn push_headers(out: &mut Vec<u8>, entries: &[(&str, &str)]) {
+    push_length(out, entries.len(), [0x80, 0x0f], [None, Some(0xde), Some(0xdf)]);
     for (key, value) in entries {
-        text(out, key);
-        text(out, value);
+        push_string(out, key);
+        push_string(out, value);
     }
 }
 
-fn text_or_nil(out: &mut Vec<u8>, value: Option<&str>) {
+fn push_string_or_nil(out: &mut Vec<u8>, value: Option<&str>) {
     match value {
-        Some(value) => text(out, value),
+        Some(value) => push_string(out, value),
         None => out.push(0xc0),
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
-    head(out, text.len(), [0xa0, 0x1f], [Some(0xd9), Some(0xda), Some(0xdb)]);
-    out.extend_from_slice(text.as_bytes());
+fn push_string(out: &mut Vec<u8>, value: &str) {
+    push_length(out, value.len(), [0xa0, 0x1f], [Some(0xd9), Some(0xda), Some(0xdb)]);
+    out.extend_from_slice(value.as_bytes());
 }
 
 /// Writes a length in its shortest form: inside the format code, or in one, two or four bytes after
 /// it.
-fn head(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, four]: [Option<u8>; 3]) {
+fn push_length(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, four]: [Option<u8>; 3]) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short <= longest => out.push(code | short),
         (Ok(short), _) if one.is_some() => out.extend(one.into_iter().chain([short])),
@@ -187,7 +187,7 @@ fn head(out: &mut Vec<u8>, length: usize, [code, longest]: [u8; 2], [one, two, f
 }
 
 /// Writes an integer in its shortest form.
-fn int(out: &mut Vec<u8>, number: i64) {
+fn push_int(out: &mut Vec<u8>, number: i64) {
     let bytes = number.to_be_bytes();
     let (code, width) = match number {
         -0x20..=0x7f => {

@@ -1,4 +1,4 @@
-//! What is inside lists, maps and enums, for those who read it.
+//! Access to the content of lists, maps and enums.
 
 use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
@@ -6,7 +6,7 @@ use super::deserializer::{WireSeed, WireVisitor};
 use super::fields::StructVisitor;
 use super::{NamingRules, name_cache};
 
-/// Reads what is inside by the rules.
+/// Applies the rules to the content of a list, map or enum.
 pub(super) struct WireAccess<A> {
     inner: A,
     rules: NamingRules,

@@ -1,8 +1,9 @@
-//! Reading twice, for members that come twice.
+//! Second attempt to deserialize a value in which a member occurs twice.
 //!
-//! To .NET the last of two members counts. Derived code has taken the first when the second comes, and refuses it. So a
-//! value that was refused for this is read once more, into a tree where of all members with one meaning only the last
-//! stays. That costs more than reading it straight, which is why it is the second attempt and not the first.
+//! .NET uses the last of two members with one name, whereas derived code rejects the second. A
+//! value that was rejected for this reason is read once more, into a tree that keeps only the last
+//! of all members that denote the same field. That is slower than reading the value directly, so it
+//! is done only after an error.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -19,21 +20,24 @@ use super::deserializer::WireSeed;
 use super::{EXTENSION, NamingRules, name_cache};
 use crate::protocol::HubProtocol;
 
-/// Whether a value was refused because a member came twice, so that [`deserialize`] may read it.
+/// Returns whether a value was rejected because a member occurs twice, so that [`deserialize`] may
+/// be able to read it.
 pub(in crate::protocol) fn is_duplicate_field(error: &impl Display) -> bool {
-    // Serde's own sentence (`serde::de::Error::duplicate_field`): an error is known by its text alone. If somebody else
-    // says the same, the value is read a second time in vain.
+    // The text of `serde::de::Error::duplicate_field`, by which alone the error can be recognized.
+    // Another error with this text only costs a second attempt.
     error.to_string().contains("duplicate field `")
 }
 
-/// Reads what `seed` wants with .NET's names, where of two members the last counts; `deserializer` reads the format of
-/// `protocol`.
+/// Deserializes a value with `seed` from a deserializer of `protocol`, with .NET's names and using
+/// the last of duplicate members.
 ///
-/// The whole value is held in memory, some 32 bytes for each number in it; so only for what was refused without. As
-/// deep as the value is, so deep this recurses: the deserializer must limit that, as those of both formats do.
+/// The entire value is held in memory, with some 32 bytes for each number in it, so this function
+/// is only for values that were rejected otherwise. It recurses as deep as the value is nested. The
+/// deserializer has to limit the depth, as those of both hub protocols do.
 ///
-/// Unlike .NET this does not look at members that do not count, so they may be of a wrong type. Types that read raw
-/// text of the format (`RawValue`), and integers beyond 64 bits, cannot be read so; decimals keep the digits of a double.
+/// Unlike .NET, this function does not check the types of the members that it drops. It cannot read
+/// types that need the raw text of the format (`RawValue`), nor integers beyond 64 bits. Decimals
+/// have only the digits of an `f64`.
 pub(in crate::protocol) fn deserialize<'de, S, D>(
     seed: S,
     protocol: HubProtocol,
@@ -49,7 +53,7 @@ where
     WireSeed::new(seed, rules).deserialize(TreeReader { tree, rules, human_readable, error: PhantomData })
 }
 
-/// A value of any type, as both formats have them.
+/// Value of any type that either hub protocol has.
 enum Tree<'de> {
     Null,
     Bool(bool),
@@ -60,7 +64,7 @@ enum Tree<'de> {
     Bytes(Cow<'de, [u8]>),
     List(Vec<Self>),
     Map(Vec<(Self, Self)>),
-    /// MessagePack's extensions: a list of the type and the bytes.
+    /// MessagePack extension: a list of its type and its bytes.
     Extension(Box<Self>),
 }
 
@@ -112,7 +116,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Extension(Box::new(Tree::deserialize(deserializer)?)))
     }
 
-    // Both without their size hints, which are what the peer says.
+    // The next two methods ignore the size hints, which the peer controls.
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Tree<'de>, A::Error> {
         let mut list = Vec::new();
@@ -135,7 +139,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 }
 
-/// Reads a tree as the deserializer of its format would have read what it was made of.
+/// Deserializes a tree like the deserializer of the hub protocol that the tree was read from.
 struct TreeReader<'de, E> {
     tree: Tree<'de>,
     rules: NamingRules,
@@ -157,7 +161,7 @@ impl<'de, E: Error> IntoDeserializer<'de, E> for TreeReader<'de, E> {
     }
 }
 
-/// Keys of maps are texts in JSON: `HashMap<u32, _>` has its numbers in them.
+/// Parses numeric keys of maps, such as those of `HashMap<u32, _>`, which are strings in JSON.
 macro_rules! keys_from_text {
     ($($method:ident: $type:ty => $visit:ident;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
@@ -258,7 +262,7 @@ impl<'de, E: Error> Deserializer<'de> for TreeReader<'de, E> {
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, E> {
-        // MessagePack has an empty list for it.
+        // MessagePack represents a unit struct as an empty array.
         match &self.tree {
             Tree::List(list) if list.is_empty() && !self.rules.is_json() => visitor.visit_unit(),
             _ => self.deserialize_any(visitor),
@@ -296,9 +300,9 @@ impl<'de, E: Error> Deserializer<'de> for TreeReader<'de, E> {
     forward_to_deserialize_any! { char bytes byte_buf unit map enum identifier }
 }
 
-/// Drops every entry for which a later one means the same field.
+/// Drops every entry that is followed by one for the same field.
 fn keep_last(map: &mut Vec<(Tree<'_>, Tree<'_>)>, fields: name_cache::FieldTable) {
-    // No longer than the struct has fields.
+    // Has at most one element for each field of the struct.
     let mut later = Vec::new();
     map.reverse();
     map.retain(|(key, _)| {

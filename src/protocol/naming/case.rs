@@ -1,18 +1,19 @@
-//! How .NET spells names.
+//! Conversion of names into .NET's casing.
 
 use std::borrow::Cow;
 
 use crate::ordinal::upper;
 
-/// Whether C# could have such a name. One that it could not have was meant literally.
+/// Returns whether a name is a valid C# identifier. Other names are not converted.
 pub(super) fn is_csharp(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|letter| letter == '_' || letter.is_alphanumeric())
 }
 
-/// The name that a C# developer would have given: `string_prop` is `StringProp`.
+/// Converts a name into Pascal case: `string_prop` is `StringProp`.
 ///
-/// Words are split at `_` and begin with a capital; nothing else changes. Where underscores stand first, they and the
-/// word behind them stay, as in C#'s `_stringProp`; so `id` and `_id` remain two names.
+/// The name is split into words at `_`, and the first letter of each word becomes upper case. The
+/// other letters do not change. Leading underscores and the word after them are kept, as in C#'s
+/// `_stringProp`, so that `id` and `_id` remain distinct.
 pub(super) fn pascal(name: &str) -> Cow<'_, str> {
     let words = name.trim_start_matches('_');
     if words.is_empty() {
@@ -29,9 +30,10 @@ pub(super) fn pascal(name: &str) -> Cow<'_, str> {
     Cow::Owned(spelled)
 }
 
-/// The name of a property in JSON, made of its name in C#: `StringProp` is `stringProp`, `URLValue` is `urlValue`.
+/// Converts a C# name into camel case: `StringProp` is `stringProp`, `URLValue` is `urlValue`.
 ///
-/// Leading capitals become small, but for the one that begins the next word (`JsonNamingPolicy.CamelCase`).
+/// Leading upper-case letters become lower case, except the one that begins the next word
+/// (`JsonNamingPolicy.CamelCase`).
 pub(super) fn camel(name: &str) -> Cow<'_, str> {
     if !name.starts_with(char::is_uppercase) {
         return Cow::Borrowed(name);
@@ -49,7 +51,7 @@ pub(super) fn camel(name: &str) -> Cow<'_, str> {
     Cow::Owned(spelled)
 }
 
-/// The small letter of a capital that has exactly one, else the letter.
+/// Returns the lower-case letter if there is exactly one, or the letter itself.
 fn lower(letter: char) -> char {
     let mut lower = letter.to_lowercase();
     match (lower.next(), lower.next()) {
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rust_names_become_names_of_csharp() {
+    fn rust_names_become_pascal_case() {
         for (rust, csharp) in [
             ("name", "Name"),
             ("string_prop", "StringProp"),
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_csharp_cannot_have_are_known() {
+    fn names_that_are_no_csharp_identifiers_are_recognized() {
         for name in ["", "$type", "odata.id", "@id", "kebab-case", "two words", "$serde_json::private::RawValue"] {
             assert!(!is_csharp(name), "{name}");
         }
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_csharp_become_camel_case() {
+    fn csharp_names_become_camel_case() {
         for (csharp, json) in [
             ("StringProp", "stringProp"),
             ("Name", "name"),

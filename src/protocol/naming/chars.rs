@@ -1,4 +1,4 @@
-//! C#'s `char`: one UTF-16 unit.
+//! C#'s `char`: one UTF-16 code unit.
 
 use std::fmt;
 
@@ -6,15 +6,16 @@ use serde::de::{Error, Unexpected, Visitor};
 
 use super::NamingRules;
 
-/// The one UTF-16 unit of a character up to U+FFFF.
+/// Returns the UTF-16 code unit of a character up to U+FFFF.
 pub(super) fn unit(value: char) -> Option<u16> {
     u16::try_from(u32::from(value)).ok()
 }
 
-/// Half of a character is not looked for either: Rust has no `char` for it.
+/// Error text for a character of two UTF-16 code units.
 pub(super) const NO_UNIT: &str = "a character beyond U+FFFF is two in UTF-16, and has no form as one";
 
-/// Visits a text of one UTF-16 unit in JSON, its number in MessagePack.
+/// Visits a string of one UTF-16 code unit in JSON, or its number in MessagePack. Unpaired
+/// surrogates are errors, because Rust has no `char` for them.
 pub(super) struct CharVisitor<V> {
     visitor: V,
     rules: NamingRules,

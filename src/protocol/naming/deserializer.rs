@@ -1,4 +1,4 @@
-//! Reading.
+//! Wrappers around deserializers, seeds and visitors.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::enums::EnumVisitor;
 use super::fields::StructVisitor;
 use super::{NamingRules, name_cache};
 
-/// Wraps a seed so that what it reads is read by the rules.
+/// Seed that applies the rules to the value that it deserializes.
 pub(super) struct WireSeed<S> {
     seed: S,
     rules: NamingRules,
@@ -117,7 +117,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WireDeserializer<D> {
         if !self.rules.is_dot_net() {
             return self.inner.deserialize_enum(name, variants, WireVisitor::new(visitor, self.rules));
         }
-        // Formats expect serde's own form of an enum if they are told of one, and that has no numbers.
+        // `deserialize_enum` of the hub protocols accepts serde's forms of an enum only, which are
+        // not numbers.
         self.inner.deserialize_any(EnumVisitor::new(visitor, variants, self.rules))
     }
 
@@ -130,7 +131,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WireDeserializer<D> {
     }
 }
 
-/// Wraps a visitor so that what is inside the value it visits is read by the rules.
+/// Visitor that applies the rules to the content of the value that it visits.
 pub(super) struct WireVisitor<V> {
     visitor: V,
     rules: NamingRules,
@@ -142,7 +143,7 @@ impl<V> WireVisitor<V> {
     }
 }
 
-/// The methods of a visitor for what has nothing inside that could be renamed.
+/// Visitor methods of values without content that could be renamed.
 macro_rules! visit_plain {
     () => {
         $crate::protocol::naming::deserializer::visit_plain! {

@@ -1,4 +1,5 @@
-//! Reading enums: by number in JSON and by name elsewhere, as C#'s; and serde's variants with data.
+//! Deserialization of enums: C#'s, by number in JSON and by name elsewhere, and serde's variants
+//! with data.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,7 +26,8 @@ impl<V> EnumVisitor<V> {
         Self { visitor, variants, rules }
     }
 
-    /// The variant that a text means (`aspnet: Enum.Parse`): by name, exactly if possible, or by its index in digits.
+    /// Returns the variant that a string denotes (`aspnet: Enum.Parse`): by its name, preferably in
+    /// the same case, or by its index in digits.
     fn named<'a>(&self, wire: &'a str) -> Variant<'a> {
         let known = |name: &str| self.variants.contains(&name);
         let trimmed = wire.trim();
@@ -38,7 +40,7 @@ impl<V> EnumVisitor<V> {
         if let Ok(index) = trimmed.parse() {
             return Variant::Index(index);
         }
-        // Only keys of maps come here in JSON.
+        // In JSON, only keys of maps get here.
         let any_case = |name: &&&str| self.rules.is_json() && ordinal::eq(name, trimmed);
         Variant::Name(self.variants.iter().find(any_case).copied().unwrap_or(wire))
     }
@@ -79,12 +81,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for EnumVisitor<V> {
 }
 
 enum Variant<'a> {
-    /// Its place, which derived code knows how to find.
+    /// Position among the variants, which derived code accepts.
     Index(u64),
     Name(&'a str),
 }
 
-/// A variant without data.
+/// Variant without data.
 struct UnitVariant<'a, E> {
     variant: Variant<'a>,
     error: PhantomData<E>,
@@ -129,7 +131,7 @@ impl<'de, E: Error> VariantAccess<'de> for UnitVariant<'_, E> {
     }
 }
 
-/// A variant with data: a map of one entry. That no second one follows, formats check themselves.
+/// Variant with data: a map of one entry. The deserializer checks that no second entry follows.
 struct DataVariant<A> {
     entries: A,
     rules: NamingRules,
@@ -150,7 +152,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
-        // serde's own `{"Variant": null}` is nothing that .NET would read.
+        // .NET does not accept serde's `{"Variant": null}`.
         Err(A::Error::invalid_type(Unexpected::Map, &"a variant without data"))
     }
 
@@ -171,7 +173,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for DataVariant<A> {
     }
 }
 
-/// Variants have the names that serde has for them.
+/// Resolver that returns names unchanged: variants have their serde names.
 struct AsWritten;
 
 impl NameResolver for AsWritten {
@@ -180,7 +182,7 @@ impl NameResolver for AsWritten {
     }
 }
 
-/// Reads the data of a variant.
+/// Seed that deserializes the data of a variant.
 struct VariantContent<V> {
     shape: Shape,
     visitor: V,

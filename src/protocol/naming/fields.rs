@@ -1,4 +1,4 @@
-//! Reading structs: what stands on the wire becomes what serde calls the field.
+//! Deserialization of structs: names on the wire become serde's names of fields.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::access::WireAccess;
 use super::deserializer::{WireDeserializer, WireSeed, visit_plain};
 use super::name_cache::FieldTable;
 
-/// Visits the map that a struct is.
+/// Visits the map that represents a struct.
 pub(super) struct StructVisitor<V> {
     visitor: V,
     fields: FieldTable,
@@ -37,7 +37,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _elements: A) -> Result<V::Value, A::Error> {
-        // Derived code would take a list for its fields in order; .NET would not.
+        // Derived code accepts a list of the fields in order; .NET does not.
         Err(A::Error::invalid_type(Unexpected::Seq, &self))
     }
 
@@ -54,7 +54,7 @@ struct FieldAccess<A> {
     inner: A,
     fields: FieldTable,
     rules: NamingRules,
-    /// The field that comes next if members come in the order of their declaration.
+    /// Index of the next field if the members are in the order of declaration.
     next: usize,
 }
 
@@ -75,7 +75,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for FieldAccess<A> {
     }
 }
 
-/// Knows what serde calls that which has a name on the wire.
+/// Maps names on the wire to serde's names.
 pub(super) trait NameResolver {
     fn resolve<E: Error>(self, wire: &str) -> Result<&str, E>;
 }
@@ -93,17 +93,17 @@ impl NameResolver for FieldNames<'_> {
             return Ok(self.fields.name(found));
         }
         if wire.is_empty() && !self.rules.is_json() {
-            return Err(E::custom("a member without a name"));
+            return Err(E::custom("member without a name"));
         }
-        // Who sends serde's name does not mean the field: to .NET `string_prop` is not `StringProp`.
+        // Serde's name does not denote the field: for .NET, `string_prop` is not `StringProp`.
         Ok(if self.fields.has_name(wire) { NO_SUCH_FIELD } else { wire })
     }
 }
 
-/// No field is called like that.
+/// Name that no field has.
 const NO_SUCH_FIELD: &str = "\0";
 
-/// A seed, a deserializer or a visitor of a name, which is a text and nothing else: never an index.
+/// Seed, deserializer or visitor of a name, which has to be a string and not an index.
 pub(super) struct Named<T, N> {
     pub(super) inner: T,
     pub(super) names: N,

@@ -1,41 +1,47 @@
-//! A thin wrapper around any serde serializer or deserializer, which knows the format and the naming: .NET's names, and
-//! values that have two forms.
+//! Wrapper around serde serializers and deserializers that applies .NET's naming and selects the
+//! forms of format-dependent values.
 //!
-//! JSON with serde's names needs no wrapper. Around MessagePack there is always one, since dates and the like have
-//! another form there than in texts; see [`FORMAT_DEPENDENT`].
+//! JSON with serde's names needs no wrapper. MessagePack always has one, because dates and similar
+//! values have another form in MessagePack than in JSON; see [`FORMAT_DEPENDENT`].
 //!
-//! What `Naming::DotNet` promises, and what this module does, is what an ASP.NET Core server does with plain types:
+//! With `Naming::DotNet`, this module does what an ASP.NET Core server does with plain types:
 //!
 //! | | JSON | MessagePack |
 //! |---|---|---|
 //! | fields of structs, written | camel case: `string_prop` is `stringProp` | Pascal case: `StringProp` |
-//! | fields of structs, read | the same in any case; others are skipped | exactly that; others are skipped |
-//! | variants without data, written | their index from 0, as a number | their name |
-//! | variants without data, read | a number | a text: their name, or their index in digits; blanks around are fine |
-//! | as keys of maps | their name; read in any case, or as digits | their name; read as values are |
-//! | other variants | `{"Variant": content}`, as serde has it | the same |
-//! | `char`, which is one UTF-16 unit in C# | a text of one character up to U+FFFF | its number |
-//! | integers beyond 64 bits | a number | those within 64 bits; others are an error |
+//! | fields of structs, read | camel case in any case; others are skipped | Pascal case, case-sensitive; others are skipped |
+//! | variants without data, written | index from 0, as a number | name |
+//! | variants without data, read | number | string: name, or index in digits; surrounding white space is ignored |
+//! | variants without data as keys of maps | name; read in any case or as digits | name; read like values |
+//! | other variants | `{"Variant": content}`, as in serde | `{"Variant": content}`, as in serde |
+//! | `char`, one UTF-16 code unit in C# | string of one character up to U+FFFF | number |
+//! | integers of 128 bits | number | within 64 bits: integer; beyond: error |
 //!
-//! A field's name on the wire comes from the name that serde has for it, so a `serde(rename)` is spelled again by the
-//! same rules; a name that could not be one in C# (`$type`, `odata.id`) stays as it is. Keys of maps are never renamed:
-//! not even those of `serde(flatten)`, which serde enters as a map. Structs are read from maps only, not from lists.
+//! The name of a field on the wire is derived from its serde name, including `serde(rename)`. A
+//! name that is not a valid C# identifier (`$type`, `odata.id`) is not changed. Keys of maps are
+//! never renamed, which includes the fields of `serde(flatten)`, because serde serializes them as
+//! map entries. Structs are read from maps only, not from lists.
 //!
-//! # What serde does not show
+//! # Limitations of serde
 //!
-//! * The index of a variant is its place among the variants; `Red = 5` is invisible to serde, and a number that no
-//!   variant has is refused unless one is marked `serde(other)`. Variants are no flags: `"Red, Blue"` is refused.
-//! * Where serde buffers a value before it knows its type (`untagged`, `tag = ".."`, `flatten`), it reads the buffer by
-//!   itself: with its own names for fields, and with texts for variants without data. So what such a type holds is read
-//!   in JSON only if `rename_all` gives it camel case, and enums in it need a `Deserialize` that takes numbers.
-//! * The tag of `tag = "..", content = ".."` is a variant without data, so a number in JSON. Fields in the braces of
-//!   such a variant are read with serde's names; those of a struct of its own are not.
-//!   The same goes for a `char` in MessagePack.
-//! * Derived code refuses a field that comes twice; .NET takes the last. [`buffered`] reads such a value after all.
+//! * The index of a variant is its position among the variants: serde does not expose discriminants
+//!   such as `Red = 5`. A number without a variant is an error unless a variant is marked
+//!   `serde(other)`. Variants are not flags: `"Red, Blue"` is an error.
+//! * Where serde buffers a value before its type is known (`untagged`, `tag = ".."`, `flatten`),
+//!   serde itself reads the buffer: with its own names for fields, and with strings for variants
+//!   without data. In JSON, such a type is read only if `rename_all` gives its fields camel case,
+//!   and enums in it need a `Deserialize` implementation that accepts numbers. In MessagePack, a
+//!   `char` in it cannot be read.
+//! * The tag of `tag = "..", content = ".."` is a variant without data and therefore a number in
+//!   JSON. Fields in the braces of such a variant have serde's names, and a `char` in them is a
+//!   string in MessagePack. The fields of a struct in a newtype variant follow the rules.
+//! * Derived code rejects a field that occurs twice, whereas .NET uses the last one. [`buffered`]
+//!   reads such a value.
 //!
-//! Sources: System.Text.Json's `JsonNamingPolicy.CamelCase` and `PropertyNameCaseInsensitive`, which ASP.NET Core sets
-//! (`aspnet: JsonHubProtocol.cs`), and MessagePack-CSharp's contractless resolver and enums as texts
-//! (`aspnet: DefaultMessagePackHubProtocolWorker.cs`); in doubt, what a running server did.
+//! Sources: System.Text.Json's `JsonNamingPolicy.CamelCase` and `PropertyNameCaseInsensitive`,
+//! which ASP.NET Core sets (`aspnet: JsonHubProtocol.cs`), and MessagePack-CSharp's contractless
+//! resolver with enums as strings (`aspnet: DefaultMessagePackHubProtocolWorker.cs`). Where they
+//! leave a doubt, the behavior of a running server decides.
 
 mod access;
 pub(super) mod buffered;
@@ -57,7 +63,7 @@ use self::deserializer::WireSeed;
 use self::serializer::Wire;
 use super::{HubProtocol, HubProtocolKind, Naming};
 
-/// Writes `value`; `serializer` writes the format of `protocol`.
+/// Serializes `value` with a serializer of `protocol`.
 pub(super) fn serialize<T, S>(value: &T, protocol: HubProtocol, serializer: S) -> Result<S::Ok, S::Error>
 where
     T: Serialize + ?Sized,
@@ -66,10 +72,10 @@ where
     Wire::new(value, NamingRules::of(protocol)).serialize(serializer)
 }
 
-/// Reads what `seed` wants; `deserializer` reads the format of `protocol`.
+/// Deserializes a value with `seed` from a deserializer of `protocol`.
 ///
-/// With .NET's names, a value that [`buffered::is_duplicate_field`] says was refused can be read by
-/// [`buffered::deserialize`].
+/// With .NET's names, [`buffered::deserialize`] can read a value whose error is
+/// [`buffered::is_duplicate_field`].
 pub(super) fn deserialize<'de, S, D>(seed: S, protocol: HubProtocol, deserializer: D) -> Result<S::Value, D::Error>
 where
     S: DeserializeSeed<'de>,
@@ -78,12 +84,13 @@ where
     WireSeed::new(seed, NamingRules::of(protocol)).deserialize(deserializer)
 }
 
-/// The name of newtypes around values that have one form in JSON and another one in MessagePack.
+/// Name of newtypes around values whose form in MessagePack differs from that in JSON.
 ///
-/// [`DateTime`](super::values::DateTime) and its like are made so, and types of one's own can be. Such a type goes through
-/// `serialize_newtype_struct` and `deserialize_newtype_struct` with this name, and picks its form inside of it, by
-/// `is_human_readable`: yes for JSON and all that knows nothing of this name, no for MessagePack. Everywhere else both
-/// formats say yes to that question, as ids and the like want to be texts in both.
+/// [`DateTime`](super::values::DateTime) and similar types use it, and other types can. Such a type
+/// calls `serialize_newtype_struct` and `deserialize_newtype_struct` with this name and selects its
+/// form inside the newtype by `is_human_readable`, which is false for MessagePack, and true for
+/// JSON and for formats that do not recognize the name. Outside such a newtype, `is_human_readable`
+/// is true in both hub protocols, so that types such as UUIDs are strings in both.
 ///
 /// ```
 /// use serde::ser::{Serialize, Serializer};
@@ -122,17 +129,17 @@ where
 /// ```
 pub const FORMAT_DEPENDENT: &str = "$signalr::TwoForms";
 
-/// How an extension of MessagePack is asked for and written: a newtype of this name around its type and its bytes
-/// (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
+/// Name of newtypes that represent MessagePack extensions, around the type and the bytes of the
+/// extension (`rmp_serde::MSGPACK_EXT_STRUCT_NAME`).
 pub(super) const EXTENSION: &str = "_ExtStruct";
 
-/// The rules that hold at one place of a value.
+/// Rules for one position in a value.
 #[derive(Clone, Copy, Debug)]
 struct NamingRules {
     protocol: HubProtocol,
-    /// Whether this place is the key of a map; in JSON that is a text, whatever the type.
+    /// Whether the position is the key of a map. In JSON, keys of all types are strings.
     key: bool,
-    /// Whether this place is inside a value that has two forms, and is to take that of MessagePack.
+    /// Whether the position is inside a format-dependent value in MessagePack.
     binary: bool,
 }
 
@@ -145,7 +152,7 @@ impl NamingRules {
         Self { key: true, ..self }
     }
 
-    /// The rules inside a newtype.
+    /// Returns the rules inside a newtype.
     fn inside(self, newtype: &'static str) -> Self {
         Self { binary: self.binary || (!self.is_json() && newtype == FORMAT_DEPENDENT), ..self }
     }
@@ -154,17 +161,17 @@ impl NamingRules {
         matches!(self.protocol.kind(), HubProtocolKind::Json)
     }
 
-    /// Whether names, enums and chars are .NET's.
+    /// Returns whether names, enums and chars are .NET's.
     const fn is_dot_net(self) -> bool {
         matches!(self.protocol.naming(), Naming::DotNet)
     }
 
-    /// Whether variants without data are numbers here, and not texts.
+    /// Returns whether variants without data are numbers and not strings at this position.
     const fn numbers_variants(self) -> bool {
         self.is_dot_net() && self.is_json() && !self.key
     }
 
-    /// Whether chars are numbers here, and not texts.
+    /// Returns whether chars are numbers and not strings.
     const fn numbers_chars(self) -> bool {
         self.is_dot_net() && !self.is_json()
     }

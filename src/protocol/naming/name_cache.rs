@@ -1,9 +1,10 @@
-//! The spellings of names, each made once.
+//! Cache of converted names.
 //!
-//! Serde names fields by `&'static str`, literals in the program. So a name is known by its address and length, and
-//! what was made of it can be kept for ever: there are never more spellings than there are literals. Each thread has a
-//! map by address, which writing and reading ask without a lock and without allocating. What it lacks is made in one
-//! map for all threads, by the text itself: threads come and go, and must not each leak a copy.
+//! Serde's names of fields are `&'static str`, literals in the program. A name is therefore
+//! identified by its address and length, and its conversions can be kept forever: their number is
+//! bounded by the number of literals. Each thread has a map by address, which reading and writing
+//! use without a lock and without allocation. Missing entries are created in one map for all
+//! threads, by the text itself, so that ending threads do not leak copies.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use std::thread::LocalKey;
 use super::{NamingRules, case};
 use crate::ordinal;
 
-/// The name on the wire of the field that serde calls `name`.
+/// Returns the name on the wire of the field with the serde name `name`.
 pub(super) fn field(name: &'static str, rules: NamingRules) -> &'static str {
     if !rules.is_dot_net() {
         return name;
@@ -24,7 +25,7 @@ pub(super) fn field(name: &'static str, rules: NamingRules) -> &'static str {
     if rules.is_json() { spelling.camel } else { spelling.pascal }
 }
 
-/// The names on the wire of the fields of a struct.
+/// Returns the names on the wire of the fields of a struct.
 pub(super) fn fields(names: &'static [&'static str], rules: NamingRules) -> FieldTable {
     let fields = cached(&BY_FIELDS, (names.as_ptr().addr(), names.len()), || {
         let mut all = FIELDS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +36,7 @@ pub(super) fn fields(names: &'static [&'static str], rules: NamingRules) -> Fiel
     FieldTable { fields, rules }
 }
 
-/// The fields of one struct, to be found by their names on the wire.
+/// Fields of a struct, which are looked up by their names on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldTable {
     fields: &'static [Field],
@@ -43,9 +44,10 @@ pub(super) struct FieldTable {
 }
 
 impl FieldTable {
-    /// Finds a field; `likely` is tried first, for members mostly come in the order of their declaration.
+    /// Returns the index of a field. `likely` is compared first, because members are usually in the
+    /// order of declaration.
     ///
-    /// The exact spelling comes before one that differs in case.
+    /// A name with the same case takes precedence over one that differs in case.
     pub(super) fn find(self, wire: &str, likely: usize) -> Option<usize> {
         let spelled = |field: &Field| {
             if self.rules.is_json() { field.spelling.camel } else { field.spelling.pascal }
@@ -60,12 +62,12 @@ impl FieldTable {
         self.fields.iter().position(|field| ordinal::eq(spelled(field), wire))
     }
 
-    /// What serde calls the field at `index`.
+    /// Returns serde's name of the field at `index`.
     pub(super) fn name(self, index: usize) -> &'static str {
         self.fields[index].name
     }
 
-    /// Whether serde calls a field so.
+    /// Returns whether a field has the serde name `name`.
     pub(super) fn has_name(self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
@@ -94,7 +96,7 @@ fn spelling(name: &'static str) -> Spelling {
     })
 }
 
-/// `spelled` for ever; `original` if it says the same.
+/// Returns `original` if it is equal to `spelled`, and a leaked copy of `spelled` if not.
 fn kept(spelled: Cow<'_, str>, original: &'static str) -> &'static str {
     if spelled == original { original } else { spelled.into_owned().leak() }
 }
@@ -110,7 +112,7 @@ fn cached<V: Copy>(cache: &'static LocalKey<ByAddress<V>>, address: (usize, usiz
             made
         })
     });
-    // A thread that is ending has no map any more.
+    // An ending thread has destroyed its map already.
     found.unwrap_or_else(|_| make())
 }
 
@@ -122,7 +124,8 @@ thread_local! {
 static SPELLINGS: Mutex<BTreeMap<&'static str, Spelling>> = Mutex::new(BTreeMap::new());
 static FIELDS: Mutex<BTreeMap<&'static [&'static str], &'static [Field]>> = Mutex::new(BTreeMap::new());
 
-/// A hash for addresses, which no peer chooses: one multiplication for each word.
+/// Hasher of addresses, with one multiplication for each word. It need not resist attacks, because
+/// peers do not choose addresses.
 #[derive(Default)]
 struct AddressHasher(u64);
 
@@ -134,12 +137,13 @@ impl Hasher for AddressHasher {
     }
 
     fn write_usize(&mut self, word: usize) {
-        // 2^64 divided by 1.618…, as in Fibonacci hashing.
+        // Fibonacci hashing: 2^64 divided by the golden ratio.
         self.0 = (self.0.rotate_left(32) ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     fn finish(&self) -> u64 {
-        // Multiplying moves entropy up; hash tables want it at both ends.
+        // Multiplication moves entropy to the high bits, but hash tables need it in the low bits as
+        // well.
         self.0 ^ (self.0 >> 32)
     }
 }

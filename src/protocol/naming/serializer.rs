@@ -1,4 +1,4 @@
-//! Writing.
+//! Wrappers around values and serializers.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ use serde::ser::{
 
 use super::{NamingRules, chars, name_cache};
 
-/// Wraps a value so that it is written by the rules.
+/// Value that is serialized by the rules.
 pub(super) struct Wire<'a, T: ?Sized> {
     value: &'a T,
     rules: NamingRules,
@@ -38,7 +38,7 @@ impl<S> WireSerializer<S> {
     }
 }
 
-/// What has nothing inside that could be renamed.
+/// Serializer methods of values without content that could be renamed.
 macro_rules! pass_on {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
         fn $method(self $(, $argument: $type)*) -> Result<Self::Ok, Self::Error> {
@@ -188,10 +188,11 @@ impl<S: Serializer> Serializer for WireSerializer<S> {
     }
 }
 
-/// MessagePack has no number for it, and .NET reads none of the forms that others have found.
+/// Error text for an integer beyond 64 bits. .NET reads none of the encodings that other libraries
+/// use for it.
 const TOO_LARGE: &str = "an integer beyond 64 bits has no form in MessagePack";
 
-/// What follows the beginning of a list, a map or a struct.
+/// Content of a list, a map or a struct.
 struct WireCompound<C> {
     inner: C,
     rules: NamingRules,

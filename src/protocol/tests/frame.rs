@@ -1,11 +1,11 @@
-//! Framing, at every place where input can be cut.
+//! Framing of input that is split at every position.
 
 use proptest::prelude::*;
 
-use super::{HubProtocolKind, each_format, written};
+use super::{HubProtocolKind, each_protocol, written};
 use crate::protocol::Framer;
 
-/// Everything that comes out of `framer` when the input arrives in these pieces.
+/// Returns all messages that `framer` returns for these pieces of input.
 fn frames<'i>(framer: &mut Framer, pieces: impl IntoIterator<Item = &'i [u8]>) -> Result<Vec<Vec<u8>>, String> {
     let mut frames = Vec::new();
     for mut piece in pieces {
@@ -27,8 +27,8 @@ fn three_messages(format: HubProtocolKind) -> Vec<u8> {
 }
 
 #[test]
-fn cutting_the_input_anywhere_changes_nothing() {
-    each_format(|protocol| {
+fn messages_are_the_same_for_every_split_of_the_input() {
+    each_protocol(|protocol| {
         let input = three_messages(protocol.kind());
         let whole = frames(&mut Framer::new(protocol.kind(), None), [&*input]).unwrap();
         assert_eq!(whole.len(), 3);
@@ -44,8 +44,8 @@ fn cutting_the_input_anywhere_changes_nothing() {
 }
 
 #[test]
-fn a_message_of_the_limit_is_fine_and_one_byte_more_is_not() {
-    each_format(|protocol| {
+fn messages_of_the_limit_are_accepted_and_larger_ones_rejected() {
+    each_protocol(|protocol| {
         let message = written(|out| protocol.write_error(out, "1", &"x".repeat(200)));
         let exact = message.len();
         let too_large = format!(
@@ -63,8 +63,8 @@ fn a_message_of_the_limit_is_fine_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn what_exceeds_the_limit_is_refused_as_soon_as_it_is_there() {
-    each_format(|protocol| {
+fn oversized_messages_are_rejected_before_they_are_complete() {
+    each_protocol(|protocol| {
         let message = written(|out| protocol.write_error(out, "1", &"x".repeat(200)));
         let mut framer = Framer::new(protocol.kind(), Some(100));
         assert_eq!(framer.next(&mut &message[..100]), Ok(None));
@@ -74,8 +74,8 @@ fn what_exceeds_the_limit_is_refused_as_soon_as_it_is_there() {
 }
 
 #[test]
-fn messages_before_one_that_is_too_large_are_yielded() {
-    each_format(|protocol| {
+fn messages_before_an_oversized_one_are_returned() {
+    each_protocol(|protocol| {
         let input = three_messages(protocol.kind());
         let mut framer = Framer::new(protocol.kind(), Some(100));
         let mut rest = &*input;
@@ -85,8 +85,8 @@ fn messages_before_one_that_is_too_large_are_yielded() {
 }
 
 #[test]
-fn a_whole_message_is_not_copied() {
-    each_format(|protocol| {
+fn complete_messages_are_not_copied() {
+    each_protocol(|protocol| {
         let input = three_messages(protocol.kind());
         let mut framer = Framer::new(protocol.kind(), None);
         let mut rest = &*input;
@@ -97,8 +97,8 @@ fn a_whole_message_is_not_copied() {
 }
 
 #[test]
-fn what_was_kept_can_be_dropped() {
-    each_format(|protocol| {
+fn buffered_input_can_be_cleared() {
+    each_protocol(|protocol| {
         let mut framer = Framer::new(protocol.kind(), None);
         let input = three_messages(protocol.kind());
         assert_eq!(frames(&mut framer, [&input[..input.len() - 1]]).unwrap().len(), 2);
@@ -110,7 +110,7 @@ fn what_was_kept_can_be_dropped() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn lengths_of_up_to_five_bytes_may_be_longer_than_needed() {
+fn length_prefixes_need_not_be_minimal() {
     for prefix in [&b"\x02"[..], b"\x82\x00", b"\x82\x80\x00", b"\x82\x80\x80\x00", b"\x82\x80\x80\x80\x00"] {
         let framed = [prefix, b"\x91\x06"].concat();
         for cut in 0..=framed.len() {
@@ -125,7 +125,7 @@ proptest! {
     #![proptest_config(super::cases())]
 
     #[test]
-    fn any_input_in_any_pieces_gives_the_same(
+    fn arbitrary_input_gives_the_same_messages_for_every_split(
         input in proptest::collection::vec(prop_oneof![Just(0x1e_u8), 0_u8..6, any::<u8>()], 0..200),
         cuts in proptest::collection::vec(1_usize..20, 1..40),
         limit in proptest::option::of(1_usize..60),

@@ -1,18 +1,18 @@
-//! The handshake, beside its vectors.
+//! Cases of the handshake that the vectors do not cover.
 
 use super::written;
 use crate::protocol::handshake::{self, Progress, find, parse_request};
 
 #[test]
-fn what_stands_behind_the_request_is_kept() {
+fn bytes_after_the_handshake_request_are_kept() {
     let arrived = b"{\"protocol\":\"json\",\"version\":1}\x1e{\"type\":6}\x1e";
-    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else { panic!("not whole") };
+    let Progress::Whole { message, rest } = find(arrived, Some(1000)) else { panic!("incomplete message") };
     assert_eq!(parse_request(message).unwrap().protocol, "json");
     assert_eq!(rest, b"{\"type\":6}\x1e");
 }
 
 #[test]
-fn a_request_must_end_within_the_limit() {
+fn handshake_requests_must_end_within_the_limit() {
     let request = written(|out| handshake::write_request(out, "json", 1));
     assert!(matches!(find(&request, Some(request.len())), Progress::Whole { .. }));
     assert_eq!(find(&request, Some(request.len() - 1)), Progress::TooLarge);
@@ -20,14 +20,14 @@ fn a_request_must_end_within_the_limit() {
 }
 
 #[test]
-fn a_request_that_is_written_is_read_back() {
+fn handshake_requests_round_trip() {
     let request = written(|out| handshake::write_request(out, "a\"b", -3));
     let read = parse_request(&request[..request.len() - 1]).unwrap();
     assert_eq!((&*read.protocol, read.version), ("a\"b", -3));
 }
 
 #[test]
-fn errors_are_written_with_the_escapes_they_need_and_no_others() {
+fn handshake_errors_have_only_necessary_escapes() {
     let error = written(|out| handshake::write_error(out, "The protocol 'a\"b\n<é>' is not supported."));
     assert_eq!(
         String::from_utf8(error).unwrap(),
@@ -37,7 +37,7 @@ fn errors_are_written_with_the_escapes_they_need_and_no_others() {
 }
 
 #[test]
-fn broken_requests_are_told_apart() {
+fn malformed_handshake_requests_have_the_texts_of_dotnet() {
     let broken = |message: &[u8]| {
         let error = parse_request(message).unwrap_err();
         format!("{}: {error}", error.type_name())

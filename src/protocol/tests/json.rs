@@ -1,11 +1,11 @@
-//! JSON messages as an ASP.NET Core server was seen to take them.
+//! Handling of JSON messages as observed on an ASP.NET Core server.
 
 use super::{JSON, WRONG_TYPE, bind, call, fatal, malformed, mismatch};
 use crate::protocol::{HubMessage, HubProtocol, Naming, ReadError};
 
 const BROKEN: &str = "InvalidDataException: Error reading JSON.";
 
-/// A call of `Add` with these arguments.
+/// Returns an invocation of `Add` with these arguments.
 fn add(arguments: &str) -> String {
     format!(r#"{{"type":1,"invocationId":"1","target":"Add","arguments":{arguments}}}"#)
 }
@@ -15,7 +15,7 @@ fn sum(frame: &str) -> Result<i32, ReadError> {
 }
 
 #[test]
-fn broken_messages_have_the_texts_of_aspnet() {
+fn malformed_json_messages_have_the_texts_of_aspnet() {
     let format = "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an";
     for (frame, expected) in [
         ("nonsense", BROKEN.to_owned()),
@@ -79,7 +79,7 @@ fn broken_messages_have_the_texts_of_aspnet() {
 }
 
 #[test]
-fn texts_that_are_no_unicode_end_the_connection_where_they_are_read() {
+fn invalid_unicode_in_message_fields_ends_the_connection() {
     let kind = "InvalidOperationException";
     for (frame, expected) in [
         (&b"{\"type\":1,\"target\":\"Ec\xffho\"}"[..], "Cannot transcode invalid UTF-8 JSON text to UTF-16 string."),
@@ -104,12 +104,12 @@ fn texts_that_are_no_unicode_end_the_connection_where_they_are_read() {
     ] {
         assert_eq!(fatal(JSON, frame, true), format!("{kind}: {expected}"), "{}", frame.escape_ascii());
     }
-    // A name that is no UTF-8 is just unknown, and so is a value that nobody reads.
+    // Names of unknown properties and values that are not read need not be valid Unicode.
     assert!(JSON.parse(b"{\"t\xffype\":1,\"x\":\"\xff\\ud800\",\"type\":6}", |_| true).is_ok());
 }
 
 #[test]
-fn stream_ids_are_a_list_of_texts() {
+fn stream_ids_are_an_array_of_strings() {
     let with = |ids: &str| format!(r#"{{"type":1,"target":"Sum","arguments":[],"streamIds":{ids}}}"#);
     assert_eq!(call(JSON, with(r#"["a","\u0062"]"#).as_bytes()).stream_ids, ["a", "b"]);
     for (ids, expected) in [
@@ -125,7 +125,7 @@ fn stream_ids_are_a_list_of_texts() {
 }
 
 #[test]
-fn arguments_are_whole_numbers_or_not() {
+fn integer_arguments_reject_other_json_values() {
     for (arguments, expected) in [("[2147483646,1]", i32::MAX), ("[-0,0]", 0), ("[ 1 ,\t2\n]", 3), ("[5,-0]", 5)] {
         assert_eq!(sum(&add(arguments)), Ok(expected), "{arguments}");
     }
@@ -137,7 +137,7 @@ fn arguments_are_whole_numbers_or_not() {
 }
 
 #[test]
-fn a_type_that_is_wrong_is_reported_before_a_number_that_is() {
+fn wrong_argument_types_are_reported_before_a_wrong_number() {
     let provides = |given| format!("Invocation provides {given} argument(s) but target expects 2.");
     for (arguments, expected) in [
         ("[]", provides(0)),
@@ -152,24 +152,24 @@ fn a_type_that_is_wrong_is_reported_before_a_number_that_is() {
 }
 
 #[test]
-fn a_trailing_comma_fails_the_call_alone_where_all_before_it_fits() {
-    let forgiven = |at| {
+fn trailing_commas_fail_only_the_invocation_if_the_arguments_bind() {
+    let invocation_fails = |at| {
         let text = "The JSON array contains a trailing comma at the end which is not supported in this mode. Change the reader options.";
         Err(mismatch("JsonReaderException", &format!("{text} LineNumber: 0 | BytePositionInLine: {at}.")))
     };
     let broken = Err(malformed("InvalidDataException", "Error reading JSON."));
-    assert_eq!(sum(&add("[1,2,]")), forgiven(61));
-    assert_eq!(sum(&add("[1,]")), forgiven(59));
-    assert_eq!(sum(&add("[1,2,3,]")), forgiven(63));
+    assert_eq!(sum(&add("[1,2,]")), invocation_fails(61));
+    assert_eq!(sum(&add("[1,]")), invocation_fails(59));
+    assert_eq!(sum(&add("[1,2,3,]")), invocation_fails(63));
     assert_eq!(sum(&add("[\"x\",]")), broken);
     assert_eq!(sum(&add("[1,[1,]]")), broken);
-    // Before the name of the method they are read as JSON, and nothing is forgiven.
+    // Arguments before the target are validated as JSON, where a trailing comma is an error.
     assert_eq!(sum(r#"{"arguments":[1,2,],"type":1,"target":"Add"}"#), broken);
     assert_eq!(fatal(JSON, add("[1,2,]").as_bytes(), false), BROKEN);
 }
 
 #[test]
-fn arguments_that_are_no_json_end_the_connection() {
+fn malformed_arguments_end_the_connection() {
     for arguments in ["[1 2]", "[NaN,1]", "[1,2/**/]", "[1,tru]", "[01,1]", "[\"a\tb\",1]", "[1,{\"a\"}]"] {
         let frame = add(arguments);
         assert_eq!(sum(&frame), Err(malformed("InvalidDataException", "Error reading JSON.")), "{arguments}");
@@ -178,13 +178,13 @@ fn arguments_that_are_no_json_end_the_connection() {
     for arguments in ["[1,2", "[\"a", "[", "[[}]", "[1}"] {
         assert_eq!(fatal(JSON, add(arguments).as_bytes(), true), BROKEN, "{arguments}");
     }
-    // It stands before the target that is missing.
+    // The malformed list precedes the missing target.
     assert_eq!(fatal(JSON, br#"{"type":1,"arguments":[1 2]}"#, true), BROKEN);
     assert_eq!(fatal(JSON, br#"{"type":6,"arguments":[1 2]}"#, true), BROKEN);
 }
 
 #[test]
-fn texts_that_are_no_unicode_are_arguments_that_do_not_fit() {
+fn invalid_unicode_in_arguments_fails_only_the_invocation() {
     for text in [r"\ud800", r"\ude00x", r"\ud800\u0041"] {
         let frame = add(&format!("[\"{text}\"]"));
         let bound = bind::<(String,)>(&call(JSON, frame.as_bytes()).arguments, 1);
@@ -196,7 +196,7 @@ fn texts_that_are_no_unicode_are_arguments_that_do_not_fit() {
 }
 
 #[test]
-fn of_properties_given_twice_the_last_counts_but_a_failure_to_bind_stays() {
+fn last_of_duplicate_properties_wins_but_earlier_arguments_must_bind() {
     let frame = r#"{"type":6,"type":1,"invocationId":"0","invocationId":"1","target":"Nope","target":"Add","arguments":[1,2],"arguments":[3,4]}"#;
     assert_eq!(call(JSON, frame.as_bytes()).id.as_deref(), Some("1"));
     assert_eq!(sum(frame), Ok(7));
@@ -208,7 +208,7 @@ fn of_properties_given_twice_the_last_counts_but_a_failure_to_bind_stays() {
 }
 
 #[test]
-fn names_may_be_escaped_and_their_case_counts() {
+fn property_names_may_be_escaped_and_are_case_sensitive() {
     let frame =
         r#"{"TYPE":6,"\u0074ype":1,"Target":"Nope","t\u0061rget":"\u0041dd","\u0061rguments":[1,2],"ARGUMENTS":[]}"#;
     assert_eq!(call(JSON, frame.as_bytes()).target, "Add");
@@ -216,7 +216,7 @@ fn names_may_be_escaped_and_their_case_counts() {
 }
 
 #[test]
-fn a_stream_without_an_id_ends_the_connection_only_if_it_could_be_called() {
+fn stream_invocations_without_id_end_the_connection_only_if_they_bind() {
     let missing = "Missing required property 'invocationId'.";
     let frame = br#"{"type":4,"target":"Counter","arguments":[1]}"#;
     let unknown = JSON.parse(frame, |_| false).unwrap();
@@ -229,20 +229,20 @@ fn a_stream_without_an_id_ends_the_connection_only_if_it_could_be_called() {
 }
 
 #[test]
-fn what_follows_the_message_does_not_matter() {
+fn bytes_after_a_json_message_are_ignored() {
     for frame in ["{\"type\":6}trash", "{\"type\":6} ,", "\n {\"type\":6}\n"] {
         assert_eq!(JSON.parse(frame.as_bytes(), |_| true), Ok(Some(HubMessage::Ping)), "{frame}");
     }
 }
 
 #[test]
-fn messages_of_an_unknown_type_are_passed_over() {
+fn messages_of_unknown_types_are_ignored() {
     assert_eq!(JSON.parse(br#"{"type":99,"arguments":[],"item":[1]}"#, |_| true), Ok(None));
     assert_eq!(JSON.parse(br#"{"type":-1}"#, |_| true), Ok(None));
 }
 
 #[test]
-fn an_item_in_a_call_is_passed_over() {
+fn items_in_invocations_are_ignored() {
     let frame = br#"{"type":1,"invocationId":"1","item":[1],"target":"X","arguments":[]}"#;
     match JSON.parse(frame, |_| true) {
         Ok(Some(HubMessage::Invocation(call))) => assert_eq!((&*call.target, call.arguments.len()), ("X", 0)),
@@ -253,12 +253,12 @@ fn an_item_in_a_call_is_passed_over() {
 fn item(frame: &[u8]) -> (Result<i32, ReadError>, bool) {
     match JSON.parse(frame, |_| true) {
         Ok(Some(HubMessage::StreamItem { item, item_first, .. })) => (item.read(), item_first),
-        other => panic!("{} is no item: {other:?}", frame.escape_ascii()),
+        other => panic!("{} is not a stream item: {other:?}", frame.escape_ascii()),
     }
 }
 
 #[test]
-fn what_is_wrong_with_an_item_behind_its_id_ends_the_stream_alone() {
+fn malformed_items_after_their_id_end_only_the_stream() {
     assert_eq!(item(br#"{"type":2,"invocationId":"u","item":7}"#), (Ok(7), false));
     assert_eq!(item(br#"{"item":7,"type":2,"invocationId":"u"}"#), (Ok(7), true));
     let text =
@@ -278,12 +278,12 @@ fn what_is_wrong_with_an_item_behind_its_id_ends_the_stream_alone() {
 }
 
 #[test]
-fn a_null_result_is_a_result() {
+fn null_results_are_results() {
     let completion = |result: &str| {
         let frame = format!(r#"{{"type":3,"invocationId":"1"{result}}}"#);
         match JSON.parse(frame.as_bytes(), |_| true) {
             Ok(Some(HubMessage::Completion { result, .. })) => result.map(|result| result.as_bytes().to_vec()),
-            other => panic!("{frame} is no completion: {other:?}"),
+            other => panic!("{frame} is not a completion: {other:?}"),
         }
     };
     assert_eq!(completion(""), None);
@@ -291,7 +291,7 @@ fn a_null_result_is_a_result() {
 }
 
 #[test]
-fn values_nest_as_deep_as_in_aspnet() {
+fn json_nesting_is_limited_as_in_aspnet() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     for known in [true, false] {
         let (fine, deep) = (nested(63), nested(64));
@@ -308,7 +308,7 @@ fn values_nest_as_deep_as_in_aspnet() {
 }
 
 #[test]
-fn headers_are_read_on_demand() {
+fn headers_are_decoded_on_demand() {
     let frame =
         br#"{"type":1,"headers":{"traceparent":"00-1","a":"b","\u0061":"c\n","":""},"target":"A","arguments":[]}"#;
     let headers = call(JSON, frame).headers;
@@ -319,7 +319,7 @@ fn headers_are_read_on_demand() {
 }
 
 #[test]
-fn nothing_is_copied_that_has_no_escapes() {
+fn strings_without_escapes_are_borrowed() {
     let frame = br#"{"type":1,"invocationId":"1","target":"Add","arguments":[1,2],"streamIds":["u"]}"#;
     let call = call(JSON, frame);
     let borrowed = |text: &std::borrow::Cow<'_, str>| matches!(text, std::borrow::Cow::Borrowed(_));
@@ -327,7 +327,7 @@ fn nothing_is_copied_that_has_no_escapes() {
 }
 
 #[test]
-fn with_names_of_dotnet_the_last_of_two_members_counts() {
+fn last_of_duplicate_members_wins_with_dotnet_naming() {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Person {
         full_name: String,

@@ -1,9 +1,9 @@
-//! MessagePack messages as an ASP.NET Core server was seen to take them.
+//! Handling of MessagePack messages as observed on an ASP.NET Core server.
 
 use super::{MESSAGEPACK, WRONG_TYPE, bind, call, fatal, malformed, mismatch};
 use crate::protocol::{HubMessage, ReadError};
 
-/// A call of `Add` with these arguments, and with what follows them.
+/// Returns an invocation of `Add` with these arguments and the bytes after them.
 fn add(arguments: &[u8], behind: &[u8]) -> Vec<u8> {
     let items = if behind.is_empty() { 0x95 } else { 0x96 };
     [&[items, 1, 0x80, 0xa1, b'1', 0xa3][..], b"Add", arguments, behind].concat()
@@ -14,7 +14,7 @@ fn sum(frame: &[u8]) -> Result<i32, ReadError> {
 }
 
 #[test]
-fn broken_messages_have_the_texts_of_aspnet() {
+fn malformed_messagepack_messages_have_the_texts_of_aspnet() {
     let code = |code: &str| format!("MessagePackSerializationException: Unexpected msgpack code {code} encountered.");
     let reading = |what: &str| format!("InvalidDataException: Reading {what} failed.");
     let end = "EndOfStreamException: Attempted to read past the end of the stream.";
@@ -46,7 +46,7 @@ fn broken_messages_have_the_texts_of_aspnet() {
 }
 
 #[test]
-fn faults_behind_arguments_that_do_not_bind_are_not_found() {
+fn faults_after_unbindable_arguments_are_not_reported() {
     let behind = b"\x91\x05";
     let malformed =
         malformed("MessagePackSerializationException", "Unexpected msgpack code 5 (positive fixint) encountered.");
@@ -62,7 +62,7 @@ fn faults_behind_arguments_that_do_not_bind_are_not_found() {
 }
 
 #[test]
-fn arguments_that_are_cut_short_do_not_bind() {
+fn truncated_arguments_do_not_bind() {
     for arguments in [&b"\x92\x01\xa5x"[..], b"\x92\x01\xdd\xff\xff\xff\xff", b"\x92\x01\xc1", b"\x92\x01\xcd\x00"] {
         let bound = sum(&add(arguments, b""));
         assert_eq!(bound, Err(mismatch("InvalidDataException", WRONG_TYPE)), "{}", arguments.escape_ascii());
@@ -70,7 +70,7 @@ fn arguments_that_are_cut_short_do_not_bind() {
 }
 
 #[test]
-fn whole_numbers_may_have_any_width() {
+fn integers_may_have_any_width() {
     for (arguments, expected) in [
         (&b"\x92\xcc\xff\xcd\xff\xff"[..], 65_790),
         (b"\x92\xce\x00\x00\x00\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x02", 3),
@@ -95,7 +95,7 @@ fn whole_numbers_may_have_any_width() {
 }
 
 #[test]
-fn numbers_with_a_fraction_are_read_from_whole_ones_too() {
+fn floats_are_read_from_integers() {
     let double = |value: &[u8]| MESSAGEPACK.read_value::<f64>(value).ok();
     let float = |value: &[u8]| MESSAGEPACK.read_value::<f32>(value).ok();
     assert_eq!(double(b"\xca\x3f\xc0\x00\x00"), Some(1.5));
@@ -109,7 +109,7 @@ fn numbers_with_a_fraction_are_read_from_whole_ones_too() {
 }
 
 #[test]
-fn the_envelope_may_be_written_wide() {
+fn message_fields_need_not_have_minimal_encodings() {
     let frame = b"\x96\xd1\x00\x01\xde\x00\x00\xd9\x011\xd9\x03Add\xdc\x00\x02\x01\x02\xdd\x00\x00\x00\x00";
     assert_eq!(sum(frame), Ok(3));
     let frame = b"\x95\x01\x80\xa11\xa3Add\x92\x01\x02\xc1\xc1";
@@ -119,37 +119,37 @@ fn the_envelope_may_be_written_wide() {
 }
 
 #[test]
-fn messages_of_an_unknown_type_are_passed_over() {
+fn messages_of_unknown_types_are_ignored() {
     assert_eq!(MESSAGEPACK.parse(b"\x91\x63", |_| true), Ok(None));
     assert_eq!(MESSAGEPACK.parse(b"\x91\xd3\xff\xff\xff\xff\xff\xff\xff\xff", |_| true), Ok(None));
 }
 
 #[test]
-fn an_item_that_is_missing_or_wrong_ends_the_stream_alone() {
+fn missing_or_wrong_items_end_only_the_stream() {
     for item in [&b""[..], b"\x92", b"\x05", b"\xc1"] {
         let frame = [b"\x94\x02\x80\xa1u", item].concat();
         let Ok(Some(HubMessage::StreamItem { item, .. })) = MESSAGEPACK.parse(&frame, |_| true) else {
-            panic!("no item")
+            panic!("not a stream item")
         };
         let text = "Deserializing object of the `String` type for 'item' failed.";
         assert_eq!(item.read::<String>(), Err(mismatch("InvalidDataException", text)));
     }
     let Ok(Some(HubMessage::Completion { result, .. })) = MESSAGEPACK.parse(b"\x95\x03\x80\xa11\x03\x05", |_| true)
     else {
-        panic!("no completion")
+        panic!("not a completion")
     };
     let text = "Deserializing object of the `String` type for 'argument' failed.";
     assert_eq!(result.unwrap().read::<String>(), Err(mismatch("InvalidDataException", text)));
 }
 
 #[test]
-fn texts_that_are_no_utf8_are_mended_in_the_envelope() {
+fn invalid_utf8_in_message_fields_is_replaced() {
     let frame = b"\x95\x01\x80\xa11\xa2\xffd\x90";
     assert_eq!(call(MESSAGEPACK, frame).target, "\u{fffd}d");
 }
 
 #[test]
-fn headers_are_read_on_demand() {
+fn headers_are_decoded_on_demand() {
     let frame = b"\x96\x01\x82\xa1a\xa1b\xa1c\xa1d\xa11\xa1A\x90\x90";
     let headers = call(MESSAGEPACK, frame).headers;
     assert_eq!(headers.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(), ["a=b", "c=d"]);
@@ -157,7 +157,7 @@ fn headers_are_read_on_demand() {
 }
 
 #[test]
-fn values_that_nest_too_deep_are_refused() {
+fn values_nested_too_deeply_are_rejected() {
     let nested = |levels: usize| [vec![0x91; levels], vec![0xc0]].concat();
     assert!(MESSAGEPACK.read_value::<serde_json::Value>(&nested(60)).is_ok());
     assert!(MESSAGEPACK.read_value::<serde_json::Value>(&nested(70)).is_err());

@@ -1,9 +1,9 @@
-//! The protocol as a whole: recorded vectors, hostile input, round trips.
+//! Tests of the entire protocol: recorded vectors, malformed input, round trips.
 
 mod frame;
 mod handshake;
-mod hostile;
 mod json;
+mod malformed_input;
 #[cfg(feature = "messagepack")]
 mod messagepack;
 mod round_trip;
@@ -24,19 +24,19 @@ const JSON: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde)
 #[cfg(feature = "messagepack")]
 const MESSAGEPACK: HubProtocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde);
 
-/// How often a property is tried.
+/// Configuration of property tests.
 fn cases() -> proptest::test_runner::Config {
     proptest::test_runner::Config { cases: 256, failure_persistence: None, ..Default::default() }
 }
 
-/// Runs a test in every format.
-fn each_format(test: impl Fn(HubProtocol)) {
+/// Runs a test with every hub protocol.
+fn each_protocol(test: impl Fn(HubProtocol)) {
     for &format in HubProtocolKind::ALL {
         test(HubProtocol::new(format, Naming::Serde));
     }
 }
 
-/// Takes the arguments of a call as a hub method with one or two parameters does.
+/// Visitor that takes arguments like a hub method with at most two parameters.
 struct Parameters<T>(PhantomData<T>);
 
 pub(super) trait List: Sized {
@@ -46,7 +46,7 @@ pub(super) trait List: Sized {
 macro_rules! list {
     ($($name:ident)*) => {
         impl<$($name: DeserializeOwned),*> List for ($($name,)*) {
-            #[expect(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[expect(non_snake_case, reason = "the variables have the names of the type parameters")]
             fn take<'de, Access: SeqAccess<'de>>(list: &mut Access) -> Result<Option<Self>, Access::Error> {
                 $(let Some($name) = list.next_element()? else { return Ok(None) };)*
                 Ok(Some(($($name,)*)))
@@ -72,7 +72,7 @@ impl<'de, T: List> Visitor<'de> for Parameters<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
-        T::take(&mut list)?.ok_or_else(|| A::Error::custom("too few"))
+        T::take(&mut list)?.ok_or_else(|| A::Error::custom("too few arguments"))
     }
 }
 
@@ -90,19 +90,19 @@ fn malformed(type_name: &'static str, message: &str) -> ReadError {
 
 const WRONG_TYPE: &str = "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
 
-/// Parses a call of a method that the hub has.
+/// Parses an invocation of an existing method.
 fn call(protocol: HubProtocol, frame: &[u8]) -> InvocationMessage<'_> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Invocation(call))) => call,
-        other => panic!("{} is no call: {other:?}", frame.escape_ascii()),
+        other => panic!("{} is not an invocation: {other:?}", frame.escape_ascii()),
     }
 }
 
-/// The error of a message that ends the connection, as clients see it.
+/// Returns the error of a message that ends the connection, as the client receives it.
 fn fatal(protocol: HubProtocol, frame: &[u8], known: bool) -> String {
     match protocol.parse(frame, |_| known) {
         Err(error) => format!("{}: {error}", error.type_name()),
-        Ok(message) => panic!("{} is fine: {message:?}", frame.escape_ascii()),
+        Ok(message) => panic!("{} is valid: {message:?}", frame.escape_ascii()),
     }
 }
 

@@ -1,21 +1,21 @@
-//! Every message, written and parsed, in every format.
+//! Round trips of all messages in every hub protocol.
 
 use proptest::prelude::*;
 
-use super::{HubProtocol, bind, call, each_format, written};
+use super::{HubProtocol, bind, call, each_protocol, written};
 use crate::protocol::{Framer, HubMessage, HubProtocolKind, Naming};
 
 fn parsed(protocol: HubProtocol, framed: &[u8], test: impl FnOnce(HubMessage<'_>)) {
     let mut input = framed;
     let mut framer = Framer::new(protocol.kind(), Some(framed.len()));
-    let frame = framer.next(&mut input).unwrap().expect("a whole message");
+    let frame = framer.next(&mut input).unwrap().expect("a complete message");
     test(protocol.parse(frame, |_| true).unwrap().expect("a message of a known type"));
     assert!(input.is_empty());
 }
 
 #[test]
-fn messages_without_values_come_back() {
-    each_format(|protocol| {
+fn messages_without_values_round_trip() {
+    each_protocol(|protocol| {
         let came_back = |framed: Vec<u8>, expected: HubMessage<'_>| {
             parsed(protocol, &framed, |message| assert_eq!(message, expected))
         };
@@ -48,13 +48,15 @@ fn messages_without_values_come_back() {
 }
 
 #[test]
-fn messages_larger_than_a_byte_can_count_come_back() {
-    each_format(|protocol| {
+fn messages_with_long_length_prefixes_round_trip() {
+    each_protocol(|protocol| {
         for length in [0, 31, 32, 100, 127, 128, 255, 256, 16_383, 16_384, 65_535, 65_536, 2_097_152] {
             let text = "x".repeat(length);
             let framed = written(|out| protocol.write_result(out, "1", &text).unwrap());
             parsed(protocol, &framed, |message| {
-                let HubMessage::Completion { result: Some(result), .. } = message else { panic!("no result") };
+                let HubMessage::Completion { result: Some(result), .. } = message else {
+                    panic!("no result in the completion")
+                };
                 assert_eq!(result.read(), Ok(text.clone()));
             });
             if length > 0 {
@@ -67,8 +69,8 @@ fn messages_larger_than_a_byte_can_count_come_back() {
 }
 
 #[test]
-fn many_headers_and_streams_come_back() {
-    each_format(|protocol| {
+fn many_headers_and_stream_ids_round_trip() {
+    each_protocol(|protocol| {
         for count in [0, 1, 15, 16, 70_000] {
             let names: Vec<_> = (0..count).map(|index| index.to_string()).collect();
             let headers: Vec<_> = names.iter().map(|name| (&**name, "v")).collect();
@@ -77,7 +79,7 @@ fn many_headers_and_streams_come_back() {
                 protocol.with_headers(&headers).write_stream_invocation(out, "1", "A", &(), Some(&ids)).unwrap();
             });
             parsed(protocol, &framed, |message| {
-                let HubMessage::Invocation(call) = message else { panic!("no call") };
+                let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
                 assert!(call.streaming);
                 assert_eq!(call.stream_ids, ids);
                 assert_eq!(call.headers.iter().count(), count);
@@ -87,11 +89,11 @@ fn many_headers_and_streams_come_back() {
 }
 
 #[test]
-fn no_arguments_are_an_empty_list() {
-    each_format(|protocol| {
+fn invocations_without_arguments_have_an_empty_list() {
+    each_protocol(|protocol| {
         let framed = written(|out| protocol.write_invocation(out, None, "A", &()).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else { panic!("no call") };
+            let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
             assert_eq!((call.id, call.arguments.len()), (None, 0));
             assert!(call.arguments.is_empty());
             assert_eq!(bind(&call.arguments, 0), Ok(()));
@@ -109,7 +111,7 @@ proptest! {
     #![proptest_config(super::cases())]
 
     #[test]
-    fn calls_come_back(
+    fn invocations_round_trip(
         id in proptest::option::of(any_text()),
         target in any_text(),
         number in any::<i64>(),
@@ -127,7 +129,7 @@ proptest! {
                 writer.write_invocation(out, id.as_deref(), &target, &arguments, Some(&stream_ids)).unwrap();
             });
             parsed(protocol, &framed, |message| {
-                let HubMessage::Invocation(call) = message else { panic!("no call") };
+                let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
                 assert_eq!(call.id.as_deref(), id.as_deref());
                 assert_eq!(&*call.target, &*target);
                 assert_eq!(call.stream_ids, stream_ids);
@@ -139,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn results_and_items_come_back(id in any_text(), value in any::<(f64, Option<bool>)>()) {
+    fn results_and_items_round_trip(id in any_text(), value in any::<(f64, Option<bool>)>()) {
         prop_assume!(value.0.is_finite());
         for &format in HubProtocolKind::ALL {
             let protocol = HubProtocol::new(format, Naming::Serde);
@@ -165,17 +167,17 @@ proptest! {
 }
 
 #[test]
-fn streaming_calls_come_back() {
-    each_format(|protocol| {
+fn stream_invocations_round_trip() {
+    each_protocol(|protocol| {
         let framed = written(|out| protocol.write_stream_invocation(out, "1", "Counter", &(1, "a")).unwrap());
         parsed(protocol, &framed, |message| {
-            let HubMessage::Invocation(call) = message else { panic!("no call") };
+            let HubMessage::Invocation(call) = message else { panic!("not an invocation") };
             assert!(call.streaming);
             assert_eq!(bind(&call.arguments, 2), Ok((1, "a".to_owned())));
         });
         let mut input = &*framed;
         let mut framer = Framer::new(protocol.kind(), None);
-        let frame = framer.next(&mut input).unwrap().expect("a whole message");
+        let frame = framer.next(&mut input).unwrap().expect("a complete message");
         assert_eq!(call(protocol, frame).target, "Counter");
     });
 }

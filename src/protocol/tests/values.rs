@@ -1,4 +1,4 @@
-//! Values on the wire.
+//! Serialized forms of values.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{HubProtocol, JSON, each_format, written};
+use super::{HubProtocol, JSON, each_protocol, written};
 use crate::protocol::Naming;
 use crate::protocol::values::Binary;
 
@@ -15,7 +15,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> String {
 }
 
 #[test]
-fn numbers_are_written_as_dotnet_writes_them() {
+fn numbers_are_written_as_in_dotnet() {
     assert_eq!(json(&2.0_f32), "2");
     assert_eq!(json(&2.0_f64), "2");
     assert_eq!(json(&-0.0_f64), "-0");
@@ -28,7 +28,7 @@ fn numbers_are_written_as_dotnet_writes_them() {
 }
 
 #[test]
-fn numbers_that_are_none_cannot_be_written_in_json() {
+fn nan_and_infinity_cannot_be_written_in_json() {
     #[derive(Serialize)]
     struct Point {
         x: Option<f32>,
@@ -52,13 +52,13 @@ fn numbers_that_are_none_cannot_be_written_in_json() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn numbers_that_are_none_go_through_messagepack() {
+fn nan_and_infinity_round_trip_in_messagepack() {
     let nan = written(|out| super::MESSAGEPACK.write_value(out, &f64::NAN).unwrap());
     assert!(super::MESSAGEPACK.read_value::<f64>(&nan).unwrap().is_nan());
 }
 
 #[test]
-fn texts_are_written_with_the_escapes_they_need_and_no_others() {
+fn json_strings_have_only_necessary_escapes() {
     assert_eq!(json("plain é 😀 <'&+> \u{7f}\u{2028}"), "\"plain é 😀 <'&+> \u{7f}\u{2028}\"");
     assert_eq!(json("a\"b\\c\n\t\r\u{8}\u{c}\u{0}\u{1f}"), r#""a\"b\\c\n\t\r\b\f\u0000\u001F""#);
     assert_eq!(json(&BTreeMap::from([("k\"", "v\"")])), r#"{"k\"":"v\""}"#);
@@ -77,14 +77,14 @@ fn bytes_are_base64_in_json_and_bin_in_messagepack() {
     let bytes = Binary::from(vec![1, 2, 255]);
     assert_eq!(json(&bytes), "\"AQL/\"");
     assert_eq!(json(&Binary::default()), "\"\"");
-    each_format(|protocol| {
+    each_protocol(|protocol| {
         let value = written(|out| protocol.write_value(out, &bytes).unwrap());
         assert_eq!(protocol.read_value(&value), Ok(bytes.clone()));
     });
 }
 
 #[test]
-fn base64_is_read_as_dotnet_reads_it() {
+fn base64_is_read_as_in_dotnet() {
     let read = |text: &str| JSON.read_value::<Binary>(text.as_bytes()).ok();
     let bytes = Some(Binary::from(vec![1, 2, 255, 4]));
     assert_eq!(read("\"AQL/BA==\""), bytes);
@@ -97,7 +97,7 @@ fn base64_is_read_as_dotnet_reads_it() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn bytes_are_read_from_bin_texts_and_lists_of_numbers_in_messagepack() {
+fn messagepack_bytes_are_read_from_bin_strings_and_arrays() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Picture {
         bytes: Option<Binary>,
@@ -112,7 +112,7 @@ fn bytes_are_read_from_bin_texts_and_lists_of_numbers_in_messagepack() {
         (b"\xda\x00\x03\x01\x02\xff", true),
         (b"\xdb\x00\x00\x00\x03\x01\x02\xff", true),
         (b"\x93\x01\xd0\x02\xcc\xff", true),
-        // The old specification has no str 8.
+        // The old specification has no `str 8`.
         (b"\xd9\x03\x01\x02\xff", false),
         (b"\x93\x01\x02\xcd\x01\x00", false),
         (b"\x91\xff", false),
@@ -136,7 +136,7 @@ fn bytes_are_read_from_bin_texts_and_lists_of_numbers_in_messagepack() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn texts_are_read_from_texts_alone_in_messagepack() {
+fn messagepack_strings_are_read_only_from_strings() {
     let read = |bytes: &[u8]| super::MESSAGEPACK.read_value::<String>(bytes).ok();
     for text in [&b"\xa1a"[..], b"\xd9\x01a", b"\xda\x00\x01a", b"\xdb\x00\x00\x00\x01a"] {
         assert_eq!(read(text).as_deref(), Some("a"));
@@ -150,7 +150,7 @@ fn texts_are_read_from_texts_alone_in_messagepack() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn bytes_and_texts_stay_apart_beside_a_member_given_twice() {
+fn bytes_and_strings_are_distinguished_in_buffered_values() {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Picture {
@@ -169,9 +169,9 @@ fn bytes_and_texts_stay_apart_beside_a_member_given_twice() {
 }
 
 #[test]
-fn uuids_are_texts_in_every_format() {
+fn uuids_are_strings_in_every_protocol() {
     let id = Uuid::from_u128(0x3f25_04e0_4f89_11d3_9a0c_0305_e82c_3301);
-    each_format(|protocol| {
+    each_protocol(|protocol| {
         let as_id = written(|out| protocol.write_value(out, &id).unwrap());
         let as_text = written(|out| protocol.write_value(out, "3f2504e0-4f89-11d3-9a0c-0305e82c3301").unwrap());
         assert_eq!(as_id, as_text);
@@ -180,7 +180,7 @@ fn uuids_are_texts_in_every_format() {
 }
 
 #[test]
-fn raw_json_is_passed_on_as_it_is() {
+fn raw_json_is_not_changed() {
     let raw: Box<RawValue> = JSON.read_value(br#"{"a": [1.0,"x"]}"#).unwrap();
     assert_eq!(json(&raw), r#"{"a": [1.0,"x"]}"#);
     assert_eq!(json(&[Some(&raw)]), r#"[{"a": [1.0,"x"]}]"#);
@@ -217,7 +217,7 @@ fn structs_enums_and_options_keep_the_names_of_serde() {
         ],
         nothing: (),
     };
-    each_format(|protocol| {
+    each_protocol(|protocol| {
         let value = written(|out| protocol.write_value(out, &vitals).unwrap());
         assert_eq!(protocol.read_value(&value), Ok(vitals.clone()));
     });
@@ -226,7 +226,7 @@ fn structs_enums_and_options_keep_the_names_of_serde() {
 }
 
 #[test]
-fn a_value_must_stand_alone() {
+fn values_followed_by_other_bytes_are_rejected() {
     assert_eq!(JSON.read_value(b" 5\n"), Ok(5));
     for broken in ["5 6", "5,", "", " ", "[1", "\"a"] {
         assert!(JSON.read_value::<serde_json::Value>(broken.as_bytes()).is_err(), "{broken}");

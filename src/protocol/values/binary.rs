@@ -11,10 +11,11 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::naming::FORMAT_DEPENDENT;
 
-/// Bytes: base64 text in JSON and `bin` in MessagePack, as C#'s `byte[]`.
+/// Bytes: a base64 string in JSON and `bin` in MessagePack, as C#'s `byte[]`.
 ///
-/// In MessagePack it is also read from a list of small numbers and, as in ASP.NET Core, from a text other than `str 8`:
-/// old clients write bytes so. A `Vec<u8>` is a list of numbers to serde, which no client takes for bytes.
+/// In MessagePack, an array of small integers and a string other than `str 8` are read as well, as
+/// in ASP.NET Core: old clients write bytes as strings. Serde writes a `Vec<u8>` as an array of
+/// numbers, which clients do not read as bytes.
 ///
 /// ```
 /// use signalr::dotnet::Binary;
@@ -79,7 +80,7 @@ impl<'de> Deserialize<'de> for Binary {
 }
 
 struct BinaryVisitor {
-    /// Whether a text has to be decoded, or holds the bytes themselves.
+    /// Whether a string is base64 and not the bytes themselves.
     base64: bool,
 }
 
@@ -92,7 +93,7 @@ impl<'de> Visitor<'de> for BinaryVisitor {
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Binary, D::Error> {
         if deserializer.is_human_readable() {
-            // JSON would give a list of numbers to a visitor that asks for bytes.
+            // A JSON deserializer would also accept an array of numbers for bytes.
             deserializer.deserialize_str(self)
         } else {
             deserializer.deserialize_byte_buf(Self { base64: false })
@@ -107,7 +108,7 @@ impl<'de> Visitor<'de> for BinaryVisitor {
         Ok(bytes.into())
     }
 
-    /// .NET takes a list of small numbers in MessagePack, too.
+    /// Reads an array of small integers, which .NET accepts in MessagePack.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Binary, A::Error> {
         let mut bytes = Vec::new();
         while let Some(byte) = list.next_element()? {
@@ -121,7 +122,7 @@ impl<'de> Visitor<'de> for BinaryVisitor {
     }
 }
 
-/// The base64 that .NET reads: padded, of the standard alphabet, with white space anywhere
+/// Decodes base64 as .NET does: padded, in the standard alphabet, with white space anywhere
 /// (`Convert.FromBase64String`).
 fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     let is_blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');

@@ -1,6 +1,6 @@
-//! The Gregorian calendar from the year 1 to 9999, in days.
+//! Gregorian calendar of the years 1 to 9999, in days.
 
-/// A day of the calendar.
+/// Day of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Date {
     pub(super) year: u16,
@@ -9,28 +9,28 @@ pub(super) struct Date {
 }
 
 impl Date {
-    /// The date, if the calendar has it.
+    /// Returns the date, or `None` if it does not exist.
     pub(super) fn new(year: u16, month: u8, day: u8) -> Option<Self> {
         let valid = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=length(year, month)).contains(&day);
         valid.then_some(Self { year, month, day })
     }
 
-    /// The date that is `days` after the first of January of the year 1.
+    /// Returns the date that is `days` after 0001-01-01.
     pub(super) fn from_days(days: i64) -> Self {
-        // The mean length of a year gives it, or the one before or behind it.
+        // The mean length of a year gives the year, or the one before or after it.
         let guess = days * 400 / DAYS_IN_400_YEARS + 1;
         let year = (guess - 1..=guess + 1).rfind(|&year| first_day(year) <= days).unwrap_or(guess);
-        let year_u16 = u16::try_from(year).expect("ticks end with the year 9999");
+        let year_u16 = u16::try_from(year).expect("the last tick is in the year 9999");
         let mut day = days - first_day(year);
         let mut month = 1;
         while day >= length(year_u16, month).into() {
             day -= i64::from(length(year_u16, month));
             month += 1;
         }
-        Self { year: year_u16, month, day: u8::try_from(day + 1).expect("months have 31 days at most") }
+        Self { year: year_u16, month, day: u8::try_from(day + 1).expect("months have at most 31 days") }
     }
 
-    /// How many days it is after the first of January of the year 1.
+    /// Returns the number of days since 0001-01-01.
     pub(super) fn days(self) -> i64 {
         let months = (1..self.month).map(|month| i64::from(length(self.year, month))).sum::<i64>();
         first_day(self.year.into()) + months + i64::from(self.day) - 1
@@ -39,13 +39,13 @@ impl Date {
 
 const DAYS_IN_400_YEARS: i64 = 146_097;
 
-/// The days before a year.
+/// Returns the number of days before a year.
 fn first_day(year: i64) -> i64 {
     let before = year - 1;
     before * 365 + before / 4 - before / 100 + before / 400
 }
 
-/// The days of a month.
+/// Returns the number of days of a month.
 fn length(year: u16, month: u8) -> u8 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn days_that_there_are_not_are_none() {
+    fn dates_that_do_not_exist_are_none() {
         for (year, month, day) in
             [(0, 1, 1), (10_000, 1, 1), (2024, 0, 1), (2024, 13, 1), (2024, 1, 0), (2023, 2, 29), (1900, 2, 29)]
         {

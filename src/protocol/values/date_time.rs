@@ -11,16 +11,18 @@ use super::iso::{self, Parsed, Zone};
 use super::timestamp::{self, Timestamp};
 use super::{LAST_TICK, NANOSECONDS_PER_TICK, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH, ValueError};
 
-/// A date and the time of day, from the year 1 to 9999 in steps of 100 ns: C#'s `DateTime`.
+/// Date and time of day in the years 1 to 9999, with a resolution of 100 ns: C#'s `DateTime`.
 ///
-/// In JSON it is a text such as `2024-02-29T12:34:56.789Z`, whose end tells its [kind](DateTimeKind). In MessagePack it
-/// is a timestamp (extension -1), which is always read as UTC, and clients get it as a JavaScript `Date`.
+/// In JSON it is a string such as `2024-02-29T12:34:56.789Z`, whose suffix determines its
+/// [kind](DateTimeKind). In MessagePack it is a timestamp (extension -1), which is always read as
+/// UTC and which clients receive as a JavaScript `Date`.
 ///
-/// A date alone is read as its midnight, and seconds may be missing. Where a JSON text has an offset (`+02:00`), the
-/// date is what a clock in UTC shows at that time, of the kind [`Local`](DateTimeKind::Local): .NET turns it into the
-/// local time of the server, and servers keep UTC. To keep the offset, take a [`DateTimeOffset`](super::DateTimeOffset).
+/// A date without a time is read as midnight, and seconds may be missing. A JSON string with an
+/// offset (`+02:00`) is converted to UTC and has the kind [`Local`](DateTimeKind::Local): .NET
+/// converts it to the server's local time, and this crate assumes that the server's time zone is
+/// UTC. [`DateTimeOffset`](super::DateTimeOffset) keeps the offset.
 ///
-/// Two dates are equal if their ticks and kinds are.
+/// Two dates are equal if their ticks and their kinds are equal.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -41,7 +43,7 @@ pub struct DateTime {
     kind: DateTimeKind,
 }
 
-/// What the clock of a [`DateTime`] was set to: C#'s `DateTimeKind`.
+/// Time zone of a [`DateTime`]: C#'s `DateTimeKind`.
 ///
 /// ```
 /// use signalr::dotnet::{DateTime, DateTimeKind, ValueError};
@@ -52,30 +54,32 @@ pub struct DateTime {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DateTimeKind {
-    /// Nobody knows: a text without a zone. Where it becomes a point in time, it is taken for UTC.
+    /// Unknown: a string without a suffix. Conversions into points in time interpret it as UTC.
     #[default]
     Unspecified,
-    /// UTC: a text that ends with `Z`.
+    /// UTC: a string that ends with `Z`.
     Utc,
-    /// The local time of the server, which is taken to be UTC: a text that ends with an offset, written as `+00:00`.
+    /// Local time of the server, which is assumed to be UTC: a string that ends with an offset,
+    /// written as `+00:00`.
     Local,
 }
 
 impl DateTime {
-    /// The first one, C#'s `DateTime.MinValue`: 0001-01-01, unspecified. It is the default, too.
+    /// Earliest date, C#'s `DateTime.MinValue`: 0001-01-01, unspecified. It is the default.
     pub const MIN: Self = Self { ticks: 0, kind: DateTimeKind::Unspecified };
 
-    /// The last one, C#'s `DateTime.MaxValue`: the last tick of the year 9999, unspecified.
+    /// Latest date, C#'s `DateTime.MaxValue`: the last tick of the year 9999, unspecified.
     pub const MAX: Self = Self { ticks: LAST_TICK, kind: DateTimeKind::Unspecified };
 
-    /// 1970-01-01 in UTC.
+    /// 1970-01-01T00:00:00 in UTC.
     pub const UNIX_EPOCH: Self = Self { ticks: UNIX_EPOCH, kind: DateTimeKind::Utc };
 
-    /// The date that is so many ticks of 100 ns after the start of the year 1: C#'s `new DateTime(ticks, kind)`.
+    /// Creates a date from the number of ticks of 100 ns since the start of the year 1: C#'s
+    /// `new DateTime(ticks, kind)`.
     ///
     /// # Errors
     ///
-    /// It is before the year 1 or after the year 9999.
+    /// Returns [`ValueError::Range`] if the date is before the year 1 or after the year 9999.
     pub const fn from_ticks(ticks: i64, kind: DateTimeKind) -> Result<Self, ValueError> {
         if ticks < 0 || ticks > LAST_TICK {
             return Err(ValueError::Range(NAME));
@@ -83,35 +87,35 @@ impl DateTime {
         Ok(Self { ticks, kind })
     }
 
-    /// The ticks of 100 ns since the start of the year 1.
+    /// Returns the number of ticks of 100 ns since the start of the year 1.
     pub const fn ticks(self) -> i64 {
         self.ticks
     }
 
-    /// What the clock was set to.
+    /// Returns the kind.
     pub const fn kind(self) -> DateTimeKind {
         self.kind
     }
 
-    /// The same reading of a clock that was set to something else: C#'s `DateTime.SpecifyKind`.
+    /// Returns the same date and time of day with another kind: C#'s `DateTime.SpecifyKind`.
     #[must_use]
     pub const fn with_kind(self, kind: DateTimeKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The date in UTC that is so many seconds and nanoseconds after 1970. What is left of a tick is dropped.
+    /// Returns the date in UTC from seconds and nanoseconds since 1970, truncated to 100 ns.
     pub(super) fn from_unix(seconds: i64, nanoseconds: u32) -> Result<Self, ValueError> {
         let ticks = ticks_from_unix(seconds, nanoseconds).ok_or(ValueError::Range(NAME))?;
         Self::from_ticks(ticks, DateTimeKind::Utc)
     }
 
-    /// The seconds and nanoseconds since 1970.
+    /// Returns seconds and nanoseconds since 1970.
     pub(super) fn to_unix(self) -> (i64, u32) {
         ticks_to_unix(self.ticks)
     }
 }
 
-/// The ticks since the year 1, which may be beyond the range of dates.
+/// Returns the ticks since the year 1, which may be beyond the range of dates.
 pub(super) fn ticks_from_unix(seconds: i64, nanoseconds: u32) -> Option<i64> {
     let ticks = seconds.checked_mul(TICKS_PER_SECOND)?.checked_add(UNIX_EPOCH)?;
     ticks.checked_add((nanoseconds / NANOSECONDS_PER_TICK).into())
@@ -119,7 +123,7 @@ pub(super) fn ticks_from_unix(seconds: i64, nanoseconds: u32) -> Option<i64> {
 
 pub(super) fn ticks_to_unix(ticks: i64) -> (i64, u32) {
     let since = ticks - UNIX_EPOCH;
-    let fraction = u32::try_from(since.rem_euclid(TICKS_PER_SECOND)).expect("less than a second");
+    let fraction = u32::try_from(since.rem_euclid(TICKS_PER_SECOND)).expect("the fraction is less than a second");
     (since.div_euclid(TICKS_PER_SECOND), fraction * NANOSECONDS_PER_TICK)
 }
 
@@ -142,7 +146,7 @@ impl fmt::Debug for DateTime {
     }
 }
 
-/// Reads what JSON has for it.
+/// Parses the JSON form.
 impl FromStr for DateTime {
     type Err = ValueError;
 
@@ -196,7 +200,7 @@ impl DateTime {
     }
 }
 
-/// Visits a text, or a timestamp, which nobody can write in JSON.
+/// Visits a string, or a timestamp, which JSON cannot contain.
 struct TextOrTimestamp;
 
 impl<'de> Visitor<'de> for TextOrTimestamp {

@@ -11,15 +11,17 @@ use super::iso::{self, MAX_OFFSET_MINUTES, Parsed, Zone};
 use super::timestamp::Timestamp;
 use super::{DateTime, DateTimeKind, LAST_TICK, TICKS_PER_MINUTE, ValueError};
 
-/// A point in time, and how far the clock that showed it was ahead of UTC: C#'s `DateTimeOffset`.
+/// Point in time with an offset from UTC: C#'s `DateTimeOffset`.
 ///
-/// The time is within the years 1 to 9999 both in UTC and on that clock, in steps of 100 ns; the offset is a number of
-/// minutes up to 14 hours in either direction.
+/// Both the UTC time and the local time are in the years 1 to 9999, with a resolution of 100 ns.
+/// The offset is a number of minutes, at most 14 hours in either direction.
 ///
-/// In JSON it is a text such as `2024-02-29T12:34:56+02:00`. A text without an offset is taken for UTC, since servers
-/// keep UTC. In MessagePack it is a list of the clock's timestamp and the offset in minutes.
+/// In JSON it is a string such as `2024-02-29T12:34:56+02:00`. A string without an offset is read
+/// as UTC, because the server's time zone is assumed to be UTC. In MessagePack it is an array of
+/// the local timestamp and the offset in minutes.
 ///
-/// Two of them are equal if their points in time and their offsets are. They are ordered by time.
+/// Two values are equal if their points in time and their offsets are equal. They are ordered by
+/// time.
 ///
 /// ```
 /// use signalr::dotnet::{DateTime, DateTimeOffset};
@@ -38,27 +40,29 @@ pub struct DateTimeOffset {
 }
 
 impl DateTimeOffset {
-    /// The time that `utc` is, whatever its kind, on a clock that is so many minutes ahead of UTC.
+    /// Creates a value from a date in UTC and an offset in minutes. The kind of `utc` is ignored.
     ///
     /// # Errors
     ///
-    /// The offset is beyond 14 hours, or the clock shows a date before the year 1 or after the year 9999.
+    /// Returns [`ValueError::Range`] if the offset is beyond 14 hours, or if the local date is
+    /// before the year 1 or after the year 9999.
     pub fn new(utc: DateTime, offset_minutes: i16) -> Result<Self, ValueError> {
         let clock = utc.ticks() + i64::from(offset_minutes) * TICKS_PER_MINUTE;
         Self::from_clock(clock, offset_minutes).ok_or(ValueError::Range(NAME))
     }
 
-    /// The point in time, as a clock in UTC shows it.
+    /// Returns the date and time of day in UTC.
     pub fn to_utc(self) -> DateTime {
-        DateTime::from_ticks(self.ticks, DateTimeKind::Utc).expect("it is within the range in UTC, too")
+        DateTime::from_ticks(self.ticks, DateTimeKind::Utc).expect("the UTC time is within the range")
     }
 
-    /// What the clock showed, of no kind: C#'s `DateTimeOffset.DateTime`.
+    /// Returns the local date and time of day, with an unspecified kind: C#'s
+    /// `DateTimeOffset.DateTime`.
     pub fn to_clock(self) -> DateTime {
-        DateTime::from_ticks(self.clock(), DateTimeKind::Unspecified).expect("it is within the range on the clock, too")
+        DateTime::from_ticks(self.clock(), DateTimeKind::Unspecified).expect("the local time is within the range")
     }
 
-    /// How many minutes the clock was ahead of UTC.
+    /// Returns the offset from UTC in minutes, positive east of Greenwich.
     pub const fn offset_minutes(self) -> i16 {
         self.minutes
     }
@@ -71,7 +75,7 @@ impl DateTimeOffset {
         }
     }
 
-    /// From what a clock showed.
+    /// Creates a value from local ticks.
     pub(super) fn from_clock(clock: i64, minutes: i16) -> Option<Self> {
         let ticks = clock.checked_sub(i64::from(minutes) * TICKS_PER_MINUTE)?;
         let valid = (-MAX_OFFSET_MINUTES..=MAX_OFFSET_MINUTES).contains(&minutes)
@@ -87,7 +91,7 @@ impl DateTimeOffset {
 
 const NAME: &str = "DateTimeOffset";
 
-/// The start of the year 1, in UTC: C#'s `default(DateTimeOffset)`.
+/// Start of the year 1 in UTC: C#'s `default(DateTimeOffset)`.
 impl Default for DateTimeOffset {
     fn default() -> Self {
         Self { ticks: 0, minutes: 0 }
@@ -106,7 +110,7 @@ impl fmt::Debug for DateTimeOffset {
     }
 }
 
-/// Reads what JSON has for it.
+/// Parses the JSON form.
 impl FromStr for DateTimeOffset {
     type Err = ValueError;
 
@@ -126,7 +130,7 @@ impl From<DateTimeOffset> for DateTime {
     }
 }
 
-/// Takes the date for one in UTC, whatever its kind.
+/// Interprets the date as UTC, regardless of its kind.
 impl From<DateTime> for DateTimeOffset {
     fn from(utc: DateTime) -> Self {
         Self { ticks: utc.ticks(), minutes: 0 }
@@ -165,7 +169,7 @@ impl ReadForms for DateTimeOffset {
     }
 }
 
-/// Visits a list of a timestamp and an offset, which nobody can write in JSON, or a text.
+/// Visits an array of a timestamp and an offset, which JSON cannot contain, or a string.
 struct OffsetVisitor {
     texts: bool,
 }

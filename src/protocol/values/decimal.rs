@@ -12,17 +12,20 @@ use serde_json::value::RawValue;
 use super::format_dependent::{self, ReadForms, TextVisitor, WriteForms};
 use super::{ValueError, raw_json};
 
-/// A decimal number of up to 28 digits, 28 of them behind the point at most: C#'s `decimal`.
+/// Decimal number with 28 to 29 significant digits, at most 28 of them after the decimal point:
+/// C#'s `decimal`.
 ///
-/// It is a whole number of 96 bits, the [mantissa](Self::mantissa), divided by ten to the power of its
-/// [scale](Self::scale); so zeros at its end are kept. It is what goes over the wire: to reckon with it, turn it into
-/// one of `rust_decimal`, which the feature of that name allows.
+/// It is an integer of 96 bits, the [mantissa](Self::mantissa), divided by ten to the power of the
+/// [scale](Self::scale). Trailing zeros are therefore kept. The type has no arithmetic; the feature
+/// `rust_decimal` adds conversions from and into `rust_decimal::Decimal`.
 ///
-/// In JSON it is a number with all of its digits, in MessagePack a text. More digits than it holds are rounded, as in
-/// .NET; a number beyond its range is refused. Where serde has buffered a value before it asks for its type (`flatten`,
-/// `untagged`, a member that comes twice), JSON keeps the digits of a double.
+/// In JSON it is a number with all of its digits, in MessagePack a string. Digits beyond its
+/// precision are rounded as in .NET, and a number beyond its range is rejected. Where serde buffers
+/// a value before its type is known (`flatten`, `untagged`, a member that occurs twice), JSON
+/// numbers have only the digits of an `f64`.
 ///
-/// Two decimals are equal if their values are: 1.1 equals 1.10. In JSON they cannot be keys of maps.
+/// Two decimals are equal if their values are equal: 1.1 equals 1.10. They cannot be keys of JSON
+/// objects.
 ///
 /// ```
 /// use signalr::dotnet::Decimal;
@@ -40,17 +43,18 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// The least one, C#'s `decimal.MinValue`.
+    /// Smallest value, C#'s `decimal.MinValue`.
     pub const MIN: Self = Self { mantissa: -MAX_MANTISSA, scale: 0 };
 
-    /// The largest one, C#'s `decimal.MaxValue`.
+    /// Largest value, C#'s `decimal.MaxValue`.
     pub const MAX: Self = Self { mantissa: MAX_MANTISSA, scale: 0 };
 
-    /// The number that is `mantissa` divided by ten to the power of `scale`.
+    /// Creates the number `mantissa` divided by ten to the power of `scale`.
     ///
     /// # Errors
     ///
-    /// The mantissa has more than 96 bits, or the scale is beyond 28.
+    /// Returns [`ValueError::Range`] if the mantissa has more than 96 bits or the scale is greater
+    /// than 28.
     pub const fn new(mantissa: i128, scale: u8) -> Result<Self, ValueError> {
         if mantissa < -MAX_MANTISSA || mantissa > MAX_MANTISSA || scale > MAX_SCALE {
             return Err(ValueError::Range(NAME));
@@ -58,17 +62,17 @@ impl Decimal {
         Ok(Self { mantissa, scale })
     }
 
-    /// All digits, as a whole number.
+    /// Returns all digits as an integer.
     pub const fn mantissa(self) -> i128 {
         self.mantissa
     }
 
-    /// How many of the digits stand behind the point.
+    /// Returns the number of digits after the decimal point.
     pub const fn scale(self) -> u8 {
         self.scale
     }
 
-    /// Without zeros at the end.
+    /// Returns mantissa and scale without trailing zeros.
     fn normal(self) -> (i128, u8) {
         let Self { mut mantissa, mut scale } = self;
         while scale > 0 && mantissa % 10 == 0 {
@@ -128,7 +132,7 @@ impl fmt::Debug for Decimal {
     }
 }
 
-/// Reads a number with an exponent or without. Digits that have no place are rounded.
+/// Parses a number with or without an exponent and rounds digits beyond the precision.
 impl FromStr for Decimal {
     type Err = ValueError;
 
@@ -138,12 +142,12 @@ impl FromStr for Decimal {
     }
 }
 
-/// The parts of a number.
+/// Parts of a number.
 struct DecimalText<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
-    /// Beyond what any number of digits makes up for, it is as good as the largest.
+    /// Exponent, saturated at the range of `i64`, which no number of digits can offset.
     exponent: i64,
 }
 
@@ -162,13 +166,13 @@ impl<'a> DecimalText<'a> {
         (any && all_digits(whole) && all_digits(fraction)).then_some(Self { negative, whole, fraction, exponent })
     }
 
-    /// The number with as many digits as there is place for (`aspnet: Number.TryNumberToDecimal`).
+    /// Returns the number rounded to the available precision (`aspnet: Number.TryNumberToDecimal`).
     fn round(&self) -> Option<Decimal> {
         let fraction = i64::try_from(self.fraction.len()).ok()?;
-        // Ten to the power of minus this is the place of the last digit.
+        // The last digit has the place value of ten to the power of `-scale`.
         let mut scale = fraction.saturating_sub(self.exponent);
         let mut digits = self.whole.bytes().chain(self.fraction.bytes()).map(|digit| i128::from(digit - b'0'));
-        // What stands behind the digits that were taken has this many places.
+        // Number of digits that are not in the mantissa yet.
         let mut left = i64::try_from(self.whole.len()).ok()?.checked_add(fraction)?;
         let mut mantissa = 0;
         let mut kept = 0;
@@ -186,7 +190,7 @@ impl<'a> DecimalText<'a> {
         scale = scale.saturating_sub(left);
         if let Some(next) = next {
             let behind = digits.any(|digit| digit > 0);
-            // Halves go to the even neighbour; only behind 29 digits .NET forgets about that.
+            // Halves are rounded to even, except after 29 digits, where .NET rounds up.
             let up = next > 5 || (next == 5 && (behind || mantissa % 2 == 1 || kept == 29));
             mantissa += i128::from(up);
             if mantissa > MAX_MANTISSA {
@@ -242,7 +246,7 @@ impl WriteForms for Decimal {
         {
             return serializer.serialize_i64(whole);
         }
-        // A number that no type of serde holds.
+        // Serde has no type for this number.
         RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
     }
 
@@ -253,7 +257,7 @@ impl WriteForms for Decimal {
 
 impl ReadForms for Decimal {
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A text fails by its quotes.
+        // Parsing a JSON string fails because of its quotes.
         raw_json::read(deserializer, str::parse, NumberOrText)
     }
 
@@ -264,7 +268,8 @@ impl ReadForms for Decimal {
 
 const EXPECTED: &str = "a decimal number";
 
-/// Visits what is known not to stand in JSON as it is.
+/// Visits a value that is not available as JSON text: serde has buffered it, or the format is
+/// another one.
 struct NumberOrText;
 
 impl Visitor<'_> for NumberOrText {

@@ -1,6 +1,6 @@
-//! What goes wrong with values.
+//! Errors of values.
 
-/// A value cannot be made of something else.
+/// Failure to create a value from a string, a number or another type.
 ///
 /// ```
 /// use signalr::dotnet::{DateTime, ValueError};
@@ -10,10 +10,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// It is no text that .NET would read.
-    #[error("not the text of a {0}")]
+    /// The string is not one that .NET parses.
+    #[error("invalid {0}")]
     Text(&'static str),
-    /// It is beyond the first or the last that there is.
+    /// The value is beyond the range of its type.
     #[error("beyond the range of a {0}")]
     Range(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Values that have one form in texts and another one in MessagePack, and how they pick theirs.
+//! Values whose form in MessagePack differs from that in JSON and other text formats.
 
 use std::fmt::{self, Display, Write as _};
 use std::marker::PhantomData;
@@ -9,19 +9,20 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::naming::FORMAT_DEPENDENT;
 
-/// A value that is written in two forms.
+/// Value with two written forms.
 pub(super) trait WriteForms: Copy {
-    /// Writes it for JSON, and for everything else that people read.
+    /// Writes the form of JSON and other human-readable formats.
     fn write_text<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Writes it for MessagePack.
+    /// Writes the form of MessagePack.
     fn write_binary<S: Serializer>(self, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
-/// A value that is read from two forms.
+/// Value that is read from two forms.
 pub(super) trait ReadForms: Sized {
-    /// Reads the form of JSON, and of everything else that people read. Where serde has buffered a value before it asks
-    /// for its type (`flatten`, `untagged`), the format is lost, and this is called for MessagePack's form, too.
+    /// Reads the form of JSON and other human-readable formats. Where serde has buffered a value
+    /// before its type is known (`flatten`, `untagged`), the format is lost and this method has to
+    /// read MessagePack's form as well.
     fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
     /// Reads the form of MessagePack.
@@ -36,7 +37,7 @@ pub(super) fn deserialize<'de, T: ReadForms, D: Deserializer<'de>>(deserializer:
     deserializer.deserialize_newtype_struct(FORMAT_DEPENDENT, FormVisitor(PhantomData))
 }
 
-/// Writes a value as the text that it displays as.
+/// Serializes the `Display` output of a value as a string.
 pub(super) fn write_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     let mut text = StackString { bytes: [0; MAX_TEXT_BYTES], length: 0 };
     write!(text, "{value}").map_err(serde::ser::Error::custom)?;
@@ -61,11 +62,11 @@ impl<'de, T: ReadForms> Visitor<'de> for FormVisitor<T> {
     }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value in its form")
+        f.write_str("a format-dependent value")
     }
 }
 
-/// Visits a text that is parsed.
+/// Visits a string and parses it.
 pub(super) struct TextVisitor<T>(pub(super) &'static str, PhantomData<T>);
 
 impl<T> TextVisitor<T> {
@@ -86,18 +87,18 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// A short text that needs no allocation.
+/// Short string that needs no allocation.
 struct StackString {
     bytes: [u8; MAX_TEXT_BYTES],
     length: usize,
 }
 
-/// A Guid has 36 bytes, a date with its offset 33, a decimal 31, a span 26.
+/// Capacity in bytes. A GUID has 36 bytes, a date with an offset 33, a decimal 31, a time span 26.
 const MAX_TEXT_BYTES: usize = 40;
 
 impl StackString {
     fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).expect("whole texts were written to it")
+        std::str::from_utf8(&self.bytes[..self.length]).expect("only complete strings are appended")
     }
 }
 

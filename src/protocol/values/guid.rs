@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ValueError;
 use super::format_dependent::{self, TextVisitor};
 
-/// A number of 128 bits that is nobody else's: C#'s `Guid`.
+/// Globally unique identifier of 128 bits: C#'s `Guid`.
 ///
-/// In both formats it is a text of 36 characters, `3f2504e0-4f89-11d3-9a0c-0305e82c3301`. Capitals are read, too; other
-/// forms, which the crate `uuid` reads by itself, are refused as in .NET. The feature `uuid` turns one into the other.
+/// In both hub protocols it is a string of 36 characters, `3f2504e0-4f89-11d3-9a0c-0305e82c3301`.
+/// Upper case is read as well. Other forms, which the crate `uuid` parses, are rejected as in .NET.
+/// The feature `uuid` adds conversions from and into `uuid::Uuid`.
 ///
 /// ```
 /// use signalr::dotnet::Guid;
@@ -23,7 +24,7 @@ use super::format_dependent::{self, TextVisitor};
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Guid(
-    /// The number, of which the text shows the highest digits first.
+    /// Number whose highest digits come first in the string.
     pub u128,
 );
 

@@ -1,19 +1,19 @@
-//! The texts of dates: ISO 8601 as `System.Text.Json` writes and reads it.
+//! ISO 8601 dates as `System.Text.Json` writes and reads them.
 
 use std::fmt;
 
 use super::calendar::Date;
 use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND};
 
-/// A text, taken apart.
+/// Parts of a date string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parsed {
-    /// What the clock shows.
+    /// Local date and time of day.
     pub(super) ticks: i64,
     pub(super) zone: Zone,
 }
 
-/// What stands behind the time.
+/// Suffix after the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zone {
     Nothing,
@@ -23,10 +23,11 @@ pub(super) enum Zone {
     Offset(i16),
 }
 
-/// The largest offset, in minutes.
+/// Maximum offset in minutes.
 pub(super) const MAX_OFFSET_MINUTES: i16 = 14 * 60;
 
-/// Reads a date, the time behind it, which may end with minutes, seconds or their fraction, and the zone behind that.
+/// Parses a date, an optional time with optional seconds and fraction, and an optional zone after
+/// the time.
 pub(super) fn parse(text: &str) -> Option<Parsed> {
     let mut rest = text.as_bytes();
     let (century, year) = (digits(&mut rest)?, digits(&mut rest)?);
@@ -56,7 +57,7 @@ fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
     if literal(rest, b'.').is_none() {
         return Some(seconds);
     }
-    // A text may not end with the point, but a zone may follow it.
+    // The string may not end after the point, but a zone may follow it.
     rest.first()?;
     let mut fraction = 0;
     let mut unit = TICKS_PER_SECOND;
@@ -69,7 +70,7 @@ fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
     Some(seconds + fraction)
 }
 
-/// As many digits are read, and those behind the seventh are ignored.
+/// Maximum number of digits of a fraction. Digits after the seventh are ignored.
 const MAX_FRACTION_DIGITS: usize = 16;
 
 fn zone(mut rest: &[u8]) -> Option<Zone> {
@@ -103,14 +104,14 @@ fn literal(rest: &mut &[u8], byte: u8) -> Option<()> {
     Some(())
 }
 
-/// Two digits.
+/// Reads two digits.
 fn digits(rest: &mut &[u8]) -> Option<u8> {
     let (&[tens @ b'0'..=b'9', ones @ b'0'..=b'9'], behind) = rest.split_first_chunk()? else { return None };
     *rest = behind;
     Some((tens - b'0') * 10 + (ones - b'0'))
 }
 
-/// Writes what the clock shows: up to seven digits of a fraction, without zeros at the end.
+/// Writes local ticks, with up to seven digits of a fraction and without trailing zeros.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, ticks: i64, zone: Zone) -> fmt::Result {
     let Date { year, month, day } = Date::from_days(ticks / TICKS_PER_DAY);
     let seconds = ticks % TICKS_PER_DAY / TICKS_PER_SECOND;

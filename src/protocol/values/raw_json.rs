@@ -1,7 +1,8 @@
-//! Reading a value from its JSON, digit by digit.
+//! Reads a value from its JSON text, without losing digits.
 //!
-//! To serde a number of JSON is a double, and it does not say whether a value comes from JSON at all. `serde_json` hands
-//! over the text of a value to those who ask for its `RawValue`, and nobody else does. So this asks for one.
+//! Serde passes JSON numbers with a fraction as `f64` and does not expose whether a value comes
+//! from JSON. `serde_json` exposes the JSON text of a value only to its own type `RawValue`, which
+//! it recognizes by the name of a newtype. This module requests a newtype of that name.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::ValueError;
 
-/// Reads a value by `from_json` if it stands in JSON, and through `otherwise` if not.
+/// Reads a value with `from_json` if the format is JSON, and with `otherwise` if not.
 pub(super) fn read<'de, T, V, D>(
     deserializer: D,
     from_json: fn(&str) -> Result<T, ValueError>,
@@ -25,7 +26,7 @@ where
     deserializer.deserialize_newtype_struct(name(), RawVisitor { from_json, otherwise })
 }
 
-/// The text in a text of JSON.
+/// Returns the content of a JSON string.
 pub(super) fn unquoted(json: &str) -> Option<Cow<'_, str>> {
     if json.contains('\\') {
         return serde_json::from_str::<String>(json).ok().map(Into::into);
@@ -41,7 +42,7 @@ struct RawVisitor<T, V> {
 impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
     type Value = T;
 
-    /// What `serde_json` gives: a map whose one value is the text.
+    /// Reads `serde_json`'s representation of a raw value: a map whose only value is the JSON text.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         map.next_key::<IgnoredAny>()?;
         map.next_value_seed(JsonText(self.from_json))
@@ -56,7 +57,7 @@ impl<'de, T, V: Visitor<'de, Value = T>> Visitor<'de> for RawVisitor<T, V> {
     }
 }
 
-/// Reads the text of a value where it stands.
+/// Reads the JSON text of a value without copying it.
 struct JsonText<T>(fn(&str) -> Result<T, ValueError>);
 
 impl<'de, T> DeserializeSeed<'de> for JsonText<T> {
@@ -79,7 +80,8 @@ impl<T> Visitor<'_> for JsonText<T> {
     }
 }
 
-/// The name that `RawValue` asks under, which is nobody's business but `serde_json`'s; so it is listened to.
+/// Returns the name of the newtype that `RawValue` requests. The name is private to `serde_json`,
+/// so this function deserializes a `RawValue` and records the name.
 fn name() -> &'static str {
     match <&RawValue>::deserialize(Listener) {
         Ok(_) => "",
@@ -126,7 +128,7 @@ impl de::Error for Heard {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn raw_values_are_asked_for_by_a_name() {
+    fn raw_values_request_a_newtype_with_a_private_name() {
         assert!(super::name().starts_with('$'));
     }
 }

@@ -1,4 +1,4 @@
-//! From and into the types of `std`.
+//! Conversions from and into the types of `std`.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use super::{DateTime, DateTimeOffset, TimeSpan, ValueError};
 
 const DATE_TIME: ValueError = ValueError::Range("DateTime");
 
-/// In UTC. What is left of a tick of 100 ns is dropped.
+/// Converts into UTC and truncates to 100 ns.
 impl TryFrom<SystemTime> for DateTime {
     type Error = ValueError;
 
@@ -28,7 +28,8 @@ impl TryFrom<SystemTime> for DateTime {
 
 const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
-/// Fails where the system has no such time.
+/// Interprets the date as UTC, regardless of its kind. A date beyond the platform's range is an
+/// error.
 impl TryFrom<DateTime> for SystemTime {
     type Error = ValueError;
 
@@ -42,7 +43,7 @@ impl TryFrom<DateTime> for SystemTime {
     }
 }
 
-/// On a clock in UTC.
+/// Converts into an offset of zero and truncates to 100 ns.
 impl TryFrom<SystemTime> for DateTimeOffset {
     type Error = ValueError;
 
@@ -59,7 +60,7 @@ impl TryFrom<DateTimeOffset> for SystemTime {
     }
 }
 
-/// What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns.
 impl TryFrom<Duration> for TimeSpan {
     type Error = ValueError;
 
@@ -71,7 +72,7 @@ impl TryFrom<Duration> for TimeSpan {
     }
 }
 
-/// Fails for one that is negative.
+/// A negative time span is an error.
 impl TryFrom<TimeSpan> for Duration {
     type Error = ValueError;
 

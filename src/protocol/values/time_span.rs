@@ -9,11 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::format_dependent::{self, ReadForms, WriteForms};
 use super::{TICKS_PER_DAY, TICKS_PER_MINUTE, TICKS_PER_SECOND, ValueError, raw_json};
 
-/// A length of time in either direction, some 29,000 years in steps of 100 ns: C#'s `TimeSpan`.
+/// Time interval of up to some 29,000 years in either direction, with a resolution of 100 ns: C#'s
+/// `TimeSpan`.
 ///
-/// In JSON it is a text such as `1.02:03:04.0050000`: days, hours, minutes, seconds and seven digits of their fraction,
-/// of which no days and no fraction are left out. Texts of days alone, and of hours and minutes alone, are read, too. In
-/// MessagePack it is its number of ticks.
+/// In JSON it is a string such as `1.02:03:04.0050000`: days, hours, minutes, seconds and seven
+/// digits of a fraction. Zero days and a zero fraction are omitted. Strings of only days, and of
+/// only hours and minutes, are read as well. In MessagePack it is the number of ticks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,37 +32,37 @@ pub struct TimeSpan {
 }
 
 impl TimeSpan {
-    /// No time at all.
+    /// Interval of zero length.
     pub const ZERO: Self = Self { ticks: 0 };
 
-    /// The longest one backwards, C#'s `TimeSpan.MinValue`.
+    /// Longest negative interval, C#'s `TimeSpan.MinValue`.
     pub const MIN: Self = Self { ticks: i64::MIN };
 
-    /// The longest one, C#'s `TimeSpan.MaxValue`.
+    /// Longest interval, C#'s `TimeSpan.MaxValue`.
     pub const MAX: Self = Self { ticks: i64::MAX };
 
-    /// So many ticks of 100 ns: C#'s `new TimeSpan(ticks)`.
+    /// Creates an interval from a number of ticks of 100 ns: C#'s `new TimeSpan(ticks)`.
     pub const fn from_ticks(ticks: i64) -> Self {
         Self { ticks }
     }
 
-    /// The ticks of 100 ns.
+    /// Returns the number of ticks of 100 ns.
     pub const fn ticks(self) -> i64 {
         self.ticks
     }
 }
 
 impl TimeSpan {
-    /// From seconds and nanoseconds of one sign. What is left of a tick is dropped.
+    /// Creates an interval from seconds and nanoseconds of the same sign, truncated to 100 ns.
     pub(super) fn from_parts(seconds: i64, nanoseconds: i32) -> Result<Self, ValueError> {
         let ticks = seconds.checked_mul(TICKS_PER_SECOND).ok_or(ValueError::Range(NAME))?;
         let ticks = ticks.checked_add((nanoseconds / NANOSECONDS_PER_TICK).into()).ok_or(ValueError::Range(NAME))?;
         Ok(Self { ticks })
     }
 
-    /// Seconds and nanoseconds of one sign.
+    /// Returns seconds and nanoseconds of the same sign.
     pub(super) fn to_parts(self) -> (i64, i32) {
-        let fraction = i32::try_from(self.ticks % TICKS_PER_SECOND).expect("less than a second");
+        let fraction = i32::try_from(self.ticks % TICKS_PER_SECOND).expect("the fraction is less than a second");
         (self.ticks / TICKS_PER_SECOND, fraction * NANOSECONDS_PER_TICK)
     }
 }
@@ -69,7 +70,7 @@ impl TimeSpan {
 const NAME: &str = "TimeSpan";
 const NANOSECONDS_PER_TICK: i32 = 100;
 
-/// The format `c` of .NET.
+/// Shows the interval in .NET's format `c`.
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ticks = self.ticks.unsigned_abs();
@@ -96,7 +97,7 @@ impl fmt::Debug for TimeSpan {
     }
 }
 
-/// Reads what JSON has for it.
+/// Parses the JSON form.
 impl FromStr for TimeSpan {
     type Err = ValueError;
 
@@ -107,7 +108,8 @@ impl FromStr for TimeSpan {
     }
 }
 
-/// Reads `days`, `days.hours:minutes`, or without days; both with seconds and their fraction or without.
+/// Parses `days`, `days.hours:minutes` or `hours:minutes`, the last two with optional seconds and
+/// their fraction.
 fn parse(text: &str) -> Option<i128> {
     let (first, mut rest) = number(text)?;
     let day = i128::from(TICKS_PER_DAY);
@@ -137,14 +139,14 @@ fn parse(text: &str) -> Option<i128> {
     Some(i128::from(days) * day + i128::from(of_day))
 }
 
-/// A number of any length, and what stands behind it.
+/// Returns the number at the start of a string, and the string after it.
 fn number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     Some((digits.parse().ok()?, rest))
 }
 
-/// One to seven digits, in ticks.
+/// Returns the ticks of a fraction of one to seven digits.
 fn ticks_of_fraction(digits: &str) -> Option<i64> {
     let (number, rest) = number(digits)?;
     let missing = 7_usize.checked_sub(digits.len())?;
@@ -184,7 +186,8 @@ impl ReadForms for TimeSpan {
     }
 }
 
-/// Visits what is known not to stand in JSON as it is.
+/// Visits a value that is not available as JSON text: serde has buffered it, or the format is
+/// another one.
 struct TextOrTicks;
 
 impl Visitor<'_> for TextOrTicks {

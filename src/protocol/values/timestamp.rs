@@ -1,4 +1,4 @@
-//! MessagePack's timestamp, which is its extension of type -1.
+//! MessagePack's timestamp, the extension of type -1.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::protocol::naming::EXTENSION;
 
 use super::date_time::{ticks_from_unix, ticks_to_unix};
 
-/// A point in time as MessagePack has it; not every one is within .NET's range.
+/// Point in time in MessagePack, whose range exceeds .NET's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timestamp {
     seconds: i64,
@@ -17,13 +17,14 @@ pub(super) struct Timestamp {
 }
 
 impl Timestamp {
-    /// The timestamp of a clock in UTC.
+    /// Creates a timestamp from ticks in UTC.
     pub(super) fn of(ticks: i64) -> Self {
         let (seconds, nanoseconds) = ticks_to_unix(ticks);
         Self { seconds, nanoseconds }
     }
 
-    /// What a clock in UTC shows, in ticks since the year 1. More nanoseconds than a second has are added, as in .NET.
+    /// Returns the ticks in UTC since the year 1. Nanoseconds beyond a second are added, as in
+    /// .NET.
     pub(super) fn ticks(self) -> Option<i64> {
         ticks_from_unix(self.seconds, self.nanoseconds)
     }
@@ -47,13 +48,13 @@ impl Timestamp {
     }
 }
 
-/// Seconds that stand beside nanoseconds in 64 bits.
+/// Number of bits of the seconds in the 64-bit form, which also contains nanoseconds.
 const PACKED_BITS: u32 = 34;
 const MAX_PACKED_SECONDS: u64 = (1 << PACKED_BITS) - 1;
 
 pub(super) const TYPE: i8 = -1;
 
-/// The shortest of the three forms that holds it.
+/// Writes the shortest of the three forms that can represent the timestamp.
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let packed = u64::try_from(self.seconds).ok().filter(|&seconds| seconds <= MAX_PACKED_SECONDS);
@@ -95,7 +96,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Visits an extension, which formats hand over as a newtype.
+/// Visits an extension, which deserializers pass as a newtype.
 struct Extension;
 
 impl<'de> Visitor<'de> for Extension {
@@ -110,7 +111,7 @@ impl<'de> Visitor<'de> for Extension {
     }
 }
 
-/// Visits what is inside an extension: its type and its bytes.
+/// Visits the type and the bytes of an extension.
 pub(super) struct Content;
 
 impl<'de> Visitor<'de> for Content {
@@ -150,7 +151,7 @@ impl<'de> Deserialize<'de> for FromBytes {
             }
         }
 
-        // Not as bytes: in JSON a text would do.
+        // Not `deserialize_bytes`, which accepts a string in JSON.
         deserializer.deserialize_any(BytesVisitor)
     }
 }

@@ -1,4 +1,4 @@
-//! C#'s `char`, and integers that no C# type of MessagePack holds.
+//! C#'s `char`, and integers beyond the range of .NET's MessagePack types.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn chars_are_texts_of_one_unit_in_json() {
+fn chars_are_strings_of_one_utf16_unit_in_json() {
     for letter in ['x', 'é', '€', '\0', '\n', '\u{ffff}', '\u{e000}', '\u{d7ff}'] {
         there_and_back(HubProtocolKind::Json, &letter, &json!(letter));
         there_and_back(
@@ -46,7 +46,7 @@ fn chars_are_numbers_in_messagepack() {
         b"\xc0",
         b"\xc3",
         b"\x91\x41",
-        // Half a character, which is one to .NET.
+        // An unpaired surrogate, which is a `char` in .NET.
         b"\xcd\xd8\x00",
     ];
     for wire in refused {
@@ -60,13 +60,13 @@ fn chars_are_numbers_in_messagepack() {
 }
 
 #[test]
-fn characters_of_two_units_cannot_be_written() {
+fn chars_of_two_utf16_units_cannot_be_written() {
     for &format in FORMATS {
         let mut out = b"before".to_vec();
         let error = dot_net(format).write_value(&mut out, &[Named { letter: '😀' }]).unwrap_err();
         assert_eq!(error.to_string(), "a character beyond U+FFFF is two in UTF-16, and has no form as one");
         assert_eq!(out, b"before");
-        // To serde it is a text like others.
+        // With serde's naming, it is a string.
         let mut out = Vec::new();
         let serde = HubProtocol::new(format, Naming::Serde);
         serde.write_value(&mut out, &'😀').unwrap();

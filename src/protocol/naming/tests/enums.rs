@@ -15,7 +15,7 @@ enum Mixed {
 }
 
 #[test]
-fn variants_are_numbers_in_json() {
+fn unit_variants_are_numbers_in_json() {
     there_and_back(HubProtocolKind::Json, &Colour::Red, &json!(0));
     there_and_back(HubProtocolKind::Json, &[Colour::Blue, Colour::Green], &json!([2, 1]));
     there_and_back(HubProtocolKind::Json, &Some(Colour::Blue), &json!(2));
@@ -23,8 +23,8 @@ fn variants_are_numbers_in_json() {
 }
 
 #[test]
-fn variants_are_nothing_but_numbers_in_json() {
-    // What .NET refuses, and numbers that no variant has.
+fn unit_variants_are_read_only_from_numbers_in_json() {
+    // Values that .NET rejects, and numbers without a variant.
     for wire in
         ["\"Green\"", "\"1\"", "\" 1\"", "1.0", "1.5", "1e0", "2147483648", "null", "true", "[1]", "{}", "-1", "3"]
     {
@@ -36,7 +36,7 @@ fn variants_are_nothing_but_numbers_in_json() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn variants_are_texts_in_messagepack() {
+fn unit_variants_are_strings_in_messagepack() {
     there_and_back(HubProtocolKind::MessagePack, &Colour::Blue, &json!("Blue"));
     there_and_back(HubProtocolKind::MessagePack, &vec![Some(Colour::Red), None], &json!(["Red", null]));
     for text in ["Green", " Green", "Green ", "\tGreen\n", "\u{a0}Green", "1", " 1 ", "+1", "01"] {
@@ -46,7 +46,7 @@ fn variants_are_texts_in_messagepack() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn variants_are_nothing_but_texts_in_messagepack() {
+fn unit_variants_are_read_only_from_strings_in_messagepack() {
     let refused = [
         json!("green"),
         json!(""),
@@ -83,7 +83,7 @@ fn variants_with_data_are_maps() {
 }
 
 #[test]
-fn variants_with_data_are_maps_of_one_known_entry() {
+fn variants_with_data_are_read_only_from_maps_of_one_known_entry() {
     for &format in FORMATS {
         for wire in [
             json!({}),
@@ -101,18 +101,18 @@ fn variants_with_data_are_maps_of_one_known_entry() {
             assert!(read_buffered::<Mixed>(format, &encode(format, &wire)).is_err(), "{format:?} {wire}, buffered");
         }
     }
-    assert!(read::<Mixed>(HubProtocolKind::Json, &json!(1)).is_err(), "a variant with data by its number alone");
+    assert!(read::<Mixed>(HubProtocolKind::Json, &json!(1)).is_err(), "variant with data by number only");
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn variants_with_data_are_not_named_by_number() {
-    // {1: 1}: derived code would take 1 for the second variant.
+fn messagepack_variants_with_data_are_not_identified_by_number() {
+    // {1: 1}: derived code would read 1 as the second variant.
     assert!(read_bytes::<Mixed>(HubProtocolKind::MessagePack, &[0x81, 1, 1]).is_err());
 }
 
 #[test]
-fn keys_of_maps_are_names_in_both_formats() {
+fn enum_keys_of_maps_are_names_in_both_protocols() {
     let counts = BTreeMap::from([(Colour::Red, 1), (Colour::Blue, 2)]);
     for &format in FORMATS {
         there_and_back(format, &counts, &json!({ "Red": 1, "Blue": 2 }));
@@ -126,7 +126,7 @@ fn keys_of_maps_are_names_in_both_formats() {
 }
 
 #[test]
-fn keys_in_newtypes_are_keys() {
+fn enum_keys_in_newtypes_are_names() {
     #[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
     struct Key(Colour);
     for &format in FORMATS {
@@ -161,7 +161,7 @@ fn renamed_variants_have_their_new_names() {
 }
 
 #[test]
-fn other_takes_what_no_variant_has() {
+fn serde_other_accepts_unknown_variants() {
     #[derive(Debug, PartialEq, Deserialize)]
     enum Open {
         Known,

@@ -22,7 +22,7 @@ struct Names {
 }
 
 #[test]
-fn fields_have_the_names_of_their_format() {
+fn field_names_have_the_casing_of_each_protocol() {
     let names = Names { string_prop: 1, id: 2, url: 3, camel: 4, literal: 5, r#type: 6 };
     let json = json!({ "stringProp": 1, "id": 2, "urlValue": 3, "camelCase": 4, "$type": 5, "type": 6 });
     there_and_back(HubProtocolKind::Json, &names, &json);
@@ -94,8 +94,8 @@ fn everywhere() -> Everywhere {
 }
 
 #[test]
-fn structs_are_renamed_wherever_they_are() {
-    // `AB` is what C# has for `a_b`, and its camel case is `ab`.
+fn fields_of_nested_structs_are_renamed_at_every_position() {
+    // `a_b` is `AB` in C#, whose camel case is `ab`.
     let json = json!({
         "oneOption": { "ab": 1 },
         "noOption": null,
@@ -137,7 +137,7 @@ fn structs_are_renamed_wherever_they_are() {
 }
 
 #[test]
-fn json_is_read_in_any_case() {
+fn json_field_names_are_read_in_any_case() {
     for name in ["homeTown", "HomeTown", "HOMETOWN", "hometown", "hOMEtOWN"] {
         let read: Person = read(HubProtocolKind::Json, &json!({ name: "Bergen" })).unwrap();
         assert_eq!(read.home_town, "Bergen", "{name}");
@@ -149,14 +149,14 @@ fn json_is_read_in_any_case() {
 }
 
 #[test]
-fn escaped_names_are_read() {
+fn escaped_json_field_names_are_read() {
     let read: Person = read_bytes(HubProtocolKind::Json, br#"{"n\u0061me":"escaped"}"#).unwrap();
     assert_eq!(read, person("escaped"));
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn messagepack_is_read_in_the_exact_case() {
+fn messagepack_field_names_are_case_sensitive() {
     let read: Person =
         read(HubProtocolKind::MessagePack, &json!({ "Name": "Ann", "name": "x", "NAME": "y", "homeTown": "z" }))
             .unwrap();
@@ -174,7 +174,7 @@ fn unknown_members_are_skipped() {
 }
 
 #[test]
-fn serdes_name_is_unknown_too() {
+fn serde_names_of_fields_are_unknown_members() {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Strict {
@@ -190,13 +190,13 @@ fn serdes_name_is_unknown_too() {
 }
 
 #[test]
-fn a_member_without_a_name_is_unknown_in_json() {
+fn json_members_with_empty_names_are_skipped() {
     assert_eq!(read(HubProtocolKind::Json, &json!({ "": 1 })), Ok(Person::default()));
 }
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn names_in_messagepack_are_texts_with_letters() {
+fn messagepack_field_names_must_be_nonempty_strings() {
     // {"": 1}, {1: 1}, {0: "x"}, {bin "Name": "a"}, {nil: "a"}, {true: 1}, {["Name"]: 1}
     for wire in ["81a001", "810101", "8100a178", "81c4044e616d65a161", "81c0a161", "81c301", "8191a44e616d6501"] {
         let bytes: Vec<u8> =
@@ -206,7 +206,7 @@ fn names_in_messagepack_are_texts_with_letters() {
 }
 
 #[test]
-fn structs_are_no_lists() {
+fn structs_are_not_read_from_lists() {
     for &format in FORMATS {
         assert!(read::<Person>(format, &json!(["Ann", 3, 0, "", null, null])).is_err());
         assert!(read::<Shape>(format, &json!({ "Named": [{ "AB": 1 }, null] })).is_err());
@@ -216,7 +216,7 @@ fn structs_are_no_lists() {
 }
 
 #[test]
-fn names_that_differ_only_in_case_are_told_apart() {
+fn field_names_that_differ_only_in_case_are_distinguished() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Close {
         home_town: u8,
@@ -228,7 +228,7 @@ fn names_that_differ_only_in_case_are_told_apart() {
 }
 
 #[test]
-fn aliases_are_names_too() {
+fn aliases_of_fields_are_converted_like_names() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Aliased {
         #[serde(alias = "old_name")]
@@ -239,7 +239,7 @@ fn aliases_are_names_too() {
 }
 
 #[test]
-fn skipped_fields_are_left_out() {
+fn skipped_fields_are_not_written() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Skipping {
         #[serde(skip)]
@@ -257,7 +257,7 @@ fn skipped_fields_are_left_out() {
 }
 
 #[test]
-fn many_fields_come_in_any_order() {
+fn fields_are_read_in_any_order() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Many {
         field_one: u8,
@@ -275,19 +275,19 @@ fn many_fields_come_in_any_order() {
 }
 
 #[test]
-fn a_name_is_spelled_once_for_all_threads() {
+fn converted_names_are_shared_by_all_threads() {
     let rules = rules(HubProtocolKind::Json);
     let here = name_cache::field("spelled_once_only", rules);
     let there = std::thread::spawn(move || name_cache::field("spelled_once_only", rules)).join().unwrap();
     assert_eq!(here, "spelledOnceOnly");
     assert!(std::ptr::eq(here, there));
-    // Another literal with the same text has the same spelling, wherever it lies.
+    // Another string with the same text at another address shares the converted name.
     let copy: &'static str = String::from("spelled_once_only").leak();
     assert!(std::ptr::eq(here, name_cache::field(copy, rules)));
 }
 
 #[test]
-fn a_shorter_name_at_the_same_address_is_another_name() {
+fn names_of_different_length_at_one_address_are_distinguished() {
     let whole: &'static str = "home_town";
     let rules = rules(HubProtocolKind::Json);
     assert_eq!(name_cache::field(whole, rules), "homeTown");

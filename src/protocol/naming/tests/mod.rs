@@ -1,11 +1,11 @@
-//! Both formats through the wrapper, as the crate uses them.
+//! Tests of the wrapper with both hub protocols.
 
 mod chars;
+mod duplicate_members;
 mod enums;
 mod fields;
 mod round_trip;
 mod serde_types;
-mod twice;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ const FORMATS: &[HubProtocolKind] = &[
     HubProtocolKind::MessagePack,
 ];
 
-/// What the tests send: as C# would declare it.
+/// Type of most test values, with the defaults of a C# class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Person {
@@ -50,7 +50,7 @@ fn person(name: &str) -> Person {
     Person { name: Some(name.to_owned()), ..Person::default() }
 }
 
-/// What `value` is on the wire, told as JSON.
+/// Returns the written value, decoded as JSON.
 fn written<T: Serialize + ?Sized>(format: HubProtocolKind, value: &T) -> Value {
     plain(format, &bytes(format, value))
 }
@@ -67,7 +67,7 @@ fn rules(format: HubProtocolKind) -> NamingRules {
     NamingRules::of(dot_net(format))
 }
 
-/// Without .NET's names.
+/// Serializes a value without .NET's naming.
 fn encode<T: Serialize + ?Sized>(format: HubProtocolKind, value: &T) -> Vec<u8> {
     match format {
         HubProtocolKind::Json => serde_json::to_vec(value).unwrap(),
@@ -85,7 +85,7 @@ fn plain(format: HubProtocolKind, bytes: &[u8]) -> Value {
     decode(format, bytes, PhantomData).unwrap()
 }
 
-/// Reads `value`, which is put on the wire as it stands here.
+/// Encodes `value` without .NET's naming and reads it.
 fn read<T: DeserializeOwned>(format: HubProtocolKind, value: &Value) -> Result<T, String> {
     read_bytes(format, &encode(format, value))
 }
@@ -94,7 +94,7 @@ fn read_bytes<T: DeserializeOwned>(format: HubProtocolKind, bytes: &[u8]) -> Res
     decode(format, bytes, WireSeed::new(PhantomData, rules(format)))
 }
 
-/// Reads with the second attempt too.
+/// Reads with a second attempt if a member occurs twice.
 fn read_twice<T: DeserializeOwned>(format: HubProtocolKind, bytes: &[u8]) -> Result<T, String> {
     match read_bytes(format, bytes) {
         Err(error) if is_duplicate_field(&error) => read_buffered(format, bytes),
@@ -135,7 +135,7 @@ fn decode<'de, S: DeserializeSeed<'de>>(
     }
 }
 
-/// `value` has this form in this format, and is read back from it.
+/// Asserts that `value` is written as `wire` and read back from it.
 #[track_caller]
 fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     format: HubProtocolKind,

@@ -1,4 +1,4 @@
-//! Properties of all values.
+//! Property tests.
 
 use std::collections::BTreeMap;
 
@@ -38,12 +38,12 @@ enum Branch {
     Fields { left_side: Option<Box<Tree>>, right_side: Named<String> },
 }
 
-/// Keys that look like fields, and any others.
+/// Keys that look like fields, and arbitrary keys.
 fn key() -> impl Strategy<Value = String> {
     prop_oneof!["(some_text|someText|SomeText|type|Type|URLValue|urlValue|the_value|left_side|)", "\\PC{0,8}"]
 }
 
-/// A character that is one UTF-16 unit.
+/// Character of one UTF-16 code unit.
 fn unit() -> impl Strategy<Value = char> {
     any::<char>().prop_map(|letter| if letter.len_utf16() == 1 { letter } else { '\u{fffd}' })
 }
@@ -54,7 +54,7 @@ fn colour() -> impl Strategy<Value = Colour> {
 
 fn leaf() -> impl Strategy<Value = Tree> {
     let maps = (btree_map(colour(), any::<u8>(), 0..3), btree_map(key(), any::<Option<bool>>(), 0..3));
-    // Whole numbers, for which texts are exact in every parser.
+    // Integers, which every parser reads exactly from text.
     let pair = (any::<i32>(), any::<i32>().prop_map(|value| Named { the_value: f64::from(value) }));
     (any::<String>(), any::<Option<i64>>(), colour(), maps, pair).prop_map(
         |(some_text, url, colour, (by_colour, by_number), a_pair)| Tree {
@@ -100,7 +100,7 @@ fn tree() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// Every word of `name` that begins with a letter, in the case that `cases` says, letter by letter.
+/// Returns `name` with the case of each letter chosen by `cases`.
 fn in_cases(name: &str, cases: &[bool]) -> String {
     let spell = |(letter, upper): (char, &bool)| {
         if *upper { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
@@ -112,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(tree in tree()) {
+    fn written_values_are_read_back(tree in tree()) {
         for &format in FORMATS {
             let bytes = bytes(format, &tree);
             prop_assert_eq!(read_bytes(format, &bytes), Ok(tree.clone()), "{:?}", format);
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn json_names_mean_the_same_in_every_case(
+    fn json_field_names_are_case_insensitive(
         cases in vec(any::<bool>(), 1..12),
         age in any::<i32>(),
         town in any::<String>(),
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_a_peer_sends_panics(bytes in vec(any::<u8>(), 0..64)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in vec(any::<u8>(), 0..64)) {
         for &format in FORMATS {
             let _: Result<Tree, _> = read_bytes(format, &bytes);
             let _: Result<Tree, _> = read_buffered(format, &bytes);

@@ -1,4 +1,4 @@
-//! What serde and its friends do beyond plain structs and enums.
+//! Types beyond plain structs and enums, of serde and related crates.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,7 +13,7 @@ use super::*;
 use crate::protocol::naming::deserializer::WireVisitor;
 
 #[test]
-fn keys_of_maps_stay() {
+fn keys_of_maps_are_not_renamed() {
     let map: BTreeMap<String, i32> = ["a_b", "AB", "ab", "", "Name", "$x", "URL"].map(|key| (key.to_owned(), 1)).into();
     for &format in FORMATS {
         there_and_back(format, &map, &json!({ "a_b": 1, "AB": 1, "ab": 1, "": 1, "Name": 1, "$x": 1, "URL": 1 }));
@@ -42,7 +42,7 @@ fn flattened_fields_keep_their_names() {
 }
 
 #[test]
-fn adjacent_tags_are_variants() {
+fn adjacent_tags_are_written_as_unit_variants() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "what", content = "with_data")]
     enum Adjacent {
@@ -71,7 +71,7 @@ fn adjacent_tags_are_variants() {
 }
 
 #[test]
-fn buffered_enums_need_names_of_json() {
+fn buffered_enums_keep_serde_tags_and_need_camel_case_fields() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "$type", rename_all_fields = "camelCase")]
     enum Internal {
@@ -94,7 +94,7 @@ fn buffered_enums_need_names_of_json() {
 }
 
 #[test]
-fn types_of_the_standard_library_pass() {
+fn standard_library_types_round_trip() {
     for &format in FORMATS {
         let own = |text: &str| {
             if format == HubProtocolKind::Json { text.to_lowercase() } else { text.to_owned() }
@@ -116,7 +116,7 @@ fn types_of_the_standard_library_pass() {
 }
 
 #[test]
-fn raw_values_pass() {
+fn raw_values_are_not_changed() {
     let raw: Box<RawValue> = read_bytes(HubProtocolKind::Json, br#"{ "a_b" : [1, 2] }"#).unwrap();
     assert_eq!(bytes(HubProtocolKind::Json, &raw), br#"{ "a_b" : [1, 2] }"#);
     let raws: Vec<Box<RawValue>> = read_bytes(HubProtocolKind::Json, br#"[1 , {"x" : 2}]"#).unwrap();
@@ -124,7 +124,7 @@ fn raw_values_pass() {
 }
 
 #[test]
-fn values_pass() {
+fn serde_json_values_are_not_changed() {
     let value = json!({ "a_b": [1, { "C": null }], "x": -1.5 });
     for &format in FORMATS {
         there_and_back(format, &value, &value);
@@ -132,7 +132,7 @@ fn values_pass() {
 }
 
 #[test]
-fn texts_are_borrowed() {
+fn strings_are_borrowed_from_the_input() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Borrowed<'a> {
         some_text: &'a str,
@@ -145,7 +145,7 @@ fn texts_are_borrowed() {
 }
 
 #[test]
-fn readability_is_passed_on() {
+fn is_human_readable_is_forwarded() {
     struct Readable;
     impl Serialize for Readable {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -163,7 +163,7 @@ fn readability_is_passed_on() {
 }
 
 #[test]
-fn visitors_see_wrapped_elements() {
+fn sequence_elements_follow_the_rules() {
     struct Arguments;
     impl<'de> Visitor<'de> for Arguments {
         type Value = (Person, Colour);
@@ -196,7 +196,7 @@ fn visitors_see_wrapped_elements() {
 mod messagepack {
     use super::*;
 
-    /// A list of numbers that is bytes in MessagePack.
+    /// Bytes, which are `bin` in MessagePack.
     #[derive(Debug, PartialEq)]
     struct Bytes(Vec<u8>);
 
@@ -234,7 +234,7 @@ mod messagepack {
     }
 
     #[test]
-    fn bytes_and_extensions_pass() {
+    fn bytes_and_extensions_are_not_changed() {
         let holder =
             Holder { time_stamp: Extension((-1, Bytes(vec![0, 0, 0, 1]))), some_bytes: Bytes(vec![255]), at_last: 1 };
         let wire = bytes(HubProtocolKind::MessagePack, &holder);

@@ -1,4 +1,4 @@
-//! The vectors of the handshake, and of the framing that it shares with JSON.
+//! Vectors of the handshake and of the framing that it shares with JSON.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn handshake_requests_are_read_as_in_aspnet() {
     let vectors = vectors();
     let message = |vector: &Value| match handshake::find(text(&vector["input"]).as_bytes(), None) {
         Progress::Whole { message, rest: [] } => message.to_vec(),
-        other => panic!("{vector} is {other:?}"),
+        other => panic!("{vector} yields {other:?}"),
     };
     for vector in list(&vectors["handshake"]["request_valid"]) {
         let message = message(vector);
@@ -50,7 +50,7 @@ fn handshake_responses_are_those_of_aspnet() {
 }
 
 #[test]
-fn texts_are_framed_as_in_aspnet() {
+fn text_messages_are_framed_as_in_aspnet() {
     for vector in list(&vectors()["framing"]["text"]) {
         let mut input = text(&vector["input"]).as_bytes();
         let mut framer = Framer::new(HubProtocolKind::Json, None);

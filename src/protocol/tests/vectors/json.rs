@@ -1,4 +1,4 @@
-//! The vectors of JSON.
+//! Vectors of JSON.
 
 use serde_json::Value;
 
@@ -7,7 +7,8 @@ use crate::protocol::tests::{JSON, WRONG_TYPE, bind, call, mismatch, written};
 use crate::protocol::values::Binary;
 use crate::protocol::{HubMessage, HubProtocol, HubProtocolKind, Naming};
 
-/// The spelling that a vector asks for: `None` where it asks for something that .NET alone has.
+/// Returns the hub protocol with the naming of a vector, or `None` if the vector needs an option
+/// that only .NET has.
 fn json_protocol(vector: &Value) -> Option<HubProtocol> {
     let options = &vector["options"];
     let has_object = vector["message"].to_string().contains("CustomObject");
@@ -36,7 +37,7 @@ fn json_messages_are_written_and_parsed_as_in_aspnet() {
 }
 
 #[test]
-fn json_properties_may_come_in_any_order() {
+fn json_properties_may_have_any_order() {
     for vector in list(&vectors()["json"]["parse_only_out_of_order"]) {
         let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
         assert_parses(protocol, text(&vector["json"]).as_bytes(), &vector["message"], text(&vector["name"]));
@@ -56,7 +57,7 @@ fn invalid_json_ends_the_connection_with_the_texts_of_aspnet() {
 }
 
 #[test]
-fn json_arguments_that_do_not_fit_fail_the_call_alone() {
+fn json_arguments_of_wrong_types_fail_only_the_invocation() {
     for case in list(&vectors()["json"]["argument_binding_errors"]["cases"]) {
         let input = text(&case["input"]);
         let call = call(JSON, input.as_bytes());
@@ -67,7 +68,7 @@ fn json_arguments_that_do_not_fit_fail_the_call_alone() {
 }
 
 #[test]
-fn json_vectors_of_single_cases_hold() {
+fn single_json_vectors_hold() {
     let vectors = vectors();
     let json = &vectors["json"];
     for input in list(&json["extra_fields_ignored"]["cases"]) {
@@ -83,7 +84,7 @@ fn json_vectors_of_single_cases_hold() {
     }
     for input in list(&json["datetime_result_keeps_utc"]) {
         let Ok(Some(HubMessage::Completion { result, .. })) = JSON.parse(text(input).as_bytes(), |_| true) else {
-            panic!("{input} is no completion");
+            panic!("{input} is not a completion");
         };
         assert_eq!(result.unwrap().read(), Ok("2007-03-01T13:00:00Z".to_owned()));
     }
@@ -99,7 +100,9 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
     let vectors = vectors();
     let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     let frame = text(&vectors["json"]["case_insensitive_payload_properties"]["input"]).as_bytes();
-    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else { panic!("no item") };
+    let Ok(Some(HubMessage::StreamItem { item, .. })) = protocol.parse(frame, |_| true) else {
+        panic!("not a stream item")
+    };
     let read: CustomObject<String> = item.read().unwrap();
     let expected = CustomObject {
         string_prop: "test".to_owned(),
@@ -118,7 +121,7 @@ fn json_members_are_read_in_any_case_and_written_with_their_defaults() {
 }
 
 #[test]
-fn client_results_are_relayed_as_they_come() {
+fn client_results_are_relayed_unchanged() {
     let vectors = vectors();
     let json = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     for vector in list(&vectors["json"]["client_results"]) {

@@ -1,4 +1,4 @@
-//! The vectors of MessagePack and of its framing.
+//! Vectors of MessagePack and of its framing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +38,7 @@ fn messages_are_written_and_parsed_as_in_aspnet() {
 }
 
 #[test]
-fn objects_are_read_back() {
+fn client_results_are_relayed_and_read() {
     let vectors = vectors();
     for vector in list(&vectors["messagepack"]["client_results"]) {
         let body = bytes(vector);
@@ -60,7 +60,7 @@ fn objects_are_read_back() {
 }
 
 #[test]
-fn items_behind_those_of_the_protocol_are_ignored() {
+fn extra_array_items_are_ignored() {
     let vectors = vectors();
     let extra = &vectors["messagepack"]["parse_with_extra_items"];
     assert_parses(DOT_NET, &bytes(extra), &extra["expect"], "parse_with_extra_items");
@@ -72,7 +72,7 @@ fn items_behind_those_of_the_protocol_are_ignored() {
 #[test]
 fn invalid_messages_end_the_connection_with_the_texts_of_aspnet() {
     for case in list(&vectors()["messagepack"]["invalid"]["cases"]) {
-        // What follows the arguments is looked at when they are bound.
+        // Errors after the arguments are found during binding.
         let body = bytes(case);
         let error = match DOT_NET.parse(&body, |_| true) {
             Ok(Some(HubMessage::Invocation(call))) => match bind::<(String,)>(&call.arguments, 1) {
@@ -86,7 +86,7 @@ fn invalid_messages_end_the_connection_with_the_texts_of_aspnet() {
 }
 
 #[test]
-fn arguments_that_do_not_fit_fail_the_call_alone() {
+fn messagepack_arguments_of_wrong_types_fail_only_the_invocation() {
     for case in list(&vectors()["messagepack"]["argument_binding_errors"]["cases"]) {
         let body = bytes(case);
         let call = call(DOT_NET, &body);
@@ -128,10 +128,10 @@ fn lengths_are_read_and_written_as_in_aspnet() {
 }
 
 #[test]
-fn deep_unknown_results_are_passed_over() {
+fn deeply_nested_results_are_parsed_but_not_read() {
     let frame = [&unhex("950380a378797a03")[..], &[0x91; 100_000], &[0xc0]].concat();
     let Ok(Some(HubMessage::Completion { result, .. })) = DOT_NET.parse(&frame, |_| false) else {
-        panic!("no completion");
+        panic!("not a completion");
     };
     assert!(result.unwrap().read::<Value>().is_err());
 }

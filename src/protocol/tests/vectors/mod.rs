@@ -1,4 +1,4 @@
-//! Every vector that does not need Redis, Newtonsoft's serializer, or what .NET alone has.
+//! Vectors, except those that need Redis, Newtonsoft's serializer or options that only .NET has.
 
 mod handshake;
 mod json;
@@ -33,7 +33,7 @@ fn unhex(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks(2).map(|digits| u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap()).collect()
 }
 
-/// What the vectors call `CustomObject`.
+/// `CustomObject` of the vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct CustomObject<D> {
     string_prop: String,
@@ -44,7 +44,7 @@ struct CustomObject<D> {
     byte_arr_prop: Binary,
 }
 
-/// A date in MessagePack: an extension.
+/// Date in MessagePack, an extension.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename = "_ExtStruct")]
 struct Timestamp((i8, Binary));
@@ -66,7 +66,7 @@ fn custom_object<D>(date_time_prop: D) -> CustomObject<D> {
     }
 }
 
-/// A value as the vectors describe it.
+/// Value as the vectors describe it.
 #[derive(Clone, Copy)]
 struct Described<'v>(&'v Value, HubProtocolKind);
 
@@ -83,7 +83,7 @@ impl Serialize for Described<'_> {
             (Some("CustomObject"), _) => {
                 custom_object(Timestamp((-1, Binary::from(unhex("58ec1c80"))))).serialize(serializer)
             }
-            (Some(other), _) => panic!("the vectors have something new: {other}"),
+            (Some(other), _) => panic!("unsupported vector: {other}"),
             (None, Value::Array(values)) => serializer.collect_seq(values.iter().map(|value| Described(value, format))),
             (None, value) => value.serialize(serializer),
         }
@@ -94,7 +94,7 @@ fn described(values: &Value, format: HubProtocolKind) -> Vec<Described<'_>> {
     list(values).iter().map(|value| Described(value, format)).collect()
 }
 
-/// Writes a message as the vectors describe it, with its framing.
+/// Writes a message that the vectors describe, with its framing.
 fn write(protocol: HubProtocol, message: &Value) -> Vec<u8> {
     let headers: Vec<_> = message["headers"]
         .as_object()
@@ -130,7 +130,7 @@ fn write(protocol: HubProtocol, message: &Value) -> Vec<u8> {
         }
         "Ack" => protocol.write_ack(out, sequence_id.unwrap()),
         "Sequence" => protocol.write_sequence(out, sequence_id.unwrap()),
-        other => panic!("the vectors have something new: {other}"),
+        other => panic!("unsupported vector: {other}"),
     })
 }
 
@@ -141,7 +141,7 @@ fn unframed(format: HubProtocolKind, framed: &[u8]) -> Vec<u8> {
     body
 }
 
-/// Compares values by their bytes, JSON by its meaning.
+/// Compares MessagePack values by their bytes and JSON values after parsing.
 fn assert_value(protocol: HubProtocol, given: &[u8], expected: &impl Serialize, name: &str) {
     let expected = written(|out| protocol.write_value(out, expected).unwrap());
     match protocol.kind() {
@@ -211,11 +211,11 @@ fn assert_parses(protocol: HubProtocol, frame: &[u8], expected: &Value, name: &s
     }
 }
 
-/// Parses a result, writes it as it came, and parses it again.
+/// Parses a result, relays it without decoding, and deserializes it.
 fn relayed<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Option<Result<T, ReadError>> {
     let parse = |frame: &[u8]| {
         let Ok(Some(HubMessage::Completion { id, result, error: None })) = protocol.parse(frame, |_| false) else {
-            panic!("{} is no result", frame.escape_ascii());
+            panic!("{} is not a completion without error", frame.escape_ascii());
         };
         result.map(|result| (written(|out| protocol.write_raw_result(out, &id, result.as_bytes())), result.read::<T>()))
     };
@@ -224,7 +224,7 @@ fn relayed<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Option<R
 }
 
 #[test]
-fn messages_have_the_size_that_they_have_in_aspnet() {
+fn message_sizes_are_those_of_aspnet() {
     let vectors = vectors();
     for &format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(format, Naming::DotNet);

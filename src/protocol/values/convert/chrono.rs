@@ -1,10 +1,10 @@
-//! From and into the types of `chrono`.
+//! Conversions from and into the types of `chrono`.
 
 use chrono::{FixedOffset, NaiveDateTime, Offset as _, TimeDelta, TimeZone, Utc};
 
 use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
-/// In UTC. What is left of a tick of 100 ns is dropped.
+/// Converts into UTC and truncates to 100 ns.
 impl TryFrom<chrono::DateTime<Utc>> for DateTime {
     type Error = ValueError;
 
@@ -13,15 +13,15 @@ impl TryFrom<chrono::DateTime<Utc>> for DateTime {
     }
 }
 
-/// Whatever its kind, it is taken for UTC.
+/// Interprets the date as UTC, regardless of its kind.
 impl From<DateTime> for chrono::DateTime<Utc> {
     fn from(date: DateTime) -> Self {
         let (seconds, nanoseconds) = date.to_unix();
-        Self::from_timestamp(seconds, nanoseconds).expect("chrono knows 260,000 years in either direction")
+        Self::from_timestamp(seconds, nanoseconds).expect("chrono's range is 260,000 years in either direction")
     }
 }
 
-/// Of no kind. What is left of a tick of 100 ns is dropped.
+/// Converts into an unspecified kind and truncates to 100 ns.
 impl TryFrom<NaiveDateTime> for DateTime {
     type Error = ValueError;
 
@@ -30,14 +30,14 @@ impl TryFrom<NaiveDateTime> for DateTime {
     }
 }
 
-/// What the clock shows, whatever its kind.
+/// Converts the date and time of day and drops the kind.
 impl From<DateTime> for NaiveDateTime {
     fn from(date: DateTime) -> Self {
         chrono::DateTime::<Utc>::from(date).naive_utc()
     }
 }
 
-/// Fails also where the offset is no number of minutes, or beyond 14 hours. What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns. An offset with seconds or beyond 14 hours is an error as well.
 impl<Z: TimeZone> TryFrom<chrono::DateTime<Z>> for DateTimeOffset {
     type Error = ValueError;
 
@@ -50,12 +50,12 @@ impl<Z: TimeZone> TryFrom<chrono::DateTime<Z>> for DateTimeOffset {
 
 impl From<DateTimeOffset> for chrono::DateTime<FixedOffset> {
     fn from(time: DateTimeOffset) -> Self {
-        let offset = FixedOffset::east_opt(i32::from(time.offset_minutes()) * 60).expect("less than a day");
+        let offset = FixedOffset::east_opt(i32::from(time.offset_minutes()) * 60).expect("offsets are less than a day");
         chrono::DateTime::<Utc>::from(time.to_utc()).with_timezone(&offset)
     }
 }
 
-/// What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns.
 impl TryFrom<TimeDelta> for TimeSpan {
     type Error = ValueError;
 
@@ -67,7 +67,8 @@ impl TryFrom<TimeDelta> for TimeSpan {
 impl From<TimeSpan> for TimeDelta {
     fn from(span: TimeSpan) -> Self {
         let (seconds, nanoseconds) = span.to_parts();
-        let seconds = Self::try_seconds(seconds).expect("chrono knows more milliseconds than there are ticks");
+        let seconds =
+            Self::try_seconds(seconds).expect("chrono's range in milliseconds exceeds TimeSpan's range in ticks");
         seconds + Self::nanoseconds(nanoseconds.into())
     }
 }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_go_there_and_back() {
+    fn times_convert_into_chrono_and_back() {
         for date in [DateTime::MIN, DateTime::MAX, DateTime::UNIX_EPOCH] {
             assert_eq!(DateTime::try_from(NaiveDateTime::from(date)), Ok(date.with_kind(DateTimeKind::Unspecified)));
             let utc = date.with_kind(DateTimeKind::Utc);
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dotnet_has_no_time_for_is_refused() {
+    fn times_beyond_the_range_of_dotnet_are_errors() {
         assert!(DateTime::try_from(chrono::DateTime::<Utc>::MAX_UTC).is_err());
         assert!(DateTime::try_from(NaiveDateTime::MIN).is_err());
         let odd = FixedOffset::east_opt(30).unwrap().from_utc_datetime(&NaiveDateTime::default());

@@ -1,4 +1,4 @@
-//! From and into the types of `jiff`.
+//! Conversions from and into the types of `jiff`.
 
 use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 
 use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
-/// In UTC. What is left of a tick of 100 ns is dropped.
+/// Converts into UTC and truncates to 100 ns.
 impl TryFrom<Timestamp> for DateTime {
     type Error = ValueError;
 
@@ -23,7 +23,8 @@ impl TryFrom<Timestamp> for DateTime {
 
 const NANOSECONDS_PER_SECOND: i128 = 1_000_000_000;
 
-/// Whatever its kind, it is taken for UTC. Jiff's time ends a day before the year 9999 does.
+/// Interprets the date as UTC, regardless of its kind. The last day of the year 9999 is beyond
+/// jiff's range.
 impl TryFrom<DateTime> for Timestamp {
     type Error = ValueError;
 
@@ -34,7 +35,7 @@ impl TryFrom<DateTime> for Timestamp {
     }
 }
 
-/// Of no kind. What is left of a tick of 100 ns is dropped.
+/// Converts into an unspecified kind and truncates to 100 ns.
 impl TryFrom<civil::DateTime> for DateTime {
     type Error = ValueError;
 
@@ -50,17 +51,17 @@ impl TryFrom<civil::DateTime> for DateTime {
 
 const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// What the clock shows, whatever its kind.
+/// Converts the date and time of day and drops the kind.
 impl From<DateTime> for civil::DateTime {
     fn from(date: DateTime) -> Self {
         let (seconds, nanoseconds) = date.to_unix();
-        let nanoseconds = i32::try_from(nanoseconds).expect("less than a second");
+        let nanoseconds = i32::try_from(nanoseconds).expect("the fraction is less than a second");
         EPOCH + SignedDuration::new(seconds, nanoseconds)
     }
 }
 
-/// Fails also where the offset is no number of minutes, or beyond 14 hours. What is left of a tick of 100 ns is dropped,
-/// and so is the name of the zone.
+/// Truncates to 100 ns and drops the name of the time zone. An offset with seconds or beyond 14
+/// hours is an error as well.
 impl TryFrom<&ZonedDateTime> for DateTimeOffset {
     type Error = ValueError;
 
@@ -69,17 +70,18 @@ impl TryFrom<&ZonedDateTime> for DateTimeOffset {
     }
 }
 
-/// In a zone that is nothing but the offset. Jiff's time ends a day before the year 9999 does.
+/// Converts into a time zone with a fixed offset. The last day of the year 9999 is beyond jiff's
+/// range.
 impl TryFrom<DateTimeOffset> for ZonedDateTime {
     type Error = ValueError;
 
     fn try_from(time: DateTimeOffset) -> Result<Self, ValueError> {
-        let offset = Offset::from_seconds(i32::from(time.offset_minutes()) * 60).expect("less than a day");
+        let offset = Offset::from_seconds(i32::from(time.offset_minutes()) * 60).expect("offsets are less than a day");
         Ok(Self::new(time.to_utc().try_into()?, TimeZone::fixed(offset)))
     }
 }
 
-/// What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns.
 impl TryFrom<SignedDuration> for TimeSpan {
     type Error = ValueError;
 
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_go_there_and_back() {
+    fn times_convert_into_jiff_and_back() {
         for date in [DateTime::MIN, DateTime::MAX, DateTime::UNIX_EPOCH, "1969-12-31T23:59:59.5".parse().unwrap()] {
             assert_eq!(DateTime::try_from(civil::DateTime::from(date)), Ok(date.with_kind(DateTimeKind::Unspecified)));
         }
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_other_has_no_time_for_is_refused() {
+    fn times_beyond_the_range_of_either_side_are_errors() {
         assert!(Timestamp::try_from(DateTime::MAX).is_err());
         assert!(DateTime::try_from(Timestamp::MIN).is_err());
         assert!(DateTime::try_from(civil::DateTime::MIN).is_err());

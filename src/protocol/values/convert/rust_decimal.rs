@@ -1,11 +1,11 @@
-//! From and into the decimal of `rust_decimal`, which has the same range.
+//! Conversions from and into the decimal of `rust_decimal`, which has the same range.
 
 use crate::protocol::values::Decimal;
 
 impl From<rust_decimal::Decimal> for Decimal {
     fn from(value: rust_decimal::Decimal) -> Self {
-        let scale = u8::try_from(value.scale()).expect("the largest scale is 28");
-        Self::new(value.mantissa(), scale).expect("both have mantissas of 96 bits")
+        let scale = u8::try_from(value.scale()).expect("the maximum scale is 28");
+        Self::new(value.mantissa(), scale).expect("mantissas have 96 bits in both types")
     }
 }
 
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_go_there_and_back() {
+    fn decimals_convert_into_rust_decimal_and_back() {
         for value in ["0", "0.00", "-12.340", "79228162514264337593543950335", "-0.0000000000000000000000000001"] {
             let ours: Decimal = value.parse().unwrap();
             let theirs = rust_decimal::Decimal::from(ours);

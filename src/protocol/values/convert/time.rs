@@ -1,10 +1,10 @@
-//! From and into the types of `time`.
+//! Conversions from and into the types of `time`.
 
 use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcDateTime, UtcOffset};
 
 use crate::protocol::values::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan, ValueError};
 
-/// In UTC. What is left of a tick of 100 ns is dropped.
+/// Converts into UTC and truncates to 100 ns.
 impl TryFrom<UtcDateTime> for DateTime {
     type Error = ValueError;
 
@@ -13,16 +13,16 @@ impl TryFrom<UtcDateTime> for DateTime {
     }
 }
 
-/// Whatever its kind, it is taken for UTC.
+/// Interprets the date as UTC, regardless of its kind.
 impl From<DateTime> for UtcDateTime {
     fn from(date: DateTime) -> Self {
         let (seconds, nanoseconds) = date.to_unix();
-        let second = Self::from_unix_timestamp(seconds).expect("time knows the years up to 9999");
+        let second = Self::from_unix_timestamp(seconds).expect("time's range includes the year 9999");
         second + Duration::nanoseconds(nanoseconds.into())
     }
 }
 
-/// Of no kind. What is left of a tick of 100 ns is dropped.
+/// Converts into an unspecified kind and truncates to 100 ns.
 impl TryFrom<PrimitiveDateTime> for DateTime {
     type Error = ValueError;
 
@@ -31,7 +31,7 @@ impl TryFrom<PrimitiveDateTime> for DateTime {
     }
 }
 
-/// What the clock shows, whatever its kind.
+/// Converts the date and time of day and drops the kind.
 impl From<DateTime> for PrimitiveDateTime {
     fn from(date: DateTime) -> Self {
         let utc = UtcDateTime::from(date);
@@ -39,7 +39,7 @@ impl From<DateTime> for PrimitiveDateTime {
     }
 }
 
-/// Fails also where the offset is no number of minutes, or beyond 14 hours. What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns. An offset with seconds or beyond 14 hours is an error as well.
 impl TryFrom<OffsetDateTime> for DateTimeOffset {
     type Error = ValueError;
 
@@ -51,12 +51,13 @@ impl TryFrom<OffsetDateTime> for DateTimeOffset {
 
 impl From<DateTimeOffset> for OffsetDateTime {
     fn from(time: DateTimeOffset) -> Self {
-        let offset = UtcOffset::from_whole_seconds(i32::from(time.offset_minutes()) * 60).expect("less than a day");
+        let offset =
+            UtcOffset::from_whole_seconds(i32::from(time.offset_minutes()) * 60).expect("offsets are less than a day");
         PrimitiveDateTime::from(time.to_clock()).assume_offset(offset)
     }
 }
 
-/// What is left of a tick of 100 ns is dropped.
+/// Truncates to 100 ns.
 impl TryFrom<Duration> for TimeSpan {
     type Error = ValueError;
 
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_go_there_and_back() {
+    fn times_convert_into_time_and_back() {
         for date in [DateTime::MIN, DateTime::MAX, DateTime::UNIX_EPOCH] {
             assert_eq!(
                 DateTime::try_from(PrimitiveDateTime::from(date)),
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dotnet_has_no_time_for_is_refused() {
+    fn times_beyond_the_range_of_dotnet_are_errors() {
         assert!(DateTime::try_from(UtcDateTime::MIN).is_err());
         assert!(DateTime::try_from(PrimitiveDateTime::MIN).is_err());
         let odd = OffsetDateTime::UNIX_EPOCH.to_offset(UtcOffset::from_whole_seconds(30).unwrap());

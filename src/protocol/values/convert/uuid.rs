@@ -1,4 +1,4 @@
-//! From and into the ids of `uuid`.
+//! Conversions from and into the UUIDs of `uuid`.
 
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_go_there_and_back() {
+    fn guids_convert_into_uuids_and_back() {
         let id = Uuid::from_u128(0x3f25_04e0_4f89_11d3_9a0c_0305_e82c_3301);
         assert_eq!(Guid::from(id).to_string(), id.to_string());
         assert_eq!(Uuid::from(Guid::from(id)), id);

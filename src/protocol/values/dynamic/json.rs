@@ -1,13 +1,16 @@
-//! Reading a value from its JSON, without recursion and without a type of serde between, which would round numbers.
+//! Parses a [`Value`] from JSON text, without recursion and without serde, which would round
+//! numbers.
 
 use crate::protocol::json::scanner::{JsonScanner, JsonToken, NextToken};
 
 use super::{MAX_DEPTH, Number, Value};
 
-/// Reads the value that `json` is. `None`: a text in it is no Unicode, or it nests too deep.
+/// Parses a value. Returns `None` if a string in it is not valid Unicode or if it is nested too
+/// deeply.
 pub(super) fn parse(json: &str) -> Option<Value> {
     let mut scanner = JsonScanner::new(json.as_bytes());
-    // The elements of everything that is open, those of the innermost last. Names are elements, too.
+    // Elements of all open containers, those of the innermost last. Names of properties are
+    // elements as well.
     let mut elements = Vec::new();
     let mut open: Vec<Container> = Vec::new();
     loop {
@@ -25,7 +28,7 @@ pub(super) fn parse(json: &str) -> Option<Value> {
             JsonToken::False => Some(Value::Bool(false)),
             JsonToken::Null => Some(Value::Null),
         };
-        // To the next value, over the ends of containers.
+        // Moves to the next value and closes the containers that end before it.
         loop {
             let Some(container) = open.last() else { return complete };
             elements.extend(complete.take());
@@ -42,15 +45,15 @@ pub(super) fn parse(json: &str) -> Option<Value> {
     }
 }
 
-/// A list or an object that is being read.
+/// Array or object that is being parsed.
 struct Container {
     object: bool,
-    /// Where its elements begin.
+    /// Index of its first element.
     start: usize,
 }
 
 impl Container {
-    /// Takes the elements, with no capacity beyond them.
+    /// Moves the elements into a value without spare capacity.
     fn close(self, elements: &mut Vec<Value>) -> Value {
         let mut elements = elements.drain(self.start..);
         if !self.object {

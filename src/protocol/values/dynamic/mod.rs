@@ -1,4 +1,4 @@
-//! C#'s `object`: values of any type.
+//! Values of any type: C#'s `object`.
 
 mod json;
 mod read;
@@ -10,5 +10,5 @@ pub use number::Number;
 mod value;
 pub use value::Value;
 
-/// How deep lists and maps may nest in a value, as in .NET.
+/// Maximum nesting depth of lists and maps in a value, as in .NET.
 const MAX_DEPTH: usize = 64;

@@ -8,13 +8,14 @@ use serde_json::value::RawValue;
 
 use crate::protocol::values::format_dependent::{self, WriteForms};
 
-/// A number of a [`Value`](super::Value).
+/// Number in a [`Value`](super::Value).
 ///
-/// It is a whole number of 64 bits, an `f32`, an `f64`, or the digits that stood in JSON where none of these would be
-/// written with the same digits. [`Display`](fmt::Display) shows all of them. In MessagePack such digits become the nearest
-/// `f64`.
+/// It is an integer of 64 bits, an `f32`, an `f64`, or the digits of a JSON number that none of
+/// these types would write with the same digits. [`Display`](fmt::Display) shows all of the digits.
+/// In MessagePack, digits are written as the nearest `f64`.
 ///
-/// Two numbers are equal if they are the same on the wire: 1, 1.0 as `f32` and 1.0 as `f64` differ, and NaN equals itself.
+/// Two numbers are equal if they are the same on the wire: 1, 1.0 as `f32` and 1.0 as `f64` differ,
+/// and NaN equals itself.
 ///
 /// ```
 /// use signalr::dotnet::{Naming, Number, Value};
@@ -34,7 +35,7 @@ pub struct Number(NumberForm);
 #[derive(Clone, Debug)]
 enum NumberForm {
     Signed(i64),
-    /// Beyond the signed ones.
+    /// Greater than `i64::MAX`.
     Unsigned(u64),
     Single(f32),
     Double(f64),
@@ -42,7 +43,7 @@ enum NumberForm {
 }
 
 impl Number {
-    /// The whole number, if it is one within `i64`.
+    /// Returns the number if it is an integer in the range of `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self.0 {
             NumberForm::Signed(number) => Some(number),
@@ -50,7 +51,7 @@ impl Number {
         }
     }
 
-    /// The whole number, if it is one within `u64`.
+    /// Returns the number if it is an integer in the range of `u64`.
     pub fn as_u64(&self) -> Option<u64> {
         match self.0 {
             NumberForm::Signed(number) => number.try_into().ok(),
@@ -59,8 +60,8 @@ impl Number {
         }
     }
 
-    /// The nearest `f64`; beyond its range that is infinite.
-    #[expect(clippy::cast_precision_loss, reason = "the nearest one is asked for")]
+    /// Returns the nearest `f64`, which is infinite for a number beyond its range.
+    #[expect(clippy::cast_precision_loss, reason = "the method returns the nearest f64")]
     pub fn as_f64(&self) -> f64 {
         match &self.0 {
             NumberForm::Signed(number) => *number as f64,
@@ -71,7 +72,7 @@ impl Number {
         }
     }
 
-    /// Reads a number of JSON.
+    /// Parses a JSON number.
     pub(super) fn from_json(digits: &str) -> Self {
         Self(if let Some(number) = digits.parse().ok().filter(|_| digits != "-0") {
             NumberForm::Signed(number)
@@ -94,7 +95,7 @@ impl Number {
         }
     }
 
-    /// The parts by which numbers are compared.
+    /// Returns the parts by which numbers are compared.
     fn identity(&self) -> (u8, u64, &str) {
         match &self.0 {
             NumberForm::Signed(number) => (0, number.cast_unsigned(), ""),
@@ -106,8 +107,8 @@ impl Number {
     }
 }
 
-/// Whether a fraction of JSON is written with the same digits after it was read as an `f64`: it has at most 15, which all
-/// count, and no exponent is needed for it.
+/// Returns whether a JSON fraction has the same digits after conversion into `f64` and back. That
+/// holds for at most 15 digits without trailing zeros, if neither form needs an exponent.
 fn is_short_fraction(digits: &str) -> bool {
     let Some((whole, fraction)) = digits.strip_prefix('-').unwrap_or(digits).split_once('.') else { return false };
     whole.len() + fraction.len() <= 15
@@ -116,7 +117,7 @@ fn is_short_fraction(digits: &str) -> bool {
         && !fraction.contains(['e', 'E'])
 }
 
-/// The digits of a number in JSON.
+/// Digits of a JSON number.
 #[derive(Clone, Copy)]
 struct Digits<'a>(&'a str);
 

@@ -1,4 +1,4 @@
-//! Reading values.
+//! Deserialization of [`Value`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -29,13 +29,13 @@ impl ReadForms for Value {
     }
 }
 
-/// Visits any value, and recurses as far as it nests.
+/// Visits a value of any type, recursing into lists and maps.
 #[derive(Clone, Copy)]
 struct ValueVisitor {
-    /// How many more levels there may be.
+    /// Number of further levels allowed.
     levels: usize,
-    /// Whether maps are those of .NET's `Dictionary<object, object>`, as in MessagePack: with keys that can be compared, each
-    /// given once.
+    /// Whether maps are .NET's `Dictionary<object, object>`, as in MessagePack, whose keys have to
+    /// be comparable and unique.
     dictionaries: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         deserializer.deserialize_any(self)
     }
 
-    /// An extension of MessagePack, of which the timestamp alone has a type in .NET.
+    /// Reads a MessagePack extension. Only the timestamp has a type in .NET.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         date(deserializer.deserialize_any(timestamp::Content)?)
     }
@@ -117,12 +117,12 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut map = Vec::with_capacity(likely(entries.size_hint()));
         while let Some(key) = entries.next_key_seed(element)? {
             if self.dictionaries && !can_be_key(&key) {
-                return Err(de::Error::custom("a key that cannot be compared"));
+                return Err(de::Error::custom("key cannot be compared"));
             }
             map.push((key, entries.next_value_seed(element)?));
         }
         if self.dictionaries && !all_differ(&map) {
-            return Err(de::Error::custom("a key is given twice"));
+            return Err(de::Error::custom("duplicate key"));
         }
         Ok(Value::Map(map))
     }
@@ -132,8 +132,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The timestamp of MessagePack that serde has buffered. It comes without the newtype around it, but bytes never come from
-/// JSON.
+/// Returns the MessagePack timestamp in a list that serde has buffered. Buffering drops the newtype
+/// around it, but JSON never yields bytes.
 fn buffered_timestamp(list: &[Value]) -> Option<Timestamp> {
     match list {
         [kind, Value::Bytes(bytes)] if kind.as_i64() == Some(timestamp::TYPE.into()) => Timestamp::from_bytes(bytes),
@@ -145,7 +145,8 @@ fn date<E: de::Error>(timestamp: Timestamp) -> Result<Value, E> {
     DateTime::from_timestamp(timestamp).map(Value::DateTime).map_err(E::custom)
 }
 
-/// How many elements to make room for. In the formats of this crate the hint is true, in others it may be anything.
+/// Returns the number of elements to allocate for. The hints of both hub protocols are exact; other
+/// formats may give any hint.
 fn likely(hint: Option<usize>) -> usize {
     const MAX_PREALLOCATED: usize = 1024 * 1024 / size_of::<Value>();
     hint.unwrap_or_default().min(MAX_PREALLOCATED)

@@ -4,27 +4,29 @@ use crate::protocol::values::{Binary, DateTime};
 
 use super::Number;
 
-/// A value of any type: C#'s `object`, or `JsonElement`.
+/// Value of any type: C#'s `object` or `JsonElement`.
 ///
-/// A parameter of this type takes what `object` takes in ASP.NET Core, and writing it again gives the same:
+/// A parameter of this type accepts what a parameter of type `object` accepts in ASP.NET Core, and
+/// writing the value again yields the same value:
 ///
 /// | here | C# in MessagePack | JSON | MessagePack |
 /// |---|---|---|---|
 /// | `Null` | `null` | `null` | `nil` |
 /// | `Bool` | `bool` | `true`, `false` | bool |
 /// | `Number` | `byte` to `ulong`, `float`, `double` | number, with all digits | int, float |
-/// | `String` | `string` | text | `str` |
-/// | `Bytes` | `byte[]` | base64 text, read as `String` | `bin` |
-/// | `DateTime` | `DateTime` | ISO 8601 text, read as `String` | timestamp (extension -1) |
+/// | `String` | `string` | string | `str` |
+/// | `Bytes` | `byte[]` | base64 string, read as `String` | `bin` |
+/// | `DateTime` | `DateTime` | ISO 8601 string, read as `String` | timestamp (extension -1) |
 /// | `List` | `object[]` | array | array |
 /// | `Map` | `Dictionary<object, object>` | object | map |
 ///
-/// A map keeps the order of its entries. In JSON it also keeps a name that is given twice, and the last one counts in C#. In
-/// MessagePack a key that is given twice is refused, and so is a key that is null, bytes, a list or a map. Other extensions
-/// of MessagePack are refused. In JSON a key has to be a string, a bool, a number or a date, and is written as text.
+/// A map keeps the order of its entries. In JSON it also keeps duplicate names, of which C# uses
+/// the last. In MessagePack, duplicate keys and keys that are null, bytes, lists or maps are
+/// rejected, and so are extensions other than the timestamp. When writing JSON, a key has to be a
+/// string, a bool, a number or a date, and is written as a string.
 ///
-/// Values that were read nest at most 64 levels, and deeper ones cannot be written. A value has 32 bytes and owns its
-/// content: one from the wire takes at most about 50 bytes of memory for each byte of its message.
+/// Reading and writing are limited to 64 nested levels. A value has 32 bytes and owns its content;
+/// a received value takes at most about 50 bytes of memory for each byte of its message.
 ///
 /// ```
 /// use signalr::dotnet::Value;
@@ -47,29 +49,29 @@ pub enum Value {
     /// C#'s `null`.
     #[default]
     Null,
-    /// A truth value.
+    /// Boolean.
     Bool(bool),
-    /// A number of any type.
+    /// Number of any type.
     Number(Number),
-    /// A text.
+    /// String.
     String(String),
     /// Bytes, such as those of a [`Binary`].
     Bytes(Vec<u8>),
-    /// A date, which is read from MessagePack alone, and in UTC.
+    /// Date in UTC, which is read only from MessagePack.
     DateTime(DateTime),
-    /// A list.
+    /// List.
     List(Vec<Self>),
-    /// Keys and values, in their order.
+    /// Keys and values in their order.
     Map(Vec<(Self, Self)>),
 }
 
 impl Value {
-    /// Whether it is null.
+    /// Returns whether the value is null.
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// The truth value, if it is one.
+    /// Returns the value if it is a boolean.
     pub const fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -77,22 +79,22 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one within `i64`.
+    /// Returns the value if it is an integer in the range of `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         self.as_number()?.as_i64()
     }
 
-    /// The whole number, if it is one within `u64`.
+    /// Returns the value if it is an integer in the range of `u64`.
     pub fn as_u64(&self) -> Option<u64> {
         self.as_number()?.as_u64()
     }
 
-    /// The number, if it is one, or the `f64` nearest to it.
+    /// Returns the nearest `f64` if the value is a number.
     pub fn as_f64(&self) -> Option<f64> {
         self.as_number().map(Number::as_f64)
     }
 
-    /// The number, if it is one.
+    /// Returns the value if it is a number.
     pub const fn as_number(&self) -> Option<&Number> {
         match self {
             Self::Number(value) => Some(value),
@@ -100,7 +102,7 @@ impl Value {
         }
     }
 
-    /// The text, if it is one.
+    /// Returns the value if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(value) => Some(value),
@@ -108,7 +110,7 @@ impl Value {
         }
     }
 
-    /// The bytes, if it is bytes. In JSON they come as a base64 text.
+    /// Returns the value if it is bytes. JSON yields a base64 string instead.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(value) => Some(value),
@@ -116,7 +118,7 @@ impl Value {
         }
     }
 
-    /// The date, if it is one. In JSON it comes as a text.
+    /// Returns the value if it is a date. JSON yields a string instead.
     pub const fn as_date_time(&self) -> Option<DateTime> {
         match self {
             Self::DateTime(value) => Some(*value),
@@ -124,7 +126,7 @@ impl Value {
         }
     }
 
-    /// The elements, if it is a list.
+    /// Returns the elements if the value is a list.
     pub fn as_list(&self) -> Option<&[Self]> {
         match self {
             Self::List(value) => Some(value),
@@ -132,7 +134,7 @@ impl Value {
         }
     }
 
-    /// The keys and values, if it is a map.
+    /// Returns the keys and values if the value is a map.
     pub fn as_map(&self) -> Option<&[(Self, Self)]> {
         match self {
             Self::Map(value) => Some(value),
@@ -176,7 +178,7 @@ impl<T: Into<Self>> From<Vec<T>> for Value {
     }
 }
 
-/// `None` is null.
+/// Converts `None` into null.
 impl<T: Into<Self>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)

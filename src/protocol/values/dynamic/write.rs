@@ -1,4 +1,4 @@
-//! Writing values.
+//! Serialization of [`Value`].
 
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -11,7 +11,7 @@ impl Serialize for Value {
     }
 }
 
-/// A value, and how many levels it may have.
+/// Value with the number of levels that it may have.
 struct Nested<'a> {
     value: &'a Value,
     levels: usize,

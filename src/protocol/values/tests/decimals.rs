@@ -1,9 +1,9 @@
-//! Decimals, of which every digit counts.
+//! Rounding, parsing and equality of decimals.
 
 use super::*;
 
 #[test]
-fn decimals_are_rounded_as_dotnet_rounds_them() {
+fn decimals_are_rounded_as_in_dotnet() {
     let zero = "0.0000000000000000000000000000";
     let table = [
         ("0", "0"),
@@ -27,7 +27,7 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
         ("1e-28", "0.0000000000000000000000000001"),
         ("1.20e-28", "0.0000000000000000000000000001"),
         ("0.0000000000000000000000000001", "0.0000000000000000000000000001"),
-        // Beyond the last place.
+        // Digits after the last decimal place.
         ("1e-29", zero),
         ("5e-29", zero),
         ("6e-29", "0.0000000000000000000000000001"),
@@ -39,14 +39,14 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
         ("9e-1000", zero),
         ("1e-2147483648", zero),
         ("-0.00000000000000000000000000001", zero),
-        // Zeros keep their places.
+        // Zeros keep their scale.
         ("0e-28", zero),
         ("0e-30", zero),
         ("0e1000", "0"),
         ("0e99999999999", "0"),
         ("0.00e5", "0"),
         ("0.00000000000000000000000000000e29", "0"),
-        // Halves go to the even neighbour, but for those behind 29 digits.
+        // Halves are rounded to even, except after 29 digits.
         ("79228162514264337593543950335.4", "79228162514264337593543950335"),
         ("79228162514264337593543950335.49999999", "79228162514264337593543950335"),
         ("1.00000000000000000000000000005", "1.0000000000000000000000000001"),
@@ -62,7 +62,7 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
         ("0.1234567890123456789012345678499999", "0.1234567890123456789012345678"),
         ("1.2345678901234567890123456785", "1.2345678901234567890123456785"),
         ("12345678901234567890.123456789012345678", "12345678901234567890.123456789"),
-        // Where another digit would be one too many for 96 bits.
+        // Numbers for which one more digit would exceed 96 bits.
         ("7922816251426433759354395033.55", "7922816251426433759354395034"),
         ("7922816251426433759354395033.45", "7922816251426433759354395033.5"),
         ("7922816251426433759354395033.65", "7922816251426433759354395034"),
@@ -76,7 +76,7 @@ fn decimals_are_rounded_as_dotnet_rounds_them() {
 }
 
 #[test]
-fn decimals_that_dotnet_refuses_are_refused() {
+fn decimals_that_dotnet_rejects_are_rejected() {
     for number in [
         "79228162514264337593543950336",
         "-79228162514264337593543950336",
@@ -97,7 +97,7 @@ fn decimals_that_dotnet_refuses_are_refused() {
 }
 
 #[test]
-fn texts_are_decimals_if_dotnet_parses_them() {
+fn strings_are_decimals_if_dotnet_parses_them() {
     for (text, expected) in
         [("+1", "1"), (".5", "0.5"), ("5.", "5"), ("0001", "1"), ("1E-5", "0.00001"), ("1.10", "1.10")]
     {

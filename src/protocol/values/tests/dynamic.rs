@@ -1,4 +1,5 @@
-//! Values of any type. The tables are what ASP.NET Core 10.0.12 answered to a parameter of type `object`.
+//! Values of any type. The tables record the answers of ASP.NET Core 10.0.12 for a parameter of
+//! type `object`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::*;
 const JSON: HubProtocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
 
 #[test]
-fn json_keeps_its_digits_its_order_and_its_duplicates() {
+fn json_values_keep_digits_order_and_duplicates() {
     for json in [
         "null",
         "true",
@@ -50,7 +51,7 @@ fn json_keeps_its_digits_its_order_and_its_duplicates() {
 }
 
 #[test]
-fn numbers_are_what_they_can_be() {
+fn numbers_convert_only_into_types_that_can_hold_them() {
     let read = |json: &str| JSON.read_value::<Value>(json.as_bytes()).unwrap();
     let seen = |json: &str| (read(json).as_i64(), read(json).as_u64(), read(json).as_f64());
     assert_eq!(seen("7"), (Some(7), Some(7), Some(7.0)));
@@ -69,12 +70,12 @@ fn numbers_are_what_they_can_be() {
 
 proptest! {
     #[test]
-    fn any_number_of_json_keeps_its_digits(json in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,20})?([eE][-+]?[0-9]{1,3})?") {
+    fn json_numbers_keep_their_digits(json in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,20})?([eE][-+]?[0-9]{1,3})?") {
         echoes::<Value>(HubProtocolKind::Json, json.as_bytes(), Some(json.as_bytes()));
     }
 
     #[test]
-    fn any_double_keeps_its_value(number: f64) {
+    fn doubles_keep_their_value(number: f64) {
         for protocol in everywhere().filter(|protocol| number.is_finite() || protocol.kind() != HubProtocolKind::Json) {
             let value: Value = protocol.read_value(&written(protocol, &number)).unwrap();
             let whole = number.fract() == 0.0;
@@ -85,7 +86,7 @@ proptest! {
 }
 
 #[test]
-fn levels_are_limited_for_reading_and_for_writing() {
+fn nesting_is_limited_for_reading_and_writing() {
     let lists = |levels: usize| [b"[".repeat(levels), b"]".repeat(levels)].concat();
     let objects = |levels: usize| [b"{\"\":".repeat(levels), b"1".to_vec(), b"}".repeat(levels)].concat();
     for json in [lists, objects] {
@@ -105,9 +106,9 @@ fn levels_are_limited_for_reading_and_for_writing() {
     }
 }
 
-/// A message of as many elements as it has bytes must not grow without measure.
+/// Limits the memory of messages with many small elements.
 #[test]
-fn values_take_no_more_memory_than_they_need() {
+fn value_memory_is_proportional_to_the_message() {
     fn heap(value: &Value) -> usize {
         match value {
             Value::String(text) => text.capacity(),
@@ -134,7 +135,7 @@ fn values_take_no_more_memory_than_they_need() {
 }
 
 #[test]
-fn objects_stand_anywhere() {
+fn dynamic_values_nest_in_other_types() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Chart {
         first_entry: Value,
@@ -152,14 +153,14 @@ fn objects_stand_anywhere() {
         comes_back(protocol, &chart);
         comes_back(protocol, &(someone.clone(), Value::Null));
     }
-    // A member given twice beside it.
+    // Next to a duplicate member.
     let json = br#"{"firstEntry":1,"FirstEntry":{"b":1,"a":1.5},"byName":{}}"#;
     let chart: Chart = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet).read_value(json).unwrap();
     assert_eq!(chart.first_entry, Value::Map(vec![("b".into(), 1.into()), ("a".into(), 1.5.into())]));
 }
 
 #[test]
-fn serde_may_buffer_objects() {
+fn dynamic_values_survive_buffering_by_serde() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Open {
         name: String,
@@ -190,7 +191,7 @@ fn serde_may_buffer_objects() {
 }
 
 #[test]
-fn bytes_and_dates_are_texts_in_json() {
+fn bytes_and_dates_are_strings_in_json() {
     let list = Value::List(vec![Binary::from(vec![1, 2, 3]).into(), DateTime::UNIX_EPOCH.into(), None::<bool>.into()]);
     for protocol in namings(HubProtocolKind::Json) {
         assert_eq!(written(protocol, &list), br#"["AQID","1970-01-01T00:00:00Z",null]"#);
@@ -212,7 +213,7 @@ mod messagepack {
     use super::*;
 
     #[test]
-    fn values_keep_their_form() {
+    fn messagepack_values_keep_their_encoding() {
         for wire in [
             "c0",
             "c2",
@@ -265,13 +266,13 @@ mod messagepack {
             ("de0001c2c0", Some("81c2c0")),
             ("d7ff0000000000000001", Some("d6ff00000001")),
             ("c704ff00000001", Some("d6ff00000001")),
-            // Less than a tick is dropped.
+            // Fractions of a tick are truncated.
             ("c70cff3b9ac9ff0000003afff4417f", Some("c70cff3b9ac99c0000003afff4417f")),
         ]);
     }
 
     #[test]
-    fn other_extensions_and_keys_that_cannot_be_compared_are_refused() {
+    fn unknown_extensions_and_incomparable_keys_are_rejected() {
         for wire in [
             "d40501",
             "c70005",
@@ -298,7 +299,7 @@ mod messagepack {
     }
 
     #[test]
-    fn levels_are_limited() {
+    fn messagepack_nesting_is_limited() {
         let protocol = HubProtocol::new(HubProtocolKind::MessagePack, Naming::DotNet);
         for (open, close) in [("91", "c0"), ("81a0", "c0")] {
             let nested = |levels: usize| hex(&(open.repeat(levels) + close));
@@ -309,7 +310,7 @@ mod messagepack {
     }
 
     #[test]
-    fn digits_of_json_become_the_nearest_double() {
+    fn json_digits_become_the_nearest_double_in_messagepack() {
         let value: Value = JSON.read_value(b"[1.50,1e400,12345678901234567890123]").unwrap();
         for protocol in namings(HubProtocolKind::MessagePack) {
             let expected = (1.5, f64::INFINITY, 12_345_678_901_234_567_890_123.0);

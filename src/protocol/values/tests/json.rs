@@ -1,4 +1,4 @@
-//! Dates, spans and ids as texts.
+//! JSON forms of dates, time spans and GUIDs.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn refused<T: Serialize + DeserializeOwned>(texts: &[&str]) {
 }
 
 #[test]
-fn dates_are_read_as_dotnet_reads_them() {
+fn dates_are_read_as_in_dotnet() {
     texts::<DateTime>(&[
         ("2024-02-29T12:34:56.789Z", "2024-02-29T12:34:56.789Z"),
         ("2024-02-29T12:34:56", "2024-02-29T12:34:56"),
@@ -52,7 +52,7 @@ fn dates_are_read_as_dotnet_reads_them() {
 }
 
 #[test]
-fn dates_that_dotnet_refuses_are_refused() {
+fn dates_that_dotnet_rejects_are_rejected() {
     let texts = [
         "yesterday",
         "",
@@ -126,7 +126,7 @@ fn dates_with_an_offset_keep_it() {
 }
 
 #[test]
-fn spans_are_read_as_dotnet_reads_them() {
+fn time_spans_are_read_as_in_dotnet() {
     texts::<TimeSpan>(&[
         ("1", "1.00:00:00"),
         ("0", "00:00:00"),
@@ -154,7 +154,7 @@ fn spans_are_read_as_dotnet_reads_them() {
 }
 
 #[test]
-fn spans_that_dotnet_refuses_are_refused() {
+fn time_spans_that_dotnet_rejects_are_rejected() {
     refused::<TimeSpan>(&[
         "24:00:00",
         "1.24:00:00",
@@ -198,7 +198,7 @@ fn spans_that_dotnet_refuses_are_refused() {
 }
 
 #[test]
-fn ids_are_texts_of_one_form() {
+fn guids_are_strings_of_one_form() {
     let id = "3f2504e0-4f89-11d3-9a0c-0305e82c3301";
     texts::<Guid>(&[(id, id), (&id.to_uppercase(), id), ("3f2504e0-4f89-11d3-9a0c-0305e82c330\\u0031", id)]);
     refused::<Guid>(&[

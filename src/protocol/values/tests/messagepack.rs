@@ -1,8 +1,9 @@
-//! The forms of MessagePack.
+//! MessagePack forms of values.
 
 use super::*;
 
-/// `wire` and what is written after it was read, in hexadecimal digits; `None` where it is refused.
+/// Asserts for each pair of hexadecimal strings that the first is read and written as the second;
+/// `None` means that the first is rejected.
 #[track_caller]
 pub(super) fn table<T: Serialize + DeserializeOwned>(table: &[(&str, Option<&str>)]) {
     for (wire, expected) in table {
@@ -20,33 +21,33 @@ fn text(text: &str) -> Vec<u8> {
     written(HubProtocol::new(HubProtocolKind::MessagePack, Naming::Serde), text)
 }
 
-/// What is none of the types here.
-const STRANGERS: &[&str] =
+/// Values of types other than those of this module.
+const OTHER_TYPES: &[&str] =
     &["c0", "c2", "c3", "cb 0000000000000000", "ca 42820000", "90", "80", "c4 04 00000000", "d4 05 00", "c7 00 ff"];
 
-fn strangers<T: Serialize + DeserializeOwned>() {
-    for wire in STRANGERS {
+fn reject_other_types<T: Serialize + DeserializeOwned>() {
+    for wire in OTHER_TYPES {
         table::<T>(&[(wire, None)]);
     }
 }
 
 #[test]
 fn dates_are_timestamps() {
-    strangers::<DateTime>();
+    reject_other_types::<DateTime>();
     table::<DateTime>(&[
         ("d6ff 00000000", Some("d6ff 00000000")),
         ("d6ff ffffffff", Some("d6ff ffffffff")),
         ("d7ff 0000000000000000", Some("d6ff 00000000")),
         ("d7ff ee6b27fc00000001", Some("d7ff ee6b267000000001")),
-        // As many nanoseconds as no second has.
+        // More nanoseconds than a second has.
         ("d7ff ee6b280000000001", Some("d6ff 00000002")),
         ("d7ff ffffffffffffffff", Some("c70cff 046535e8 0000000400000000")),
         ("c70cff ffffffff 0000000000000000", Some("d7ff 46535e8000000004")),
-        // Less than a tick is dropped.
+        // Fractions of a tick are truncated.
         ("d7ff 0000018c00000005", Some("d6ff 00000005")),
         ("d7ff 0000025800000005", Some("d7ff 0000019000000005")),
         ("c70cff 00000032 ffffffffffffffff", Some("c70cff 00000000 ffffffffffffffff")),
-        // The first and the last.
+        // First and last date.
         ("c70cff 00000000 fffffff1886e0900", Some("c70cff 00000000 fffffff1886e0900")),
         ("c70cff 00000000 fffffff1886e08ff", None),
         ("c70cff 3b9ac9ff fffffff1886e08ff", None),
@@ -55,7 +56,7 @@ fn dates_are_timestamps() {
         ("c70cff 00000000 0000003afff44180", None),
         ("c70cff 00000000 7fffffffffffffff", None),
         ("c70cff 00000000 8000000000000000", None),
-        // Other heads.
+        // Other headers.
         ("c704ff 00000001", Some("d6ff 00000001")),
         ("c8000cff 00000000 0000000000000000", Some("d6ff 00000000")),
         ("c900000004ff 00000000", Some("d6ff 00000000")),
@@ -64,7 +65,7 @@ fn dates_are_timestamps() {
         ("d8ff 00000000000000000000000000000000", None),
         ("d605 00000001", None),
         ("d6fe 00000001", None),
-        // What is inside of one.
+        // Content of an extension.
         ("92 ff c404 00000001", None),
         ("9101", None),
         ("05", None),
@@ -84,8 +85,8 @@ fn dates_of_any_kind_are_read_as_utc() {
 }
 
 #[test]
-fn dates_with_an_offset_are_the_clock_and_its_minutes() {
-    strangers::<DateTimeOffset>();
+fn dates_with_an_offset_are_local_timestamp_and_minutes() {
+    reject_other_types::<DateTimeOffset>();
     table::<DateTimeOffset>(&[
         ("92 d6ff00000000 00", Some("92 d6ff00000000 00")),
         ("92 d6ff00000000 3c", Some("92 d6ff00000000 3c")),
@@ -112,8 +113,8 @@ fn dates_with_an_offset_are_the_clock_and_its_minutes() {
 }
 
 #[test]
-fn spans_are_ticks() {
-    strangers::<TimeSpan>();
+fn time_spans_are_ticks() {
+    reject_other_types::<TimeSpan>();
     table::<TimeSpan>(&[
         ("00", Some("00")),
         ("ff", Some("ff")),
@@ -129,9 +130,9 @@ fn spans_are_ticks() {
 }
 
 #[test]
-fn decimals_and_ids_are_texts() {
-    strangers::<Decimal>();
-    strangers::<Guid>();
+fn decimals_and_guids_are_strings() {
+    reject_other_types::<Decimal>();
+    reject_other_types::<Guid>();
     for (wire, expected) in [("1.10", "1.10"), ("-0.10", "-0.10"), ("1e5", "100000"), ("+1", "1"), ("-0.0", "0.0")] {
         echoes::<Decimal>(HubProtocolKind::MessagePack, &text(wire), Some(&text(expected)));
     }

@@ -1,11 +1,12 @@
-//! Values in both formats, with either naming. The tables are what ASP.NET Core 10.0.12 answered.
+//! Values in both hub protocols with both namings. The tables record the answers of ASP.NET Core
+//! 10.0.12.
 
 mod decimals;
 mod dynamic;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod places;
+mod nested_values;
 mod properties;
 
 use std::fmt::Debug;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::protocol::{HubProtocol, HubProtocolKind, Naming};
 
-/// Both namings of a format.
+/// Returns a hub protocol with both namings.
 fn namings(format: HubProtocolKind) -> [HubProtocol; 2] {
     [Naming::Serde, Naming::DotNet].map(|naming| HubProtocol::new(format, naming))
 }
@@ -31,7 +32,8 @@ fn written<T: Serialize + ?Sized>(protocol: HubProtocol, value: &T) -> Vec<u8> {
     out
 }
 
-/// `wire` is read and written again, in both namings; what is written is `None` where nothing is to be read.
+/// Asserts that `wire` is read and written as `expected` with both namings; `None` means that
+/// `wire` is rejected.
 #[track_caller]
 fn echoes<T: Serialize + DeserializeOwned>(format: HubProtocolKind, wire: &[u8], expected: Option<&[u8]>) {
     for protocol in namings(format) {

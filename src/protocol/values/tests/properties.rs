@@ -1,4 +1,4 @@
-//! Properties of all values.
+//! Property tests.
 
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +31,7 @@ fn decimal() -> impl Strategy<Value = Decimal> {
 
 type All = (DateTime, DateTimeOffset, TimeSpan, Decimal, Guid);
 
-/// Texts that look like values.
+/// Strings that resemble values.
 fn almost() -> impl Strategy<Value = String> {
     prop_oneof![
         "[0-9TZ:.+-]{0,34}",
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(
+    fn written_values_are_read_back(
         date in date(), offset in date_with_offset(), span in span(), decimal in decimal(), id in any::<u128>(),
     ) {
         for protocol in everywhere() {
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_say_what_there_is(date in date(), offset in date_with_offset(), span in span(), decimal in decimal()) {
+    fn displayed_values_parse_back(date in date(), offset in date_with_offset(), span in span(), decimal in decimal()) {
         prop_assert_eq!(date.to_string().parse(), Ok(date));
         prop_assert_eq!(offset.to_string().parse(), Ok(offset));
         prop_assert_eq!(span.to_string().parse(), Ok(span));
@@ -71,8 +71,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(text in almost(), bytes in prop::collection::vec(any::<u8>(), 0..24)) {
-        // What can be read at all can be written in both formats and read again.
+    fn parsed_values_can_be_written_and_read_again(text in almost(), bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+        // Asserts that a parsed value can be written in both hub protocols and read again.
         fn settles<T: Serialize + DeserializeOwned + Copy>(value: Option<T>) {
             let Some(value) = value else { return };
             for protocol in everywhere() {
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn timestamps_of_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..18), kind in any::<i8>()) {
+    fn arbitrary_timestamps_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..18), kind in any::<i8>()) {
         #[cfg(feature = "messagepack")]
         for protocol in namings(HubProtocolKind::MessagePack) {
             let mut wire = vec![0xc7, u8::try_from(bytes.len()).unwrap(), kind.cast_unsigned()];
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn times_of_the_system_come_back(seconds in -62_135_596_800..=253_402_300_799_i64, ticks in 0..10_000_000_u32) {
+    fn system_times_convert_back(seconds in -62_135_596_800..=253_402_300_799_i64, ticks in 0..10_000_000_u32) {
         let second = Duration::from_secs(seconds.unsigned_abs());
         let time = if seconds < 0 { SystemTime::UNIX_EPOCH - second } else { SystemTime::UNIX_EPOCH + second };
         let time = time + Duration::from_nanos(u64::from(ticks) * 100);
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn durations_come_back(ticks in 0..=i64::MAX) {
+    fn durations_convert_back(ticks in 0..=i64::MAX) {
         let span = TimeSpan::from_ticks(ticks);
         let duration = Duration::try_from(span).unwrap();
         prop_assert_eq!(duration.as_nanos(), u128::from(ticks.unsigned_abs()) * 100);
@@ -139,7 +139,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_beyond_the_range_is_refused() {
+fn values_beyond_the_range_are_rejected() {
     assert!(DateTime::from_ticks(-1, DateTimeKind::Utc).is_err());
     assert!(DateTime::from_ticks(LAST_TICK + 1, DateTimeKind::Utc).is_err());
     assert!(DateTimeOffset::new(DateTime::UNIX_EPOCH, 841).is_err());
@@ -152,7 +152,7 @@ fn what_is_beyond_the_range_is_refused() {
 }
 
 #[test]
-fn a_type_of_ones_own_may_have_two_forms() {
+fn user_types_can_be_format_dependent() {
     struct Own;
     struct Form;
 

@@ -1,16 +1,16 @@
-//! Whatever a peer sends, nothing panics, and no stack or memory is exhausted.
+//! Malformed input, which must not cause a panic nor exhaust stack or memory.
 
 use std::cell::Cell;
 
 use proptest::prelude::*;
 
-use super::{HubProtocol, HubProtocolKind, Naming, Parameters, each_format, written};
+use super::{HubProtocol, HubProtocolKind, Naming, Parameters, each_protocol, written};
 use crate::protocol::handshake;
 use crate::protocol::values::{Binary, Value};
 use crate::protocol::{HubMessage, ReadError};
 
-/// Parses a message as the connection would, and reads all that it holds.
-fn exercise(protocol: HubProtocol, frame: &[u8]) {
+/// Parses a message like a connection, and reads its arguments, item or result.
+fn parse_and_read_all(protocol: HubProtocol, frame: &[u8]) {
     for known in [true, false] {
         match protocol.parse(frame, |_| known) {
             Ok(Some(HubMessage::Invocation(call))) => {
@@ -32,16 +32,16 @@ fn exercise(protocol: HubProtocol, frame: &[u8]) {
     }
 }
 
-fn exercise_all(frame: &[u8]) {
+fn parse_with_all_protocols(frame: &[u8]) {
     for &format in HubProtocolKind::ALL {
         for naming in [Naming::Serde, Naming::DotNet] {
-            exercise(HubProtocol::new(format, naming), frame);
+            parse_and_read_all(HubProtocol::new(format, naming), frame);
         }
     }
     let _ = (handshake::parse_request(frame), handshake::parse_response(frame));
 }
 
-/// One message of each kind, without framing.
+/// Returns one message of each type, without framing.
 fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
     let headers = [("traceparent", "00-1"), ("b\n", "é")];
     let writer = protocol.with_headers(&headers);
@@ -59,7 +59,7 @@ fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
     ];
     let unframed = |framed: Vec<u8>| match protocol.kind() {
         HubProtocolKind::Json => framed[..framed.len() - 1].to_vec(),
-        // All but the first of them are short; that one is read with one byte of its length.
+        // Only the first message is long. It keeps one byte of its length prefix.
         #[cfg(feature = "messagepack")]
         HubProtocolKind::MessagePack => framed[1..].to_vec(),
     };
@@ -67,19 +67,19 @@ fn messages(protocol: HubProtocol) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn messages_cut_short_anywhere_are_survived() {
-    each_format(|protocol| {
+fn truncated_messages_cause_no_panic() {
+    each_protocol(|protocol| {
         for message in messages(protocol) {
             for end in 0..=message.len() {
-                exercise_all(&message[..end]);
+                parse_with_all_protocols(&message[..end]);
             }
         }
     });
 }
 
 #[test]
-fn every_byte_of_a_message_may_be_any_other() {
-    each_format(|protocol| {
+fn messages_with_one_changed_byte_cause_no_panic() {
+    each_protocol(|protocol| {
         for mut message in messages(protocol) {
             for at in 0..message.len() {
                 let original = message[at];
@@ -87,7 +87,7 @@ fn every_byte_of_a_message_may_be_any_other() {
                     [0x00, 0x1f, 0x22, 0x2c, 0x30, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x80, 0x9f, 0xc1, 0xdd, 0xdf, 0xff]
                 {
                     message[at] = byte;
-                    exercise(protocol, &message);
+                    parse_and_read_all(protocol, &message);
                 }
                 message[at] = original;
             }
@@ -96,11 +96,11 @@ fn every_byte_of_a_message_may_be_any_other() {
 }
 
 #[test]
-fn deep_nesting_is_survived_everywhere() {
+fn deep_nesting_exhausts_no_stack() {
     const LEVELS: usize = 100_000;
     for open in ["[", "{\"a\":", "[{\"a\":["] {
         let deep = open.repeat(LEVELS);
-        exercise_all(deep.as_bytes());
+        parse_with_all_protocols(deep.as_bytes());
         for name in ["arguments", "item", "result", "x", "streamIds", "headers", "type", "target", "error"] {
             for before in [
                 "",
@@ -108,10 +108,10 @@ fn deep_nesting_is_survived_everywhere() {
                 "\"type\":2,\"invocationId\":\"1\",",
                 "\"type\":3,\"invocationId\":\"1\",",
             ] {
-                exercise_all(format!("{{{before}\"{name}\":{deep}").as_bytes());
+                parse_with_all_protocols(format!("{{{before}\"{name}\":{deep}").as_bytes());
                 let closed =
                     format!("{{{before}\"{name}\":{}{},\"target\":\"A\"}}", "[".repeat(LEVELS), "]".repeat(LEVELS));
-                exercise_all(closed.as_bytes());
+                parse_with_all_protocols(closed.as_bytes());
             }
         }
     }
@@ -125,15 +125,15 @@ fn deep_nesting_is_survived_everywhere() {
             b"\x95\x03\x80\xa11\x03",
             b"\x95\x01",
         ] {
-            exercise_all(&[before, &deep, &[0xc0]].concat());
+            parse_with_all_protocols(&[before, &deep, &[0xc0]].concat());
         }
     }
 }
 
-/// A list is one level, and so is a variant with content.
+/// Checks that a variant with content counts as one level, like an array.
 #[cfg(feature = "messagepack")]
 #[test]
-fn enums_of_messagepack_nest_no_deeper_than_lists() {
+fn messagepack_enums_nest_no_deeper_than_arrays() {
     #[derive(Debug, serde::Deserialize)]
     enum Nested {
         Leaf,
@@ -157,25 +157,25 @@ fn enums_of_messagepack_nest_no_deeper_than_lists() {
 }
 
 #[test]
-fn a_method_is_looked_up_once_for_each_target() {
+fn methods_are_looked_up_once_for_each_target() {
     let lists = r#""arguments":[],"#.repeat(1000);
     for (targets, lookups) in [(r#""target":"x","#, 1), (r#""target":"x","target":"y","#, 1), (r#""target":"","#, 1)] {
         let frame = format!(r#"{{"type":1,{targets}{lists}"headers":{{}}}}"#);
         for known in [true, false] {
-            let asked = Cell::new(0);
-            let knows_method = |_: &str| {
-                asked.set(asked.get() + 1);
+            let lookups_made = Cell::new(0);
+            let method_exists = |_: &str| {
+                lookups_made.set(lookups_made.get() + 1);
                 known
             };
             let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::Serde);
-            assert!(protocol.parse(frame.as_bytes(), knows_method).is_ok());
-            assert_eq!(asked.get(), lookups, "{targets} {known}");
+            assert!(protocol.parse(frame.as_bytes(), method_exists).is_ok());
+            assert_eq!(lookups_made.get(), lookups, "{targets} {known}");
         }
     }
 }
 
 #[test]
-fn lengths_that_lie_are_survived() {
+fn false_lengths_exhaust_no_memory() {
     for code in [
         &b"\xdd\xff\xff\xff\xff"[..],
         b"\xdf\xff\xff\xff\xff",
@@ -194,13 +194,13 @@ fn lengths_that_lie_are_survived() {
             b"\x94\x02\x80\xa11",
             b"\x95\x03\x80\xa11\x03",
         ] {
-            exercise_all(&[before, code].concat());
+            parse_with_all_protocols(&[before, code].concat());
         }
     }
 }
 
-/// JSON, or nearly so: made of the pieces that it is made of.
-fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
+/// Concatenations of fragments of JSON messages.
+fn almost_valid_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = proptest::sample::select(vec![
         "{",
         "}",
@@ -237,8 +237,8 @@ fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// MessagePack, or nearly so.
-fn nearly_messagepack() -> impl Strategy<Value = Vec<u8>> {
+/// Concatenations of fragments of MessagePack messages.
+fn almost_valid_messagepack() -> impl Strategy<Value = Vec<u8>> {
     let piece = proptest::sample::select(vec![
         &b"\x96\x01\x80\xa11\xa1A\x92"[..],
         b"\x94\x02\x80\xa11",
@@ -269,18 +269,18 @@ proptest! {
     #![proptest_config(super::cases())]
 
     #[test]
-    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        exercise_all(&bytes);
+    fn arbitrary_bytes_cause_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        parse_with_all_protocols(&bytes);
     }
 
     #[test]
-    fn what_is_nearly_a_message_is_survived(json in nearly_json(), messagepack in nearly_messagepack()) {
-        exercise_all(&json);
-        exercise_all(&messagepack);
+    fn almost_valid_messages_cause_no_panic(json in almost_valid_json(), messagepack in almost_valid_messagepack()) {
+        parse_with_all_protocols(&json);
+        parse_with_all_protocols(&messagepack);
     }
 
     #[test]
-    fn messages_with_any_changes_are_survived(
+    fn mutated_messages_cause_no_panic(
         which in 0_usize..10,
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), any::<bool>()), 1..4),
     ) {
@@ -295,13 +295,13 @@ proptest! {
                     message[at] = *byte;
                 }
             }
-            exercise_all(&message);
+            parse_with_all_protocols(&message);
         }
     }
 
-    /// The parser agrees with `serde_json` on what JSON is.
+    /// Compares the parser's validation of JSON with that of `serde_json`.
     #[test]
-    fn unread_values_are_json_or_the_message_is_broken(json in nearly_json()) {
+    fn unknown_properties_are_validated_as_json(json in almost_valid_json()) {
         let text = String::from_utf8_lossy(&json);
         let frame = format!("{{\"type\":6,\"x\":{text}}}");
         if serde_json::from_str::<serde::de::IgnoredAny>(&frame).is_ok() {

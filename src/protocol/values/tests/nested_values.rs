@@ -1,4 +1,4 @@
-//! Values inside others.
+//! Values inside other types.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ fn places<T: Clone>(value: T) -> Places<T> {
 }
 
 #[test]
-fn values_stand_anywhere() {
+fn values_nest_in_other_types() {
     for protocol in everywhere() {
         comes_back(protocol, &places(everything()));
         comes_back(protocol, &places(places(Some(everything()))));
@@ -59,7 +59,7 @@ fn values_stand_anywhere() {
 }
 
 #[test]
-fn names_and_values_go_together() {
+fn dotnet_naming_applies_to_structs_with_values() {
     let json = r#"{"takenAt":"2024-02-29T12:34:56.789Z","sentAt":"2024-02-29T12:34:56+02:00","took":"1.02:03:04.0050000","dose":79228162514264337593543950.335,"id":"00000000-0000-0000-0000-000000000001"}"#;
     let protocol = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet);
     assert_eq!(String::from_utf8(written(protocol, &everything())).unwrap(), json);
@@ -73,21 +73,23 @@ fn names_and_values_go_together() {
 }
 
 #[test]
-fn values_are_arguments_and_results() {
+fn values_are_bound_as_arguments() {
     for protocol in everywhere() {
         let mut out = Vec::new();
         protocol.write_invocation(&mut out, None, "Taken", &(everything(), everything().taken_at)).unwrap();
         let mut framer = crate::protocol::Framer::new(protocol.kind(), None);
         let mut input = &out[..];
         let frame = framer.next(&mut input).unwrap().unwrap();
-        let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else { panic!("no call") };
+        let Some(HubMessage::Invocation(call)) = protocol.parse(frame, |_| true).unwrap() else {
+            panic!("not an invocation")
+        };
         let bound = crate::protocol::tests::bind::<(Everything, DateTime)>(&call.arguments, 2);
         assert_eq!(bound, Ok((everything(), everything().taken_at)));
     }
 }
 
 #[test]
-fn all_but_decimals_are_keys() {
+fn values_except_decimals_are_keys_of_json_objects() {
     let Everything { taken_at, sent_at, took, dose, id } = everything();
     for protocol in everywhere() {
         comes_back(protocol, &BTreeMap::from([(taken_at, took)]));
@@ -105,7 +107,7 @@ fn all_but_decimals_are_keys() {
 }
 
 #[test]
-fn serde_may_buffer_values() {
+fn values_survive_buffering_by_serde() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Flat {
         #[serde(flatten)]
@@ -122,7 +124,7 @@ fn serde_may_buffer_values() {
         Number(i8),
         Everything(Everything),
     }
-    // The digits of a double.
+    // No more digits than an `f64` has.
     let inner = Everything { dose: "12.34".parse().unwrap(), ..everything() };
     for format in HubProtocolKind::ALL {
         let protocol = HubProtocol::new(*format, Naming::Serde);
@@ -134,7 +136,7 @@ fn serde_may_buffer_values() {
 }
 
 #[test]
-fn the_last_of_two_members_counts() {
+fn last_of_duplicate_members_with_values_wins() {
     let json = br#"{"takenAt":"2024-02-29","TAKENAT":"2024-03-01Z","takenat":"2024-03-01T00:00Z","sentAt":"2024-02-29T12:34:56+02:00","took":"1.02:03:04.005","dose":1.5,"id":"00000000-0000-0000-0000-000000000001"}"#;
     let read = HubProtocol::new(HubProtocolKind::Json, Naming::DotNet).read_value::<Everything>(json).unwrap();
     assert_eq!(read.taken_at.to_string(), "2024-03-01T00:00:00Z");
@@ -153,7 +155,7 @@ fn the_last_of_two_members_counts() {
 }
 
 #[test]
-fn other_formats_get_texts() {
+fn other_formats_receive_strings() {
     let json = serde_json::to_string(&everything()).unwrap();
     assert!(json.contains(r#""taken_at":"2024-02-29T12:34:56.789Z""#), "{json}");
     assert_eq!(serde_json::from_str::<Everything>(&json).unwrap(), everything());

@@ -1,11 +1,11 @@
-//! Members that come twice.
+//! Members that occur twice.
 
 use serde_json::json;
 
 use super::*;
 
 #[test]
-fn the_last_of_two_members_counts() {
+fn last_of_duplicate_json_members_wins() {
     for (wire, expected) in [
         (r#"{"name":"first","NAME":"second","nAmE":"third"}"#, person("third")),
         (r#"{"age":1,"age":2}"#, Person { age: 2, ..Person::default() }),
@@ -23,14 +23,14 @@ fn the_last_of_two_members_counts() {
 
 #[cfg(feature = "messagepack")]
 #[test]
-fn the_last_of_two_members_counts_in_messagepack() {
+fn last_of_duplicate_messagepack_members_wins() {
     let wire = b"\x83\xa4Name\xa1a\xa4name\xa1x\xa4Name\xa1b";
     assert!(is_duplicate_field(&read_bytes::<Person>(HubProtocolKind::MessagePack, wire).unwrap_err()));
     assert_eq!(read_twice(HubProtocolKind::MessagePack, wire), Ok(person("b")));
 }
 
 #[test]
-fn variants_with_fields_take_the_last_too() {
+fn last_of_duplicate_members_wins_in_struct_variants() {
     #[derive(Debug, PartialEq, Deserialize)]
     enum Shape {
         Named { some_field: u8 },
@@ -40,7 +40,7 @@ fn variants_with_fields_take_the_last_too() {
 }
 
 #[test]
-fn other_errors_are_no_duplicates() {
+fn other_errors_are_not_duplicate_field_errors() {
     for wire in [r#"{"age":"x"}"#, r#"{"name":"duplicate"#, "[]", r#"{"favourite":9}"#] {
         assert!(
             !is_duplicate_field(&read_bytes::<Person>(HubProtocolKind::Json, wire.as_bytes()).unwrap_err()),
@@ -50,7 +50,7 @@ fn other_errors_are_no_duplicates() {
 }
 
 #[test]
-fn the_second_attempt_refuses_what_is_wrong() {
+fn second_attempt_rejects_invalid_values() {
     for wire in [
         r#"{"age":1,"age":"x"}"#,
         r#"{"age":1,"age":1.5}"#,
@@ -64,7 +64,7 @@ fn the_second_attempt_refuses_what_is_wrong() {
 }
 
 #[test]
-fn lengths_that_a_peer_claims_are_not_believed() {
+fn claimed_lengths_and_depths_are_not_trusted() {
     let deep = "[".repeat(100_000);
     assert!(read_buffered::<Value>(HubProtocolKind::Json, deep.as_bytes()).is_err());
     #[cfg(feature = "messagepack")]
@@ -77,7 +77,7 @@ fn lengths_that_a_peer_claims_are_not_believed() {
 }
 
 #[test]
-fn elements_that_nobody_reads_are_refused() {
+fn surplus_elements_are_rejected() {
     for &format in FORMATS {
         let wire = encode(format, &json!([1, 2, 3]));
         assert!(read_buffered::<(u8, u8)>(format, &wire).is_err());
