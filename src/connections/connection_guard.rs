@@ -44,7 +44,7 @@ impl ConnectionGuard {
 
     /// The connection was served; further polls are told so, if there are any.
     pub(super) async fn polled(mut self, faulted: bool) {
-        let over = self.entry.is_going() || self.entry.outbound.is_broken();
+        let over = self.entry.is_shutting_down() || self.entry.outbound.is_broken();
         let awaited = self.entry.end(faulted) && !over;
         // A poll that waits looks at how it ended.
         self.entry.outbound.close();
@@ -61,7 +61,7 @@ impl ConnectionGuard {
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         if let AtEnd::Cut = self.at_end {
-            self.entry.outbound.break_off();
+            self.entry.outbound.abort_transport();
         }
         if !matches!(self.at_end, AtEnd::Stay) {
             self.endpoint.table.release(&self.entry);

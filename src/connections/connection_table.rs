@@ -28,7 +28,7 @@ pub(crate) struct ConnectionTable {
     disconnect_timeout: Duration,
     flushers: Flushers,
     started: Once,
-    refusing: AtomicBool,
+    shutting_down: AtomicBool,
     tasks: Tasks,
 }
 
@@ -40,7 +40,7 @@ impl ConnectionTable {
             disconnect_timeout,
             flushers: Flushers::new(),
             started: Once::new(),
-            refusing: AtomicBool::new(false),
+            shutting_down: AtomicBool::new(false),
             tasks,
         })
     }
@@ -55,12 +55,12 @@ impl ConnectionTable {
         stateful: bool,
     ) -> Arc<HttpConnection> {
         self.start();
-        let outbound = Outbound::new(limits.outgoing, self.flushers.next());
+        let outbound = Outbound::new(limits.outgoing_bytes, self.flushers.next());
         let entry = Arc::new(HttpConnection::new(endpoint, (id, token), credential, limits, outbound, stateful));
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
         // Either a shutdown finds it on the table, or it finds the shutdown.
-        if self.is_refusing() {
-            entry.leave();
+        if self.is_shutting_down() {
+            entry.request_close();
         }
         entry
     }
@@ -92,16 +92,16 @@ impl ConnectionTable {
     }
 
     /// Whether the server is shutting down and takes nobody new.
-    pub(crate) fn is_refusing(&self) -> bool {
-        self.refusing.load(Ordering::SeqCst)
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::SeqCst)
     }
 
     /// Takes nobody new, tells every connection to end, and waits until all have, or until `grace` is over; who is left
     /// then is cut.
     pub(crate) async fn shutdown(&self, grace: Duration) {
-        self.refusing.store(true, Ordering::SeqCst);
+        self.shutting_down.store(true, Ordering::SeqCst);
         for entry in self.entries() {
-            entry.leave();
+            entry.request_close();
         }
         // Who has only negotiated has no task that would take it off the table; nor has who waits for a last poll.
         self.release_if(|entry| entry.transport().is_none());
@@ -177,11 +177,11 @@ mod tests {
 
     fn reserve(table: &Arc<ConnectionTable>) -> Arc<HttpConnection> {
         let limits = Limits {
-            outgoing: 0,
-            incoming: 0,
+            outgoing_bytes: 0,
+            incoming_bytes: 0,
             send_timeout: Duration::from_secs(10),
-            ends_with_token: false,
-            refreshes: false,
+            closes_on_expiration: false,
+            updates_user: false,
         };
         table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), nobody(), limits, false)
     }
@@ -238,7 +238,7 @@ mod tests {
         let before = reserve(&table);
         before.bind(TransportType::WebSockets, nobody()).unwrap();
         table.shutdown(Duration::ZERO).await;
-        assert!(before.is_going());
-        assert!(reserve(&table).is_going());
+        assert!(before.is_shutting_down());
+        assert!(reserve(&table).is_shutting_down());
     }
 }

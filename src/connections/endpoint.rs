@@ -52,8 +52,8 @@ pub(crate) struct AuthenticatedRequest {
 
 /// What becomes of a request: most are answered at once.
 pub(crate) enum EndpointResponse {
-    Now(Response<ResponseBody>),
-    Later(BoxFuture<'static, Response<ResponseBody>>),
+    Ready(Response<ResponseBody>),
+    Pending(BoxFuture<'static, Response<ResponseBody>>),
 }
 
 /// The HTTP side of one hub path.
@@ -92,7 +92,7 @@ impl Endpoint {
         if exchange.parts.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "");
         }
-        if self.table.is_refusing() {
+        if self.table.is_shutting_down() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "");
         }
         let offer = Offer {
@@ -131,19 +131,19 @@ impl Endpoint {
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        match kind_of(&exchange.parts) {
-            RequestKind::ServerSentEvents => EndpointResponse::Now(self.open_events(exchange)),
+        match classify_request(&exchange.parts) {
+            RequestKind::ServerSentEvents => EndpointResponse::Ready(self.open_events(exchange)),
             RequestKind::WebSocket => self.open_websocket(exchange),
             RequestKind::Poll => self.poll(exchange),
             RequestKind::Send => self.send(&exchange, body),
-            RequestKind::Delete => EndpointResponse::Now(self.terminate(&exchange)),
-            _ => EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
+            RequestKind::Delete => EndpointResponse::Ready(self.terminate(&exchange)),
+            _ => EndpointResponse::Ready(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
 
     fn open_websocket(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
-        if self.table.is_refusing() {
-            return EndpointResponse::Now(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
+        if self.table.is_shutting_down() {
+            return EndpointResponse::Ready(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
         }
         let entry = match self.find(&exchange) {
             Ok(Some(entry)) => entry,
@@ -152,24 +152,24 @@ impl Endpoint {
                 self.reserve((id, ConnectionToken::from_id(id)), &exchange, false)
             }
             // The one text without a type.
-            Err(UNKNOWN_ID) => return EndpointResponse::Now(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
-            Err(refusal) => return EndpointResponse::Now(refusal.into()),
+            Err(UNKNOWN_ID) => return EndpointResponse::Ready(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
+            Err(refusal) => return EndpointResponse::Ready(refusal.into()),
         };
         match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
-            Ok(()) => EndpointResponse::Now(websocket::open(self, exchange, &entry)),
+            Ok(()) => EndpointResponse::Ready(websocket::open(self, exchange, &entry)),
             Err(_) if entry.can_resume() => self.resume(exchange, entry),
-            Err(refusal) => EndpointResponse::Now(refusal.into()),
+            Err(refusal) => EndpointResponse::Ready(refusal.into()),
         }
     }
 
     fn resume(self: &Arc<Self>, exchange: AuthenticatedRequest, entry: Arc<HttpConnection>) -> EndpointResponse {
         let endpoint = Arc::clone(self);
-        EndpointResponse::Later(Box::pin(async move {
+        EndpointResponse::Pending(Box::pin(async move {
             match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange, false).await {
                 Ok(()) => websocket::resume(&endpoint, exchange, &entry),
                 Err(refused) => {
                     // The client has gone over to credentials that it may not use.
-                    entry.outbound.break_off();
+                    entry.outbound.abort_transport();
                     refused.into()
                 }
             }
@@ -194,9 +194,11 @@ impl Endpoint {
         match found {
             Ok(entry) => {
                 let endpoint = Arc::clone(self);
-                EndpointResponse::Later(Box::pin(async move { no_cache(endpoint.answer_poll(exchange, entry).await) }))
+                EndpointResponse::Pending(Box::pin(
+                    async move { no_cache(endpoint.answer_poll(exchange, entry).await) },
+                ))
             }
-            Err(refusal) => EndpointResponse::Now(no_cache(refusal.into())),
+            Err(refusal) => EndpointResponse::Ready(no_cache(refusal.into())),
         }
     }
 
@@ -222,12 +224,12 @@ impl Endpoint {
         B::Data: Send,
     {
         match self.lookup(exchange) {
-            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => EndpointResponse::Now(plain(
+            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => EndpointResponse::Ready(plain(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "POST requests are not allowed for WebSocket connections.",
             )),
-            Ok(entry) => EndpointResponse::Later(Box::pin(post::send(entry, body))),
-            Err(refusal) => EndpointResponse::Now(refusal.into()),
+            Ok(entry) => EndpointResponse::Pending(Box::pin(post::send(entry, body))),
+            Err(refusal) => EndpointResponse::Ready(refusal.into()),
         }
     }
 
@@ -334,7 +336,7 @@ pub(super) fn connection_token(query: Option<&str>) -> Option<Cow<'_, str>> {
 }
 
 /// What a request at the path itself is for.
-pub(crate) fn kind_of(request: &Parts) -> RequestKind {
+pub(crate) fn classify_request(request: &Parts) -> RequestKind {
     match request.method {
         Method::GET if accepts_event_stream(&request.headers) => RequestKind::ServerSentEvents,
         Method::GET | Method::CONNECT if websocket::is_websocket_request(request) => RequestKind::WebSocket,

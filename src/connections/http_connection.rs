@@ -32,15 +32,15 @@ pub(crate) trait SessionMonitor: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Bytes to the client; 0 is no limit.
-    pub(crate) outgoing: usize,
+    pub(crate) outgoing_bytes: usize,
     /// Bytes from the client; 0 is no limit.
-    pub(crate) incoming: usize,
+    pub(crate) incoming_bytes: usize,
     /// How long one write may take.
     pub(crate) send_timeout: Duration,
     /// Whether it ends with the token of its user.
-    pub(crate) ends_with_token: bool,
+    pub(crate) closes_on_expiration: bool,
     /// Whether newer credentials change its user, and not only its end (`aspnet: HubConnectionContext.User` is kept).
-    pub(crate) refreshes: bool,
+    pub(crate) updates_user: bool,
 }
 
 /// A connection as the transports see it.
@@ -59,7 +59,7 @@ pub(crate) struct HttpConnection {
     mailbox: Option<Arc<ReconnectSlot>>,
     watched: OnceLock<Weak<dyn SessionMonitor>>,
     /// The server goes away.
-    going: AtomicBool,
+    shutting_down: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -156,16 +156,16 @@ impl HttpConnection {
             polls: OnceLock::new(),
             mailbox: stateful.then(Arc::default),
             watched: OnceLock::new(),
-            going: AtomicBool::new(false),
+            shutting_down: AtomicBool::new(false),
         }
     }
 
     /// Lets the sweep see the session of this connection.
-    pub(crate) fn watch(&self, watched: Weak<dyn SessionMonitor>) {
+    pub(crate) fn set_monitor(&self, watched: Weak<dyn SessionMonitor>) {
         // Set once: a connection has one session.
         let _ = self.watched.set(watched);
-        if self.is_going() {
-            self.leave();
+        if self.is_shutting_down() {
+            self.request_close();
         }
         let unseen = self.lock().renewals.unseen;
         if unseen {
@@ -187,13 +187,13 @@ impl HttpConnection {
     }
 
     /// So much may be read from the client beyond what is taken.
-    pub(crate) fn read_ahead(&self) -> usize {
-        if self.limits.incoming == 0 { usize::MAX } else { self.limits.incoming }
+    pub(crate) fn read_ahead_limit(&self) -> usize {
+        if self.limits.incoming_bytes == 0 { usize::MAX } else { self.limits.incoming_bytes }
     }
 
     /// Tells the connection that the server goes away; its session ends it, or its handshake.
-    pub(super) fn leave(&self) {
-        self.going.store(true, Ordering::SeqCst);
+    pub(super) fn request_close(&self) {
+        self.shutting_down.store(true, Ordering::SeqCst);
         match self.watched() {
             Some(watched) => watched.request_close(),
             None => self.outbound.wake_owner(),
@@ -201,8 +201,8 @@ impl HttpConnection {
     }
 
     /// Whether it is to end before it has begun.
-    pub(crate) fn is_going(&self) -> bool {
-        self.going.load(Ordering::SeqCst)
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::SeqCst)
     }
 
     /// Whose connection it is.
@@ -254,7 +254,7 @@ impl HttpConnection {
         let same = state.credential.user.is_equal_to(&credential.user);
         state.credential = credential;
         state.renewals.done = state.renewals.done.max(number);
-        if same || !self.limits.refreshes {
+        if same || !self.limits.updates_user {
             return;
         }
         state.renewals.unseen = true;
@@ -301,7 +301,7 @@ impl HttpConnection {
     }
 
     pub(super) fn inbox(&self) -> &PostBuffer {
-        self.inbox.get_or_init(|| Box::new(PostBuffer::new(self.limits.incoming)))
+        self.inbox.get_or_init(|| Box::new(PostBuffer::new(self.limits.incoming_bytes)))
     }
 
     /// Takes what was sent by POST before a WebSocket was opened; no more is taken that way.
@@ -378,7 +378,7 @@ impl HttpConnection {
         let polled = state.resting.is_none();
         drop(state);
         if !polled {
-            self.outbound.discard();
+            self.outbound.drop_queued();
         }
         self.inbox().close(TransportEnd::Closed);
         over
@@ -397,14 +397,14 @@ impl HttpConnection {
 
     /// Time for keep-alive, and for noticing who reads too slowly or does not come back.
     pub(super) fn visit(&self, now: Instant, disconnect_timeout: Duration) {
-        if self.outbound.away_for(now) > disconnect_timeout {
+        if self.outbound.disconnected_for(now) > disconnect_timeout {
             tracing::debug!(target: "signalr::connection", connection = %self.id, "the client did not come back");
-            self.outbound.break_off();
+            self.outbound.abort_transport();
         }
         let limit = self.limits.send_timeout;
         if !limit.is_zero() && self.outbound.stalled_for(now) > limit {
             tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
-            self.outbound.break_off();
+            self.outbound.abort_transport();
             self.abort_socket();
         }
         if let Some(watched) = self.watched() {
@@ -418,7 +418,7 @@ impl HttpConnection {
     /// Whether it is to end with its credentials, and they have ended: by the clock alone, since the skew that let a token
     /// in does not keep it.
     pub(super) fn is_expired(&self) -> bool {
-        let expires_at = if self.limits.ends_with_token { self.lock().credential.expires_at } else { None };
+        let expires_at = if self.limits.closes_on_expiration { self.lock().credential.expires_at } else { None };
         expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
     }
 
@@ -436,7 +436,7 @@ impl HttpConnection {
         state.given_up = true;
         drop(state);
         // Whoever waits for room finds it, and the end behind it.
-        self.outbound.discard();
+        self.outbound.drop_queued();
         self.inbox().close(TransportEnd::Lost);
         false
     }

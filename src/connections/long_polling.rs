@@ -79,7 +79,7 @@ pub(super) async fn poll(
         }
         Work::Next => {}
     }
-    let taken = poll_fn(|cx| entry.outbound.poll_take(cx, |_| {}));
+    let taken = poll_fn(|cx| entry.outbound.poll_dequeue(cx, |_| {}));
     let outcome = tokio::select! {
         biased;
         taken = taken => PollOutcome::Taken(taken),

@@ -21,7 +21,7 @@ mod websocket;
 pub(crate) use connection_table::ConnectionTable;
 #[cfg(feature = "rate-limit")]
 pub(crate) use endpoint::is_unnegotiated;
-pub(crate) use endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, TransportOptions, kind_of};
+pub(crate) use endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, TransportOptions, classify_request};
 pub(crate) use http_connection::{HttpConnection, Limits, SessionMonitor};
 pub use negotiate_redirect::Redirect;
 pub(crate) use negotiate_redirect::Redirector;

@@ -21,7 +21,7 @@ pub(crate) struct RefreshOptions {
     pub(crate) is_enabled: bool,
     pub(crate) check: Option<RefreshCheck>,
     /// No credentials are relied on for longer.
-    pub(crate) maximum: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
 }
 
 /// What a client that refreshes its credentials asks for; see
@@ -120,21 +120,21 @@ impl RefreshCheck {
 
 impl Endpoint {
     /// Whether there is such a path.
-    pub(crate) fn refreshes(&self) -> bool {
+    pub(crate) fn is_refresh_enabled(&self) -> bool {
         self.options.refresh.is_enabled
     }
 
     /// `POST {path}/refresh` (`aspnet: HttpConnectionDispatcher.ProcessRefresh`).
     pub(crate) fn refresh(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
         if exchange.parts.method != Method::POST {
-            return EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
+            return EndpointResponse::Ready(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
         }
         let entry = match self.refreshable(&exchange) {
             Ok(entry) => entry,
-            Err(refused) => return EndpointResponse::Now(refused.into()),
+            Err(refused) => return EndpointResponse::Ready(refused.into()),
         };
         let endpoint = Arc::clone(self);
-        EndpointResponse::Later(Box::pin(async move {
+        EndpointResponse::Pending(Box::pin(async move {
             let credential = endpoint.credential(&exchange.user);
             let lifetime = credential.lifetime();
             match endpoint.renew(&entry, credential, &exchange, true).await {
@@ -197,7 +197,7 @@ impl Endpoint {
 
     /// Who sends a request, and until when that is relied on.
     pub(super) fn credential(&self, user: &User) -> Credential {
-        let RefreshOptions { is_enabled, maximum, .. } = self.options.refresh;
+        let RefreshOptions { is_enabled, max_lifetime: maximum, .. } = self.options.refresh;
         let latest = maximum.filter(|_| is_enabled && user.is_authenticated()).map(|most| SystemTime::now() + most);
         let expires_at = [user.expires_at(), latest].into_iter().flatten().min();
         Credential { user: user.clone(), expires_at }

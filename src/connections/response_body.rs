@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use super::http_connection::HttpConnection;
 use super::long_polling::PollPermit;
 use super::sse::Events;
-use crate::outbound::{BodyChunks, GivenUp};
+use crate::outbound::{BodyAborted, BodyChunks};
 use crate::socket::SocketHandle;
 
 /// The body of a response of [`Service`](crate::hosting::Service).
@@ -97,13 +97,13 @@ impl http_body::Body for ResponseBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then_some(Ok(bytes))
             }
-            BodyContent::Messages { messages, .. } => ready!(messages.poll_piece(cx)),
+            BodyContent::Messages { messages, .. } => ready!(messages.poll_chunk(cx)),
             BodyContent::Events(events) => ready!(events.poll_piece(cx)),
         };
         Poll::Ready(piece.map(|piece| match (piece, &self.socket) {
             (Ok(bytes), Some(socket)) => Ok(Frame::data(socket.track(bytes))),
             (Ok(bytes), None) => Ok(Frame::data(bytes)),
-            (Err(GivenUp), socket) => {
+            (Err(BodyAborted), socket) => {
                 // The error by itself ends no more than the stream over HTTP/2; Kestrel closes the socket.
                 socket.iter().for_each(SocketHandle::abort);
                 Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection aborted"))

@@ -15,7 +15,7 @@ use super::endpoint::{AuthenticatedRequest, Endpoint};
 use super::http_connection::HttpConnection;
 use super::transport_input::TransportEnd;
 use crate::connection_info::TransportType;
-use crate::outbound::{BodyChunks, Dequeued, GivenUp};
+use crate::outbound::{BodyAborted, BodyChunks, Dequeued};
 
 /// Answers with the stream and serves the connection in a task of its own.
 pub(super) fn open(
@@ -57,22 +57,22 @@ impl Events {
         Self { entry, opened: false, event: None }
     }
 
-    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         if !self.opened {
             self.opened = true;
             return Poll::Ready(Some(Ok(Bytes::from_static(OPENING))));
         }
         loop {
             if let Some(event) = &mut self.event {
-                match ready!(event.poll_piece(cx)) {
+                match ready!(event.poll_chunk(cx)) {
                     None => self.event = None,
                     piece => return Poll::Ready(piece),
                 }
             }
-            match ready!(self.entry.outbound.poll_take(cx, wrap)) {
+            match ready!(self.entry.outbound.poll_dequeue(cx, wrap)) {
                 Dequeued::Messages(event) => self.event = Some(event),
                 Dequeued::End => return Poll::Ready(None),
-                Dequeued::Broken => return Poll::Ready(Some(Err(GivenUp))),
+                Dequeued::Broken => return Poll::Ready(Some(Err(BodyAborted))),
             }
         }
     }
@@ -82,7 +82,7 @@ impl Drop for Events {
     /// The client is gone, or has all it will get.
     fn drop(&mut self) {
         self.entry.inbox().close(TransportEnd::Lost);
-        self.entry.outbound.discard();
+        self.entry.outbound.drop_queued();
     }
 }
 

@@ -23,7 +23,7 @@ impl Outbound {
     ///
     /// Dropped before it is ready, nothing was queued.
     pub(crate) async fn push(self: &Arc<Self>, frame: &EncodedMessage) {
-        self.enqueue(|state| state.send(frame)).await;
+        self.enqueue_with(|state| state.send(frame)).await;
     }
 
     /// Queues a message of the connection itself as soon as there is capacity, behind those that have waited longer.
@@ -31,8 +31,8 @@ impl Outbound {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was queued.
-    pub(crate) async fn write_in_turn(self: &Arc<Self>, message: &[u8]) {
-        self.enqueue(|state| state.write(message)).await;
+    pub(crate) async fn enqueue_in_turn(self: &Arc<Self>, message: &[u8]) {
+        self.enqueue_with(|state| state.write(message)).await;
     }
 
     /// Ready when senders need not wait.
@@ -45,7 +45,7 @@ impl Outbound {
         self.pass_on(&mut state);
     }
 
-    async fn enqueue(self: &Arc<Self>, enqueue: impl FnOnce(&mut QueueState)) {
+    async fn enqueue_with(self: &Arc<Self>, enqueue: impl FnOnce(&mut QueueState)) {
         let mut state = self.turn().await;
         if state.phase == QueuePhase::Open {
             enqueue(&mut state);

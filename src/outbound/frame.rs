@@ -30,8 +30,8 @@ pub(crate) struct EncodedMessage {
 
 impl EncodedMessage {
     /// The message that `write` appends to a buffer.
-    pub(crate) fn written(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let Ok(frame) = Self::try_written::<Infallible>(binary, |buffer| {
+    pub(crate) fn encode(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let Ok(frame) = Self::try_encode::<Infallible>(binary, |buffer| {
             write(buffer);
             Ok(())
         });
@@ -43,23 +43,23 @@ impl EncodedMessage {
     /// # Errors
     ///
     /// Those of `write`.
-    pub(crate) fn try_written<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+    pub(crate) fn try_encode<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
         let mut buffer = Vec::with_capacity(TYPICAL_MESSAGE_BYTES);
         buffer.resize(HEADROOM_BYTES, 0);
         write(&mut buffer)?;
-        Ok(Self { joins: true, ..Self::message(buffer, binary) })
+        Ok(Self { joins: true, ..Self::from_buffer(buffer, binary) })
     }
 
     /// A WebSocket message that stays one.
-    pub(crate) fn copied(payload: &[u8], binary: bool) -> Self {
+    pub(crate) fn from_payload(payload: &[u8], binary: bool) -> Self {
         let mut buffer = Vec::with_capacity(HEADROOM_BYTES + payload.len());
         buffer.resize(HEADROOM_BYTES, 0);
         buffer.extend_from_slice(payload);
-        Self::message(buffer, binary)
+        Self::from_buffer(buffer, binary)
     }
 
     /// A message: `buffer` holds [`HEADROOM`] unused bytes, then the payload.
-    fn message(mut buffer: Vec<u8>, binary: bool) -> Self {
+    fn from_buffer(mut buffer: Vec<u8>, binary: bool) -> Self {
         // Long frames wait as they are, short ones are copied.
         if buffer.capacity() > TYPICAL_MESSAGE_BYTES {
             buffer.shrink_to_fit();
@@ -76,7 +76,7 @@ impl EncodedMessage {
     }
 
     /// With the WebSocket header.
-    pub(crate) fn wire(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 

@@ -63,7 +63,7 @@ impl Outbound {
     }
 
     /// Takes all that waits, in the form that `wrap` gives it. One body does so at a time.
-    pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Dequeued> {
+    pub(crate) fn poll_dequeue(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Dequeued> {
         let mut state = self.lock();
         if state.phase == QueuePhase::Broken || matches!(state.sink, Sink::Gone) {
             return Poll::Ready(Dequeued::Broken);
@@ -108,7 +108,7 @@ impl Outbound {
 
     /// Nobody takes any more: what is sent from now on reaches nobody, and finds room. The connection learns it from its
     /// input.
-    pub(crate) fn discard(&self) {
+    pub(crate) fn drop_queued(&self) {
         let mut state = self.lock();
         if state.phase != QueuePhase::Broken {
             state.clear();
@@ -243,11 +243,11 @@ impl BodyChunks {
     }
 
     /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
-    pub(crate) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+    pub(crate) fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         let Some(first) = self.rest.front_mut() else { return Poll::Ready(None) };
         let len = first.len().min(MAX_CHUNK_BYTES);
         if !ready!(self.outbound.poll_hand(cx, len)) {
-            return Poll::Ready(Some(Err(GivenUp)));
+            return Poll::Ready(Some(Err(BodyAborted)));
         }
         let bytes = first.split_to(len);
         if first.is_empty() {
@@ -267,7 +267,7 @@ impl Drop for BodyChunks {
 
 /// The connection ended before all of a body was written.
 #[derive(Debug)]
-pub(crate) struct GivenUp;
+pub(crate) struct BodyAborted;
 
 /// What the HTTP server holds; it lets go when it has written it, or never will.
 struct Piece {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn take(outbound: &Arc<Outbound>) -> Option<Dequeued> {
-        match outbound.poll_take(&Context::from_waker(Waker::noop()), |_| {}) {
+        match outbound.poll_dequeue(&Context::from_waker(Waker::noop()), |_| {}) {
             Poll::Ready(taken) => Some(taken),
             Poll::Pending => None,
         }
@@ -325,8 +325,8 @@ mod tests {
         }
     }
 
-    fn piece(messages: &mut BodyChunks) -> Option<Option<Result<Bytes, GivenUp>>> {
-        match messages.poll_piece(&Context::from_waker(Waker::noop())) {
+    fn piece(messages: &mut BodyChunks) -> Option<Option<Result<Bytes, BodyAborted>>> {
+        match messages.poll_chunk(&Context::from_waker(Waker::noop())) {
             Poll::Ready(piece) => Some(piece),
             Poll::Pending => None,
         }
@@ -336,15 +336,15 @@ mod tests {
     async fn a_body_takes_all_that_waits_without_websocket_headers() {
         let outbound = queue(0, true);
         assert!(take(&outbound).is_none());
-        outbound.try_push(&EncodedMessage::copied(b"shared", false));
-        outbound.write(b"own");
+        outbound.try_push(&EncodedMessage::from_payload(b"shared", false));
+        outbound.enqueue(b"own");
         let mut taken = messages(&outbound);
         assert_eq!(taken.len(), 9);
         assert_eq!(piece(&mut taken).unwrap().unwrap().unwrap(), "sharedown");
         assert!(piece(&mut taken).unwrap().is_none());
-        outbound.write(b"last");
+        outbound.enqueue(b"last");
         outbound.close();
-        outbound.write(b"late");
+        outbound.enqueue(b"late");
         assert_eq!(piece(&mut messages(&outbound)).unwrap().unwrap().unwrap(), "last");
         assert!(matches!(take(&outbound), Some(Dequeued::End)));
     }
@@ -352,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_taken_counts_until_it_is_written() {
         let outbound = queue(40_000, false);
-        outbound.write(&[b'x'; 40_000]);
+        outbound.enqueue(&[b'x'; 40_000]);
         let mut taken = messages(&outbound);
         assert!(outbound.is_full());
         let first = piece(&mut taken).unwrap().unwrap().unwrap();
@@ -362,7 +362,7 @@ mod tests {
         drop(first);
         assert!(!outbound.is_full());
         let second = piece(&mut taken).unwrap().unwrap().unwrap();
-        outbound.write(&[b'y'; 40_000]);
+        outbound.enqueue(&[b'y'; 40_000]);
         assert!(outbound.is_full());
         // A client that left drops both.
         drop((second, taken));
@@ -374,7 +374,7 @@ mod tests {
     async fn a_body_that_is_not_written_is_noticed_and_ends_with_an_error() {
         for streaming in [true, false] {
             let outbound = queue(0, streaming);
-            outbound.write(b"waits");
+            outbound.enqueue(b"waits");
             tokio::time::advance(Duration::from_secs(5)).await;
             // Between polls nothing is on its way; to a stream it is.
             let waited = if streaming { Duration::from_secs(5) } else { Duration::ZERO };
@@ -382,7 +382,7 @@ mod tests {
             let mut taken = messages(&outbound);
             tokio::time::advance(Duration::from_secs(5)).await;
             assert_eq!(outbound.stalled_for(Instant::now()), waited + Duration::from_secs(5));
-            outbound.break_off();
+            outbound.abort_transport();
             assert!(piece(&mut taken).unwrap().unwrap().is_err());
             assert!(matches!(take(&outbound), Some(Dequeued::Broken)));
         }
@@ -394,10 +394,10 @@ mod tests {
         let owner = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&owner));
         let mut cx = Context::from_waker(&waker);
-        outbound.begin(&cx);
-        outbound.try_push(&EncodedMessage::copied(b"12345678", false));
+        outbound.begin_batch(&cx);
+        outbound.try_push(&EncodedMessage::from_payload(b"12345678", false));
         assert!(outbound.is_full());
-        outbound.end(&mut cx);
+        outbound.end_batch(&mut cx);
         let taken = messages(&outbound);
         assert!(!outbound.is_full());
         assert_eq!(owner.0.load(Ordering::SeqCst), 1);
@@ -409,11 +409,11 @@ mod tests {
         let outbound = queue(0, true);
         let mut cx = Context::from_waker(Waker::noop());
         // All of it, with its headers, is offered when the owner is done.
-        outbound.begin(&cx);
+        outbound.begin_batch(&cx);
         for _ in 0..20 {
-            outbound.try_push(&EncodedMessage::copied(b"short", false));
+            outbound.try_push(&EncodedMessage::from_payload(b"short", false));
         }
-        outbound.end(&mut cx);
+        outbound.end_batch(&mut cx);
         let mut taken = messages(&outbound);
         while piece(&mut taken).unwrap().is_some() {}
         drop(taken);
@@ -427,8 +427,8 @@ mod tests {
         let outbound = queue(0, false);
         let body = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&body));
-        assert!(outbound.poll_take(&Context::from_waker(&waker), |_| {}).is_pending());
-        outbound.discard();
+        assert!(outbound.poll_dequeue(&Context::from_waker(&waker), |_| {}).is_pending());
+        outbound.drop_queued();
         assert_eq!(body.0.load(Ordering::SeqCst), 1);
         assert!(matches!(take(&outbound), Some(Dequeued::Broken)));
     }

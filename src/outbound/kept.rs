@@ -44,7 +44,7 @@ impl Kept {
     pub(super) fn share(&mut self, frame: &EncodedMessage) {
         let len = frame.payload().len();
         if len <= COALESCE_LIMIT_BYTES {
-            self.extend(&[frame.wire()]);
+            self.extend(&[frame.bytes()]);
         } else {
             self.seal();
             self.sealed.push_back(frame.shared());

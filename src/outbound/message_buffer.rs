@@ -57,7 +57,7 @@ impl QueueState {
     pub(super) fn write(&mut self, message: &[u8]) {
         let Some(replay) = &mut self.replay else { return self.append(message) };
         if message.len() > COALESCE_LIMIT_BYTES {
-            return self.send(&EncodedMessage::copied(message, self.binary));
+            return self.send(&EncodedMessage::from_payload(message, self.binary));
         }
         let was_full = replay.is_full();
         replay.kept.add(message, self.binary);
@@ -118,13 +118,13 @@ impl QueueState {
 
     /// The socket is gone: the connection goes on without one if it may, or is broken.
     pub(super) fn fail(&mut self) {
-        if !self.lose() {
-            self.break_off();
+        if !self.on_transport_lost() {
+            self.abort_transport();
         }
     }
 
     /// Gives the socket up, and waits for another one. `false` if the connection cannot go on.
-    fn lose(&mut self) -> bool {
+    fn on_transport_lost(&mut self) -> bool {
         if !self.can_resume() {
             return false;
         }
@@ -150,10 +150,10 @@ impl QueueState {
     }
 
     /// Says goodbye to the old socket, unless that would stand in the middle of a frame.
-    fn dismiss(&mut self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
+    fn close_superseded(&mut self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
         if self.written == 0 && self.cut.is_none() {
             // Whether it arrives or not, this socket is no longer listened to.
-            let _ = self.sink.write(Some(cx), &[IoSlice::new(goodbye.wire())]);
+            let _ = self.sink.write(Some(cx), &[IoSlice::new(goodbye.bytes())]);
             self.poll_flush(cx);
         }
     }
@@ -163,7 +163,7 @@ impl QueueState {
 impl Outbound {
     /// From now on messages are kept until they are acknowledged, and senders wait while there are more than `limit`
     /// bytes of them. `sequence` writes the message that a new socket begins with.
-    pub(crate) fn keep(&self, limit: usize, sequence: impl Fn(i64) -> EncodedMessage + Send + 'static) {
+    pub(crate) fn enable_replay(&self, limit: usize, sequence: impl Fn(i64) -> EncodedMessage + Send + 'static) {
         self.lock().replay = Some(Box::new(MessageBuffer {
             kept: Kept::default(),
             first: 1,
@@ -218,7 +218,7 @@ impl Outbound {
     }
 
     /// How long there has been no socket, while another is waited for.
-    pub(crate) fn away_for(&self, now: Instant) -> Duration {
+    pub(crate) fn disconnected_for(&self, now: Instant) -> Duration {
         let since = self.lock().replay.as_ref().and_then(|replay| replay.away);
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
@@ -229,18 +229,18 @@ impl Outbound {
     }
 
     /// The socket is gone. `true`: the connection goes on without one.
-    pub(crate) fn lose(&self) -> bool {
+    pub(crate) fn on_transport_lost(&self) -> bool {
         let mut state = self.lock();
-        let goes_on = state.lose();
+        let goes_on = state.on_transport_lost();
         self.find_room(&mut state);
         goes_on
     }
 
     /// Says goodbye to the socket that another takes the place of. For the owner.
-    pub(crate) fn dismiss(&self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
+    pub(crate) fn close_superseded(&self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
         let mut state = self.lock();
-        state.dismiss(goodbye, cx);
-        state.lose();
+        state.close_superseded(goodbye, cx);
+        state.on_transport_lost();
     }
 }
 

@@ -25,5 +25,5 @@ mod waiters;
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::EncodedMessage;
 use frame::HEADROOM_BYTES;
-pub(crate) use http_body::{BodyChunks, Dequeued, GivenUp};
-pub(crate) use queue::{Full, Outbound};
+pub(crate) use http_body::{BodyAborted, BodyChunks, Dequeued};
+pub(crate) use queue::{FullReason, Outbound};

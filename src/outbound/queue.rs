@@ -30,7 +30,7 @@ pub(crate) struct Outbound {
 
 /// Why senders must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum FullReason {
     /// The limit of queued bytes is reached, whatever else is.
     Bytes,
     /// The client has not acknowledged enough.
@@ -59,7 +59,7 @@ impl Outbound {
 
     /// Queues a complete message of the connection itself and says whether the queue is full now. It is taken even then:
     /// who answers calls takes no further one until there is room.
-    pub(crate) fn write(self: &Arc<Self>, message: &[u8]) -> bool {
+    pub(crate) fn enqueue(self: &Arc<Self>, message: &[u8]) -> bool {
         let mut state = self.lock();
         if state.phase != QueuePhase::Open {
             return false;
@@ -85,25 +85,25 @@ impl Outbound {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.full().is_some()
+        self.full_reason().is_some()
     }
 
     /// Why senders must wait, if they must.
-    pub(crate) fn full(&self) -> Option<Full> {
+    pub(crate) fn full_reason(&self) -> Option<FullReason> {
         let state = self.lock();
         if state.phase != QueuePhase::Open {
             None
         } else if self.is_over(state.bytes) {
-            Some(Full::Bytes)
+            Some(FullReason::Bytes)
         } else if state.awaits_acknowledgement() {
-            Some(Full::Unacknowledged)
+            Some(FullReason::Unacknowledged)
         } else {
             None
         }
     }
 
     /// The owner sets to work: others leave the writing to it until [`end`](Self::end). `false` if the transport is gone.
-    pub(crate) fn begin(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn begin_batch(&self, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         state.busy = true;
         state.set_owner(cx);
@@ -111,7 +111,7 @@ impl Outbound {
     }
 
     /// Writes what the owner has gathered so far, and goes on.
-    pub(crate) fn checkpoint(&self, cx: &mut Context<'_>) {
+    pub(crate) fn flush_batch(&self, cx: &mut Context<'_>) {
         let mut state = self.lock();
         if !state.is_empty() {
             self.write_out(&mut state, Some(cx));
@@ -119,7 +119,7 @@ impl Outbound {
     }
 
     /// The owner is done for now: writes everything, or waits for the socket with the task of `cx`.
-    pub(crate) fn end(&self, cx: &mut Context<'_>) {
+    pub(crate) fn end_batch(&self, cx: &mut Context<'_>) {
         let mut state = self.lock();
         state.busy = false;
         let was_over = self.is_over(state.bytes);
@@ -174,7 +174,7 @@ impl Outbound {
     }
 
     /// Drops all further messages but [`last_words`](Self::last_words). Wakes the owner.
-    pub(crate) fn abort(&self) {
+    pub(crate) fn stop_accepting(&self) {
         let mut state = self.lock();
         if state.phase == QueuePhase::Open {
             state.phase = QueuePhase::Aborted;
@@ -183,12 +183,12 @@ impl Outbound {
     }
 
     /// Queues the hub's Close message, after which nothing but the end of the transport follows.
-    pub(crate) fn last_words(self: &Arc<Self>, message: &[u8]) {
+    pub(crate) fn enqueue_close_message(self: &Arc<Self>, message: &[u8]) {
         let mut state = self.lock();
         if state.phase <= QueuePhase::Aborted {
             state.phase = QueuePhase::Aborted;
             if state.is_away() {
-                state.break_off();
+                state.abort_transport();
                 return state.wake_all();
             }
             // Nobody resumes what has come to its end.
@@ -200,13 +200,13 @@ impl Outbound {
     }
 
     /// Queues the transport's own goodbye; from here on nothing is taken.
-    pub(crate) fn finish(self: &Arc<Self>, goodbye: &EncodedMessage) {
+    pub(crate) fn finish(self: &Arc<Self>, close_frame: &EncodedMessage) {
         let mut state = self.lock();
         if state.is_away() {
-            state.break_off();
+            state.abort_transport();
             state.wake_all();
         } else if state.phase <= QueuePhase::Aborted {
-            state.add(goodbye.wire());
+            state.add(close_frame.bytes());
             state.phase = QueuePhase::Finished;
             self.make_room(&mut state);
             self.arrange_write(state);
@@ -215,19 +215,19 @@ impl Outbound {
 
     /// Queues the answer to a ping. Where [`MAX_PONGS`] wait, it is dropped: the peer does not read (RFC 6455 § 5.5.3
     /// allows to leave pings unanswered while others wait).
-    pub(crate) fn pong(self: &Arc<Self>, frame: &EncodedMessage) {
+    pub(crate) fn enqueue_pong(self: &Arc<Self>, frame: &EncodedMessage) {
         let mut state = self.lock();
         if state.phase <= QueuePhase::Aborted && !state.is_away() && state.pongs < MAX_PONGS {
             state.pongs += 1;
-            state.add(frame.wire());
+            state.add(frame.bytes());
             self.arrange_write(state);
         }
     }
 
     /// Gives the transport up: what waits is dropped.
-    pub(crate) fn break_off(&self) {
+    pub(crate) fn abort_transport(&self) {
         let mut state = self.lock();
-        state.break_off();
+        state.abort_transport();
         state.wake_all();
     }
 

@@ -194,12 +194,12 @@ impl QueueState {
         let payload = frame.payload();
         if payload.len() > COALESCE_LIMIT_BYTES || self.tail.is_empty() && self.frames.len() < MIN_MESSAGES_PER_BLOCK {
             self.seal();
-            self.bytes += frame.wire().len();
+            self.bytes += frame.bytes().len();
             self.frames.push_back(frame.shared());
         } else if frame.joins() {
             self.append(payload);
         } else {
-            self.add(frame.wire());
+            self.add(frame.bytes());
         }
     }
 
@@ -357,7 +357,7 @@ impl QueueState {
         }
     }
 
-    pub(super) fn break_off(&mut self) {
+    pub(super) fn abort_transport(&mut self) {
         self.phase = QueuePhase::Broken;
         self.replay = None;
         self.clear();

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EncodedMessage, Flushers, Outbound};
 
 pub(super) fn frame(payload: &[u8]) -> EncodedMessage {
-    EncodedMessage::written(false, |buffer| buffer.extend_from_slice(payload))
+    EncodedMessage::encode(false, |buffer| buffer.extend_from_slice(payload))
 }
 
 /// A writer that takes what it is told to and counts how often it is asked.
@@ -94,12 +94,12 @@ pub(super) async fn drained(outbound: &Outbound) {
 fn headers_have_the_length_of_their_kind() {
     for (length, header) in [(0, 2), (125, 2), (126, 4), (0xffff, 4), (0x1_0000, 10)] {
         let frame = frame(&vec![b'x'; length]);
-        assert_eq!(frame.wire().len(), header + length);
+        assert_eq!(frame.bytes().len(), header + length);
         assert_eq!(frame.payload().len(), length);
-        assert_eq!(frame.wire()[0], 0x81);
+        assert_eq!(frame.bytes()[0], 0x81);
     }
-    let binary = EncodedMessage::written(true, |buffer| buffer.extend_from_slice(&[7; 300]));
-    assert_eq!(binary.wire()[..4], [0x82, 126, 1, 44]);
+    let binary = EncodedMessage::encode(true, |buffer| buffer.extend_from_slice(&[7; 300]));
+    assert_eq!(binary.bytes()[..4], [0x82, 126, 1, 44]);
     assert_eq!(EncodedMessage::control(vec![0x88, 0]).payload(), b"");
 }
 
@@ -108,7 +108,7 @@ async fn what_waits_together_leaves_in_one_write() {
     let sink = Sink::with_room(usize::MAX / 2);
     let outbound = outbound(0, &sink);
     for _ in 0..16 {
-        outbound.write(b"answer");
+        outbound.enqueue(b"answer");
     }
     for _ in 0..16 {
         outbound.try_push(&frame(&[b'b'; 1000]));
@@ -122,9 +122,9 @@ async fn what_waits_together_leaves_in_one_write() {
 async fn small_messages_join_those_that_wait() {
     let sink = Sink::with_room(1000);
     let outbound = outbound(0, &sink);
-    outbound.write(b"one");
+    outbound.enqueue(b"one");
     outbound.try_push(&frame(b"two"));
-    outbound.write(b"three");
+    outbound.enqueue(b"three");
     drained(&outbound).await;
     assert_eq!(sink.taken(), b"\x81\x0bonetwothree");
 }
@@ -137,9 +137,9 @@ async fn order_is_kept_through_short_writes() {
     for n in 0..20u8 {
         let payload = vec![n; 700 + usize::from(n)];
         outbound.try_push(&frame(&payload));
-        expected.extend_from_slice(frame(&payload).wire());
-        outbound.write(&[n]);
-        expected.extend_from_slice(frame(&[n]).wire());
+        expected.extend_from_slice(frame(&payload).bytes());
+        outbound.enqueue(&[n]);
+        expected.extend_from_slice(frame(&[n]).bytes());
     }
     let writer = tokio::spawn({
         let outbound = Arc::clone(&outbound);
@@ -159,7 +159,7 @@ async fn a_full_queue_refuses_and_then_lets_waiters_in() {
     assert!(outbound.try_push(&frame(&[1; 98])));
     assert!(!outbound.try_push(&frame(b"more")), "100 bytes wait");
     assert!(outbound.is_full());
-    assert!(outbound.write(b"an answer"), "taken, but the queue is full");
+    assert!(outbound.enqueue(b"an answer"), "taken, but the queue is full");
     let waiter = tokio::spawn({
         let outbound = Arc::clone(&outbound);
         async move { outbound.push(&frame(b"late")).await }
@@ -177,13 +177,13 @@ async fn a_full_queue_refuses_and_then_lets_waiters_in() {
 async fn an_aborted_queue_takes_the_last_words_alone() {
     let sink = Sink::with_room(1000);
     let outbound = outbound(0, &sink);
-    outbound.write(b"before");
-    outbound.abort();
-    outbound.write(b"dropped");
+    outbound.enqueue(b"before");
+    outbound.stop_accepting();
+    outbound.enqueue(b"dropped");
     assert!(outbound.try_push(&frame(b"dropped")), "taken and dropped");
-    outbound.last_words(b"bye");
+    outbound.enqueue_close_message(b"bye");
     outbound.finish(&EncodedMessage::control(vec![0x88, 2, 3, 232]));
-    outbound.last_words(b"never");
+    outbound.enqueue_close_message(b"never");
     drained(&outbound).await;
     assert_eq!(sink.taken(), b"\x81\x09beforebye\x88\x02\x03\xe8");
 }
@@ -194,14 +194,14 @@ async fn at_most_128_pongs_wait() {
     let outbound = outbound(0, &sink);
     let pong = |byte| EncodedMessage::control([&[0x8a, 125], [byte; 125].as_slice()].concat());
     // Behind any number of bytes.
-    outbound.write(&[0; 100_000]);
+    outbound.enqueue(&[0; 100_000]);
     let write = || {
         let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
     };
     write();
     let before = outbound.queued_bytes();
     for _ in 0..100_000 {
-        outbound.pong(&pong(1));
+        outbound.enqueue_pong(&pong(1));
     }
     let waiting = outbound.queued_bytes() - before;
     assert_eq!(waiting, 128 * 127);
@@ -209,7 +209,7 @@ async fn at_most_128_pongs_wait() {
     sink.make_room(100_010 + 64 * 127);
     write();
     for _ in 0..100_000 {
-        outbound.pong(&pong(2));
+        outbound.enqueue_pong(&pong(2));
     }
     sink.make_room(usize::MAX / 2);
     drained(&outbound).await;
@@ -247,17 +247,17 @@ proptest! {
             let payload = vec![n; if kind == 0 { size * factor } else { size }];
             let sent = match kind {
                 0 | 1 => {
-                    outbound.write(&payload);
+                    outbound.enqueue(&payload);
                     frame(&payload)
                 }
                 2 | 3 => {
-                    let sent = if kind == 2 { frame(&payload) } else { EncodedMessage::copied(&payload, false) };
+                    let sent = if kind == 2 { frame(&payload) } else { EncodedMessage::from_payload(&payload, false) };
                     assert!(outbound.try_push(&sent));
                     sent
                 }
                 4 => {
                     let pong = EncodedMessage::control(vec![0x8a, 1, n]);
-                    outbound.pong(&pong);
+                    outbound.enqueue_pong(&pong);
                     pong
                 }
                 _ => {
@@ -271,7 +271,7 @@ proptest! {
         sink.make_room(usize::MAX / 2);
         assert!(outbound.poll_drained(&mut cx).is_ready());
         let taken = sink.taken();
-        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(EncodedMessage::wire)));
+        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(EncodedMessage::bytes)));
         let state = outbound.lock();
         prop_assert_eq!((state.bytes, state.pongs, state.written), (0, 0, 0));
     }
@@ -280,15 +280,15 @@ proptest! {
 #[tokio::test]
 async fn a_broken_queue_wakes_who_waits_for_room() {
     let outbound = outbound(10, &Sink::with_room(0));
-    outbound.write(&[0; 20]);
+    outbound.enqueue(&[0; 20]);
     let waiter = tokio::spawn({
         let outbound = Arc::clone(&outbound);
         async move { outbound.push(&frame(b"x")).await }
     });
     tokio::task::yield_now().await;
-    outbound.break_off();
+    outbound.abort_transport();
     waiter.await.unwrap();
-    assert!(!outbound.begin(&Context::from_waker(Waker::noop())));
+    assert!(!outbound.begin_batch(&Context::from_waker(Waker::noop())));
     drained(&outbound).await;
 }
 
@@ -296,7 +296,7 @@ async fn a_broken_queue_wakes_who_waits_for_room() {
 async fn a_stalled_write_is_timed_until_it_is_done() {
     let sink = Sink::with_room(0);
     let outbound = outbound(0, &sink);
-    outbound.write(&[0; 100]);
+    outbound.enqueue(&[0; 100]);
     let waker = Waker::noop();
     let _ = outbound.poll_drained(&mut Context::from_waker(waker));
     tokio::time::advance(Duration::from_secs(3)).await;
@@ -375,11 +375,11 @@ async fn whoever_is_woken_may_look_at_the_queue() {
     let [body, sender, owner] =
         [(); 3].map(|()| Arc::new(Curious { outbound: Arc::clone(&outbound), looked: AtomicUsize::new(0) }));
     let [of_body, of_sender, of_owner] = [&body, &sender, &owner].map(|curious| Waker::from(Arc::clone(curious)));
-    let take = || outbound.poll_take(&Context::from_waker(&of_body), |_| {});
-    outbound.begin(&Context::from_waker(&of_owner));
-    outbound.end(&mut Context::from_waker(&of_owner));
+    let take = || outbound.poll_dequeue(&Context::from_waker(&of_body), |_| {});
+    outbound.begin_batch(&Context::from_waker(&of_owner));
+    outbound.end_batch(&mut Context::from_waker(&of_owner));
     assert!(take().is_pending());
-    assert!(outbound.write(b"0123456789"));
+    assert!(outbound.enqueue(b"0123456789"));
     let mut waiting = std::pin::pin!(outbound.capacity());
     assert!(waiting.as_mut().poll(&mut Context::from_waker(&of_sender)).is_pending());
     drop(take());
@@ -409,16 +409,16 @@ async fn owner_is_woken_when_its_own_write_empties_a_full_queue() {
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
+    outbound.begin_batch(&cx);
     assert!(outbound.try_push(&frame(&[1; 98])));
     assert!(outbound.is_full());
-    outbound.end(&mut cx);
+    outbound.end_batch(&mut cx);
     assert!(!outbound.is_full());
     assert_eq!(owner.get(), 1);
 
-    outbound.begin(&cx);
-    outbound.write(b"below the limit");
-    outbound.end(&mut cx);
+    outbound.begin_batch(&cx);
+    outbound.enqueue(b"below the limit");
+    outbound.end_batch(&mut cx);
     assert_eq!(owner.get(), 1, "a queue that was never full wakes no task");
 }
 
@@ -446,9 +446,9 @@ async fn owner_is_woken_when_a_flush_fails() {
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
-    outbound.write(b"buffered");
-    outbound.end(&mut cx);
+    outbound.begin_batch(&cx);
+    outbound.enqueue(b"buffered");
+    outbound.end_batch(&mut cx);
     assert!(outbound.is_broken());
     assert_eq!(owner.get(), 1);
 }

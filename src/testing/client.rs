@@ -36,19 +36,19 @@ use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteErro
 /// # }
 /// ```
 pub struct TestClient {
-    line: TestConnection,
+    connection: TestConnection,
     connection_id: ConnectionId,
 }
 
 impl TestClient {
-    pub(super) fn new(line: TestConnection, connection_id: ConnectionId) -> Self {
-        Self { line, connection_id }
+    pub(super) fn new(connection: TestConnection, connection_id: ConnectionId) -> Self {
+        Self { connection, connection_id }
     }
 
     /// Waits so long for what does not come, before the test fails; 5 seconds by default. For what comes later by right.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.line.deadline = deadline;
+        self.connection.deadline = deadline;
         self
     }
 
@@ -71,14 +71,14 @@ impl TestClient {
     ///
     /// When no answer comes in time.
     pub async fn handshake(&self) -> Result<(), ConnectError> {
-        let name = self.line.protocol.kind().name();
-        self.line.write(|_, out| handshake::write_request(out, name, 1));
-        let answered = self.line.until(|state| match (&state.handshake, &state.closed) {
-            (Some(answer), _) => Some(answer.clone().map_err(ConnectError::Handshake)),
+        let name = self.connection.protocol.kind().name();
+        self.connection.write(|_, out| handshake::write_request(out, name, 1));
+        let response = self.connection.wait_for(|state| match (&state.handshake, &state.closed) {
+            (Some(response), _) => Some(response.clone().map_err(ConnectError::Handshake)),
             (None, Some(closed)) => Some(Err(ConnectError::Closed(closed.clone()))),
             (None, None) => None,
         });
-        answered.await.unwrap_or_else(|| panic!("the handshake was not answered within {:?}", self.line.deadline))
+        response.await.unwrap_or_else(|| panic!("the handshake was not answered within {:?}", self.connection.deadline))
     }
 
     /// Calls a method of the hub, at once and not when the answer is awaited (JavaScript: `invoke`). A method that
@@ -89,10 +89,10 @@ impl TestClient {
     /// When an argument cannot be written, or the answer does not come in time.
     #[track_caller]
     pub fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> InvokeFuture<R> {
-        let id = self.line.next_id();
-        let answer = InvokeFuture::new(self.line.clone(), method, &id);
+        let id = self.connection.next_id();
+        let result = InvokeFuture::new(self.connection.clone(), method, &id);
         self.write(method, |writer, out| writer.write_invocation(out, Some(&id), method, &arguments, None));
-        answer
+        result
     }
 
     /// Calls a method of the hub and asks for no answer (JavaScript: `send`). Ready when the server has taken the call;
@@ -149,13 +149,13 @@ impl TestClient {
         method: &str,
         arguments: impl Arguments,
     ) -> ([UploadHandle; N], InvokeFuture<R>) {
-        let id = self.line.next_id();
+        let id = self.connection.next_id();
         let ids = self.stream_ids();
-        let answer = InvokeFuture::new(self.line.clone(), method, &id);
+        let result = InvokeFuture::new(self.connection.clone(), method, &id);
         self.write(method, |writer, out| {
             writer.write_invocation(out, Some(&id), method, &arguments, Some(&ids.each_ref().map(String::as_str)))
         });
-        (self.uploads(ids), answer)
+        (self.uploads(ids), result)
     }
 
     /// Calls a method of the hub that takes `N` streams and answers with one.
@@ -169,9 +169,9 @@ impl TestClient {
         method: &str,
         arguments: impl Arguments,
     ) -> ([UploadHandle; N], ItemStream<T>) {
-        let id = self.line.next_id();
+        let id = self.connection.next_id();
         let ids = self.stream_ids();
-        let items = ItemStream::new(self.line.clone(), method, id.clone());
+        let items = ItemStream::new(self.connection.clone(), method, id.clone());
         self.write(method, |writer, out| {
             let ids = ids.each_ref().map(String::as_str);
             let ids = (N > 0).then_some(&ids[..]);
@@ -184,23 +184,23 @@ impl TestClient {
     /// that do not have the method: with an error. A future that never ends leaves them unanswered.
     ///
     /// Calls that are answered here cannot be received.
-    pub fn on<A, R, F>(&self, method: &str, answer: impl Fn(A) -> F + Send + Sync + 'static)
+    pub fn on<A, R, F>(&self, method: &str, handler: impl Fn(A) -> F + Send + Sync + 'static)
     where
         A: Params,
         R: Serialize + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let answer = Arc::new(answer);
-        self.line.respond(
+        let handler = Arc::new(handler);
+        self.connection.set_responder(
             method,
-            responder(move |line, id, frame| {
-                let answer = Arc::clone(&answer);
+            responder(move |connection, id, frame| {
+                let handler = Arc::clone(&handler);
                 Box::pin(async move {
-                    let result = match bind::<A>(line.protocol, &frame) {
-                        Ok(arguments) => Ok(answer(arguments).await),
+                    let result = match bind::<A>(connection.protocol, &frame) {
+                        Ok(arguments) => Ok(handler(arguments).await),
                         Err(error) => Err(error),
                     };
-                    line.write(|protocol, out| {
+                    connection.write(|protocol, out| {
                         let written = result.and_then(|result| {
                             protocol.write_result(out, &id, &result).map_err(|error| error.to_string())
                         });
@@ -216,10 +216,10 @@ impl TestClient {
     /// Answers calls of a method of the client's that ask for a result with this error.
     pub fn refuse(&self, method: &str, error: impl Into<String>) {
         let error = error.into();
-        self.line.respond(
+        self.connection.set_responder(
             method,
-            responder(move |line, id, _| {
-                line.write(|protocol, out| protocol.write_error(out, &id, &error));
+            responder(move |connection, id, _| {
+                connection.write(|protocol, out| protocol.write_error(out, &id, &error));
                 Box::pin(std::future::ready(()))
             }),
         );
@@ -239,20 +239,20 @@ impl TestClient {
     pub fn receive<A: Params>(&self, method: &str) -> impl Future<Output = A> {
         let caller = Location::caller();
         async move {
-            let called = self.line.until(|state| match (state.take_call(method), &state.closed) {
+            let received = self.connection.wait_for(|state| match (state.take_call(method), &state.closed) {
                 (Some(call), _) => Some(Ok(call)),
                 (None, Some(closed)) => Some(Err(closed.clone())),
                 (None, None) => None,
             });
-            match called.await {
+            match received.await {
                 Some(Ok(call)) => self.arguments(&call, caller),
                 Some(Err(closed)) => {
                     fail(&format!("the connection ended before `{method}` was called: {closed}"), caller)
                 }
                 None => {
-                    let waiting = self.line.lock().waiting();
-                    let deadline = self.line.deadline;
-                    fail(&format!("`{method}` was not called within {deadline:?}; waiting: {waiting}"), caller)
+                    let calls = self.connection.lock().describe_calls();
+                    let deadline = self.connection.deadline;
+                    fail(&format!("`{method}` was not called within {deadline:?}; waiting: {calls}"), caller)
                 }
             }
         }
@@ -272,7 +272,7 @@ impl TestClient {
         let caller = Location::caller();
         async move {
             self.wait_until_read(caller).await;
-            let call = self.line.lock().take_call(method);
+            let call = self.connection.lock().take_call(method);
             call.map(|call| self.arguments(&call, caller))
         }
     }
@@ -293,11 +293,11 @@ impl TestClient {
         async move {
             tokio::time::sleep(during).await;
             self.wait_until_read(caller).await;
-            let state = self.line.lock();
+            let state = self.connection.lock();
             if !state.calls.is_empty() {
-                let waiting = state.waiting();
+                let calls = state.describe_calls();
                 drop(state);
-                fail(&format!("nothing was to be called, but was: {waiting}"), caller);
+                fail(&format!("nothing was to be called, but was: {calls}"), caller);
             }
         }
     }
@@ -316,14 +316,14 @@ impl TestClient {
     pub fn ping(&self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            self.line.write(HubProtocol::write_ping);
+            self.connection.write(HubProtocol::write_ping);
             self.wait_until_read(caller).await;
         }
     }
 
     /// How many pings of the server have arrived.
     pub fn pings(&self) -> usize {
-        self.line.lock().pings
+        self.connection.lock().pings
     }
 
     /// Waits until the connection has ended, and says how. What ends it after a while by right, such as a timeout, needs
@@ -340,8 +340,8 @@ impl TestClient {
     pub fn closed(&self) -> impl Future<Output = ConnectionClosed> {
         let caller = Location::caller();
         async move {
-            let closed = self.line.until(|state| state.closed.clone()).await;
-            closed.unwrap_or_else(|| fail(&format!("not closed within {:?}", self.line.deadline), caller))
+            let closed = self.connection.wait_for(|state| state.closed.clone()).await;
+            closed.unwrap_or_else(|| fail(&format!("not closed within {:?}", self.connection.deadline), caller))
         }
     }
 
@@ -359,10 +359,10 @@ impl TestClient {
     pub fn close(self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            self.line.write(|protocol, out| protocol.write_close(out, None, false));
-            self.line.close();
-            if self.line.until(|state| state.closed.clone()).await.is_none() {
-                fail(&format!("the goodbye was not answered within {:?}", self.line.deadline), caller);
+            self.connection.write(|protocol, out| protocol.write_close(out, None, false));
+            self.connection.close();
+            if self.connection.wait_for(|state| state.closed.clone()).await.is_none() {
+                fail(&format!("the goodbye was not answered within {:?}", self.connection.deadline), caller);
             }
         }
     }
@@ -371,50 +371,50 @@ impl TestClient {
     pub fn abort(self) {}
 
     /// Waits until `on_connected` is done, or the connection has ended.
-    pub(super) async fn connected(&self) {
-        if !self.line.wait_until_read().await {
-            panic!("`on_connected` did not end within {:?}", self.line.deadline);
+    pub(super) async fn wait_until_connected(&self) {
+        if !self.connection.wait_until_read().await {
+            panic!("`on_connected` did not end within {:?}", self.connection.deadline);
         }
     }
 
     async fn wait_until_read(&self, caller: &Location<'_>) {
-        if !self.line.wait_until_read().await {
-            fail(&format!("the server has not read what was sent within {:?}", self.line.deadline), caller);
+        if !self.connection.wait_until_read().await {
+            fail(&format!("the server has not read what was sent within {:?}", self.connection.deadline), caller);
         }
     }
 
     fn arguments<A: Params>(&self, call: &ReceivedCall, caller: &Location<'_>) -> A {
-        bind(self.line.protocol, &call.frame).unwrap_or_else(|error| {
-            let (method, wanted) = (&call.method, type_name::<A>());
-            let sent = match self.line.protocol.kind().is_binary() {
+        bind(self.connection.protocol, &call.frame).unwrap_or_else(|error| {
+            let (method, expected) = (&call.method, type_name::<A>());
+            let sent = match self.connection.protocol.kind().is_binary() {
                 true => call.frame.escape_ascii().to_string(),
                 false => String::from_utf8_lossy(&call.frame).into_owned(),
             };
-            fail(&format!("`{method}` was called with arguments that are no `{wanted}`: {error}\n  {sent}"), caller)
+            fail(&format!("`{method}` was called with arguments that are no `{expected}`: {error}\n  {sent}"), caller)
         })
     }
 
     #[track_caller]
     fn write(&self, method: &str, write: impl FnOnce(WithHeaders<'_>, &mut Vec<u8>) -> Result<(), WriteError>) {
         let mut written = Ok(());
-        self.line.write(|protocol, out| written = write(protocol.with_headers(&[]), out));
+        self.connection.write(|protocol, out| written = write(protocol.with_headers(&[]), out));
         if let Err(error) = written {
             panic!("the arguments of `{method}` cannot be written: {error}");
         }
     }
 
     fn stream_ids<const N: usize>(&self) -> [String; N] {
-        array::from_fn(|_| self.line.next_id())
+        array::from_fn(|_| self.connection.next_id())
     }
 
     fn uploads<const N: usize>(&self, ids: [String; N]) -> [UploadHandle; N] {
-        ids.map(|id| UploadHandle::new(self.line.clone(), id))
+        ids.map(|id| UploadHandle::new(self.connection.clone(), id))
     }
 }
 
 impl Drop for TestClient {
     fn drop(&mut self) {
-        self.line.abort();
+        self.connection.abort();
     }
 }
 
@@ -422,23 +422,23 @@ impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
             .field("connection_id", &self.connection_id)
-            .field("format", &self.line.protocol.kind())
+            .field("format", &self.connection.protocol.kind())
             .finish_non_exhaustive()
     }
 }
 
 /// Tells the compiler the type of a closure.
 fn responder(
-    answer: impl Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    respond: impl Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
 ) -> Responder {
-    Arc::new(answer)
+    Arc::new(respond)
 }
 
 /// The arguments in the message of a call.
 fn bind<A: Params>(protocol: HubProtocol, frame: &[u8]) -> Result<A, String> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Invocation(call))) => macro_support::bind_arguments(&call.arguments)
-            .map(|opened| opened.params)
+            .map(|parsed| parsed.params)
             .map_err(|error| error.to_string()),
         Ok(_) => Err("it is no call".to_owned()),
         Err(error) => Err(error.to_string()),

@@ -63,10 +63,10 @@ impl<H: Hub> TestHost<H> {
     ///
     /// When [`Builder::build`] fails.
     #[track_caller]
-    pub fn from_builder(from_builder: EndpointBuilder<H>) -> Self {
-        let path = from_builder.path().to_owned();
+    pub fn from_builder(builder: EndpointBuilder<H>) -> Self {
+        let path = builder.path().to_owned();
         let signalr =
-            from_builder.build_with_known_users().unwrap_or_else(|error| panic!("the server cannot be built: {error}"));
+            builder.build_with_known_users().unwrap_or_else(|error| panic!("the server cannot be built: {error}"));
         Self { signalr, path, headers: HeaderMap::new(), _hub: PhantomData }
     }
 
@@ -141,7 +141,7 @@ impl<H: Hub> TestHost<H> {
     ) -> Result<TestClient, ConnectError> {
         let client = self.open(format, user).await?;
         client.handshake().await?;
-        client.connected().await;
+        client.wait_until_connected().await;
         Ok(client)
     }
 
@@ -155,20 +155,20 @@ impl<H: Hub> TestHost<H> {
     ///
     /// Dropped before it is ready, the client has vanished.
     pub async fn open(&self, format: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
-        let known = Some(user.into()).filter(User::is_authenticated).map(TestUser);
-        let (id, token) = self.negotiate(known.clone()).await?;
-        let socket = self.open_socket(&token, known).await?;
+        let user = Some(user.into()).filter(User::is_authenticated).map(TestUser);
+        let (id, token) = self.negotiate(user.clone()).await?;
+        let socket = self.open_socket(&token, user).await?;
         let naming = self.context().shared().naming.get().copied().unwrap_or_default();
         Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(format, naming)), id))
     }
 
     /// Asks for a connection: its id and its secret token.
-    async fn negotiate(&self, known: Option<TestUser>) -> Result<(ConnectionId, String), ConnectError> {
+    async fn negotiate(&self, user: Option<TestUser>) -> Result<(ConnectionId, String), ConnectError> {
         let mut request = Request::new(String::new());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri("/negotiate", "negotiateVersion=1");
         request.headers_mut().extend(self.headers.clone());
-        request.extensions_mut().extend(extensions(known));
+        request.extensions_mut().extend(user_extensions(user));
         let Ok(response) = self.signalr.service().call(request).await;
         let status = response.status();
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -177,9 +177,9 @@ impl<H: Hub> TestHost<H> {
         }
         let unreadable = || ConnectError::Negotiation(String::from_utf8_lossy(&body).into_owned());
         match serde_json::from_slice(&body).map_err(|_| unreadable())? {
-            Negotiated { error: Some(error), .. } => Err(ConnectError::Negotiation(error)),
-            Negotiated { url: Some(url), .. } => Err(ConnectError::Redirected(url)),
-            Negotiated { connection_id: Some(id), connection_token: Some(token), .. } => {
+            NegotiateBody { error: Some(error), .. } => Err(ConnectError::Negotiation(error)),
+            NegotiateBody { url: Some(url), .. } => Err(ConnectError::Redirected(url)),
+            NegotiateBody { connection_id: Some(id), connection_token: Some(token), .. } => {
                 Ok((ConnectionId::parse(&id).ok_or_else(unreadable)?, token))
             }
             _ => Err(unreadable()),
@@ -190,20 +190,20 @@ impl<H: Hub> TestHost<H> {
     async fn open_socket(
         &self,
         token: &str,
-        known: Option<TestUser>,
+        user: Option<TestUser>,
     ) -> Result<WebSocketStream<DuplexStream>, ConnectError> {
         let uri = self.uri("", &format!("id={token}"));
         let mut request = uri.into_client_request().expect("a request for a WebSocket needs a host, which is there");
         request.headers_mut().extend(self.headers.clone());
-        let (near, far) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
+        let (client_io, server_io) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
         let service = self.signalr.service();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().extend(extensions(known.clone()));
+            request.extensions_mut().extend(user_extensions(user.clone()));
             service.call(request)
         });
-        let server = http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades();
+        let server = http1::Builder::new().serve_connection(TokioIo::new(server_io), service).with_upgrades();
         // The server is done when the connection is a WebSocket, or the client has gone.
-        let (opened, _) = tokio::join!(client_async(request, near), server);
+        let (opened, _) = tokio::join!(client_async(request, client_io), server);
         match opened {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(response)) => {
@@ -217,8 +217,8 @@ impl<H: Hub> TestHost<H> {
     fn uri(&self, part: &str, parameter: &str) -> http::Uri {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         let path = path.trim_end_matches('/');
-        let between = if query.is_empty() { "" } else { "&" };
-        let uri = format!("ws://test{path}{part}?{query}{between}{parameter}");
+        let separator = if query.is_empty() { "" } else { "&" };
+        let uri = format!("ws://test{path}{part}?{query}{separator}{parameter}");
         uri.parse().unwrap_or_else(|error| panic!("`{}` is no path: {error}", self.path))
     }
 }
@@ -265,8 +265,8 @@ impl<H: Hub> TestHostBuilder<H> {
     }
 
     /// Whatever else the builder can: `.with(|builder| builder.keep_alive_interval(..))`.
-    pub fn with(mut self, describe: impl FnOnce(Builder) -> Builder) -> Self {
-        self.builder = describe(self.builder);
+    pub fn with(mut self, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        self.builder = configure(self.builder);
         self
     }
 
@@ -295,9 +295,9 @@ impl<H> fmt::Debug for TestHostBuilder<H> {
 /// use signalr::auth::User;
 /// use signalr::testing::{ConnectError, TestHost};
 ///
-/// async fn strangers_stay_outside(host: TestHost<impl Hub>) {
-///     let refused = host.try_connect(HubProtocolKind::Json, User::anonymous()).await.unwrap_err();
-///     assert!(matches!(refused, ConnectError::Refused { status, .. } if status == 401));
+/// async fn anonymous_users_are_rejected(host: TestHost<impl Hub>) {
+///     let error = host.try_connect(HubProtocolKind::Json, User::anonymous()).await.unwrap_err();
+///     assert!(matches!(error, ConnectError::Refused { status, .. } if status == 401));
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -337,7 +337,7 @@ impl ConnectError {
 /// What matters in the answer to a negotiation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Negotiated {
+struct NegotiateBody {
     connection_id: Option<String>,
     connection_token: Option<String>,
     url: Option<String>,
@@ -345,10 +345,10 @@ struct Negotiated {
 }
 
 /// Tells the server who sends a request.
-fn extensions(known: Option<TestUser>) -> http::Extensions {
+fn user_extensions(user: Option<TestUser>) -> http::Extensions {
     let mut extensions = http::Extensions::new();
-    if let Some(known) = known {
-        extensions.insert(known);
+    if let Some(user) = user {
+        extensions.insert(user);
     }
     extensions
 }

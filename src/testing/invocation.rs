@@ -51,18 +51,18 @@ pub enum InvocationError {
 /// ```
 #[must_use = "whether the call succeeded is in the answer"]
 pub struct InvokeFuture<R> {
-    line: TestConnection,
+    connection: TestConnection,
     method: String,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
-    patience: Deadline,
+    deadline: Deadline,
     _result: PhantomData<fn() -> R>,
 }
 
 impl<R> InvokeFuture<R> {
     #[track_caller]
-    pub(super) fn new(line: TestConnection, method: &str, id: &str) -> Self {
-        let (frames, patience) = (line.answers(id), Deadline::new(line.deadline));
-        Self { line, method: method.to_owned(), frames, patience, _result: PhantomData }
+    pub(super) fn new(connection: TestConnection, method: &str, id: &str) -> Self {
+        let (frames, deadline) = (connection.register_invocation(id), Deadline::new(connection.deadline));
+        Self { connection, method: method.to_owned(), frames, deadline, _result: PhantomData }
     }
 }
 
@@ -70,12 +70,12 @@ impl<R: DeserializeOwned> Future for InvokeFuture<R> {
     type Output = Result<R, InvocationError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { line, method, frames, patience, .. } = self.get_mut();
+        let Self { connection, method, frames, deadline, .. } = self.get_mut();
         match frames.poll_recv(cx) {
-            Poll::Ready(Some(frame)) => Poll::Ready(result(line.protocol, &frame)),
-            Poll::Ready(None) => Poll::Ready(Err(InvocationError::Closed(line.closed()))),
+            Poll::Ready(Some(frame)) => Poll::Ready(parse_completion(connection.protocol, &frame)),
+            Poll::Ready(None) => Poll::Ready(Err(InvocationError::Closed(connection.closed()))),
             Poll::Pending => {
-                patience.poll(cx, || format!("`{method}` was not answered"));
+                deadline.poll(cx, || format!("`{method}` was not answered"));
                 Poll::Pending
             }
         }
@@ -84,16 +84,16 @@ impl<R: DeserializeOwned> Future for InvokeFuture<R> {
 
 impl<R> fmt::Debug for InvokeFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("InvokeFuture").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
 /// What stands in a completion.
-fn result<R: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Result<R, InvocationError> {
+fn parse_completion<R: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Result<R, InvocationError> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Completion { error: Some(error), .. })) => Err(InvocationError::Server(error.into_owned())),
         Ok(Some(HubMessage::Completion { result: Some(result), .. })) => read(result),
-        Ok(Some(HubMessage::Completion { .. })) => nothing(protocol),
+        Ok(Some(HubMessage::Completion { .. })) => read_null(protocol),
         Ok(_) => Err(InvocationError::Unreadable(ProtocolError::new("InvalidDataException", "an item, not a result"))),
         Err(error) => Err(InvocationError::Unreadable(error)),
     }
@@ -104,12 +104,12 @@ pub(super) fn read<T: DeserializeOwned>(value: RawValue<'_>) -> Result<T, Invoca
 }
 
 /// No result is as good as null.
-fn nothing<R: DeserializeOwned>(protocol: HubProtocol) -> Result<R, InvocationError> {
+fn read_null<R: DeserializeOwned>(protocol: HubProtocol) -> Result<R, InvocationError> {
     let mut null = Vec::new();
     protocol.write_result(&mut null, "0", &()).map_err(|error| InvocationError::Unreadable(error.into_inner()))?;
     let frame = Framer::new(protocol.kind(), None).next(&mut &null[..]).map(|frame| frame.map(<[u8]>::to_vec));
     match frame {
-        Ok(Some(frame)) => result(protocol, &frame),
+        Ok(Some(frame)) => parse_completion(protocol, &frame),
         Ok(None) => unreachable!("a whole message was written"),
         Err(error) => Err(InvocationError::Unreadable(error)),
     }

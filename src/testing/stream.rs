@@ -35,20 +35,20 @@ use crate::protocol::{HubMessage, HubProtocol};
 /// ```
 #[must_use = "a stream that is dropped is cancelled"]
 pub struct ItemStream<T> {
-    line: TestConnection,
+    connection: TestConnection,
     method: String,
     id: String,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
-    patience: Deadline,
+    deadline: Deadline,
     ended: bool,
     _item: PhantomData<fn() -> T>,
 }
 
 impl<T> ItemStream<T> {
     #[track_caller]
-    pub(super) fn new(line: TestConnection, method: &str, id: String) -> Self {
-        let (frames, patience) = (line.answers(&id), Deadline::new(line.deadline));
-        Self { line, method: method.to_owned(), id, frames, patience, ended: false, _item: PhantomData }
+    pub(super) fn new(connection: TestConnection, method: &str, id: String) -> Self {
+        let (frames, deadline) = (connection.register_invocation(&id), Deadline::new(connection.deadline));
+        Self { connection, method: method.to_owned(), id, frames, deadline, ended: false, _item: PhantomData }
     }
 }
 
@@ -72,13 +72,13 @@ impl<T: DeserializeOwned> ItemStream<T> {
         }
         let polled = self.frames.poll_recv(cx);
         if polled.is_pending() {
-            self.patience.poll(cx, || format!("`{}` brought neither an item nor its end", self.method));
+            self.deadline.poll(cx, || format!("`{}` brought neither an item nor its end", self.method));
         }
         let item = match ready!(polled) {
-            Some(frame) => next(self.line.protocol, &frame),
-            None => NextItem::End(Some(InvocationError::Closed(self.line.closed()))),
+            Some(frame) => parse_item(self.connection.protocol, &frame),
+            None => NextItem::End(Some(InvocationError::Closed(self.connection.closed()))),
         };
-        self.patience.renew();
+        self.deadline.renew();
         Poll::Ready(match item {
             NextItem::Item(item) => Some(item),
             NextItem::End(error) => {
@@ -100,15 +100,15 @@ impl<T: DeserializeOwned> Stream for ItemStream<T> {
 impl<T> Drop for ItemStream<T> {
     fn drop(&mut self) {
         if !self.ended {
-            self.line.forget(&self.id);
-            self.line.write(|protocol, out| protocol.write_cancel(out, &self.id));
+            self.connection.deregister_invocation(&self.id);
+            self.connection.write(|protocol, out| protocol.write_cancel(out, &self.id));
         }
     }
 }
 
 impl<T> fmt::Debug for ItemStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("ItemStream").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -117,7 +117,7 @@ enum NextItem<T> {
     End(Option<InvocationError>),
 }
 
-fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T> {
+fn parse_item<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::StreamItem { item, .. })) => NextItem::Item(read(item)),
         Ok(Some(HubMessage::Completion { error, .. })) => {
@@ -142,14 +142,14 @@ fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T>
 /// # }
 /// ```
 pub struct UploadHandle {
-    line: TestConnection,
+    connection: TestConnection,
     id: String,
     ended: bool,
 }
 
 impl UploadHandle {
-    pub(super) fn new(line: TestConnection, id: String) -> Self {
-        Self { line, id, ended: false }
+    pub(super) fn new(connection: TestConnection, id: String) -> Self {
+        Self { connection, id, ended: false }
     }
 
     /// Sends an item, whether the server reads on or not.
@@ -160,7 +160,7 @@ impl UploadHandle {
     #[track_caller]
     pub fn send<T: Serialize + ?Sized>(&self, item: &T) {
         let mut written = Ok(());
-        self.line.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
+        self.connection.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
         if let Err(error) = written {
             panic!("an item cannot be written: {error}");
         }
@@ -172,20 +172,20 @@ impl UploadHandle {
     /// Ends the stream with an error.
     pub fn fail(mut self, error: &str) {
         self.ended = true;
-        self.line.write(|protocol, out| protocol.write_error(out, &self.id, error));
+        self.connection.write(|protocol, out| protocol.write_error(out, &self.id, error));
     }
 }
 
 impl Drop for UploadHandle {
     fn drop(&mut self) {
         if !self.ended {
-            self.line.write(|protocol, out| protocol.write_completion(out, &self.id));
+            self.connection.write(|protocol, out| protocol.write_completion(out, &self.id));
         }
     }
 }
 
 impl fmt::Debug for UploadHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("UploadHandle").field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -71,7 +71,7 @@ impl FrameReader {
         if !self.outbound.can_resume() {
             return None;
         }
-        self.outbound.dismiss(&close(NORMAL_CLOSURE), cx);
+        self.outbound.close_superseded(&close(NORMAL_CLOSURE), cx);
         (self.source, self.early) = attach(io, &self.outbound);
         self.decoder = Decoder::default();
         self.ended = None;
@@ -114,7 +114,7 @@ impl FrameReader {
 
     /// The socket is gone. Who may go on with another waits for it; the task is woken when it comes.
     fn lose(&mut self) -> Poll<Read> {
-        if self.mailbox.is_none() || !self.outbound.lose() {
+        if self.mailbox.is_none() || !self.outbound.on_transport_lost() {
             return Poll::Ready(self.end(TransportEnd::Lost));
         }
         self.source = SocketSource::None;
@@ -126,7 +126,7 @@ impl FrameReader {
             match self.decoder.next(&mut input) {
                 Ok(None) => return Read::Data,
                 Ok(Some(Event::Data(bytes))) => take(cx, bytes),
-                Ok(Some(Event::Ping(payload))) => self.outbound.pong(&EncodedMessage::control(payload.pong())),
+                Ok(Some(Event::Ping(payload))) => self.outbound.enqueue_pong(&EncodedMessage::control(payload.pong())),
                 Ok(Some(Event::Pong)) => {}
                 // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
                 Ok(Some(Event::Close(_))) => {

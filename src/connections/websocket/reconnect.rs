@@ -115,7 +115,7 @@ pub(crate) fn resume(
                 // The connection ended meanwhile. Whether this arrives or not, the socket closes now.
                 let mut io = TokioIo::new(late.io);
                 let goodbye = async {
-                    io.write_all(close(NORMAL_CLOSURE).wire()).await?;
+                    io.write_all(close(NORMAL_CLOSURE).bytes()).await?;
                     io.shutdown().await
                 };
                 let _ = tokio::time::timeout(close_timeout, goodbye).await;

@@ -116,7 +116,7 @@ async fn serve(held: ConnectionGuard, socket: OnUpgrade, request: Arc<RequestInf
     let served = endpoint.accept.accept(connection).await;
     // On the heap, since the task would hold its size as long as the connection lives.
     Box::pin(close_socket(endpoint, entry, served)).await;
-    outbound.break_off();
+    outbound.abort_transport();
 }
 
 /// Sends the close frame and waits for that of the client, each for as long as `close_timeout` allows.

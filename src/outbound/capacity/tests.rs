@@ -45,7 +45,7 @@ impl Sender {
 fn full() -> (Arc<Outbound>, Sink) {
     let sink = Sink::with_room(0);
     let outbound = outbound(100, &sink);
-    outbound.write(&[0; 100]);
+    outbound.enqueue(&[0; 100]);
     (outbound, sink)
 }
 
@@ -84,7 +84,7 @@ fn woken_sender_that_is_dropped_wakes_the_next() {
     senders.remove(0);
     assert_eq!(woken(&senders), [0]);
     // Without capacity there is nothing to pass on.
-    outbound.write(&[0; 100]);
+    outbound.enqueue(&[0; 100]);
     senders.remove(0);
     assert!(woken(&senders).is_empty());
     sink.make_room(1000);
@@ -95,8 +95,8 @@ fn woken_sender_that_is_dropped_wakes_the_next() {
 #[tokio::test(start_paused = true)]
 async fn clock_of_acknowledgements_runs_for_senders_that_wait() {
     let outbound = outbound(1000, &Sink::with_room(1000));
-    outbound.keep(10, |_| frame(b"sequence"));
-    outbound.write(&[0; 20]);
+    outbound.enable_replay(10, |_| frame(b"sequence"));
+    outbound.enqueue(&[0; 20]);
     let waited = || outbound.unacknowledged_for(Instant::now()).as_secs();
     let second = || tokio::time::advance(Duration::from_secs(1));
     let mut senders = vec![Sender::pushing(&outbound, vec![1; 20])];
@@ -147,7 +147,7 @@ fn sender_that_finds_no_capacity_keeps_its_place() {
         sink.make_room(102);
         write(&outbound);
         assert_eq!(woken(&senders), [0]);
-        outbound.write(&[0; 100]);
+        outbound.enqueue(&[0; 100]);
         assert!(!senders[0].poll());
         assert!(woken(&senders).is_empty());
     }
@@ -204,11 +204,11 @@ fn waiting_for_capacity_alone_leaves_it_to_the_next() {
 #[test]
 fn every_end_wakes_all_senders() {
     let ends: [fn(&Arc<Outbound>); 6] = [
-        |outbound| outbound.abort(),
-        |outbound| outbound.break_off(),
-        |outbound| outbound.discard(),
+        |outbound| outbound.stop_accepting(),
+        |outbound| outbound.abort_transport(),
+        |outbound| outbound.drop_queued(),
         |outbound| outbound.close(),
-        |outbound| outbound.last_words(b"Close"),
+        |outbound| outbound.enqueue_close_message(b"Close"),
         |outbound| outbound.finish(&EncodedMessage::control(vec![0x88, 0])),
     ];
     for end in ends {
@@ -274,7 +274,7 @@ impl Model {
         let sink = Sink::with_room(0);
         let outbound = outbound(limit, &sink);
         if let Some(limit) = kept {
-            outbound.keep(limit, |_| frame(b"sequence"));
+            outbound.enable_replay(limit, |_| frame(b"sequence"));
         }
         Self { outbound, sink, senders: Vec::new(), ready: Vec::new(), came: 0, done: Vec::new() }
     }
@@ -283,15 +283,15 @@ impl Model {
         let outbound = Arc::clone(&self.outbound);
         match *step {
             Step::Push(size) => self.come(async move { outbound.push(&frame(&vec![1; size])).await }),
-            Step::WriteInTurn(size) => self.come(async move { outbound.write_in_turn(&vec![2; size]).await }),
+            Step::WriteInTurn(size) => self.come(async move { outbound.enqueue_in_turn(&vec![2; size]).await }),
             Step::Capacity => self.come(async move { outbound.capacity().await }),
-            Step::Own(size) => drop(outbound.write(&vec![3; size])),
+            Step::Own(size) => drop(outbound.enqueue(&vec![3; size])),
             Step::Take(size) => {
                 self.sink.make_room(size);
                 write(&outbound);
             }
             Step::Acknowledge => outbound.acknowledge(i64::MAX),
-            Step::Lose => drop(outbound.lose()),
+            Step::Lose => drop(outbound.on_transport_lost()),
             Step::Attach => outbound.attach(Box::new(self.sink.clone())),
             Step::Poll(at) if at < self.senders.len() => self.poll(at),
             Step::Drop(at) if at < self.senders.len() => {
@@ -299,7 +299,7 @@ impl Model {
                 self.ready.retain(|ready| *ready != number);
             }
             Step::Run => self.run(),
-            Step::End => outbound.abort(),
+            Step::End => outbound.stop_accepting(),
             Step::Poll(_) | Step::Drop(_) => {}
         }
         self.note_woken();

@@ -10,7 +10,7 @@ use super::*;
 
 fn keeping(limit: usize, sink: &Sink) -> Arc<Outbound> {
     let outbound = outbound(0, sink);
-    outbound.keep(limit, |sequence_id| frame(format!("from {sequence_id}").as_bytes()));
+    outbound.enable_replay(limit, |sequence_id| frame(format!("from {sequence_id}").as_bytes()));
     outbound
 }
 
@@ -39,10 +39,10 @@ async fn resumed(outbound: &Outbound) -> String {
 async fn what_is_not_acknowledged_goes_first_to_the_next_socket() {
     let outbound = keeping(1000, &big());
     assert_eq!(resumed(&outbound).await, "from 1|");
-    outbound.write(b"one");
+    outbound.enqueue(b"one");
     outbound.try_push(&frame(b"two"));
     outbound.try_push_uncounted(&frame(b"ping"));
-    outbound.write(b"three");
+    outbound.enqueue(b"three");
     drained(&outbound).await;
     assert_eq!(resumed(&outbound).await, "from 1|one|two|three|");
     outbound.acknowledge(2);
@@ -54,30 +54,30 @@ async fn what_is_not_acknowledged_goes_first_to_the_next_socket() {
 #[tokio::test]
 async fn without_a_socket_messages_wait_for_the_next_one() {
     let outbound = keeping(1000, &Sink::with_room(3));
-    outbound.write(b"was under way");
+    outbound.enqueue(b"was under way");
     let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
-    assert!(outbound.lose());
+    assert!(outbound.on_transport_lost());
     drained(&outbound).await;
-    outbound.write(b"own");
+    outbound.enqueue(b"own");
     assert!(outbound.try_push(&frame(b"shared")));
     assert!(!outbound.try_push_uncounted(&frame(b"ping")));
-    outbound.pong(&EncodedMessage::control(vec![0x8a, 0]));
+    outbound.enqueue_pong(&EncodedMessage::control(vec![0x8a, 0]));
     drained(&outbound).await;
     assert_eq!(outbound.stalled_for(Instant::now()), Duration::ZERO);
     assert_eq!(resumed(&outbound).await, "from 1|was under way|own|shared|");
-    outbound.write(b"again with a socket");
+    outbound.enqueue(b"again with a socket");
     drained(&outbound).await;
 }
 
 #[tokio::test]
 async fn acknowledgements_of_the_future_free_what_was_sent() {
     let outbound = keeping(1000, &big());
-    outbound.write(b"one");
+    outbound.enqueue(b"one");
     outbound.acknowledge(-1);
     assert_eq!(resumed(&outbound).await, "from 1|one|");
     outbound.acknowledge(i64::MAX);
     assert_eq!(resumed(&outbound).await, "from 2|");
-    outbound.write(b"two");
+    outbound.enqueue(b"two");
     assert_eq!(resumed(&outbound).await, "from 2|two|");
 }
 
@@ -86,10 +86,10 @@ async fn long_frames_are_kept_and_not_copied() {
     let outbound = keeping(10_000, &big());
     let shared = frame(&[b'x'; 2000]);
     outbound.try_push(&shared);
-    outbound.write(&[b'y'; 2000]);
+    outbound.enqueue(&[b'y'; 2000]);
     let state = outbound.lock();
     let kept: Vec<_> = state.replay.as_ref().unwrap().kept.frames().collect();
-    assert_eq!(kept[0].as_ptr(), shared.wire().as_ptr());
+    assert_eq!(kept[0].as_ptr(), shared.bytes().as_ptr());
     // A message of the connection itself leaves from where it is kept.
     assert_eq!(kept[1].as_ptr(), state.frames[1].as_ptr());
 }
@@ -101,7 +101,7 @@ async fn beyond_the_limit_senders_wait_for_acknowledgements() {
     assert!(outbound.try_push(&frame(b"crosses")));
     drained(&outbound).await;
     assert!(!outbound.try_push(&frame(b"late")));
-    assert!(outbound.write(b"an answer"), "taken, but the queue is full");
+    assert!(outbound.enqueue(b"an answer"), "taken, but the queue is full");
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(outbound.unacknowledged_for(Instant::now()), Duration::ZERO, "nobody waits");
 
@@ -126,17 +126,17 @@ async fn beyond_the_limit_senders_wait_for_acknowledgements() {
 #[tokio::test]
 async fn who_waits_for_an_acknowledgement_is_not_woken_by_writes() {
     let outbound = keeping(2, &big());
-    outbound.write(b"full");
+    outbound.enqueue(b"full");
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
     let mut cx = Context::from_waker(&waker);
     let mut waiting = std::pin::pin!(outbound.capacity());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     for _ in 0..3 {
-        outbound.begin(&cx);
-        outbound.end(&mut cx);
+        outbound.begin_batch(&cx);
+        outbound.end_batch(&mut cx);
     }
-    assert!(outbound.lose());
+    assert!(outbound.on_transport_lost());
     assert_eq!(count.get(), 0);
     outbound.acknowledge(1);
     assert_eq!(count.get(), 1);
@@ -164,17 +164,17 @@ impl AsyncWrite for Reset {
 async fn a_write_that_fails_loses_the_socket_alone() {
     let outbound = keeping(1000, &big());
     outbound.attach(Box::new(Reset));
-    outbound.write(b"into the void");
+    outbound.enqueue(b"into the void");
     drained(&outbound).await;
     assert!(!outbound.is_broken() && outbound.can_resume());
     tokio::time::advance(Duration::from_secs(3)).await;
-    assert_eq!(outbound.away_for(Instant::now()), Duration::from_secs(3));
+    assert_eq!(outbound.disconnected_for(Instant::now()), Duration::from_secs(3));
     assert_eq!(resumed(&outbound).await, "from 1|into the void|");
-    assert_eq!(outbound.away_for(Instant::now()), Duration::ZERO);
+    assert_eq!(outbound.disconnected_for(Instant::now()), Duration::ZERO);
 
     let other = Outbound::new(0, Flushers::new().next());
     other.attach(Box::new(Reset));
-    other.write(b"into the void");
+    other.enqueue(b"into the void");
     drained(&other).await;
     assert!(other.is_broken());
 }
@@ -183,21 +183,21 @@ async fn a_write_that_fails_loses_the_socket_alone() {
 async fn the_end_is_not_replayed() {
     let sink = big();
     let outbound = keeping(1000, &sink);
-    outbound.write(b"one");
-    outbound.last_words(b"bye");
-    assert!(!outbound.can_resume() && !outbound.lose());
+    outbound.enqueue(b"one");
+    outbound.enqueue_close_message(b"bye");
+    assert!(!outbound.can_resume() && !outbound.on_transport_lost());
     drained(&outbound).await;
     assert!(sink.taken().ends_with(b"onebye"));
 
     let away = keeping(1000, &big());
-    away.lose();
+    away.on_transport_lost();
     let waiter = tokio::spawn({
         let away = Arc::clone(&away);
-        away.write(&[0; 2000]);
+        away.enqueue(&[0; 2000]);
         async move { away.capacity().await }
     });
     tokio::task::yield_now().await;
-    away.last_words(b"bye");
+    away.enqueue_close_message(b"bye");
     assert!(away.is_broken(), "nobody hears it");
     waiter.await.unwrap();
 }
@@ -208,15 +208,15 @@ async fn the_old_socket_is_told_unless_in_the_middle_of_a_frame() {
     let mut cx = Context::from_waker(Waker::noop());
     let sink = big();
     let outbound = keeping(1000, &sink);
-    outbound.dismiss(&goodbye, &mut cx);
+    outbound.close_superseded(&goodbye, &mut cx);
     assert_eq!(sink.taken(), [0x88, 2, 3, 232]);
 
     let sink = Sink::with_room(3);
     let outbound = keeping(1000, &sink);
-    outbound.write(b"half");
+    outbound.enqueue(b"half");
     let _ = outbound.poll_drained(&mut cx);
     sink.make_room(100);
-    outbound.dismiss(&goodbye, &mut cx);
+    outbound.close_superseded(&goodbye, &mut cx);
     assert_eq!(sink.taken(), b"\x81\x04h");
     assert_eq!(resumed(&outbound).await, "from 1|half|");
 }
@@ -227,15 +227,15 @@ async fn owner_is_woken_once_when_acknowledgements_begin_to_be_missing() {
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
-    outbound.write(b"the socket takes a part of this");
-    outbound.end(&mut cx);
+    outbound.begin_batch(&cx);
+    outbound.enqueue(b"the socket takes a part of this");
+    outbound.end_batch(&mut cx);
     let others = owner.get();
     assert!(outbound.try_push(&frame(&[1; 100])));
     assert_eq!(owner.get(), others, "the socket is stalled, and there is capacity");
     assert!(outbound.try_push(&frame(&[1; 1000])));
     assert_eq!(owner.get(), others + 1);
-    assert!(outbound.full() == Some(crate::outbound::Full::Unacknowledged));
+    assert!(outbound.full_reason() == Some(crate::outbound::FullReason::Unacknowledged));
     assert_eq!(owner.get(), others + 1);
 }
 
@@ -245,9 +245,9 @@ async fn owner_at_work_is_woken_when_acknowledgements_begin_to_be_missing() {
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
-    assert!(outbound.full().is_none());
+    outbound.begin_batch(&cx);
+    assert!(outbound.full_reason().is_none());
     assert!(outbound.try_push(&frame(&[1; 2000])));
-    outbound.end(&mut cx);
+    outbound.end_batch(&mut cx);
     assert_eq!(owner.get(), 1);
 }
