@@ -1,4 +1,4 @@
-//! The connection of a client: a task that reads and writes, and what has arrived so far.
+//! Connection of a test client: the task that reads and writes, and the received messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -20,10 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{Framer, HubMessage, HubProtocol, InvocationMessage, ProtocolError};
 
-/// How a connection ended, as its client saw it.
+/// End of a connection as observed by the client.
 ///
 /// ```
-/// # async fn leaves(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn closes_without_error(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
 /// client.send("Leave", ()).await;
 /// let closed = client.closed().await;
 /// assert_eq!((closed.error, closed.allow_reconnect), (None, false));
@@ -33,11 +33,11 @@ use crate::protocol::{Framer, HubMessage, HubProtocol, InvocationMessage, Protoc
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionClosed {
-    /// What the server says went wrong, in its Close message or in its answer to the handshake.
+    /// Error of the Close message or of the handshake response.
     pub error: Option<String>,
-    /// Whether the Close message lets the client connect again by itself.
+    /// Whether the Close message allows automatic reconnects (`allowReconnect`).
     pub allow_reconnect: bool,
-    /// The code of the WebSocket's own Close frame: 1000 when all went well. `None`: it was cut.
+    /// Code of the close frame: 1000 for a normal closure, `None` if there was no close frame.
     pub code: Option<u16>,
 }
 
@@ -49,25 +49,25 @@ impl fmt::Display for ConnectionClosed {
         }
         match self.code {
             Some(code) => write!(f, " (code {code}"),
-            None => f.write_str(" (cut"),
+            None => f.write_str(" (no close frame"),
         }?;
         f.write_str(if self.allow_reconnect { ", may reconnect)" } else { ")" })
     }
 }
 
-/// One end of a connection. Its clones are the same.
+/// Handle of a connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct TestConnection {
     pub(super) protocol: HubProtocol,
     pub(super) deadline: Duration,
-    /// Without a bound: what a test sends is the test's own.
+    /// Unbounded: the test decides how much it sends.
     commands: mpsc::UnboundedSender<Command>,
     inbox: Arc<ClientInbox>,
 }
 
 enum Command {
     Send(Message),
-    /// Drops the socket without a word.
+    /// Drops the socket without a close frame.
     Abort,
 }
 
@@ -76,35 +76,35 @@ struct ClientInbox {
     changed: Notify,
 }
 
-/// What has arrived, and who waits for what.
+/// Received messages and pending invocations.
 #[derive(Default)]
 pub(super) struct ClientState {
-    /// The answer to it.
+    /// Handshake response.
     pub(super) handshake: Option<Result<(), String>>,
-    /// Calls that were not received yet.
+    /// Invocations that no test has received yet.
     pub(super) calls: VecDeque<ReceivedCall>,
     pub(super) pings: usize,
     pub(super) closed: Option<ConnectionClosed>,
-    /// By the id of a call of the client's: where the messages go that answer it.
+    /// Channels for stream items and completions, by invocation id.
     pending_invocations: HashMap<String, mpsc::UnboundedSender<Vec<u8>>>,
-    /// By the name of a method of the client's, in lower case.
+    /// Handlers of client methods, by method name in lower case.
     responders: HashMap<String, Responder>,
     next_id: u64,
     last_ping: u64,
     last_pong: u64,
 }
 
-/// A call of the server's.
+/// Invocation by the server.
 pub(super) struct ReceivedCall {
     pub(super) method: String,
     pub(super) frame: Vec<u8>,
 }
 
-/// Answers a call of the server's: the line, the id and the message.
+/// Completes an invocation by the server, given the connection, the invocation id and the message.
 pub(super) type Responder = Arc<dyn Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl TestConnection {
-    /// Starts the task of a connection, which ends with it.
+    /// Spawns the task of the connection.
     pub(super) fn start(ws: WebSocketStream<DuplexStream>, protocol: HubProtocol) -> Self {
         let (commands, command_rx) = mpsc::unbounded_channel();
         let inbox = Arc::new(ClientInbox { state: Mutex::default(), changed: Notify::new() });
@@ -117,18 +117,18 @@ impl TestConnection {
         self.inbox.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what `write` writes.
+    /// Sends the message that `write` encodes.
     pub(super) fn write(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(self.protocol, &mut bytes);
         let message = match self.protocol.kind().is_binary() {
             true => Message::binary(bytes),
-            false => Message::text(String::from_utf8(bytes).expect("what is written as JSON is UTF-8")),
+            false => Message::text(String::from_utf8(bytes).expect("JSON is UTF-8")),
         };
         self.command(Command::Send(message));
     }
 
-    /// Says the WebSocket's own goodbye.
+    /// Sends a close frame.
     pub(super) fn close(&self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.command(Command::Send(Message::Close(Some(frame))));
@@ -138,14 +138,15 @@ impl TestConnection {
         self.command(Command::Abort);
     }
 
-    /// An id for a call or a stream of the client's, counted as the JavaScript client counts.
+    /// Returns the next invocation or stream id, in the sequence of the JavaScript client.
     pub(super) fn next_id(&self) -> String {
         let mut state = self.lock();
         state.next_id += 1;
         (state.next_id - 1).to_string()
     }
 
-    /// The messages that answer a call, from now on; they end with the connection.
+    /// Returns the channel of the stream items and the completion of an invocation. It closes with
+    /// the connection.
     pub(super) fn register_invocation(&self, id: &str) -> mpsc::UnboundedReceiver<Vec<u8>> {
         let (tx, rx) = mpsc::unbounded_channel();
         let mut state = self.lock();
@@ -155,7 +156,6 @@ impl TestConnection {
         rx
     }
 
-    /// Nobody waits for the answers to a call any more.
     pub(super) fn deregister_invocation(&self, id: &str) {
         self.lock().pending_invocations.remove(id);
     }
@@ -164,12 +164,12 @@ impl TestConnection {
         self.lock().responders.insert(method.to_lowercase(), responder);
     }
 
-    /// How it ended. To be asked once it has.
+    /// Returns how the connection ended. Call it after the end.
     pub(super) fn closed(&self) -> ConnectionClosed {
         self.lock().closed.clone().unwrap_or(ABORTED)
     }
 
-    /// Waits until `look` finds something in what has arrived; `None` when the time is up.
+    /// Waits until `find` returns a value. Returns `None` after the deadline.
     pub(super) async fn wait_for<T>(&self, find: impl FnMut(&mut ClientState) -> Option<T>) -> Option<T> {
         tokio::time::timeout(self.deadline, self.wait_without_deadline(find)).await.ok()
     }
@@ -186,10 +186,11 @@ impl TestConnection {
         }
     }
 
-    /// Ready when everything has arrived that the server has queued for this connection, and the server has read what was
-    /// sent to it; or when the connection has ended. `false`: it took too long.
+    /// Waits until the server has read all messages of the client and the client has received all
+    /// messages that the server had queued, or until the connection ends. Returns `false` after the
+    /// deadline.
     ///
-    /// The server answers the pings of a WebSocket in their place: behind what waits to be sent.
+    /// The server answers a WebSocket ping with a pong behind its queued messages.
     pub(super) async fn wait_until_read(&self) -> bool {
         let ping = {
             let mut state = self.lock();
@@ -199,7 +200,7 @@ impl TestConnection {
         let answered = async {
             let is_answered =
                 |state: &mut ClientState| (state.last_pong >= ping || state.closed.is_some()).then_some(());
-            // Where much waits to be sent, pings stay unanswered.
+            // A server with many queued pongs drops further ones.
             loop {
                 self.command(Command::Send(Message::Ping(ping.to_be_bytes().to_vec().into())));
                 if tokio::time::timeout(PING_INTERVAL, self.wait_without_deadline(is_answered)).await.is_ok() {
@@ -210,8 +211,8 @@ impl TestConnection {
         tokio::time::timeout(self.deadline, answered).await.is_ok()
     }
 
-    /// Whoever it is for is gone where this goes nowhere.
     fn command(&self, command: Command) {
+        // The receiver is dropped when the connection has ended.
         let _ = self.commands.send(command);
     }
 
@@ -227,7 +228,7 @@ impl TestConnection {
                 tokio::spawn(responder(self.clone(), id.into_owned(), frame.to_vec()));
                 return;
             }
-            // In the words of Microsoft's clients.
+            // Error text of Microsoft's clients.
             self.write(|protocol, out| protocol.write_error(out, &id, "Client didn't provide a result."));
         }
         let call = ReceivedCall { method: call.target.into_owned(), frame: frame.to_vec() };
@@ -246,20 +247,21 @@ impl TestConnection {
 }
 
 impl ClientState {
-    /// Takes the first call of a method, whose name ignores case.
+    /// Removes the first invocation of a method, whose name is compared without case.
     pub(super) fn take_call(&mut self, method: &str) -> Option<ReceivedCall> {
         let at = self.calls.iter().position(|call| call.method.eq_ignore_ascii_case(method))?;
         self.calls.remove(at)
     }
 
-    /// The methods that were called and not received, for the text of a failure.
+    /// Lists the methods of invocations that were not received, for a panic message.
     pub(super) fn describe_calls(&self) -> String {
         let methods: Vec<_> = self.calls.iter().map(|call| format!("`{}`", call.method)).collect();
-        if methods.is_empty() { "nothing".to_owned() } else { methods.join(", ") }
+        if methods.is_empty() { "none".to_owned() } else { methods.join(", ") }
     }
 }
 
-/// Reads and writes side by side, so that neither can hold the other up, until the connection ends or is cut.
+/// Reads and writes concurrently, so that neither blocks the other, until the connection ends or is
+/// aborted.
 async fn run(
     ws: WebSocketStream<DuplexStream>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -279,7 +281,7 @@ async fn run(
     });
 }
 
-/// Ends when the connection is cut. That it has ended otherwise is for the reader to say.
+/// Returns when the connection is aborted. The reader detects any other end.
 async fn write(
     mut sink: SplitSink<WebSocketStream<DuplexStream>, Message>,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -289,10 +291,10 @@ async fn write(
     }
 }
 
-/// What arrives, message after message.
+/// Parses received messages.
 struct ClientReader {
     connection: TestConnection,
-    /// The beginning of the answer to the handshake; `None` once it was read.
+    /// Received part of the handshake response; `None` after the handshake.
     handshake: Option<Vec<u8>>,
     framer: Framer,
     closed: ConnectionClosed,
@@ -323,7 +325,7 @@ impl ClientReader {
                 Message::Ping(_) | Message::Frame(_) => Ok(()),
             };
             if let Err(error) = parsed {
-                self.closed.error = Some(format!("what the server sent cannot be read: {error}"));
+                self.closed.error = Some(format!("invalid message from the server: {error}"));
                 return;
             }
         }
@@ -364,17 +366,18 @@ fn on_message(connection: &TestConnection, closed: &mut ConnectionClosed, frame:
             closed.error = error.map(|error| error.into_owned());
             closed.allow_reconnect = allow_reconnect;
         }
-        // Not for a client that acknowledges nothing.
+        // `Ack` and `Sequence`: this client does not use stateful reconnect.
         _ => {}
     }
     Ok(())
 }
 
-/// So long a test waits for what does not come: far longer than anything takes in memory.
+/// Default of [`TestClient::with_deadline`](super::TestClient::with_deadline), far above the
+/// duration of any in-memory operation.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// After so long another ping is sent.
+/// Interval of the pings in [`TestConnection::wait_until_read`].
 const PING_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The end that nobody told of.
+/// End without a Close message and a close frame.
 const ABORTED: ConnectionClosed = ConnectionClosed { error: None, allow_reconnect: false, code: None };

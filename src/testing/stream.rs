@@ -16,14 +16,13 @@ use super::deadline::Deadline;
 use super::invocation::{InvocationError, read};
 use crate::protocol::{HubMessage, HubProtocol};
 
-/// What a streaming call brings, item after item: what [`TestClient::stream`](super::TestClient::stream) gives. It ends
-/// after the first error.
+/// Items of a server stream; see [`TestClient::stream`](super::TestClient::stream).
 ///
-/// Dropped before its end, it cancels the call.
+/// The stream ends after the first error. Dropping it before its end cancels the invocation.
 ///
 /// # Panics
 ///
-/// When the next item, or the end, does not come in time.
+/// Panics if the next item or the completion is not received in time.
 ///
 /// ```
 /// # async fn counts(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -33,7 +32,7 @@ use crate::protocol::{HubMessage, HubProtocol};
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a stream that is dropped is cancelled"]
+#[must_use = "dropping a stream cancels it"]
 pub struct ItemStream<T> {
     connection: TestConnection,
     method: String,
@@ -53,15 +52,15 @@ impl<T> ItemStream<T> {
 }
 
 impl<T: DeserializeOwned> ItemStream<T> {
-    /// The next item; `None` at the end.
+    /// Returns the next item, or `None` after the last one.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no item is lost.
+    /// This method is cancel safe: dropping the future loses no item.
     ///
     /// # Panics
     ///
-    /// When it does not come in time.
+    /// Panics if the item is not received in time.
     pub async fn next(&mut self) -> Option<Result<T, InvocationError>> {
         poll_fn(|cx| self.poll_next_item(cx)).await
     }
@@ -72,7 +71,7 @@ impl<T: DeserializeOwned> ItemStream<T> {
         }
         let polled = self.frames.poll_recv(cx);
         if polled.is_pending() {
-            self.deadline.poll(cx, || format!("`{}` brought neither an item nor its end", self.method));
+            self.deadline.poll(cx, || format!("no item and no completion of `{}`", self.method));
         }
         let item = match ready!(polled) {
             Some(frame) => parse_item(self.connection.protocol, &frame),
@@ -128,9 +127,9 @@ fn parse_item<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextI
     }
 }
 
-/// A stream that goes with a call: what [`TestClient::upload`](super::TestClient::upload) gives.
+/// Upload of an invocation; see [`TestClient::upload`](super::TestClient::upload).
 ///
-/// Dropped, it ends well.
+/// Dropping the handle ends the stream without an error.
 ///
 /// ```
 /// # async fn sums(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -152,21 +151,21 @@ impl UploadHandle {
         Self { connection, id, ended: false }
     }
 
-    /// Sends an item, whether the server reads on or not.
+    /// Sends an item without waiting for the server to read it.
     ///
     /// # Panics
     ///
-    /// When the item cannot be written.
+    /// Panics if the item cannot be serialized.
     #[track_caller]
     pub fn send<T: Serialize + ?Sized>(&self, item: &T) {
         let mut written = Ok(());
         self.connection.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
         if let Err(error) = written {
-            panic!("an item cannot be written: {error}");
+            panic!("failed to serialize an item: {error}");
         }
     }
 
-    /// Ends the stream well.
+    /// Ends the stream without an error.
     pub fn finish(self) {}
 
     /// Ends the stream with an error.

@@ -1,4 +1,4 @@
-//! What the client sends for streams and results, against a peer that plays the server.
+//! Streams and results of the test client, against a scripted server.
 
 use std::future::pending;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Peer {
         }
     }
 
-    /// The next message, without its framing.
+    /// Receives the next message, without its framing.
     async fn frame(&mut self) -> Vec<u8> {
         let data = self.data().await;
         let mut input = &data[..];
@@ -44,25 +44,28 @@ impl Peer {
         self.ws.send(Message::binary(bytes)).await.unwrap();
     }
 
-    /// The call that comes next: its id, its method, its streams and whether it wants one.
+    /// Receives an invocation: its id, its method, its upload ids and whether it starts a server
+    /// stream.
     async fn call(&mut self) -> (Option<String>, String, Vec<String>, bool) {
         let frame = self.frame().await;
-        let Ok(Some(HubMessage::Invocation(call))) = self.protocol.parse(&frame, |_| true) else { panic!("no call") };
+        let Ok(Some(HubMessage::Invocation(call))) = self.protocol.parse(&frame, |_| true) else {
+            panic!("not an invocation")
+        };
         let streams = call.stream_ids.iter().map(|id| id.to_string()).collect();
         (call.id.map(Into::into), call.target.into(), streams, call.streaming)
     }
 
-    /// The completion that comes next: its id, its result and its error.
+    /// Receives a completion: its id, its result and its error.
     async fn completion(&mut self) -> (String, Option<u32>, Option<String>) {
         let frame = self.frame().await;
         let Ok(Some(HubMessage::Completion { id, result, error })) = self.protocol.parse(&frame, |_| true) else {
-            panic!("no completion");
+            panic!("not a completion");
         };
         (id.into(), result.map(|result| result.read().unwrap()), error.map(Into::into))
     }
 }
 
-/// A client that has shaken hands with a peer.
+/// A client and a server after the handshake.
 async fn connect(format: HubProtocolKind) -> (TestClient, Peer) {
     let (client_io, server_io) = tokio::io::duplex(4096);
     let protocol = HubProtocol::new(format, Naming::Serde);
@@ -97,7 +100,7 @@ async fn streams_yield_items_until_the_completion() {
         peer.send(|protocol, out| protocol.write_completion(out, "0")).await;
         assert_eq!(items.next().await, None);
         drop(items);
-        // Nothing is cancelled that has ended.
+        // No cancellation is sent for a stream that has ended.
         let result = client.invoke::<()>("Next", ());
         assert_eq!(peer.call().await.1, "Next");
         peer.send(|protocol, out| protocol.write_completion(out, "1")).await;
@@ -149,7 +152,7 @@ async fn uploads_send_items_and_completions_under_their_own_ids() {
         first.send(&7);
         let frame = peer.frame().await;
         let Ok(Some(HubMessage::StreamItem { id, item, .. })) = peer.protocol.parse(&frame, |_| true) else {
-            panic!("no item");
+            panic!("not a stream item");
         };
         assert_eq!((&*id, item.read()), ("1", Ok(7)));
         first.finish();
