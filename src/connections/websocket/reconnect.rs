@@ -101,7 +101,7 @@ pub(crate) fn resume(
         let io = match socket.await {
             Ok(io) => io,
             Err(error) => {
-                tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
+                tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "WebSocket upgrade failed");
                 return;
             }
         };

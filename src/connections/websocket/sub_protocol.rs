@@ -24,7 +24,7 @@ impl SubProtocolSelector {
         let selected = (self.0)(&asked).filter(|protocol| !protocol.trim().is_empty())?;
         let header = HeaderValue::try_from(selected);
         if header.is_err() {
-            tracing::warn!(target: "signalr::connection", "the sub-protocol that was selected can stand in no header");
+            tracing::warn!(target: "signalr::connection", "selected subprotocol is not a valid header value");
         }
         header.ok()
     }

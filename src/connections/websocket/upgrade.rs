@@ -61,7 +61,7 @@ pub(super) fn upgrade(endpoint: &Endpoint, exchange: AuthenticatedRequest) -> Op
             Some(Upgrade { response, socket, request: info, carrier })
         }
         Err(error) => {
-            tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
+            tracing::debug!(target: "signalr::connection", %error, "WebSocket upgrade failed");
             None
         }
     }
@@ -98,7 +98,7 @@ async fn serve(held: ConnectionGuard, socket: OnUpgrade, request: Arc<RequestInf
     let upgraded = match socket.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
-            tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
+            tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "WebSocket upgrade failed");
             return;
         }
     };
@@ -150,7 +150,7 @@ pub(super) fn attach(upgraded: Upgraded, outbound: &Outbound) -> (SocketSource, 
         Ok((socket, early)) => {
             // Merging is done here, so the kernel need not wait for more.
             if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
+                tracing::debug!(target: "signalr::connection", %error, "setting TCP_NODELAY failed");
             }
             let (reader, writer) = socket.into_split();
             outbound.attach_tcp(writer);
