@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn messages_leave_in_order_and_as_they_came(
+    fn retained_messages_keep_their_order_and_bytes(
         steps in proptest::collection::vec((0..5_u8, 0..1200_usize), 1..200),
     ) {
         let mut kept = Kept::default();
