@@ -354,8 +354,8 @@ pub(crate) fn is_unnegotiated(parts: &Parts) -> bool {
     connection_token(parts.uri.query()).is_none() && websocket::is_websocket_request(parts)
 }
 
-/// Only `text/event-stream` without parameters requests Server-Sent Events (`aspnet:
-/// MediaTypeHeaderValue.Equals`).
+/// Only `text/event-stream` without parameters requests Server-Sent Events
+/// (`aspnet: MediaTypeHeaderValue.Equals`).
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))

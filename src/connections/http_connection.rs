@@ -40,8 +40,8 @@ pub(crate) struct Limits {
     pub(crate) send_timeout: Duration,
     /// Whether the connection closes when its credentials expire.
     pub(crate) closes_on_expiration: bool,
-    /// Whether an authentication refresh replaces the user, and not only the expiration (`aspnet:
-    /// HubConnectionContext.User` does not change).
+    /// Whether an authentication refresh replaces the user, and not only the expiration
+    /// (`aspnet: HubConnectionContext.User` does not change).
     pub(crate) updates_user: bool,
 }
 
@@ -127,7 +127,7 @@ pub(super) enum Work {
     First,
     /// Waits for messages.
     Next,
-    /// None: the connection was removed while the poll waited for the previous one.
+    /// No task: the connection was removed while the poll waited for the previous one.
     Gone,
 }
 
@@ -238,9 +238,9 @@ impl HttpConnection {
     }
 
     /// Starts an authentication refresh. Returns `None` if the credentials are unchanged or older
-    /// than those of the connection (`aspnet:
-    /// HttpConnectionDispatcher.EnsureConnectionStateAsync`). With `prolong`, unchanged credentials
-    /// with a later expiration count as new.
+    /// than those of the connection
+    /// (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`). With `prolong`, unchanged
+    /// credentials with a later expiration count as new.
     pub(super) fn begin_renewal(&self, credential: &Credential, prolong: bool) -> Option<Renewal> {
         let mut state = self.lock();
         let current = &state.credential;
@@ -328,7 +328,7 @@ impl HttpConnection {
         self.mailbox.as_ref()
     }
 
-    /// Sets the TCP socket to close when the WebSocket over HTTP/2 on it blocks.
+    /// Sets the TCP socket under a WebSocket over HTTP/2, which is closed after a send timeout.
     pub(super) fn set_socket(&self, socket: Option<SocketHandle>) {
         self.lock().socket = socket;
     }

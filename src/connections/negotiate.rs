@@ -1,5 +1,5 @@
-//! Negotiate: parses the query of the request and writes the response (`TransportProtocols.md §
-//! POST endpoint-base/negotiate`).
+//! Negotiate: parses the query of the request and writes the response
+//! (`TransportProtocols.md § POST endpoint-base/negotiate`).
 
 use bytes::Bytes;
 
@@ -52,8 +52,8 @@ pub(crate) fn negotiate(query: Option<&str>, offer: &Offer) -> Negotiation {
 const NOT_AN_INTEGER: &str = "The client requested a non-integer protocol version.";
 
 impl Negotiation {
-    /// Returns the body of the response, with members in the order of `aspnet:
-    /// NegotiateProtocol.WriteResponse`. `ids` is `None` for a rejected negotiate.
+    /// Returns the body of the response, with members in the order of
+    /// `aspnet: NegotiateProtocol.WriteResponse`. `ids` is `None` for a rejected negotiate.
     pub(crate) fn response_body(
         &self,
         ids: Option<(ConnectionId, ConnectionToken)>,

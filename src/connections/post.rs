@@ -23,8 +23,8 @@ pub(super) const MAX_BODY_BYTES: u64 = 30_000_000;
 const MIN_DATA_RATE_BYTES_PER_SECOND: u32 = 240;
 const MIN_DATA_RATE_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Number of bytes to buffer before waiting for capacity (`aspnet:
-/// HttpConnectionDispatcher.ProcessSend`).
+/// Number of bytes to buffer before waiting for capacity
+/// (`aspnet: HttpConnectionDispatcher.ProcessSend`).
 const CHUNK_BYTES: usize = 4096;
 
 /// Error of a POST request.

@@ -99,7 +99,7 @@ impl http_body::Body for ResponseBody {
                 (!bytes.is_empty()).then_some(Ok(bytes))
             }
             BodyContent::Messages { messages, .. } => ready!(messages.poll_chunk(cx)),
-            BodyContent::Events(events) => ready!(events.poll_piece(cx)),
+            BodyContent::Events(events) => ready!(events.poll_chunk(cx)),
         };
         Poll::Ready(piece.map(|piece| match (piece, &self.socket) {
             (Ok(bytes), Some(socket)) => Ok(Frame::data(socket.track(bytes))),

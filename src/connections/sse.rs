@@ -57,7 +57,7 @@ impl Events {
         Self { entry, opened: false, event: None }
     }
 
-    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
+    pub(super) fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         if !self.opened {
             self.opened = true;
             return Poll::Ready(Some(Ok(Bytes::from_static(OPENING))));

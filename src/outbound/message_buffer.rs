@@ -102,7 +102,8 @@ impl QueueState {
         }
     }
 
-    /// Sets the clock back to the oldest remaining sender, after a sender has stopped waiting.
+    /// Restarts the clock at the arrival of the oldest remaining sender, after a sender has stopped
+    /// waiting.
     pub(super) fn unmark_waiting(&mut self) {
         let oldest = self.waiters.as_ref().and_then(|waiters| waiters.oldest());
         if let Some(replay) = self.replay.as_mut().filter(|replay| !replay.call_waits) {

@@ -52,7 +52,8 @@ impl Waiters {
         slot
     }
 
-    /// Replaces the waker of the sender in this slot, and returns the old one.
+    /// Sets the waker of the sender in this slot, which returns to the list if it was woken.
+    /// Returns the replaced waker.
     pub(super) fn wait(&mut self, slot: usize, waker: &Waker) -> Option<Waker> {
         let Waiter { number, waker: current, .. } = &mut self.slots[slot];
         if current.as_ref().is_some_and(|current| current.will_wake(waker)) {

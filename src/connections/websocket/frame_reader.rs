@@ -133,8 +133,8 @@ impl FrameReader {
                 Ok(Some(Event::Data(bytes))) => take(cx, bytes),
                 Ok(Some(Event::Ping(payload))) => self.outbound.enqueue_pong(&EncodedMessage::control(payload.pong())),
                 Ok(Some(Event::Pong)) => {}
-                // The response is 1000 for every code of the client (`aspnet:
-                // WebSocketsServerTransport`).
+                // The response is 1000 for every code of the client
+                // (`aspnet: WebSocketsServerTransport`).
                 Ok(Some(Event::Close(_))) => {
                     self.outbound.finish(&close(NORMAL_CLOSURE));
                     return self.end(TransportEnd::Closed);

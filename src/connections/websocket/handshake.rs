@@ -21,9 +21,9 @@ const KEY_CHARS: usize = 24;
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// Whether this is a valid WebSocket request (`aspnet:
-/// HandshakeHelpers.CheckSupportedWebSocketRequest`). An invalid one counts as a poll, like any
-/// other `GET`.
+/// Whether this is a valid WebSocket request
+/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`). An invalid one counts as a poll,
+/// like any other `GET`.
 pub(crate) fn is_websocket_request(request: &Parts) -> bool {
     let requests_upgrade = match request.method {
         Method::GET => is_http1_upgrade(request),

@@ -22,8 +22,8 @@ impl AllowedOrigins {
     }
 
     /// Whether this is a WebSocket request from an origin that is not allowed. Requests without an
-    /// `Origin` header are allowed, because browsers always send it (`aspnet:
-    /// WebSocketMiddleware`).
+    /// `Origin` header are allowed, because browsers always send it
+    /// (`aspnet: WebSocketMiddleware`).
     pub(crate) fn refuse(&self, request: &Parts) -> bool {
         let is_allowed = |sent: &str| self.0.iter().any(|origin| origin == "*" || origin == sent);
         !self.0.is_empty()
