@@ -433,7 +433,7 @@ impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
             .field("connection_id", &self.connection_id)
-            .field("format", &self.connection.protocol.kind())
+            .field("protocol", &self.connection.protocol.kind())
             .finish_non_exhaustive()
     }
 }

@@ -120,10 +120,10 @@ impl<H: Hub> TestHost<H> {
     ///
     /// Panics if the server rejects the client or does not respond in time.
     #[track_caller]
-    pub fn connect(&self, format: HubProtocolKind, user: impl Into<User>) -> impl Future<Output = TestClient> {
+    pub fn connect(&self, protocol: HubProtocolKind, user: impl Into<User>) -> impl Future<Output = TestClient> {
         let caller = std::panic::Location::caller();
         async move {
-            let connected = self.try_connect(format, user).await;
+            let connected = self.try_connect(protocol, user).await;
             connected.unwrap_or_else(|error| super::deadline::fail(&format!("failed to connect: {error}"), caller))
         }
     }
@@ -144,10 +144,10 @@ impl<H: Hub> TestHost<H> {
     /// Panics if the server does not respond in time.
     pub async fn try_connect(
         &self,
-        format: HubProtocolKind,
+        protocol: HubProtocolKind,
         user: impl Into<User>,
     ) -> Result<TestClient, ConnectError> {
-        let client = self.open(format, user).await?;
+        let client = self.open(protocol, user).await?;
         client.handshake().await?;
         client.wait_until_connected().await;
         Ok(client)
@@ -162,12 +162,12 @@ impl<H: Hub> TestHost<H> {
     /// # Cancel safety
     ///
     /// Dropping the future aborts the connection.
-    pub async fn open(&self, format: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
+    pub async fn open(&self, protocol: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
         let user = Some(user.into()).filter(User::is_authenticated).map(TestUser);
         let (id, token) = self.negotiate(user.clone()).await?;
         let socket = self.open_socket(&token, user).await?;
         let naming = self.context().shared().naming.get().copied().unwrap_or_default();
-        Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(format, naming)), id))
+        Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(protocol, naming)), id))
     }
 
     /// Negotiates; returns the connection id and the connection token.

@@ -66,9 +66,9 @@ impl Peer {
 }
 
 /// A client and a server after the handshake.
-async fn connect(format: HubProtocolKind) -> (TestClient, Peer) {
+async fn connect(kind: HubProtocolKind) -> (TestClient, Peer) {
     let (client_io, server_io) = tokio::io::duplex(4096);
-    let protocol = HubProtocol::new(format, Naming::Serde);
+    let protocol = HubProtocol::new(kind, Naming::Serde);
     let client = WebSocketStream::from_raw_socket(client_io, Role::Client, None).await;
     let client = TestClient::new(TestConnection::start(client, protocol), ConnectionId::random());
     let mut peer = Peer { ws: WebSocketStream::from_raw_socket(server_io, Role::Server, None).await, protocol };
@@ -82,15 +82,15 @@ async fn connect(format: HubProtocolKind) -> (TestClient, Peer) {
 }
 
 async fn for_each_protocol<F: Future<Output = ()>>(test: impl Fn(HubProtocolKind) -> F) {
-    for &format in HubProtocolKind::ALL {
-        test(format).await;
+    for &kind in HubProtocolKind::ALL {
+        test(kind).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn streams_yield_items_until_the_completion() {
-    for_each_protocol(async |format| {
-        let (client, mut peer) = connect(format).await;
+    for_each_protocol(async |kind| {
+        let (client, mut peer) = connect(kind).await;
         let mut items = client.stream::<u32>("Count", (2,));
         assert_eq!(peer.call().await, (Some("0".to_owned()), "Count".to_owned(), vec![], true));
         for item in [1, 2] {
@@ -111,8 +111,8 @@ async fn streams_yield_items_until_the_completion() {
 
 #[tokio::test(start_paused = true)]
 async fn streams_end_after_an_error() {
-    for_each_protocol(async |format| {
-        let (client, mut peer) = connect(format).await;
+    for_each_protocol(async |kind| {
+        let (client, mut peer) = connect(kind).await;
         let mut items = client.stream::<u32>("Count", ());
         peer.call().await;
         peer.send(|protocol, out| protocol.write_error(out, "0", "no more")).await;
@@ -130,8 +130,8 @@ async fn streams_end_after_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn dropped_streams_are_cancelled() {
-    for_each_protocol(async |format| {
-        let (client, mut peer) = connect(format).await;
+    for_each_protocol(async |kind| {
+        let (client, mut peer) = connect(kind).await;
         let items = client.stream::<u32>("Count", ());
         peer.call().await;
         drop(items);
@@ -144,8 +144,8 @@ async fn dropped_streams_are_cancelled() {
 
 #[tokio::test(start_paused = true)]
 async fn uploads_send_items_and_completions_under_their_own_ids() {
-    for_each_protocol(async |format| {
-        let (client, mut peer) = connect(format).await;
+    for_each_protocol(async |kind| {
+        let (client, mut peer) = connect(kind).await;
         let ([first, second, third], result) = client.upload::<u32, 3>("Add", ("a",));
         let ids = ["1", "2", "3"].map(str::to_owned);
         assert_eq!(peer.call().await, (Some("0".to_owned()), "Add".to_owned(), ids.to_vec(), false));
@@ -172,8 +172,8 @@ async fn uploads_send_items_and_completions_under_their_own_ids() {
 
 #[tokio::test(start_paused = true)]
 async fn registered_handlers_return_client_results() {
-    for_each_protocol(async |format| {
-        let (client, mut peer) = connect(format).await;
+    for_each_protocol(async |kind| {
+        let (client, mut peer) = connect(kind).await;
         client.on("Double", |(number,): (u32,)| async move { number * 2 });
         client.refuse("Refuse", "not today");
         client.on("Never", |(): ()| pending::<u32>());
