@@ -42,8 +42,8 @@ impl Redirect {
         Self { url: url.into(), access_token: None }
     }
 
-    /// Sets the access token that the client sends to the other server instead of its own token.
-    /// The client uses it for all requests until it starts a new connection.
+    /// Sets the access token for the other server. The client sends this token instead of the token
+    /// of its `accessTokenFactory`, until it starts a new connection.
     pub fn access_token(mut self, token: impl Into<String>) -> Self {
         self.access_token = Some(token.into());
         self

@@ -50,7 +50,7 @@ impl EncodedMessage {
         Ok(Self { joins: true, ..Self::from_buffer(buffer, binary) })
     }
 
-    /// Copies a payload into a WebSocket message of its own, which is not merged with others.
+    /// Copies a payload into a separate WebSocket message, which is not merged with others.
     pub(crate) fn from_payload(payload: &[u8], binary: bool) -> Self {
         let mut buffer = Vec::with_capacity(HEADROOM_BYTES + payload.len());
         buffer.resize(HEADROOM_BYTES, 0);
