@@ -1,4 +1,4 @@
-//! What a connection's task holds: its place on the table.
+//! Guard that removes a connection from the connection table when its task ends.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::endpoint::Endpoint;
 use super::http_connection::HttpConnection;
 
-/// A connection on the table, which it leaves however its task ends, also when that never starts.
+/// Removes the connection from the table on drop, also if its task was never polled.
 pub(super) struct ConnectionGuard {
     endpoint: Arc<Endpoint>,
     entry: Arc<HttpConnection>,
@@ -14,11 +14,11 @@ pub(super) struct ConnectionGuard {
 }
 
 enum AtEnd {
-    /// It is cut.
+    /// Aborts the transport and removes the connection.
     Cut,
-    /// All of it is written.
+    /// Removes the connection; everything is written.
     Leave,
-    /// Polls fetch what is left.
+    /// Retains the connection, so that polls read the remaining messages.
     Stay,
 }
 
@@ -35,24 +35,26 @@ impl ConnectionGuard {
         &self.entry
     }
 
-    /// The connection was served; its stream ends once everything is written.
+    /// Finishes a streaming transport after the session: its stream ends when everything is
+    /// written.
     pub(super) async fn drained(mut self) {
         self.entry.outbound.close();
         poll_fn(|cx| self.entry.outbound.poll_drained(cx)).await;
         self.at_end = AtEnd::Leave;
     }
 
-    /// The connection was served; further polls are told so, if there are any.
+    /// Finishes a long-polling connection after the session: the next poll reports the end, if one
+    /// is expected.
     pub(super) async fn polled(mut self, faulted: bool) {
-        let over = self.entry.is_going() || self.entry.outbound.is_broken();
+        let over = self.entry.is_shutting_down() || self.entry.outbound.is_broken();
         let awaited = self.entry.end(faulted) && !over;
-        // A poll that waits looks at how it ended.
+        // Wakes a waiting poll, which reports the end.
         self.entry.outbound.close();
         if awaited {
             self.at_end = AtEnd::Stay;
             return;
         }
-        // The sweep sees to it that an answer which is under way is read.
+        // Bounded by the send timeout, which the sweep checks.
         poll_fn(|cx| self.entry.outbound.poll_written(cx)).await;
         self.at_end = AtEnd::Leave;
     }
@@ -61,7 +63,7 @@ impl ConnectionGuard {
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         if let AtEnd::Cut = self.at_end {
-            self.entry.outbound.break_off();
+            self.entry.outbound.abort_transport();
         }
         if !matches!(self.at_end, AtEnd::Stay) {
             self.endpoint.table.release(&self.entry);

@@ -1,4 +1,4 @@
-//! All connections of a server by their secret token, and the sweep that visits them every second.
+//! Connection table of a server, and the sweep over all connections every second.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,20 +15,21 @@ use crate::connection_info::{ConnectionId, ConnectionToken};
 use crate::outbound::{Flushers, Outbound};
 use crate::tasks::Tasks;
 
-/// How often all connections are visited (`aspnet: HttpConnectionManager`, one second).
+/// Interval of the sweep (`aspnet: HttpConnectionManager`, one second).
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// More shards than cores, so that negotiates seldom meet.
+/// More shards than cores, so that concurrent negotiates rarely contend for a lock.
 const SHARDS: usize = 16;
 
-/// Every connection of a server, from its negotiate to its end, and the tasks they share.
+/// All connections of a server by connection token, and the tasks that serve them (C#:
+/// `HttpConnectionManager`).
 pub(crate) struct ConnectionTable {
     shards: [Mutex<HashMap<ConnectionToken, Arc<HttpConnection>>>; SHARDS],
     hasher: RandomState,
     disconnect_timeout: Duration,
     flushers: Flushers,
     started: Once,
-    refusing: AtomicBool,
+    shutting_down: AtomicBool,
     tasks: Tasks,
 }
 
@@ -40,12 +41,12 @@ impl ConnectionTable {
             disconnect_timeout,
             flushers: Flushers::new(),
             started: Once::new(),
-            refusing: AtomicBool::new(false),
+            shutting_down: AtomicBool::new(false),
             tasks,
         })
     }
 
-    /// A new connection that waits for its transport.
+    /// Adds a connection that has no transport yet.
     pub(super) fn reserve(
         self: &Arc<Self>,
         endpoint: usize,
@@ -55,12 +56,12 @@ impl ConnectionTable {
         stateful: bool,
     ) -> Arc<HttpConnection> {
         self.start();
-        let outbound = Outbound::new(limits.outgoing, self.flushers.next());
+        let outbound = Outbound::new(limits.outgoing_bytes, self.flushers.next());
         let entry = Arc::new(HttpConnection::new(endpoint, (id, token), credential, limits, outbound, stateful));
         lock(self.shard(&token)).insert(token, Arc::clone(&entry));
-        // Either a shutdown finds it on the table, or it finds the shutdown.
-        if self.is_refusing() {
-            entry.leave();
+        // A concurrent shutdown either finds the connection in the table or is detected here.
+        if self.is_shutting_down() {
+            entry.request_close();
         }
         entry
     }
@@ -76,34 +77,36 @@ impl ConnectionTable {
         entry.retire();
     }
 
-    /// How many connections there are, negotiated ones included.
+    /// Returns the number of connections, including those that were only negotiated.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// How many bytes wait for clients and for hubs.
+    /// Returns the number of bytes queued to and from all clients.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.entries().map(|entry| entry.queued_bytes()).sum()
     }
 
-    /// Runs a connection to its end, or to that of the server.
+    /// Spawns the task of a connection. The shutdown of the server aborts it after the grace
+    /// period.
     pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(connection);
     }
 
-    /// Whether the server is shutting down and takes nobody new.
-    pub(crate) fn is_refusing(&self) -> bool {
-        self.refusing.load(Ordering::SeqCst)
+    /// Whether the server is shutting down and rejects new connections.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::SeqCst)
     }
 
-    /// Takes nobody new, tells every connection to end, and waits until all have, or until `grace` is over; who is left
-    /// then is cut.
+    /// Rejects new connections, requests the end of the open ones and waits for them for at most
+    /// `grace`. The remaining connections are aborted.
     pub(crate) async fn shutdown(&self, grace: Duration) {
-        self.refusing.store(true, Ordering::SeqCst);
+        self.shutting_down.store(true, Ordering::SeqCst);
         for entry in self.entries() {
-            entry.leave();
+            entry.request_close();
         }
-        // Who has only negotiated has no task that would take it off the table; nor has who waits for a last poll.
+        // Connections without a transport, and those that wait for a last poll, have no task that
+        // removes them.
         self.release_if(|entry| entry.transport().is_none());
         self.tasks.finish(grace).await;
         self.release_if(|_| true);
@@ -117,7 +120,7 @@ impl ConnectionTable {
     }
 
     fn shard(&self, token: &ConnectionToken) -> &Mutex<HashMap<ConnectionToken, Arc<HttpConnection>>> {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash select a shard")]
         let hash = self.hasher.hash_one(token) as usize;
         &self.shards[hash % SHARDS]
     }
@@ -126,7 +129,7 @@ impl ConnectionTable {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
     }
 
-    /// Takes some off the table.
+    /// Removes all connections for which `condition` returns true.
     fn release_if(&self, condition: impl Fn(&HttpConnection) -> bool) {
         for entry in self.entries().filter(|entry| condition(entry)) {
             self.release(&entry);
@@ -141,7 +144,7 @@ impl ConnectionTable {
     }
 }
 
-/// Runs until the server is gone, and takes the connections along then.
+/// Sweeps every second until the server is shut down or dropped, then aborts the connections.
 async fn sweep(table: Weak<ConnectionTable>, tasks: Tasks) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -158,7 +161,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl fmt::Debug for ConnectionTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("connections", &self.len()).finish_non_exhaustive()
+        f.debug_struct("ConnectionTable").field("connections", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -177,24 +180,24 @@ mod tests {
 
     fn reserve(table: &Arc<ConnectionTable>) -> Arc<HttpConnection> {
         let limits = Limits {
-            outgoing: 0,
-            incoming: 0,
+            outgoing_bytes: 0,
+            incoming_bytes: 0,
             send_timeout: Duration::from_secs(10),
-            ends_with_token: false,
-            refreshes: false,
+            closes_on_expiration: false,
+            updates_user: false,
         };
-        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), nobody(), limits, false)
+        table.reserve(0, (ConnectionId::random(), ConnectionToken::random()), anonymous(), limits, false)
     }
 
-    fn nobody() -> Credential {
+    fn anonymous() -> Credential {
         Credential { user: User::anonymous(), expires_at: None }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connections_that_nobody_opens_are_forgotten() {
+    async fn connections_without_transport_are_removed_after_the_timeout() {
         let table = table();
         let opened = reserve(&table);
-        opened.bind(TransportType::WebSockets, nobody()).unwrap();
+        opened.bind(TransportType::WebSockets, anonymous()).unwrap();
         for _ in 0..1000 {
             reserve(&table);
         }
@@ -205,25 +208,25 @@ mod tests {
         assert!(table.find(0, opened.token.as_str()).is_some());
     }
 
-    /// Requests find their connection before they begin to use it; the sweep may come in between.
+    /// The sweep may run between the lookup of a connection and its use by the request.
     #[tokio::test(start_paused = true)]
-    async fn who_is_overdue_begins_nothing_any_more() {
+    async fn timed_out_connections_cannot_be_bound_or_polled() {
         let timeout = Duration::from_secs(15);
         let table = table();
         let [stream, poll, post] = [reserve(&table), reserve(&table), reserve(&table)];
-        poll.bind(TransportType::LongPolling, nobody()).unwrap();
+        poll.bind(TransportType::LongPolling, anonymous()).unwrap();
         tokio::time::advance(timeout * 2).await;
         for entry in [&stream, &poll] {
             assert!(entry.is_overdue(Instant::now(), timeout));
         }
-        assert!(stream.bind(TransportType::ServerSentEvents, nobody()).is_err());
+        assert!(stream.bind(TransportType::ServerSentEvents, anonymous()).is_err());
         assert_eq!(poll.work(), Work::Gone);
         table.release(&post);
         assert!(post.inbox().is_closed());
     }
 
     #[tokio::test]
-    async fn a_token_is_good_at_its_endpoint_alone() {
+    async fn connection_tokens_are_valid_at_their_endpoint_only() {
         let table = table();
         let entry = reserve(&table);
         assert!(table.find(0, entry.token.as_str()).is_some());
@@ -233,12 +236,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_during_a_shutdown_is_told_to_go() {
+    async fn connections_created_during_shutdown_are_closed() {
         let table = table();
         let before = reserve(&table);
-        before.bind(TransportType::WebSockets, nobody()).unwrap();
+        before.bind(TransportType::WebSockets, anonymous()).unwrap();
         table.shutdown(Duration::ZERO).await;
-        assert!(before.is_going());
-        assert!(reserve(&table).is_going());
+        assert!(before.is_shutting_down());
+        assert!(reserve(&table).is_shutting_down());
     }
 }

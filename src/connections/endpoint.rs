@@ -1,4 +1,4 @@
-//! One hub path: negotiate, and which request becomes which transport.
+//! HTTP side of an endpoint: dispatches requests to negotiate and the transports.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use crate::auth::{IdentityBinding, RequestKind, User, UserIdProvider};
 use crate::connection_info::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::connection_info::{TransportType, Transports, query};
 
-/// What an endpoint lets its transports do.
+/// Transport options of an endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct TransportOptions {
     pub(crate) transports: Transports,
@@ -39,24 +39,24 @@ pub(crate) struct TransportOptions {
     pub(crate) refresh: RefreshOptions,
 }
 
-/// One request to an endpoint, authenticated and authorized.
+/// Authenticated and authorized request to an endpoint.
 pub(crate) struct AuthenticatedRequest {
     pub(crate) parts: Parts,
-    /// The query without its access token.
+    /// Query without its access token.
     pub(crate) query: Option<String>,
     pub(crate) user: User,
     pub(crate) peer_addr: Option<SocketAddr>,
-    /// Those of the host's that are kept.
+    /// Request extensions of the host that are visible to the application.
     pub(crate) extensions: Extensions,
 }
 
-/// What becomes of a request: most are answered at once.
+/// Response to a request: most are ready at once.
 pub(crate) enum EndpointResponse {
-    Now(Response<ResponseBody>),
-    Later(BoxFuture<'static, Response<ResponseBody>>),
+    Ready(Response<ResponseBody>),
+    Pending(BoxFuture<'static, Response<ResponseBody>>),
 }
 
-/// The HTTP side of one hub path.
+/// HTTP side of one endpoint.
 pub(crate) struct Endpoint {
     pub(super) index: usize,
     pub(super) options: TransportOptions,
@@ -66,7 +66,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// `index` tells the endpoints of one table apart.
+    /// `index` identifies the endpoint in the connection table.
     pub(crate) fn new(
         index: usize,
         options: TransportOptions,
@@ -77,12 +77,12 @@ impl Endpoint {
         Self { index, options, user_id, table, accept }
     }
 
-    /// How long one write to a client may take.
+    /// Returns the longest duration of one write to a client.
     pub(crate) fn send_timeout(&self) -> Duration {
         self.options.limits.send_timeout
     }
 
-    /// Whether no request of this page's gets here: it asks for a WebSocket, at whatever path, and may not have one.
+    /// Whether this is a WebSocket request, to any path, from an origin that is not allowed.
     pub(crate) fn refuses_origin(&self, request: &Parts) -> bool {
         self.options.allowed_origins.refuse(request)
     }
@@ -92,7 +92,7 @@ impl Endpoint {
         if exchange.parts.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "");
         }
-        if self.table.is_refusing() {
+        if self.table.is_shutting_down() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "");
         }
         let offer = Offer {
@@ -117,33 +117,33 @@ impl Endpoint {
         json(negotiation.response_body(ids, offer.transports, lifetime))
     }
 
-    /// The answer that sends the client elsewhere, if the application wants that.
+    /// Returns the body of the redirect, if the application redirects the client.
     fn redirect(&self, exchange: &AuthenticatedRequest, version: i32) -> Option<Bytes> {
         let redirector = self.options.redirector.as_ref()?;
         let redirect = redirector.redirect(&exchange.info(), &exchange.user)?;
-        tracing::debug!(target: "signalr::connection", ?redirect, "sent elsewhere");
+        tracing::debug!(target: "signalr::connection", ?redirect, "negotiate redirected");
         Some(redirect.response_body(version))
     }
 
-    /// Everything at the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).
+    /// Serves requests to the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).
     pub(crate) fn execute<B>(self: &Arc<Self>, exchange: AuthenticatedRequest, body: B) -> EndpointResponse
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
     {
-        match kind_of(&exchange.parts) {
-            RequestKind::ServerSentEvents => EndpointResponse::Now(self.open_events(exchange)),
+        match classify_request(&exchange.parts) {
+            RequestKind::ServerSentEvents => EndpointResponse::Ready(self.open_events(exchange)),
             RequestKind::WebSocket => self.open_websocket(exchange),
             RequestKind::Poll => self.poll(exchange),
             RequestKind::Send => self.send(&exchange, body),
-            RequestKind::Delete => EndpointResponse::Now(self.terminate(&exchange)),
-            _ => EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
+            RequestKind::Delete => EndpointResponse::Ready(self.terminate(&exchange)),
+            _ => EndpointResponse::Ready(plain(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
 
     fn open_websocket(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
-        if self.table.is_refusing() {
-            return EndpointResponse::Now(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
+        if self.table.is_shutting_down() {
+            return EndpointResponse::Ready(plain(StatusCode::SERVICE_UNAVAILABLE, ""));
         }
         let entry = match self.find(&exchange) {
             Ok(Some(entry)) => entry,
@@ -151,25 +151,25 @@ impl Endpoint {
                 let id = ConnectionId::random();
                 self.reserve((id, ConnectionToken::from_id(id)), &exchange, false)
             }
-            // The one text without a type.
-            Err(UNKNOWN_ID) => return EndpointResponse::Now(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
-            Err(refusal) => return EndpointResponse::Now(refusal.into()),
+            // ASP.NET Core sends this text without a content type.
+            Err(UNKNOWN_ID) => return EndpointResponse::Ready(untyped(UNKNOWN_ID.0, UNKNOWN_ID.1)),
+            Err(refusal) => return EndpointResponse::Ready(refusal.into()),
         };
         match self.bind(&entry, TransportType::WebSockets, &exchange.user) {
-            Ok(()) => EndpointResponse::Now(websocket::open(self, exchange, &entry)),
+            Ok(()) => EndpointResponse::Ready(websocket::open(self, exchange, &entry)),
             Err(_) if entry.can_resume() => self.resume(exchange, entry),
-            Err(refusal) => EndpointResponse::Now(refusal.into()),
+            Err(refusal) => EndpointResponse::Ready(refusal.into()),
         }
     }
 
     fn resume(self: &Arc<Self>, exchange: AuthenticatedRequest, entry: Arc<HttpConnection>) -> EndpointResponse {
         let endpoint = Arc::clone(self);
-        EndpointResponse::Later(Box::pin(async move {
+        EndpointResponse::Pending(Box::pin(async move {
             match endpoint.renew(&entry, endpoint.credential(&exchange.user), &exchange, false).await {
                 Ok(()) => websocket::resume(&endpoint, exchange, &entry),
                 Err(refused) => {
-                    // The client has gone over to credentials that it may not use.
-                    entry.outbound.break_off();
+                    // The application rejected the new credentials of the client.
+                    entry.outbound.abort_transport();
                     refused.into()
                 }
             }
@@ -194,9 +194,11 @@ impl Endpoint {
         match found {
             Ok(entry) => {
                 let endpoint = Arc::clone(self);
-                EndpointResponse::Later(Box::pin(async move { no_cache(endpoint.answer_poll(exchange, entry).await) }))
+                EndpointResponse::Pending(Box::pin(
+                    async move { no_cache(endpoint.answer_poll(exchange, entry).await) },
+                ))
             }
-            Err(refusal) => EndpointResponse::Now(no_cache(refusal.into())),
+            Err(refusal) => EndpointResponse::Ready(no_cache(refusal.into())),
         }
     }
 
@@ -206,7 +208,7 @@ impl Endpoint {
         entry: Arc<HttpConnection>,
     ) -> Response<ResponseBody> {
         if let Err(refused) = self.renew(&entry, self.credential(&exchange.user), &exchange, false).await {
-            // The client has gone over to credentials that it may not use.
+            // The application rejected the new credentials of the client.
             self.end(&entry);
             return refused.into();
         }
@@ -222,12 +224,12 @@ impl Endpoint {
         B::Data: Send,
     {
         match self.lookup(exchange) {
-            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => EndpointResponse::Now(plain(
+            Ok(entry) if entry.transport() == Some(TransportType::WebSockets) => EndpointResponse::Ready(plain(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "POST requests are not allowed for WebSocket connections.",
             )),
-            Ok(entry) => EndpointResponse::Later(Box::pin(post::send(entry, body))),
-            Err(refusal) => EndpointResponse::Now(refusal.into()),
+            Ok(entry) => EndpointResponse::Pending(Box::pin(post::send(entry, body))),
+            Err(refusal) => EndpointResponse::Ready(refusal.into()),
         }
     }
 
@@ -242,7 +244,7 @@ impl Endpoint {
         }
     }
 
-    /// Ends a connection that polls.
+    /// Ends a long-polling connection.
     fn end(&self, entry: &HttpConnection) {
         if entry.terminate() {
             self.table.release(entry);
@@ -253,12 +255,12 @@ impl Endpoint {
         self.find(exchange)?.ok_or(HttpRejection(StatusCode::BAD_REQUEST, "Connection ID required"))
     }
 
-    /// The connection that a request names, if it names one.
+    /// Finds the connection whose token the request carries. Returns `None` without a token.
     fn find(&self, exchange: &AuthenticatedRequest) -> Result<Option<Arc<HttpConnection>>, HttpRejection> {
         let Some(token) = connection_token(exchange.query.as_deref()) else { return Ok(None) };
         let entry = self.table.find(self.index, &token).ok_or(UNKNOWN_ID)?;
         if !self.is_owner(&entry, &exchange.user) {
-            tracing::warn!(target: "signalr::connection", connection = %entry.id, "a request of another user");
+            tracing::warn!(target: "signalr::connection", connection = %entry.id, "request user does not match connection user");
             if self.options.identity_binding == IdentityBinding::Strict {
                 return Err(HttpRejection(StatusCode::FORBIDDEN, ""));
             }
@@ -266,7 +268,8 @@ impl Endpoint {
         Ok(Some(entry))
     }
 
-    /// Whether a connection is this user's. The application may be asked, so that no lock is held.
+    /// Whether the connection belongs to the user. The caller holds no lock, because the user id
+    /// provider is code of the application.
     pub(super) fn is_owner(&self, entry: &HttpConnection, user: &User) -> bool {
         self.user_id.is_same(&entry.owner(), user)
     }
@@ -295,12 +298,12 @@ impl Endpoint {
 }
 
 impl AuthenticatedRequest {
-    /// What applications see of the request.
+    /// Returns the part of the request that applications can read.
     pub(super) fn info(&self) -> RequestInfo {
         RequestInfo::new(&self.parts, self.query.as_deref(), self.peer_addr, self.extensions.clone())
     }
 
-    /// A connection that gets its bytes by POST, opened by this request.
+    /// Returns the connection that this request opens, whose input is sent by POST.
     pub(super) fn into_connection(self, transport: TransportType, entry: &Arc<HttpConnection>) -> Connection {
         Connection {
             id: entry.id,
@@ -313,7 +316,7 @@ impl AuthenticatedRequest {
     }
 }
 
-/// Why a request gets no further, as plain text.
+/// Rejection of a request, with a plain text body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HttpRejection(StatusCode, &'static str);
 
@@ -328,13 +331,13 @@ const ACTIVE: HttpRejection = HttpRejection(StatusCode::CONFLICT, "");
 const CHANGED_TRANSPORT: HttpRejection =
     HttpRejection(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection");
 
-/// The connection token in a query, if there is one.
+/// Returns the connection token of a query.
 pub(super) fn connection_token(query: Option<&str>) -> Option<Cow<'_, str>> {
     query::value(query, "id").filter(|id| !id.is_empty())
 }
 
-/// What a request at the path itself is for.
-pub(crate) fn kind_of(request: &Parts) -> RequestKind {
+/// Classifies a request to the path itself.
+pub(crate) fn classify_request(request: &Parts) -> RequestKind {
     match request.method {
         Method::GET if accepts_event_stream(&request.headers) => RequestKind::ServerSentEvents,
         Method::GET | Method::CONNECT if websocket::is_websocket_request(request) => RequestKind::WebSocket,
@@ -345,13 +348,14 @@ pub(crate) fn kind_of(request: &Parts) -> RequestKind {
     }
 }
 
-/// Whether a request opens a connection that nobody has negotiated.
+/// Whether a request opens a connection without negotiate.
 #[cfg(feature = "rate-limit")]
 pub(crate) fn is_unnegotiated(parts: &Parts) -> bool {
     connection_token(parts.uri.query()).is_none() && websocket::is_websocket_request(parts)
 }
 
-/// Only `text/event-stream` without parameters asks for events (`aspnet: MediaTypeHeaderValue.Equals`).
+/// Only `text/event-stream` without parameters requests Server-Sent Events
+/// (`aspnet: MediaTypeHeaderValue.Equals`).
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
@@ -384,7 +388,7 @@ fn not_offered(transport: TransportType) -> HttpRejection {
     HttpRejection(StatusCode::NOT_FOUND, text)
 }
 
-/// Every answer to a poll forbids caching.
+/// Disables caching of the response to a poll.
 fn no_cache(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));

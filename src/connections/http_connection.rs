@@ -1,4 +1,4 @@
-//! A connection as the transports see it, from its negotiate to its end.
+//! HTTP state of a connection, from negotiate to its removal from the connection table.
 
 use std::fmt;
 use std::mem;
@@ -18,111 +18,116 @@ use crate::connection_info::{ConnectionId, ConnectionToken, TransportType};
 use crate::outbound::Outbound;
 use crate::socket::SocketHandle;
 
-/// What the sweep and a shutdown ask of an open connection; its session implements it.
+/// Callbacks of the sweep and the shutdown to the session of an open connection.
 pub(crate) trait SessionMonitor: Send + Sync {
-    /// Called every second: time for keep-alive and for noticing silence.
+    /// Called every second, for keep-alive and the client timeout.
     fn on_tick(&self, now: Instant);
-    /// The user has newer credentials, which the entry has.
+    /// Called after an authentication refresh; the connection has the new credentials.
     fn on_credentials_refreshed(&self);
-    /// The connection is to end, and its client may come back: the server goes away, or the client's token has expired.
+    /// Requests the end of the connection, after which the client may reconnect: the server is
+    /// shutting down, or the credentials have expired.
     fn request_close(&self);
 }
 
-/// How much may wait for a connection, and how long.
+/// Limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes to the client; 0 is no limit.
-    pub(crate) outgoing: usize,
-    /// Bytes from the client; 0 is no limit.
-    pub(crate) incoming: usize,
-    /// How long one write may take.
+    /// Maximum number of queued bytes to the client; 0 means no limit.
+    pub(crate) outgoing_bytes: usize,
+    /// Maximum number of unread bytes from the client; 0 means no limit.
+    pub(crate) incoming_bytes: usize,
+    /// Longest duration of one write.
     pub(crate) send_timeout: Duration,
-    /// Whether it ends with the token of its user.
-    pub(crate) ends_with_token: bool,
-    /// Whether newer credentials change its user, and not only its end (`aspnet: HubConnectionContext.User` is kept).
-    pub(crate) refreshes: bool,
+    /// Whether the connection closes when its credentials expire.
+    pub(crate) closes_on_expiration: bool,
+    /// Whether an authentication refresh replaces the user, and not only the expiration
+    /// (`aspnet: HubConnectionContext.User` does not change).
+    pub(crate) updates_user: bool,
 }
 
-/// A connection as the transports see it.
+/// State of a connection that its requests share (C#: `HttpConnectionContext`).
 pub(crate) struct HttpConnection {
     pub(crate) id: ConnectionId,
     pub(super) token: ConnectionToken,
-    /// Which endpoint gave it; at another path the token is unknown.
+    /// Index of the endpoint that created the connection. Other endpoints do not find the token.
     pub(super) endpoint: usize,
     pub(super) limits: Limits,
     pub(super) outbound: Arc<Outbound>,
     state: Mutex<ConnectionState>,
-    /// What comes by POST, from the first one on.
+    /// Bytes received by POST; created by the first request.
     inbox: OnceLock<Box<PostBuffer>>,
     polls: OnceLock<Box<Polls>>,
-    /// Where another WebSocket may be left for this connection, if that was agreed on in the negotiation.
+    /// Slot for the WebSocket of a reconnect, if stateful reconnect was negotiated.
     mailbox: Option<Arc<ReconnectSlot>>,
     watched: OnceLock<Weak<dyn SessionMonitor>>,
-    /// The server goes away.
-    going: AtomicBool,
+    /// Whether the server is shutting down.
+    shutting_down: AtomicBool,
 }
 
 #[derive(Debug)]
 struct ConnectionState {
-    /// Who opened the connection, or the newest that they brought since.
+    /// Credentials of the request that opened the connection, or of the latest authentication
+    /// refresh.
     credential: Credential,
     renewals: Renewals,
     transport: Option<TransportType>,
-    /// Since when no request serves it; `None` while one does.
+    /// Start of the time without an active request; `None` during a request.
     resting: Option<Instant>,
     life: Life,
-    /// Nobody is expected to poll any more.
+    /// Whether the client sent DELETE or timed out, so that no further poll is expected.
     given_up: bool,
-    /// The socket that carries the stream of a WebSocket over HTTP/2.
+    /// TCP socket under the stream of a WebSocket over HTTP/2.
     socket: Option<SocketHandle>,
 }
 
-/// How newer credentials come in. They may be waited for, so several may be under way.
+/// Order of authentication refreshes. The check of the application is asynchronous, so several
+/// refreshes can be pending at once.
 #[derive(Debug, Default)]
 struct Renewals {
     begun: u64,
-    /// The newest that was taken over.
+    /// Number of the latest refresh that was applied.
     done: u64,
-    /// The session has not looked since.
+    /// Whether the session has not read the latest user yet.
     unseen: bool,
 }
 
-/// Newer credentials on their way.
+/// Pending authentication refresh.
 pub(super) struct Renewal {
-    /// Which one of the connection's.
+    /// Sequence number within the connection.
     pub(super) number: u64,
     pub(super) previous: User,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
-    /// Nothing runs yet.
+    /// No transport serves the connection yet.
     Reserved,
     Running,
-    /// It was served to its end, which polls have still to learn.
+    /// The session has ended; the next poll reports it.
     Ended {
         faulted: bool,
     },
-    /// Off the table.
+    /// Removed from the connection table.
     Gone,
 }
 
-/// Why a transport cannot have a connection.
+/// Error of binding a connection to a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unavailable {
-    /// This one has it.
+    /// The connection is already bound to this transport.
     Bound(TransportType),
-    /// It left the table.
+    /// The connection was removed from the connection table.
     Gone,
 }
 
-/// What there is for a poll to do.
+/// Task of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// It sets the connection going.
+    /// Starts the connection.
     First,
+    /// Waits for messages.
     Next,
-    /// The connection left the table while this waited for its turn.
+    /// No task: the connection was removed while the poll waited for the previous one.
     Gone,
 }
 
@@ -156,16 +161,17 @@ impl HttpConnection {
             polls: OnceLock::new(),
             mailbox: stateful.then(Arc::default),
             watched: OnceLock::new(),
-            going: AtomicBool::new(false),
+            shutting_down: AtomicBool::new(false),
         }
     }
 
-    /// Lets the sweep see the session of this connection.
-    pub(crate) fn watch(&self, watched: Weak<dyn SessionMonitor>) {
+    /// Sets the monitor that the sweep and the shutdown notify. Events from before are delivered
+    /// now.
+    pub(crate) fn set_monitor(&self, watched: Weak<dyn SessionMonitor>) {
         // Set once: a connection has one session.
         let _ = self.watched.set(watched);
-        if self.is_going() {
-            self.leave();
+        if self.is_shutting_down() {
+            self.request_close();
         }
         let unseen = self.lock().renewals.unseen;
         if unseen {
@@ -173,54 +179,56 @@ impl HttpConnection {
         }
     }
 
-    /// The user as of now; what comes later is told.
+    /// Returns the current user. The monitor is notified of later ones.
     pub(crate) fn user(&self) -> User {
         let mut state = self.lock();
         state.renewals.unseen = false;
         state.credential.user.clone()
     }
 
-    /// The user, if there are newer credentials than those that were asked for last.
+    /// Returns the user if it has changed since the last call of this method or of
+    /// [`user`](Self::user).
     pub(crate) fn take_refreshed(&self) -> Option<User> {
         let mut state = self.lock();
         mem::take(&mut state.renewals.unseen).then(|| state.credential.user.clone())
     }
 
-    /// So much may be read from the client beyond what is taken.
-    pub(crate) fn read_ahead(&self) -> usize {
-        if self.limits.incoming == 0 { usize::MAX } else { self.limits.incoming }
+    /// Returns the maximum number of bytes to read from the client ahead of processing.
+    pub(crate) fn read_ahead_limit(&self) -> usize {
+        if self.limits.incoming_bytes == 0 { usize::MAX } else { self.limits.incoming_bytes }
     }
 
-    /// Tells the connection that the server goes away; its session ends it, or its handshake.
-    pub(super) fn leave(&self) {
-        self.going.store(true, Ordering::SeqCst);
+    /// Notifies the session, or the handshake, that the server is shutting down.
+    pub(super) fn request_close(&self) {
+        self.shutting_down.store(true, Ordering::SeqCst);
         match self.watched() {
             Some(watched) => watched.request_close(),
             None => self.outbound.wake_owner(),
         }
     }
 
-    /// Whether it is to end before it has begun.
-    pub(crate) fn is_going(&self) -> bool {
-        self.going.load(Ordering::SeqCst)
+    /// Whether the server is shutting down. Ends a connection that is still in its handshake.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::SeqCst)
     }
 
-    /// Whose connection it is.
+    /// Returns the user that requests of this connection must have.
     pub(super) fn owner(&self) -> User {
         self.lock().credential.user.clone()
     }
 
-    /// Whether others know the token, since it is the id (negotiate version 0, or a WebSocket without any).
+    /// Whether the token is the public connection id (negotiate version 0, or a WebSocket without
+    /// negotiate).
     pub(super) fn has_public_token(&self) -> bool {
         self.token == ConnectionToken::from_id(self.id)
     }
 
-    /// Whether it is being served.
+    /// Whether a session serves the connection.
     pub(super) fn is_running(&self) -> bool {
         self.lock().life == Life::Running
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the connection has not ended.
     pub(super) fn is_open(&self) -> bool {
         if self.watched.get().is_some_and(|watched| watched.strong_count() == 0) {
             return false;
@@ -229,9 +237,10 @@ impl HttpConnection {
         matches!(state.life, Life::Reserved | Life::Running) && !state.given_up
     }
 
-    /// Credentials of the owner have come; `None` if these are none that are new, or older than those that the connection
-    /// has (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`). The same once more are new where they
-    /// `prolong` the connection.
+    /// Starts an authentication refresh. Returns `None` if the credentials are unchanged or older
+    /// than those of the connection
+    /// (`aspnet: HttpConnectionDispatcher.EnsureConnectionStateAsync`). With `prolong`, unchanged
+    /// credentials with a later expiration count as new.
     pub(super) fn begin_renewal(&self, credential: &Credential, prolong: bool) -> Option<Renewal> {
         let mut state = self.lock();
         let current = &state.credential;
@@ -244,7 +253,8 @@ impl HttpConnection {
         Some(Renewal { number: state.renewals.begun, previous })
     }
 
-    /// They are taken over, unless newer ones were meanwhile; of those that end at the same time the last to come stay.
+    /// Applies the credentials of a refresh, unless newer ones were applied in the meantime. Of
+    /// credentials with the same expiration, those of the later request apply.
     pub(super) fn renew(&self, credential: Credential, number: u64) {
         let mut state = self.lock();
         let overtaken = number < state.renewals.done && !state.credential.is_older_than(&credential);
@@ -254,16 +264,16 @@ impl HttpConnection {
         let same = state.credential.user.is_equal_to(&credential.user);
         state.credential = credential;
         state.renewals.done = state.renewals.done.max(number);
-        if same || !self.limits.refreshes {
+        if same || !self.limits.updates_user {
             return;
         }
         state.renewals.unseen = true;
         drop(state);
-        tracing::debug!(target: "signalr::connection", connection = %self.id, "refreshed");
+        tracing::debug!(target: "signalr::connection", connection = %self.id, "credentials refreshed");
         self.tell_refreshed();
     }
 
-    /// Whether the connection has newer credentials.
+    /// Whether the connection has newer credentials than these.
     pub(super) fn is_outdated(&self, credential: &Credential) -> bool {
         credential.is_older_than(&self.lock().credential)
     }
@@ -274,7 +284,7 @@ impl HttpConnection {
         }
     }
 
-    /// Binds the connection to a transport, which stays its only one.
+    /// Binds the connection to a transport. The binding is permanent.
     pub(super) fn bind(&self, transport: TransportType, credential: Credential) -> Result<(), Unavailable> {
         let mut state = self.lock();
         if let Some(bound) = state.transport {
@@ -284,11 +294,12 @@ impl HttpConnection {
             return Err(Unavailable::Gone);
         }
         state.transport = Some(transport);
-        // A poll says by itself when it begins.
+        // A poll ends the idle time when it starts.
         if transport != TransportType::LongPolling {
             state.resting = None;
         }
-        // Those of the request that opens it, unless newer ones came in between.
+        // Applies the credentials of the request that opens the transport, unless a refresh since
+        // negotiate has newer ones.
         let outdated = state.renewals.done > 0 && credential.is_older_than(&state.credential);
         if !outdated {
             state.credential = credential;
@@ -301,10 +312,10 @@ impl HttpConnection {
     }
 
     pub(super) fn inbox(&self) -> &PostBuffer {
-        self.inbox.get_or_init(|| Box::new(PostBuffer::new(self.limits.incoming)))
+        self.inbox.get_or_init(|| Box::new(PostBuffer::new(self.limits.incoming_bytes)))
     }
 
-    /// Takes what was sent by POST before a WebSocket was opened; no more is taken that way.
+    /// Returns the bytes received by POST before the WebSocket was opened, and closes the buffer.
     pub(super) fn take_early(&self) -> Vec<u8> {
         self.inbox.get().map_or_else(Vec::new, |inbox| inbox.drain())
     }
@@ -317,7 +328,7 @@ impl HttpConnection {
         self.mailbox.as_ref()
     }
 
-    /// Sets the socket that is closed when the WebSocket over it takes nothing.
+    /// Sets the TCP socket under a WebSocket over HTTP/2, which is closed after a send timeout.
     pub(super) fn set_socket(&self, socket: Option<SocketHandle>) {
         self.lock().socket = socket;
     }
@@ -326,7 +337,8 @@ impl HttpConnection {
         self.lock().socket.is_some()
     }
 
-    /// Closes the socket under the stream of a WebSocket over HTTP/2: the HTTP server waits for the stream otherwise.
+    /// Closes the TCP socket of a WebSocket over HTTP/2. The HTTP server would otherwise wait for
+    /// the stream.
     pub(super) fn abort_socket(&self) {
         let socket = self.lock().socket.take();
         if let Some(socket) = socket {
@@ -334,12 +346,12 @@ impl HttpConnection {
         }
     }
 
-    /// Whether another WebSocket may take over.
+    /// Whether the connection can resume on another WebSocket.
     pub(super) fn can_resume(&self) -> bool {
         self.mailbox().is_some_and(|mailbox| mailbox.is_open()) && self.outbound.can_resume()
     }
 
-    /// A poll begins.
+    /// Begins a poll and returns its task.
     pub(super) fn work(&self) -> Work {
         let mut state = self.lock();
         match state.life {
@@ -355,12 +367,12 @@ impl HttpConnection {
         Work::First
     }
 
-    /// A poll is answered.
+    /// Ends a poll: its response is written.
     pub(super) fn rest(&self) {
         self.lock().resting = Some(Instant::now());
     }
 
-    /// The connection was served to its end. Says whether polls are still expected.
+    /// Marks the session as ended. Returns whether further polls are expected.
     pub(super) fn end(&self, faulted: bool) -> bool {
         self.inbox().discard();
         let mut state = self.lock();
@@ -370,7 +382,7 @@ impl HttpConnection {
         !state.given_up
     }
 
-    /// The client ends the connection by request. Says whether nothing of it runs any more.
+    /// Ends the connection after a DELETE request. Returns whether no session is running.
     pub(super) fn terminate(&self) -> bool {
         let mut state = self.lock();
         state.given_up = true;
@@ -378,16 +390,17 @@ impl HttpConnection {
         let polled = state.resting.is_none();
         drop(state);
         if !polled {
-            self.outbound.discard();
+            self.outbound.drop_queued();
         }
         self.inbox().close(TransportEnd::Closed);
         over
     }
 
-    /// It is off the table.
+    /// Marks the connection as removed from the connection table.
     pub(super) fn retire(&self) {
         self.lock().life = Life::Gone;
-        // Also where nothing was sent: a request may have found it just before.
+        // Creates the buffer if there is none: a POST request may have found the connection before
+        // its removal.
         self.inbox().close(TransportEnd::Lost);
     }
 
@@ -395,16 +408,17 @@ impl HttpConnection {
         self.lock().life == Life::Ended { faulted: true }
     }
 
-    /// Time for keep-alive, and for noticing who reads too slowly or does not come back.
+    /// Checks the reconnect window, the send timeout and the expiration of the credentials, and
+    /// notifies the monitor.
     pub(super) fn visit(&self, now: Instant, disconnect_timeout: Duration) {
-        if self.outbound.away_for(now) > disconnect_timeout {
-            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client did not come back");
-            self.outbound.break_off();
+        if self.outbound.disconnected_for(now) > disconnect_timeout {
+            tracing::debug!(target: "signalr::connection", connection = %self.id, "client did not reconnect in time");
+            self.outbound.abort_transport();
         }
         let limit = self.limits.send_timeout;
         if !limit.is_zero() && self.outbound.stalled_for(now) > limit {
-            tracing::debug!(target: "signalr::connection", connection = %self.id, "the client reads too slowly");
-            self.outbound.break_off();
+            tracing::debug!(target: "signalr::connection", connection = %self.id, "client reads too slowly");
+            self.outbound.abort_transport();
             self.abort_socket();
         }
         if let Some(watched) = self.watched() {
@@ -415,15 +429,15 @@ impl HttpConnection {
         }
     }
 
-    /// Whether it is to end with its credentials, and they have ended: by the clock alone, since the skew that let a token
-    /// in does not keep it.
+    /// Whether the credentials have expired and the connection closes on expiration. The clock skew
+    /// of token validation does not apply.
     pub(super) fn is_expired(&self) -> bool {
-        let expires_at = if self.limits.ends_with_token { self.lock().credential.expires_at } else { None };
+        let expires_at = if self.limits.closes_on_expiration { self.lock().credential.expires_at } else { None };
         expires_at.is_some_and(|expires_at| expires_at < SystemTime::now())
     }
 
-    /// Whether nobody has used it for too long; from then on nobody does, and it is to leave the table. One that runs is
-    /// told to end, and leaves by itself.
+    /// Whether the connection has timed out without a request and must be removed from the table.
+    /// Ends a connection with a session, which then removes itself.
     pub(super) fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
         let mut state = self.lock();
         if state.resting.is_none_or(|since| now.saturating_duration_since(since) <= timeout) {
@@ -435,8 +449,8 @@ impl HttpConnection {
         }
         state.given_up = true;
         drop(state);
-        // Whoever waits for room finds it, and the end behind it.
-        self.outbound.discard();
+        // Senders that wait for capacity are woken; the session then reads the end of the input.
+        self.outbound.drop_queued();
         self.inbox().close(TransportEnd::Lost);
         false
     }
@@ -456,6 +470,6 @@ impl HttpConnection {
 
 impl fmt::Debug for HttpConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("id", &self.id).field("state", &*self.lock()).finish_non_exhaustive()
+        f.debug_struct("HttpConnection").field("id", &self.id).field("state", &*self.lock()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! Long polling: each request waits for messages and brings back all there are, one request at a time.
+//! Long polling: each request waits for messages and returns all queued ones, one request at a
+//! time.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,15 +16,15 @@ use super::http_connection::{HttpConnection, Work};
 use crate::connection_info::TransportType;
 use crate::outbound::Dequeued;
 
-/// The polls of one connection.
+/// Polls of one connection.
 pub(super) struct Polls {
-    /// Held by the one that is under way.
+    /// Locked by the active poll.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Counts them; a newer one ends the one that waits.
+    /// Number of the latest poll; a newer poll ends the one that waits.
     newest: watch::Sender<u64>,
 }
 
-/// A poll is under way, until its answer is written.
+/// Active poll, from its start until its response is written.
 pub(super) struct PollPermit {
     entry: Arc<HttpConnection>,
     _guard: OwnedMutexGuard<()>,
@@ -34,7 +35,8 @@ impl Polls {
         Self { turn: Arc::default(), newest: watch::Sender::new(0) }
     }
 
-    /// Ends the polls before this one and waits until they are answered. With the turn comes what tells of a newer one.
+    /// Ends the previous polls and waits until their responses are written. Returns the permit and
+    /// a future that resolves when a newer poll begins.
     async fn enter(&self, entry: &Arc<HttpConnection>) -> (PollPermit, impl Future<Output = ()> + use<>) {
         let mut number = 0;
         self.newest.send_modify(|newest| {
@@ -44,7 +46,7 @@ impl Polls {
         let guard = Arc::clone(&self.turn).lock_owned().await;
         let mut newest = self.newest.subscribe();
         let superseded = async move {
-            // The sender lives with the entry, which the turn holds.
+            // Cannot fail: the permit keeps the connection and its sender alive.
             let _ = newest.wait_for(|newest| *newest > number).await;
         };
         (PollPermit { entry: Arc::clone(entry), _guard: guard }, superseded)
@@ -57,14 +59,15 @@ impl Drop for PollPermit {
     }
 }
 
-/// What ended a poll.
+/// Outcome of waiting for messages.
 enum PollOutcome {
     Taken(Dequeued),
     Superseded,
     TimedOut,
 }
 
-/// Answers one poll (`aspnet: HttpConnectionDispatcher.ExecuteAsync`, `LongPollingServerTransport`).
+/// Responds to one poll (`aspnet: HttpConnectionDispatcher.ExecuteAsync`,
+/// `LongPollingServerTransport`).
 pub(super) async fn poll(
     endpoint: Arc<Endpoint>,
     exchange: AuthenticatedRequest,
@@ -79,7 +82,7 @@ pub(super) async fn poll(
         }
         Work::Next => {}
     }
-    let taken = poll_fn(|cx| entry.outbound.poll_take(cx, |_| {}));
+    let taken = poll_fn(|cx| entry.outbound.poll_dequeue(cx, |_| {}));
     let outcome = tokio::select! {
         biased;
         taken = taken => PollOutcome::Taken(taken),
@@ -98,7 +101,8 @@ pub(super) async fn poll(
     }
 }
 
-/// The first poll is answered at once; what it starts goes on between polls.
+/// Spawns the task of the connection. The first poll returns at once; the task runs on between
+/// polls.
 fn start(endpoint: &Arc<Endpoint>, exchange: AuthenticatedRequest, entry: &Arc<HttpConnection>) {
     entry.outbound.attach_bodies(false);
     let held = ConnectionGuard::new(endpoint, entry);
@@ -123,6 +127,6 @@ impl fmt::Debug for Polls {
 
 impl fmt::Debug for PollPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("entry", &self.entry).finish_non_exhaustive()
+        f.debug_struct("PollPermit").field("entry", &self.entry).finish_non_exhaustive()
     }
 }

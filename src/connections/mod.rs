@@ -1,6 +1,8 @@
-//! HTTP ⇄ bytes: negotiate, the transports, and which connection a request belongs to. Knows no hub and no message.
+//! Connections over HTTP: negotiate, the transports, and the connection table. The module
+//! transports bytes; it does not depend on hubs or on the hub protocol.
 //!
-//! A new connection goes up through [`Accept`], as a [`Connection`]: bytes in, bytes out, and who is at the other end.
+//! A transport passes each new [`Connection`] to [`Accept`]: input, outbound queue and the request
+//! that opened it.
 
 mod connection_guard;
 mod connection_table;
@@ -21,7 +23,7 @@ mod websocket;
 pub(crate) use connection_table::ConnectionTable;
 #[cfg(feature = "rate-limit")]
 pub(crate) use endpoint::is_unnegotiated;
-pub(crate) use endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, TransportOptions, kind_of};
+pub(crate) use endpoint::{AuthenticatedRequest, Endpoint, EndpointResponse, TransportOptions, classify_request};
 pub(crate) use http_connection::{HttpConnection, Limits, SessionMonitor};
 pub use negotiate_redirect::Redirect;
 pub(crate) use negotiate_redirect::Redirector;
@@ -39,7 +41,7 @@ use futures_core::future::BoxFuture;
 use crate::connection_info::{ConnectionId, RequestInfo, TransportType};
 use crate::outbound::Outbound;
 
-/// One open connection, as a transport hands it upward.
+/// Open connection that a transport passes to [`Accept`].
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: TransportType,
@@ -49,15 +51,16 @@ pub(crate) struct Connection {
     pub(crate) entry: Arc<HttpConnection>,
 }
 
-/// What takes new connections: the one way upward from this module.
+/// Serves new connections. Implemented by hub sessions and connection handlers, on which this
+/// module does not depend.
 pub(crate) trait Accept: Send + Sync {
-    /// Serves the connection to its end.
+    /// Serves the connection until it ends.
     fn accept(&self, connection: Connection) -> BoxFuture<'static, Completed>;
 }
 
-/// What is left of a connection that was served to its end.
+/// Result of a connection that has ended.
 pub(crate) struct Completed {
     pub(crate) incoming: TransportInput,
-    /// The end itself failed (`on_disconnected` did): WebSockets close with 1011.
+    /// Whether `on_disconnected` failed: WebSockets close with 1011.
     pub(crate) failed: bool,
 }

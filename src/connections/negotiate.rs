@@ -1,26 +1,27 @@
-//! Negotiate: what a client asks for in its query, and what it is answered (`TransportProtocols.md § POST
-//! endpoint-base/negotiate`).
+//! Negotiate: parses the query of the request and writes the response
+//! (`TransportProtocols.md § POST endpoint-base/negotiate`).
 
 use bytes::Bytes;
 
 use crate::connection_info::{ConnectionId, ConnectionToken, TransportType, Transports, query};
 
-/// The newest negotiate version there is; version 1 brought the secret token beside the id.
+/// Highest negotiate version. Version 1 has a secret connection token beside the connection id.
 const MAX_NEGOTIATE_VERSION: i32 = 1;
 
-/// What an endpoint has to offer.
+/// Capabilities of an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
     pub(crate) transports: Transports,
-    /// Clients with an older version are refused (C#: `HttpConnectionDispatcherOptions.MinimumProtocolVersion`).
+    /// Lowest accepted negotiate version (C#:
+    /// `HttpConnectionDispatcherOptions.MinimumProtocolVersion`).
     pub(crate) minimum_version: i32,
     pub(crate) allow_stateful_reconnects: bool,
 }
 
-/// What a negotiate came to.
+/// Outcome of a negotiate request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Negotiation {
-    /// The text for the client; the status is 200 all the same.
+    /// Error text for the client. The status is 200 nevertheless.
     Refused(String),
     Accepted {
         version: i32,
@@ -41,18 +42,18 @@ pub(crate) fn negotiate(query: Option<&str>, offer: &Offer) -> Negotiation {
         let text = format!("The client requested version '{version}', but the server does not support this version.");
         return Negotiation::Refused(text);
     }
-    let asked = || query::value(query, "useStatefulReconnect").is_some_and(|text| parse_boolean(&text));
+    let requested = || query::value(query, "useStatefulReconnect").is_some_and(|text| parse_boolean(&text));
     Negotiation::Accepted {
         version: version.min(MAX_NEGOTIATE_VERSION),
-        stateful_reconnect: offer.allow_stateful_reconnects && asked(),
+        stateful_reconnect: offer.allow_stateful_reconnects && requested(),
     }
 }
 
 const NOT_AN_INTEGER: &str = "The client requested a non-integer protocol version.";
 
 impl Negotiation {
-    /// The body of the answer, its members in the order of `aspnet: NegotiateProtocol.WriteResponse`; the connection's
-    /// names go with an accepted negotiation.
+    /// Returns the body of the response, with members in the order of
+    /// `aspnet: NegotiateProtocol.WriteResponse`. `ids` is `None` for a rejected negotiate.
     pub(crate) fn response_body(
         &self,
         ids: Option<(ConnectionId, ConnectionToken)>,
@@ -60,7 +61,7 @@ impl Negotiation {
         token_lifetime: Option<i32>,
     ) -> Bytes {
         match self {
-            // The texts above have nothing to escape.
+            // The texts of `negotiate` contain nothing to escape.
             Self::Refused(text) => format!(r#"{{"error":"{text}"}}"#).into(),
             Self::Accepted { version, stateful_reconnect } => {
                 accepted_body(*version, *stateful_reconnect, ids, transports, token_lifetime).into()
@@ -77,7 +78,7 @@ fn accepted_body(
     token_lifetime: Option<i32>,
 ) -> String {
     let mut body = String::with_capacity(MAX_RESPONSE_BYTES);
-    // Never `false`: the JavaScript client takes the member itself for a yes.
+    // Never written as `false`: the JavaScript client checks only that the member exists.
     body.push_str(if stateful_reconnect { r#"{"useStatefulReconnect":true,"# } else { "{" });
     body.push_str(r#""negotiateVersion":"#);
     body.push_str(&version.to_string());
@@ -103,28 +104,29 @@ fn accepted_body(
     body
 }
 
-/// Room for an answer with every member.
+/// Length of a response with all members.
 const MAX_RESPONSE_BYTES: usize = 386;
 
-/// C#: `int.TryParse` in its default style: white space around, a sign, leading zeros, and NULs at the end.
+/// C#: `int.TryParse` with `NumberStyles.Integer`: surrounding white space, a sign, leading zeros,
+/// and trailing NULs.
 fn parse_integer(text: &str) -> Option<i32> {
     let text = text.trim_end_matches('\0').trim_matches(is_white_space);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    // Rust's own parser takes the rest as C# does.
+    // Rust and C# parse the remaining forms alike.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// What C# counts as white space around numbers.
+/// White space of `int.TryParse`.
 fn is_white_space(character: char) -> bool {
     matches!(character, '\t'..='\r' | ' ')
 }
 
-/// C#: `bool.TryParse`, and no where it fails.
+/// C#: `bool.TryParse`; false if it fails.
 fn parse_boolean(text: &str) -> bool {
     text.trim_matches(|character: char| character.is_whitespace() || character == '\0').eq_ignore_ascii_case("true")
 }
 
-/// Its entry in `availableTransports`.
+/// Returns the entry of a transport in `availableTransports`.
 fn offer(transport: TransportType) -> &'static str {
     match transport {
         TransportType::WebSockets => r#"{"transport":"WebSockets","transferFormats":["Text","Binary"]}"#,
@@ -151,15 +153,15 @@ mod tests {
     }
 
     #[test]
-    fn no_version_is_version_0() {
+    fn missing_negotiate_version_is_version_0() {
         assert_eq!(negotiate(None, &OFFER), Negotiation::Accepted { version: 0, stateful_reconnect: false });
         assert_eq!(version(""), Ok(0));
         assert_eq!(version("id=1"), Ok(0));
     }
 
-    /// Every one was asked of an ASP.NET Core server.
+    /// All inputs were checked with an ASP.NET Core server.
     #[test]
-    fn versions_are_integers_as_csharp_reads_them() {
+    fn negotiate_versions_parse_like_csharp_integers() {
         for text in [
             "1",
             "%201",
@@ -215,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_version_given_twice_is_no_integer() {
+    fn repeated_negotiate_versions_are_rejected_as_non_integers() {
         assert_eq!(version("negotiateVersion=1&negotiateVersion=1"), Err(NOT_AN_INTEGER.to_owned()));
         assert_eq!(version("negotiateVersion=&negotiateVersion=1"), Ok(1));
         assert_eq!(version("negotiateVersion"), Err(NOT_AN_INTEGER.to_owned()));
     }
 
     #[test]
-    fn versions_below_the_minimum_are_refused() {
+    fn negotiate_versions_below_the_minimum_are_rejected() {
         let offer = Offer { minimum_version: 1, ..OFFER };
         assert_eq!(negotiate(None, &offer), Negotiation::Refused(unsupported(0)));
         assert_eq!(negotiate(Some("negotiateVersion=0"), &offer), Negotiation::Refused(unsupported(0)));
@@ -232,24 +234,24 @@ mod tests {
         assert_eq!(negotiate(Some("negotiateVersion=2"), &offer), accepted);
     }
 
-    /// Every one was asked of an ASP.NET Core server.
+    /// All inputs were checked with an ASP.NET Core server.
     #[test]
-    fn stateful_reconnect_is_asked_for_by_a_boolean() {
-        let asked = |query: &str| negotiate(Some(query), &OFFER);
+    fn stateful_reconnect_is_requested_by_a_csharp_boolean() {
+        let negotiated = |query: &str| negotiate(Some(query), &OFFER);
         for text in
             ["true", "TRUE", "True", "%20true", "true%00", "%00true", "%00%20true%20%00", "%C2%A0true", "true%0a"]
         {
             let accepted = Negotiation::Accepted { version: 0, stateful_reconnect: true };
-            assert_eq!(asked(&format!("useStatefulReconnect={text}")), accepted, "{text}");
+            assert_eq!(negotiated(&format!("useStatefulReconnect={text}")), accepted, "{text}");
         }
         for text in ["", "false", "1", "yes", "on", "tr+ue", "%E2%80%8Btrue", "true&useStatefulReconnect=true"] {
             let accepted = Negotiation::Accepted { version: 0, stateful_reconnect: false };
-            assert_eq!(asked(&format!("useStatefulReconnect={text}")), accepted, "{text}");
+            assert_eq!(negotiated(&format!("useStatefulReconnect={text}")), accepted, "{text}");
         }
     }
 
     #[test]
-    fn stateful_reconnect_is_not_given_where_it_is_not_allowed() {
+    fn stateful_reconnect_is_rejected_if_the_endpoint_disallows_it() {
         let offer = Offer { allow_stateful_reconnects: false, ..OFFER };
         let query = Some("negotiateVersion=1&useStatefulReconnect=true");
         assert_eq!(negotiate(query, &offer), Negotiation::Accepted { version: 1, stateful_reconnect: false });
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_that_of_aspnet_byte_for_byte() {
+    fn negotiate_response_matches_aspnet_core_byte_for_byte() {
         let body = Negotiation::Accepted { version: 1, stateful_reconnect: true };
         let body = body.response_body(Some(ids()), Transports::all(), Some(i32::MAX));
         let expected = concat!(
@@ -276,19 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn version_0_has_no_token() {
+    fn negotiate_version_0_returns_no_connection_token() {
         let body = Negotiation::Accepted { version: 0, stateful_reconnect: false };
         let expected = concat!(
             r#"{"negotiateVersion":0,"connectionId":"VVFRvt0ECUK3X4sFtAmKFQ","availableTransports":["#,
             r#"{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}"#,
         );
         assert_eq!(body.response_body(Some(ids()), Transports::LONG_POLLING, None), expected);
-        let nothing = r#"{"negotiateVersion":0,"availableTransports":[]}"#;
-        assert_eq!(body.response_body(None, Transports::none(), None), nothing);
+        let no_transports = r#"{"negotiateVersion":0,"availableTransports":[]}"#;
+        assert_eq!(body.response_body(None, Transports::none(), None), no_transports);
     }
 
     #[test]
-    fn a_refusal_is_one_member() {
+    fn rejected_negotiate_has_only_an_error_member() {
         let body = |query| negotiate(Some(query), &OFFER).response_body(None, Transports::all(), None);
         let expected = r#"{"error":"The client requested a non-integer protocol version."}"#;
         assert_eq!(body("negotiateVersion=\"}"), expected);
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn transports_are_a_set() {
+    fn transports_combine_as_a_set() {
         let mut some = Transports::WEB_SOCKETS | TransportType::LongPolling.into();
         assert!(some.contains(TransportType::WebSockets) && some.contains(TransportType::LongPolling));
         assert!(!some.contains(TransportType::ServerSentEvents));

@@ -1,4 +1,4 @@
-//! A negotiation that sends clients elsewhere, as the front of a service does.
+//! Negotiate responses that redirect clients to another server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::auth::{RedactedUri, User};
 use crate::connection_info::RequestInfo;
 
-/// Where clients shall negotiate instead; see
+/// Redirect of a negotiate request to another server; see
 /// [`EndpointBuilder::redirect_negotiate`](crate::hosting::EndpointBuilder::redirect_negotiate).
 ///
-/// (C#: `NegotiationResponse` with its `Url` and `AccessToken`)
+/// C#: `NegotiationResponse` with its `Url` and `AccessToken`.
 ///
 /// ```
 /// use signalr::hosting::Redirect;
@@ -37,18 +37,19 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// The absolute URL of the hub there, without `/negotiate`; a query in it is kept.
+    /// Redirects to the absolute URL of a hub, without `/negotiate`. A query in the URL is kept.
     pub fn to(url: impl Into<String>) -> Self {
         Self { url: url.into(), access_token: None }
     }
 
-    /// What the client shows there in place of its own token. It stays as it is until the client starts anew.
+    /// Sets the access token for the other server. The client sends this token instead of the token
+    /// of its `accessTokenFactory`, until it starts a new connection.
     pub fn access_token(mut self, token: impl Into<String>) -> Self {
         self.access_token = Some(token.into());
         self
     }
 
-    /// The body of the answer (`aspnet: NegotiateProtocol.WriteResponse`).
+    /// Body of the response (`aspnet: NegotiateProtocol.WriteResponse`).
     pub(super) fn response_body(&self, negotiate_version: i32) -> Bytes {
         let given = |text: &str| !text.is_empty();
         let members = RedirectResponse {
@@ -57,11 +58,11 @@ impl Redirect {
             access_token: self.access_token.as_deref().filter(|token| given(token)),
             available_transports: [],
         };
-        serde_json::to_vec(&members).expect("numbers and texts can be written").into()
+        serde_json::to_vec(&members).expect("numbers and strings are serializable").into()
     }
 }
 
-/// In the order of ASP.NET.
+/// Members in the order of ASP.NET Core.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RedirectResponse<'a> {
@@ -73,17 +74,17 @@ struct RedirectResponse<'a> {
     available_transports: [(); 0],
 }
 
-/// Without the token, and without what in the URL may be one.
+/// Omits the access token and redacts credentials in the URL.
 impl fmt::Debug for Redirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.url.parse() {
             Ok(uri) => write!(f, "Redirect({})", RedactedUri::new(&uri)),
-            Err(_) => f.write_str("Redirect(no URI)"),
+            Err(_) => f.write_str("Redirect(invalid URI)"),
         }
     }
 }
 
-/// Decides which clients are sent elsewhere.
+/// Callback of the application that selects the redirected clients.
 #[derive(Clone)]
 pub(crate) struct Redirector(Arc<Decide>);
 
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_is_that_of_aspnet() {
+    fn redirect_body_matches_aspnet_core() {
         let redirect = Redirect::to("https://other.test/hub?a=b&c='d'");
         let expected = r#"{"negotiateVersion":1,"url":"https://other.test/hub?a=b&c='d'","availableTransports":[]}"#;
         assert_eq!(redirect.response_body(1), expected);
@@ -124,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_escaped() {
+    fn redirect_body_escapes_strings() {
         let body = Redirect::to("https://other.test/\"}\\").access_token("\u{1}\né").response_body(1);
         let expected = r#"{"negotiateVersion":1,"url":"https://other.test/\"}\\","accessToken":"\u0001\né","availableTransports":[]}"#;
         assert_eq!(body, expected);
     }
 
     #[test]
-    fn tokens_are_not_printed() {
+    fn debug_output_of_redirects_contains_no_token() {
         let redirect = Redirect::to("https://other.test/hub?access_token=secret&a=b").access_token("secret");
         assert_eq!(format!("{redirect:?}"), "Redirect(https://other.test/hub?access_token=***&a=b)");
     }

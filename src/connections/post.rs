@@ -1,4 +1,4 @@
-//! POST: what clients without a WebSocket send.
+//! POST requests: messages of clients on Server-Sent Events and long polling.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,22 +15,23 @@ use super::endpoint::plain;
 use super::http_connection::HttpConnection;
 use super::post_buffer::PostBufferClosed;
 
-/// The largest body (Kestrel: `MaxRequestBodySize`).
+/// Maximum size of a request body (Kestrel: `MaxRequestBodySize`).
 pub(super) const MAX_BODY_BYTES: u64 = 30_000_000;
 
-/// A body must come faster than so many bytes a second, but for some seconds of grace (Kestrel:
+/// Minimum rate at which a body must arrive after the grace period (Kestrel:
 /// `MinRequestBodyDataRate`).
 const MIN_DATA_RATE_BYTES_PER_SECOND: u32 = 240;
 const MIN_DATA_RATE_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// A body is copied so far, and then waits for room (`aspnet: HttpConnectionDispatcher.ProcessSend`).
+/// Number of bytes to buffer before waiting for capacity
+/// (`aspnet: HttpConnectionDispatcher.ProcessSend`).
 const CHUNK_BYTES: usize = 4096;
 
-/// Why a body was not taken.
+/// Error of a POST request.
 enum PostError {
-    /// The client did not send all of it, or far too much.
+    /// The body is incomplete, too slow or too large.
     Unreadable,
-    /// The connection ends.
+    /// The connection has ended.
     Closed,
 }
 
@@ -40,7 +41,8 @@ impl From<PostBufferClosed> for PostError {
     }
 }
 
-/// Adds a body to what the connection reads. 200 says that it was taken, not that anything was done with it.
+/// Appends a body to the input of the connection. Status 200 means that the body was buffered, not
+/// that it was processed.
 pub(super) async fn send<B>(entry: Arc<HttpConnection>, body: B) -> Response<ResponseBody>
 where
     B: http_body::Body + Send,
@@ -76,7 +78,7 @@ async fn take<B: http_body::Body>(entry: &HttpConnection, body: B) -> Result<(),
     let mut deadline = Instant::now() + MIN_DATA_RATE_GRACE_PERIOD;
     while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| PostError::Unreadable)? {
         let Ok(frame) = frame else { return Err(PostError::Unreadable) };
-        // Trailers say nothing.
+        // Trailers are ignored.
         let Ok(mut data) = frame.into_data() else { continue };
         left = left.checked_sub(data.remaining() as u64).ok_or(PostError::Unreadable)?;
         deadline += Duration::from_secs(data.remaining() as u64) / MIN_DATA_RATE_BYTES_PER_SECOND;
@@ -86,7 +88,7 @@ async fn take<B: http_body::Body>(entry: &HttpConnection, body: B) -> Result<(),
             inbox.push(&data.chunk()[..len]).await?;
             data.advance(len);
         }
-        // The client does not answer for the time that the hub took.
+        // The time spent waiting for the hub does not count against the client.
         deadline += arrived.elapsed();
     }
     Ok(())

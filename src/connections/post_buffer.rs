@@ -1,4 +1,4 @@
-//! What arrives by POST, on its way to the connection: bounded, and in the order of the requests.
+//! Bounded buffer of bytes received by POST, in the order of the requests.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::transport_input::{Read, Take, TransportEnd};
 
-/// The bytes that clients without a WebSocket send, until their connection reads them.
+/// Bytes received by POST that the connection has not read yet.
 pub(super) struct PostBuffer {
     state: Mutex<PostBufferState>,
-    /// Requests add their bodies one after another, never mixed.
+    /// Requests append their bodies one after another.
     turn: tokio::sync::Mutex<()>,
-    /// So many bytes may wait before a request must (ASP.NET: `ApplicationMaxBufferSize`); 0 is no limit.
+    /// Number of unread bytes above which requests wait (C#: `ApplicationMaxBufferSize`); 0 means
+    /// no limit.
     limit: usize,
     closed: CancellationToken,
 }
@@ -24,21 +25,21 @@ pub(super) struct PostBuffer {
 struct PostBufferState {
     bytes: Vec<u8>,
     end: Option<TransportEnd>,
-    /// Nobody reads any more: what comes is taken and dropped.
+    /// Whether further bytes are accepted and dropped, because the session has ended.
     unread: bool,
-    /// A request has the turn.
+    /// Whether a request holds the permit.
     within_body: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// A request that may add its body.
+/// Permit of a request to append its body.
 pub(super) struct PostPermit<'a> {
     inbox: &'a PostBuffer,
     _guard: tokio::sync::MutexGuard<'a, ()>,
 }
 
-/// The connection takes nothing any more.
+/// The buffer accepts no more bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PostBufferClosed;
 
@@ -48,19 +49,20 @@ impl PostBuffer {
         Self { state: Mutex::default(), turn: tokio::sync::Mutex::default(), limit, closed }
     }
 
-    /// Waits until all requests before this one have added their bodies.
+    /// Waits until all earlier requests have appended their bodies.
     pub(super) async fn turn(&self) -> PostPermit<'_> {
         let guard = self.turn.lock().await;
         self.lock().within_body = true;
         PostPermit { inbox: self, _guard: guard }
     }
 
-    /// Whether a request is adding its body; the reader is woken when it has.
+    /// Whether a request is appending its body. The reader is woken at the end of the request.
     pub(super) fn is_within_body(&self) -> bool {
         self.lock().within_body
     }
 
-    /// Adds a part of a body, and waits while too much is unread. For who has the turn.
+    /// Appends a part of a body, then waits until the number of unread bytes is below the limit.
+    /// The caller holds the permit.
     pub(super) async fn push(&self, bytes: &[u8]) -> Result<(), PostBufferClosed> {
         wake(self.add(bytes)?);
         poll_fn(|cx| {
@@ -77,7 +79,7 @@ impl PostBuffer {
         .await
     }
 
-    /// Says who is to be woken for it.
+    /// Appends bytes and returns the waker of the reader.
     fn add(&self, bytes: &[u8]) -> Result<Option<Waker>, PostBufferClosed> {
         let mut state = self.lock();
         if state.end.is_some() {
@@ -94,17 +96,17 @@ impl PostBuffer {
         self.lock().end.is_some()
     }
 
-    /// Ready when nothing is added any more; for requests that wait for something else.
+    /// Waits until the buffer is closed. For requests that wait for the permit or for their body.
     pub(super) async fn closed(&self) {
         self.closed.cancelled().await;
     }
 
-    /// How many bytes wait.
+    /// Returns the number of unread bytes.
     pub(super) fn len(&self) -> usize {
         self.lock().bytes.len()
     }
 
-    /// Nothing is added any more; what waits is still read. The first end counts.
+    /// Closes the buffer. Unread bytes can still be read. The first end that is given applies.
     pub(super) fn close(&self, end: TransportEnd) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
@@ -114,7 +116,8 @@ impl PostBuffer {
         waiting.into_iter().for_each(wake);
     }
 
-    /// The connection was served, and polls have still to learn it. Until then ASP.NET takes what is sent, too.
+    /// Drops unread and further bytes: the session has ended, but the next poll has not reported it
+    /// yet. ASP.NET Core accepts bytes until then, too.
     pub(super) fn discard(&self) {
         let mut state = self.lock();
         state.unread = true;
@@ -124,13 +127,13 @@ impl PostBuffer {
         wake(writer);
     }
 
-    /// Closes it and takes what waits.
+    /// Closes the buffer and returns its unread bytes.
     pub(super) fn drain(&self) -> Vec<u8> {
         self.close(TransportEnd::Closed);
         mem::take(&mut self.lock().bytes)
     }
 
-    /// Hands over all that waits.
+    /// Passes all unread bytes to `take`.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
         let mut state = self.lock();
         if state.bytes.is_empty() {
@@ -150,7 +153,7 @@ impl PostBuffer {
         Poll::Ready(Read::Data)
     }
 
-    /// Ready when nothing is added any more.
+    /// Returns ready when the buffer is closed.
     pub(super) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.end.is_some() {
@@ -175,7 +178,7 @@ impl Drop for PostPermit<'_> {
     }
 }
 
-/// Outside the lock: it may run anybody's code.
+/// The caller holds no lock, because a waker can run any code.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -185,7 +188,7 @@ fn wake(waker: Option<Waker>) {
 impl fmt::Debug for PostBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        f.debug_struct("Inbox").field("bytes", &state.bytes.len()).field("end", &state.end).finish_non_exhaustive()
+        f.debug_struct("PostBuffer").field("bytes", &state.bytes.len()).field("end", &state.end).finish_non_exhaustive()
     }
 }
 
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_read_at_once_and_before_the_end() {
+    fn unread_bytes_are_read_together_before_the_end() {
         let inbox = PostBuffer::new(100);
         assert!(read(&inbox).is_none());
         inbox.push(b"ab").now_or_never().unwrap().unwrap();
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_when_nobody_reads_is_dropped() {
+    fn bytes_after_the_end_of_the_session_are_accepted_and_dropped() {
         let inbox = PostBuffer::new(2);
         let mut push = Box::pin(inbox.push(b"abc"));
         assert_eq!((&mut push).now_or_never(), None);
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_waits_while_too_much_is_unread() {
+    fn requests_wait_while_unread_bytes_exceed_the_limit() {
         let inbox = PostBuffer::new(4);
         assert_eq!(inbox.push(b"abc").now_or_never(), Some(Ok(())));
         let mut push = Box::pin(inbox.push(b"de"));

@@ -1,4 +1,5 @@
-//! Newer credentials for a connection that goes on: by `POST {path}/refresh`, by a poll, by a new socket.
+//! Authentication refresh: new credentials for an open connection by `POST {path}/refresh`, by a
+//! poll or by the WebSocket of a reconnect.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,19 +16,19 @@ use super::http_connection::{HttpConnection, Renewal};
 use crate::auth::User;
 use crate::connection_info::{ConnectionId, RequestInfo};
 
-/// How the credentials of an endpoint's connections are refreshed.
+/// Options of the authentication refresh of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RefreshOptions {
     pub(crate) is_enabled: bool,
     pub(crate) check: Option<RefreshCheck>,
-    /// No credentials are relied on for longer.
-    pub(crate) maximum: Option<Duration>,
+    /// Longest time for which a connection relies on credentials before a refresh.
+    pub(crate) max_lifetime: Option<Duration>,
 }
 
-/// What a client that refreshes its credentials asks for; see
+/// Request of a client to replace the credentials of its open connection; see
 /// [`EndpointBuilder::on_authentication_refresh`](crate::hosting::EndpointBuilder::on_authentication_refresh).
 ///
-/// (C#: `AuthenticationRefreshContext`)
+/// C#: `AuthenticationRefreshContext`.
 ///
 /// ```
 /// use signalr::hosting::AuthenticationRefresh;
@@ -44,52 +45,55 @@ pub struct AuthenticationRefresh {
     request: RequestInfo,
 }
 
-/// Whose request it is, and until when its connection may rely on that.
+/// User of a request, and the time until which its connection relies on the credentials.
 #[derive(Clone, Debug)]
 pub(super) struct Credential {
     pub(super) user: User,
     pub(super) expires_at: Option<SystemTime>,
 }
 
-/// Says whether a connection may go on with newer credentials.
+/// Callback of the application that accepts or rejects new credentials.
 #[derive(Clone)]
 pub(crate) struct RefreshCheck(Arc<Check>);
 
 type Check = dyn Fn(AuthenticationRefresh) -> BoxFuture<'static, bool> + Send + Sync;
 
-/// Why credentials are not taken over; the connection keeps those that it has.
+/// Rejection of new credentials. The connection keeps its current ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RefreshError(StatusCode, &'static str);
 
 impl AuthenticationRefresh {
-    /// The connection that goes on.
+    /// Returns the id of the connection.
     pub fn connection_id(&self) -> ConnectionId {
         self.connection_id
     }
 
-    /// The user as the connection knows them.
+    /// Returns the user of the current credentials.
     pub fn previous_user(&self) -> &User {
         &self.previous
     }
 
-    /// The same user with the new claims.
+    /// Returns the same user with the claims of the new credentials.
     pub fn new_user(&self) -> &User {
         &self.new.user
     }
 
-    /// Until when the connection will rely on them; `None` if the credentials do not expire.
+    /// Returns the time until which the connection relies on the new credentials, or `None` if they
+    /// do not expire.
     pub fn new_expiration(&self) -> Option<SystemTime> {
         self.new.expires_at
     }
 
-    /// The request that brings them: a `POST` to `{path}/refresh`, a poll, or the request of a new WebSocket.
+    /// Returns the request with the new credentials: a `POST` to `{path}/refresh`, a poll, or the
+    /// request of a new WebSocket.
     pub fn request(&self) -> &RequestInfo {
         &self.request
     }
 }
 
 impl Credential {
-    /// Whether these end before `other`: by their own word, or else by how long they are relied on. What never ends is
+    /// Returns whether these credentials expire before `other`: by their own expiration, or else by
+    /// the time until which the connection relies on them. Credentials that never expire are
     /// neither older nor newer.
     pub(super) fn is_older_than(&self, other: &Self) -> bool {
         let order = |this: Option<SystemTime>, other| this.zip(other).map(|(this, other)| this.cmp(&other));
@@ -97,7 +101,8 @@ impl Credential {
         by_word.or_else(|| order(self.expires_at, other.expires_at)) == Some(Ordering::Less)
     }
 
-    /// How many whole seconds they are good for (`tokenLifetimeSeconds`); `None` if they never end, or have ended.
+    /// Returns the remaining lifetime in whole seconds (`tokenLifetimeSeconds`), or `None` if the
+    /// credentials never expire or have expired.
     pub(super) fn lifetime(&self) -> Option<i32> {
         let left = self.expires_at?.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())?;
         Some(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
@@ -119,22 +124,22 @@ impl RefreshCheck {
 }
 
 impl Endpoint {
-    /// Whether there is such a path.
-    pub(crate) fn refreshes(&self) -> bool {
+    /// Whether the endpoint serves `{path}/refresh`.
+    pub(crate) fn is_refresh_enabled(&self) -> bool {
         self.options.refresh.is_enabled
     }
 
     /// `POST {path}/refresh` (`aspnet: HttpConnectionDispatcher.ProcessRefresh`).
     pub(crate) fn refresh(self: &Arc<Self>, exchange: AuthenticatedRequest) -> EndpointResponse {
         if exchange.parts.method != Method::POST {
-            return EndpointResponse::Now(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
+            return EndpointResponse::Ready(plain(StatusCode::METHOD_NOT_ALLOWED, ""));
         }
         let entry = match self.refreshable(&exchange) {
             Ok(entry) => entry,
-            Err(refused) => return EndpointResponse::Now(refused.into()),
+            Err(refused) => return EndpointResponse::Ready(refused.into()),
         };
         let endpoint = Arc::clone(self);
-        EndpointResponse::Later(Box::pin(async move {
+        EndpointResponse::Pending(Box::pin(async move {
             let credential = endpoint.credential(&exchange.user);
             let lifetime = credential.lifetime();
             match endpoint.renew(&entry, credential, &exchange, true).await {
@@ -144,7 +149,7 @@ impl Endpoint {
         }))
     }
 
-    /// The connection that a request to refresh names, if it may be.
+    /// Finds and checks the connection of a refresh request.
     fn refreshable(&self, exchange: &AuthenticatedRequest) -> Result<Arc<HttpConnection>, RefreshError> {
         if !self.options.refresh.is_enabled {
             return Err(RefreshError(StatusCode::NOT_FOUND, "refresh_disabled"));
@@ -161,14 +166,15 @@ impl Endpoint {
             return Err(RefreshError(StatusCode::UNAUTHORIZED, "invalid_token"));
         }
         if !self.is_owner(&entry, &exchange.user) {
-            tracing::warn!(target: "signalr::connection", connection = %entry.id, "a refresh by another user");
+            tracing::warn!(target: "signalr::connection", connection = %entry.id, "authentication refresh rejected: user does not match connection user");
             return Err(RefreshError(StatusCode::FORBIDDEN, "user_changed"));
         }
         Ok(entry)
     }
 
-    /// Takes over newer credentials of the owner, if these are, and if they may be. Those that the connection has may
-    /// `prolong` it, where the server says how long it relies on them.
+    /// Applies the credentials if they are newer credentials of the user of the connection and the
+    /// application accepts them. With `prolong`, unchanged credentials extend the time until which
+    /// the connection relies on them.
     pub(super) async fn renew(
         &self,
         entry: &HttpConnection,
@@ -186,8 +192,8 @@ impl Endpoint {
             let request = exchange.info();
             let refresh = AuthenticationRefresh { connection_id: entry.id, previous, new, request };
             if !check.accepts(refresh).await {
-                tracing::debug!(target: "signalr::connection", connection = %entry.id, "newer credentials were refused");
-                // What came meanwhile is newer still, and stays.
+                tracing::debug!(target: "signalr::connection", connection = %entry.id, "authentication refresh rejected by the application");
+                // Newer credentials that were applied in the meantime stay valid.
                 return if entry.is_outdated(&credential) { Ok(()) } else { Err(REJECTED) };
             }
         }
@@ -195,16 +201,16 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Who sends a request, and until when that is relied on.
+    /// Returns the credentials of a request, with their expiration.
     pub(super) fn credential(&self, user: &User) -> Credential {
-        let RefreshOptions { is_enabled, maximum, .. } = self.options.refresh;
+        let RefreshOptions { is_enabled, max_lifetime: maximum, .. } = self.options.refresh;
         let latest = maximum.filter(|_| is_enabled && user.is_authenticated()).map(|most| SystemTime::now() + most);
         let expires_at = [user.expires_at(), latest].into_iter().flatten().min();
         Credential { user: user.clone(), expires_at }
     }
 }
 
-/// What asks a client that polls to refresh its credentials, and to poll again.
+/// Response to a poll with expired credentials: the client refreshes them and polls again.
 pub(super) const REQUIRED: RefreshError = RefreshError(StatusCode::CONFLICT, "authentication_refresh_required");
 
 const REJECTED: RefreshError = RefreshError(StatusCode::FORBIDDEN, "permission_change_rejected");
@@ -217,7 +223,7 @@ impl From<RefreshError> for Response<ResponseBody> {
     }
 }
 
-/// Where .NET 11's client puts the token of its connection.
+/// Header in which the client of .NET 11 sends the connection token.
 fn header(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-signalr-connection-token")?.to_str().ok().filter(|token| !token.is_empty())
 }

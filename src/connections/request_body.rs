@@ -1,4 +1,4 @@
-//! The body of a request, which is read to its end even where nobody wants it.
+//! Request body that is drained when it is dropped unread.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,19 +13,21 @@ use http_body_util::BodyExt;
 use super::post::MAX_BODY_BYTES;
 use crate::tasks::Tasks;
 
-/// An unwanted body is read for so long (Kestrel: `RequestBodyDrainTimeout`).
+/// Longest time to drain a body (Kestrel: `RequestBodyDrainTimeout`).
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body that is read on when it is dropped. Over HTTP/1.1 the next request stands behind it; and a socket that is
-/// closed with unread bytes takes the answer with it. One that is too long or too slow ends its connection.
+/// Request body that reads its remaining bytes when it is dropped.
+///
+/// Over HTTP/1.1 the next request follows the body, and closing a socket with unread bytes resets
+/// it, which can lose the response. A body that is too long or too slow ends its HTTP connection.
 pub(crate) struct RequestBody<B>
 where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    /// `None` when nothing is left to read.
+    /// `None` at the end of the body.
     rest: Option<Pin<Box<B>>>,
-    /// What reads on; streams of HTTP/2 just end.
+    /// Tasks that drain the body; `None` over HTTP/2, where the stream is reset instead.
     drain: Option<Tasks>,
 }
 
@@ -94,7 +96,7 @@ async fn drain<B: Body>(mut body: Pin<Box<B>>) {
             left = rest;
         }
     };
-    // However far it came, the body is dropped with this, and the server closes the connection if that was not all.
+    // The body is dropped here; the HTTP server closes the connection if bytes are left.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, read).await;
 }
 

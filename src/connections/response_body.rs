@@ -1,4 +1,4 @@
-//! The response body of the service.
+//! Response body of the service.
 
 use std::io;
 use std::pin::Pin;
@@ -11,18 +11,19 @@ use http_body::{Frame, SizeHint};
 use super::http_connection::HttpConnection;
 use super::long_polling::PollPermit;
 use super::sse::Events;
-use crate::outbound::{BodyChunks, GivenUp};
+use crate::outbound::{BodyAborted, BodyChunks};
 use crate::socket::SocketHandle;
 
-/// The body of a response of [`Service`](crate::hosting::Service).
+/// Body of a response of [`Service`](crate::hosting::Service).
 ///
-/// It fails when its connection is aborted because the client reads too slowly. The HTTP server may wait for the socket
-/// instead of asking the body: see [`TimeoutStream`](crate::hosting::TimeoutStream) for what closes the socket then.
+/// The body returns an error when its connection is aborted because the client reads too slowly. An
+/// HTTP server that waits for the socket does not poll the body;
+/// [`TimeoutStream`](crate::hosting::TimeoutStream) closes the socket in that case.
 ///
 /// ```
 /// use http_body_util::BodyExt;
 ///
-/// /// All of an answer that has an end, such as that of a negotiation.
+/// /// Reads a finite response, such as that of negotiate.
 /// async fn text(response: http::Response<signalr::hosting::ResponseBody>) -> String {
 ///     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
 ///     String::from_utf8_lossy(&bytes).into_owned()
@@ -31,14 +32,14 @@ use crate::socket::SocketHandle;
 #[derive(Debug, Default)]
 pub struct ResponseBody {
     content: BodyContent,
-    /// The socket that takes the body, where the host has named it.
+    /// Socket of the response, if the host has set it.
     socket: Option<SocketHandle>,
 }
 
 #[derive(Debug)]
 enum BodyContent {
     Whole(Bytes),
-    /// What a poll brings.
+    /// Response to a poll.
     Messages {
         messages: BodyChunks,
         _turn: PollPermit,
@@ -47,17 +48,17 @@ enum BodyContent {
 }
 
 impl ResponseBody {
-    /// The answer to a poll, which is under way until the body is written.
+    /// Body of the response to a poll. The poll is active until the body is written.
     pub(super) fn messages(messages: BodyChunks, turn: PollPermit) -> Self {
         BodyContent::Messages { messages, _turn: turn }.into()
     }
 
-    /// Everything that a connection sends from now on.
+    /// Body with all further messages of a connection as Server-Sent Events.
     pub(super) fn events(entry: Arc<HttpConnection>) -> Self {
         BodyContent::Events(Events::new(entry)).into()
     }
 
-    /// Lets the socket watch over what the HTTP server has of this body.
+    /// Sets the socket that tracks the chunks handed to the HTTP server.
     pub(crate) fn set_socket(&mut self, socket: Option<SocketHandle>) {
         self.socket = socket;
     }
@@ -97,14 +98,14 @@ impl http_body::Body for ResponseBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then_some(Ok(bytes))
             }
-            BodyContent::Messages { messages, .. } => ready!(messages.poll_piece(cx)),
-            BodyContent::Events(events) => ready!(events.poll_piece(cx)),
+            BodyContent::Messages { messages, .. } => ready!(messages.poll_chunk(cx)),
+            BodyContent::Events(events) => ready!(events.poll_chunk(cx)),
         };
         Poll::Ready(piece.map(|piece| match (piece, &self.socket) {
             (Ok(bytes), Some(socket)) => Ok(Frame::data(socket.track(bytes))),
             (Ok(bytes), None) => Ok(Frame::data(bytes)),
-            (Err(GivenUp), socket) => {
-                // The error by itself ends no more than the stream over HTTP/2; Kestrel closes the socket.
+            (Err(BodyAborted), socket) => {
+                // Over HTTP/2 the error would only reset the stream; Kestrel closes the socket.
                 socket.iter().for_each(SocketHandle::abort);
                 Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection aborted"))
             }

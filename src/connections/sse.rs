@@ -1,4 +1,4 @@
-//! Server-sent events: one response that goes on as long as the connection, its requests come by POST.
+//! Server-Sent Events: one response lasts as long as the connection; the client sends by POST.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::endpoint::{AuthenticatedRequest, Endpoint};
 use super::http_connection::HttpConnection;
 use super::transport_input::TransportEnd;
 use crate::connection_info::TransportType;
-use crate::outbound::{BodyChunks, Dequeued, GivenUp};
+use crate::outbound::{BodyAborted, BodyChunks, Dequeued};
 
-/// Answers with the stream and serves the connection in a task of its own.
+/// Returns the stream as the response and spawns the task of the connection.
 pub(super) fn open(
     endpoint: &Arc<Endpoint>,
     exchange: AuthenticatedRequest,
@@ -35,21 +35,21 @@ pub(super) fn open(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache,no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    // Keeps compression, and with it buffering, away.
+    // Prevents compression by the host, which would buffer events.
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
     response
 }
 
-/// The stream of one connection, as the HTTP server reads it.
+/// Body of the event stream of one connection.
 #[derive(Debug)]
 pub(super) struct Events {
     entry: Arc<HttpConnection>,
-    /// The first bytes are out.
+    /// Whether the opening comment was returned.
     opened: bool,
     event: Option<BodyChunks>,
 }
 
-/// A comment, which lets browsers see at once that the stream is open.
+/// SSE comment; browsers report the stream as open when they receive it.
 const OPENING: &[u8] = b":\r\n";
 
 impl Events {
@@ -57,32 +57,32 @@ impl Events {
         Self { entry, opened: false, event: None }
     }
 
-    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+    pub(super) fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         if !self.opened {
             self.opened = true;
             return Poll::Ready(Some(Ok(Bytes::from_static(OPENING))));
         }
         loop {
             if let Some(event) = &mut self.event {
-                match ready!(event.poll_piece(cx)) {
+                match ready!(event.poll_chunk(cx)) {
                     None => self.event = None,
                     piece => return Poll::Ready(piece),
                 }
             }
-            match ready!(self.entry.outbound.poll_take(cx, wrap)) {
+            match ready!(self.entry.outbound.poll_dequeue(cx, wrap)) {
                 Dequeued::Messages(event) => self.event = Some(event),
                 Dequeued::End => return Poll::Ready(None),
-                Dequeued::Broken => return Poll::Ready(Some(Err(GivenUp))),
+                Dequeued::Broken => return Poll::Ready(Some(Err(BodyAborted))),
             }
         }
     }
 }
 
 impl Drop for Events {
-    /// The client is gone, or has all it will get.
+    /// The HTTP server drops the body when the client disconnects or the stream ends.
     fn drop(&mut self) {
         self.entry.inbox().close(TransportEnd::Lost);
-        self.entry.outbound.discard();
+        self.entry.outbound.drop_queued();
     }
 }
 
@@ -90,11 +90,11 @@ const DATA: &[u8] = b"data: ";
 const LINE_END: &[u8] = b"\r\n";
 const EVENT_END: &[u8] = b"\r\n\r\n";
 
-/// Maximum size in bytes of an event that is copied into one buffer: hyper polls no body while it has 16 buffers. The payload of
-/// a longer event stays shared with other receivers.
+/// Maximum size in bytes of an event that is copied into one buffer, because hyper does not poll a
+/// body while it holds 16 buffers. The payload of a longer event stays shared with other receivers.
 const COALESCE_LIMIT_BYTES: usize = 4096;
 
-/// Makes one event of what is sent together (`aspnet: ServerSentEventsMessageFormatter`).
+/// Wraps the messages of one write into one event (`aspnet: ServerSentEventsMessageFormatter`).
 fn wrap(payload: &mut VecDeque<Bytes>) {
     if payload.iter().any(|piece| memchr(b'\n', piece).is_some()) {
         let lines = lines(&payload.iter().flatten().copied().collect::<Vec<_>>());
@@ -113,8 +113,8 @@ fn wrap(payload: &mut VecDeque<Bytes>) {
     }
 }
 
-/// Starts a new line of data where the payload has a line feed, which goes; so does a carriage return right before it,
-/// unless that is all of the line.
+/// Replaces each line feed of the payload, and a carriage return before it, by the start of a new
+/// `data` line. A carriage return that is the only character of its line is kept.
 fn lines(payload: &[u8]) -> Vec<u8> {
     let mut lines = Vec::with_capacity(payload.len() + DATA.len());
     let mut rest = payload;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn short_events_are_one_buffer_and_long_ones_are_not_copied() {
+    fn short_events_are_copied_into_one_buffer() {
         for (payload, expected) in [(1, 1), (COALESCE_LIMIT_BYTES - 10, 1), (COALESCE_LIMIT_BYTES - 9, 3)] {
             let text = "x".repeat(payload);
             assert_eq!(buffers(&text).len(), expected, "{payload}");
@@ -152,9 +152,9 @@ mod tests {
         }
     }
 
-    /// The cases of ASP.NET's own formatter.
+    /// Test cases of ASP.NET Core's `ServerSentEventsMessageFormatter`.
     #[test]
-    fn payload_becomes_lines_of_data() {
+    fn payload_lines_become_data_lines() {
         assert_eq!(event("{\"type\":6}\x1e"), "data: {\"type\":6}\x1e\r\n\r\n");
         assert_eq!(event("Hello\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");
         assert_eq!(event("Hello\r\nWorld"), "data: Hello\r\ndata: World\r\n\r\n");

@@ -1,4 +1,4 @@
-//! The bytes that arrive on a connection, whatever carries them.
+//! Input bytes of a connection, independent of the transport.
 
 use std::mem;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::http_connection::HttpConnection;
 use super::websocket::FrameReader;
 use crate::connection_info::RequestInfo;
 
-/// The receiving half of a connection.
+/// Receiving half of a connection.
 #[derive(Debug)]
 pub(crate) struct TransportInput {
-    /// Bytes that are read before those of the source.
+    /// Bytes to read before those of the source.
     early: Vec<u8>,
     source: InputSource,
 }
@@ -19,31 +19,31 @@ pub(crate) struct TransportInput {
 #[derive(Debug)]
 enum InputSource {
     WebSocket(FrameReader),
-    /// The inbox of this connection.
+    /// POST buffer of this connection.
     Posts(Arc<HttpConnection>),
 }
 
-/// What one [`poll_read`](TransportInput::poll_read) came to.
+/// Result of [`TransportInput::poll_read`].
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// Bytes were handed over.
+    /// Bytes were passed to the callback.
     Data,
-    /// The last of them were; nothing follows.
+    /// End of the input.
     End(TransportEnd),
 }
 
-/// How the receiving half ended.
+/// Reason for the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransportEnd {
-    /// The client said goodbye in the transport's own way.
+    /// The client closed the transport cleanly.
     Closed,
-    /// The peer vanished.
+    /// The transport was lost.
     Lost,
-    /// The peer broke the transport's rules.
+    /// The peer violated the protocol of the transport.
     Broken,
 }
 
-/// Takes a piece of what arrived, in the task that reads.
+/// Callback for received bytes, called in the task that reads.
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&mut Context<'_>, &[u8]);
 
 impl TransportInput {
@@ -55,12 +55,13 @@ impl TransportInput {
         Self { early: Vec::new(), source: InputSource::Posts(entry) }
     }
 
-    /// Puts bytes back, so that they are read next.
+    /// Puts bytes back in front of the input.
     pub(crate) fn unread(&mut self, bytes: &[u8]) {
         self.early.splice(..0, bytes.iter().copied());
     }
 
-    /// Reads once and hands what there is to `take`, in one or more pieces. Cut anywhere: pieces are no messages.
+    /// Reads once and passes the bytes to `take` in one or more chunks. Chunk boundaries are
+    /// unrelated to messages.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
         if !self.early.is_empty() {
             take(cx, &mem::take(&mut self.early));
@@ -72,9 +73,10 @@ impl TransportInput {
         }
     }
 
-    /// Reads what the transport itself must not wait for, while the connection takes nothing: the pings and the goodbye of
-    /// a WebSocket are behind what was sent before them, so that is handed to `take`. Of what comes by POST only the end
-    /// is told; the rest waits where it is.
+    /// Reads ahead while the connection processes no messages.
+    ///
+    /// Pings and close frames of a WebSocket follow messages, so its messages are read and passed
+    /// to `take`. For POST requests only the end is reported; their bytes stay in the buffer.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
         match &self.source {
             InputSource::WebSocket(_) => self.poll_read(cx, take),
@@ -82,7 +84,8 @@ impl TransportInput {
         }
     }
 
-    /// Lets the connection go on with another socket when it loses its own. `false` if that was not agreed on.
+    /// Allows the connection to resume on another socket after losing its own. Returns `false` if
+    /// stateful reconnect was not negotiated.
     pub(crate) fn allow_resume(&mut self, entry: &HttpConnection) -> bool {
         match &mut self.source {
             InputSource::WebSocket(reader) => reader.allow_resume(entry.mailbox()),
@@ -90,15 +93,15 @@ impl TransportInput {
         }
     }
 
-    /// No other socket is taken any more: the connection has come to its end.
+    /// Rejects further sockets: the connection is ending.
     pub(crate) fn refuse_resume(&mut self) {
         if let InputSource::WebSocket(reader) = &mut self.source {
             reader.refuse_resume();
         }
     }
 
-    /// Goes over to a new socket, if one has come, and says which request brought it. What follows is the beginning of
-    /// a message, whatever came before.
+    /// Switches to a new socket, if one is waiting, and returns its request. The next byte begins a
+    /// message; a partial message of the old socket is dropped.
     pub(crate) fn resume(&mut self, cx: &mut Context<'_>) -> Option<Arc<RequestInfo>> {
         match &mut self.source {
             InputSource::WebSocket(reader) => reader.resume(cx),
@@ -106,8 +109,8 @@ impl TransportInput {
         }
     }
 
-    /// Whether what was handed over last may end within a character, the rest of which is on its way: in the middle of a
-    /// text message or of a request. The task is woken when a request ends.
+    /// Whether the bytes read last can end within a UTF-8 character: in the middle of a text
+    /// message or of a POST request. The task is woken when the request ends.
     pub(crate) fn is_within_text(&self) -> bool {
         match &self.source {
             InputSource::WebSocket(reader) => reader.is_within_text(),

@@ -23,7 +23,9 @@ use crate::auth::{
 };
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
-use crate::connections::{AuthenticatedRequest, Endpoint, EndpointResponse, RequestBody, ResponseBody, kind_of};
+use crate::connections::{
+    AuthenticatedRequest, Endpoint, EndpointResponse, RequestBody, ResponseBody, classify_request,
+};
 use crate::socket::SocketHandle;
 
 /// HTTP service of a server, returned by [`SignalR::service`](crate::SignalR::service).
@@ -158,18 +160,18 @@ impl Service {
         let response = match found {
             Some((sub_path, index)) => {
                 let server = Arc::clone(&self.server);
-                EndpointResponse::Later(Box::pin(async move {
+                EndpointResponse::Pending(Box::pin(async move {
                     let router = &server.router;
                     let response = router.dispatch(sub_path, &router.endpoints[index], parts, body).await;
                     // A pending response, such as that of a poll, must not keep the server running.
                     drop(server);
                     match response {
-                        EndpointResponse::Now(response) => response,
-                        EndpointResponse::Later(future) => future.await,
+                        EndpointResponse::Ready(response) => response,
+                        EndpointResponse::Pending(future) => future.await,
                     }
                 }))
             }
-            None => EndpointResponse::Now(status(StatusCode::NOT_FOUND)),
+            None => EndpointResponse::Ready(status(StatusCode::NOT_FOUND)),
         };
         ResponseFuture { response: Some(response), cors, socket: None }
     }
@@ -177,7 +179,7 @@ impl Service {
 
 impl ResponseFuture {
     pub(super) fn ready(response: Response<ResponseBody>) -> Self {
-        Self { response: Some(EndpointResponse::Now(response)), cors: HeaderMap::new(), socket: None }
+        Self { response: Some(EndpointResponse::Ready(response)), cors: HeaderMap::new(), socket: None }
     }
 }
 
@@ -207,7 +209,7 @@ impl Router {
         }
         let index = self.endpoints.len();
         let base = canonical(&path).ok_or_else(|| BuildError::InvalidPath(path.clone()))?;
-        let refresh = endpoint.refreshes().then(|| (format!("{base}{REFRESH}"), SubPath::Refresh));
+        let refresh = endpoint.is_refresh_enabled().then(|| (format!("{base}{REFRESH}"), SubPath::Refresh));
         let routes = [(format!("{base}{NEGOTIATE}"), SubPath::Negotiate), (base, SubPath::Execute)];
         for (route, sub_path) in routes.into_iter().chain(refresh) {
             if self.routes.insert(route, (sub_path, index)).is_some() {
@@ -234,7 +236,7 @@ impl Router {
         let kind = match sub_path {
             SubPath::Negotiate => RequestKind::Negotiate,
             SubPath::Refresh => RequestKind::Refresh,
-            SubPath::Execute => kind_of(&parts),
+            SubPath::Execute => classify_request(&parts),
         };
         let peer_addr = (self.peer_addr)(&parts.extensions);
         #[cfg(feature = "rate-limit")]
@@ -242,7 +244,7 @@ impl Router {
             && (matches!(sub_path, SubPath::Negotiate) || is_unnegotiated(&parts))
             && let Some(rejection) = limit.check(peer_addr)
         {
-            return EndpointResponse::Now(rejection);
+            return EndpointResponse::Ready(rejection);
         }
         let request = AuthRequest::new(&parts, kind).with_peer_addr(peer_addr);
         let result = self.authenticate(&request, &rules.schemes).await;
@@ -252,12 +254,14 @@ impl Router {
                 if lacks_credentials(&request, &result) {
                     missing_credentials_warning.call_once(|| warn_missing_credentials(request.path()));
                 }
-                return EndpointResponse::Now(rejected(self.schemes.challenge(&request, &rules.schemes, &result)));
+                return EndpointResponse::Ready(rejected(self.schemes.challenge(&request, &rules.schemes, &result)));
             }
-            Decision::Forbid => return EndpointResponse::Now(rejected(self.schemes.forbid(&request, &rules.schemes))),
+            Decision::Forbid => {
+                return EndpointResponse::Ready(rejected(self.schemes.forbid(&request, &rules.schemes)));
+            }
         }
         if endpoint.refuses_origin(&parts) {
-            return EndpointResponse::Now(status(StatusCode::FORBIDDEN));
+            return EndpointResponse::Ready(status(StatusCode::FORBIDDEN));
         }
         let mut extensions = Extensions::new();
         self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
@@ -269,7 +273,7 @@ impl Router {
             parts,
         };
         match sub_path {
-            SubPath::Negotiate => EndpointResponse::Now(endpoint.negotiate(&authenticated)),
+            SubPath::Negotiate => EndpointResponse::Ready(endpoint.negotiate(&authenticated)),
             SubPath::Refresh => endpoint.refresh(authenticated),
             SubPath::Execute => endpoint.execute(authenticated, body),
         }
@@ -351,16 +355,18 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match self.response.take().expect("polled after completion") {
-            EndpointResponse::Now(response) => response,
+            EndpointResponse::Ready(response) => response,
             // Authenticators, policies and redirects are code of the application and can panic.
-            EndpointResponse::Later(mut future) => match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(Poll::Ready(response)) => response,
-                Ok(Poll::Pending) => {
-                    self.response = Some(EndpointResponse::Later(future));
-                    return Poll::Pending;
+            EndpointResponse::Pending(mut future) => {
+                match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                    Ok(Poll::Ready(response)) => response,
+                    Ok(Poll::Pending) => {
+                        self.response = Some(EndpointResponse::Pending(future));
+                        return Poll::Pending;
+                    }
+                    Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
                 }
-                Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
-            },
+            }
         };
         response.headers_mut().extend(std::mem::take(&mut self.cors));
         response.body_mut().set_socket(self.socket.take());

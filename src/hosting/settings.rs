@@ -297,11 +297,11 @@ impl Settings {
             minimum_version: resolved.minimum_protocol_version,
             allow_stateful_reconnects: resolved.allow_stateful_reconnects,
             limits: Limits {
-                outgoing: resolved.transport_max_buffer_size,
-                incoming: resolved.application_max_buffer_size,
+                outgoing_bytes: resolved.transport_max_buffer_size,
+                incoming_bytes: resolved.application_max_buffer_size,
                 send_timeout: resolved.transport_send_timeout,
-                ends_with_token: resolved.close_on_authentication_expiration,
-                refreshes: resolved.enable_authentication_refresh,
+                closes_on_expiration: resolved.close_on_authentication_expiration,
+                updates_user: resolved.enable_authentication_refresh,
             },
             poll_timeout: resolved.long_polling_poll_timeout,
             close_timeout: resolved.web_socket_close_timeout,
@@ -312,7 +312,7 @@ impl Settings {
             refresh: RefreshOptions {
                 is_enabled: resolved.enable_authentication_refresh,
                 check: self.refresh_check.clone().or_else(|| server.refresh_check.clone()),
-                maximum: resolved.maximum_authentication_expiration,
+                max_lifetime: resolved.maximum_authentication_expiration,
             },
         };
         Ok((transport, cors))

@@ -100,7 +100,7 @@ impl ItemSender {
     }
 
     async fn enqueue(&self, message: Vec<u8>) {
-        self.connection.outbound.write_in_turn(&message).await;
+        self.connection.outbound.enqueue_in_turn(&message).await;
         buffer_pool::recycle(message);
         // Without this, a stream that is always ready would starve other tasks.
         tokio::task::consume_budget().await;

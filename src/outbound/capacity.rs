@@ -1,7 +1,7 @@
-//! Waiting for capacity: each sender in its turn, woken when there may be some for it.
+//! Waiting for capacity of a queue, in order of arrival.
 //!
-//! Capacity wakes one sender, which wakes the next one if there is still capacity after its message. A sender that is
-//! woken and dropped wakes the next one, too.
+//! Freed capacity wakes one sender. A woken sender enqueues its message and wakes the next sender
+//! if capacity is left. A woken sender that is dropped wakes the next one, too.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -10,42 +10,44 @@ use std::task::{Context, Poll};
 use super::state::{Locked, QueuePhase, QueueState};
 use super::{EncodedMessage, Outbound};
 
-/// The slot of a sender that waits, which is free again when this is dropped.
+/// Slot of a waiting sender, which is released on drop.
 struct Place<'a> {
     outbound: &'a Outbound,
     slot: Option<usize>,
 }
 
 impl Outbound {
-    /// Queues a shared message as soon as there is capacity, behind the messages that have waited longer.
+    /// Waits for capacity in order of arrival, then enqueues a shared message.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing was queued.
+    /// This method is cancel safe: if the future is dropped before it completes, the message is not
+    /// enqueued.
     pub(crate) async fn push(self: &Arc<Self>, frame: &EncodedMessage) {
-        self.enqueue(|state| state.send(frame)).await;
+        self.enqueue_with(|state| state.send(frame)).await;
     }
 
-    /// Queues a message of the connection itself as soon as there is capacity, behind those that have waited longer.
+    /// Waits for capacity in order of arrival, then enqueues a message of the connection itself.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing was queued.
-    pub(crate) async fn write_in_turn(self: &Arc<Self>, message: &[u8]) {
-        self.enqueue(|state| state.write(message)).await;
+    /// This method is cancel safe: if the future is dropped before it completes, the message is not
+    /// enqueued.
+    pub(crate) async fn enqueue_in_turn(self: &Arc<Self>, message: &[u8]) {
+        self.enqueue_with(|state| state.write(message)).await;
     }
 
-    /// Ready when senders need not wait.
+    /// Waits for capacity in order of arrival, without using it.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     pub(crate) async fn capacity(&self) {
         let mut state = self.turn().await;
         self.pass_on(&mut state);
     }
 
-    async fn enqueue(self: &Arc<Self>, enqueue: impl FnOnce(&mut QueueState)) {
+    async fn enqueue_with(self: &Arc<Self>, enqueue: impl FnOnce(&mut QueueState)) {
         let mut state = self.turn().await;
         if state.phase == QueuePhase::Open {
             enqueue(&mut state);
@@ -54,13 +56,15 @@ impl Outbound {
         }
     }
 
-    /// The queue when it has capacity for this sender, or is no longer open. The caller passes the wake-up on.
+    /// Waits until the queue has capacity for this sender or is no longer open. The caller must
+    /// wake the next sender.
     async fn turn(&self) -> Locked<'_> {
         let mut place = Place { outbound: self, slot: None };
         poll_fn(|cx| place.poll(cx)).await
     }
 
-    /// Wakes the next sender if there is still capacity; if not, that sender waits from now on.
+    /// Wakes the next sender if capacity is left. Otherwise its time of waiting for
+    /// acknowledgements starts now.
     fn pass_on(&self, state: &mut QueueState) {
         if self.has_room(state) {
             state.wake_sender();
@@ -88,9 +92,9 @@ impl<'a> Place<'a> {
                 None
             }
         };
-        // Where a woken sender is not polled, the others wait no longer than until the next one comes.
+        // If a woken sender is not polled, later senders wake the remaining ones.
         self.outbound.make_room(&mut state);
-        // Wakers may run any code when they are dropped.
+        // The drop of a waker can run any code, so the lock is released first.
         drop(state);
         drop(stale);
         Poll::Pending

@@ -1,4 +1,6 @@
-//! Writes what one task sent to other connections: a dirty list per shard, and one task that works it off.
+//! Flusher: writes messages that were enqueued by other tasks than the connection task.
+//!
+//! Each shard has a list of connections with messages to write, and one task that writes them.
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Outbound;
 
-/// After so many connections the flusher lets other tasks run: one broadcast to 10,000 receivers would else hold a
-/// core for a tenth of a second.
+/// Number of connections after which a flusher yields to other tasks. Otherwise one broadcast to
+/// 10,000 receivers would occupy a core for a tenth of a second.
 const YIELD_EVERY: usize = 128;
 
-/// The connections of one shard that have something to write and no task at work on it.
+/// Connections of one shard with messages to write that no other task is writing.
 #[derive(Debug, Default)]
 pub(crate) struct Flusher {
     dirty: Mutex<Vec<Arc<Outbound>>>,
@@ -50,7 +52,7 @@ impl Flusher {
     }
 }
 
-/// All shards of a server; a connection belongs to one for its life.
+/// All shards of a server. A connection belongs to the same shard for its lifetime.
 #[derive(Debug)]
 pub(crate) struct Flushers {
     shards: Box<[Arc<Flusher>]>,
@@ -58,20 +60,20 @@ pub(crate) struct Flushers {
 }
 
 impl Flushers {
-    /// As many shards as cores; [`start`](Self::start) gives them their tasks.
+    /// Creates one shard per core. [`start`](Self::start) spawns their tasks.
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { shards: (0..cores).map(|_| Arc::default()).collect(), next: AtomicUsize::new(0) }
     }
 
-    /// Spawns the flushers on the current runtime; `stop` ends them.
+    /// Spawns the flushers on the current runtime, until `stop` is cancelled.
     pub(crate) fn start(&self, stop: &CancellationToken) {
         for shard in &self.shards {
             tokio::spawn(Arc::clone(shard).run(stop.clone()));
         }
     }
 
-    /// The shard of the next new connection.
+    /// Returns the shard for the next new connection.
     pub(crate) fn next(&self) -> Arc<Flusher> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         Arc::clone(&self.shards[n % self.shards.len()])

@@ -1,66 +1,66 @@
-//! Complete messages, framed once for every WebSocket that receives them.
+//! Encoded messages, framed once for all WebSockets that receive them.
 
 use std::convert::Infallible;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
-/// Room that a message buffer keeps in front for the WebSocket header; a server's header has at most ten bytes, being
-/// unmasked (RFC 6455 § 5.2).
+/// Number of bytes reserved in front of a payload for the WebSocket header. The header of a server
+/// has at most 10 bytes, because it has no masking key (RFC 6455 § 5.2).
 pub(super) const HEADROOM_BYTES: usize = 10;
 
-/// Room for most messages that are written.
+/// Initial capacity of an encoding buffer, sufficient for most messages.
 const TYPICAL_MESSAGE_BYTES: usize = 128;
 
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
 const FINAL_PONG: u8 = 0x8a;
 
-/// Set in the first byte of control frames.
+/// Bit of the first byte that marks control frames.
 const CONTROL: u8 = 0x08;
 
-/// One or more complete hub messages, shared by all that receive them: a WebSocket writes it whole, the other
-/// transports take its payload.
+/// One or more complete hub messages in a WebSocket frame. The bytes are shared by all receivers:
+/// WebSockets write the frame, other transports its payload.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedMessage {
     bytes: Bytes,
-    /// Other messages may stand in the same WebSocket message.
+    /// Whether the message may be merged with others into one WebSocket message.
     joins: bool,
 }
 
 impl EncodedMessage {
-    /// The message that `write` appends to a buffer.
-    pub(crate) fn written(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let Ok(frame) = Self::try_written::<Infallible>(binary, |buffer| {
+    /// Encodes the message that `write` appends to the buffer.
+    pub(crate) fn encode(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let Ok(frame) = Self::try_encode::<Infallible>(binary, |buffer| {
             write(buffer);
             Ok(())
         });
         frame
     }
 
-    /// The message that `write` appends to a buffer, unless it fails.
+    /// Encodes the message that `write` appends to the buffer.
     ///
     /// # Errors
     ///
-    /// Those of `write`.
-    pub(crate) fn try_written<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+    /// Returns the error of `write`.
+    pub(crate) fn try_encode<E>(binary: bool, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
         let mut buffer = Vec::with_capacity(TYPICAL_MESSAGE_BYTES);
         buffer.resize(HEADROOM_BYTES, 0);
         write(&mut buffer)?;
-        Ok(Self { joins: true, ..Self::message(buffer, binary) })
+        Ok(Self { joins: true, ..Self::from_buffer(buffer, binary) })
     }
 
-    /// A WebSocket message that stays one.
-    pub(crate) fn copied(payload: &[u8], binary: bool) -> Self {
+    /// Copies a payload into a separate WebSocket message, which is not merged with others.
+    pub(crate) fn from_payload(payload: &[u8], binary: bool) -> Self {
         let mut buffer = Vec::with_capacity(HEADROOM_BYTES + payload.len());
         buffer.resize(HEADROOM_BYTES, 0);
         buffer.extend_from_slice(payload);
-        Self::message(buffer, binary)
+        Self::from_buffer(buffer, binary)
     }
 
-    /// A message: `buffer` holds [`HEADROOM`] unused bytes, then the payload.
-    fn message(mut buffer: Vec<u8>, binary: bool) -> Self {
-        // Long frames wait as they are, short ones are copied.
+    /// Frames a message. `buffer` contains [`HEADROOM_BYTES`] unused bytes and the payload.
+    fn from_buffer(mut buffer: Vec<u8>, binary: bool) -> Self {
+        // Long frames are queued without a copy, so they must not retain unused capacity.
         if buffer.capacity() > TYPICAL_MESSAGE_BYTES {
             buffer.shrink_to_fit();
         }
@@ -70,22 +70,22 @@ impl EncodedMessage {
         Self { bytes, joins: false }
     }
 
-    /// A control frame of a WebSocket; other transports get nothing of it.
+    /// Creates a WebSocket control frame. Other transports drop it.
     pub(crate) fn control(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into(), joins: false }
     }
 
-    /// With the WebSocket header.
-    pub(crate) fn wire(&self) -> &[u8] {
+    /// Returns the frame: header and payload.
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The same bytes, shared.
+    /// Returns the frame as shared bytes.
     pub(super) fn shared(&self) -> Bytes {
         self.bytes.clone()
     }
 
-    /// Without the header.
+    /// Returns the payload.
     pub(super) fn payload(&self) -> &[u8] {
         &self.bytes[payload_range(&self.bytes)]
     }
@@ -95,7 +95,8 @@ impl EncodedMessage {
     }
 }
 
-/// The position of the payload in the first of some frames that a server wrote, and with it that of the next frame.
+/// Returns the range of the payload of the first frame. `frames` contains unmasked frames; the next
+/// one begins at the end of the range.
 pub(super) fn payload_range(frames: &[u8]) -> Range<usize> {
     let (start, length) = match frames[1] {
         126 => (4, &frames[2..4]),
@@ -105,7 +106,7 @@ pub(super) fn payload_range(frames: &[u8]) -> Range<usize> {
     start..start + length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
 }
 
-/// Frames that stand back to back.
+/// Iterates over contiguous frames.
 pub(super) fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (first, rest) = (!bytes.is_empty()).then(|| bytes.split_at(payload_range(bytes).end))?;
@@ -122,14 +123,16 @@ pub(super) fn is_pong(frame: &[u8]) -> bool {
     frame[0] == FINAL_PONG
 }
 
-/// Writes the header of one unfragmented message right in front of its payload and says where it begins.
+/// Writes the header of an unfragmented message directly in front of its payload and returns the
+/// start of the header.
 pub(super) fn write_header(buffer: &mut [u8], binary: bool) -> usize {
     let (header, start) = header(buffer.len() - HEADROOM_BYTES, binary);
     buffer[start..HEADROOM_BYTES].copy_from_slice(&header[start..]);
     start
 }
 
-/// The header of one unfragmented message, and where it begins in these bytes.
+/// Returns the header of an unfragmented message at the end of an array, and the start of the
+/// header in the array.
 pub(super) fn header(payload: usize, binary: bool) -> ([u8; HEADROOM_BYTES], usize) {
     let mut header = [0; HEADROOM_BYTES];
     let (start, length) = match payload {

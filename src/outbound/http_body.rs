@@ -1,7 +1,7 @@
-//! What the bodies of HTTP responses take: streams of events, and answers to polls.
+//! Bodies of HTTP responses: Server-Sent Events and responses to polls.
 //!
-//! HTTP servers buffer what a body gives them, so a body gives little at a time, and what it gave stays on the account of
-//! the queue until the server has written it. A client that does not read is noticed by that.
+//! HTTP servers buffer the chunks of a body. A body therefore returns small chunks, which count as
+//! queued until the HTTP server has written them, so that slow clients are detected.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,34 +15,36 @@ use super::Outbound;
 use super::frame::{frames, is_control, payload_range};
 use super::state::{COALESCE_LIMIT_BYTES, QueuePhase, QueueState, Sink};
 
-/// So much of a body is with the HTTP server at once.
+/// Maximum number of body bytes that the HTTP server has and has not written yet.
 const MAX_CHUNK_BYTES: usize = 16 * 1024;
 
-/// The side of a queue from which bodies take.
+/// State of a queue that bodies of HTTP responses read.
 #[derive(Default)]
 pub(super) struct BodySource {
-    /// The body that takes next.
+    /// Waker of the body that waits for bytes.
     taker: Option<Waker>,
-    /// Bytes that were taken and are not written yet, the share of the HTTP server included.
+    /// Number of bytes that were dequeued and are not written yet, including those that the HTTP
+    /// server has.
     taken: usize,
-    /// Bytes that the HTTP server has.
+    /// Number of bytes that the HTTP server has and has not written yet.
     handed: usize,
-    /// There is always a body, so what waits is on its way.
+    /// Whether one body reads continuously (Server-Sent Events), so that queued bytes count as
+    /// being written.
     streaming: bool,
 }
 
-/// What a body takes out of a queue.
+/// Result of [`Outbound::poll_dequeue`].
 #[derive(Debug)]
 pub(crate) enum Dequeued {
-    /// All complete messages that waited.
+    /// All queued messages.
     Messages(BodyChunks),
-    /// The last ones were taken before.
+    /// No message follows.
     End,
-    /// The connection was given up.
+    /// The connection was aborted.
     Broken,
 }
 
-/// Bytes that were taken, on their way to the HTTP server piece by piece.
+/// Dequeued bytes, which are passed to the HTTP server in chunks.
 #[derive(Debug)]
 pub(crate) struct BodyChunks {
     outbound: Arc<Outbound>,
@@ -57,13 +59,13 @@ impl BodySource {
 }
 
 impl Outbound {
-    /// From now on bodies take what is sent: one that streams, or one after another.
+    /// Attaches the bodies of HTTP responses: one streaming body, or one body after another.
     pub(crate) fn attach_bodies(&self, streaming: bool) {
         self.lock().sink = Sink::Pulled(BodySource { streaming, ..BodySource::default() });
     }
 
-    /// Takes all that waits, in the form that `wrap` gives it. One body does so at a time.
-    pub(crate) fn poll_take(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Dequeued> {
+    /// Dequeues all messages, transformed by `wrap`. Called by one body at a time.
+    pub(crate) fn poll_dequeue(self: &Arc<Self>, cx: &Context<'_>, wrap: fn(&mut VecDeque<Bytes>)) -> Poll<Dequeued> {
         let mut state = self.lock();
         if state.phase == QueuePhase::Broken || matches!(state.sink, Sink::Gone) {
             return Poll::Ready(Dequeued::Broken);
@@ -82,14 +84,14 @@ impl Outbound {
         let taken = BodyChunks { outbound: Arc::clone(self), rest };
         if let Sink::Pulled(pull) = &mut state.sink {
             pull.taken += taken.len();
-            // In another form than it waited in.
+            // `wrap` changes the number of bytes.
             let bytes = pull.taken;
             self.recount(&mut state, bytes);
         }
         Poll::Ready(Dequeued::Messages(taken))
     }
 
-    /// No message follows. What waits can still be taken.
+    /// Accepts no further messages. Queued messages can still be dequeued.
     pub(crate) fn close(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.phase <= QueuePhase::Aborted {
@@ -99,16 +101,17 @@ impl Outbound {
         }
     }
 
-    /// Ready when all that was taken is written, or never will be. For the owner, once nothing follows.
+    /// Returns ready when all dequeued bytes are written or dropped. Called by the owner after
+    /// [`close`](Self::close).
     pub(crate) fn poll_written(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         state.set_owner(cx);
         if state.is_under_way() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Nobody takes any more: what is sent from now on reaches nobody, and finds room. The connection learns it from its
-    /// input.
-    pub(crate) fn discard(&self) {
+    /// Drops queued and further messages, because no body will read them. Senders do not wait. The
+    /// connection ends by the end of its input.
+    pub(crate) fn drop_queued(&self) {
         let mut state = self.lock();
         if state.phase != QueuePhase::Broken {
             state.clear();
@@ -118,7 +121,8 @@ impl Outbound {
         }
     }
 
-    /// Whether `len` more bytes may be handed to the HTTP server; `false` once the connection was given up.
+    /// Waits until `len` more bytes may be passed to the HTTP server. Returns `false` if the
+    /// connection was aborted.
     fn poll_hand(&self, cx: &Context<'_>, len: usize) -> Poll<bool> {
         let mut state = self.lock();
         let Sink::Pulled(pull) = &mut state.sink else { return Poll::Ready(false) };
@@ -130,7 +134,7 @@ impl Outbound {
         Poll::Ready(true)
     }
 
-    /// So many taken bytes are written, or will never be.
+    /// Subtracts dequeued bytes that the HTTP server has written, or that were dropped.
     fn settle(&self, handed: usize, dropped: usize) {
         let mut state = self.lock();
         let Sink::Pulled(pull) = &mut state.sink else { return };
@@ -142,7 +146,7 @@ impl Outbound {
         state.wake_taker();
     }
 
-    /// So much waits or is under way now.
+    /// Sets the number of bytes that are queued or being written.
     fn recount(&self, state: &mut QueueState, bytes: usize) {
         let was_full = self.is_over(state.bytes);
         state.bytes = bytes;
@@ -151,7 +155,7 @@ impl Outbound {
         }
         state.mark_under_way();
         self.make_room(state);
-        // The owner may wait for room, or for the end.
+        // The owner may wait for capacity or for the end.
         if state.phase == QueuePhase::Finished || was_full && !self.is_over(bytes) {
             state.wake_owner();
         }
@@ -159,7 +163,7 @@ impl Outbound {
 }
 
 impl QueueState {
-    /// Tells the body that something waits, or that nothing will any more.
+    /// Wakes the body if messages are queued or the queue is no longer open.
     pub(super) fn offer(&mut self) {
         if !self.is_empty() || self.phase != QueuePhase::Open {
             self.mark_under_way();
@@ -175,7 +179,8 @@ impl QueueState {
         }
     }
 
-    /// Without their WebSocket headers. Long messages stay shared with whoever else gets them.
+    /// Removes all messages, without their WebSocket headers. Long messages stay shared with other
+    /// queues.
     fn take_payload(&mut self) -> VecDeque<Bytes> {
         let mut pieces = VecDeque::new();
         let mut merged = Vec::new();
@@ -198,12 +203,13 @@ impl QueueState {
         pieces
     }
 
-    /// Whether something that was taken is not written yet.
+    /// Whether dequeued bytes are not written yet.
     pub(super) fn is_under_way(&self) -> bool {
         matches!(&self.sink, Sink::Pulled(pull) if pull.taken > 0)
     }
 
-    /// The time for writing runs while the HTTP server has something, and on a stream while anything waits.
+    /// Starts the send timeout if the HTTP server has bytes to write, or, for a streaming body, if
+    /// bytes are queued.
     fn mark_under_way(&mut self) {
         let Sink::Pulled(pull) = &self.sink else { return };
         let under_way = if pull.streaming { self.bytes } else { pull.taken };
@@ -212,14 +218,14 @@ impl QueueState {
         }
     }
 
-    /// Ends a body that waits.
+    /// Ends a waiting body.
     pub(super) fn detach(&mut self) {
         self.wake_taker();
         self.sink = Sink::Detached;
     }
 }
 
-/// Appends the messages in some frames.
+/// Appends the payloads of all data frames.
 fn merge(merged: &mut Vec<u8>, bytes: &[u8]) {
     for frame in frames(bytes).filter(|frame| !is_control(frame)) {
         merged.extend_from_slice(&frame[payload_range(frame)]);
@@ -233,7 +239,7 @@ fn flush(merged: &mut Vec<u8>, pieces: &mut VecDeque<Bytes>) {
 }
 
 impl BodyChunks {
-    /// How many bytes are still to come.
+    /// Returns the number of remaining bytes.
     pub(crate) fn len(&self) -> usize {
         self.rest.iter().map(Bytes::len).sum()
     }
@@ -242,12 +248,12 @@ impl BodyChunks {
         self.rest.is_empty()
     }
 
-    /// The next piece; `None` when there is none left, `Err` if the connection was given up before that.
-    pub(crate) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, GivenUp>>> {
+    /// Returns the next chunk, `None` at the end, or an error if the connection was aborted before.
+    pub(crate) fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         let Some(first) = self.rest.front_mut() else { return Poll::Ready(None) };
         let len = first.len().min(MAX_CHUNK_BYTES);
         if !ready!(self.outbound.poll_hand(cx, len)) {
-            return Poll::Ready(Some(Err(GivenUp)));
+            return Poll::Ready(Some(Err(BodyAborted)));
         }
         let bytes = first.split_to(len);
         if first.is_empty() {
@@ -265,11 +271,12 @@ impl Drop for BodyChunks {
     }
 }
 
-/// The connection ended before all of a body was written.
+/// The connection was aborted before all of a body was written.
 #[derive(Debug)]
-pub(crate) struct GivenUp;
+pub(crate) struct BodyAborted;
 
-/// What the HTTP server holds; it lets go when it has written it, or never will.
+/// Chunk that the HTTP server has. The server drops it when the chunk is written or the response
+/// ends.
 struct Piece {
     bytes: Bytes,
     outbound: Arc<Outbound>,
@@ -312,7 +319,7 @@ mod tests {
     }
 
     fn take(outbound: &Arc<Outbound>) -> Option<Dequeued> {
-        match outbound.poll_take(&Context::from_waker(Waker::noop()), |_| {}) {
+        match outbound.poll_dequeue(&Context::from_waker(Waker::noop()), |_| {}) {
             Poll::Ready(taken) => Some(taken),
             Poll::Pending => None,
         }
@@ -325,79 +332,80 @@ mod tests {
         }
     }
 
-    fn piece(messages: &mut BodyChunks) -> Option<Option<Result<Bytes, GivenUp>>> {
-        match messages.poll_piece(&Context::from_waker(Waker::noop())) {
+    fn piece(messages: &mut BodyChunks) -> Option<Option<Result<Bytes, BodyAborted>>> {
+        match messages.poll_chunk(&Context::from_waker(Waker::noop())) {
             Poll::Ready(piece) => Some(piece),
             Poll::Pending => None,
         }
     }
 
     #[tokio::test]
-    async fn a_body_takes_all_that_waits_without_websocket_headers() {
+    async fn bodies_dequeue_all_messages_without_websocket_headers() {
         let outbound = queue(0, true);
         assert!(take(&outbound).is_none());
-        outbound.try_push(&EncodedMessage::copied(b"shared", false));
-        outbound.write(b"own");
+        outbound.try_push(&EncodedMessage::from_payload(b"shared", false));
+        outbound.enqueue(b"own");
         let mut taken = messages(&outbound);
         assert_eq!(taken.len(), 9);
         assert_eq!(piece(&mut taken).unwrap().unwrap().unwrap(), "sharedown");
         assert!(piece(&mut taken).unwrap().is_none());
-        outbound.write(b"last");
+        outbound.enqueue(b"last");
         outbound.close();
-        outbound.write(b"late");
+        outbound.enqueue(b"late");
         assert_eq!(piece(&mut messages(&outbound)).unwrap().unwrap().unwrap(), "last");
         assert!(matches!(take(&outbound), Some(Dequeued::End)));
     }
 
     #[tokio::test]
-    async fn what_is_taken_counts_until_it_is_written() {
+    async fn dequeued_bytes_count_as_queued_until_they_are_written() {
         let outbound = queue(40_000, false);
-        outbound.write(&[b'x'; 40_000]);
+        outbound.enqueue(&[b'x'; 40_000]);
         let mut taken = messages(&outbound);
         assert!(outbound.is_full());
         let first = piece(&mut taken).unwrap().unwrap().unwrap();
         assert_eq!(first.len(), MAX_CHUNK_BYTES);
-        // The server has enough to write.
+        // The HTTP server has the maximum number of bytes.
         assert!(piece(&mut taken).is_none());
         drop(first);
         assert!(!outbound.is_full());
         let second = piece(&mut taken).unwrap().unwrap().unwrap();
-        outbound.write(&[b'y'; 40_000]);
+        outbound.enqueue(&[b'y'; 40_000]);
         assert!(outbound.is_full());
-        // A client that left drops both.
+        // The HTTP server drops both when the client disconnects.
         drop((second, taken));
         drop(messages(&outbound));
         assert!(!outbound.is_full());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_is_not_written_is_noticed_and_ends_with_an_error() {
+    async fn bodies_that_are_not_written_stall_and_fail_when_aborted() {
         for streaming in [true, false] {
             let outbound = queue(0, streaming);
-            outbound.write(b"waits");
+            outbound.enqueue(b"waits");
             tokio::time::advance(Duration::from_secs(5)).await;
-            // Between polls nothing is on its way; to a stream it is.
+            // Queued bytes count as being written for streaming bodies only.
             let waited = if streaming { Duration::from_secs(5) } else { Duration::ZERO };
             assert_eq!(outbound.stalled_for(Instant::now()), waited);
             let mut taken = messages(&outbound);
             tokio::time::advance(Duration::from_secs(5)).await;
             assert_eq!(outbound.stalled_for(Instant::now()), waited + Duration::from_secs(5));
-            outbound.break_off();
+            outbound.abort_transport();
             assert!(piece(&mut taken).unwrap().unwrap().is_err());
             assert!(matches!(take(&outbound), Some(Dequeued::Broken)));
         }
     }
-    /// The headers of WebSockets are counted before it is taken, and not after.
+
+    /// Queued bytes include WebSocket headers; dequeued bytes do not.
     #[tokio::test]
-    async fn room_that_comes_by_taking_is_told_to_the_owner() {
+    async fn owner_is_woken_when_dequeuing_frees_capacity() {
         let outbound = queue(10, false);
         let owner = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&owner));
         let mut cx = Context::from_waker(&waker);
-        outbound.begin(&cx);
-        outbound.try_push(&EncodedMessage::copied(b"12345678", false));
+        outbound.begin_batch(&cx);
+        outbound.try_push(&EncodedMessage::from_payload(b"12345678", false));
         assert!(outbound.is_full());
-        outbound.end(&mut cx);
+        outbound.end_batch(&mut cx);
         let taken = messages(&outbound);
         assert!(!outbound.is_full());
         assert_eq!(owner.0.load(Ordering::SeqCst), 1);
@@ -405,15 +413,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_of_which_all_is_written_is_not_stalled() {
+    async fn streams_with_all_bytes_written_are_not_stalled() {
         let outbound = queue(0, true);
         let mut cx = Context::from_waker(Waker::noop());
-        // All of it, with its headers, is offered when the owner is done.
-        outbound.begin(&cx);
+        // The body is notified at the end of the batch, when the bytes include headers.
+        outbound.begin_batch(&cx);
         for _ in 0..20 {
-            outbound.try_push(&EncodedMessage::copied(b"short", false));
+            outbound.try_push(&EncodedMessage::from_payload(b"short", false));
         }
-        outbound.end(&mut cx);
+        outbound.end_batch(&mut cx);
         let mut taken = messages(&outbound);
         while piece(&mut taken).unwrap().is_some() {}
         drop(taken);
@@ -423,12 +431,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_waits_hears_that_nobody_takes_any_more() {
+    async fn waiting_bodies_are_woken_when_messages_are_dropped() {
         let outbound = queue(0, false);
         let body = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&body));
-        assert!(outbound.poll_take(&Context::from_waker(&waker), |_| {}).is_pending());
-        outbound.discard();
+        assert!(outbound.poll_dequeue(&Context::from_waker(&waker), |_| {}).is_pending());
+        outbound.drop_queued();
         assert_eq!(body.0.load(Ordering::SeqCst), 1);
         assert!(matches!(take(&outbound), Some(Dequeued::Broken)));
     }

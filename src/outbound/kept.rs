@@ -1,4 +1,4 @@
-//! Messages that are kept until they are acknowledged: short ones back to back, in blocks of a few kilobytes.
+//! Storage of unacknowledged messages; short ones are stored contiguously in blocks of 4 KiB.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -9,22 +9,23 @@ use super::EncodedMessage;
 use super::frame::{header, payload_range};
 use super::state::{BLOCK_BYTES, COALESCE_LIMIT_BYTES};
 
-/// WebSocket frames of one message each, in their order. A message costs its bytes and its header, which is its length,
-/// too: 2 bytes for up to 125, 4 beyond.
+/// WebSocket frames of one message each, in order. A message takes its own size and that of its
+/// header, which also stores the length: 2 bytes for messages of up to 125 bytes, 4 for longer
+/// ones.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// Long frames by themselves, shared with the queue and with other connections, and full blocks.
+    /// Long frames, shared with the queue and with other connections, and full blocks.
     sealed: VecDeque<Bytes>,
-    /// The block that short messages are added to.
+    /// Block to which short messages are appended.
     block: Vec<u8>,
-    /// Bytes in front of the block that are acknowledged.
+    /// Number of acknowledged bytes at the beginning of the block.
     removed: usize,
-    /// Bytes of all messages, without headers.
+    /// Number of bytes of all messages, without headers.
     payload: usize,
 }
 
 impl Kept {
-    /// Bytes of all messages, without headers.
+    /// Number of bytes of all messages, without headers.
     pub(super) fn payload(&self) -> usize {
         self.payload
     }
@@ -33,18 +34,18 @@ impl Kept {
         self.sealed.is_empty() && self.block.is_empty()
     }
 
-    /// Adds a short message.
+    /// Appends a short message.
     pub(super) fn add(&mut self, message: &[u8], binary: bool) {
         let (header, start) = header(message.len(), binary);
         self.extend(&[&header[start..], message]);
         self.payload += message.len();
     }
 
-    /// Adds a message that others may share.
+    /// Appends a message that other queues may share.
     pub(super) fn share(&mut self, frame: &EncodedMessage) {
         let len = frame.payload().len();
         if len <= COALESCE_LIMIT_BYTES {
-            self.extend(&[frame.wire()]);
+            self.extend(&[frame.bytes()]);
         } else {
             self.seal();
             self.sealed.push_back(frame.shared());
@@ -52,7 +53,7 @@ impl Kept {
         self.payload += len;
     }
 
-    /// Removes the first message. Returns `false` where there is none.
+    /// Removes the first message. Returns `false` if there is none.
     pub(super) fn remove_first(&mut self) -> bool {
         let frames = self.sealed.front().map_or(&self.block[self.removed..], |first| first);
         if frames.is_empty() {
@@ -69,7 +70,7 @@ impl Kept {
         true
     }
 
-    /// All frames; only those of the last block are copied.
+    /// Iterates over all frames. Only the last block is copied.
     pub(super) fn frames(&self) -> impl Iterator<Item = Bytes> {
         let block = Some(&self.block[self.removed..]).filter(|block| !block.is_empty());
         self.sealed.iter().cloned().chain(block.map(Bytes::copy_from_slice))

@@ -1,5 +1,5 @@
-//! Messages that a connection keeps until its client has them, and its change from one socket to the next (stateful
-//! reconnect; `HubProtocol.md § Stateful Reconnect`).
+//! Stateful reconnect: retains unacknowledged messages and resends them on the next socket
+//! (`HubProtocol.md § Stateful Reconnect`).
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,26 +14,28 @@ use super::kept::Kept;
 use super::state::{COALESCE_LIMIT_BYTES, QueuePhase, QueueState, Sink};
 use super::{EncodedMessage, Outbound};
 
-/// What was sent and is not acknowledged (`aspnet: MessageBuffer.cs`). Calls and what belongs to them count, from 1 on;
-/// pings, acknowledgements and the Close message do not, and are not kept.
+/// Messages that were sent and not acknowledged (`aspnet: MessageBuffer.cs`).
+///
+/// Invocations, stream items, completions and cancellations are numbered from 1. Pings,
+/// acknowledgements and the Close message are neither numbered nor retained.
 pub(super) struct MessageBuffer {
     kept: Kept,
-    /// The number of the first that is kept; of the next one, where none is.
+    /// Sequence id of the first retained message, or of the next message if none is retained.
     first: i64,
-    /// With more bytes than this, who sends has to wait.
+    /// Number of retained bytes above which senders wait.
     limit: usize,
-    /// Since when there is no socket.
+    /// Start of the reconnect window; `None` while a socket is attached.
     away: Option<Instant>,
-    /// Since when somebody has to wait.
+    /// Start of the time for which a sender or a call has waited for acknowledgements.
     waiting: Option<Instant>,
-    /// Whether a call of the client is among those that wait.
+    /// Whether a call of the client waits for acknowledgements.
     call_waits: bool,
-    /// Writes the message that says which number comes next.
+    /// Encodes the `Sequence` message for a sequence id.
     sequence: Box<dyn Fn(i64) -> EncodedMessage + Send>,
 }
 
 impl MessageBuffer {
-    /// What was never sent cannot be acknowledged: numbers of the future free what is there.
+    /// Removes acknowledged messages. A sequence id that was never sent removes all messages.
     fn acknowledge(&mut self, sequence_id: i64) {
         while self.first <= sequence_id && self.kept.remove_first() {
             self.first += 1;
@@ -46,18 +48,18 @@ impl MessageBuffer {
         }
     }
 
-    /// As in ASP.NET, the message that crosses the limit is taken.
+    /// The message that crosses the limit is accepted, as in ASP.NET Core.
     fn is_full(&self) -> bool {
         self.kept.payload() > self.limit
     }
 }
 
 impl QueueState {
-    /// Takes a message of the connection itself.
+    /// Enqueues a message of the connection itself.
     pub(super) fn write(&mut self, message: &[u8]) {
         let Some(replay) = &mut self.replay else { return self.append(message) };
         if message.len() > COALESCE_LIMIT_BYTES {
-            return self.send(&EncodedMessage::copied(message, self.binary));
+            return self.send(&EncodedMessage::from_payload(message, self.binary));
         }
         let was_full = replay.is_full();
         replay.kept.add(message, self.binary);
@@ -67,7 +69,7 @@ impl QueueState {
         self.wake_owner_of_full(was_full);
     }
 
-    /// Takes a shared message.
+    /// Enqueues a shared message.
     pub(super) fn send(&mut self, frame: &EncodedMessage) {
         let was_full = self.awaits_acknowledgement();
         if let Some(replay) = &mut self.replay {
@@ -79,27 +81,29 @@ impl QueueState {
         self.wake_owner_of_full(was_full);
     }
 
-    /// Wakes the owner when acknowledgements begin to be missing: it takes messages then that had to wait. An owner that
-    /// is at work may have looked before.
+    /// Wakes the owner when the message buffer becomes full: the owner then reads ahead for
+    /// acknowledgements. Also wakes an owner that processes a batch, because the owner may have
+    /// checked before.
     fn wake_owner_of_full(&mut self, was_full: bool) {
         if !was_full && self.awaits_acknowledgement() {
             self.wake_owner();
         }
     }
 
-    /// Whether the client has to acknowledge something before more is sent.
+    /// Whether senders must wait for acknowledgements.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.replay.as_ref().is_some_and(|replay| replay.is_full())
     }
 
-    /// Somebody waits for that.
+    /// Starts the clock of a sender or a call that waits for acknowledgements.
     pub(super) fn mark_waiting(&mut self) {
         if let Some(replay) = self.replay.as_mut().filter(|replay| replay.is_full()) {
             replay.waiting.get_or_insert_with(Instant::now);
         }
     }
 
-    /// A sender has stopped waiting: the clock runs for those that are left.
+    /// Restarts the clock at the arrival of the oldest remaining sender, after a sender has stopped
+    /// waiting.
     pub(super) fn unmark_waiting(&mut self) {
         let oldest = self.waiters.as_ref().and_then(|waiters| waiters.oldest());
         if let Some(replay) = self.replay.as_mut().filter(|replay| !replay.call_waits) {
@@ -107,7 +111,7 @@ impl QueueState {
         }
     }
 
-    /// Whether there is no socket, and another is waited for.
+    /// Whether the connection has no socket and can resume on another one.
     pub(super) fn is_away(&self) -> bool {
         self.replay.as_ref().is_some_and(|replay| replay.away.is_some())
     }
@@ -116,15 +120,16 @@ impl QueueState {
         self.replay.is_some() && self.phase == QueuePhase::Open
     }
 
-    /// The socket is gone: the connection goes on without one if it may, or is broken.
+    /// Handles a failed write: detaches the socket if the connection can resume, else aborts the
+    /// transport.
     pub(super) fn fail(&mut self) {
-        if !self.lose() {
-            self.break_off();
+        if !self.on_transport_lost() {
+            self.abort_transport();
         }
     }
 
-    /// Gives the socket up, and waits for another one. `false` if the connection cannot go on.
-    fn lose(&mut self) -> bool {
+    /// Detaches the socket. Returns `false` if the connection cannot resume.
+    fn on_transport_lost(&mut self) -> bool {
         if !self.can_resume() {
             return false;
         }
@@ -136,7 +141,8 @@ impl QueueState {
         true
     }
 
-    /// Writes to `sink` from now on. Where messages were kept for it, they go first, behind the number of the first one.
+    /// Attaches a sink. Resends retained messages first, after a `Sequence` message with the id of
+    /// the first one.
     pub(super) fn attach(&mut self, sink: Sink) {
         if let Some(replay) = &mut self.replay {
             replay.away = None;
@@ -149,21 +155,22 @@ impl QueueState {
         self.sink = sink;
     }
 
-    /// Says goodbye to the old socket, unless that would stand in the middle of a frame.
-    fn dismiss(&mut self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
+    /// Writes a close frame to the old socket, unless a frame is partly written.
+    fn close_superseded(&mut self, close_frame: &EncodedMessage, cx: &mut Context<'_>) {
         if self.written == 0 && self.cut.is_none() {
-            // Whether it arrives or not, this socket is no longer listened to.
-            let _ = self.sink.write(Some(cx), &[IoSlice::new(goodbye.wire())]);
+            // Errors are ignored: the old socket is no longer read.
+            let _ = self.sink.write(Some(cx), &[IoSlice::new(close_frame.bytes())]);
             self.poll_flush(cx);
         }
     }
 }
 
-/// For connections that may go on with another socket.
+/// Stateful reconnect.
 impl Outbound {
-    /// From now on messages are kept until they are acknowledged, and senders wait while there are more than `limit`
-    /// bytes of them. `sequence` writes the message that a new socket begins with.
-    pub(crate) fn keep(&self, limit: usize, sequence: impl Fn(i64) -> EncodedMessage + Send + 'static) {
+    /// Retains messages from now on until they are acknowledged. Senders wait while more than
+    /// `limit` bytes are retained. `sequence` encodes the `Sequence` message with which a new
+    /// socket begins.
+    pub(crate) fn enable_replay(&self, limit: usize, sequence: impl Fn(i64) -> EncodedMessage + Send + 'static) {
         self.lock().replay = Some(Box::new(MessageBuffer {
             kept: Kept::default(),
             first: 1,
@@ -175,7 +182,7 @@ impl Outbound {
         }));
     }
 
-    /// The client has all messages up to this one.
+    /// Handles an acknowledgement: the client has received all messages up to this sequence id.
     pub(crate) fn acknowledge(&self, sequence_id: i64) {
         let mut state = self.lock();
         if let Some(replay) = &mut state.replay {
@@ -184,14 +191,15 @@ impl Outbound {
         self.find_room(&mut state);
     }
 
-    /// Wakes the next sender if there is capacity, whatever made it.
+    /// Wakes the next sender if the queue has capacity.
     fn find_room(&self, state: &mut QueueState) {
         if self.has_room(state) {
             state.wake_sender();
         }
     }
 
-    /// Queues a message that is neither counted nor kept, if there is a socket with room for it; says whether.
+    /// Enqueues a message that is neither numbered nor retained, if a socket is attached and the
+    /// queue has capacity. Returns whether it was enqueued.
     pub(crate) fn try_push_uncounted(self: &Arc<Self>, frame: &EncodedMessage) -> bool {
         let mut state = self.lock();
         let taken = state.phase == QueuePhase::Open && !state.is_away() && !self.is_over(state.bytes);
@@ -202,7 +210,7 @@ impl Outbound {
         taken
     }
 
-    /// A call of the client has to wait for its acknowledgement.
+    /// Records that a call of the client waits for acknowledgements.
     pub(crate) fn mark_call_waiting(&self) {
         let mut state = self.lock();
         state.mark_waiting();
@@ -211,36 +219,36 @@ impl Outbound {
         }
     }
 
-    /// How long somebody has been waiting for the client to acknowledge what it was sent.
+    /// Returns for how long a sender or a call has waited for acknowledgements.
     pub(crate) fn unacknowledged_for(&self, now: Instant) -> Duration {
         let since = self.lock().replay.as_ref().and_then(|replay| replay.waiting);
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// How long there has been no socket, while another is waited for.
-    pub(crate) fn away_for(&self, now: Instant) -> Duration {
+    /// Returns for how long the connection has waited for a new socket.
+    pub(crate) fn disconnected_for(&self, now: Instant) -> Duration {
         let since = self.lock().replay.as_ref().and_then(|replay| replay.away);
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Whether another socket may take over.
+    /// Whether the connection can resume on another socket.
     pub(crate) fn can_resume(&self) -> bool {
         self.lock().can_resume()
     }
 
-    /// The socket is gone. `true`: the connection goes on without one.
-    pub(crate) fn lose(&self) -> bool {
+    /// Handles the loss of the socket. Returns whether the connection can resume.
+    pub(crate) fn on_transport_lost(&self) -> bool {
         let mut state = self.lock();
-        let goes_on = state.lose();
+        let can_resume = state.on_transport_lost();
         self.find_room(&mut state);
-        goes_on
+        can_resume
     }
 
-    /// Says goodbye to the socket that another takes the place of. For the owner.
-    pub(crate) fn dismiss(&self, goodbye: &EncodedMessage, cx: &mut Context<'_>) {
+    /// Closes the old socket before a new one is attached. Called by the owner.
+    pub(crate) fn close_superseded(&self, close_frame: &EncodedMessage, cx: &mut Context<'_>) {
         let mut state = self.lock();
-        state.dismiss(goodbye, cx);
-        state.lose();
+        state.close_superseded(close_frame, cx);
+        state.on_transport_lost();
     }
 }
 

@@ -1,13 +1,16 @@
-//! What waits to be sent to one connection, and who writes it.
+//! Outbound queue of one connection.
 //!
-//! Every transport takes its bytes from an [`Outbound`]: a queue bounded in bytes, of complete hub messages. Messages that
-//! wait together leave in one write. A broadcast puts the same shared bytes into every queue ([`EncodedMessage`]).
+//! Every transport writes from an [`Outbound`]: a queue of complete hub messages, bounded in bytes.
+//! Queued messages are written together. A broadcast enqueues the same shared bytes for every
+//! connection ([`EncodedMessage`]).
 //!
-//! Two may write to one TCP socket, both under the queue's lock: the connection's own task at the end of each batch it
-//! has read, and its [`Flusher`] for what others sent meanwhile. Any other writer is written to by the task that owns the
-//! queue; responses of HTTP take what waits by themselves.
+//! A TCP socket is written by the connection task at the end of each batch that it has read, and by
+//! the [`Flusher`] for messages of other tasks, both under the lock of the queue. Other writers are
+//! written only by the connection task, which owns the queue. Bodies of HTTP responses dequeue by
+//! themselves.
 //!
-//! A connection that may go on with another socket keeps its messages until the client has them (`replay.rs`).
+//! With stateful reconnect, the queue retains messages until the client acknowledges them
+//! (`message_buffer.rs`).
 
 mod capacity;
 mod flusher;
@@ -25,5 +28,5 @@ mod waiters;
 pub(crate) use flusher::{Flusher, Flushers};
 pub(crate) use frame::EncodedMessage;
 use frame::HEADROOM_BYTES;
-pub(crate) use http_body::{BodyChunks, Dequeued, GivenUp};
-pub(crate) use queue::{Full, Outbound};
+pub(crate) use http_body::{BodyAborted, BodyChunks, Dequeued};
+pub(crate) use queue::{FullReason, Outbound};

@@ -1,4 +1,4 @@
-//! The queue of one connection: bounded in bytes, written in batches.
+//! Outbound queue of one connection: bounded in bytes, written in batches.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,26 +14,28 @@ use tokio::time::Instant;
 use super::state::{Locked, QueuePhase, QueueState, Sink};
 use super::{EncodedMessage, Flusher};
 
-/// Maximum number of pongs that wait: 16 KiB where each has the longest payload.
+/// Maximum number of queued pongs: 16 KiB if each has the longest payload.
 const MAX_PONGS: u8 = 128;
 
-/// What waits to be sent to one connection.
+/// Outbound queue of one connection.
 ///
-/// Whoever sends finds room or is told that there is none; it is never buffered beyond the limit and the message that
-/// crosses it. The connection's task *owns* the queue: it alone waits for the socket to take more.
+/// A sender enqueues, waits for capacity, or learns that the queue is full. The queue exceeds its
+/// limit by at most the message that crosses it. The connection task *owns* the queue: only this
+/// task waits for the socket.
 pub(crate) struct Outbound {
     state: Mutex<QueueState>,
     flusher: Arc<Flusher>,
-    /// Bytes that may wait before senders must (ASP.NET: `TransportMaxBufferSize`); 0 is no limit.
+    /// Number of queued bytes from which senders wait (C#: `TransportMaxBufferSize`); 0 means no
+    /// limit.
     limit: usize,
 }
 
-/// Why senders must wait.
+/// Reason why senders must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// The limit of queued bytes is reached, whatever else is.
+pub(crate) enum FullReason {
+    /// The limit of queued bytes is reached. Takes precedence over `Unacknowledged`.
     Bytes,
-    /// The client has not acknowledged enough.
+    /// The message buffer of stateful reconnect is full.
     Unacknowledged,
 }
 
@@ -42,36 +44,37 @@ impl Outbound {
         Arc::new(Self { state: Mutex::new(QueueState::new()), flusher, limit })
     }
 
-    /// From now on bytes go to this TCP socket.
+    /// Attaches a TCP socket, to which bytes are written from now on.
     pub(crate) fn attach_tcp(&self, socket: OwnedWriteHalf) {
         self.lock().attach(Sink::Tcp(socket));
     }
 
-    /// From now on bytes go to this writer, by way of the owner.
+    /// Attaches a writer, to which the owner writes from now on.
     pub(crate) fn attach(&self, writer: Box<dyn AsyncWrite + Send + Unpin>) {
         self.lock().attach(Sink::Owned(writer));
     }
 
-    /// Messages written here, not pushed as [`EncodedMessage`]s, leave as binary WebSocket messages from now on.
+    /// Sends the messages of [`enqueue`](Self::enqueue) as binary WebSocket messages from now on.
     pub(crate) fn set_binary(&self) {
         self.lock().binary = true;
     }
 
-    /// Queues a complete message of the connection itself and says whether the queue is full now. It is taken even then:
-    /// who answers calls takes no further one until there is room.
-    pub(crate) fn write(self: &Arc<Self>, message: &[u8]) -> bool {
+    /// Enqueues a complete message of the connection itself and returns whether the queue is full
+    /// afterwards. The message is enqueued even into a full queue; the caller must then accept no
+    /// further invocation until the queue has capacity.
+    pub(crate) fn enqueue(self: &Arc<Self>, message: &[u8]) -> bool {
         let mut state = self.lock();
         if state.phase != QueuePhase::Open {
             return false;
         }
         state.write(message);
-        let full = !self.has_room(&state);
+        let is_full = !self.has_room(&state);
         self.arrange_write(state);
-        full
+        is_full
     }
 
-    /// Queues a shared message. Returns `false` where there is no capacity, or where other senders wait for it. Messages
-    /// to a connection that has ended are taken and dropped.
+    /// Enqueues a shared message. Returns `false` if the queue is full or other senders wait for
+    /// capacity. Messages to a connection that has ended are dropped, and the result is `true`.
     pub(crate) fn try_push(self: &Arc<Self>, frame: &EncodedMessage) -> bool {
         let mut state = self.lock();
         if state.phase == QueuePhase::Open {
@@ -85,60 +88,62 @@ impl Outbound {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.full().is_some()
+        self.full_reason().is_some()
     }
 
-    /// Why senders must wait, if they must.
-    pub(crate) fn full(&self) -> Option<Full> {
+    /// Returns why senders must wait, or `None` if the queue has capacity.
+    pub(crate) fn full_reason(&self) -> Option<FullReason> {
         let state = self.lock();
         if state.phase != QueuePhase::Open {
             None
         } else if self.is_over(state.bytes) {
-            Some(Full::Bytes)
+            Some(FullReason::Bytes)
         } else if state.awaits_acknowledgement() {
-            Some(Full::Unacknowledged)
+            Some(FullReason::Unacknowledged)
         } else {
             None
         }
     }
 
-    /// The owner sets to work: others leave the writing to it until [`end`](Self::end). `false` if the transport is gone.
-    pub(crate) fn begin(&self, cx: &Context<'_>) -> bool {
+    /// Begins a batch of the owner: other tasks leave the writing to the owner until
+    /// [`end_batch`](Self::end_batch). Returns `false` if the transport is lost.
+    pub(crate) fn begin_batch(&self, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         state.busy = true;
         state.set_owner(cx);
         state.phase != QueuePhase::Broken
     }
 
-    /// Writes what the owner has gathered so far, and goes on.
-    pub(crate) fn checkpoint(&self, cx: &mut Context<'_>) {
+    /// Writes the messages that the owner has enqueued so far in this batch.
+    pub(crate) fn flush_batch(&self, cx: &mut Context<'_>) {
         let mut state = self.lock();
         if !state.is_empty() {
             self.write_out(&mut state, Some(cx));
         }
     }
 
-    /// The owner is done for now: writes everything, or waits for the socket with the task of `cx`.
-    pub(crate) fn end(&self, cx: &mut Context<'_>) {
+    /// Ends a batch of the owner: writes all messages, or registers the task of `cx` for the
+    /// readiness of the socket.
+    pub(crate) fn end_batch(&self, cx: &mut Context<'_>) {
         let mut state = self.lock();
         state.busy = false;
         let was_over = self.is_over(state.bytes);
         self.write_out(&mut state, Some(cx));
-        // The owner may have found the queue full just now, and waits for nothing else.
+        // An owner that found the queue full in this batch waits for nothing else.
         if was_over && !self.is_over(state.bytes) {
             state.wake_owner();
         }
     }
 
-    /// Drives `future` in the owner's task, and the writing beside it.
+    /// Polls `future` in the task of the owner, and writes queued messages meanwhile.
     ///
     /// # Cancel safety
     ///
-    /// That of `future`.
+    /// This method is cancel safe if `future` is.
     pub(crate) async fn drive<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            // Before it is polled, so that a wake-up meanwhile is not lost.
+            // Set before the poll, so that no wake-up during the poll is lost.
             self.lock().set_owner(cx);
             let polled = future.as_mut().poll(cx);
             self.write_out(&mut self.lock(), Some(cx));
@@ -147,7 +152,8 @@ impl Outbound {
         .await
     }
 
-    /// Ready when everything is written, or nothing can be any more. For the owner.
+    /// Returns ready when everything is written or nothing can be written any more. Called by the
+    /// owner.
     pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         state.set_owner(cx);
@@ -156,7 +162,8 @@ impl Outbound {
         if state.is_empty() && !under_way { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ends the stream in its own way, such as TLS's goodbye. A TCP socket has none: it closes. For the owner.
+    /// Shuts down an owned writer, for example with the `close_notify` of TLS. A TCP socket is
+    /// closed when it is dropped. Called by the owner.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.lock().sink {
             Sink::Owned(writer) => Pin::new(writer).poll_shutdown(cx).map(drop),
@@ -164,7 +171,7 @@ impl Outbound {
         }
     }
 
-    /// Writes what the socket takes now; called by the flusher.
+    /// Writes as much as the socket accepts now. Called by the flusher.
     pub(super) fn flush(&self) {
         let mut state = self.lock();
         state.scheduled = false;
@@ -173,8 +180,9 @@ impl Outbound {
         }
     }
 
-    /// Drops all further messages but [`last_words`](Self::last_words). Wakes the owner.
-    pub(crate) fn abort(&self) {
+    /// Drops all further messages except the [Close message](Self::enqueue_close_message), and
+    /// wakes the owner.
+    pub(crate) fn stop_accepting(&self) {
         let mut state = self.lock();
         if state.phase == QueuePhase::Open {
             state.phase = QueuePhase::Aborted;
@@ -182,16 +190,16 @@ impl Outbound {
         state.wake_all();
     }
 
-    /// Queues the hub's Close message, after which nothing but the end of the transport follows.
-    pub(crate) fn last_words(self: &Arc<Self>, message: &[u8]) {
+    /// Enqueues the Close message. Only the end of the transport follows it.
+    pub(crate) fn enqueue_close_message(self: &Arc<Self>, message: &[u8]) {
         let mut state = self.lock();
         if state.phase <= QueuePhase::Aborted {
             state.phase = QueuePhase::Aborted;
             if state.is_away() {
-                state.break_off();
+                state.abort_transport();
                 return state.wake_all();
             }
-            // Nobody resumes what has come to its end.
+            // A connection that is closing cannot be resumed.
             state.replay = None;
             state.append(message);
             self.make_room(&mut state);
@@ -199,59 +207,59 @@ impl Outbound {
         }
     }
 
-    /// Queues the transport's own goodbye; from here on nothing is taken.
-    pub(crate) fn finish(self: &Arc<Self>, goodbye: &EncodedMessage) {
+    /// Enqueues the close frame and accepts no further messages.
+    pub(crate) fn finish(self: &Arc<Self>, close_frame: &EncodedMessage) {
         let mut state = self.lock();
         if state.is_away() {
-            state.break_off();
+            state.abort_transport();
             state.wake_all();
         } else if state.phase <= QueuePhase::Aborted {
-            state.add(goodbye.wire());
+            state.add(close_frame.bytes());
             state.phase = QueuePhase::Finished;
             self.make_room(&mut state);
             self.arrange_write(state);
         }
     }
 
-    /// Queues the answer to a ping. Where [`MAX_PONGS`] wait, it is dropped: the peer does not read (RFC 6455 § 5.5.3
-    /// allows to leave pings unanswered while others wait).
-    pub(crate) fn pong(self: &Arc<Self>, frame: &EncodedMessage) {
+    /// Enqueues a pong. Drops it if [`MAX_PONGS`] are queued, because the peer does not read (RFC
+    /// 6455 § 5.5.3 allows pings to stay unanswered while earlier pongs are queued).
+    pub(crate) fn enqueue_pong(self: &Arc<Self>, frame: &EncodedMessage) {
         let mut state = self.lock();
         if state.phase <= QueuePhase::Aborted && !state.is_away() && state.pongs < MAX_PONGS {
             state.pongs += 1;
-            state.add(frame.wire());
+            state.add(frame.bytes());
             self.arrange_write(state);
         }
     }
 
-    /// Gives the transport up: what waits is dropped.
-    pub(crate) fn break_off(&self) {
+    /// Aborts the transport and drops all queued messages.
+    pub(crate) fn abort_transport(&self) {
         let mut state = self.lock();
-        state.break_off();
+        state.abort_transport();
         state.wake_all();
     }
 
-    /// Whether messages are still taken, not dropped.
+    /// Whether messages are accepted, not dropped.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().phase == QueuePhase::Open
     }
 
-    /// Whether the transport is gone.
+    /// Whether the transport is lost or aborted.
     pub(crate) fn is_broken(&self) -> bool {
         self.lock().phase == QueuePhase::Broken
     }
 
-    /// How many bytes wait, and are under way.
+    /// Returns the number of bytes that are queued or being written.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// How long one write has been under way.
+    /// Returns for how long one write has been unfinished.
     pub(crate) fn stalled_for(&self, now: Instant) -> Duration {
         self.lock().stalled.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))
     }
 
-    /// Wakes the connection's own task.
+    /// Wakes the connection task.
     pub(crate) fn wake_owner(&self) {
         self.lock().wake_owner();
     }
@@ -268,8 +276,8 @@ impl Outbound {
         Locked::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sees to it that what was queued gets written: by the owner if it is at work or waits for the socket, else by
-    /// the flusher.
+    /// Schedules the write of enqueued messages: by the owner if it processes a batch or waits for
+    /// the socket, else by the flusher.
     pub(super) fn arrange_write(self: &Arc<Self>, mut state: Locked<'_>) {
         if state.busy || state.scheduled || state.blocked || state.is_away() {
             return;
@@ -286,7 +294,8 @@ impl Outbound {
         }
     }
 
-    /// Wakes the sender that has waited longest, if there is enough capacity again; all of them after the end.
+    /// Wakes the sender that has waited longest if the queue is at most half full and the message
+    /// buffer has capacity, or all senders if the queue is no longer open.
     pub(super) fn make_room(&self, state: &mut QueueState) {
         if state.phase != QueuePhase::Open {
             state.wake_senders();
@@ -295,7 +304,8 @@ impl Outbound {
         }
     }
 
-    /// Writes until nothing is left or the socket takes no more. With a context the socket's readiness is waited for.
+    /// Writes until the queue is empty or the socket accepts no more bytes. With a context, the
+    /// task is registered for the readiness of the socket.
     fn write_out(&self, state: &mut QueueState, mut cx: Option<&mut Context<'_>>) {
         match state.sink {
             Sink::Pulled(_) => return state.offer(),

@@ -1,4 +1,4 @@
-//! What a queue holds, and one write of it.
+//! State of a queue, and one write of it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -21,87 +21,94 @@ use super::message_buffer::MessageBuffer;
 use super::tail::Tail;
 use super::waiters::Waiters;
 
-/// So many frames leave in one system call at most; Linux takes 1,024, and beyond some dozens nothing is gained.
+/// Maximum number of buffers per system call. Linux allows 1,024; more than some dozens do not
+/// improve throughput.
 const MAX_IO_SLICES: usize = 64;
 
-/// Messages up to this size are copied behind others that wait, instead of being a frame of their own.
+/// Messages up to this size in bytes are copied behind other queued messages instead of being
+/// queued as a separate buffer.
 pub(super) const COALESCE_LIMIT_BYTES: usize = 512;
 
-/// Where at least this number of frames wait, short ones are copied, too: each one that is shared holds more than its
-/// bytes.
+/// Number of queued buffers from which shared short messages are copied, too. A shared message
+/// retains more memory than its bytes.
 const MIN_MESSAGES_PER_BLOCK: usize = 4;
 
-/// Size at which messages that have to wait are cut into a piece of the queue, so that memory is free again piece by
-/// piece.
+/// Size in bytes at which the tail becomes a separate block, so that the memory of a long queue is
+/// released block by block.
 pub(super) const BLOCK_BYTES: usize = 4096;
 
-/// The state of a queue, under its lock.
+/// State of a queue, under its lock.
 pub(super) struct QueueState {
-    /// Complete frames: a long one by itself, or short ones back to back.
+    /// Buffers of complete frames: one long frame, or several short ones.
     pub(super) frames: VecDeque<Bytes>,
-    /// Short ones behind those.
+    /// Short frames behind `frames`.
     pub(super) tail: Tail,
-    /// Bytes of the first piece that are written already.
+    /// Number of bytes of the first buffer that are written.
     pub(super) written: usize,
-    /// Bytes that wait, without the header of an open message.
+    /// Number of queued bytes, without the header of an open message.
     pub(super) bytes: usize,
-    /// Set where the first piece begins in the middle of a frame: the number of its pongs, and one. As an `Option<u8>` it
-    /// would make each idle connection 8 bytes larger.
+    /// Set if the first buffer begins in the middle of a frame: the number of its pongs plus one.
+    /// An `Option<u8>` would make each idle connection 8 bytes larger.
     pub(super) cut: Option<NonZeroU8>,
-    /// Pongs among the bytes that wait.
+    /// Number of queued pongs.
     pub(super) pongs: u8,
     pub(super) binary: bool,
     pub(super) phase: QueuePhase,
     pub(super) sink: Sink,
-    /// The owner is at work and will write at the end of it.
+    /// Whether the owner is processing a batch, at the end of which it writes.
     pub(super) busy: bool,
-    /// On the flusher's list.
+    /// Whether the queue is on the list of the flusher.
     pub(super) scheduled: bool,
-    /// The socket took no more; the owner waits for it.
+    /// Whether the socket has accepted no more bytes; the owner waits for its readiness.
     pub(super) blocked: bool,
-    /// An owned writer may hold bytes back until it is flushed.
+    /// Whether an owned writer may buffer bytes until it is flushed.
     pub(super) unflushed: bool,
-    /// Since when a write is under way, and how much of it is left.
+    /// Start of an unfinished write, and the number of its remaining bytes.
     pub(super) stalled: Option<(Instant, usize)>,
     pub(super) owner: Option<Waker>,
-    /// Senders that wait for capacity; `None` where there are none.
+    /// Senders that wait for capacity; `None` without any.
     pub(super) waiters: Option<Box<Waiters>>,
-    /// Whom [`Locked`] wakes.
+    /// Wakers that [`Locked`] wakes when the lock is released.
     woken: Vec<Waker>,
-    /// For a connection that may go on with another socket.
+    /// Message buffer of stateful reconnect.
     pub(super) replay: Option<Box<MessageBuffer>>,
 }
 
-/// The state of a queue under its lock. Wakers may run anybody's code, so it wakes once the lock is free.
+/// Guard of the state. Wakers can run any code, so they are woken after the lock is released.
 pub(super) struct Locked<'a> {
     state: MutexGuard<'a, QueueState>,
-    /// Dropped behind the guard.
+    /// Declared after the guard, so that it is dropped after the lock is released.
     woken: Woken,
 }
 
 #[derive(Default)]
 struct Woken(Vec<Waker>);
 
+/// Phase of a queue. A queue only moves to later phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum QueuePhase {
+    /// Messages are accepted.
     Open,
-    /// The hub gave the connection up: its messages are dropped, but for the last words.
+    /// The session is closing: further messages are dropped, except the Close message and the close
+    /// frame.
     Aborted,
-    /// Nothing more is taken; what waits is still written.
+    /// No more messages are accepted; queued bytes are still written.
     Finished,
-    /// Nothing can be written any more.
+    /// The transport is lost or aborted; nothing can be written.
     Broken,
 }
 
+/// Destination of the bytes.
 pub(super) enum Sink {
+    /// No transport is attached.
     Detached,
-    /// Written by whoever holds the lock.
+    /// Written under the lock by any task.
     Tcp(OwnedWriteHalf),
-    /// Written by the owner alone, as only a task can wait on it.
+    /// Written by the owner only, because waiting for readiness needs the context of a task.
     Owned(Box<dyn AsyncWrite + Send + Unpin>),
-    /// Taken by the bodies of HTTP responses.
+    /// Dequeued by the bodies of HTTP responses.
     Pulled(BodySource),
-    /// Nobody reads any more: what is sent is dropped.
+    /// No body will read: messages are dropped.
     Gone,
 }
 
@@ -143,7 +150,7 @@ impl QueueState {
         self.woken.push(waker);
     }
 
-    /// Wakes the connection's own task.
+    /// Wakes the connection task.
     pub(super) fn wake_owner(&mut self) {
         self.woken.extend(self.owner.clone());
     }
@@ -160,7 +167,7 @@ impl QueueState {
         }
     }
 
-    /// Forgets a sender. Returns its waker unless it was woken.
+    /// Removes a sender. Returns its waker unless it was woken.
     pub(super) fn leave(&mut self, slot: usize) -> Option<Waker> {
         let waiters = self.waiters.as_mut()?;
         let waker = waiters.leave(slot);
@@ -170,20 +177,20 @@ impl QueueState {
         waker
     }
 
-    /// Wakes all whom an end concerns.
+    /// Wakes the owner and all senders.
     pub(super) fn wake_all(&mut self) {
         self.wake_senders();
         self.wake_owner();
     }
 
-    /// Adds a message to those that leave together.
+    /// Appends a message to the open WebSocket message.
     pub(super) fn append(&mut self, message: &[u8]) {
         self.prepare_tail(message.len());
         self.tail.join(message);
         self.bytes += message.len();
     }
 
-    /// Adds a short frame.
+    /// Appends a short frame.
     pub(super) fn add(&mut self, frame: &[u8]) {
         self.prepare_tail(frame.len());
         self.bytes += self.tail.close(self.binary) + frame.len();
@@ -194,16 +201,17 @@ impl QueueState {
         let payload = frame.payload();
         if payload.len() > COALESCE_LIMIT_BYTES || self.tail.is_empty() && self.frames.len() < MIN_MESSAGES_PER_BLOCK {
             self.seal();
-            self.bytes += frame.wire().len();
+            self.bytes += frame.bytes().len();
             self.frames.push_back(frame.shared());
         } else if frame.joins() {
             self.append(payload);
         } else {
-            self.add(frame.wire());
+            self.add(frame.bytes());
         }
     }
 
-    /// Has a tail for this number of bytes. Where it may have to stay, it is a buffer no larger than needed.
+    /// Prepares the tail for this number of bytes. If the bytes may stay queued, the buffer is no
+    /// larger than needed.
     fn prepare_tail(&mut self, len: usize) {
         let stays = self.blocked || matches!(&self.sink, Sink::Pulled(pull) if !pull.is_awaited());
         if stays && self.tail.len() + len > BLOCK_BYTES {
@@ -214,7 +222,7 @@ impl QueueState {
         }
     }
 
-    /// Makes a piece of the tail.
+    /// Moves the tail into a separate block.
     pub(super) fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.bytes += self.tail.close(self.binary);
@@ -222,7 +230,7 @@ impl QueueState {
         }
     }
 
-    /// One system call. `false`: the sink takes no more now.
+    /// Makes one system call. Returns `false` if the sink accepts no more bytes now.
     pub(super) fn write_once(&mut self, cx: Option<&mut Context<'_>>) -> io::Result<bool> {
         self.bytes += self.tail.close(self.binary);
         let written = if self.frames.is_empty() {
@@ -269,8 +277,8 @@ impl QueueState {
         self.cut();
     }
 
-    /// Copies the rest of a piece that is partly written, where no other queue holds the piece: memory follows the bytes
-    /// that wait.
+    /// Copies the rest of a partly written buffer that no other queue shares, so that the memory in
+    /// use is proportional to the queued bytes.
     fn cut(&mut self) {
         if self.frames.is_empty() && self.written > 0 {
             let tail = mem::take(&mut self.tail);
@@ -295,7 +303,7 @@ impl QueueState {
         self.written = 0;
     }
 
-    /// How many pongs of a piece end behind this position.
+    /// Returns the number of pongs in a buffer that end after `position`.
     fn pongs_in(&self, piece: &[u8], mut position: usize) -> u8 {
         if self.pongs == 0 {
             return 0;
@@ -308,7 +316,7 @@ impl QueueState {
         u8::try_from(pongs.count()).unwrap_or(self.pongs)
     }
 
-    /// All is written; the buffer of the tail serves again.
+    /// Resets the queue after everything is written, and recycles the buffer of the tail.
     fn finish_write(&mut self) {
         mem::take(&mut self.tail).recycle();
         if self.frames.capacity() > 0 {
@@ -317,7 +325,7 @@ impl QueueState {
         (self.bytes, self.written, self.cut, self.pongs) = (0, 0, None, 0);
     }
 
-    /// Whether the socket takes more; if not, the task of `cx` is woken when it does.
+    /// Whether the socket is writable. If not, the task of `cx` is woken when it is.
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> bool {
         if let Sink::Tcp(socket) = &self.sink
             && socket.as_ref().poll_write_ready(cx).is_pending()
@@ -357,14 +365,14 @@ impl QueueState {
         }
     }
 
-    pub(super) fn break_off(&mut self) {
+    pub(super) fn abort_transport(&mut self) {
         self.phase = QueuePhase::Broken;
         self.replay = None;
         self.clear();
         self.detach();
     }
 
-    /// Drops what waits.
+    /// Drops all queued bytes.
     pub(super) fn clear(&mut self) {
         self.frames = VecDeque::new();
         self.tail = Tail::default();
@@ -408,7 +416,7 @@ impl Drop for Woken {
 }
 
 impl Sink {
-    /// Writes what is taken now; `None` when that is nothing.
+    /// Makes one write. Returns `None` if the sink accepts no bytes now.
     pub(super) fn write(&mut self, cx: Option<&mut Context<'_>>, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
         let written = match (self, cx) {
             (Self::Tcp(socket), _) => match slices {

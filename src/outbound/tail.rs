@@ -1,4 +1,4 @@
-//! The end of a queue, where small messages are gathered.
+//! Tail of a queue, which merges small messages.
 
 use bytes::{Buf, Bytes};
 
@@ -6,19 +6,20 @@ use super::HEADROOM_BYTES;
 use super::frame::write_header;
 use crate::buffer_pool;
 
-/// Frames back to back, of which the last may be a message that is still open for more.
+/// Contiguous frames; the last one may be an open message to which more can be appended.
 #[derive(Default)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
-    /// Position of the open message, with [`HEADROOM`] in front of it.
+    /// Position of the open message, which begins with [`HEADROOM_BYTES`] for its header.
     open_at: usize,
     is_open: bool,
-    /// Unused bytes in front of the first frame.
+    /// Number of unused bytes in front of the first frame.
     unused: u8,
 }
 
 impl Tail {
-    /// An empty one: in a buffer of the thread, for bytes that leave soon, or else in one that grows with them.
+    /// Creates an empty tail: in a pooled buffer of the thread if the bytes leave soon, else in a
+    /// buffer that grows with them.
     pub(super) fn new(leaves_soon: bool) -> Self {
         Self { bytes: if leaves_soon { buffer_pool::take() } else { Vec::new() }, ..Self::default() }
     }
@@ -31,7 +32,7 @@ impl Tail {
         self.bytes.len()
     }
 
-    /// Adds to the open message, or opens one.
+    /// Appends to the open message, or opens one.
     pub(super) fn join(&mut self, message: &[u8]) {
         if !self.is_open {
             (self.open_at, self.is_open) = (self.bytes.len(), true);
@@ -40,7 +41,7 @@ impl Tail {
         self.bytes.extend_from_slice(message);
     }
 
-    /// Adds a frame. The open message must be closed.
+    /// Appends a frame. The open message must be closed.
     pub(super) fn add(&mut self, frame: &[u8]) {
         self.bytes.extend_from_slice(frame);
     }
@@ -59,17 +60,18 @@ impl Tail {
         HEADROOM_BYTES - start
     }
 
-    /// The frames, once all are closed.
+    /// Returns the frames. All must be closed.
     pub(super) fn wire(&self) -> &[u8] {
         &self.bytes[self.unused.into()..]
     }
 
-    /// Whether more of the buffer is unused than an eighth of what is used, and than this number of bytes.
+    /// Whether the unused part of the buffer exceeds `tolerated` bytes and an eighth of the used
+    /// part.
     pub(super) fn wastes(&self, tolerated: usize) -> bool {
         self.bytes.capacity() - self.bytes.len() > tolerated.max(self.bytes.len() / 8)
     }
 
-    /// The frames in a buffer of about their size, once all are closed.
+    /// Returns the frames in a buffer of about their size. All must be closed.
     pub(super) fn into_bytes(self) -> Bytes {
         if self.wastes(0) {
             let bytes = Bytes::copy_from_slice(self.wire());
@@ -81,7 +83,7 @@ impl Tail {
         bytes
     }
 
-    /// Gives the buffer back to the thread.
+    /// Returns the buffer to the pool of the thread.
     pub(super) fn recycle(self) {
         buffer_pool::recycle(self.bytes);
     }

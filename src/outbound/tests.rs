@@ -15,37 +15,37 @@ use tokio_util::sync::CancellationToken;
 use super::{EncodedMessage, Flushers, Outbound};
 
 pub(super) fn frame(payload: &[u8]) -> EncodedMessage {
-    EncodedMessage::written(false, |buffer| buffer.extend_from_slice(payload))
+    EncodedMessage::encode(false, |buffer| buffer.extend_from_slice(payload))
 }
 
-/// A writer that takes what it is told to and counts how often it is asked.
+/// Writer with a settable capacity that counts its writes.
 #[derive(Clone, Default)]
 pub(super) struct Sink(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    taken: Mutex<Vec<u8>>,
+    written: Mutex<Vec<u8>>,
     writes: AtomicUsize,
-    room: AtomicUsize,
+    capacity: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Sink {
-    pub(super) fn with_room(room: usize) -> Self {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
         let sink = Self::default();
-        sink.0.room.store(room, Ordering::SeqCst);
+        sink.0.capacity.store(bytes, Ordering::SeqCst);
         sink
     }
 
-    pub(super) fn make_room(&self, room: usize) {
-        self.0.room.fetch_add(room, Ordering::SeqCst);
+    pub(super) fn add_capacity(&self, bytes: usize) {
+        self.0.capacity.fetch_add(bytes, Ordering::SeqCst);
         if let Some(waker) = self.0.waker.lock().unwrap().take() {
             waker.wake();
         }
     }
 
-    pub(super) fn taken(&self) -> Vec<u8> {
-        self.0.taken.lock().unwrap().clone()
+    pub(super) fn written(&self) -> Vec<u8> {
+        self.0.written.lock().unwrap().clone()
     }
 
     fn writes(&self) -> usize {
@@ -59,15 +59,15 @@ impl AsyncWrite for Sink {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, all: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let room = self.0.room.load(Ordering::SeqCst);
-        if room == 0 {
+        let capacity = self.0.capacity.load(Ordering::SeqCst);
+        if capacity == 0 {
             *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let bytes: Vec<u8> = all.iter().flat_map(|slice| slice.iter().copied()).take(room).collect();
+        let bytes: Vec<u8> = all.iter().flat_map(|slice| slice.iter().copied()).take(capacity).collect();
         self.0.writes.fetch_add(1, Ordering::SeqCst);
-        self.0.room.fetch_sub(bytes.len(), Ordering::SeqCst);
-        self.0.taken.lock().unwrap().extend_from_slice(&bytes);
+        self.0.capacity.fetch_sub(bytes.len(), Ordering::SeqCst);
+        self.0.written.lock().unwrap().extend_from_slice(&bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -91,135 +91,135 @@ pub(super) async fn drained(outbound: &Outbound) {
 }
 
 #[test]
-fn headers_have_the_length_of_their_kind() {
+fn websocket_headers_have_the_shortest_form() {
     for (length, header) in [(0, 2), (125, 2), (126, 4), (0xffff, 4), (0x1_0000, 10)] {
         let frame = frame(&vec![b'x'; length]);
-        assert_eq!(frame.wire().len(), header + length);
+        assert_eq!(frame.bytes().len(), header + length);
         assert_eq!(frame.payload().len(), length);
-        assert_eq!(frame.wire()[0], 0x81);
+        assert_eq!(frame.bytes()[0], 0x81);
     }
-    let binary = EncodedMessage::written(true, |buffer| buffer.extend_from_slice(&[7; 300]));
-    assert_eq!(binary.wire()[..4], [0x82, 126, 1, 44]);
+    let binary = EncodedMessage::encode(true, |buffer| buffer.extend_from_slice(&[7; 300]));
+    assert_eq!(binary.bytes()[..4], [0x82, 126, 1, 44]);
     assert_eq!(EncodedMessage::control(vec![0x88, 0]).payload(), b"");
 }
 
 #[tokio::test]
-async fn what_waits_together_leaves_in_one_write() {
-    let sink = Sink::with_room(usize::MAX / 2);
+async fn queued_messages_leave_in_one_write() {
+    let sink = Sink::with_capacity(usize::MAX / 2);
     let outbound = outbound(0, &sink);
     for _ in 0..16 {
-        outbound.write(b"answer");
+        outbound.enqueue(b"answer");
     }
     for _ in 0..16 {
         outbound.try_push(&frame(&[b'b'; 1000]));
     }
     drained(&outbound).await;
     assert_eq!(sink.writes(), 1);
-    assert_eq!(sink.taken().len(), 2 + 16 * 6 + 16 * 1004);
+    assert_eq!(sink.written().len(), 2 + 16 * 6 + 16 * 1004);
 }
 
 #[tokio::test]
-async fn small_messages_join_those_that_wait() {
-    let sink = Sink::with_room(1000);
+async fn small_messages_merge_into_one_websocket_message() {
+    let sink = Sink::with_capacity(1000);
     let outbound = outbound(0, &sink);
-    outbound.write(b"one");
+    outbound.enqueue(b"one");
     outbound.try_push(&frame(b"two"));
-    outbound.write(b"three");
+    outbound.enqueue(b"three");
     drained(&outbound).await;
-    assert_eq!(sink.taken(), b"\x81\x0bonetwothree");
+    assert_eq!(sink.written(), b"\x81\x0bonetwothree");
 }
 
 #[tokio::test]
-async fn order_is_kept_through_short_writes() {
-    let sink = Sink::with_room(1);
+async fn messages_keep_their_order_through_short_writes() {
+    let sink = Sink::with_capacity(1);
     let outbound = outbound(0, &sink);
     let mut expected = Vec::new();
     for n in 0..20u8 {
         let payload = vec![n; 700 + usize::from(n)];
         outbound.try_push(&frame(&payload));
-        expected.extend_from_slice(frame(&payload).wire());
-        outbound.write(&[n]);
-        expected.extend_from_slice(frame(&[n]).wire());
+        expected.extend_from_slice(frame(&payload).bytes());
+        outbound.enqueue(&[n]);
+        expected.extend_from_slice(frame(&[n]).bytes());
     }
     let writer = tokio::spawn({
         let outbound = Arc::clone(&outbound);
         async move { drained(&outbound).await }
     });
     while !writer.is_finished() {
-        sink.make_room(13);
+        sink.add_capacity(13);
         tokio::task::yield_now().await;
     }
-    assert_eq!(sink.taken(), expected);
+    assert_eq!(sink.written(), expected);
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_and_then_lets_waiters_in() {
-    let sink = Sink::with_room(0);
+async fn full_queues_reject_messages_and_wake_senders_after_writes() {
+    let sink = Sink::with_capacity(0);
     let outbound = outbound(100, &sink);
     assert!(outbound.try_push(&frame(&[1; 98])));
-    assert!(!outbound.try_push(&frame(b"more")), "100 bytes wait");
+    assert!(!outbound.try_push(&frame(b"more")), "100 bytes are queued");
     assert!(outbound.is_full());
-    assert!(outbound.write(b"an answer"), "taken, but the queue is full");
+    assert!(outbound.enqueue(b"an answer"), "enqueued, but the queue is full");
     let waiter = tokio::spawn({
         let outbound = Arc::clone(&outbound);
         async move { outbound.push(&frame(b"late")).await }
     });
     tokio::task::yield_now().await;
     assert!(!waiter.is_finished());
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     drained(&outbound).await;
     waiter.await.unwrap();
     drained(&outbound).await;
-    assert!(sink.taken().ends_with(b"\x81\x04late"));
+    assert!(sink.written().ends_with(b"\x81\x04late"));
 }
 
 #[tokio::test]
-async fn an_aborted_queue_takes_the_last_words_alone() {
-    let sink = Sink::with_room(1000);
+async fn closing_queues_accept_only_the_close_message_and_the_close_frame() {
+    let sink = Sink::with_capacity(1000);
     let outbound = outbound(0, &sink);
-    outbound.write(b"before");
-    outbound.abort();
-    outbound.write(b"dropped");
-    assert!(outbound.try_push(&frame(b"dropped")), "taken and dropped");
-    outbound.last_words(b"bye");
+    outbound.enqueue(b"before");
+    outbound.stop_accepting();
+    outbound.enqueue(b"dropped");
+    assert!(outbound.try_push(&frame(b"dropped")), "accepted and dropped");
+    outbound.enqueue_close_message(b"bye");
     outbound.finish(&EncodedMessage::control(vec![0x88, 2, 3, 232]));
-    outbound.last_words(b"never");
+    outbound.enqueue_close_message(b"never");
     drained(&outbound).await;
-    assert_eq!(sink.taken(), b"\x81\x09beforebye\x88\x02\x03\xe8");
+    assert_eq!(sink.written(), b"\x81\x09beforebye\x88\x02\x03\xe8");
 }
 
 #[tokio::test]
-async fn at_most_128_pongs_wait() {
-    let sink = Sink::with_room(0);
+async fn queues_hold_at_most_128_pongs() {
+    let sink = Sink::with_capacity(0);
     let outbound = outbound(0, &sink);
     let pong = |byte| EncodedMessage::control([&[0x8a, 125], [byte; 125].as_slice()].concat());
-    // Behind any number of bytes.
-    outbound.write(&[0; 100_000]);
+    // The limit of pongs is independent of the queued bytes.
+    outbound.enqueue(&[0; 100_000]);
     let write = || {
         let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
     };
     write();
     let before = outbound.queued_bytes();
     for _ in 0..100_000 {
-        outbound.pong(&pong(1));
+        outbound.enqueue_pong(&pong(1));
     }
-    let waiting = outbound.queued_bytes() - before;
-    assert_eq!(waiting, 128 * 127);
-    // Half of them are written, and about as many find a place.
-    sink.make_room(100_010 + 64 * 127);
+    let queued = outbound.queued_bytes() - before;
+    assert_eq!(queued, 128 * 127);
+    // Half of the pongs are written, and about as many can be enqueued.
+    sink.add_capacity(100_010 + 64 * 127);
     write();
     for _ in 0..100_000 {
-        outbound.pong(&pong(2));
+        outbound.enqueue_pong(&pong(2));
     }
-    sink.make_room(usize::MAX / 2);
+    sink.add_capacity(usize::MAX / 2);
     drained(&outbound).await;
-    let pongs = sink.taken()[100_010..].to_vec();
+    let pongs = sink.written()[100_010..].to_vec();
     let seconds = pongs.chunks(127).filter(|pong| pong[2..] == [2; 125]).count();
     assert_eq!(pongs.len(), (128 + seconds) * 127);
     assert!((32..=64).contains(&seconds), "{seconds}");
 }
 
-/// The payload of frames, where neighbours that are messages are one, and the pongs between them.
+/// Returns the payloads of frames, with adjacent messages merged. The flag marks pongs.
 fn pieces<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<(bool, Vec<u8>)> {
     let mut pieces: Vec<(bool, Vec<u8>)> = Vec::new();
     for frame in frames {
@@ -239,7 +239,7 @@ proptest! {
     fn messages_and_pongs_leave_in_order_through_short_writes(
         steps in proptest::collection::vec((0..6_u8, 0..700_usize, 0..40_usize), 1..100),
     ) {
-        let sink = Sink::with_room(1);
+        let sink = Sink::with_capacity(1);
         let outbound = outbound(0, &sink);
         let mut expected = Vec::new();
         let mut cx = Context::from_waker(Waker::noop());
@@ -247,64 +247,64 @@ proptest! {
             let payload = vec![n; if kind == 0 { size * factor } else { size }];
             let sent = match kind {
                 0 | 1 => {
-                    outbound.write(&payload);
+                    outbound.enqueue(&payload);
                     frame(&payload)
                 }
                 2 | 3 => {
-                    let sent = if kind == 2 { frame(&payload) } else { EncodedMessage::copied(&payload, false) };
+                    let sent = if kind == 2 { frame(&payload) } else { EncodedMessage::from_payload(&payload, false) };
                     assert!(outbound.try_push(&sent));
                     sent
                 }
                 4 => {
                     let pong = EncodedMessage::control(vec![0x8a, 1, n]);
-                    outbound.pong(&pong);
+                    outbound.enqueue_pong(&pong);
                     pong
                 }
                 _ => {
-                    sink.make_room(size * factor);
+                    sink.add_capacity(size * factor);
                     let _ = outbound.poll_drained(&mut cx);
                     continue;
                 }
             };
             expected.push(sent);
         }
-        sink.make_room(usize::MAX / 2);
+        sink.add_capacity(usize::MAX / 2);
         assert!(outbound.poll_drained(&mut cx).is_ready());
-        let taken = sink.taken();
-        prop_assert!(pieces(super::frame::frames(&taken)) == pieces(expected.iter().map(EncodedMessage::wire)));
+        let written = sink.written();
+        prop_assert!(pieces(super::frame::frames(&written)) == pieces(expected.iter().map(EncodedMessage::bytes)));
         let state = outbound.lock();
         prop_assert_eq!((state.bytes, state.pongs, state.written), (0, 0, 0));
     }
 }
 
 #[tokio::test]
-async fn a_broken_queue_wakes_who_waits_for_room() {
-    let outbound = outbound(10, &Sink::with_room(0));
-    outbound.write(&[0; 20]);
+async fn aborted_transports_wake_waiting_senders() {
+    let outbound = outbound(10, &Sink::with_capacity(0));
+    outbound.enqueue(&[0; 20]);
     let waiter = tokio::spawn({
         let outbound = Arc::clone(&outbound);
         async move { outbound.push(&frame(b"x")).await }
     });
     tokio::task::yield_now().await;
-    outbound.break_off();
+    outbound.abort_transport();
     waiter.await.unwrap();
-    assert!(!outbound.begin(&Context::from_waker(Waker::noop())));
+    assert!(!outbound.begin_batch(&Context::from_waker(Waker::noop())));
     drained(&outbound).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_write_is_timed_until_it_is_done() {
-    let sink = Sink::with_room(0);
+async fn stalled_writes_are_timed_until_they_complete() {
+    let sink = Sink::with_capacity(0);
     let outbound = outbound(0, &sink);
-    outbound.write(&[0; 100]);
+    outbound.enqueue(&[0; 100]);
     let waker = Waker::noop();
     let _ = outbound.poll_drained(&mut Context::from_waker(waker));
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(outbound.stalled_for(Instant::now()), Duration::from_secs(3));
-    sink.make_room(50);
+    sink.add_capacity(50);
     let _ = outbound.poll_drained(&mut Context::from_waker(waker));
-    assert_eq!(outbound.stalled_for(Instant::now()), Duration::from_secs(3), "half of it is still due");
-    sink.make_room(500);
+    assert_eq!(outbound.stalled_for(Instant::now()), Duration::from_secs(3), "half of the write is unfinished");
+    sink.add_capacity(500);
     drained(&outbound).await;
     assert_eq!(outbound.stalled_for(Instant::now()), Duration::ZERO);
 }
@@ -316,7 +316,7 @@ async fn sockets() -> (TcpStream, TcpStream) {
 }
 
 #[tokio::test]
-async fn the_flusher_writes_what_others_push() {
+async fn flusher_writes_messages_of_other_tasks() {
     let (server, mut client) = sockets().await;
     let (flushers, stop) = (Flushers::new(), CancellationToken::new());
     flushers.start(&stop);
@@ -329,7 +329,7 @@ async fn the_flusher_writes_what_others_push() {
 }
 
 #[tokio::test]
-async fn a_slow_socket_is_waited_for_by_the_owner() {
+async fn owner_waits_for_a_slow_socket() {
     let (server, mut client) = sockets().await;
     let (flushers, stop) = (Flushers::new(), CancellationToken::new());
     flushers.start(&stop);
@@ -353,40 +353,40 @@ async fn a_slow_socket_is_waited_for_by_the_owner() {
     assert_eq!(received, 40 * (payload.len() + 10));
 }
 
-/// Does what anybody's waker may: has others look at the queue, and waits for them.
-struct Curious {
+/// Waker that locks the queue from another thread and waits for the result.
+struct LockingWaker {
     outbound: Arc<Outbound>,
-    looked: AtomicUsize,
+    locked: AtomicUsize,
 }
 
-impl Wake for Curious {
+impl Wake for LockingWaker {
     fn wake(self: Arc<Self>) {
         let (outbound, (done, is_done)) = (Arc::clone(&self.outbound), mpsc::channel());
         std::thread::spawn(move || done.send(outbound.queued_bytes()));
-        let looked = is_done.recv_timeout(Duration::from_secs(5)).is_ok();
-        self.looked.fetch_add(usize::from(looked), Ordering::SeqCst);
+        let locked = is_done.recv_timeout(Duration::from_secs(5)).is_ok();
+        self.locked.fetch_add(usize::from(locked), Ordering::SeqCst);
     }
 }
 
 #[tokio::test]
-async fn whoever_is_woken_may_look_at_the_queue() {
+async fn wakers_run_without_the_lock_of_the_queue() {
     let outbound = Outbound::new(10, Flushers::new().next());
     outbound.attach_bodies(false);
     let [body, sender, owner] =
-        [(); 3].map(|()| Arc::new(Curious { outbound: Arc::clone(&outbound), looked: AtomicUsize::new(0) }));
-    let [of_body, of_sender, of_owner] = [&body, &sender, &owner].map(|curious| Waker::from(Arc::clone(curious)));
-    let take = || outbound.poll_take(&Context::from_waker(&of_body), |_| {});
-    outbound.begin(&Context::from_waker(&of_owner));
-    outbound.end(&mut Context::from_waker(&of_owner));
+        [(); 3].map(|()| Arc::new(LockingWaker { outbound: Arc::clone(&outbound), locked: AtomicUsize::new(0) }));
+    let [of_body, of_sender, of_owner] = [&body, &sender, &owner].map(|waker| Waker::from(Arc::clone(waker)));
+    let take = || outbound.poll_dequeue(&Context::from_waker(&of_body), |_| {});
+    outbound.begin_batch(&Context::from_waker(&of_owner));
+    outbound.end_batch(&mut Context::from_waker(&of_owner));
     assert!(take().is_pending());
-    assert!(outbound.write(b"0123456789"));
+    assert!(outbound.enqueue(b"0123456789"));
     let mut waiting = std::pin::pin!(outbound.capacity());
     assert!(waiting.as_mut().poll(&mut Context::from_waker(&of_sender)).is_pending());
     drop(take());
-    assert_eq!([body, sender, owner].map(|curious| curious.looked.load(Ordering::SeqCst)), [1; 3]);
+    assert_eq!([body, sender, owner].map(|waker| waker.locked.load(Ordering::SeqCst)), [1; 3]);
 }
 
-/// Counts its wake-ups.
+/// Waker that counts its wake-ups.
 #[derive(Default)]
 pub(super) struct Count(AtomicUsize);
 
@@ -402,27 +402,27 @@ impl Wake for Count {
     }
 }
 
-/// A task that saw the queue full takes no messages until it is woken.
+/// An owner that found the queue full processes no messages until it is woken.
 #[tokio::test]
 async fn owner_is_woken_when_its_own_write_empties_a_full_queue() {
-    let outbound = outbound(100, &Sink::with_room(1000));
+    let outbound = outbound(100, &Sink::with_capacity(1000));
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
+    outbound.begin_batch(&cx);
     assert!(outbound.try_push(&frame(&[1; 98])));
     assert!(outbound.is_full());
-    outbound.end(&mut cx);
+    outbound.end_batch(&mut cx);
     assert!(!outbound.is_full());
     assert_eq!(owner.get(), 1);
 
-    outbound.begin(&cx);
-    outbound.write(b"below the limit");
-    outbound.end(&mut cx);
+    outbound.begin_batch(&cx);
+    outbound.enqueue(b"below the limit");
+    outbound.end_batch(&mut cx);
     assert_eq!(owner.get(), 1, "a queue that was never full wakes no task");
 }
 
-/// A TLS stream, say, whose peer is gone when the buffered bytes are sent.
+/// Writer whose flush fails, such as a TLS stream after a reset by the peer.
 struct BrokenFlush;
 
 impl AsyncWrite for BrokenFlush {
@@ -446,9 +446,9 @@ async fn owner_is_woken_when_a_flush_fails() {
     let owner = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&owner));
     let mut cx = Context::from_waker(&waker);
-    outbound.begin(&cx);
-    outbound.write(b"buffered");
-    outbound.end(&mut cx);
+    outbound.begin_batch(&cx);
+    outbound.enqueue(b"buffered");
+    outbound.end_batch(&mut cx);
     assert!(outbound.is_broken());
     assert_eq!(owner.get(), 1);
 }

@@ -1,34 +1,34 @@
-//! Senders that wait for capacity of one queue, in the order in which they came.
+//! Senders that wait for capacity of one queue, in order of arrival.
 
 use std::task::Waker;
 
 use slab::Slab;
 use tokio::time::Instant;
 
-/// A list through a slab: joining it, leaving it and waking its first sender take constant time.
+/// Linked list in a slab: joining, leaving and waking the first sender take constant time.
 ///
-/// A sender that was woken is no longer on the list, and keeps its slot. One that finds the capacity taken returns to
-/// its place, in front of those that came later.
+/// A woken sender leaves the list and keeps its slot. If another sender has taken the capacity, the
+/// woken sender returns to its place in front of later senders.
 #[derive(Default)]
 pub(super) struct Waiters {
     slots: Slab<Waiter>,
     first: Option<usize>,
     last: Option<usize>,
-    /// Number of the sender that came last.
+    /// Number of the latest sender.
     latest: u64,
 }
 
 struct Waiter {
     number: u64,
     since: Instant,
-    /// `None`: woken, and not on the list.
+    /// `None` if the sender was woken and is not on the list.
     waker: Option<Waker>,
     before: Option<usize>,
     behind: Option<usize>,
 }
 
 impl Waiters {
-    /// Whether no sender has a slot, on the list or woken.
+    /// Whether no sender has a slot, waiting or woken.
     pub(super) fn is_unused(&self) -> bool {
         self.slots.is_empty()
     }
@@ -38,12 +38,12 @@ impl Waiters {
         self.slots[slot].waker.is_none()
     }
 
-    /// Since when the first sender on the list has waited.
+    /// Returns when the first sender on the list began to wait.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.first.map(|slot| self.slots[slot].since)
     }
 
-    /// Gives a new sender the last place, and returns its slot.
+    /// Appends a new sender and returns its slot.
     pub(super) fn join(&mut self, waker: Waker) -> usize {
         self.latest += 1;
         let (number, since) = (self.latest, Instant::now());
@@ -52,15 +52,16 @@ impl Waiters {
         slot
     }
 
-    /// Has the sender in this slot woken by `waker` from now on. Returns a waker that is no longer needed.
+    /// Sets the waker of the sender in this slot, which returns to the list if it was woken.
+    /// Returns the replaced waker.
     pub(super) fn wait(&mut self, slot: usize, waker: &Waker) -> Option<Waker> {
-        let Waiter { number, waker: known, .. } = &mut self.slots[slot];
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        let Waiter { number, waker: current, .. } = &mut self.slots[slot];
+        if current.as_ref().is_some_and(|current| current.will_wake(waker)) {
             return None;
         }
-        let stale = known.replace(waker.clone());
+        let stale = current.replace(waker.clone());
         if stale.is_none() {
-            // Behind those that were woken before it and have returned already.
+            // Behind earlier senders that were woken and have returned to the list.
             let number = *number;
             let (mut before, mut behind) = (None, self.first);
             while let Some(at) = behind.filter(|at| self.slots[*at].number < number) {
@@ -71,7 +72,7 @@ impl Waiters {
         stale
     }
 
-    /// Takes the first sender off the list and returns its waker.
+    /// Removes the first sender from the list and returns its waker.
     pub(super) fn next(&mut self) -> Option<Waker> {
         let slot = self.first?;
         self.unlink(slot);

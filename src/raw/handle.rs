@@ -56,14 +56,14 @@ impl Handle {
             self.aborted.cancel();
         }
         if end != RawEnd::Requested && self.outbound.is_open() {
-            self.outbound.abort();
+            self.outbound.stop_accepting();
         }
     }
 
     /// Ends the connection at once (`aspnet: HttpConnectionContext.Abort`).
     pub(super) fn abort(&self) {
         self.close(RawEnd::Aborted);
-        self.outbound.break_off();
+        self.outbound.abort_transport();
     }
 
     pub(super) async fn aborted(&self) {
@@ -97,7 +97,7 @@ impl Handle {
         if !binary && std::str::from_utf8(bytes).is_err() {
             return Err(RawWriteError::NotText);
         }
-        Ok(EncodedMessage::copied(bytes, binary))
+        Ok(EncodedMessage::from_payload(bytes, binary))
     }
 }
 

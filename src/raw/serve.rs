@@ -42,9 +42,9 @@ impl RawHandler {
     /// connection becomes a task of `tasks`.
     pub(crate) fn serve(&self, tasks: Tasks, connection: Connection) -> BoxFuture<'static, Completed> {
         let Connection { id, transport, request, incoming, outbound, entry } = connection;
-        let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead());
+        let handle = Handle::new(id, transport, entry.user(), request, outbound, entry.read_ahead_limit());
         let monitor: Arc<dyn SessionMonitor> = Arc::clone(&handle) as _;
-        entry.watch(Arc::downgrade(&monitor));
+        entry.set_monitor(Arc::downgrade(&monitor));
         let running = (self.run)(RawConnection::new(&handle));
         Box::pin(async move {
             tracing::debug!(target: "signalr::connection", connection = %id, "connected");
@@ -83,11 +83,11 @@ enum HandlerEnd {
 impl ConnectionTask<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEnd> {
         let outbound = &self.handle.outbound;
-        if !outbound.begin(cx) {
+        if !outbound.begin_batch(cx) {
             self.handle.close(RawEnd::Lost);
         }
         let end = self.poll_handler(cx);
-        outbound.end(cx);
+        outbound.end_batch(cx);
         end
     }
 
@@ -95,7 +95,7 @@ impl ConnectionTask<'_> {
         loop {
             // The transport comes first: a handler that is always ready would use up the task's
             // budget.
-            self.handle.outbound.checkpoint(cx);
+            self.handle.outbound.flush_batch(cx);
             let has_read = self.read(cx);
             if let Poll::Ready(outcome) = poll_catching_panics(&mut self.running, cx) {
                 return Poll::Ready(HandlerEnd::Returned(outcome));

@@ -59,7 +59,7 @@ impl PendingClientResults {
     ) -> Result<ClientResult, ClientResultError> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let protocol = connection.protocol;
-        let message = EncodedMessage::try_written(protocol.kind().is_binary(), |buffer| {
+        let message = EncodedMessage::try_encode(protocol.kind().is_binary(), |buffer| {
             protocol.write_invocation(buffer, Some(&format_id(number)), target, arguments)
         })
         .map_err(ClientResultError::Encode)?;

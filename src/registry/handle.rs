@@ -154,7 +154,7 @@ impl ConnectionHandle {
     /// complete at once, whatever the connection task is doing.
     pub(crate) fn abort_unacknowledged(&self) {
         self.set(Flags::UNACKNOWLEDGED);
-        self.outbound.abort();
+        self.outbound.stop_accepting();
         self.cancel();
     }
 
@@ -169,7 +169,7 @@ impl ConnectionHandle {
         // flag finds the content.
         let _ = self.requested_disconnect.set(disconnect);
         self.set(Flags::ABORTED);
-        self.outbound.abort();
+        self.outbound.stop_accepting();
         self.cancel();
     }
 

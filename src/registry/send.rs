@@ -58,7 +58,7 @@ fn encode<A: Arguments + ?Sized>(
     target: &str,
     arguments: &A,
 ) -> Result<EncodedMessage, WriteError> {
-    EncodedMessage::try_written(protocol.kind().is_binary(), |buffer| {
+    EncodedMessage::try_encode(protocol.kind().is_binary(), |buffer| {
         protocol.write_invocation(buffer, None, target, arguments)
     })
 }

@@ -98,7 +98,7 @@ impl CallResponder<'_> {
         match outcome.map(|Reply(output)| output) {
             Ok(CallOutput::Nothing) => false,
             Ok(CallOutput::Value(message)) => {
-                let full = self.connection.outbound.write(&message);
+                let full = self.connection.outbound.enqueue(&message);
                 buffer_pool::recycle(message);
                 full
             }
@@ -131,7 +131,7 @@ impl CallResponder<'_> {
         let Some(id) = self.id else { return };
         with_scratch(|message| {
             self.connection.protocol.write_completion(message, id);
-            self.connection.outbound.write(message);
+            self.connection.outbound.enqueue(message);
         });
     }
 }
@@ -149,6 +149,6 @@ pub(super) fn send_error(connection: &Arc<ConnectionHandle>, id: Option<&str>, e
     let Some(id) = id else { return false };
     with_scratch(|message| {
         connection.protocol.write_error(message, id, error);
-        connection.outbound.write(message)
+        connection.outbound.enqueue(message)
     })
 }

@@ -17,7 +17,7 @@ use crate::hub::{
     BoundCall, CallOutput, CallState, Caller, Hub, HubError, HubResult, HubRuntime, Method, MethodKind, Reply, Slot,
     UploadSender, catch_panic_sync, poll_catch_panic,
 };
-use crate::outbound::Full;
+use crate::outbound::FullReason;
 use crate::protocol::{self, HubMessage, ProtocolError, RawValue, ReadError};
 use crate::quoted::Quoted;
 use crate::registry::{ConnectionHandle, Flags};
@@ -128,9 +128,9 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
         } else if self.full_upload.is_some() {
             Some(Hold::Upload)
         } else if self.outbound_full {
-            self.connection.outbound.full().map(|full| match full {
-                Full::Bytes => Hold::Capacity,
-                Full::Unacknowledged => Hold::Acknowledgement,
+            self.connection.outbound.full_reason().map(|full| match full {
+                FullReason::Bytes => Hold::Capacity,
+                FullReason::Unacknowledged => Hold::Acknowledgement,
             })
         } else {
             None
@@ -139,7 +139,7 @@ impl<'a, H: Hub> Dispatcher<'a, H> {
 
     /// Returns whether further messages have to wait for an acknowledgement by the client.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
-        self.connection.outbound.full() == Some(Full::Unacknowledged)
+        self.connection.outbound.full_reason() == Some(FullReason::Unacknowledged)
     }
 
     /// Id of the call that waits for a slot.

@@ -38,9 +38,9 @@ pub(super) async fn perform_handshake<H>(
     let mut received = Vec::new();
     let limit = options.maximum_receive_message_size;
     let request = outbound.drive(poll_fn(|cx| {
-        if entry.is_going() {
+        if entry.is_shutting_down() {
             // No Close message is sent before the handshake.
-            outbound.break_off();
+            outbound.abort_transport();
         }
         let over = outbound.is_broken();
         if over { Poll::Ready(ReceivedHandshake::Ended) } else { poll_request(cx, incoming, &mut received, limit) }
@@ -141,7 +141,7 @@ fn select_protocol(
 fn respond(outbound: &Arc<Outbound>, write: impl FnOnce(&mut Vec<u8>)) {
     with_scratch(|message| {
         write(message);
-        outbound.write(message);
+        outbound.enqueue(message);
     });
 }
 

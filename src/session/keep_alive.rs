@@ -87,7 +87,7 @@ impl KeepAliveTimers {
     /// was queued.
     fn enqueue(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) -> bool {
         let protocol = self.handle.protocol;
-        let frame = EncodedMessage::written(protocol.kind().is_binary(), |message| write(protocol, message));
+        let frame = EncodedMessage::encode(protocol.kind().is_binary(), |message| write(protocol, message));
         self.handle.outbound.try_push_uncounted(&frame)
     }
 

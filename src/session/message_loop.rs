@@ -36,7 +36,7 @@ impl<'a, H: Hub> Session<'a, H> {
         let connection = caller.connection();
         let framer = Framer::new(connection.protocol.kind(), runtime.options.maximum_receive_message_size);
         let intake = Intake::new(Dispatcher::new(runtime, caller), connection, entry, framer, sequence);
-        Self { connection, intake, read_ahead: entry.read_ahead(), input_ended: false }
+        Self { connection, intake, read_ahead: entry.read_ahead_limit(), input_ended: false }
     }
 
     /// Runs until the connection ends, and returns the reason.
@@ -53,13 +53,13 @@ impl<'a, H: Hub> Session<'a, H> {
 
     fn poll(&mut self, cx: &mut Context<'_>, incoming: &mut TransportInput) -> Poll<CloseReason> {
         let outbound = &self.connection.outbound;
-        let connected = outbound.begin(cx);
+        let connected = outbound.begin_batch(cx);
         self.intake.reset_budget();
         if connected && self.intake.supports_reconnect() {
             self.resume(cx, incoming);
         }
         let end = if connected { self.poll_messages(cx, incoming) } else { Poll::Ready(CloseReason::InputEnded) };
-        outbound.end(cx);
+        outbound.end_batch(cx);
         end
     }
 
@@ -81,7 +81,7 @@ impl<'a, H: Hub> Session<'a, H> {
             }
             if self.intake.dispatcher.hold() == Some(Hold::Capacity) {
                 // One write can free capacity at once, without waiting for the socket.
-                self.connection.outbound.checkpoint(cx);
+                self.connection.outbound.flush_batch(cx);
                 self.intake.dispatcher.poll(cx);
             }
             if self.intake.has_used_budget() {
@@ -97,7 +97,7 @@ impl<'a, H: Hub> Session<'a, H> {
             if let Err(end) = taken {
                 return Poll::Ready(end);
             }
-            self.connection.outbound.checkpoint(cx);
+            self.connection.outbound.flush_batch(cx);
         }
     }
 

@@ -63,7 +63,7 @@ async fn serve_hub<H: Hub>(
     let handle = new_handle::<H>(protocol, user_id, connection);
     let monitor: Arc<dyn SessionMonitor> =
         Arc::new(KeepAliveTimers::new(Arc::clone(&handle), &runtime.options, sequence.clone()));
-    connection.entry.watch(Arc::downgrade(&monitor));
+    connection.entry.set_monitor(Arc::downgrade(&monitor));
     let _registered = RegistrationGuard::new(&runtime.shared.registry, &handle);
     let context = HubContext::new(Arc::clone(&runtime.shared));
     let mut caller = Caller::connecting(Arc::clone(&runtime.hub), Arc::clone(&handle), context);
@@ -81,7 +81,7 @@ async fn serve_hub<H: Hub>(
     connection.incoming.refuse_resume();
     with_scratch(|message| {
         close_reason.write_close(protocol, runtime.options.enable_detailed_errors, message);
-        outbound.last_words(message);
+        outbound.enqueue_close_message(message);
     });
     handle.set(Flags::ABORTED);
     handle.cancel();
@@ -106,8 +106,8 @@ async fn serve_hub<H: Hub>(
 
 /// Keeps messages from now on until they are acknowledged, for a stateful reconnect.
 fn enable_message_buffer(connection: &Connection, protocol: HubProtocol, limit: usize) {
-    connection.outbound.keep(limit, move |sequence_id| {
-        EncodedMessage::written(protocol.kind().is_binary(), |message| protocol.write_sequence(message, sequence_id))
+    connection.outbound.enable_replay(limit, move |sequence_id| {
+        EncodedMessage::encode(protocol.kind().is_binary(), |message| protocol.write_sequence(message, sequence_id))
     });
 }
 

@@ -1,4 +1,4 @@
-//! What a client does and what happens to it.
+//! In-memory client of a hub.
 
 use std::any::type_name;
 use std::array;
@@ -20,12 +20,13 @@ use crate::connection_info::ConnectionId;
 use crate::hub::{Params, macro_support};
 use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteError, handshake};
 
-/// A client of a hub, in memory: what [`TestHost::connect`](super::TestHost::connect) gives.
+/// In-memory client of a hub; see [`TestHost::connect`](super::TestHost::connect).
 ///
-/// It reads all the time, as real clients do, and keeps the calls of the server's until they are received. It sends no
-/// pings by itself, so that it can be silent: see [`ping`](Self::ping).
+/// The client reads continuously, as real clients do, and stores the invocations of the server
+/// until they are received. It sends no pings by itself, so that tests can cause a client timeout;
+/// see [`ping`](Self::ping).
 ///
-/// Dropped, it vanishes without a word, as by [`abort`](Self::abort).
+/// Dropping the client aborts the connection, as [`abort`](Self::abort) does.
 ///
 /// ```
 /// # async fn says_hello(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,75 +37,80 @@ use crate::protocol::{Arguments, HubMessage, HubProtocol, WithHeaders, WriteErro
 /// # }
 /// ```
 pub struct TestClient {
-    line: TestConnection,
+    connection: TestConnection,
     connection_id: ConnectionId,
 }
 
 impl TestClient {
-    pub(super) fn new(line: TestConnection, connection_id: ConnectionId) -> Self {
-        Self { line, connection_id }
+    pub(super) fn new(connection: TestConnection, connection_id: ConnectionId) -> Self {
+        Self { connection, connection_id }
     }
 
-    /// Waits so long for what does not come, before the test fails; 5 seconds by default. For what comes later by right.
+    /// Sets how long the methods of this client wait before they fail the test. The default is 5
+    /// seconds.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.line.deadline = deadline;
+        self.connection.deadline = deadline;
         self
     }
 
-    /// The id by which hubs address this client.
+    /// Returns the connection id.
     pub fn connection_id(&self) -> ConnectionId {
         self.connection_id
     }
 
-    /// Shakes hands; for a client that was [opened](super::TestHost::open) without.
+    /// Performs the handshake of a client that was [opened](super::TestHost::open) without it.
     ///
     /// # Errors
     ///
-    /// The server refuses the handshake.
+    /// Returns an error if the server rejects the handshake or the connection ends.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the request was sent, and a second one would break the protocol.
+    /// This method is not cancel safe: after the first poll the request is sent, and a second
+    /// handshake request would violate the protocol.
     ///
     /// # Panics
     ///
-    /// When no answer comes in time.
+    /// Panics if no response is received in time.
     pub async fn handshake(&self) -> Result<(), ConnectError> {
-        let name = self.line.protocol.kind().name();
-        self.line.write(|_, out| handshake::write_request(out, name, 1));
-        let answered = self.line.until(|state| match (&state.handshake, &state.closed) {
-            (Some(answer), _) => Some(answer.clone().map_err(ConnectError::Handshake)),
+        let name = self.connection.protocol.kind().name();
+        self.connection.write(|_, out| handshake::write_request(out, name, 1));
+        let response = self.connection.wait_for(|state| match (&state.handshake, &state.closed) {
+            (Some(response), _) => Some(response.clone().map_err(ConnectError::Handshake)),
             (None, Some(closed)) => Some(Err(ConnectError::Closed(closed.clone()))),
             (None, None) => None,
         });
-        answered.await.unwrap_or_else(|| panic!("the handshake was not answered within {:?}", self.line.deadline))
+        response.await.unwrap_or_else(|| panic!("no handshake response within {:?}", self.connection.deadline))
     }
 
-    /// Calls a method of the hub, at once and not when the answer is awaited (JavaScript: `invoke`). A method that
-    /// returns nothing gives a `()`.
+    /// Invokes a hub method (JavaScript: `invoke`). The invocation is sent at once, not when the
+    /// returned future is polled. Methods without a result return `()`.
     ///
     /// # Panics
     ///
-    /// When an argument cannot be written, or the answer does not come in time.
+    /// Panics if an argument cannot be serialized or the completion is not received in time.
     #[track_caller]
     pub fn invoke<R: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> InvokeFuture<R> {
-        let id = self.line.next_id();
-        let answer = InvokeFuture::new(self.line.clone(), method, &id);
+        let id = self.connection.next_id();
+        let result = InvokeFuture::new(self.connection.clone(), method, &id);
         self.write(method, |writer, out| writer.write_invocation(out, Some(&id), method, &arguments, None));
-        answer
+        result
     }
 
-    /// Calls a method of the hub and asks for no answer (JavaScript: `send`). Ready when the server has taken the call;
-    /// what the method does without waiting is done then, unless another call runs before it.
+    /// Invokes a hub method without a completion (JavaScript: `send`).
+    ///
+    /// The future completes when the server has read the invocation. The method has then run up to
+    /// its first await point, unless it waits for another running call.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after it was polled, the call was made.
+    /// The invocation is sent in the first poll and is not revoked when the future is dropped.
     ///
     /// # Panics
     ///
-    /// When an argument cannot be written, or the server does not take the call in time.
+    /// Panics if an argument cannot be serialized or the server does not read the invocation in
+    /// time.
     #[track_caller]
     pub fn send(&self, method: &str, arguments: impl Arguments) -> impl Future<Output = ()> {
         let caller = Location::caller();
@@ -114,19 +120,19 @@ impl TestClient {
         }
     }
 
-    /// Calls a method of the hub that answers with a stream, at once (JavaScript: `stream`).
+    /// Invokes a streaming hub method (JavaScript: `stream`). The invocation is sent at once.
     ///
     /// # Panics
     ///
-    /// When an argument cannot be written.
+    /// Panics if an argument cannot be serialized.
     #[track_caller]
     pub fn stream<T: DeserializeOwned>(&self, method: &str, arguments: impl Arguments) -> ItemStream<T> {
         let ([], items) = self.upload_stream(method, arguments);
         items
     }
 
-    /// Calls a method of the hub and uploads `N` streams with it, which are no arguments: they fill the parameters that
-    /// are streams, in their order.
+    /// Invokes a hub method with `N` uploads. The uploads are not part of `arguments`: they are
+    /// bound to the stream parameters of the method, in their order.
     ///
     /// ```no_run
     /// # use signalr::testing::TestClient;
@@ -142,36 +148,36 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// When an argument cannot be written, or the answer does not come in time.
+    /// Panics if an argument cannot be serialized or the completion is not received in time.
     #[track_caller]
     pub fn upload<R: DeserializeOwned, const N: usize>(
         &self,
         method: &str,
         arguments: impl Arguments,
     ) -> ([UploadHandle; N], InvokeFuture<R>) {
-        let id = self.line.next_id();
+        let id = self.connection.next_id();
         let ids = self.stream_ids();
-        let answer = InvokeFuture::new(self.line.clone(), method, &id);
+        let result = InvokeFuture::new(self.connection.clone(), method, &id);
         self.write(method, |writer, out| {
             writer.write_invocation(out, Some(&id), method, &arguments, Some(&ids.each_ref().map(String::as_str)))
         });
-        (self.uploads(ids), answer)
+        (self.uploads(ids), result)
     }
 
-    /// Calls a method of the hub that takes `N` streams and answers with one.
+    /// Invokes a streaming hub method with `N` uploads.
     ///
     /// # Panics
     ///
-    /// When an argument cannot be written.
+    /// Panics if an argument cannot be serialized.
     #[track_caller]
     pub fn upload_stream<T: DeserializeOwned, const N: usize>(
         &self,
         method: &str,
         arguments: impl Arguments,
     ) -> ([UploadHandle; N], ItemStream<T>) {
-        let id = self.line.next_id();
+        let id = self.connection.next_id();
         let ids = self.stream_ids();
-        let items = ItemStream::new(self.line.clone(), method, id.clone());
+        let items = ItemStream::new(self.connection.clone(), method, id.clone());
         self.write(method, |writer, out| {
             let ids = ids.each_ref().map(String::as_str);
             let ids = (N > 0).then_some(&ids[..]);
@@ -180,27 +186,29 @@ impl TestClient {
         (self.uploads(ids), items)
     }
 
-    /// Answers calls of a method of the client's that ask for a result. Without it they are answered as by all clients
-    /// that do not have the method: with an error. A future that never ends leaves them unanswered.
+    /// Registers a handler for a client method that returns a client result.
     ///
-    /// Calls that are answered here cannot be received.
-    pub fn on<A, R, F>(&self, method: &str, answer: impl Fn(A) -> F + Send + Sync + 'static)
+    /// Without a handler the client completes such invocations with an error, as Microsoft's
+    /// clients do. A handler whose future never completes leaves the client result pending.
+    ///
+    /// [`receive`](Self::receive) does not return invocations that a handler has processed.
+    pub fn on<A, R, F>(&self, method: &str, handler: impl Fn(A) -> F + Send + Sync + 'static)
     where
         A: Params,
         R: Serialize + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let answer = Arc::new(answer);
-        self.line.respond(
+        let handler = Arc::new(handler);
+        self.connection.set_responder(
             method,
-            responder(move |line, id, frame| {
-                let answer = Arc::clone(&answer);
+            responder(move |connection, id, frame| {
+                let handler = Arc::clone(&handler);
                 Box::pin(async move {
-                    let result = match bind::<A>(line.protocol, &frame) {
-                        Ok(arguments) => Ok(answer(arguments).await),
+                    let result = match bind::<A>(connection.protocol, &frame) {
+                        Ok(arguments) => Ok(handler(arguments).await),
                         Err(error) => Err(error),
                     };
-                    line.write(|protocol, out| {
+                    connection.write(|protocol, out| {
                         let written = result.and_then(|result| {
                             protocol.write_result(out, &id, &result).map_err(|error| error.to_string())
                         });
@@ -213,208 +221,211 @@ impl TestClient {
         );
     }
 
-    /// Answers calls of a method of the client's that ask for a result with this error.
+    /// Completes invocations of this client method that expect a client result with an error.
     pub fn refuse(&self, method: &str, error: impl Into<String>) {
         let error = error.into();
-        self.line.respond(
+        self.connection.set_responder(
             method,
-            responder(move |line, id, _| {
-                line.write(|protocol, out| protocol.write_error(out, &id, &error));
+            responder(move |connection, id, _| {
+                connection.write(|protocol, out| protocol.write_error(out, &id, &error));
                 Box::pin(std::future::ready(()))
             }),
         );
     }
 
-    /// Waits for the next call of a method of the client's, and takes its arguments; calls of others are kept. The name
-    /// ignores case, as in all clients.
+    /// Waits for the next invocation of this client method and returns its arguments. Invocations
+    /// of other methods stay stored. The method name is compared without case, as in Microsoft's
+    /// clients.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no call is lost.
+    /// This method is cancel safe: dropping the future loses no invocation.
     ///
     /// # Panics
     ///
-    /// When no call comes in time, the connection ends first, or the arguments are of other types.
+    /// Panics if no invocation is received in time, if the connection ends first, or if the
+    /// arguments have other types.
     #[track_caller]
     pub fn receive<A: Params>(&self, method: &str) -> impl Future<Output = A> {
         let caller = Location::caller();
         async move {
-            let called = self.line.until(|state| match (state.take_call(method), &state.closed) {
+            let received = self.connection.wait_for(|state| match (state.take_call(method), &state.closed) {
                 (Some(call), _) => Some(Ok(call)),
                 (None, Some(closed)) => Some(Err(closed.clone())),
                 (None, None) => None,
             });
-            match called.await {
+            match received.await {
                 Some(Ok(call)) => self.arguments(&call, caller),
-                Some(Err(closed)) => {
-                    fail(&format!("the connection ended before `{method}` was called: {closed}"), caller)
-                }
+                Some(Err(closed)) => fail(&format!("connection ended before `{method}` was called: {closed}"), caller),
                 None => {
-                    let waiting = self.line.lock().waiting();
-                    let deadline = self.line.deadline;
-                    fail(&format!("`{method}` was not called within {deadline:?}; waiting: {waiting}"), caller)
+                    let calls = self.connection.lock().describe_calls();
+                    let deadline = self.connection.deadline;
+                    fail(&format!("`{method}` was not called within {deadline:?}; other calls: {calls}"), caller)
                 }
             }
         }
     }
 
-    /// Takes the arguments of the next call of a method of the client's, if the server has made one.
+    /// Returns the arguments of the next invocation of this client method, if the server has sent
+    /// one.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no call is lost.
+    /// This method is cancel safe: dropping the future loses no invocation.
     ///
     /// # Panics
     ///
-    /// When the arguments are of other types.
+    /// Panics if the arguments have other types.
     #[track_caller]
     pub fn try_receive<A: Params>(&self, method: &str) -> impl Future<Output = Option<A>> {
         let caller = Location::caller();
         async move {
             self.wait_until_read(caller).await;
-            let call = self.line.lock().take_call(method);
+            let call = self.connection.lock().take_call(method);
             call.map(|call| self.arguments(&call, caller))
         }
     }
 
-    /// Lets so much time pass, which may be none, and sees that the server has made no call by then but those that were
-    /// received.
+    /// Sleeps for `during`, which may be zero, and asserts that no invocation of the server is left
+    /// to receive.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     ///
     /// # Panics
     ///
-    /// When there is a call.
+    /// Panics if an invocation was received.
     #[track_caller]
     pub fn expect_nothing(&self, during: Duration) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
             tokio::time::sleep(during).await;
             self.wait_until_read(caller).await;
-            let state = self.line.lock();
+            let state = self.connection.lock();
             if !state.calls.is_empty() {
-                let waiting = state.waiting();
+                let calls = state.describe_calls();
                 drop(state);
-                fail(&format!("nothing was to be called, but was: {waiting}"), caller);
+                fail(&format!("unexpected calls: {calls}"), caller);
             }
         }
     }
 
-    /// Sends a ping, as real clients do every 15 seconds: from the first one on, the server notices when the client is
-    /// silent for too long. Ready when the server has taken it.
+    /// Sends a ping, as real clients do every 15 seconds. The first ping starts the client timeout
+    /// of the server. The future completes when the server has read the ping.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after it was polled, the ping was sent.
+    /// The ping is sent in the first poll.
     ///
     /// # Panics
     ///
-    /// When the server does not take it in time.
+    /// Panics if the server does not read the ping in time.
     #[track_caller]
     pub fn ping(&self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            self.line.write(HubProtocol::write_ping);
+            self.connection.write(HubProtocol::write_ping);
             self.wait_until_read(caller).await;
         }
     }
 
-    /// How many pings of the server have arrived.
+    /// Returns the number of pings received from the server.
     pub fn pings(&self) -> usize {
-        self.line.lock().pings
+        self.connection.lock().pings
     }
 
-    /// Waits until the connection has ended, and says how. What ends it after a while by right, such as a timeout, needs
-    /// `tokio::time::sleep` before.
+    /// Waits for the end of the connection and returns how it ended. Call `tokio::time::sleep`
+    /// first if the connection ends after a timeout of the server.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// This method is cancel safe.
     ///
     /// # Panics
     ///
-    /// When it does not end in time.
+    /// Panics if the connection does not end in time.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ConnectionClosed> {
         let caller = Location::caller();
         async move {
-            let closed = self.line.until(|state| state.closed.clone()).await;
-            closed.unwrap_or_else(|| fail(&format!("not closed within {:?}", self.line.deadline), caller))
+            let closed = self.connection.wait_for(|state| state.closed.clone()).await;
+            closed.unwrap_or_else(|| {
+                fail(&format!("connection did not end within {:?}", self.connection.deadline), caller)
+            })
         }
     }
 
-    /// Says goodbye as clients do, with a Close message and then the WebSocket's own; ready when the server has answered
-    /// it, after `on_disconnected`.
+    /// Closes the connection as clients do: with a Close message and a close frame. Completes with
+    /// the close frame of the server, after `on_disconnected`.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the connection is cut.
+    /// Dropping the future aborts the connection.
     ///
     /// # Panics
     ///
-    /// When the server does not answer in time.
+    /// Panics if the server does not close the connection in time.
     #[track_caller]
     pub fn close(self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            self.line.write(|protocol, out| protocol.write_close(out, None, false));
-            self.line.close();
-            if self.line.until(|state| state.closed.clone()).await.is_none() {
-                fail(&format!("the goodbye was not answered within {:?}", self.line.deadline), caller);
+            self.connection.write(|protocol, out| protocol.write_close(out, None, false));
+            self.connection.close();
+            if self.connection.wait_for(|state| state.closed.clone()).await.is_none() {
+                fail(&format!("server did not close the connection within {:?}", self.connection.deadline), caller);
             }
         }
     }
 
-    /// Vanishes without a word, as when the network fails.
+    /// Drops the connection without a close frame, as when the network fails.
     pub fn abort(self) {}
 
-    /// Waits until `on_connected` is done, or the connection has ended.
-    pub(super) async fn connected(&self) {
-        if !self.line.wait_until_read().await {
-            panic!("`on_connected` did not end within {:?}", self.line.deadline);
+    /// Waits until `on_connected` has returned or the connection has ended.
+    pub(super) async fn wait_until_connected(&self) {
+        if !self.connection.wait_until_read().await {
+            panic!("`on_connected` did not end within {:?}", self.connection.deadline);
         }
     }
 
     async fn wait_until_read(&self, caller: &Location<'_>) {
-        if !self.line.wait_until_read().await {
-            fail(&format!("the server has not read what was sent within {:?}", self.line.deadline), caller);
+        if !self.connection.wait_until_read().await {
+            fail(&format!("server did not read all messages within {:?}", self.connection.deadline), caller);
         }
     }
 
     fn arguments<A: Params>(&self, call: &ReceivedCall, caller: &Location<'_>) -> A {
-        bind(self.line.protocol, &call.frame).unwrap_or_else(|error| {
-            let (method, wanted) = (&call.method, type_name::<A>());
-            let sent = match self.line.protocol.kind().is_binary() {
+        bind(self.connection.protocol, &call.frame).unwrap_or_else(|error| {
+            let (method, expected) = (&call.method, type_name::<A>());
+            let sent = match self.connection.protocol.kind().is_binary() {
                 true => call.frame.escape_ascii().to_string(),
                 false => String::from_utf8_lossy(&call.frame).into_owned(),
             };
-            fail(&format!("`{method}` was called with arguments that are no `{wanted}`: {error}\n  {sent}"), caller)
+            fail(&format!("`{method}` was called with arguments that are not `{expected}`: {error}\n  {sent}"), caller)
         })
     }
 
     #[track_caller]
     fn write(&self, method: &str, write: impl FnOnce(WithHeaders<'_>, &mut Vec<u8>) -> Result<(), WriteError>) {
         let mut written = Ok(());
-        self.line.write(|protocol, out| written = write(protocol.with_headers(&[]), out));
+        self.connection.write(|protocol, out| written = write(protocol.with_headers(&[]), out));
         if let Err(error) = written {
-            panic!("the arguments of `{method}` cannot be written: {error}");
+            panic!("failed to serialize the arguments of `{method}`: {error}");
         }
     }
 
     fn stream_ids<const N: usize>(&self) -> [String; N] {
-        array::from_fn(|_| self.line.next_id())
+        array::from_fn(|_| self.connection.next_id())
     }
 
     fn uploads<const N: usize>(&self, ids: [String; N]) -> [UploadHandle; N] {
-        ids.map(|id| UploadHandle::new(self.line.clone(), id))
+        ids.map(|id| UploadHandle::new(self.connection.clone(), id))
     }
 }
 
 impl Drop for TestClient {
     fn drop(&mut self) {
-        self.line.abort();
+        self.connection.abort();
     }
 }
 
@@ -422,25 +433,25 @@ impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
             .field("connection_id", &self.connection_id)
-            .field("format", &self.line.protocol.kind())
+            .field("protocol", &self.connection.protocol.kind())
             .finish_non_exhaustive()
     }
 }
 
-/// Tells the compiler the type of a closure.
+/// Sets the type of a closure.
 fn responder(
-    answer: impl Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    respond: impl Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
 ) -> Responder {
-    Arc::new(answer)
+    Arc::new(respond)
 }
 
-/// The arguments in the message of a call.
+/// Parses the arguments of an invocation.
 fn bind<A: Params>(protocol: HubProtocol, frame: &[u8]) -> Result<A, String> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Invocation(call))) => macro_support::bind_arguments(&call.arguments)
-            .map(|opened| opened.params)
+            .map(|parsed| parsed.params)
             .map_err(|error| error.to_string()),
-        Ok(_) => Err("it is no call".to_owned()),
+        Ok(_) => Err("not an invocation".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The connection of a client: a task that reads and writes, and what has arrived so far.
+//! Connection of a test client: the task that reads and writes, and the received messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -20,10 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::protocol::handshake::{self, Progress};
 use crate::protocol::{Framer, HubMessage, HubProtocol, InvocationMessage, ProtocolError};
 
-/// How a connection ended, as its client saw it.
+/// End of a connection as observed by the client.
 ///
 /// ```
-/// # async fn leaves(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn closes_without_error(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
 /// client.send("Leave", ()).await;
 /// let closed = client.closed().await;
 /// assert_eq!((closed.error, closed.allow_reconnect), (None, false));
@@ -33,11 +33,11 @@ use crate::protocol::{Framer, HubMessage, HubProtocol, InvocationMessage, Protoc
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionClosed {
-    /// What the server says went wrong, in its Close message or in its answer to the handshake.
+    /// Error of the Close message or of the handshake response.
     pub error: Option<String>,
-    /// Whether the Close message lets the client connect again by itself.
+    /// Whether the Close message allows automatic reconnects (`allowReconnect`).
     pub allow_reconnect: bool,
-    /// The code of the WebSocket's own Close frame: 1000 when all went well. `None`: it was cut.
+    /// Code of the close frame: 1000 for a normal closure, `None` if there was no close frame.
     pub code: Option<u16>,
 }
 
@@ -49,26 +49,26 @@ impl fmt::Display for ConnectionClosed {
         }
         match self.code {
             Some(code) => write!(f, " (code {code}"),
-            None => f.write_str(" (cut"),
+            None => f.write_str(" (no close frame"),
         }?;
         f.write_str(if self.allow_reconnect { ", may reconnect)" } else { ")" })
     }
 }
 
-/// One end of a connection. Its clones are the same.
+/// Handle of a connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct TestConnection {
     pub(super) protocol: HubProtocol,
     pub(super) deadline: Duration,
-    /// Without a bound: what a test sends is the test's own.
+    /// Unbounded: the test decides how much it sends.
     commands: mpsc::UnboundedSender<Command>,
-    arrived: Arc<ClientInbox>,
+    inbox: Arc<ClientInbox>,
 }
 
 enum Command {
     Send(Message),
-    /// Drops the socket without a word.
-    Cut,
+    /// Drops the socket without a close frame.
+    Abort,
 }
 
 struct ClientInbox {
@@ -76,109 +76,109 @@ struct ClientInbox {
     changed: Notify,
 }
 
-/// What has arrived, and who waits for what.
+/// Received messages and pending invocations.
 #[derive(Default)]
 pub(super) struct ClientState {
-    /// The answer to it.
+    /// Handshake response.
     pub(super) handshake: Option<Result<(), String>>,
-    /// Calls that were not received yet.
+    /// Invocations that no test has received yet.
     pub(super) calls: VecDeque<ReceivedCall>,
     pub(super) pings: usize,
     pub(super) closed: Option<ConnectionClosed>,
-    /// By the id of a call of the client's: where the messages go that answer it.
-    awaited: HashMap<String, mpsc::UnboundedSender<Vec<u8>>>,
-    /// By the name of a method of the client's, in lower case.
+    /// Channels for stream items and completions, by invocation id.
+    pending_invocations: HashMap<String, mpsc::UnboundedSender<Vec<u8>>>,
+    /// Handlers of client methods, by method name in lower case.
     responders: HashMap<String, Responder>,
     next_id: u64,
-    probes: u64,
-    answered: u64,
+    last_ping: u64,
+    last_pong: u64,
 }
 
-/// A call of the server's.
+/// Invocation by the server.
 pub(super) struct ReceivedCall {
     pub(super) method: String,
     pub(super) frame: Vec<u8>,
 }
 
-/// Answers a call of the server's: the line, the id and the message.
+/// Completes an invocation by the server, given the connection, the invocation id and the message.
 pub(super) type Responder = Arc<dyn Fn(TestConnection, String, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl TestConnection {
-    /// Starts the task of a connection, which ends with it.
+    /// Spawns the task of the connection.
     pub(super) fn start(ws: WebSocketStream<DuplexStream>, protocol: HubProtocol) -> Self {
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let arrived = Arc::new(ClientInbox { state: Mutex::default(), changed: Notify::new() });
-        let line = Self { protocol, deadline: DEFAULT_DEADLINE, commands, arrived };
-        tokio::spawn(run(ws, inbox, line.clone()));
-        line
+        let (commands, command_rx) = mpsc::unbounded_channel();
+        let inbox = Arc::new(ClientInbox { state: Mutex::default(), changed: Notify::new() });
+        let connection = Self { protocol, deadline: DEFAULT_DEADLINE, commands, inbox };
+        tokio::spawn(run(ws, command_rx, connection.clone()));
+        connection
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ClientState> {
-        self.arrived.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inbox.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what `write` writes.
+    /// Sends the message that `write` encodes.
     pub(super) fn write(&self, write: impl FnOnce(HubProtocol, &mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(self.protocol, &mut bytes);
         let message = match self.protocol.kind().is_binary() {
             true => Message::binary(bytes),
-            false => Message::text(String::from_utf8(bytes).expect("what is written as JSON is UTF-8")),
+            false => Message::text(String::from_utf8(bytes).expect("JSON is UTF-8")),
         };
         self.command(Command::Send(message));
     }
 
-    /// Says the WebSocket's own goodbye.
+    /// Sends a close frame.
     pub(super) fn close(&self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.command(Command::Send(Message::Close(Some(frame))));
     }
 
     pub(super) fn abort(&self) {
-        self.command(Command::Cut);
+        self.command(Command::Abort);
     }
 
-    /// An id for a call or a stream of the client's, counted as the JavaScript client counts.
+    /// Returns the next invocation or stream id, in the sequence of the JavaScript client.
     pub(super) fn next_id(&self) -> String {
         let mut state = self.lock();
         state.next_id += 1;
         (state.next_id - 1).to_string()
     }
 
-    /// The messages that answer a call, from now on; they end with the connection.
-    pub(super) fn answers(&self, id: &str) -> mpsc::UnboundedReceiver<Vec<u8>> {
+    /// Returns the channel of the stream items and the completion of an invocation. It closes with
+    /// the connection.
+    pub(super) fn register_invocation(&self, id: &str) -> mpsc::UnboundedReceiver<Vec<u8>> {
         let (tx, rx) = mpsc::unbounded_channel();
         let mut state = self.lock();
         if state.closed.is_none() {
-            state.awaited.insert(id.to_owned(), tx);
+            state.pending_invocations.insert(id.to_owned(), tx);
         }
         rx
     }
 
-    /// Nobody waits for the answers to a call any more.
-    pub(super) fn forget(&self, id: &str) {
-        self.lock().awaited.remove(id);
+    pub(super) fn deregister_invocation(&self, id: &str) {
+        self.lock().pending_invocations.remove(id);
     }
 
-    pub(super) fn respond(&self, method: &str, responder: Responder) {
+    pub(super) fn set_responder(&self, method: &str, responder: Responder) {
         self.lock().responders.insert(method.to_lowercase(), responder);
     }
 
-    /// How it ended. To be asked once it has.
+    /// Returns how the connection ended. Call it after the end.
     pub(super) fn closed(&self) -> ConnectionClosed {
         self.lock().closed.clone().unwrap_or(ABORTED)
     }
 
-    /// Waits until `look` finds something in what has arrived; `None` when the time is up.
-    pub(super) async fn until<T>(&self, look: impl FnMut(&mut ClientState) -> Option<T>) -> Option<T> {
-        tokio::time::timeout(self.deadline, self.find(look)).await.ok()
+    /// Waits until `find` returns a value. Returns `None` after the deadline.
+    pub(super) async fn wait_for<T>(&self, find: impl FnMut(&mut ClientState) -> Option<T>) -> Option<T> {
+        tokio::time::timeout(self.deadline, self.wait_without_deadline(find)).await.ok()
     }
 
-    async fn find<T>(&self, mut look: impl FnMut(&mut ClientState) -> Option<T>) -> T {
+    async fn wait_without_deadline<T>(&self, mut find: impl FnMut(&mut ClientState) -> Option<T>) -> T {
         loop {
-            let mut changed = pin!(self.arrived.changed.notified());
+            let mut changed = pin!(self.inbox.changed.notified());
             changed.as_mut().enable();
-            let found = look(&mut self.lock());
+            let found = find(&mut self.lock());
             match found {
                 Some(found) => return found,
                 None => changed.await,
@@ -186,94 +186,102 @@ impl TestConnection {
         }
     }
 
-    /// Ready when everything has arrived that the server has queued for this connection, and the server has read what was
-    /// sent to it; or when the connection has ended. `false`: it took too long.
+    /// Waits until the server has read all messages of the client and the client has received all
+    /// messages that the server had queued, or until the connection ends. Returns `false` after the
+    /// deadline.
     ///
-    /// The server answers the pings of a WebSocket in their place: behind what waits to be sent.
+    /// The server answers a WebSocket ping with a pong behind its queued messages.
     pub(super) async fn wait_until_read(&self) -> bool {
-        let probe = {
+        let ping = {
             let mut state = self.lock();
-            state.probes += 1;
-            state.probes
+            state.last_ping += 1;
+            state.last_ping
         };
-        let settled = async {
-            let answered = |state: &mut ClientState| (state.answered >= probe || state.closed.is_some()).then_some(());
-            // Where much waits to be sent, pings stay unanswered.
+        let answered = async {
+            let is_answered =
+                |state: &mut ClientState| (state.last_pong >= ping || state.closed.is_some()).then_some(());
+            // A server with many queued pongs drops further ones.
             loop {
-                self.command(Command::Send(Message::Ping(probe.to_be_bytes().to_vec().into())));
-                if tokio::time::timeout(PROBE_INTERVAL, self.find(answered)).await.is_ok() {
+                self.command(Command::Send(Message::Ping(ping.to_be_bytes().to_vec().into())));
+                if tokio::time::timeout(PING_INTERVAL, self.wait_without_deadline(is_answered)).await.is_ok() {
                     break;
                 }
             }
         };
-        tokio::time::timeout(self.deadline, settled).await.is_ok()
+        tokio::time::timeout(self.deadline, answered).await.is_ok()
     }
 
-    /// Whoever it is for is gone where this goes nowhere.
     fn command(&self, command: Command) {
+        // The receiver is dropped when the connection has ended.
         let _ = self.commands.send(command);
     }
 
     fn update(&self, change: impl FnOnce(&mut ClientState)) {
         change(&mut self.lock());
-        self.arrived.changed.notify_waiters();
+        self.inbox.changed.notify_waiters();
     }
 
-    fn called(&self, call: InvocationMessage<'_>, frame: &[u8]) {
+    fn on_invocation(&self, call: InvocationMessage<'_>, frame: &[u8]) {
         if let Some(id) = call.id {
             let responder = self.lock().responders.get(&call.target.to_lowercase()).cloned();
             if let Some(responder) = responder {
                 tokio::spawn(responder(self.clone(), id.into_owned(), frame.to_vec()));
                 return;
             }
-            // In the words of Microsoft's clients.
+            // Error text of Microsoft's clients.
             self.write(|protocol, out| protocol.write_error(out, &id, "Client didn't provide a result."));
         }
         let call = ReceivedCall { method: call.target.into_owned(), frame: frame.to_vec() };
         self.update(|state| state.calls.push_back(call));
     }
 
-    fn answered(&self, id: &str, frame: &[u8], last: bool) {
+    fn on_response(&self, id: &str, frame: &[u8], last: bool) {
         let mut state = self.lock();
-        let awaited = if last { state.awaited.remove(id) } else { state.awaited.get(id).cloned() };
+        let pending =
+            if last { state.pending_invocations.remove(id) } else { state.pending_invocations.get(id).cloned() };
         drop(state);
-        if let Some(awaited) = awaited {
-            let _ = awaited.send(frame.to_vec());
+        if let Some(pending) = pending {
+            let _ = pending.send(frame.to_vec());
         }
     }
 }
 
 impl ClientState {
-    /// Takes the first call of a method, whose name ignores case.
+    /// Removes the first invocation of a method, whose name is compared without case.
     pub(super) fn take_call(&mut self, method: &str) -> Option<ReceivedCall> {
         let at = self.calls.iter().position(|call| call.method.eq_ignore_ascii_case(method))?;
         self.calls.remove(at)
     }
 
-    /// The methods that were called and not received, for the text of a failure.
-    pub(super) fn waiting(&self) -> String {
+    /// Lists the methods of invocations that were not received, for a panic message.
+    pub(super) fn describe_calls(&self) -> String {
         let methods: Vec<_> = self.calls.iter().map(|call| format!("`{}`", call.method)).collect();
-        if methods.is_empty() { "nothing".to_owned() } else { methods.join(", ") }
+        if methods.is_empty() { "none".to_owned() } else { methods.join(", ") }
     }
 }
 
-/// Reads and writes side by side, so that neither can hold the other up, until the connection ends or is cut.
-async fn run(ws: WebSocketStream<DuplexStream>, commands: mpsc::UnboundedReceiver<Command>, line: TestConnection) {
+/// Reads and writes concurrently, so that neither blocks the other, until the connection ends or is
+/// aborted.
+async fn run(
+    ws: WebSocketStream<DuplexStream>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    connection: TestConnection,
+) {
     let (sink, source) = ws.split();
-    let mut reader = ClientReader::new(line.clone());
+    let mut reader = ClientReader::new(connection.clone());
     tokio::select! {
         () = reader.read(source) => {}
         () = write(sink, commands) => {}
     }
-    let closed = reader.closed();
-    let mut awaited = HashMap::new();
-    line.update(|state| {
+    let closed = reader.into_closed();
+    let mut pending = HashMap::new();
+    connection.update(|state| {
         state.closed = Some(closed);
-        awaited = mem::take(&mut state.awaited);
+        pending = mem::take(&mut state.pending_invocations);
     });
 }
 
-/// Ends when the connection is cut. That it has ended otherwise is for the reader to say.
+/// Returns when the connection is aborted. The reader detects any other end.
 async fn write(
     mut sink: SplitSink<WebSocketStream<DuplexStream>, Message>,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -283,92 +291,93 @@ async fn write(
     }
 }
 
-/// What arrives, message after message.
+/// Parses received messages.
 struct ClientReader {
-    line: TestConnection,
-    /// The beginning of the answer to the handshake; `None` once it was read.
+    connection: TestConnection,
+    /// Received part of the handshake response; `None` after the handshake.
     handshake: Option<Vec<u8>>,
     framer: Framer,
-    end: ConnectionClosed,
+    closed: ConnectionClosed,
 }
 
 impl ClientReader {
-    fn new(line: TestConnection) -> Self {
-        let framer = Framer::new(line.protocol.kind(), None);
-        Self { line, handshake: Some(Vec::new()), framer, end: ABORTED }
+    fn new(connection: TestConnection) -> Self {
+        let framer = Framer::new(connection.protocol.kind(), None);
+        Self { connection, handshake: Some(Vec::new()), framer, closed: ABORTED }
     }
 
     async fn read(&mut self, mut source: SplitStream<WebSocketStream<DuplexStream>>) {
         while let Some(Ok(message)) = source.next().await {
-            let taken = match message {
-                Message::Text(text) => self.take(text.as_bytes()),
-                Message::Binary(bytes) => self.take(&bytes),
+            let parsed = match message {
+                Message::Text(text) => self.on_data(text.as_bytes()),
+                Message::Binary(bytes) => self.on_data(&bytes),
                 Message::Pong(payload) => {
-                    if let Ok(probe) = <[u8; 8]>::try_from(&payload[..]) {
-                        let probe = u64::from_be_bytes(probe);
-                        self.line.update(|state| state.answered = state.answered.max(probe));
+                    if let Ok(ping) = <[u8; 8]>::try_from(&payload[..]) {
+                        let ping = u64::from_be_bytes(ping);
+                        self.connection.update(|state| state.last_pong = state.last_pong.max(ping));
                     }
                     Ok(())
                 }
                 Message::Close(frame) => {
-                    self.end.code = Some(frame.map_or(CloseCode::Status, |frame| frame.code).into());
+                    self.closed.code = Some(frame.map_or(CloseCode::Status, |frame| frame.code).into());
                     Ok(())
                 }
                 Message::Ping(_) | Message::Frame(_) => Ok(()),
             };
-            if let Err(error) = taken {
-                self.end.error = Some(format!("what the server sent cannot be read: {error}"));
+            if let Err(error) = parsed {
+                self.closed.error = Some(format!("invalid message from the server: {error}"));
                 return;
             }
         }
     }
 
-    fn closed(self) -> ConnectionClosed {
-        self.end
+    fn into_closed(self) -> ConnectionClosed {
+        self.closed
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        let Self { line, handshake, framer, end } = self;
+    fn on_data(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        let Self { connection, handshake, framer, closed } = self;
         let mut input = bytes;
-        let behind: Vec<u8>;
-        if let Some(begun) = handshake {
-            begun.extend_from_slice(bytes);
-            let Progress::Whole { message, rest } = handshake::find(begun, None) else { return Ok(()) };
+        let remaining: Vec<u8>;
+        if let Some(partial) = handshake {
+            partial.extend_from_slice(bytes);
+            let Progress::Whole { message, rest } = handshake::find(partial, None) else { return Ok(()) };
             let error = handshake::parse_response(message)?.map(|error| error.into_owned());
-            behind = rest.to_vec();
-            input = &behind;
+            remaining = rest.to_vec();
+            input = &remaining;
             *handshake = None;
-            end.error.clone_from(&error);
-            line.update(|state| state.handshake = Some(error.map_or(Ok(()), Err)));
+            closed.error.clone_from(&error);
+            connection.update(|state| state.handshake = Some(error.map_or(Ok(()), Err)));
         }
         while let Some(frame) = framer.next(&mut input)? {
-            receive(line, end, frame)?;
+            on_message(connection, closed, frame)?;
         }
         Ok(())
     }
 }
 
-fn receive(line: &TestConnection, end: &mut ConnectionClosed, frame: &[u8]) -> Result<(), ProtocolError> {
-    match line.protocol.parse(frame, |_| true)? {
-        Some(HubMessage::Invocation(call)) => line.called(call, frame),
-        Some(HubMessage::StreamItem { id, .. }) => line.answered(&id, frame, false),
-        Some(HubMessage::Completion { id, .. }) => line.answered(&id, frame, true),
-        Some(HubMessage::Ping) => line.update(|state| state.pings += 1),
+fn on_message(connection: &TestConnection, closed: &mut ConnectionClosed, frame: &[u8]) -> Result<(), ProtocolError> {
+    match connection.protocol.parse(frame, |_| true)? {
+        Some(HubMessage::Invocation(call)) => connection.on_invocation(call, frame),
+        Some(HubMessage::StreamItem { id, .. }) => connection.on_response(&id, frame, false),
+        Some(HubMessage::Completion { id, .. }) => connection.on_response(&id, frame, true),
+        Some(HubMessage::Ping) => connection.update(|state| state.pings += 1),
         Some(HubMessage::Close { error, allow_reconnect }) => {
-            end.error = error.map(|error| error.into_owned());
-            end.allow_reconnect = allow_reconnect;
+            closed.error = error.map(|error| error.into_owned());
+            closed.allow_reconnect = allow_reconnect;
         }
-        // Not for a client that acknowledges nothing.
+        // `Ack` and `Sequence`: this client does not use stateful reconnect.
         _ => {}
     }
     Ok(())
 }
 
-/// So long a test waits for what does not come: far longer than anything takes in memory.
+/// Default of [`TestClient::with_deadline`](super::TestClient::with_deadline), far above the
+/// duration of any in-memory operation.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// After so long another ping is sent.
-const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval of the pings in [`TestConnection::wait_until_read`].
+const PING_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The end that nobody told of.
+/// End without a Close message and a close frame.
 const ABORTED: ConnectionClosed = ConnectionClosed { error: None, allow_reconnect: false, code: None };

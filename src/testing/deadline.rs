@@ -1,4 +1,4 @@
-//! Waiting that has an end.
+//! Deadlines of waits in tests.
 
 use std::panic::Location;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-/// How long something is waited for, and who waits.
+/// Deadline of a wait; a missed deadline fails the test.
 pub(super) struct Deadline {
     limit: Duration,
     caller: &'static Location<'static>,
-    /// There once the waiting has begun.
+    /// `None` until the first poll.
     end: Option<Pin<Box<Sleep>>>,
 }
 
@@ -21,36 +21,38 @@ impl Deadline {
         Self { limit, caller: Location::caller(), end: None }
     }
 
-    /// What was waited for has come; the next wait has all of the time again.
+    /// Restarts the deadline for the next wait.
     pub(super) fn renew(&mut self) {
         self.end = None;
     }
 
-    /// Waits on.
+    /// Polls the timer.
     ///
     /// # Panics
     ///
-    /// When the time is up.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, missed: impl FnOnce() -> String) {
+    /// Panics when the deadline has passed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, failure: impl FnOnce() -> String) {
         let end = self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
         if let Poll::Ready(()) = end.as_mut().poll(cx) {
-            self.fail_test(&missed());
+            self.fail_test(&failure());
         }
     }
 
+    /// Fails the test.
+    ///
     /// # Panics
     ///
     /// Always.
-    pub(super) fn fail_test(&self, missed: &str) -> ! {
-        fail(&format!("{missed} within {:?}", self.limit), self.caller)
+    pub(super) fn fail_test(&self, failure: &str) -> ! {
+        fail(&format!("{failure} within {:?}", self.limit), self.caller)
     }
 }
 
-/// Fails the test, on behalf of the line that asked.
+/// Fails the test with a message that names the line of the caller.
 ///
 /// # Panics
 ///
 /// Always.
-pub(super) fn fail(why: &str, caller: &Location<'_>) -> ! {
-    panic!("{why}\n  asked at {caller}")
+pub(super) fn fail(message: &str, caller: &Location<'_>) -> ! {
+    panic!("{message}\n  called at {caller}")
 }

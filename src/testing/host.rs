@@ -1,4 +1,4 @@
-//! A server in memory, and how clients come to it.
+//! In-memory server and its connections.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,7 +23,9 @@ use crate::hosting::{Builder, EndpointBuilder, IntoHub, SignalR, TestUser};
 use crate::hub::{Hub, HubContext};
 use crate::protocol::{HubProtocol, HubProtocolKind};
 
-/// A server in memory, for tests. A cheap clone of the same server; when the last one is gone, so are its connections.
+/// In-memory server for tests.
+///
+/// Clones are cheap and share the server. Its connections end when the last clone is dropped.
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Methods};
@@ -36,10 +38,10 @@ use crate::protocol::{HubProtocol, HubProtocolKind};
 /// # }
 /// use signalr::testing::TestHost;
 ///
-/// // One hub, at its defaults ..
+/// // One hub with default options.
 /// let host = TestHost::builder(Chat).build();
 ///
-/// // .. or whatever the builder can describe.
+/// // Any other configuration.
 /// let server = SignalR::builder().enable_detailed_errors(true).hub("/chat", Chat);
 /// let host = TestHost::from_builder(server);
 /// ```
@@ -51,97 +53,103 @@ pub struct TestHost<H> {
 }
 
 impl<H: Hub> TestHost<H> {
-    /// Begins to describe a server with this hub alone.
+    /// Returns a builder for a server with this hub only.
     pub fn builder(hub: impl IntoHub<Hub = H>) -> TestHostBuilder<H> {
         TestHostBuilder { builder: SignalR::builder(), hub: hub.into_hub() }
     }
 
-    /// A server with all that was described; its clients connect to the hub that was mapped last. Rules need no
-    /// [`authentication`](Builder::authentication) here, since users are given.
+    /// Builds the configured server. Clients connect to the hub that was mapped last.
+    ///
+    /// Authorization rules work without [`authentication`](Builder::authentication), because
+    /// clients pass their users directly.
     ///
     /// # Panics
     ///
-    /// When [`Builder::build`] fails.
+    /// Panics if [`Builder::build`] fails.
     #[track_caller]
-    pub fn from_builder(from_builder: EndpointBuilder<H>) -> Self {
-        let path = from_builder.path().to_owned();
+    pub fn from_builder(builder: EndpointBuilder<H>) -> Self {
+        let path = builder.path().to_owned();
         let signalr =
-            from_builder.build_with_known_users().unwrap_or_else(|error| panic!("the server cannot be built: {error}"));
+            builder.build_with_known_users().unwrap_or_else(|error| panic!("failed to build the server: {error}"));
         Self { signalr, path, headers: HeaderMap::new(), _hub: PhantomData }
     }
 
-    /// The same server, whose clients connect to another hub of it, or with a query: `host.at::<Chat>("/chat?room=1")`.
+    /// Returns a host of the same server whose clients connect to another hub or with a query:
+    /// `host.for_path::<Chat>("/chat?room=1")`.
     pub fn for_path<Other: Hub>(&self, path: impl Into<String>) -> TestHost<Other> {
         let (signalr, headers) = (self.signalr.clone(), self.headers.clone());
         TestHost { signalr, path: path.into(), headers, _hub: PhantomData }
     }
 
-    /// The same server, to which clients send this header in all of their requests.
+    /// Returns a host of the same server whose clients send this header in all requests.
     ///
     /// # Panics
     ///
-    /// When it is no header.
+    /// Panics if the name or the value is invalid.
     #[must_use]
     #[track_caller]
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut host = self.clone();
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) => host.headers.append(name, value),
-            _ => panic!("`{name}: {value}` is no header"),
+            _ => panic!("invalid header `{name}: {value}`"),
         };
         host
     }
 
-    /// The server itself: for what it holds, and for its shutdown.
+    /// Returns the server, for example for its statistics and its shutdown.
     pub fn signalr(&self) -> &SignalR {
         &self.signalr
     }
 
-    /// Sends to the clients of the hub.
+    /// Returns the context that sends to clients of the hub.
     pub fn context(&self) -> HubContext<H> {
         self.signalr.context()
     }
 
-    /// Connects as this user, by whatever name [`user`](super::user) or [`User::anonymous`] has for them. An anonymous
-    /// one is left to the authentication of the server, if it has one. Ready after `on_connected`.
+    /// Connects as this user; see [`user`](super::user) and [`User::anonymous`]. Completes after
+    /// `on_connected`.
+    ///
+    /// An anonymous user is authenticated by the schemes of the server, if it has any.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the client has vanished.
+    /// Dropping the future aborts the connection.
     ///
     /// # Panics
     ///
-    /// When the server does not let the client in, or not in time.
+    /// Panics if the server rejects the client or does not respond in time.
     #[track_caller]
-    pub fn connect(&self, format: HubProtocolKind, user: impl Into<User>) -> impl Future<Output = TestClient> {
+    pub fn connect(&self, protocol: HubProtocolKind, user: impl Into<User>) -> impl Future<Output = TestClient> {
         let caller = std::panic::Location::caller();
         async move {
-            let connected = self.try_connect(format, user).await;
-            connected.unwrap_or_else(|error| super::deadline::fail(&format!("cannot connect: {error}"), caller))
+            let connected = self.try_connect(protocol, user).await;
+            connected.unwrap_or_else(|error| super::deadline::fail(&format!("failed to connect: {error}"), caller))
         }
     }
 
-    /// The same, where the server may refuse the client.
+    /// Connects as this user, as [`connect`](Self::connect) does.
     ///
     /// # Errors
     ///
-    /// It does. A failure of `on_connected` is no refusal, but the end of the connection: see [`TestClient::closed`].
+    /// Returns an error if the server rejects the client. A failure of `on_connected` is not an
+    /// error here: it closes the connection, see [`TestClient::closed`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the client has vanished.
+    /// Dropping the future aborts the connection.
     ///
     /// # Panics
     ///
-    /// When the server does not answer in time.
+    /// Panics if the server does not respond in time.
     pub async fn try_connect(
         &self,
-        format: HubProtocolKind,
+        protocol: HubProtocolKind,
         user: impl Into<User>,
     ) -> Result<TestClient, ConnectError> {
-        let client = self.open(format, user).await?;
+        let client = self.open(protocol, user).await?;
         client.handshake().await?;
-        client.connected().await;
+        client.wait_until_connected().await;
         Ok(client)
     }
 
@@ -149,26 +157,26 @@ impl<H: Hub> TestHost<H> {
     ///
     /// # Errors
     ///
-    /// The server refuses the client.
+    /// Returns an error if the server rejects the client.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the client has vanished.
-    pub async fn open(&self, format: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
-        let known = Some(user.into()).filter(User::is_authenticated).map(TestUser);
-        let (id, token) = self.negotiate(known.clone()).await?;
-        let socket = self.open_socket(&token, known).await?;
+    /// Dropping the future aborts the connection.
+    pub async fn open(&self, protocol: HubProtocolKind, user: impl Into<User>) -> Result<TestClient, ConnectError> {
+        let user = Some(user.into()).filter(User::is_authenticated).map(TestUser);
+        let (id, token) = self.negotiate(user.clone()).await?;
+        let socket = self.open_socket(&token, user).await?;
         let naming = self.context().shared().naming.get().copied().unwrap_or_default();
-        Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(format, naming)), id))
+        Ok(TestClient::new(TestConnection::start(socket, HubProtocol::new(protocol, naming)), id))
     }
 
-    /// Asks for a connection: its id and its secret token.
-    async fn negotiate(&self, known: Option<TestUser>) -> Result<(ConnectionId, String), ConnectError> {
+    /// Negotiates; returns the connection id and the connection token.
+    async fn negotiate(&self, user: Option<TestUser>) -> Result<(ConnectionId, String), ConnectError> {
         let mut request = Request::new(String::new());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri("/negotiate", "negotiateVersion=1");
         request.headers_mut().extend(self.headers.clone());
-        request.extensions_mut().extend(extensions(known));
+        request.extensions_mut().extend(user_extensions(user));
         let Ok(response) = self.signalr.service().call(request).await;
         let status = response.status();
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -177,33 +185,33 @@ impl<H: Hub> TestHost<H> {
         }
         let unreadable = || ConnectError::Negotiation(String::from_utf8_lossy(&body).into_owned());
         match serde_json::from_slice(&body).map_err(|_| unreadable())? {
-            Negotiated { error: Some(error), .. } => Err(ConnectError::Negotiation(error)),
-            Negotiated { url: Some(url), .. } => Err(ConnectError::Redirected(url)),
-            Negotiated { connection_id: Some(id), connection_token: Some(token), .. } => {
+            NegotiateBody { error: Some(error), .. } => Err(ConnectError::Negotiation(error)),
+            NegotiateBody { url: Some(url), .. } => Err(ConnectError::Redirected(url)),
+            NegotiateBody { connection_id: Some(id), connection_token: Some(token), .. } => {
                 Ok((ConnectionId::parse(&id).ok_or_else(unreadable)?, token))
             }
             _ => Err(unreadable()),
         }
     }
 
-    /// Opens a WebSocket over a pipe, on the other end of which an HTTP server answers with the service.
+    /// Opens a WebSocket over an in-memory pipe; hyper serves the other end with the service.
     async fn open_socket(
         &self,
         token: &str,
-        known: Option<TestUser>,
+        user: Option<TestUser>,
     ) -> Result<WebSocketStream<DuplexStream>, ConnectError> {
         let uri = self.uri("", &format!("id={token}"));
-        let mut request = uri.into_client_request().expect("a request for a WebSocket needs a host, which is there");
+        let mut request = uri.into_client_request().expect("the URI has a host");
         request.headers_mut().extend(self.headers.clone());
-        let (near, far) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
+        let (client_io, server_io) = tokio::io::duplex(DUPLEX_CAPACITY_BYTES);
         let service = self.signalr.service();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().extend(extensions(known.clone()));
+            request.extensions_mut().extend(user_extensions(user.clone()));
             service.call(request)
         });
-        let server = http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades();
-        // The server is done when the connection is a WebSocket, or the client has gone.
-        let (opened, _) = tokio::join!(client_async(request, near), server);
+        let server = http1::Builder::new().serve_connection(TokioIo::new(server_io), service).with_upgrades();
+        // hyper returns after the upgrade, or when the client drops the pipe.
+        let (opened, _) = tokio::join!(client_async(request, client_io), server);
         match opened {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(response)) => {
@@ -217,9 +225,9 @@ impl<H: Hub> TestHost<H> {
     fn uri(&self, part: &str, parameter: &str) -> http::Uri {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         let path = path.trim_end_matches('/');
-        let between = if query.is_empty() { "" } else { "&" };
-        let uri = format!("ws://test{path}{part}?{query}{between}{parameter}");
-        uri.parse().unwrap_or_else(|error| panic!("`{}` is no path: {error}", self.path))
+        let separator = if query.is_empty() { "" } else { "&" };
+        let uri = format!("ws://test{path}{part}?{query}{separator}{parameter}");
+        uri.parse().unwrap_or_else(|error| panic!("invalid path `{}`: {error}", self.path))
     }
 }
 
@@ -236,7 +244,7 @@ impl<H> fmt::Debug for TestHost<H> {
     }
 }
 
-/// Describes a server of one hub; from [`TestHost::builder`].
+/// Builder of a server with one hub; see [`TestHost::builder`].
 ///
 /// ```
 /// # use signalr::hub::{AnyClient, Methods};
@@ -259,22 +267,22 @@ pub struct TestHostBuilder<H> {
 }
 
 impl<H: Hub> TestHostBuilder<H> {
-    /// Names a policy; see [`Builder::policy`].
+    /// Adds an authorization policy; see [`Builder::policy`].
     pub fn policy(self, name: impl Into<String>, policy: Policy) -> Self {
         self.with(|builder| builder.policy(name, policy))
     }
 
-    /// Whatever else the builder can: `.with(|builder| builder.keep_alive_interval(..))`.
-    pub fn with(mut self, describe: impl FnOnce(Builder) -> Builder) -> Self {
-        self.builder = describe(self.builder);
+    /// Sets other options: `.with(|builder| builder.keep_alive_interval(..))`.
+    pub fn with(mut self, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        self.builder = configure(self.builder);
         self
     }
 
-    /// Makes the server.
+    /// Builds the server.
     ///
     /// # Panics
     ///
-    /// When [`Builder::build`] fails.
+    /// Panics if [`Builder::build`] fails.
     #[track_caller]
     pub fn build(self) -> TestHost<H> {
         TestHost::from_builder(self.builder.hub("/hub", self.hub))
@@ -287,7 +295,7 @@ impl<H> fmt::Debug for TestHostBuilder<H> {
     }
 }
 
-/// The server did not let a client in.
+/// Error of a connection attempt.
 ///
 /// ```
 /// # use signalr::Hub;
@@ -295,36 +303,36 @@ impl<H> fmt::Debug for TestHostBuilder<H> {
 /// use signalr::auth::User;
 /// use signalr::testing::{ConnectError, TestHost};
 ///
-/// async fn strangers_stay_outside(host: TestHost<impl Hub>) {
-///     let refused = host.try_connect(HubProtocolKind::Json, User::anonymous()).await.unwrap_err();
-///     assert!(matches!(refused, ConnectError::Refused { status, .. } if status == 401));
+/// async fn anonymous_users_are_rejected(host: TestHost<impl Hub>) {
+///     let error = host.try_connect(HubProtocolKind::Json, User::anonymous()).await.unwrap_err();
+///     assert!(matches!(error, ConnectError::Refused { status, .. } if status == 401));
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It answered a request with another status than clients need: 401 and 403 are those of rules.
-    #[error("refused with {status}: {text}")]
+    /// The server responded with an unexpected status: authorization rules respond with 401 or 403.
+    #[error("server responded with {status}: {text}")]
     Refused {
-        /// The status.
+        /// Status of the response.
         status: StatusCode,
-        /// The text of the answer.
+        /// Body of the response.
         text: String,
     },
-    /// It offers no connection, or none that is understood.
-    #[error("the negotiation failed: {0}")]
+    /// The negotiate response is an error or cannot be parsed.
+    #[error("negotiate failed: {0}")]
     Negotiation(String),
-    /// It sends clients to this URL.
-    #[error("sent to {0}")]
+    /// The server redirects clients to this URL.
+    #[error("redirected to {0}")]
     Redirected(String),
     /// The WebSocket could not be opened.
-    #[error("no WebSocket: {0}")]
+    #[error("failed to open the WebSocket: {0}")]
     WebSocket(String),
-    /// It refused the handshake, with this error.
-    #[error("the handshake was refused: {0}")]
+    /// The server rejected the handshake with this error.
+    #[error("handshake rejected: {0}")]
     Handshake(String),
-    /// The connection ended before the handshake was answered.
-    #[error("the connection ended: {0}")]
+    /// The connection ended before the handshake response.
+    #[error("connection ended: {0}")]
     Closed(ConnectionClosed),
 }
 
@@ -334,24 +342,24 @@ impl ConnectError {
     }
 }
 
-/// What matters in the answer to a negotiation.
+/// Negotiate response of the server.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Negotiated {
+struct NegotiateBody {
     connection_id: Option<String>,
     connection_token: Option<String>,
     url: Option<String>,
     error: Option<String>,
 }
 
-/// Tells the server who sends a request.
-fn extensions(known: Option<TestUser>) -> http::Extensions {
+/// Extensions that set the user of a request.
+fn user_extensions(user: Option<TestUser>) -> http::Extensions {
     let mut extensions = http::Extensions::new();
-    if let Some(known) = known {
-        extensions.insert(known);
+    if let Some(user) = user {
+        extensions.insert(user);
     }
     extensions
 }
 
-/// As much as sockets take, more or less, before who writes has to wait.
+/// Capacity of the pipe, similar to that of a socket: a longer write waits for the reader.
 const DUPLEX_CAPACITY_BYTES: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! The answer to a call.
+//! Results of invocations.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,34 +12,34 @@ use super::connection::{ConnectionClosed, TestConnection};
 use super::deadline::Deadline;
 use crate::protocol::{Framer, HubMessage, HubProtocol, ProtocolError, RawValue, ReadError};
 
-/// A call came to no result.
+/// Error of an invocation.
 ///
 /// ```
 /// use signalr::testing::{InvocationError, TestClient};
 ///
-/// async fn is_refused(client: &TestClient) -> bool {
+/// async fn is_unauthorized(client: &TestClient) -> bool {
 ///     matches!(client.invoke::<()>("Reset", ()).await, Err(InvocationError::Server(text)) if text.contains("unauthorized"))
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
-    /// The server says so, in this text.
+    /// The server completed the invocation with this error.
     #[error("{0}")]
     Server(String),
-    /// The connection ended first.
-    #[error("the connection ended before the answer came: {0}")]
+    /// The connection ended before the completion.
+    #[error("connection ended before the completion: {0}")]
     Closed(ConnectionClosed),
-    /// The answer, or an item of the stream, is of another type than was asked for.
-    #[error("the answer is of another type")]
+    /// The result or the stream item cannot be deserialized as the requested type.
+    #[error("result has another type")]
     Unreadable(#[source] ProtocolError),
 }
 
-/// The answer to a call that was made: what [`TestClient::invoke`](super::TestClient::invoke) gives.
+/// Result of an invocation that was sent; see [`TestClient::invoke`](super::TestClient::invoke).
 ///
 /// # Panics
 ///
-/// When it does not come in time.
+/// Panics if the completion is not received in time.
 ///
 /// ```
 /// # async fn calls(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -49,20 +49,20 @@ pub enum InvocationError {
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "whether the call succeeded is in the answer"]
+#[must_use = "the future returns whether the invocation succeeded"]
 pub struct InvokeFuture<R> {
-    line: TestConnection,
+    connection: TestConnection,
     method: String,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
-    patience: Deadline,
+    deadline: Deadline,
     _result: PhantomData<fn() -> R>,
 }
 
 impl<R> InvokeFuture<R> {
     #[track_caller]
-    pub(super) fn new(line: TestConnection, method: &str, id: &str) -> Self {
-        let (frames, patience) = (line.answers(id), Deadline::new(line.deadline));
-        Self { line, method: method.to_owned(), frames, patience, _result: PhantomData }
+    pub(super) fn new(connection: TestConnection, method: &str, id: &str) -> Self {
+        let (frames, deadline) = (connection.register_invocation(id), Deadline::new(connection.deadline));
+        Self { connection, method: method.to_owned(), frames, deadline, _result: PhantomData }
     }
 }
 
@@ -70,12 +70,12 @@ impl<R: DeserializeOwned> Future for InvokeFuture<R> {
     type Output = Result<R, InvocationError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { line, method, frames, patience, .. } = self.get_mut();
+        let Self { connection, method, frames, deadline, .. } = self.get_mut();
         match frames.poll_recv(cx) {
-            Poll::Ready(Some(frame)) => Poll::Ready(result(line.protocol, &frame)),
-            Poll::Ready(None) => Poll::Ready(Err(InvocationError::Closed(line.closed()))),
+            Poll::Ready(Some(frame)) => Poll::Ready(parse_completion(connection.protocol, &frame)),
+            Poll::Ready(None) => Poll::Ready(Err(InvocationError::Closed(connection.closed()))),
             Poll::Pending => {
-                patience.poll(cx, || format!("`{method}` was not answered"));
+                deadline.poll(cx, || format!("`{method}` did not complete"));
                 Poll::Pending
             }
         }
@@ -84,17 +84,20 @@ impl<R: DeserializeOwned> Future for InvokeFuture<R> {
 
 impl<R> fmt::Debug for InvokeFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("InvokeFuture").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
-/// What stands in a completion.
-fn result<R: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Result<R, InvocationError> {
+/// Parses a completion.
+fn parse_completion<R: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> Result<R, InvocationError> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::Completion { error: Some(error), .. })) => Err(InvocationError::Server(error.into_owned())),
         Ok(Some(HubMessage::Completion { result: Some(result), .. })) => read(result),
-        Ok(Some(HubMessage::Completion { .. })) => nothing(protocol),
-        Ok(_) => Err(InvocationError::Unreadable(ProtocolError::new("InvalidDataException", "an item, not a result"))),
+        Ok(Some(HubMessage::Completion { .. })) => read_null(protocol),
+        Ok(_) => Err(InvocationError::Unreadable(ProtocolError::new(
+            "InvalidDataException",
+            "stream item instead of a completion",
+        ))),
         Err(error) => Err(InvocationError::Unreadable(error)),
     }
 }
@@ -103,14 +106,14 @@ pub(super) fn read<T: DeserializeOwned>(value: RawValue<'_>) -> Result<T, Invoca
     value.read().map_err(|error: ReadError| InvocationError::Unreadable(error.into_inner()))
 }
 
-/// No result is as good as null.
-fn nothing<R: DeserializeOwned>(protocol: HubProtocol) -> Result<R, InvocationError> {
+/// Deserializes null: a completion without a result counts as null.
+fn read_null<R: DeserializeOwned>(protocol: HubProtocol) -> Result<R, InvocationError> {
     let mut null = Vec::new();
     protocol.write_result(&mut null, "0", &()).map_err(|error| InvocationError::Unreadable(error.into_inner()))?;
     let frame = Framer::new(protocol.kind(), None).next(&mut &null[..]).map(|frame| frame.map(<[u8]>::to_vec));
     match frame {
-        Ok(Some(frame)) => result(protocol, &frame),
-        Ok(None) => unreachable!("a whole message was written"),
+        Ok(Some(frame)) => parse_completion(protocol, &frame),
+        Ok(None) => unreachable!("the buffer holds a complete message"),
         Err(error) => Err(InvocationError::Unreadable(error)),
     }
 }

@@ -1,14 +1,15 @@
-//! Testing hubs in memory (feature `testing`): a server without sockets, and clients that speak the real protocol to it.
+//! In-memory tests of hubs (feature `testing`).
 //!
-//! [`TestHost`] serves a hub, with the same builder, rules and options as in production. A [`TestClient`] negotiates with
-//! it, opens a WebSocket over a pipe in memory and shakes hands, in either format; what it calls runs through all that a
-//! call over the network runs through. The user is given directly, without a token.
+//! [`TestHost`] serves a hub without network sockets, with the builder, the authorization rules and
+//! the options of production. [`TestClient`] negotiates, opens a WebSocket over an in-memory pipe
+//! and performs the handshake with either hub protocol, so an invocation runs through the same code
+//! as over the network. The user of a client is passed directly, without a token.
 //!
-//! What does not come fails the test after five seconds, with a text that says what was waited for. Nothing here waits in
-//! real time, so with `#[tokio::test(start_paused = true)]` (tokio's feature `test-util`) those seconds cost none, and
-//! keep-alive, timeouts and periods of your own pass at once.
+//! A wait that takes more than 5 seconds panics with a message that names the missing call or
+//! result. All waits use `tokio::time`: with `#[tokio::test(start_paused = true)]` (feature
+//! `test-util` of tokio), keep-alive, timeouts and the timers of the application elapse at once.
 //!
-//! C# has `WebApplicationFactory` with its `TestServer` for it, whose handler is given to a `HubConnection`.
+//! C#: `WebApplicationFactory` and its `TestServer`, whose handler is passed to a `HubConnection`.
 //!
 //! ```
 //! use signalr::testing::{TestHost, user};
@@ -40,8 +41,8 @@
 //! let (rate,): (u32,) = nurse.receive("HeartRate").await;
 //! assert_eq!(rate, 72);
 //!
-//! let refused = nurse.invoke::<()>("Subscribe", ("8",)).await.unwrap_err();
-//! assert!(refused.to_string().ends_with("HubException: This ward is another department's."));
+//! let error = nurse.invoke::<()>("Subscribe", ("8",)).await.unwrap_err();
+//! assert!(error.to_string().ends_with("HubException: This ward is another department's."));
 //! # Ok(())
 //! # }
 //! ```
@@ -61,8 +62,8 @@ pub use stream::{ItemStream, UploadHandle};
 
 use crate::auth::{User, UserBuilder};
 
-/// A user with this id, to be given roles and claims: `user("n1").role("Nurse")`. Nobody in particular is
-/// [`User::anonymous`].
+/// Returns a builder for a user with this id: `user("n1").role("Nurse")`. For an unauthenticated
+/// user, see [`User::anonymous`].
 pub fn user(id: impl Into<Box<str>>) -> UserBuilder {
     User::builder().id(id)
 }

@@ -16,14 +16,13 @@ use super::deadline::Deadline;
 use super::invocation::{InvocationError, read};
 use crate::protocol::{HubMessage, HubProtocol};
 
-/// What a streaming call brings, item after item: what [`TestClient::stream`](super::TestClient::stream) gives. It ends
-/// after the first error.
+/// Items of a server stream; see [`TestClient::stream`](super::TestClient::stream).
 ///
-/// Dropped before its end, it cancels the call.
+/// The stream ends after the first error. Dropping it before its end cancels the invocation.
 ///
 /// # Panics
 ///
-/// When the next item, or the end, does not come in time.
+/// Panics if the next item or the completion is not received in time.
 ///
 /// ```
 /// # async fn counts(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -33,35 +32,35 @@ use crate::protocol::{HubMessage, HubProtocol};
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a stream that is dropped is cancelled"]
+#[must_use = "dropping a stream cancels it"]
 pub struct ItemStream<T> {
-    line: TestConnection,
+    connection: TestConnection,
     method: String,
     id: String,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
-    patience: Deadline,
+    deadline: Deadline,
     ended: bool,
     _item: PhantomData<fn() -> T>,
 }
 
 impl<T> ItemStream<T> {
     #[track_caller]
-    pub(super) fn new(line: TestConnection, method: &str, id: String) -> Self {
-        let (frames, patience) = (line.answers(&id), Deadline::new(line.deadline));
-        Self { line, method: method.to_owned(), id, frames, patience, ended: false, _item: PhantomData }
+    pub(super) fn new(connection: TestConnection, method: &str, id: String) -> Self {
+        let (frames, deadline) = (connection.register_invocation(&id), Deadline::new(connection.deadline));
+        Self { connection, method: method.to_owned(), id, frames, deadline, ended: false, _item: PhantomData }
     }
 }
 
 impl<T: DeserializeOwned> ItemStream<T> {
-    /// The next item; `None` at the end.
+    /// Returns the next item, or `None` after the last one.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, no item is lost.
+    /// This method is cancel safe: dropping the future loses no item.
     ///
     /// # Panics
     ///
-    /// When it does not come in time.
+    /// Panics if the item is not received in time.
     pub async fn next(&mut self) -> Option<Result<T, InvocationError>> {
         poll_fn(|cx| self.poll_next_item(cx)).await
     }
@@ -72,13 +71,13 @@ impl<T: DeserializeOwned> ItemStream<T> {
         }
         let polled = self.frames.poll_recv(cx);
         if polled.is_pending() {
-            self.patience.poll(cx, || format!("`{}` brought neither an item nor its end", self.method));
+            self.deadline.poll(cx, || format!("no item and no completion of `{}`", self.method));
         }
         let item = match ready!(polled) {
-            Some(frame) => next(self.line.protocol, &frame),
-            None => NextItem::End(Some(InvocationError::Closed(self.line.closed()))),
+            Some(frame) => parse_item(self.connection.protocol, &frame),
+            None => NextItem::End(Some(InvocationError::Closed(self.connection.closed()))),
         };
-        self.patience.renew();
+        self.deadline.renew();
         Poll::Ready(match item {
             NextItem::Item(item) => Some(item),
             NextItem::End(error) => {
@@ -100,15 +99,15 @@ impl<T: DeserializeOwned> Stream for ItemStream<T> {
 impl<T> Drop for ItemStream<T> {
     fn drop(&mut self) {
         if !self.ended {
-            self.line.forget(&self.id);
-            self.line.write(|protocol, out| protocol.write_cancel(out, &self.id));
+            self.connection.deregister_invocation(&self.id);
+            self.connection.write(|protocol, out| protocol.write_cancel(out, &self.id));
         }
     }
 }
 
 impl<T> fmt::Debug for ItemStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("ItemStream").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -117,7 +116,7 @@ enum NextItem<T> {
     End(Option<InvocationError>),
 }
 
-fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T> {
+fn parse_item<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T> {
     match protocol.parse(frame, |_| true) {
         Ok(Some(HubMessage::StreamItem { item, .. })) => NextItem::Item(read(item)),
         Ok(Some(HubMessage::Completion { error, .. })) => {
@@ -128,9 +127,9 @@ fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T>
     }
 }
 
-/// A stream that goes with a call: what [`TestClient::upload`](super::TestClient::upload) gives.
+/// Upload of an invocation; see [`TestClient::upload`](super::TestClient::upload).
 ///
-/// Dropped, it ends well.
+/// Dropping the handle ends the stream without an error.
 ///
 /// ```
 /// # async fn sums(client: signalr::testing::TestClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -142,50 +141,50 @@ fn next<T: DeserializeOwned>(protocol: HubProtocol, frame: &[u8]) -> NextItem<T>
 /// # }
 /// ```
 pub struct UploadHandle {
-    line: TestConnection,
+    connection: TestConnection,
     id: String,
     ended: bool,
 }
 
 impl UploadHandle {
-    pub(super) fn new(line: TestConnection, id: String) -> Self {
-        Self { line, id, ended: false }
+    pub(super) fn new(connection: TestConnection, id: String) -> Self {
+        Self { connection, id, ended: false }
     }
 
-    /// Sends an item, whether the server reads on or not.
+    /// Sends an item without waiting for the server to read it.
     ///
     /// # Panics
     ///
-    /// When the item cannot be written.
+    /// Panics if the item cannot be serialized.
     #[track_caller]
     pub fn send<T: Serialize + ?Sized>(&self, item: &T) {
         let mut written = Ok(());
-        self.line.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
+        self.connection.write(|protocol, out| written = protocol.write_stream_item(out, &self.id, item));
         if let Err(error) = written {
-            panic!("an item cannot be written: {error}");
+            panic!("failed to serialize an item: {error}");
         }
     }
 
-    /// Ends the stream well.
+    /// Ends the stream without an error.
     pub fn finish(self) {}
 
     /// Ends the stream with an error.
     pub fn fail(mut self, error: &str) {
         self.ended = true;
-        self.line.write(|protocol, out| protocol.write_error(out, &self.id, error));
+        self.connection.write(|protocol, out| protocol.write_error(out, &self.id, error));
     }
 }
 
 impl Drop for UploadHandle {
     fn drop(&mut self) {
         if !self.ended {
-            self.line.write(|protocol, out| protocol.write_completion(out, &self.id));
+            self.connection.write(|protocol, out| protocol.write_completion(out, &self.id));
         }
     }
 }
 
 impl fmt::Debug for UploadHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("UploadHandle").field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
-//! What a client sends, taken apart frame by frame (RFC 6455 § 5), without I/O and without collecting messages.
+//! Decoder of client frames (RFC 6455 § 5), without I/O and without assembling messages.
 //!
-//! Payload is unmasked where it lies and handed on as it comes, before its frame and its message are complete: hubs
-//! find the ends of their own messages (`aspnet: WebSocketsServerTransport`).
+//! Payload is unmasked in place and returned as it arrives, before its frame and its message are
+//! complete: the hub protocol delimits its own messages (`aspnet: WebSocketsServerTransport`).
 
 mod text;
 
@@ -12,26 +12,28 @@ use hyper_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use text::Utf8Validator;
 
-/// Takes frames apart.
+/// Decoder of client frames.
 ///
-/// Between two inputs it keeps what lies in both: a part of a header, of a control frame's payload or of a character.
+/// Between two inputs the decoder stores a partial header, a partial payload of a control frame and
+/// a partial UTF-8 character.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// How much payload of the current frame is still to come.
+    /// Number of payload bytes of the current frame that have not arrived yet.
     remaining: u64,
-    /// The beginning of a header or of a control frame's payload. Frames seldom lie in two inputs, so it is not inline.
+    /// Beginning of a header or of the payload of a control frame. On the heap, because frames
+    /// rarely span two inputs.
     partial: Box<[u8]>,
-    /// Turned so that it begins with the byte for the payload that comes next.
+    /// Masking key, rotated to begin at the next payload byte.
     mask: [u8; 4],
     text: Utf8Validator,
     frame: Frame,
     message: Message,
 }
 
-/// What comes next.
+/// Expected input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Frame {
-    /// The header of a frame.
+    /// Header of a frame.
     #[default]
     None,
     /// Payload of a message.
@@ -40,7 +42,7 @@ enum Frame {
     Control(Control),
 }
 
-/// The message that has begun and not ended.
+/// Message whose final frame has not been decoded yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Message {
     #[default]
@@ -49,33 +51,35 @@ enum Message {
     Binary,
 }
 
-/// What was found in the input.
+/// Decoded event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event<'i> {
-    /// A piece of a text or binary message. Text is valid UTF-8, but pieces may end within a character.
+    /// Part of a text or binary message. Text is valid UTF-8, but a part may end within a
+    /// character.
     Data(&'i [u8]),
-    /// Wants a [`ControlPayload::pong`].
+    /// Ping frame, to be answered with [`ControlPayload::pong`].
     Ping(ControlPayload),
     Pong,
-    /// The client's goodbye and its code, if it gave one. Nothing after it is to be decoded.
+    /// Close frame and its code, if any. The caller must not decode further input.
     Close(Option<u16>),
 }
 
-/// What a Ping carries and its Pong has to repeat.
+/// Payload of a ping frame, which its pong repeats.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ControlPayload {
-    /// With the header of the Pong in front.
+    /// Complete pong frame.
     pong: Vec<u8>,
 }
 
 impl Decoder {
-    /// Takes the next event from the front of `input`: what was read from the client, each byte once and in order.
-    /// `None` once all of it is taken.
+    /// Decodes the next event and advances `input` past it. Returns `None` at the end of the input.
+    ///
+    /// The caller passes each byte received from the client once and in order.
     ///
     /// # Errors
     ///
-    /// The code to close with if the client broke the rules: 1002 or, for text that is no UTF-8, 1007. Nothing after
-    /// that is to be decoded.
+    /// Returns the close code for a protocol violation: 1002, or 1007 for text that is not UTF-8.
+    /// The caller must not decode further input.
     pub(crate) fn next<'i>(&mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'i>>, CloseCode> {
         loop {
             match self.frame {
@@ -98,12 +102,12 @@ impl Decoder {
         }
     }
 
-    /// Whether a text message has begun and not ended.
+    /// Whether the decoder is inside a text message.
     pub(crate) fn is_within_text(&self) -> bool {
         self.message == Message::Text
     }
 
-    /// Takes a header, or the part of it that is there: `false` then.
+    /// Decodes a header. Returns `false` and stores the input if the header is incomplete.
     fn begin_frame(&mut self, input: &mut &mut [u8]) -> Result<bool, CloseCode> {
         if input.is_empty() {
             return Ok(false);
@@ -134,8 +138,8 @@ impl Decoder {
         Ok(true)
     }
 
-    /// The header that almost every frame has: of a whole text or binary message, up to 64 KiB, all there. `false` leaves
-    /// it to the parser.
+    /// Fast path for complete headers of unfragmented text or binary messages of up to 64 KiB.
+    /// Returns `false` for all other headers.
     fn begin_usual_frame(&mut self, input: &mut &mut [u8]) -> bool {
         let message = match input.first() {
             Some(0x81) => Message::Text,
@@ -157,7 +161,7 @@ impl Decoder {
         true
     }
 
-    /// The rules for headers (RFC 6455 § 5.2, 5.4, 5.5).
+    /// Validates a header (RFC 6455 § 5.2, 5.4, 5.5).
     fn check(&mut self, header: &FrameHeader, length: u64) -> Result<Frame, CloseCode> {
         let reserved = header.rsv1 || header.rsv2 || header.rsv3;
         if reserved || length > MAX_PAYLOAD_BYTES {
@@ -176,7 +180,7 @@ impl Decoder {
         Ok(Frame::Data { is_final: header.is_final })
     }
 
-    /// Takes the payload of a data frame that is there, maybe none.
+    /// Returns the available payload of a data frame, which may be empty.
     fn take_data<'i>(&mut self, is_final: bool, input: &mut &'i mut [u8]) -> Result<&'i [u8], CloseCode> {
         let piece = self.take_payload(input);
         let is_text = self.message == Message::Text;
@@ -195,7 +199,7 @@ impl Decoder {
         Ok(piece)
     }
 
-    /// Takes the payload of a control frame; an event once it is complete.
+    /// Reads the payload of a control frame. Returns an event if it is complete.
     fn take_control<'i>(&mut self, control: Control, input: &mut &'i mut [u8]) -> Result<Option<Event<'i>>, CloseCode> {
         let piece = self.take_payload(input);
         if self.remaining > 0 {
@@ -210,7 +214,7 @@ impl Decoder {
         control_event(control, &mem::take(&mut self.partial)).map(Some)
     }
 
-    /// Takes what is there of the current frame's payload and unmasks it.
+    /// Unmasks and returns the available payload of the current frame.
     fn take_payload<'i>(&mut self, input: &mut &'i mut [u8]) -> &'i mut [u8] {
         let length = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let (payload, rest) = mem::take(input).split_at_mut(length);
@@ -233,27 +237,28 @@ impl ControlPayload {
         Self { pong: [&[FINAL_PONG, length], payload].concat() }
     }
 
-    /// The frame that answers the Ping.
+    /// Returns the pong frame.
     pub(crate) fn pong(self) -> Vec<u8> {
         self.pong
     }
 }
 
-/// A client's header at its longest: two bytes, eight of length, four of mask.
+/// Maximum size of a client header: 2 bytes, 8 bytes of length, 4 bytes of masking key.
 const MAX_HEADER_BYTES: usize = 14;
 
-/// The longest payload of a control frame.
+/// Maximum payload size of a control frame.
 const MAX_CONTROL_PAYLOAD_BYTES: u64 = 125;
 
-/// Lengths have 63 bits.
+/// Lengths have 63 bits (RFC 6455 § 5.2).
 const MAX_PAYLOAD_BYTES: u64 = u64::MAX >> 1;
 
 const FINAL_PONG: u8 = 0x8a;
 
-/// Bad gateway: registered, and unknown to tungstenite.
+/// Bad gateway: a registered close code that tungstenite rejects.
 const BAD_GATEWAY: u16 = 1014;
 
-/// The header at the front, the length of its payload, and its own; `None` if it is not all there.
+/// Parses a header. Returns the header, the payload length and the header length, or `None` if the
+/// header is incomplete.
 fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, CloseCode> {
     let mut cursor = Cursor::new(bytes);
     let parsed = FrameHeader::parse(&mut cursor).map_err(|_| CloseCode::Protocol)?;
@@ -270,8 +275,8 @@ fn control_event<'i>(control: Control, payload: &[u8]) -> Result<Event<'i>, Clos
     }
 }
 
-/// Half a code, a code that nobody may send and a reason that is no UTF-8 are errors
-/// (`aspnet: ManagedWebSocket.HandleReceivedCloseAsync`).
+/// Parses the payload of a close frame. A payload of one byte, a code that must not be sent and a
+/// reason that is not UTF-8 are errors (`aspnet: ManagedWebSocket.HandleReceivedCloseAsync`).
 fn close_code(payload: &[u8]) -> Result<Option<u16>, CloseCode> {
     let (code, reason) = match payload {
         [] => return Ok(None),
@@ -282,7 +287,7 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, CloseCode> {
     if is_allowed && std::str::from_utf8(reason).is_ok() { Ok(Some(code)) } else { Err(CloseCode::Protocol) }
 }
 
-/// Eight bytes at a time, or more where the compiler finds wider registers.
+/// Unmasks 8 bytes at a time; the compiler can vectorize the loop.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

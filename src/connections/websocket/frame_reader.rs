@@ -1,4 +1,4 @@
-//! Reads what a WebSocket carries, into one buffer a thread.
+//! Reader of a WebSocket, with one read buffer per thread.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,39 +16,43 @@ use super::upgrade::attach;
 use crate::connection_info::RequestInfo;
 use crate::outbound::{EncodedMessage, Outbound};
 
-/// Read at once at most; idle connections hold none of it.
+/// Size of the read buffer of a thread. Idle connections hold no read buffer.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The receiving half of a WebSocket.
+/// Receiving half of a WebSocket.
+///
+/// The callback of [`poll_read`](Self::poll_read) borrows the read buffer, so messages are
+/// processed, and hub methods polled, inside the read without a copy.
 pub(crate) struct FrameReader {
     source: SocketSource,
-    /// What hyper had read beyond the request.
+    /// Bytes that hyper has read after the request.
     early: Vec<u8>,
     decoder: Decoder,
     outbound: Arc<Outbound>,
     ended: Option<TransportEnd>,
-    /// Where another socket may be left, if the connection may go on with one.
+    /// Slot for the WebSocket of a reconnect, if stateful reconnect was negotiated.
     mailbox: Option<Arc<ReconnectSlot>>,
 }
 
 pub(super) enum SocketSource {
-    /// It is gone, and another is waited for.
+    /// The socket is lost; the connection waits for another one.
     None,
     Tcp(OwnedReadHalf),
     Other(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 impl FrameReader {
-    /// `early` is what was read of the socket already.
+    /// `early` contains bytes that were already read from the socket.
     pub(super) fn new((source, early): (SocketSource, Vec<u8>), outbound: Arc<Outbound>) -> Self {
         Self { source, early, decoder: Decoder::default(), outbound, ended: None, mailbox: None }
     }
 
-    /// The connection may go on with another socket; `false` if that was not agreed on.
+    /// Allows the connection to resume on another socket. Returns `false` if stateful reconnect was
+    /// not negotiated.
     pub(crate) fn allow_resume(&mut self, mailbox: Option<&Arc<ReconnectSlot>>) -> bool {
         if let Some(mailbox) = mailbox {
             mailbox.open();
@@ -57,28 +61,28 @@ impl FrameReader {
         self.mailbox.is_some()
     }
 
-    /// No other socket is taken any more.
+    /// Rejects further sockets.
     pub(crate) fn refuse_resume(&mut self) {
         if let Some(mailbox) = self.mailbox.take() {
             mailbox.close();
         }
     }
 
-    /// Goes over to a new socket, if one has come, and says which request brought it. What is left of the old one, be
-    /// it half a message, is dropped. For the owner of the queue.
+    /// Switches to a new socket, if one is waiting, and returns its request. Unread bytes of the
+    /// old socket, including a partial message, are dropped. Called by the owner of the queue.
     pub(crate) fn resume(&mut self, cx: &mut Context<'_>) -> Option<Arc<RequestInfo>> {
         let NewSocket { io, request } = *self.mailbox.as_ref()?.take()?;
         if !self.outbound.can_resume() {
             return None;
         }
-        self.outbound.dismiss(&close(NORMAL_CLOSURE), cx);
+        self.outbound.close_superseded(&close(NORMAL_CLOSURE), cx);
         (self.source, self.early) = attach(io, &self.outbound);
         self.decoder = Decoder::default();
         self.ended = None;
         Some(request)
     }
 
-    /// Reads once; control frames are answered here.
+    /// Reads once and passes payload to `take`. Responds to control frames.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Poll<Read> {
         if let Some(end) = self.ended {
             return Poll::Ready(Read::End(end));
@@ -87,14 +91,14 @@ impl FrameReader {
             let mut early = std::mem::take(&mut self.early);
             return Poll::Ready(self.decode(cx, &mut early, take));
         }
-        let mut buffer = SPARE.take();
+        let mut buffer = READ_BUFFER.take();
         buffer.resize(READ_BUFFER_BYTES, 0);
         let read = self.poll_source(cx, &mut buffer, take);
-        SPARE.set(buffer);
+        READ_BUFFER.set(buffer);
         read
     }
 
-    /// Whether a text message has begun and not ended.
+    /// Whether the reader is inside a text message.
     pub(crate) fn is_within_text(&self) -> bool {
         self.decoder.is_within_text()
     }
@@ -108,13 +112,14 @@ impl FrameReader {
         };
         match ready!(read) {
             Ok(()) if !space.filled().is_empty() => Poll::Ready(self.decode(cx, space.filled_mut(), take)),
-            Ok(()) | Err(_) => self.lose(),
+            Ok(()) | Err(_) => self.on_socket_lost(),
         }
     }
 
-    /// The socket is gone. Who may go on with another waits for it; the task is woken when it comes.
-    fn lose(&mut self) -> Poll<Read> {
-        if self.mailbox.is_none() || !self.outbound.lose() {
+    /// Handles the loss of the socket. A connection that can resume waits for a new socket, which
+    /// wakes the task.
+    fn on_socket_lost(&mut self) -> Poll<Read> {
+        if self.mailbox.is_none() || !self.outbound.on_transport_lost() {
             return Poll::Ready(self.end(TransportEnd::Lost));
         }
         self.source = SocketSource::None;
@@ -126,9 +131,10 @@ impl FrameReader {
             match self.decoder.next(&mut input) {
                 Ok(None) => return Read::Data,
                 Ok(Some(Event::Data(bytes))) => take(cx, bytes),
-                Ok(Some(Event::Ping(payload))) => self.outbound.pong(&EncodedMessage::control(payload.pong())),
+                Ok(Some(Event::Ping(payload))) => self.outbound.enqueue_pong(&EncodedMessage::control(payload.pong())),
                 Ok(Some(Event::Pong)) => {}
-                // Whatever the client's code, the answer is 1000 (`aspnet: WebSocketsServerTransport`).
+                // The response is 1000 for every code of the client
+                // (`aspnet: WebSocketsServerTransport`).
                 Ok(Some(Event::Close(_))) => {
                     self.outbound.finish(&close(NORMAL_CLOSURE));
                     return self.end(TransportEnd::Closed);
@@ -147,11 +153,11 @@ impl FrameReader {
     }
 }
 
-/// The close codes that a server of hubs sends (RFC 6455 § 7.4.1).
+/// Close codes of this server (RFC 6455 § 7.4.1).
 pub(super) const NORMAL_CLOSURE: u16 = 1000;
 pub(super) const INTERNAL_ERROR: u16 = 1011;
 
-/// A Close frame without a reason.
+/// Returns a close frame without a reason.
 pub(super) fn close(code: u16) -> EncodedMessage {
     let [high, low] = code.to_be_bytes();
     EncodedMessage::control(vec![0x88, 2, high, low])
@@ -159,6 +165,6 @@ pub(super) fn close(code: u16) -> EncodedMessage {
 
 impl fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("FrameReader").field("ended", &self.ended).finish_non_exhaustive()
     }
 }

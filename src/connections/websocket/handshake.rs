@@ -1,4 +1,4 @@
-//! Which requests ask for a WebSocket.
+//! Detection of WebSocket requests.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -11,29 +11,31 @@ use http::request::Parts;
 use http::{Method, Version};
 use hyper::ext::Protocol;
 
-/// Bytes under the base64 of a key (RFC 6455 § 4.1).
+/// Number of bytes of a decoded key (RFC 6455 § 4.1).
 const KEY_BYTES: usize = 16;
 
-/// Letters of that, with padding.
+/// Number of base64 characters of a key, with padding.
 const KEY_CHARS: usize = 24;
 
-/// C#'s decoder looks at no bits beyond the last byte.
+/// Ignores the bits after the last byte, as the decoder of .NET does.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// Whether this is a valid WebSocket request; an invalid one is a poll like any other `GET`
-/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`).
+/// Whether this is a valid WebSocket request
+/// (`aspnet: HandshakeHelpers.CheckSupportedWebSocketRequest`). An invalid one counts as a poll,
+/// like any other `GET`.
 pub(crate) fn is_websocket_request(request: &Parts) -> bool {
-    let asks = match request.method {
-        Method::GET => asks_for_upgrade(request),
+    let requests_upgrade = match request.method {
+        Method::GET => is_http1_upgrade(request),
         Method::CONNECT => request.extensions.get().is_some_and(is_websocket),
         _ => false,
     };
-    asks && items(&request.headers, SEC_WEBSOCKET_VERSION).any(|version| unquote(version) == "13")
+    requests_upgrade && items(&request.headers, SEC_WEBSOCKET_VERSION).any(|version| unquote(version) == "13")
 }
 
-/// The way of HTTP/1.1 (RFC 6455 § 4.1). ASP.NET takes HTTP/1.0 for it, too; hyper upgrades no such connection.
-fn asks_for_upgrade(request: &Parts) -> bool {
+/// Upgrade over HTTP/1.1 (RFC 6455 § 4.1). ASP.NET Core also accepts HTTP/1.0, over which hyper
+/// cannot upgrade.
+fn is_http1_upgrade(request: &Parts) -> bool {
     let headers = &request.headers;
     request.version == Version::HTTP_11
         && items(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
@@ -42,12 +44,12 @@ fn asks_for_upgrade(request: &Parts) -> bool {
         && !has_body(headers)
 }
 
-/// The way of HTTP/2 (RFC 8441 § 5): the `:protocol` of an extended `CONNECT`. There is no key.
+/// Extended `CONNECT` over HTTP/2 (RFC 8441 § 5): checks `:protocol`; there is no key.
 fn is_websocket(protocol: &Protocol) -> bool {
     protocol.as_str().eq_ignore_ascii_case("websocket")
 }
 
-/// The items of a comma-separated header, over all its lines.
+/// Iterates over the items of a comma-separated header in all its lines.
 pub(super) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
@@ -59,11 +61,11 @@ fn unquote(item: &str) -> &str {
 
 fn has_key(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(SEC_WEBSOCKET_KEY).iter().filter(|line| !line.is_empty());
-    // Two would be joined with a comma, which is no base64.
+    // ASP.NET Core would join two keys with a comma, which is invalid base64.
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
     let mut letters = [0; KEY_CHARS];
     let mut length = 0;
-    // White space may stand anywhere between (`Convert.TryFromBase64String`).
+    // White space is allowed anywhere (`Convert.TryFromBase64String`).
     for letter in line.as_bytes().iter().filter(|byte| !byte.is_ascii_whitespace()) {
         let Some(place) = letters.get_mut(length) else { return false };
         *place = *letter;
@@ -72,7 +74,7 @@ fn has_key(headers: &HeaderMap) -> bool {
     BASE64.decode_slice(&letters[..length], &mut [0; KEY_CHARS]) == Ok(KEY_BYTES)
 }
 
-/// Kestrel upgrades no request with a body.
+/// Kestrel does not upgrade requests with a body.
 fn has_body(headers: &HeaderMap) -> bool {
     let is_long = |length: &HeaderValue| length.as_bytes().iter().any(|digit| *digit != b'0');
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(is_long)
@@ -96,7 +98,7 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    /// A valid request, but for the lines of one header.
+    /// Checks a valid request with the lines of one header replaced.
     fn with(name: &str, lines: &[&str]) -> bool {
         let others = VALID.into_iter().filter(|(other, _)| *other != name);
         let headers: Vec<_> = others.chain(lines.iter().map(|line| (name, *line))).collect();
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_get_over_http_1_1_with_all_headers_is_one() {
+    fn get_over_http1_with_all_headers_is_a_websocket_request() {
         assert!(is_websocket_request(&parts(&VALID)));
         for version in [Version::HTTP_10, Version::HTTP_2] {
             let mut request = parts(&VALID);
@@ -116,9 +118,9 @@ mod tests {
         assert!(!is_websocket_request(&request));
     }
 
-    /// Asked of an ASP.NET Core server, as are the next two.
+    /// Checked with an ASP.NET Core server, as in the next two tests.
     #[test]
-    fn an_extended_connect_for_a_websocket_is_one() {
+    fn extended_connect_for_websocket_is_a_websocket_request() {
         let connect = |protocol: Option<&'static str>, versions: &[&str]| {
             let headers: Vec<_> = versions.iter().map(|version| ("sec-websocket-version", *version)).collect();
             let mut request = parts(&headers);
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn each_header_may_be_a_list() {
+    fn websocket_headers_may_be_lists() {
         for version in ["13", "8, 13", "13,8", ",13", "\"13\""] {
             assert!(with("sec-websocket-version", &[version]), "{version}");
         }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_wrong_or_missing_makes_it_none() {
+    fn wrong_or_missing_headers_make_a_request_no_websocket_request() {
         for (name, _) in VALID {
             assert!(!with(name, &[]), "{name}");
             assert!(!with(name, &[""]), "{name}");
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_base64_of_16_bytes() {
+    fn websocket_keys_are_base64_of_16_bytes() {
         for key in [
             "AAAAAAAAAAAAAAAAAAAAAA==",
             "AAAAAAAAAAAAAAAAAAAAA/==",
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_a_body_is_none() {
+    fn requests_with_a_body_are_no_websocket_requests() {
         for (name, value) in [("content-length", "3"), ("transfer-encoding", "chunked")] {
             assert!(!with(name, &[value]), "{name}");
         }

@@ -1,4 +1,4 @@
-//! The WebSocket transport: a byte pipe that writes once a batch.
+//! WebSocket transport.
 
 mod decoder;
 mod frame_reader;

@@ -1,11 +1,13 @@
-//! From which pages WebSockets are taken: browsers ask nobody before they open one to another origin.
+//! Allowed origins of WebSockets. Browsers open WebSockets to other origins without a CORS
+//! preflight.
 
 use http::request::Parts;
 
 use super::handshake::is_websocket_request;
 use crate::connection_info::{is_origin, origin};
 
-/// The origins whose pages may open WebSockets; an empty list, or `*` in it: all (C#: `WebSocketOptions.AllowedOrigins`).
+/// Origins whose pages may open WebSockets. An empty list, or `*`, allows all origins (C#:
+/// `WebSocketOptions.AllowedOrigins`).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllowedOrigins(Vec<String>);
 
@@ -14,17 +16,18 @@ impl AllowedOrigins {
         Self(origins.into_iter().map(|origin| origin.into().to_ascii_lowercase()).collect())
     }
 
-    /// The first entry that no browser could tell.
+    /// Returns the first entry that is not a valid origin.
     pub(crate) fn first_invalid(&self) -> Option<&str> {
         self.0.iter().map(String::as_str).find(|origin| *origin != "*" && !is_origin(origin))
     }
 
-    /// Whether a request is refused: it asks for a WebSocket, and its page is not on the list. Requests that tell no
-    /// origin come from no browser (`aspnet: WebSocketMiddleware`).
+    /// Whether this is a WebSocket request from an origin that is not allowed. Requests without an
+    /// `Origin` header are allowed, because browsers always send it
+    /// (`aspnet: WebSocketMiddleware`).
     pub(crate) fn refuse(&self, request: &Parts) -> bool {
-        let allowed = |told: &str| self.0.iter().any(|origin| origin == "*" || origin == told);
+        let is_allowed = |sent: &str| self.0.iter().any(|origin| origin == "*" || origin == sent);
         !self.0.is_empty()
-            && origin(&request.headers).is_some_and(|told| !allowed(&told))
+            && origin(&request.headers).is_some_and(|sent| !is_allowed(&sent))
             && is_websocket_request(request)
     }
 }
@@ -40,7 +43,8 @@ mod tests {
         AllowedOrigins::new(allowed.iter().copied()).refuse(&request.body(()).unwrap().into_parts().0)
     }
 
-    /// A valid upgrade from a page.
+    /// Whether a valid upgrade from a page of `origin` is rejected; `-` stands for no `Origin`
+    /// header.
     fn socket_from(allowed: &[&str], origin: &str) -> bool {
         let mut headers = vec![
             ("connection", "Upgrade"),
@@ -55,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_not_listed_open_no_websocket() {
+    fn websockets_from_unlisted_origins_are_rejected() {
         let listed = ["http://app.test", "https://Other.test:8443"];
         for allowed in ["http://app.test", "https://other.test:8443", "", "-"] {
             assert!(!socket_from(&listed, allowed), "{allowed}");
@@ -66,18 +70,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_list_and_with_a_star_in_it_all_pages_may() {
+    fn empty_lists_and_wildcards_allow_all_origins() {
         assert!(!socket_from(&[], "http://evil.test"));
         assert!(!socket_from(&["http://app.test", "*"], "http://evil.test"));
     }
 
     #[test]
-    fn only_websockets_are_refused() {
+    fn requests_without_upgrade_are_not_checked() {
         assert!(!refused(&["http://app.test"], &[("origin", "http://evil.test")]));
     }
 
     #[test]
-    fn entries_that_no_browser_tells_are_found() {
+    fn entries_that_are_not_origins_are_found() {
         assert_eq!(AllowedOrigins::new(["*", "null", "http://app.test"]).first_invalid(), None);
         assert_eq!(AllowedOrigins::new(["http://a.test", "b.test"]).first_invalid(), Some("b.test"));
     }

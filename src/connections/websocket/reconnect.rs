@@ -1,4 +1,4 @@
-//! A new socket for a connection that goes on (stateful reconnect).
+//! Stateful reconnect: moves a connection to a new WebSocket.
 
 use std::fmt;
 use std::mem;
@@ -16,8 +16,8 @@ use super::frame_reader::{NORMAL_CLOSURE, close};
 use super::upgrade::{Upgrade, bad_request, upgrade};
 use crate::connection_info::RequestInfo;
 
-/// Where a new socket is left for the task of its connection. Closed until the handshake allows it, and from the end of
-/// the session on.
+/// Slot that passes a new WebSocket to the task of its connection. Open from the handshake to the
+/// end of the session, if stateful reconnect was negotiated.
 #[derive(Debug, Default)]
 pub(crate) struct ReconnectSlot {
     seat: Mutex<Seat>,
@@ -31,7 +31,7 @@ enum Seat {
     Taken(Box<NewSocket>),
 }
 
-/// A socket, and the request that brought it.
+/// New WebSocket and its request.
 pub(super) struct NewSocket {
     pub(super) io: Upgraded,
     pub(super) request: Arc<RequestInfo>,
@@ -45,7 +45,7 @@ impl ReconnectSlot {
         }
     }
 
-    /// Lets no socket in any more; one that nobody has taken is cut.
+    /// Closes the slot and drops a pending socket.
     pub(super) fn close(&self) {
         let left = mem::take(&mut *self.seat());
         drop(left);
@@ -55,7 +55,8 @@ impl ReconnectSlot {
         !matches!(*self.seat(), Seat::Closed)
     }
 
-    /// Leaves a socket, in place of one that was not taken yet; gives it back where nobody will take it.
+    /// Puts a socket into the slot; a pending one is dropped. Returns the socket if the slot is
+    /// closed.
     fn put(&self, socket: NewSocket) -> Result<(), NewSocket> {
         let mut seat = self.seat();
         let before = match *seat {
@@ -87,7 +88,8 @@ impl ReconnectSlot {
     }
 }
 
-/// Answers the upgrade and hands the socket to the connection, whether its old one is known to be gone or not.
+/// Accepts the upgrade and passes the socket to the connection, which may still have its old
+/// socket.
 pub(crate) fn resume(
     endpoint: &Endpoint,
     exchange: AuthenticatedRequest,
@@ -101,7 +103,7 @@ pub(crate) fn resume(
         let io = match socket.await {
             Ok(io) => io,
             Err(error) => {
-                tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
+                tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "WebSocket upgrade failed");
                 return;
             }
         };
@@ -111,14 +113,15 @@ pub(crate) fn resume(
                 entry.set_socket(carrier);
                 entry.outbound.wake_owner();
             }
-            Err(late) => {
-                // The connection ended meanwhile. Whether this arrives or not, the socket closes now.
-                let mut io = TokioIo::new(late.io);
-                let goodbye = async {
-                    io.write_all(close(NORMAL_CLOSURE).wire()).await?;
+            Err(rejected) => {
+                // The connection has ended in the meantime. The socket closes even if the close
+                // frame cannot be written.
+                let mut io = TokioIo::new(rejected.io);
+                let send_close_frame = async {
+                    io.write_all(close(NORMAL_CLOSURE).bytes()).await?;
                     io.shutdown().await
                 };
-                let _ = tokio::time::timeout(close_timeout, goodbye).await;
+                let _ = tokio::time::timeout(close_timeout, send_close_frame).await;
             }
         }
     });

@@ -1,4 +1,4 @@
-//! The sub-protocol of a WebSocket, for clients that ask for one.
+//! Subprotocol of a WebSocket.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 
 use super::handshake::items;
 
-/// Chooses a sub-protocol from those that a client asks for (C#: `WebSocketOptions.SubProtocolSelector`).
+/// Selects one of the subprotocols that a client requests (C#:
+/// `WebSocketOptions.SubProtocolSelector`).
 #[derive(Clone)]
 pub(crate) struct SubProtocolSelector(Arc<Select>);
 
@@ -18,13 +19,14 @@ impl SubProtocolSelector {
         Self(Arc::new(select))
     }
 
-    /// The header of the answer, if there is one.
+    /// Returns the response header with the selected subprotocol, if any.
     pub(super) fn select(&self, request: &HeaderMap) -> Option<HeaderValue> {
-        let asked: Vec<_> = items(request, SEC_WEBSOCKET_PROTOCOL).filter(|protocol| !protocol.is_empty()).collect();
-        let selected = (self.0)(&asked).filter(|protocol| !protocol.trim().is_empty())?;
+        let requested: Vec<_> =
+            items(request, SEC_WEBSOCKET_PROTOCOL).filter(|protocol| !protocol.is_empty()).collect();
+        let selected = (self.0)(&requested).filter(|protocol| !protocol.trim().is_empty())?;
         let header = HeaderValue::try_from(selected);
         if header.is_err() {
-            tracing::warn!(target: "signalr::connection", "the sub-protocol that was selected can stand in no header");
+            tracing::warn!(target: "signalr::connection", "selected subprotocol is not a valid header value");
         }
         header.ok()
     }
@@ -40,33 +42,33 @@ impl fmt::Debug for SubProtocolSelector {
 mod tests {
     use super::*;
 
-    /// What a selector is asked that answers `answer`, and the header of it.
-    fn select(lines: &[&'static str], answer: Option<&'static str>) -> (String, Option<HeaderValue>) {
+    /// Returns the arguments of a selector that returns `selection`, and the resulting header.
+    fn select(lines: &[&'static str], selection: Option<&'static str>) -> (String, Option<HeaderValue>) {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(line));
         }
-        let asked = Arc::new(std::sync::Mutex::new(String::new()));
-        let heard = Arc::clone(&asked);
+        let requested = Arc::new(std::sync::Mutex::new(String::new()));
+        let protocols_seen = Arc::clone(&requested);
         let selector = SubProtocolSelector::new(move |protocols| {
-            *heard.lock().unwrap() = protocols.join("|");
-            answer.map(str::to_owned)
+            *protocols_seen.lock().unwrap() = protocols.join("|");
+            selection.map(str::to_owned)
         });
         let selected = selector.select(&headers);
-        let asked = asked.lock().unwrap().clone();
-        (asked, selected)
+        let requested = requested.lock().unwrap().clone();
+        (requested, selected)
     }
 
     #[test]
-    fn the_selector_is_given_the_list_of_the_client() {
+    fn selectors_receive_the_subprotocols_of_the_client() {
         assert_eq!(select(&["a, b", "c,,"], Some("b")), ("a|b|c".to_owned(), Some(HeaderValue::from_static("b"))));
         assert_eq!(select(&[], Some("x")), (String::new(), Some(HeaderValue::from_static("x"))));
     }
 
     #[test]
-    fn blanks_and_what_is_no_header_leave_it_out() {
-        for answer in [None, Some(""), Some(" \t"), Some("a\r\nb")] {
-            assert_eq!(select(&["a"], answer).1, None, "{answer:?}");
+    fn blank_or_invalid_subprotocols_are_not_sent() {
+        for selection in [None, Some(""), Some(" \t"), Some("a\r\nb")] {
+            assert_eq!(select(&["a"], selection).1, None, "{selection:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The life of one WebSocket: upgrade, serve, say goodbye.
+//! Upgrade of a request to a WebSocket, and the task that serves it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::connection_info::{RequestInfo, TransportType};
 use crate::outbound::Outbound;
 use crate::socket::{SocketHandle, TimeoutStream};
 
-/// Answers the upgrade and serves the connection in a task of its own.
+/// Accepts the upgrade and spawns the task of the connection.
 pub(crate) fn open(
     endpoint: &Arc<Endpoint>,
     exchange: AuthenticatedRequest,
     entry: &Arc<HttpConnection>,
 ) -> Response<ResponseBody> {
-    // The connection is given back wherever this ends.
+    // Removes the connection from the table on every return path.
     let held = ConnectionGuard::new(endpoint, entry);
     match upgrade(endpoint, exchange) {
         Some(Upgrade { response, socket, request, carrier }) => {
@@ -39,16 +39,16 @@ pub(crate) fn open(
     }
 }
 
-/// A request that becomes a WebSocket as soon as it is answered.
+/// Accepted upgrade; the socket resolves when the response is sent.
 pub(super) struct Upgrade {
     pub(super) response: Response<ResponseBody>,
     pub(super) socket: OnUpgrade,
     pub(super) request: Arc<RequestInfo>,
-    /// The socket under a stream of HTTP/2.
+    /// TCP socket under a stream of HTTP/2.
     pub(super) carrier: Option<SocketHandle>,
 }
 
-/// Says what the request is to be answered; `None` where it cannot be upgraded.
+/// Accepts the upgrade. Returns `None` if the request cannot be upgraded.
 pub(super) fn upgrade(endpoint: &Endpoint, exchange: AuthenticatedRequest) -> Option<Upgrade> {
     let protocol = endpoint.options.sub_protocol.as_ref().and_then(|selector| selector.select(&exchange.parts.headers));
     let info = Arc::new(exchange.info());
@@ -61,7 +61,7 @@ pub(super) fn upgrade(endpoint: &Endpoint, exchange: AuthenticatedRequest) -> Op
             Some(Upgrade { response, socket, request: info, carrier })
         }
         Err(error) => {
-            tracing::debug!(target: "signalr::connection", %error, "the upgrade failed");
+            tracing::debug!(target: "signalr::connection", %error, "WebSocket upgrade failed");
             None
         }
     }
@@ -71,21 +71,22 @@ pub(super) fn bad_request() -> Response<ResponseBody> {
     untyped(StatusCode::BAD_REQUEST, "")
 }
 
-/// The answer to a valid request, and what is ready once it is sent. Over HTTP/2 there is nothing to prove and nothing to
-/// switch: 200 it is, and the stream goes on as the WebSocket (RFC 8441 § 5).
+/// Returns the response to a valid request, and the future of its socket. Over HTTP/2 the response
+/// is 200 without an accept key, and the stream becomes the WebSocket (RFC 8441 § 5).
 fn switch(mut request: Request<()>) -> Result<(Response<ResponseBody>, OnUpgrade), ProtocolError> {
     let socket = hyper::upgrade::on(&mut request);
     if request.method() == Method::CONNECT {
         return Ok((Response::new(ResponseBody::default()), socket));
     }
-    settle_lists(request.headers_mut());
-    // Of no use is the wrapper that comes with it: the socket is read and written here.
+    collapse_header_lines(request.headers_mut());
+    // The tungstenite stream is discarded: this module reads and writes the upgraded socket itself.
     let (response, _) = hyper_tungstenite::upgrade(&mut request, None)?;
     Ok((response.map(|_| ResponseBody::default()), socket))
 }
 
-/// The request is checked by ASP.NET's rules already, which read lists; the upgrade looks at first lines alone.
-fn settle_lists(headers: &mut HeaderMap) {
+/// Reduces headers to the line that was validated. `is_websocket_request` accepts lists, as ASP.NET
+/// Core does; `hyper_tungstenite` reads only the first line.
+fn collapse_header_lines(headers: &mut HeaderMap) {
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     if let Some(key) = headers.get_all(SEC_WEBSOCKET_KEY).iter().find(|key| !key.is_empty()).cloned() {
         headers.insert(SEC_WEBSOCKET_KEY, key);
@@ -98,7 +99,7 @@ async fn serve(held: ConnectionGuard, socket: OnUpgrade, request: Arc<RequestInf
     let upgraded = match socket.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
-            tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "the upgrade failed");
+            tracing::debug!(target: "signalr::connection", connection = %entry.id, %error, "WebSocket upgrade failed");
             return;
         }
     };
@@ -114,18 +115,19 @@ async fn serve(held: ConnectionGuard, socket: OnUpgrade, request: Arc<RequestInf
         entry: Arc::clone(entry),
     };
     let served = endpoint.accept.accept(connection).await;
-    // On the heap, since the task would hold its size as long as the connection lives.
+    // On the heap: the future would otherwise enlarge the task for the lifetime of the connection.
     Box::pin(close_socket(endpoint, entry, served)).await;
-    outbound.break_off();
+    outbound.abort_transport();
 }
 
-/// Sends the close frame and waits for that of the client, each for as long as `close_timeout` allows.
+/// Sends the close frame and waits for that of the client, for at most `close_timeout`.
 async fn close_socket(endpoint: &Endpoint, entry: &HttpConnection, mut served: Completed) {
     let (outbound, close_timeout) = (&entry.outbound, endpoint.options.close_timeout);
     outbound.finish(&close(if served.failed { INTERNAL_ERROR } else { NORMAL_CLOSURE }));
     let closed = poll_fn(|cx| {
         ready!(outbound.poll_drained(cx));
-        // Bytes in front of the client's close frame are dropped. A client that was aborted sends none.
+        // Bytes in front of the client's close frame are dropped. A client that was aborted sends
+        // none.
         while !outbound.is_broken() {
             if let Read::End(_) = ready!(served.incoming.poll_read(cx, &mut |_, _| {})) {
                 break;
@@ -134,7 +136,7 @@ async fn close_socket(endpoint: &Endpoint, entry: &HttpConnection, mut served: C
         outbound.poll_shutdown(cx)
     });
     let is_late = tokio::time::timeout(close_timeout, closed).await.is_err();
-    // A stream of HTTP/2 closes once its last bytes are sent.
+    // A stream of HTTP/2 closes when its last bytes are sent.
     if is_late && entry.has_socket() {
         let closed = tokio::time::timeout(close_timeout, poll_fn(|cx| outbound.poll_shutdown(cx))).await;
         if closed.is_err() {
@@ -143,14 +145,14 @@ async fn close_socket(endpoint: &Endpoint, entry: &HttpConnection, mut served: C
     }
 }
 
-/// Splits the upgraded connection: its TCP socket where there is one, so that broadcasts write to it directly; else
-/// whatever it is.
+/// Splits the upgraded connection and attaches its writing half to the queue. A plain TCP socket is
+/// unwrapped, so that broadcasts write to it directly.
 pub(super) fn attach(upgraded: Upgraded, outbound: &Outbound) -> (SocketSource, Vec<u8>) {
     match into_tcp(upgraded) {
         Ok((socket, early)) => {
-            // Merging is done here, so the kernel need not wait for more.
+            // The queue merges small writes, so Nagle's algorithm would only add latency.
             if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(target: "signalr::connection", %error, "TCP_NODELAY refused");
+                tracing::debug!(target: "signalr::connection", %error, "setting TCP_NODELAY failed");
             }
             let (reader, writer) = socket.into_split();
             outbound.attach_tcp(writer);
@@ -164,8 +166,9 @@ pub(super) fn attach(upgraded: Upgraded, outbound: &Outbound) -> (SocketSource, 
     }
 }
 
-/// The socket under a connection of `hyper` itself or of `hyper-util`'s `auto` builder (and so of axum), with the bytes
-/// that were read too far. They are copied: as they come they would keep hyper's 8 KiB read buffer alive.
+/// Returns the TCP socket of a connection of `hyper` or of the `auto` builder of `hyper-util`
+/// (which axum uses), and the bytes that hyper has read ahead. The bytes are copied, because they
+/// would keep the 8 KiB read buffer of hyper alive.
 fn into_tcp(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
     let upgraded = match into_io::<TcpStream>(upgraded) {
         Ok(found) => return Ok(found),

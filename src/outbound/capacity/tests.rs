@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::super::tests::{Count, Sink, frame, outbound};
 use super::*;
 
-/// A sender, and what wakes it.
+/// Sender and its waker.
 struct Sender {
     future: Pin<Box<dyn Future<Output = ()>>>,
     wakes: Arc<Count>,
-    /// Wake-ups that were followed by a poll.
+    /// Number of wake-ups before the last poll.
     seen: usize,
 }
 
@@ -21,7 +21,7 @@ impl Sender {
         Self { future: Box::pin(future), wakes: Arc::default(), seen: 0 }
     }
 
-    /// Waits to send this message.
+    /// Returns a sender that waits to push this message.
     fn pushing(outbound: &Arc<Outbound>, payload: Vec<u8>) -> Self {
         let outbound = Arc::clone(outbound);
         let mut sender = Self::new(async move { outbound.push(&frame(&payload)).await });
@@ -29,7 +29,7 @@ impl Sender {
         sender
     }
 
-    /// Whether it is done.
+    /// Polls the sender and returns whether it is done.
     fn poll(&mut self) -> bool {
         self.seen = self.wakes.get();
         let waker = Waker::from(Arc::clone(&self.wakes));
@@ -41,15 +41,15 @@ impl Sender {
     }
 }
 
-/// A full queue of 100 bytes, whose sink takes nothing.
+/// Returns a full queue of 100 bytes, whose sink accepts no bytes.
 fn full() -> (Arc<Outbound>, Sink) {
-    let sink = Sink::with_room(0);
+    let sink = Sink::with_capacity(0);
     let outbound = outbound(100, &sink);
-    outbound.write(&[0; 100]);
+    outbound.enqueue(&[0; 100]);
     (outbound, sink)
 }
 
-/// Writes what waits, as far as the sink takes it.
+/// Writes queued bytes up to the capacity of the sink.
 fn write(outbound: &Outbound) {
     let _ = outbound.poll_drained(&mut Context::from_waker(Waker::noop()));
 }
@@ -59,16 +59,16 @@ fn woken(senders: &[Sender]) -> Vec<usize> {
 }
 
 #[test]
-fn as_many_senders_are_woken_as_find_capacity() {
+fn freed_capacity_wakes_only_senders_that_fit() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..1000).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     for first in 0..3 {
         assert_eq!(woken(&senders), [first]);
         assert!(senders[first].poll());
     }
-    // 120 bytes wait.
+    // 120 bytes are queued.
     assert!(woken(&senders).is_empty());
     let polls = senders.iter().map(|sender| sender.seen).sum::<usize>();
     assert_eq!(polls, 3);
@@ -78,32 +78,32 @@ fn as_many_senders_are_woken_as_find_capacity() {
 fn woken_sender_that_is_dropped_wakes_the_next() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
-    sink.make_room(102);
+    sink.add_capacity(102);
     write(&outbound);
     assert_eq!(woken(&senders), [0]);
     senders.remove(0);
     assert_eq!(woken(&senders), [0]);
-    // Without capacity there is nothing to pass on.
-    outbound.write(&[0; 100]);
+    // A full queue wakes no further sender.
+    outbound.enqueue(&[0; 100]);
     senders.remove(0);
     assert!(woken(&senders).is_empty());
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     assert!(senders[0].is_woken() && senders[0].poll());
 }
 
 #[tokio::test(start_paused = true)]
-async fn clock_of_acknowledgements_runs_for_senders_that_wait() {
-    let outbound = outbound(1000, &Sink::with_room(1000));
-    outbound.keep(10, |_| frame(b"sequence"));
-    outbound.write(&[0; 20]);
+async fn acknowledgement_clock_runs_while_senders_wait() {
+    let outbound = outbound(1000, &Sink::with_capacity(1000));
+    outbound.enable_replay(10, |_| frame(b"sequence"));
+    outbound.enqueue(&[0; 20]);
     let waited = || outbound.unacknowledged_for(Instant::now()).as_secs();
     let second = || tokio::time::advance(Duration::from_secs(1));
     let mut senders = vec![Sender::pushing(&outbound, vec![1; 20])];
     second().await;
     senders.extend((0..2).map(|_| Sender::pushing(&outbound, vec![1; 20])));
     assert_eq!(waited(), 1);
-    // Capacity for one sender starts the time of the next one anew.
+    // The clock restarts for the next sender when one sender gets capacity.
     outbound.acknowledge(1);
     assert!(senders.remove(0).poll());
     second().await;
@@ -113,7 +113,7 @@ async fn clock_of_acknowledgements_runs_for_senders_that_wait() {
     assert_eq!(waited(), 2);
     senders.drain(..2);
     assert_eq!(waited(), 1);
-    // A call of the client waits beside it.
+    // A call of the client also waits.
     outbound.mark_call_waiting();
     senders.clear();
     assert_eq!(waited(), 1);
@@ -123,7 +123,7 @@ async fn clock_of_acknowledgements_runs_for_senders_that_wait() {
 }
 
 #[test]
-fn dropped_senders_are_forgotten() {
+fn dropped_senders_release_their_slots_and_wakers() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..100).map(|_| Sender::pushing(&outbound, vec![1])).collect();
     let wakes: Vec<_> = senders.iter().map(|sender| Arc::clone(&sender.wakes)).collect();
@@ -131,7 +131,7 @@ fn dropped_senders_are_forgotten() {
         senders.remove(at);
     }
     assert_eq!(wakes.iter().filter(|wakes| Arc::strong_count(wakes) == 1).count(), 3);
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     assert_eq!(woken(&senders), [0]);
     senders.clear();
@@ -140,41 +140,41 @@ fn dropped_senders_are_forgotten() {
 }
 
 #[test]
-fn sender_that_finds_no_capacity_keeps_its_place() {
+fn woken_sender_without_capacity_keeps_its_place() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 38])).collect();
     for _ in 0..2 {
-        sink.make_room(102);
+        sink.add_capacity(102);
         write(&outbound);
         assert_eq!(woken(&senders), [0]);
-        outbound.write(&[0; 100]);
+        outbound.enqueue(&[0; 100]);
         assert!(!senders[0].poll());
         assert!(woken(&senders).is_empty());
     }
 }
 
 #[test]
-fn later_senders_do_not_overtake_those_that_wait() {
+fn later_senders_do_not_overtake_waiting_ones() {
     let (outbound, sink) = full();
     let mut first = Sender::pushing(&outbound, b"first".to_vec());
-    sink.make_room(40);
+    sink.add_capacity(40);
     write(&outbound);
-    assert!(!first.is_woken() && !outbound.is_full(), "62 bytes wait");
+    assert!(!first.is_woken() && !outbound.is_full(), "62 bytes are queued");
     assert!(!outbound.try_push(&frame(b"second")));
     let mut second = Sender::pushing(&outbound, b"second".to_vec());
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     assert!(first.poll() && second.poll());
     write(&outbound);
-    assert!(sink.taken().ends_with(b"\x81\x05first\x81\x06second"));
+    assert!(sink.written().ends_with(b"\x81\x05first\x81\x06second"));
 }
 
-/// A future that is kept and not polled, for instance by a `select!` in a loop.
+/// The future is not polled after it is woken, as by a `select!` in a loop.
 #[test]
-fn woken_sender_that_is_not_polled_does_not_stop_the_others() {
+fn unpolled_woken_sender_does_not_block_later_senders() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1; 8])).collect();
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     assert_eq!(woken(&senders), [0]);
     senders.push(Sender::pushing(&outbound, vec![1; 8]));
@@ -184,7 +184,7 @@ fn woken_sender_that_is_not_polled_does_not_stop_the_others() {
 }
 
 #[test]
-fn waiting_for_capacity_alone_leaves_it_to_the_next() {
+fn waiting_for_capacity_without_a_message_uses_none() {
     let (outbound, sink) = full();
     let mut senders: Vec<_> = (0..3)
         .map(|_| {
@@ -193,7 +193,7 @@ fn waiting_for_capacity_alone_leaves_it_to_the_next() {
         })
         .collect();
     assert!(!senders.iter_mut().any(Sender::poll));
-    sink.make_room(1000);
+    sink.add_capacity(1000);
     write(&outbound);
     for sender in &mut senders {
         assert!(sender.is_woken() && sender.poll());
@@ -202,13 +202,13 @@ fn waiting_for_capacity_alone_leaves_it_to_the_next() {
 }
 
 #[test]
-fn every_end_wakes_all_senders() {
+fn senders_are_woken_by_every_end_of_the_queue() {
     let ends: [fn(&Arc<Outbound>); 6] = [
-        |outbound| outbound.abort(),
-        |outbound| outbound.break_off(),
-        |outbound| outbound.discard(),
+        |outbound| outbound.stop_accepting(),
+        |outbound| outbound.abort_transport(),
+        |outbound| outbound.drop_queued(),
         |outbound| outbound.close(),
-        |outbound| outbound.last_words(b"Close"),
+        |outbound| outbound.enqueue_close_message(b"Close"),
         |outbound| outbound.finish(&EncodedMessage::control(vec![0x88, 0])),
     ];
     for end in ends {
@@ -216,7 +216,7 @@ fn every_end_wakes_all_senders() {
         let mut senders: Vec<_> = (0..3).map(|_| Sender::pushing(&outbound, vec![1])).collect();
         end(&outbound);
         assert_eq!(woken(&senders).len(), 3);
-        // A queue that discards messages stays open, and has capacity for all.
+        // A queue that drops its messages stays open and has capacity.
         assert!(senders.iter_mut().all(Sender::poll));
         assert!(outbound.lock().waiters.is_none());
     }
@@ -228,12 +228,12 @@ enum Step {
     WriteInTurn(usize),
     Capacity,
     Own(usize),
-    /// The sink takes bytes, and the owner writes.
+    /// The sink accepts more bytes, and the owner writes.
     Take(usize),
     Acknowledge,
     Lose,
     Attach,
-    /// Polls the sender at this place, woken or not.
+    /// Polls the sender at this index, woken or not.
     Poll(usize),
     Drop(usize),
     /// Polls the sender that was woken first.
@@ -258,40 +258,40 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Senders of one queue, in the order in which they came.
+/// Senders of one queue, in order of arrival.
 struct Model {
     outbound: Arc<Outbound>,
     sink: Sink,
     senders: Vec<(usize, Sender)>,
-    /// Woken senders, the first one in front.
+    /// Woken senders, in the order of their wake-ups.
     ready: Vec<usize>,
-    came: usize,
+    arrived: usize,
     done: Vec<usize>,
 }
 
 impl Model {
     fn new(limit: usize, kept: Option<usize>) -> Self {
-        let sink = Sink::with_room(0);
+        let sink = Sink::with_capacity(0);
         let outbound = outbound(limit, &sink);
         if let Some(limit) = kept {
-            outbound.keep(limit, |_| frame(b"sequence"));
+            outbound.enable_replay(limit, |_| frame(b"sequence"));
         }
-        Self { outbound, sink, senders: Vec::new(), ready: Vec::new(), came: 0, done: Vec::new() }
+        Self { outbound, sink, senders: Vec::new(), ready: Vec::new(), arrived: 0, done: Vec::new() }
     }
 
-    fn take(&mut self, step: &Step) {
+    fn apply(&mut self, step: &Step) {
         let outbound = Arc::clone(&self.outbound);
         match *step {
-            Step::Push(size) => self.come(async move { outbound.push(&frame(&vec![1; size])).await }),
-            Step::WriteInTurn(size) => self.come(async move { outbound.write_in_turn(&vec![2; size]).await }),
-            Step::Capacity => self.come(async move { outbound.capacity().await }),
-            Step::Own(size) => drop(outbound.write(&vec![3; size])),
+            Step::Push(size) => self.add_sender(async move { outbound.push(&frame(&vec![1; size])).await }),
+            Step::WriteInTurn(size) => self.add_sender(async move { outbound.enqueue_in_turn(&vec![2; size]).await }),
+            Step::Capacity => self.add_sender(async move { outbound.capacity().await }),
+            Step::Own(size) => drop(outbound.enqueue(&vec![3; size])),
             Step::Take(size) => {
-                self.sink.make_room(size);
+                self.sink.add_capacity(size);
                 write(&outbound);
             }
             Step::Acknowledge => outbound.acknowledge(i64::MAX),
-            Step::Lose => drop(outbound.lose()),
+            Step::Lose => drop(outbound.on_transport_lost()),
             Step::Attach => outbound.attach(Box::new(self.sink.clone())),
             Step::Poll(at) if at < self.senders.len() => self.poll(at),
             Step::Drop(at) if at < self.senders.len() => {
@@ -299,15 +299,15 @@ impl Model {
                 self.ready.retain(|ready| *ready != number);
             }
             Step::Run => self.run(),
-            Step::End => outbound.abort(),
+            Step::End => outbound.stop_accepting(),
             Step::Poll(_) | Step::Drop(_) => {}
         }
         self.note_woken();
     }
 
-    fn come(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.came += 1;
-        self.senders.push((self.came, Sender::new(future)));
+    fn add_sender(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.arrived += 1;
+        self.senders.push((self.arrived, Sender::new(future)));
         self.poll(self.senders.len() - 1);
     }
 
@@ -327,7 +327,7 @@ impl Model {
         }
     }
 
-    /// Senders are woken in their order: each of those that still sleep came later.
+    /// Asserts that senders are woken in order of arrival: all sleeping senders are later ones.
     fn note_woken(&mut self) {
         let fresh: Vec<usize> = self
             .senders
@@ -342,9 +342,9 @@ impl Model {
         self.ready.extend(fresh);
     }
 
-    fn settle(&mut self) {
+    fn poll_all_woken(&mut self) {
         while !self.ready.is_empty() {
-            self.take(&Step::Run);
+            self.apply(&Step::Run);
         }
     }
 }
@@ -353,7 +353,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn senders_never_wait_beside_capacity_and_keep_their_order(
+    fn senders_keep_their_order_and_never_wait_despite_capacity(
         steps in proptest::collection::vec(step(), 1..80),
         limit in 0..120_usize,
         kept in proptest::option::of(0..200_usize),
@@ -362,28 +362,28 @@ proptest! {
     ) {
         let mut model = Model::new(limit, kept);
         for step in &steps {
-            model.take(step);
+            model.apply(step);
             if prompt {
-                model.settle();
+                model.poll_all_woken();
             }
         }
         if prompt {
-            // Spurious polls included.
+            // Also after polls without a wake-up.
             prop_assert!(model.done.is_sorted(), "{:?}", model.done);
         }
-        model.settle();
+        model.poll_all_woken();
         if ends {
-            model.take(&Step::End);
+            model.apply(&Step::End);
         } else {
-            model.take(&Step::Attach);
+            model.apply(&Step::Attach);
             for _ in 0..=steps.len() {
-                model.take(&Step::Acknowledge);
-                model.take(&Step::Take(1_000_000));
-                model.settle();
+                model.apply(&Step::Acknowledge);
+                model.apply(&Step::Take(1_000_000));
+                model.poll_all_woken();
             }
         }
-        model.settle();
-        prop_assert!(model.senders.is_empty(), "{} of {} still wait", model.senders.len(), model.came);
+        model.poll_all_woken();
+        prop_assert!(model.senders.is_empty(), "{} of {} still wait", model.senders.len(), model.arrived);
         prop_assert!(model.outbound.lock().waiters.is_none());
     }
 }

@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn messages_leave_in_order_and_as_they_came(
+    fn retained_messages_keep_their_order_and_bytes(
         steps in proptest::collection::vec((0..5_u8, 0..1200_usize), 1..200),
     ) {
         let mut kept = Kept::default();
@@ -32,13 +32,13 @@ proptest! {
                         prop_assert_eq!(kept.remove_first(), expected.pop_front().is_some());
                     }
                 }
-                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(EncodedMessage::wire).copied().collect::<Vec<_>>()),
+                _ => prop_assert!(wire(&kept) == expected.iter().flat_map(EncodedMessage::bytes).copied().collect::<Vec<_>>()),
             }
             prop_assert_eq!(kept.payload(), expected.iter().map(|frame| frame.payload().len()).sum::<usize>());
             prop_assert_eq!(kept.is_empty(), expected.is_empty());
         }
         while let Some(first) = expected.pop_front() {
-            prop_assert!(wire(&kept).starts_with(first.wire()));
+            prop_assert!(wire(&kept).starts_with(first.bytes()));
             prop_assert!(kept.remove_first());
         }
         prop_assert!(kept.is_empty() && !kept.remove_first());

@@ -287,25 +287,27 @@ async fn timeouts_fail_with_the_missing_method_name() {
     let [silent, waiting, mistaken, noisy] = clients;
     let text = failure(async move { silent.receive("Missing").await }).await;
     assert!(
-        text.starts_with("`Missing` was not called within 5s; waiting: `Other`\n  asked at tests/it/testing/mod.rs:"),
+        text.starts_with(
+            "`Missing` was not called within 5s; other calls: `Other`\n  called at tests/it/testing/mod.rs:"
+        ),
         "{text}"
     );
     let waiting = waiting.with_deadline(Duration::from_secs(60));
     let text = failure(async move { waiting.invoke::<()>("Wait", ()).await.unwrap() }).await;
-    assert!(text.starts_with("`Wait` was not answered within 60s\n  asked at tests/it/testing/mod.rs:"), "{text}");
+    assert!(text.starts_with("`Wait` did not complete within 60s\n  called at tests/it/testing/mod.rs:"), "{text}");
     let text = failure(async move {
         mistaken.receive::<(i32,)>("Other").await;
     })
     .await;
-    assert!(text.starts_with("`Other` was called with arguments that are no `(i32,)`: "), "{text}");
+    assert!(text.starts_with("`Other` was called with arguments that are not `(i32,)`: "), "{text}");
     assert!(text.contains(r#"["text"]"#), "{text}");
     let text = failure(async move { noisy.expect_nothing(Duration::ZERO).await }).await;
-    assert!(text.starts_with("nothing was to be called, but was: `Other`\n"), "{text}");
+    assert!(text.starts_with("unexpected calls: `Other`\n"), "{text}");
     let gone = connect(&host).await;
     gone.send("Leave", ()).await;
     let text = failure(async move { gone.receive("Late").await }).await;
     assert!(
-        text.starts_with("the connection ended before `Late` was called: closed without an error (code 1000)"),
+        text.starts_with("connection ended before `Late` was called: closed without an error (code 1000)"),
         "{text}"
     );
 }
@@ -315,7 +317,9 @@ async fn rejected_connect_fails_the_test() {
     let host = TestHost::from_builder(SignalR::builder().hub("/guarded", Guarded));
     let text = failure(async move { drop(host.connect(HubProtocolKind::Json, User::anonymous()).await) }).await;
     assert!(
-        text.starts_with("cannot connect: refused with 401 Unauthorized: \n  asked at tests/it/testing/mod.rs:"),
+        text.starts_with(
+            "failed to connect: server responded with 401 Unauthorized: \n  called at tests/it/testing/mod.rs:"
+        ),
         "{text}"
     );
 }

@@ -18,11 +18,11 @@ const PONG: u8 = 10;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// What a decoder found; data that lies together is one.
+/// Decoded event, with adjacent data merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Data(Vec<u8>),
-    /// With the frame that answers it.
+    /// Ping, with its pong frame.
     Ping(Vec<u8>),
     Pong,
     Close(Option<u16>),
@@ -36,7 +36,7 @@ fn ping(payload: &[u8]) -> Seen {
     Seen::Ping([&[0x8a, u8::try_from(payload.len()).unwrap()], payload].concat())
 }
 
-/// One masked frame with the shortest length.
+/// Encodes a masked frame with the shortest form of its length.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let length = match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
@@ -48,7 +48,7 @@ fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     [&[first], length.as_slice(), &KEY].concat().into_iter().chain(masked).collect()
 }
 
-/// Gives the decoder one input after the other, as a reader does: no more after a Close frame or an error.
+/// Decodes the inputs in order, up to a close frame or an error, as the reader does.
 fn feed<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Seen>, Option<CloseCode>) {
     let mut decoder = Decoder::default();
     let mut seen = Vec::new();
@@ -74,7 +74,7 @@ fn feed<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Seen>, Option<Cl
                 }
             }
         }
-        assert!(input.is_empty(), "something was left over");
+        assert!(input.is_empty(), "input was not consumed");
     }
     (seen, None)
 }
@@ -85,12 +85,12 @@ fn decode(frames: &[Vec<u8>]) -> Vec<Seen> {
     seen
 }
 
-fn refusal(frames: &[Vec<u8>]) -> Option<CloseCode> {
+fn error_of(frames: &[Vec<u8>]) -> Option<CloseCode> {
     feed([frames.concat().as_slice()]).1
 }
 
-/// Some of everything that is allowed, with every form of a length and text that is cut within characters.
-fn everything() -> Vec<u8> {
+/// Returns valid frames of every kind: all forms of length, and text split within characters.
+fn all_kinds() -> Vec<u8> {
     let text = "aé€😀z".as_bytes();
     let mut frames = vec![
         frame(FINAL | TEXT, "hello"),
@@ -112,7 +112,7 @@ fn everything() -> Vec<u8> {
 }
 
 #[test]
-fn messages_and_control_frames_are_found_in_order() {
+fn messages_and_control_frames_are_decoded_in_order() {
     let frames = [
         frame(FINAL | TEXT, "Hello"),
         frame(FINAL | PING, "p"),
@@ -125,7 +125,7 @@ fn messages_and_control_frames_are_found_in_order() {
 }
 
 #[test]
-fn control_frames_may_stand_between_fragments() {
+fn control_frames_between_fragments_are_decoded() {
     let frames = [
         frame(TEXT, "Hel"),
         frame(FINAL | PING, "x"),
@@ -140,7 +140,7 @@ fn control_frames_may_stand_between_fragments() {
 }
 
 #[test]
-fn payload_is_handed_over_before_its_frame_is_complete() {
+fn payload_is_returned_before_its_frame_is_complete() {
     let mut decoder = Decoder::default();
     let bytes = frame(TEXT, "0123456789");
     for (range, expected) in [(0..2, ""), (2..9, "012"), (9..10, "3"), (10..16, "456789")] {
@@ -154,7 +154,7 @@ fn payload_is_handed_over_before_its_frame_is_complete() {
 }
 
 #[test]
-fn a_frame_that_never_ends_is_handed_over_as_it_comes() {
+fn payload_of_the_longest_frame_is_returned_as_it_arrives() {
     let mut decoder = Decoder::default();
     let mut start = [&[FINAL | BINARY, FINAL | 127], MAX_PAYLOAD_BYTES.to_be_bytes().as_slice(), &[0; 4]].concat();
     assert_eq!(decoder.next(&mut start.as_mut_slice()), Ok(None));
@@ -168,8 +168,8 @@ fn a_frame_that_never_ends_is_handed_over_as_it_comes() {
 }
 
 #[test]
-fn input_may_be_cut_anywhere() {
-    let bytes = everything();
+fn decoded_events_are_independent_of_input_boundaries() {
+    let bytes = all_kinds();
     let whole = feed([bytes.as_slice()]);
     assert_eq!((whole.0.last(), whole.1), (Some(&Seen::Close(Some(1000))), None));
     for at in 0..=bytes.len() {
@@ -181,7 +181,7 @@ fn input_may_be_cut_anywhere() {
 }
 
 #[test]
-fn errors_are_found_wherever_the_input_is_cut() {
+fn decode_errors_are_independent_of_input_boundaries() {
     let bad = [
         (frame(FINAL | CONTINUATION, "a"), CloseCode::Protocol),
         (frame(FINAL | TEXT, b"ok\xff"), CloseCode::Invalid),
@@ -196,107 +196,107 @@ fn errors_are_found_wherever_the_input_is_cut() {
 }
 
 #[test]
-fn an_unmasked_frame_is_an_error() {
+fn unmasked_frames_are_rejected() {
     for first in [TEXT, BINARY, CLOSE, PING, PONG] {
-        assert_eq!(refusal(&[vec![FINAL | first, 0]]), Some(CloseCode::Protocol));
-        assert_eq!(refusal(&[vec![FINAL | first, 3, b'a', b'b', b'c']]), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&[vec![FINAL | first, 0]]), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&[vec![FINAL | first, 3, b'a', b'b', b'c']]), Some(CloseCode::Protocol));
     }
 }
 
 #[test]
-fn reserved_bits_are_errors() {
+fn reserved_bits_are_rejected() {
     for reserved in [0x40, 0x20, 0x10, 0x70] {
         for first in [TEXT, BINARY, CLOSE, PING, PONG] {
-            assert_eq!(refusal(&[frame(FINAL | reserved | first, "")]), Some(CloseCode::Protocol));
+            assert_eq!(error_of(&[frame(FINAL | reserved | first, "")]), Some(CloseCode::Protocol));
         }
         let frames = [frame(BINARY, "a"), frame(FINAL | reserved | CONTINUATION, "b")];
-        assert_eq!(refusal(&frames), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&frames), Some(CloseCode::Protocol));
     }
 }
 
 #[test]
-fn unknown_opcodes_are_errors() {
+fn unknown_opcodes_are_rejected() {
     for opcode in (3..=7).chain(11..=15) {
-        assert_eq!(refusal(&[frame(FINAL | opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
-        assert_eq!(refusal(&[frame(BINARY, "a"), frame(FINAL | opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
+        assert_eq!(error_of(&[frame(FINAL | opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
+        assert_eq!(error_of(&[frame(BINARY, "a"), frame(FINAL | opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
     }
 }
 
 #[test]
-fn control_frames_are_whole_and_short() {
+fn fragmented_or_long_control_frames_are_rejected() {
     for opcode in [CLOSE, PING, PONG] {
-        assert_eq!(refusal(&[frame(opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
-        assert_eq!(refusal(&[frame(FINAL | opcode, [b'a'; 126])]), Some(CloseCode::Protocol), "{opcode}");
-        assert_eq!(refusal(&[frame(FINAL | opcode, [b'a'; 70_000])]), Some(CloseCode::Protocol), "{opcode}");
+        assert_eq!(error_of(&[frame(opcode, "")]), Some(CloseCode::Protocol), "{opcode}");
+        assert_eq!(error_of(&[frame(FINAL | opcode, [b'a'; 126])]), Some(CloseCode::Protocol), "{opcode}");
+        assert_eq!(error_of(&[frame(FINAL | opcode, [b'a'; 70_000])]), Some(CloseCode::Protocol), "{opcode}");
     }
     assert_eq!(decode(&[frame(FINAL | PING, [b'a'; 125])]), [ping(&[b'a'; 125])]);
 }
 
 #[test]
-fn a_continuation_needs_a_start() {
+fn continuations_without_a_first_frame_are_rejected() {
     for first in [CONTINUATION, FINAL | CONTINUATION] {
-        assert_eq!(refusal(&[frame(first, "a")]), Some(CloseCode::Protocol));
-        assert_eq!(refusal(&[frame(FINAL | TEXT, "a"), frame(first, "b")]), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&[frame(first, "a")]), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&[frame(FINAL | TEXT, "a"), frame(first, "b")]), Some(CloseCode::Protocol));
         let ended = [frame(TEXT, "a"), frame(FINAL | CONTINUATION, "b"), frame(first, "c")];
-        assert_eq!(refusal(&ended), Some(CloseCode::Protocol));
+        assert_eq!(error_of(&ended), Some(CloseCode::Protocol));
     }
 }
 
 #[test]
-fn no_message_begins_inside_another() {
+fn messages_inside_another_message_are_rejected() {
     for start in [TEXT, BINARY] {
         for next in [TEXT, BINARY, FINAL | TEXT, FINAL | BINARY] {
-            assert_eq!(refusal(&[frame(start, "a"), frame(next, "b")]), Some(CloseCode::Protocol));
+            assert_eq!(error_of(&[frame(start, "a"), frame(next, "b")]), Some(CloseCode::Protocol));
         }
     }
 }
 
 #[test]
-fn lengths_have_63_bits() {
+fn payload_lengths_of_64_bits_are_rejected() {
     let header = |length: u64| [&[FINAL | BINARY, FINAL | 127], length.to_be_bytes().as_slice(), &KEY].concat();
     for length in [1 << 63, u64::MAX, (1 << 63) | 1] {
-        assert_eq!(refusal(&[header(length)]), Some(CloseCode::Protocol), "{length:x}");
+        assert_eq!(error_of(&[header(length)]), Some(CloseCode::Protocol), "{length:x}");
     }
     for length in [(1 << 63) - 1, 1 << 62, u64::from(u32::MAX) + 1] {
         assert_eq!(decode(&[header(length)]), [], "{length:x}");
     }
 }
 
-/// .NET's own reader takes them, too.
+/// The reader of .NET accepts them, too.
 #[test]
-fn lengths_need_not_be_the_shortest() {
+fn payload_lengths_in_longer_form_are_accepted() {
     let wide = [&[FINAL | BINARY, FINAL | 126, 0, 1], KEY.as_slice(), &[KEY[0]]].concat();
     let widest = [&[FINAL | PING, FINAL | 127, 0, 0, 0, 0, 0, 0, 0, 0], KEY.as_slice()].concat();
     assert_eq!(decode(&[wide, widest]), [data([0]), ping(b"")]);
 }
 
 #[test]
-fn text_is_utf8() {
+fn text_that_is_not_utf8_is_rejected() {
     for bad in [b"\xff".as_slice(), b"a\xc3(", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\x80"] {
-        assert_eq!(refusal(&[frame(FINAL | TEXT, bad)]), Some(CloseCode::Invalid), "{bad:x?}");
-        // Before the end is there: a client may never send one.
-        assert_eq!(refusal(&[frame(TEXT, bad)]), Some(CloseCode::Invalid), "{bad:x?}");
+        assert_eq!(error_of(&[frame(FINAL | TEXT, bad)]), Some(CloseCode::Invalid), "{bad:x?}");
+        // Rejected before the final frame, which a client may never send.
+        assert_eq!(error_of(&[frame(TEXT, bad)]), Some(CloseCode::Invalid), "{bad:x?}");
         let late = [frame(TEXT, "fine"), frame(FINAL | PING, ""), frame(FINAL | CONTINUATION, bad)];
-        assert_eq!(refusal(&late), Some(CloseCode::Invalid), "{bad:x?}");
+        assert_eq!(error_of(&late), Some(CloseCode::Invalid), "{bad:x?}");
         assert_eq!(decode(&[frame(FINAL | BINARY, bad)]), [data(bad)]);
         assert_eq!(decode(&[frame(BINARY, ""), frame(FINAL | CONTINUATION, bad)]), [data(bad)]);
     }
 }
 
 #[test]
-fn text_does_not_end_within_a_character() {
+fn text_that_ends_within_a_character_is_rejected() {
     let euro = "€".as_bytes();
     for length in 1..3 {
-        assert_eq!(refusal(&[frame(FINAL | TEXT, &euro[..length])]), Some(CloseCode::Invalid));
+        assert_eq!(error_of(&[frame(FINAL | TEXT, &euro[..length])]), Some(CloseCode::Invalid));
         let empty_end = [frame(TEXT, &euro[..length]), frame(FINAL | CONTINUATION, "")];
-        assert_eq!(refusal(&empty_end), Some(CloseCode::Invalid));
+        assert_eq!(error_of(&empty_end), Some(CloseCode::Invalid));
         let continued = [frame(TEXT, &euro[..length]), frame(FINAL | CONTINUATION, &euro[length..])];
         assert_eq!(decode(&continued), [data(euro)]);
     }
 }
 
 #[test]
-fn close_codes_are_those_that_a_client_may_send() {
+fn close_codes_that_clients_must_not_send_are_rejected() {
     let close = |code: u16| [frame(FINAL | CLOSE, code.to_be_bytes())];
     let allowed = (1000..=1003).chain(1007..=1014).chain(3000..=4999);
     for code in allowed.clone() {
@@ -304,33 +304,33 @@ fn close_codes_are_those_that_a_client_may_send() {
     }
     let allowed: Vec<u16> = allowed.collect();
     for code in (0..=u16::MAX).filter(|code| allowed.binary_search(code).is_err()) {
-        assert_eq!(refusal(&close(code)), Some(CloseCode::Protocol), "{code}");
+        assert_eq!(error_of(&close(code)), Some(CloseCode::Protocol), "{code}");
     }
 }
 
 #[test]
-fn a_close_payload_is_nothing_or_a_code_and_a_text() {
+fn close_payloads_are_empty_or_a_code_with_a_utf8_reason() {
     assert_eq!(decode(&[frame(FINAL | CLOSE, "")]), [Seen::Close(None)]);
     assert_eq!(decode(&[frame(FINAL | CLOSE, b"\x0b\xb8over")]), [Seen::Close(Some(3000))]);
     for bad in [b"\x03".as_slice(), b"\x03\xe8\xff", b"\x03\xe8ok\xe2\x82"] {
-        assert_eq!(refusal(&[frame(FINAL | CLOSE, bad)]), Some(CloseCode::Protocol), "{bad:x?}");
+        assert_eq!(error_of(&[frame(FINAL | CLOSE, bad)]), Some(CloseCode::Protocol), "{bad:x?}");
     }
 }
 
 #[test]
-fn a_whole_frame_is_handed_over_where_it_lies() {
+fn complete_frames_are_decoded_in_place() {
     let mut bytes = frame(FINAL | TEXT, "hello");
     let place = bytes[6..].as_ptr();
     let (mut decoder, mut input) = (Decoder::default(), bytes.as_mut_slice());
-    let Ok(Some(Event::Data(hello))) = decoder.next(&mut input) else { panic!("no data") };
+    let Ok(Some(Event::Data(hello))) = decoder.next(&mut input) else { panic!("not a data event") };
     assert_eq!((hello, hello.as_ptr()), (b"hello".as_slice(), place));
     assert_eq!((decoder.next(&mut input), decoder.partial.len()), (Ok(None), 0));
 }
 
 #[test]
-fn nothing_is_kept_of_what_is_taken() {
+fn decoder_stores_only_incomplete_headers_and_control_payloads() {
     let mut decoder = Decoder::default();
-    let mut bytes = everything();
+    let mut bytes = all_kinds();
     bytes.truncate(bytes.len() - frame(FINAL | CLOSE, b"\x03\xe8bye \xe2\x82\xac").len());
     for byte in &mut bytes {
         let mut input = std::slice::from_mut(byte);
@@ -341,14 +341,15 @@ fn nothing_is_kept_of_what_is_taken() {
 }
 
 #[test]
-fn a_decoder_is_small() {
+fn decoder_size_is_at_most_48_bytes() {
     assert!(size_of::<Decoder>() <= 48, "{}", size_of::<Decoder>());
 }
 
-/// What a client may send, as tungstenite's frames.
+/// Valid input of a client, encoded by tungstenite.
 #[derive(Clone, Debug)]
 enum Sent {
-    /// Whether it is text, its payload, and the sizes of its fragments but the last; a Ping is behind each of those.
+    /// Whether the message is text, its payload, and the sizes of all fragments but the last; a
+    /// ping follows each of them.
     Message(bool, Vec<u8>, Vec<usize>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
@@ -369,7 +370,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     ]
 }
 
-/// The frames in tungstenite's own words, and what they are to come to.
+/// Encodes the frames with tungstenite, and returns the expected events.
 fn write(sent: &[Sent], close: Option<u16>) -> (Vec<u8>, Vec<Seen>) {
     let mut client = WebSocket::from_raw_socket(Cursor::new(Vec::new()), Role::Client, None);
     let mut expected: Vec<Seen> = Vec::new();
@@ -418,7 +419,7 @@ fn merge(seen: Vec<Seen>) -> Vec<Seen> {
     merged
 }
 
-/// Cuts `bytes` into pieces of these sizes, over and over.
+/// Splits `bytes` into parts with these sizes, repeated.
 fn pieces<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     let mut rest = bytes;
     let cut = |size: &usize| {
@@ -429,7 +430,8 @@ fn pieces<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     sizes.iter().cycle().map_while(cut).collect()
 }
 
-/// A frame that may break any rule but those about Close payloads, in which tungstenite is more patient.
+/// Frames that may violate any rule except those for close payloads, which tungstenite does not
+/// check as strictly.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         "[a-c€😀]{0,5}".prop_map(String::into_bytes),
@@ -449,7 +451,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// The bytes of messages, and the code to close with, in tungstenite's opinion.
+/// Decodes with tungstenite and returns the close code of an error.
 fn read_by_tungstenite(bytes: &[u8]) -> Option<CloseCode> {
     let mut server = WebSocket::from_raw_socket(Cursor::new(bytes.to_vec()), Role::Server, None);
     loop {
@@ -468,7 +470,7 @@ fn read_by_tungstenite(bytes: &[u8]) -> Option<CloseCode> {
 
 proptest! {
     #[test]
-    fn what_tungstenite_writes_is_read(
+    fn frames_encoded_by_tungstenite_are_decoded(
         sent in prop::collection::vec(sent(), 0..8),
         close in prop::option::of(prop_oneof![Just(1000_u16), Just(1001), 3000_u16..5000]),
         sizes in prop::collection::vec(1_usize..300, 1..8),
@@ -479,20 +481,20 @@ proptest! {
     }
 
     #[test]
-    fn frames_are_judged_as_tungstenite_judges_them(frames in prop::collection::vec(any_frame(), 1..6)) {
+    fn decode_errors_agree_with_tungstenite(frames in prop::collection::vec(any_frame(), 1..6)) {
         let bytes = frames.concat();
         prop_assert_eq!(feed([bytes.as_slice()]).1, read_by_tungstenite(&bytes), "{:x?}", frames);
     }
 
     #[test]
-    fn any_bytes_are_taken_or_refused(
+    fn arbitrary_bytes_are_decoded_or_rejected_independently_of_boundaries(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         sizes in prop::collection::vec(1_usize..50, 1..5),
     ) {
         let (whole, error) = feed([bytes.as_slice()]);
         let (cut, same_error) = feed(pieces(&bytes, &sizes));
         prop_assert_eq!(same_error, error);
-        // In pieces, more of the text before a mistake is handed over.
+        // Split input returns more of the text in front of invalid UTF-8.
         prop_assert!(error == Some(CloseCode::Invalid) || cut == whole);
     }
 }

@@ -1,6 +1,6 @@
-//! Checks text that comes in pieces.
+//! Incremental UTF-8 validation.
 
-/// The text of one message, as far as it came. Forgets all but the beginning of a character.
+/// Validates the text of one message. Stores only the beginning of an incomplete character.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Utf8Validator {
     cut: [u8; 3],
@@ -8,7 +8,7 @@ pub(super) struct Utf8Validator {
 }
 
 impl Utf8Validator {
-    /// Whether the text is still valid UTF-8 with this piece, which may end within a character.
+    /// Validates the next part of the text, which may end within a character.
     pub(super) fn push(&mut self, mut piece: &[u8]) -> bool {
         while self.cut_len > 0 {
             let Some((byte, rest)) = piece.split_first() else { return true };
@@ -24,12 +24,13 @@ impl Utf8Validator {
         self.check(piece)
     }
 
-    /// Whether the text may end here.
+    /// Whether the text ends at a character boundary.
     pub(super) fn is_whole(self) -> bool {
         self.cut_len == 0
     }
 
-    /// Keeps the character that `piece` ends within: less than four bytes, or it would be whole or invalid.
+    /// Validates `piece` and stores an incomplete character at its end: at most 3 bytes, because 4
+    /// bytes are complete or invalid.
     fn check(&mut self, piece: &[u8]) -> bool {
         let cut = match std::str::from_utf8(piece) {
             Ok(_) => &[],
@@ -48,14 +49,14 @@ mod tests {
 
     use super::*;
 
-    /// Whether the pieces, one after the other, are taken, and whether they may end there.
+    /// Returns whether the parts are valid, and whether they end at a character boundary.
     fn read(pieces: &[&[u8]]) -> (bool, bool) {
         let mut text = Utf8Validator::default();
         (pieces.iter().all(|piece| text.push(piece)), text.is_whole())
     }
 
     #[test]
-    fn characters_may_be_cut_anywhere() {
+    fn characters_may_span_parts() {
         let text = "aé€😀\u{d7ff}\u{e000}\u{10ffff}z".as_bytes();
         for first in 0..=text.len() {
             for second in first..=text.len() {
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_character_is_no_end() {
+    fn text_must_not_end_within_a_character() {
         for cut in ["\u{e9}", "€", "😀"].map(str::as_bytes) {
             for length in 1..cut.len() {
                 assert_eq!(read(&[&cut[..length]]), (true, false));
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_encoding_is_taken() {
+    fn invalid_utf8_is_rejected() {
         let bad: [&[u8]; 8] =
             [b"\xff", b"\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf5", b"a\xc3("];
         for bytes in bad {
@@ -90,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_are_judged_as_the_whole(
+        fn incremental_validation_agrees_with_std(
             pieces in prop::collection::vec(
                 prop::collection::vec(prop::sample::select(b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed".as_slice()), 0..5),
                 0..5,
