@@ -48,7 +48,7 @@ function declare(name, body, runs, options) {
   const { knownFailure, deviation, fixture: FixtureClass = Fixture, exclusive = false } = options;
   const { timeout = TEST_TIMEOUT_MS } = options;
   const declareTests = () =>
-    describe(name, { concurrency: true }, () => {
+    describe(name, { concurrency: !exclusive }, () => {
       for (const { transport, protocol } of runs) {
         test([transport, protocol].filter(Boolean).join(', '), { timeout }, async (context) => {
           const fixture = new FixtureClass(server.url, transport, protocol);
