@@ -1,4 +1,5 @@
-//! Relative links of documents lead to files of the package.
+//! What documents point to exists: relative links lead to files of the package, and paths and
+//! functions in code spans to files and functions of the workspace.
 
 #![expect(clippy::unwrap_used, reason = "a missing file fails the test")]
 
@@ -25,11 +26,66 @@ fn relative_links_lead_to_files_of_the_package() {
 }
 
 #[test]
+fn named_files_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let missing: Vec<_> = documents(root)
+        .into_iter()
+        .flat_map(|(file, text)| code_spans(&text).into_iter().map(move |span| (file, span)).collect::<Vec<_>>())
+        .filter(|(_, span)| FOLDERS.iter().any(|folder| span.starts_with(folder)))
+        .filter(|(_, span)| !span.contains(['*', ' ']) && !root.join(span).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn functions_named_in_the_architecture_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut source = String::new();
+    append_sources(&root.join("src"), &mut source);
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let missing: Vec<_> = code_spans(&text)
+        .into_iter()
+        .filter(|span| {
+            let Some((owner, function)) = span.split('(').next().unwrap().split_once("::") else { return false };
+            let is_method = owner.starts_with(char::is_uppercase) && function.starts_with(char::is_lowercase);
+            let declares = |keyword: &str, name: &str| source.contains(&format!("{keyword} {name}"));
+            let is_type = ["struct", "enum", "trait"].iter().any(|keyword| declares(keyword, owner));
+            is_method && !(is_type && declares("fn", function))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
 fn links_to_pages_and_items_are_no_relative_links() {
     let text =
         "[a](https://a.example/b.md) [b](#part) [`c`](crate::Hub) [d](macro@crate::hub) [e](../e.md#part) ![f](f.png)";
     assert_eq!(relative_links(text), ["../e.md", "f.png"]);
     assert_eq!(target(Path::new("a/b.md"), "../e.md"), Path::new("e.md"));
+}
+
+/// Folders whose files are named in documents.
+const FOLDERS: [&str; 9] =
+    ["src/", "tests/", "benches/", "examples/", "macros/", "fuzz/", "js/", "js-client-tests/", "protocol-tests/"];
+
+fn documents(root: &Path) -> [(&'static str, String); 4] {
+    ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "protocol-tests/DEVIATIONS.md"]
+        .map(|file| (file, fs::read_to_string(root.join(file)).unwrap()))
+}
+
+fn code_spans(text: &str) -> Vec<String> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+fn append_sources(folder: &Path, source: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            append_sources(&path, source);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            source.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
 }
 
 /// Files that `cargo package` takes, as paths from the root of the package.
