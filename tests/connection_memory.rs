@@ -37,6 +37,10 @@ struct Numbers;
 
 #[hub]
 impl Numbers {
+    async fn wait(&self) {
+        std::future::pending().await
+    }
+
     /// Endless short messages of a stream.
     fn ones(&self) -> impl Stream<Item = u8> {
         stream::repeat(1)
@@ -211,37 +215,83 @@ async fn queued_pongs_use_the_documented_memory() {
 #[tokio::test]
 async fn unacknowledged_messages_use_the_documented_memory() {
     let _turn = TURN.lock().await;
+    // Messages of the connection itself, and messages that are shared with other connections.
+    for call in [b"\x0c\x96\x04\x80\xa11\xa4Ones\x90\x90".as_slice(), b"\x0d\x96\x04\x80\xa11\xa5Notes\x90\x90"] {
+        let Server { addr, .. } = serve();
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            let path = "/numbers/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+            let (_, body) = http(addr, "POST", path, &[]).await;
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let query = format!("?id={}", body["connectionToken"].as_str().unwrap());
+            clients.push(connect(addr, &query, MESSAGEPACK).await);
+        }
+        measure("messages kept until they are acknowledged, of 7 bytes", clients, async |clients| {
+            for client in clients.iter_mut() {
+                send(client, 0x82, call).await;
+            }
+            for client in clients {
+                read_payload(client, KEPT).await;
+            }
+            0
+        })
+        .await;
+    }
+}
+
+/// Reads WebSocket messages with more than `count` bytes.
+async fn read_payload(client: &mut TcpStream, count: usize) {
+    let mut arrived = 0;
+    while arrived <= count {
+        assert_eq!(within(client.read_u8()).await.unwrap(), 0x82);
+        let mut len = u64::from(client.read_u8().await.unwrap());
+        match len {
+            126 => len = client.read_u16().await.unwrap().into(),
+            127 => len = client.read_u64().await.unwrap(),
+            _ => {}
+        }
+        let mut payload = client.take(len);
+        tokio::io::copy(&mut payload, &mut tokio::io::sink()).await.unwrap();
+        arrived += usize::try_from(len).unwrap();
+    }
+}
+
+/// The first call does not complete, and the calls behind it wait.
+#[tokio::test]
+async fn waiting_calls_use_the_documented_memory() {
+    let _turn = TURN.lock().await;
     let Server { addr, .. } = serve();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        let path = "/numbers/negotiate?negotiateVersion=1&useStatefulReconnect=true";
-        let (_, body) = http(addr, "POST", path, &[]).await;
-        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-        let query = format!("?id={}", body["connectionToken"].as_str().unwrap());
-        clients.push(connect(addr, &query, MESSAGEPACK).await);
+        clients.push(connect(addr, "", JSON).await);
     }
-    measure("messages kept until they are acknowledged, of 7 bytes", clients, async |clients| {
-        for client in clients.iter_mut() {
-            send(client, 0x82, b"\x0c\x96\x04\x80\xa11\xa4Ones\x90\x90").await;
-        }
+    measure("received calls that wait, of 42 bytes", clients, async |clients| {
         for client in clients {
-            let mut arrived = 0;
-            while arrived <= KEPT {
-                assert_eq!(within(client.read_u8()).await.unwrap(), 0x82);
-                let mut len = u64::from(client.read_u8().await.unwrap());
-                match len {
-                    126 => len = client.read_u16().await.unwrap().into(),
-                    127 => len = client.read_u64().await.unwrap(),
-                    _ => {}
-                }
-                let mut payload = client.take(len);
-                tokio::io::copy(&mut payload, &mut tokio::io::sink()).await.unwrap();
-                arrived += usize::try_from(len).unwrap();
-            }
+            write_until_unread(client, b"{\"type\":1,\"target\":\"Wait\",\"arguments\":[]}\x1e").await;
         }
         0
     })
     .await;
+}
+
+/// Sends messages until the server does not read any more.
+async fn write_until_unread(client: &mut TcpStream, message: &[u8]) {
+    let frame = [&[0x81, 0x80 | u8::try_from(message.len()).unwrap(), 0, 0, 0, 0], message].concat();
+    let block = frame.repeat(100);
+    let (mut unwritten, mut refused) = (block.as_slice(), 0);
+    while refused < 1000 {
+        match client.try_write(unwritten) {
+            Ok(written) => (unwritten, refused) = (&unwritten[written..], 0),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                refused += 1;
+            }
+        }
+        if unwritten.is_empty() {
+            unwritten = &block;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 fn live_bytes() -> usize {

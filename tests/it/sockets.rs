@@ -89,9 +89,13 @@ fn flood(signalr: &SignalR, size: usize) -> JoinHandle<()> {
 /// Advances time to the limit of a socket that takes no bytes, and checks that the server has
 /// dropped the connection.
 async fn assert_connection_dropped(signalr: &SignalR, what: &str) {
+    assert_connection_dropped_within(signalr, LATE, what).await;
+}
+
+async fn assert_connection_dropped_within(signalr: &SignalR, seconds: u64, what: &str) {
     sleep(EARLY).await;
     assert_ne!(signalr.stats().tasks, 0, "{what}: ended too early");
-    for _ in 0..LATE {
+    for _ in 0..seconds {
         sleep(Duration::from_secs(1)).await;
         if signalr.stats().tasks == 0 {
             break;
@@ -167,7 +171,8 @@ async fn connection_with_unread_pipelined_responses_is_closed() {
     };
     tokio::select! {
         () = asking => {}
-        () = assert_connection_dropped(&signalr, "pipelined") => {}
+        // Before the 30 s for a request head end, which may stand incomplete in the buffer.
+        () = assert_connection_dropped_within(&signalr, 20, "pipelined") => {}
     }
     assert_socket_ended(socket, "pipelined").await;
 }

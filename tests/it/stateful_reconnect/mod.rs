@@ -18,8 +18,9 @@ use signalr::hub::Disconnect;
 use signalr::{
     Caller, ConnectionId, DisconnectReason, HubContext, HubProtocolKind, HubResult, SignalR, UploadStream, hub,
 };
-use signalr_test_support::{Client, End, http, prefixed, serve, until, within};
+use signalr_test_support::{Client, End, http, prefixed, serve, serve_with_small_buffers, until, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpSocket;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 

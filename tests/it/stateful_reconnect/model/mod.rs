@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 
 use self::client::ModelClient;
-use self::socket::Socket;
+use self::socket::{ClientIo, Socket};
 use super::*;
 
 /// The default; the variable `PROPTEST_CASES` overrides it.
@@ -64,6 +64,9 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Debug)]
 struct Case {
     format: HubProtocolKind,
+    /// Over a pipe in memory, each write of the server wakes the task of the connection. Over TCP,
+    /// other tasks write without waking it.
+    over_tcp: bool,
     parallel: usize,
     /// Bytes that the server reads ahead. With a small value, the server may not find an Ack behind
     /// a held call.
@@ -77,9 +80,11 @@ fn case() -> impl Strategy<Value = Case> {
     let format = prop_oneof![Just(HubProtocolKind::Json), Just(HubProtocolKind::MessagePack)];
     let parallel = prop_oneof![3 => Just(1_usize), 1 => Just(3)];
     let read_ahead = prop_oneof![3 => Just(1 << 20), 1 => 1..2000_usize];
-    (format, parallel, read_ahead, prop::bool::weighted(0.9), prop::collection::vec(step(), 1..60)).prop_map(
-        |(format, parallel, read_ahead, acknowledges, steps)| Case {
+    let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.9));
+    (format, flags, parallel, read_ahead, prop::collection::vec(step(), 1..60)).prop_map(
+        |(format, (over_tcp, acknowledges), parallel, read_ahead, steps)| Case {
             format,
+            over_tcp,
             parallel,
             read_ahead,
             acknowledges,
@@ -129,6 +134,8 @@ impl Model {
 struct Server {
     signalr: SignalR,
     echoed: Arc<Mutex<Vec<usize>>>,
+    /// `None` for pipes in memory.
+    addr: Option<SocketAddr>,
 }
 
 impl Server {
@@ -145,20 +152,27 @@ impl Server {
             .maximum_parallel_invocations_per_client(case.parallel)
             .build()
             .unwrap();
-        Self { signalr, echoed }
+        let addr = case.over_tcp.then(|| serve_with_small_buffers(&signalr));
+        Self { signalr, echoed, addr }
     }
 
-    fn pipe(&self) -> DuplexStream {
+    async fn connect(&self) -> Box<dyn ClientIo> {
+        if let Some(addr) = self.addr {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            socket.set_nodelay(true).unwrap();
+            return Box::new(socket.connect(addr).await.unwrap());
+        }
         let (client, server) = tokio::io::duplex(3000);
         let service = self.signalr.service();
         tokio::spawn(async move {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
         });
-        client
+        Box::new(client)
     }
 
     async fn negotiate(&self) -> String {
-        let mut io = self.pipe();
+        let mut io = self.connect().await;
         let target = "/model/negotiate?negotiateVersion=1&useStatefulReconnect=true";
         let request = format!("POST {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
         io.write_all(request.as_bytes()).await.unwrap();
@@ -168,7 +182,7 @@ impl Server {
     }
 
     async fn open(&self, token: &str) -> Socket {
-        let mut socket = Socket { io: self.pipe(), to_write: Vec::new(), read: Vec::new() };
+        let mut socket = Socket { io: self.connect().await, to_write: Vec::new(), read: Vec::new() };
         let request = format!(
             "GET /model?id={token} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -248,7 +262,9 @@ fn messages_are_neither_lost_nor_duplicated_nor_stuck() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     proptest!(config, |(case in case())| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        // Sockets are polled at each turn of the scheduler, before paused time advances.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).event_interval(1).build().unwrap();
         runtime.block_on(run(&case))?;
     });
 }

@@ -4,11 +4,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use signalr::HubProtocolKind;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One end of a pipe, with hand-written WebSocket frames.
+pub(super) trait ClientIo: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> ClientIo for T {}
+
+/// The client's end of a pipe or of a socket, with hand-written WebSocket frames.
 pub(super) struct Socket {
-    pub(super) io: DuplexStream,
+    pub(super) io: Box<dyn ClientIo>,
     pub(super) to_write: Vec<u8>,
     pub(super) read: Vec<u8>,
 }
