@@ -50,6 +50,8 @@
 //! | [`logging`](guide::logging) | targets, levels and fields; spans and metrics by a filter |
 //! | [`limits`](guide::limits) | every limit and timeout, its default and its effect |
 //! | [`deployment`](guide::deployment) | SIGTERM, proxies, several servers, TLS, memory |
+//! | [`scaling_out`](guide::scaling_out) | several servers: backplanes, affinity, failures, sizes |
+//! | [`moving_off_aspnet_core`](guide::moving_off_aspnet_core) | one server at a time, on the same Redis |
 //! | [`from_csharp`](guide::from_csharp) | the same hub in both languages, and a table of all names |
 //! | [`from_socket_io`](guide::from_socket_io) | rooms, acknowledgements and namespaces in SignalR's terms |
 //!
@@ -71,13 +73,16 @@
 //! | let pages of other origins connect | [`Cors`](hosting::Cors), [`Builder::allowed_origins`](hosting::Builder::allowed_origins) |
 //! | exchange .NET's values | [`DateTime`](dotnet::DateTime), [`DateTimeOffset`](dotnet::DateTimeOffset), [`TimeSpan`](dotnet::TimeSpan), [`Decimal`](dotnet::Decimal), [`Guid`](dotnet::Guid), [`Binary`](dotnet::Binary), [`Value`](dotnet::Value) |
 //! | speak bytes over the same transports | [`RawConnection`](raw::RawConnection), [`Builder::connection_handler`](hosting::Builder::connection_handler) |
+//! | connect several servers | [`Builder::backplane`](hosting::Builder::backplane), [`backplane`] |
 //! | test hubs in memory | [`testing`] |
 //! | read and write the hub protocol | [`protocol`] |
 //!
 //! # Order of the builder's methods
 //!
-//! Options that stand before the first path hold for all hubs. After [`Builder::hub`](hosting::Builder::hub), which
-//! returns an [`EndpointBuilder`](hosting::EndpointBuilder), options belong to that path, until the next one is mapped.
+//! Options that stand before the first path hold for all hubs. After
+//! [`Builder::hub`](hosting::Builder::hub), which returns an
+//! [`EndpointBuilder`](hosting::EndpointBuilder), options belong to that path, until the next one is
+//! mapped.
 //! Authentication and policies belong to the server and therefore come first. `build()` returns an
 //! error for mistakes that would otherwise show later: an unknown policy, two hubs on one path, a
 //! rule on a server without authentication.
@@ -92,6 +97,8 @@
 //! | feature | adds |
 //! |---|---|
 //! | `messagepack` (default) | the `messagepack` hub protocol, [`HubProtocolKind::MessagePack`] |
+//! | `redis` | [`RedisBackplane`](backplane::RedisBackplane): several servers of one hub, also beside ASP.NET Core |
+//! | `nats` | [`NatsBackplane`](backplane::NatsBackplane): several servers of one hub |
 //! | `oidc` | keys of bearer tokens from an identity provider: [`auth::IdentityProvider`] |
 //! | `testing` | [`testing`]: servers and clients in memory; a feature for dev-dependencies |
 //! | `tower` | [`SignalR::redact_layer`], which removes tokens from the requests that an application logs |
@@ -103,7 +110,9 @@
 #![cfg_attr(
     not(all(
         feature = "messagepack",
+        feature = "nats",
         feature = "oidc",
+        feature = "redis",
         feature = "rate-limit",
         feature = "testing",
         feature = "tower"
@@ -112,11 +121,13 @@
 )]
 
 mod buffer_pool;
+mod cluster;
 mod connection_info;
 mod connections;
 mod options;
 mod ordinal;
 mod outbound;
+mod pubsub;
 mod quoted;
 mod registry;
 mod session;
@@ -131,6 +142,35 @@ pub mod protocol;
 pub mod raw;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// Connects the servers of a hub: what one of them sends reaches the clients of all (C#: a
+/// "backplane", such as `AddStackExchangeRedis`).
+///
+/// ```
+/// use signalr::backplane::MemoryBus;
+/// use signalr::{SignalR, hub};
+///
+/// struct Chat;
+///
+/// #[hub]
+/// impl Chat {}
+///
+/// // Two servers in one process, as a test needs them.
+/// let bus = MemoryBus::new();
+/// let north = SignalR::builder().backplane(bus.connect()).hub("/chat", Chat).build()?;
+/// let south = SignalR::builder().backplane(bus.connect()).hub("/chat", Chat).build()?;
+/// # Ok::<_, signalr::hosting::BuildError>(())
+/// ```
+pub mod backplane {
+    pub use crate::hub::{ClusterAnswer, ClusterQueries, Emitter, EmitterHub};
+    pub use crate::pubsub::{
+        Backplane, BackplaneError, BackplaneFuture, BackplaneReceiver, BackplaneStats, MemoryBackplane, MemoryBus,
+    };
+    #[cfg(feature = "nats")]
+    pub use crate::pubsub::{NatsBackplane, NatsConfigError};
+    #[cfg(feature = "redis")]
+    pub use crate::pubsub::{RedisBackplane, RedisConfigError};
+}
 
 /// Values and member names as .NET writes and reads them.
 pub mod dotnet {

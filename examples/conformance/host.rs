@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lexopt::ValueExt;
@@ -17,17 +18,26 @@ use tokio_util::sync::CancellationToken;
 use super::hub_variants::ConformanceHub;
 use super::streams::client_result_text;
 
-/// Returns the URLs to listen on.
-pub(crate) fn urls() -> Result<Vec<String>, Box<dyn Error>> {
+/// Options of the command line.
+pub(crate) struct Options {
+    /// URLs to listen on.
+    pub(crate) urls: Vec<String>,
+    /// URL to which the server redirects its clients.
+    pub(crate) server_url: Option<String>,
+}
+
+pub(crate) fn options() -> Result<Options, Box<dyn Error>> {
     let mut urls = "http://127.0.0.1:5000".to_owned();
+    let mut server_url = None;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             lexopt::Arg::Long("urls") => urls = arguments.value()?.string()?,
+            lexopt::Arg::Long("server-url") => server_url = Some(arguments.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(urls.split(';').map(str::to_owned).collect())
+    Ok(Options { urls: urls.split(';').map(str::to_owned).collect(), server_url })
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -71,9 +81,11 @@ fn app(signalr: &SignalR) -> Router {
     let client_result = move |Path(id): Path<String>, text: String| async move {
         client_result_text(results_hub.clients().client(id).invoke("Answer", (text,)).await).unwrap_or_default()
     };
-    let stats = signalr.clone();
+    let (stats, probed) = (signalr.clone(), signalr.clone());
+    let ready =
+        move || async move { if probed.is_ready() { Ok("ready") } else { Err(StatusCode::SERVICE_UNAVAILABLE) } };
     Router::new()
-        .route("/ready", get(|| async { "ready" }))
+        .route("/ready", get(ready))
         .route("/outside/all", post(send_to_all))
         .route("/outside/ask/{id}", post(client_result))
         .route("/outside/stats", get(move || async move { Json(stats_json(&stats)) }))

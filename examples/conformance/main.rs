@@ -2,7 +2,9 @@
 //! endpoint.
 //!
 //! `cargo run --example conformance -- --urls http://127.0.0.1:5000` starts the server. Several
-//! URLs are separated by `;`. Port 0 selects a free port.
+//! URLs are separated by `;`. Port 0 selects a free port. `--server-url URL` redirects clients to
+//! that URL of this server. With the feature `redis`, the variable `REFERENCE_REDIS=HOST:PORT`
+//! connects the server with other servers, also of ASP.NET Core.
 
 mod authorized;
 mod bench;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use signalr::SignalR;
 use signalr::auth::{IdentityBinding, JwtBearer, Policy, QueryToken, User};
-use signalr::hosting::{Cors, Redirect, RequestInfo, Transports};
+use signalr::hosting::{Builder, Cors, Redirect, RequestInfo, Transports};
 
 use authorized::{AuthorizedHub, ExpiringHub, MixedHub, PolicyHub};
 use bench::BenchHub;
@@ -36,17 +38,38 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let urls = host::urls()?;
-    let signalr = server()?;
-    host::run(&urls, signalr).await
+    let options = host::options()?;
+    let signalr = server(options.server_url)?;
+    host::run(&options.urls, signalr).await
 }
 
-fn server() -> Result<SignalR, signalr::hosting::BuildError> {
+/// Connects the server to the Redis that the environment names.
+#[cfg(feature = "redis")]
+fn connected(builder: Builder) -> Result<Builder, signalr::backplane::RedisConfigError> {
+    match std::env::var("REFERENCE_REDIS") {
+        Ok(addr) if !addr.is_empty() => {
+            Ok(builder.backplane(signalr::backplane::RedisBackplane::new(format!("redis://{addr}"))?))
+        }
+        _ => Ok(builder),
+    }
+}
+
+#[cfg(not(feature = "redis"))]
+fn connected(builder: Builder) -> Result<Builder, std::convert::Infallible> {
+    Ok(builder)
+}
+
+fn server(server_url: Option<String>) -> Result<SignalR, Box<dyn Error>> {
     let bearer = JwtBearer::hmac(KEY)
         .issuer("https://issuer.test")
         .audience("signalr-tests")
         .query_token(QueryToken::Under("/hubs".into()));
-    SignalR::builder()
+    let mut builder = connected(SignalR::builder())?;
+    if let Some(url) = server_url {
+        builder = builder.server_url(url);
+    }
+    let signalr = builder
+        .dotnet_namespace("Reference")
         .authentication(bearer)
         .policy("DoctorsOnly", Policy::require_role("Doctor"))
         .policy("ClinicalStaff", Policy::require_any_role(["Doctor", "Nurse"]))
@@ -96,7 +119,8 @@ fn server() -> Result<SignalR, signalr::hosting::BuildError> {
         .identity_binding(IdentityBinding::Strict)
         .connection_handler("/front", async |_| Ok(()))
         .redirect_negotiate(redirect_to_clinical_hub)
-        .build()
+        .build()?;
+    Ok(signalr)
 }
 
 /// Redirects to the clinical hub of this server, with the access token in the query.

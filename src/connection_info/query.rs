@@ -17,6 +17,12 @@ pub(crate) fn value<'q>(query: Option<&'q str>, key: &str) -> Option<Cow<'q, str
     join(pairs.filter(|(name, _)| ordinal::eq(&decode(name), key)).map(|(_, value)| decode(value)))
 }
 
+/// Whether a query parameter (`name=value`) has one of these names.
+pub(crate) fn is_any_of(pair: &str, names: &[&str]) -> bool {
+    let name = decode(pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.iter().any(|other| ordinal::eq(&name, other))
+}
+
 /// Returns the decoded value of a cookie from the `Cookie` header lines of a request (C#:
 /// `Request.Cookies[name]`). Names are compared without case; of several cookies, the last one
 /// counts.

@@ -16,10 +16,11 @@ use super::http_connection::{HttpConnection, Limits, Unavailable};
 use super::negotiate::{Negotiation, Offer, negotiate};
 use super::negotiate_redirect::Redirector;
 use super::refresh::{self, RefreshOptions};
+use super::server_url::{EndpointUrl, strip_mark};
 use super::transport_input::TransportInput;
 use super::websocket::{AllowedOrigins, SubProtocolSelector};
 use super::{Accept, Connection, ResponseBody, long_polling, post, sse, websocket};
-use crate::auth::{IdentityBinding, RequestKind, User, UserIdProvider};
+use crate::auth::{self, IdentityBinding, RequestKind, User, UserIdProvider};
 use crate::connection_info::{ConnectionId, ConnectionToken, RequestInfo};
 use crate::connection_info::{TransportType, Transports, query};
 
@@ -36,13 +37,15 @@ pub(crate) struct TransportOptions {
     pub(crate) allowed_origins: AllowedOrigins,
     pub(crate) sub_protocol: Option<SubProtocolSelector>,
     pub(crate) redirector: Option<Redirector>,
+    /// URL to which negotiate redirects, so that a connection stays with this server.
+    pub(crate) url: Option<Arc<EndpointUrl>>,
     pub(crate) refresh: RefreshOptions,
 }
 
 /// Authenticated and authorized request to an endpoint.
 pub(crate) struct AuthenticatedRequest {
     pub(crate) parts: Parts,
-    /// Query without its access token.
+    /// Query without its access token and without the mark of a redirect to this server.
     pub(crate) query: Option<String>,
     pub(crate) user: User,
     pub(crate) peer_addr: Option<SocketAddr>,
@@ -117,12 +120,23 @@ impl Endpoint {
         json(negotiation.response_body(ids, offer.transports, lifetime))
     }
 
-    /// Returns the body of the redirect, if the application redirects the client.
+    /// Returns the body of the redirect by the application, or else of that to this server; `None`
+    /// without either.
     fn redirect(&self, exchange: &AuthenticatedRequest, version: i32) -> Option<Bytes> {
-        let redirector = self.options.redirector.as_ref()?;
-        let redirect = redirector.redirect(&exchange.info(), &exchange.user)?;
+        let TransportOptions { redirector, url, .. } = &self.options;
+        let by_application = redirector.as_ref().and_then(|to| to.redirect(&exchange.info(), &exchange.user));
+        let redirect = by_application.or_else(|| {
+            let url = url.as_ref()?;
+            url.redirect(exchange.parts.uri.query().and_then(auth::strip_access_token).as_deref())
+        })?;
         tracing::debug!(target: "signalr::connection", ?redirect, "negotiate redirected");
         Some(redirect.response_body(version))
+    }
+
+    /// Returns the part of a query that applications can read.
+    pub(crate) fn application_query(&self, query: &str) -> Option<String> {
+        let query = auth::strip_access_token(query)?;
+        if self.options.url.is_some() { strip_mark(&query) } else { Some(query.into_owned()) }
     }
 
     /// Serves requests to the path itself (`aspnet: HttpConnectionDispatcher.ExecuteAsync`).

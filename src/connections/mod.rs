@@ -16,6 +16,7 @@ mod post_buffer;
 mod refresh;
 mod request_body;
 mod response_body;
+mod server_url;
 mod sse;
 mod transport_input;
 mod websocket;
@@ -31,6 +32,7 @@ pub use refresh::AuthenticationRefresh;
 pub(crate) use refresh::{RefreshCheck, RefreshOptions};
 pub(crate) use request_body::RequestBody;
 pub use response_body::ResponseBody;
+pub(crate) use server_url::ServerUrl;
 pub(crate) use transport_input::{Read, TransportEnd, TransportInput};
 pub(crate) use websocket::{AllowedOrigins, SubProtocolSelector};
 

@@ -11,6 +11,8 @@
 //! | [`logging`] | targets, levels and fields; spans and metrics by a filter |
 //! | [`limits`] | every limit and timeout, its default and its effect |
 //! | [`deployment`] | SIGTERM, proxies, several servers, TLS, memory |
+//! | [`scaling_out`] | several servers: backplanes, affinity, failures, sizes |
+//! | [`moving_off_aspnet_core`] | one server at a time, on the same Redis |
 //! | [`from_csharp`] | the same hub in both languages, and a table of all names |
 //! | [`from_socket_io`] | rooms, acknowledgements and namespaces in SignalR's terms |
 //!
@@ -43,6 +45,12 @@ pub mod limits {}
 
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}
+
+#[doc = include_str!("scaling_out.md")]
+pub mod scaling_out {}
+
+#[doc = include_str!("moving_off_aspnet_core.md")]
+pub mod moving_off_aspnet_core {}
 
 #[doc = include_str!("from_csharp.md")]
 pub mod from_csharp {}

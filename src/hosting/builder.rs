@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::Extensions;
 use tokio_util::sync::CancellationToken;
 
+use super::backplane::BackplaneOptions;
 use super::endpoint::{EndpointBuilder, IntoHub, MappedEndpoint};
 use super::error::BuildError;
 use super::mapped_endpoint::HubTarget;
@@ -20,7 +21,7 @@ use super::router::{PeerAddr, Router};
 use super::settings::{DEFAULT_SEND_TIMEOUT, Settings};
 use super::{Server, SignalR};
 use crate::auth::{Authenticator, JwtBearer, Policies, Policy, Schemes, User, UserIdProvider};
-use crate::connections::ConnectionTable;
+use crate::connections::{ConnectionTable, ServerUrl};
 use crate::hub::{Filter, Hub, HubContext, HubShared};
 use crate::raw::{RawConnection, RawHandler};
 use crate::tasks::Tasks;
@@ -58,8 +59,10 @@ pub struct Builder {
     policies: Policies,
     user_id: UserIdProvider,
     disconnect_timeout: Duration,
+    pub(super) server_url: Option<String>,
     peer_addr: PeerAddrOf,
     extensions: Vec<KeepExtension>,
+    pub(super) backplane: BackplaneOptions,
     #[cfg(feature = "rate-limit")]
     pub(super) negotiate_limit: Option<super::NegotiateLimit>,
 }
@@ -82,6 +85,7 @@ pub(super) struct BuildContext<'a> {
     pub(super) schemes: &'a Schemes,
     pub(super) user_id: &'a UserIdProvider,
     pub(super) table: &'a Arc<ConnectionTable>,
+    pub(super) server_url: Option<&'a ServerUrl>,
     pub(super) tasks: &'a Tasks,
 }
 
@@ -144,6 +148,40 @@ impl Builder {
     /// once a second. Default: 15 seconds. (C#: `ConnectionOptions.DisconnectTimeout`)
     pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
         self.disconnect_timeout = timeout;
+        self
+    }
+
+    /// Sets the URL at which clients reach this server and no other, past the load balancer.
+    /// Negotiate redirects each client to this URL, where the client sends all further requests of
+    /// the connection, so that no transport needs sticky sessions. Default: no redirects. (ASP.NET
+    /// Core has no such option.)
+    ///
+    /// The mapped paths follow the path of the URL, which may be that of a proxy or a router:
+    /// `https://app.test/node-3` redirects clients of `/chat` to `https://app.test/node-3/chat`. The
+    /// redirect keeps the query, except for `access_token`, and clients keep their
+    /// `accessTokenFactory`. It adds the parameter `signalr_server`, by which the server recognizes
+    /// redirected clients; hubs do not see it. A client that reconnects begins at the load balancer
+    /// again.
+    ///
+    /// A redirect by [`redirect_negotiate`](Self::redirect_negotiate) takes precedence. WebSockets
+    /// with `skipNegotiation` are not redirected. A redirected client negotiates twice, and
+    /// `negotiate_limit` counts both requests.
+    ///
+    /// If the URL has another origin than the page, [`cors`](Self::cors) and
+    /// [`allowed_origins`](Self::allowed_origins) must allow the page on every server; see
+    /// [`deployment`](crate::guide::deployment#several-servers-behind-one-address). The option
+    /// applies to all paths, since they have the address of the server in common.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), signalr::hosting::BuildError> {
+    /// // The URL of this server, from its configuration.
+    /// let url = std::env::var("SERVER_URL").unwrap_or("https://node-3.app.test".to_owned());
+    /// let signalr = signalr::SignalR::builder().server_url(url).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn server_url(mut self, url: impl Into<String>) -> Self {
+        self.server_url = Some(url.into());
         self
     }
 
@@ -260,6 +298,8 @@ impl Builder {
             return Err(BuildError::DuplicateScheme(name.to_owned()));
         }
         self.policies.validate(&self.schemes)?;
+        let server_url = self.server_url.as_deref().map(ServerUrl::parse).transpose();
+        let server_url = server_url.map_err(BuildError::InvalidServerUrl)?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let table = ConnectionTable::new(self.disconnect_timeout, tasks.clone());
@@ -269,6 +309,7 @@ impl Builder {
             schemes: &self.schemes,
             user_id: &self.user_id,
             table: &table,
+            server_url: server_url.as_ref(),
             tasks: &tasks,
         };
         let endpoints = self.endpoints.into_iter().enumerate().map(|(index, endpoint)| endpoint.build(index, &context));
@@ -282,11 +323,14 @@ impl Builder {
         endpoints.into_iter().try_for_each(|endpoint| router.add(endpoint))?;
         let closing = CancellationToken::new();
         let write_timeout = send_timeout.unwrap_or(DEFAULT_SEND_TIMEOUT).saturating_add(SWEEP_MARGIN);
-        let server = Server { router, table, hubs: self.hubs, tasks, write_timeout, closing, _stop: stop.drop_guard() };
+        let backplane = self.backplane.build(&self.hubs, &tasks)?;
+        let (hubs, stop) = (self.hubs, stop.drop_guard());
+        let server = Server { router, table, hubs, backplane, tasks, write_timeout, closing, _stop: stop };
         Ok(SignalR { server: Arc::new(server) })
     }
 
     fn shared<H: Hub>(&mut self) -> Arc<HubShared> {
+        self.backplane.add_hub::<H>();
         Arc::clone(self.hubs.entry(TypeId::of::<H>()).or_default())
     }
 }
@@ -301,8 +345,10 @@ impl Default for Builder {
             policies: Policies::default(),
             user_id: UserIdProvider::default(),
             disconnect_timeout: Duration::from_secs(15),
+            server_url: None,
             peer_addr: |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
             extensions: Vec::new(),
+            backplane: BackplaneOptions::default(),
             #[cfg(feature = "rate-limit")]
             negotiate_limit: None,
         }

@@ -162,12 +162,18 @@ impl<T> EndpointBuilder<T> {
     }
 
     /// Builds a server that trusts the [`TestUser`](super::TestUser) in the extensions of a
-    /// request.
+    /// request. It redirects no client to itself, since it has no address.
     #[cfg(feature = "testing")]
     pub(crate) fn build_with_known_users(self) -> Result<SignalR, BuildError> {
         let mut builder = self.into_builder();
         builder.schemes.trust_test_users();
+        builder.server_url = None;
         builder.build()
+    }
+
+    /// Returns the options of the whole server.
+    pub(super) fn builder_mut(&mut self) -> &mut Builder {
+        &mut self.builder
     }
 
     fn into_builder(mut self) -> Builder {
@@ -190,7 +196,7 @@ impl MappedEndpoint {
     /// Validates the options. `index` is unique among the endpoints of a server.
     pub(super) fn build(self, index: usize, context: &BuildContext<'_>) -> Result<BuiltEndpoint, BuildError> {
         let Self { path, target, authorize, allow_anonymous, settings } = self;
-        let (options, cors) = settings.endpoint_options(context.settings, &path)?;
+        let (options, cors) = settings.endpoint_options(context.settings, &path, context.server_url)?;
         let rules = match context.policies.endpoint_rules(&authorize, allow_anonymous, context.schemes) {
             Ok(rules) => rules,
             Err(source) => return Err(BuildError::Rule { path, source }),

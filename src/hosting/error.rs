@@ -65,6 +65,10 @@ pub enum BuildError {
     /// A CORS policy contains an invalid name of a method or header.
     #[error("invalid name `{0}` of a method or header in a CORS policy")]
     InvalidCors(String),
+    /// The URL of [`Builder::server_url`](crate::hosting::Builder::server_url) is not one to which
+    /// clients can be redirected.
+    #[error("invalid server URL: {0}")]
+    InvalidServerUrl(&'static str),
     /// An option is zero that must not be.
     #[error("option `{option}` of the endpoint at `{path}` must not be zero")]
     Zero {
@@ -73,6 +77,14 @@ pub enum BuildError {
         /// Name of the option.
         option: &'static str,
     },
+    /// The [name of a hub](crate::hosting::EndpointBuilder::dotnet_name) is empty or contains `:`,
+    /// which separates the parts of the channels of a backplane.
+    #[error("invalid name `{0}` of a hub: expected a name without `:`")]
+    InvalidHubName(String),
+    /// Two hub types have the same [name](crate::hosting::EndpointBuilder::dotnet_name), and would
+    /// receive each other's messages from the backplane.
+    #[error("duplicate name `{0}` of a hub")]
+    DuplicateHubName(String),
     /// A rate or burst of [`NegotiateLimit`](crate::hosting::NegotiateLimit) is zero.
     #[error("negotiate limit must not be zero")]
     NoNegotiates,

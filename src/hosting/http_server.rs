@@ -38,6 +38,9 @@ impl SignalR {
     ///
     /// If the future is dropped, no new connections are accepted; existing connections continue.
     pub async fn serve(self, listener: TcpListener) {
+        if let Some(backplane) = &self.server.backplane {
+            backplane.start(&self.server.tasks);
+        }
         let builder = http_limits::builder();
         let closing = self.server.closing.clone();
         while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {

@@ -1,5 +1,6 @@
 //! Hosting: the server, its builder, and the HTTP service that a host mounts.
 
+mod backplane;
 mod builder;
 mod cors;
 mod endpoint;
@@ -41,6 +42,7 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::backplane::ServerBackplane;
 use self::router::Router;
 use crate::connections::ConnectionTable;
 use crate::hub::{Hub, HubContext, HubShared};
@@ -88,6 +90,7 @@ struct Server {
     router: Router,
     table: Arc<ConnectionTable>,
     hubs: HashMap<TypeId, Arc<HubShared>>,
+    backplane: Option<ServerBackplane>,
     tasks: Tasks,
     /// Maximum time without progress of a write to a socket.
     write_timeout: Duration,
@@ -150,10 +153,12 @@ impl SignalR {
         Stats {
             connections: server.table.len(),
             hub_connections: server.hubs.values().map(|hub| hub.registry.len()).sum(),
-            pending_client_results: server.hubs.values().map(|hub| hub.registry.results.len()).sum(),
+            pending_client_results: server.hubs.values().map(|hub| hub.registry.results.len()).sum::<usize>()
+                + server.backplane.as_ref().map_or(0, ServerBackplane::pending_client_results),
             groups: server.hubs.values().map(|hub| hub.registry.group_count()).sum(),
             tasks: server.tasks.len(),
             queued_bytes: server.table.queued_bytes(),
+            backplane: server.backplane.as_ref().map(ServerBackplane::stats),
         }
     }
 
@@ -178,6 +183,9 @@ impl SignalR {
     pub async fn shutdown(&self, grace: Duration) {
         self.server.closing.cancel();
         self.server.table.shutdown(grace).await;
+        if let Some(backplane) = &self.server.backplane {
+            backplane.close();
+        }
     }
 }
 

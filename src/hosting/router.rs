@@ -18,9 +18,7 @@ use super::cors::CorsPolicy;
 use super::endpoint::BuiltEndpoint;
 use super::error::BuildError;
 use super::path::{NEGOTIATE, REFRESH, Routes, canonical};
-use crate::auth::{
-    self, AuthRejection, AuthRequest, AuthenticationResult, Decision, EndpointRules, RequestKind, Schemes,
-};
+use crate::auth::{AuthRejection, AuthRequest, AuthenticationResult, Decision, EndpointRules, RequestKind, Schemes};
 #[cfg(feature = "rate-limit")]
 use crate::connections::is_unnegotiated;
 use crate::connections::{
@@ -67,7 +65,7 @@ pub struct PeerAddr(pub SocketAddr);
 /// User of a request, in its extensions. Set by tests in place of credentials.
 #[cfg(feature = "testing")]
 #[derive(Clone, Debug)]
-pub(crate) struct TestUser(pub(crate) auth::User);
+pub(crate) struct TestUser(pub(crate) crate::auth::User);
 
 /// Future of the response of [`Service`].
 ///
@@ -266,7 +264,7 @@ impl Router {
         let mut extensions = Extensions::new();
         self.extensions.iter().for_each(|keep| keep(&parts.extensions, &mut extensions));
         let authenticated = AuthenticatedRequest {
-            query: parts.uri.query().and_then(auth::strip_access_token).map(Into::into),
+            query: parts.uri.query().and_then(|query| endpoint.application_query(query)),
             peer_addr,
             extensions,
             user: result.user,

@@ -6,6 +6,7 @@
 //! the structs of the modules that use them. Options of the server only are in `builder.rs` and
 //! `negotiate_limit.rs`; `on_authentication_refresh` is in `refresh.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -15,7 +16,8 @@ use super::error::BuildError;
 use crate::auth::{IdentityBinding, User};
 use crate::connection_info::{RequestInfo, Transports};
 use crate::connections::{
-    AllowedOrigins, Limits, Redirect, Redirector, RefreshCheck, RefreshOptions, SubProtocolSelector, TransportOptions,
+    AllowedOrigins, Limits, Redirect, Redirector, RefreshCheck, RefreshOptions, ServerUrl, SubProtocolSelector,
+    TransportOptions,
 };
 use crate::hub::{Filters, Hub};
 use crate::options::HubOptions;
@@ -279,6 +281,7 @@ impl Settings {
         &self,
         server: &Self,
         path: &str,
+        server_url: Option<&ServerUrl>,
     ) -> Result<(TransportOptions, Option<CorsPolicy>), BuildError> {
         let resolved = self.resolve(server);
         if resolved.transport_send_timeout.is_zero() {
@@ -309,6 +312,7 @@ impl Settings {
             allowed_origins,
             sub_protocol: resolved.web_socket_sub_protocol,
             redirector: resolved.redirect_negotiate,
+            url: server_url.map(|url| Arc::new(url.endpoint(path))),
             refresh: RefreshOptions {
                 is_enabled: resolved.enable_authentication_refresh,
                 check: self.refresh_check.clone().or_else(|| server.refresh_check.clone()),

@@ -1,5 +1,7 @@
 //! Counters of a server.
 
+use crate::pubsub::BackplaneStats;
+
 /// Counters of a server at one moment, returned by [`SignalR::stats`](crate::SignalR::stats), for
 /// monitoring and for tests of leaks.
 ///
@@ -27,4 +29,6 @@ pub struct Stats {
     pub tasks: usize,
     /// Bytes queued in either direction: not yet written to clients, or not yet read by hubs.
     pub queued_bytes: usize,
+    /// Counters of the [backplane](crate::hosting::Builder::backplane); `None` without one.
+    pub backplane: Option<BackplaneStats>,
 }

@@ -175,14 +175,16 @@ impl<H> Caller<H> {
     ///
     /// # Errors
     ///
-    /// Never fails on a single server.
+    /// Never fails on a single server. With a [backplane](crate::backplane), fails with
+    /// [`SendError::Backplane`] if it is not connected; the connection is then not a member.
     ///
     /// # Cancel safety
     ///
-    /// The connection joins when the future is polled for the first time.
+    /// The connection joins when the future is polled for the first time. If the future is dropped
+    /// before it completes, the connection is a member, and may not receive the messages of other
+    /// servers yet.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), SendError> {
-        self.context().shared().registry.join(self.connection(), group.as_ref());
-        Ok(())
+        self.context().shared().join(self.connection(), group.as_ref()).await
     }
 
     /// Removes this connection from a group (C#: `Groups.RemoveFromGroupAsync(Context.ConnectionId,
@@ -190,13 +192,13 @@ impl<H> Caller<H> {
     ///
     /// # Errors
     ///
-    /// Never fails on a single server.
+    /// Never fails.
     ///
     /// # Cancel safety
     ///
     /// The connection leaves when the future is polled for the first time.
     pub async fn leave(&self, group: impl AsRef<str>) -> Result<(), SendError> {
-        self.context().shared().registry.leave(self.connection(), group.as_ref());
+        self.context().shared().leave(self.connection(), group.as_ref());
         Ok(())
     }
 

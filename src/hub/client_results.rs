@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::call_state::CallState;
 use super::context::{HubShared, SendError};
+use crate::cluster::{HubCluster, RemoteResultError};
+use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, HubProtocol, short_type_name};
 use crate::registry::{Audience, ClientResult, ClientResultError, ConnectionHandle};
 
@@ -91,10 +93,40 @@ pub(super) async fn request_client_result<A: Arguments + ?Sized>(
         return Err(InvokeError::NotAllowed);
     }
     let connection = match audience {
-        Audience::Connection(id) => shared.registry.get(id).ok_or_else(|| InvokeError::NoConnection(id.to_string()))?,
+        Audience::Connection(id) => match (shared.registry.get(id), shared.cluster.get()) {
+            (Some(connection), _) => connection,
+            (None, Some(cluster)) => {
+                leave_slot(requester);
+                return request_of_another_server(cluster, *id, method, arguments).await;
+            }
+            (None, None) => return Err(InvokeError::NoConnection(id.to_string())),
+        },
         Audience::Unknown(id) => return Err(InvokeError::NoConnection(id.to_string())),
         _ => unreachable!("`Proxy<Single>` selects one connection"),
     };
+    leave_slot(requester);
+    match shared.registry.results.request(&connection, method, arguments).await {
+        Ok(result) => received(connection.protocol, result),
+        Err(ClientResultError::Disconnected) => Err(InvokeError::Disconnected(connection.id.to_string())),
+        Err(ClientResultError::Encode(error)) => Err(InvokeError::Send(SendError::Encode(error))),
+    }
+}
+
+async fn request_of_another_server<A: Arguments + ?Sized>(
+    cluster: &HubCluster,
+    id: ConnectionId,
+    method: &str,
+    arguments: &A,
+) -> Result<ReceivedResult, InvokeError> {
+    match cluster.request(id.as_str(), method, arguments).await {
+        Ok((protocol, result)) => received(protocol, result),
+        Err(RemoteResultError::NoConnection) => Err(InvokeError::NoConnection(id.to_string())),
+        Err(RemoteResultError::Send(error)) => Err(InvokeError::Send(error.into())),
+    }
+}
+
+/// Leaves the slot of a call that waits for a client result.
+fn leave_slot(requester: &ClientResultRequester) {
     if let ClientResultRequester::Call(call, caller) = requester
         && call.mark_client_result_requested()
     {
@@ -102,13 +134,14 @@ pub(super) async fn request_client_result<A: Arguments + ?Sized>(
         // request.
         caller.outbound.wake_owner();
     }
-    match shared.registry.results.request(&connection, method, arguments).await {
-        Ok(ClientResult::Result(value)) => Ok(ReceivedResult { protocol: connection.protocol, value }),
-        Ok(ClientResult::Error(error)) => {
+}
+
+fn received(protocol: HubProtocol, result: ClientResult) -> Result<ReceivedResult, InvokeError> {
+    match result {
+        ClientResult::Result(value) => Ok(ReceivedResult { protocol, value }),
+        ClientResult::Error(error) => {
             Err(InvokeError::Client(error.unwrap_or_else(|| DEFAULT_EXCEPTION_MESSAGE.to_owned())))
         }
-        Err(ClientResultError::Disconnected) => Err(InvokeError::Disconnected(connection.id.to_string())),
-        Err(ClientResultError::Encode(error)) => Err(InvokeError::Send(SendError::Encode(error))),
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::{Arc, OnceLock};
 use super::Hub;
 use super::client_results::ClientResultRequester;
 use super::clients::Clients;
+use super::cluster_queries::ClusterQueries;
+use crate::cluster::{ClusterSendError, GroupAction, HubCluster};
 use crate::connection_info::ConnectionId;
 use crate::protocol::{Arguments, Naming, WriteError};
+use crate::pubsub::BackplaneError;
 use crate::registry::{Audience, ConnectionHandle, Registry};
 
 /// Sends messages to the clients of a hub from anywhere in the application (C#:
@@ -43,9 +46,11 @@ pub struct HubContext<H> {
 /// State shared by all mapped paths of one hub type.
 #[derive(Debug, Default)]
 pub(crate) struct HubShared {
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
     /// Set when the server is built.
     pub(crate) naming: OnceLock<Naming>,
+    /// Set when the server is built, if it has a backplane.
+    pub(crate) cluster: OnceLock<Arc<HubCluster>>,
 }
 
 /// A message could not be sent to any client.
@@ -73,6 +78,19 @@ pub enum SendError {
     /// The server is not built yet, so no client can be connected.
     #[error("HubContext used before Builder::build()")]
     NotBuilt,
+    /// The [backplane](crate::backplane) did not take the message, or the change of a group. Clients
+    /// of this server may have received the message, clients of other servers may not.
+    #[error("failed to reach the other servers")]
+    Backplane(#[source] BackplaneError),
+}
+
+impl From<ClusterSendError> for SendError {
+    fn from(error: ClusterSendError) -> Self {
+        match error {
+            ClusterSendError::Encode(error) => Self::Encode(error),
+            ClusterSendError::Backplane(error) => Self::Backplane(error),
+        }
+    }
 }
 
 impl<H: Hub> HubContext<H> {
@@ -89,7 +107,7 @@ impl<H> HubContext<H> {
 
     /// Returns the groups of the hub (C#: `Groups`).
     pub fn groups(&self) -> Groups {
-        Groups { shared: Arc::clone(&self.shared) }
+        Groups::new(Arc::clone(&self.shared))
     }
 
     /// Returns the number of connections of the hub on this server.
@@ -109,6 +127,11 @@ impl<H> HubContext<H> {
         self.shared.registry.ids_of(&Audience::User(user_id.as_ref().into()))
     }
 
+    /// Asks all servers of the hub about their connections.
+    pub fn cluster(&self) -> ClusterQueries {
+        ClusterQueries::new(Arc::clone(&self.shared))
+    }
+
     pub(crate) fn shared(&self) -> &Arc<HubShared> {
         &self.shared
     }
@@ -121,13 +144,49 @@ impl HubShared {
         method: &str,
         arguments: &A,
     ) -> Result<(), SendError> {
+        let naming = *self.naming.get().ok_or(SendError::NotBuilt)?;
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(cluster.send(audience, method, arguments).await?);
+        }
         if let Audience::Groups(names) = audience
             && names.iter().any(|name| name.is_empty())
         {
             return Err(SendError::EmptyGroupName);
         }
-        let naming = *self.naming.get().ok_or(SendError::NotBuilt)?;
         self.registry.send(audience, naming, method, arguments).await.map_err(SendError::Encode)
+    }
+
+    /// Removes a connection from its groups and from the registry.
+    pub(crate) fn remove(&self, connection: &ConnectionHandle) {
+        match self.cluster.get() {
+            Some(cluster) => cluster.remove(connection),
+            None => drop(self.registry.remove(connection)),
+        }
+    }
+
+    pub(super) async fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) -> Result<(), SendError> {
+        match self.cluster.get() {
+            Some(cluster) => cluster.join(connection, group).await.map_err(SendError::Backplane),
+            None => {
+                self.registry.join(connection, group);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn leave(&self, connection: &ConnectionHandle, group: &str) {
+        match self.cluster.get() {
+            Some(cluster) => cluster.leave(connection, group),
+            None => self.registry.leave(connection, group),
+        }
+    }
+
+    /// Changes a group of a connection of another server, if there are other servers.
+    async fn change_group(&self, connection: &str, group: &str, action: GroupAction) -> Result<(), SendError> {
+        match self.cluster.get() {
+            Some(cluster) => cluster.change_group(connection, group, action).await.map_err(SendError::Backplane),
+            None => Ok(()),
+        }
     }
 }
 
@@ -156,21 +215,32 @@ pub struct Groups {
 }
 
 impl Groups {
+    pub(super) fn new(shared: Arc<HubShared>) -> Self {
+        Self { shared }
+    }
+
     /// Adds a connection to a group (C#: `AddToGroupAsync`). Does nothing if the connection has
     /// ended or is already a member.
     ///
+    /// With a [backplane](crate::backplane), the connection may be one of another server, whose
+    /// acknowledgement is waited for.
+    ///
     /// # Errors
     ///
-    /// Never fails on a single server.
+    /// Never fails on a single server. With a backplane, fails with [`SendError::Backplane`] if it
+    /// is not connected, or if no server has acknowledged the change within 30 seconds, which is
+    /// also what happens to the id of a connection that has ended.
     ///
     /// # Cancel safety
     ///
-    /// The connection is added when the future is polled for the first time.
+    /// The connection is added when the future is polled for the first time. With a backplane, a
+    /// future that is dropped before it completes may have added it.
     pub async fn add(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
-        if let Some(connection) = self.find(connection_id.as_ref()) {
-            self.shared.registry.join(&connection, group.as_ref());
+        let (id, group) = (connection_id.as_ref(), group.as_ref());
+        match self.find(id) {
+            Some(connection) => self.shared.join(&connection, group).await,
+            None => self.shared.change_group(id, group, GroupAction::Add).await,
         }
-        Ok(())
     }
 
     /// Removes a connection from a group (C#: `RemoveFromGroupAsync`). Does nothing if the
@@ -178,16 +248,21 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// Never fails on a single server.
+    /// As [`add`](Self::add).
     ///
     /// # Cancel safety
     ///
-    /// The connection is removed when the future is polled for the first time.
+    /// The connection is removed when the future is polled for the first time. With a backplane, a
+    /// future that is dropped before it completes may have removed it.
     pub async fn remove(&self, connection_id: impl AsRef<str>, group: impl AsRef<str>) -> Result<(), SendError> {
-        if let Some(connection) = self.find(connection_id.as_ref()) {
-            self.shared.registry.leave(&connection, group.as_ref());
+        let (id, group) = (connection_id.as_ref(), group.as_ref());
+        match self.find(id) {
+            Some(connection) => {
+                self.shared.leave(&connection, group);
+                Ok(())
+            }
+            None => self.shared.change_group(id, group, GroupAction::Remove).await,
         }
-        Ok(())
     }
 
     /// Returns the groups of a connection, in no particular order; an empty list if the connection

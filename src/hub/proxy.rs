@@ -96,7 +96,8 @@ impl<T> Proxy<T> {
     /// # Errors
     ///
     /// Fails if an argument cannot be encoded, if one of several group names is empty, or if the
-    /// server is not built yet: see [`SendError`]. A receiver that ends is no error.
+    /// server is not built yet, or if the [backplane](crate::backplane) is not connected: see
+    /// [`SendError`]. A receiver that ends is no error.
     ///
     /// # Cancel safety
     ///
@@ -104,6 +105,10 @@ impl<T> Proxy<T> {
     /// queues had capacity.
     pub async fn send(&self, method: &str, arguments: impl Arguments) -> Result<(), SendError> {
         self.shared.send(&self.audience, method, &arguments).await
+    }
+
+    pub(super) fn selected(&self) -> (&HubShared, &Audience) {
+        (&self.shared, &self.audience)
     }
 
     /// Closes the selected connections that exist on this server at the time of the call. C# has no

@@ -28,7 +28,7 @@ pub(crate) enum Audience {
 pub(crate) struct SortedSet<T>(Vec<T>);
 
 impl<T: Ord> SortedSet<T> {
-    pub(super) const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self(Vec::new())
     }
 
@@ -36,7 +36,7 @@ impl<T: Ord> SortedSet<T> {
         self.0.binary_search(element).is_ok()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
 }

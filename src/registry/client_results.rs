@@ -1,6 +1,7 @@
 //! Pending client results (`aspnet: ClientResultsManager.cs`).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,16 @@ use crate::protocol::{Arguments, ProtocolError, RawValue, WriteError};
 #[derive(Debug, Default)]
 pub(crate) struct PendingClientResults {
     last_number: AtomicU64,
-    pending: Mutex<HashMap<u64, PendingClientResult>>,
+    pending: Mutex<HashMap<ResultId, PendingClientResult>>,
+}
+
+/// Invocation id of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum ResultId {
+    /// Of this server: `s` and a number.
+    Own(u64),
+    /// Chosen by the server that requests the result.
+    Forwarded(Box<str>),
 }
 
 #[derive(Debug)]
@@ -44,6 +54,10 @@ pub(crate) enum ClientResultError {
     Encode(WriteError),
 }
 
+/// A request with the same id is pending.
+#[derive(Debug)]
+pub(crate) struct ForwardError;
+
 impl PendingClientResults {
     /// Invokes a method of a client and waits for its completion.
     ///
@@ -65,8 +79,9 @@ impl PendingClientResults {
         .map_err(ClientResultError::Encode)?;
         let (sender, receiver) = oneshot::channel();
         // Inserted before the invocation is sent, so that the completion always finds it.
-        self.lock().insert(number, PendingClientResult { connection: connection.id, sender });
-        let _guard = PendingGuard { results: self, number };
+        let id = ResultId::Own(number);
+        self.lock().insert(id.clone(), PendingClientResult { connection: connection.id, sender });
+        let _guard = PendingGuard { results: self, id };
         let received = async {
             connection.outbound.push(&message).await;
             receiver.await
@@ -76,6 +91,34 @@ impl PendingClientResults {
             result = received => result.map_err(|_| ClientResultError::Disconnected),
             () = connection.aborted() => Err(ClientResultError::Disconnected),
         }
+    }
+
+    /// Waits for the completion of an invocation that another server requested. The future expects
+    /// that the invocation is sent to the connection after this call.
+    ///
+    /// # Errors
+    ///
+    /// Fails at once if a request with this id is pending.
+    pub(crate) fn forward(
+        self: &Arc<Self>,
+        connection: &Arc<ConnectionHandle>,
+        id: &str,
+    ) -> Result<impl Future<Output = Result<ClientResult, ClientResultError>> + Send + use<>, ForwardError> {
+        let id = ResultId::Forwarded(id.into());
+        let (sender, receiver) = oneshot::channel();
+        match self.lock().entry(id.clone()) {
+            Entry::Occupied(_) => return Err(ForwardError),
+            Entry::Vacant(vacant) => vacant.insert(PendingClientResult { connection: connection.id, sender }),
+        };
+        let (results, connection) = (Arc::clone(self), Arc::clone(connection));
+        Ok(async move {
+            let _guard = PendingGuard { results: &results, id };
+            tokio::select! {
+                biased;
+                result = receiver => result.map_err(|_| ClientResultError::Disconnected),
+                () = connection.aborted() => Err(ClientResultError::Disconnected),
+            }
+        })
     }
 
     /// Passes a completion to the request that waits for it. Unknown ids are ignored.
@@ -91,14 +134,17 @@ impl PendingClientResults {
         result: Option<RawValue<'_>>,
         error: Option<&str>,
     ) -> Result<(), ProtocolError> {
-        let Some(number) = parse_id(id) else { return Ok(()) };
+        let id_text = id;
+        let id = parse_id(id).map_or_else(|| ResultId::Forwarded(id.into()), ResultId::Own);
         let mut pending = self.lock();
-        match pending.get(&number) {
+        match pending.get(&id) {
             None => return Ok(()),
-            Some(requested) if requested.connection != connection => return Err(unexpected_completion(connection, id)),
+            Some(requested) if requested.connection != connection => {
+                return Err(unexpected_completion(connection, id_text));
+            }
             Some(_) => {}
         }
-        let requested = pending.remove(&number);
+        let requested = pending.remove(&id);
         drop(pending);
         let result = match result {
             Some(result) => ClientResult::Result(result.as_bytes().to_vec()),
@@ -116,7 +162,7 @@ impl PendingClientResults {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, PendingClientResult>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ResultId, PendingClientResult>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,12 +170,12 @@ impl PendingClientResults {
 /// Removes a pending client result when its request completes or is dropped.
 struct PendingGuard<'a> {
     results: &'a PendingClientResults,
-    number: u64,
+    id: ResultId,
 }
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.results.lock().remove(&self.number);
+        self.results.lock().remove(&self.id);
     }
 }
 

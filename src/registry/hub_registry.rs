@@ -1,7 +1,7 @@
 //! Sharded maps of the connections, groups and users of a hub type.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -34,7 +34,7 @@ pub(crate) struct Registry {
     /// protocols in use.
     protocol_counts: [AtomicUsize; HubProtocolKind::ALL.len()],
     /// Client results for which the server waits.
-    pub(crate) results: PendingClientResults,
+    pub(crate) results: Arc<PendingClientResults>,
 }
 
 impl Registry {
@@ -49,14 +49,15 @@ impl Registry {
         write(self.shard(&self.connections, &connection.id)).insert(connection.id, Arc::clone(connection));
     }
 
-    /// Removes the connection, including its group memberships.
-    pub(crate) fn remove(&self, connection: &ConnectionHandle) {
+    /// Removes the connection, including its group memberships. Returns the groups that it was a
+    /// member of.
+    pub(crate) fn remove(&self, connection: &ConnectionHandle) -> HashSet<Box<str>> {
         let mut groups = lock(&connection.groups);
         groups.closed = true;
         let names = std::mem::take(&mut groups.names);
         drop(groups);
-        for name in names {
-            remove_member(&mut write(self.shard(&self.groups, &name)), &name, connection.id);
+        for name in &names {
+            remove_member(&mut write(self.shard(&self.groups, name)), name, connection.id);
         }
         if let Some(user) = &connection.user_id {
             remove_member(&mut write(self.shard(&self.users, user)), user, connection.id);
@@ -64,6 +65,7 @@ impl Registry {
         if write(self.shard(&self.connections, &connection.id)).remove(&connection.id).is_some() {
             self.protocol_count(connection).fetch_sub(1, Ordering::AcqRel);
         }
+        names
     }
 
     pub(crate) fn get(&self, id: &ConnectionId) -> Option<Arc<ConnectionHandle>> {
@@ -85,17 +87,18 @@ impl Registry {
     }
 
     /// Adds a connection to a group, unless the connection has ended (`aspnet:
-    /// DefaultHubLifetimeManager.AddToGroupAsync`).
-    pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) {
+    /// DefaultHubLifetimeManager.AddToGroupAsync`). Returns whether it was not a member before.
+    pub(crate) fn join(&self, connection: &Arc<ConnectionHandle>, group: &str) -> bool {
         let mut groups = lock(&connection.groups);
         if groups.closed || groups.names.contains(group) {
-            return;
+            return false;
         }
         groups.names.insert(group.into());
         // The groups of the connection stay locked, so that a concurrent `remove` sees either both
         // entries or none.
         let mut shard = write(self.shard(&self.groups, group));
         shard.entry(group.into()).or_default().insert(connection.id, Arc::clone(connection));
+        true
     }
 
     pub(crate) fn leave(&self, connection: &ConnectionHandle, group: &str) {
@@ -103,6 +106,11 @@ impl Registry {
         if groups.names.remove(group) {
             remove_member(&mut write(self.shard(&self.groups, group)), group, connection.id);
         }
+    }
+
+    /// Returns whether a user has connections.
+    pub(crate) fn has_user(&self, user: &str) -> bool {
+        read(self.shard(&self.users, user)).contains_key(user)
     }
 
     /// Returns the groups of a connection.

@@ -12,3 +12,4 @@ pub(crate) use client_results::{ClientResult, ClientResultError};
 pub use disconnect::Disconnect;
 pub(crate) use handle::{ConnectionHandle, ConnectionSnapshot, Flags};
 pub(crate) use hub_registry::Registry;
+pub(crate) use send::{EncodedMessages, Undelivered};

@@ -11,6 +11,42 @@ use super::hub_registry::{Registry, protocol_index};
 use crate::outbound::EncodedMessage;
 use crate::protocol::{Arguments, HubProtocol, HubProtocolKind, Naming, WriteError};
 
+/// A hub message, encoded for some of the hub protocols.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedMessages([Option<EncodedMessage>; HubProtocolKind::ALL.len()]);
+
+/// Connections that a message could not be queued for at once.
+#[derive(Default)]
+pub(crate) struct Undelivered {
+    /// Their queues are full.
+    pub(crate) full: Vec<Arc<ConnectionHandle>>,
+    /// The message is not encoded for their hub protocols.
+    pub(crate) unencoded: Vec<Arc<ConnectionHandle>>,
+}
+
+impl EncodedMessages {
+    pub(crate) fn get(&self, kind: HubProtocolKind) -> Option<&EncodedMessage> {
+        self.0[protocol_index(kind)].as_ref()
+    }
+
+    pub(crate) fn insert(&mut self, kind: HubProtocolKind, message: EncodedMessage) {
+        self.0[protocol_index(kind)] = Some(message);
+    }
+
+    /// Waits until the message is in the queues of all `connections`, or they have ended.
+    pub(crate) async fn push_to(&self, connections: &[Arc<ConnectionHandle>]) {
+        let encoded = |connection: &Arc<ConnectionHandle>| {
+            self.get(connection.protocol.kind()).map(|message| (connection.outbound.clone(), message))
+        };
+        let mut pushes: FuturesUnordered<_> = connections
+            .iter()
+            .filter_map(encoded)
+            .map(async |(outbound, message)| outbound.push(message).await)
+            .collect();
+        while pushes.next().await.is_some() {}
+    }
+}
+
 impl Registry {
     /// Sends a non-blocking invocation to all connections in `audience`.
     ///
@@ -25,40 +61,45 @@ impl Registry {
         target: &str,
         arguments: &A,
     ) -> Result<(), WriteError> {
-        let encode = |kind| encode(HubProtocol::new(kind, naming), target, arguments);
-        let mut messages: [Option<Result<EncodedMessage, WriteError>>; HubProtocolKind::ALL.len()] = Default::default();
-        for kind in self.protocols_of(audience) {
-            messages[protocol_index(kind)] = Some(encode(kind));
-        }
-        let mut deferred: Vec<Arc<ConnectionHandle>> = Vec::new();
-        self.for_each(audience, |connection| match &messages[protocol_index(connection.protocol.kind())] {
-            Some(Err(_)) => {}
-            Some(Ok(message)) if connection.outbound.try_push(message) => {}
-            _ => deferred.push(Arc::clone(connection)),
-        });
+        let mut messages = EncodedMessages::default();
+        let mut errors: [Option<WriteError>; HubProtocolKind::ALL.len()] = Default::default();
+        let mut encode = |messages: &mut EncodedMessages, kind| match encode(kind, naming, target, arguments) {
+            Ok(message) => messages.insert(kind, message),
+            Err(error) => errors[protocol_index(kind)] = Some(error),
+        };
+        self.protocols_of(audience).for_each(|kind| encode(&mut messages, kind));
+        let Undelivered { mut full, unencoded } = self.deliver(audience, &messages);
         // Not encoded yet if the first connection with this protocol was added after the lookup.
-        for connection in &deferred {
+        for connection in unencoded {
             let kind = connection.protocol.kind();
-            messages[protocol_index(kind)].get_or_insert_with(|| encode(kind));
-        }
-        let mut pushes = FuturesUnordered::new();
-        for connection in &deferred {
-            if let Some(Ok(message)) = &messages[protocol_index(connection.protocol.kind())] {
-                pushes.push(connection.outbound.push(message));
+            if messages.get(kind).is_none() {
+                encode(&mut messages, kind);
             }
+            full.push(connection);
         }
-        while pushes.next().await.is_some() {}
-        drop(pushes);
-        messages.into_iter().flatten().try_for_each(|message| message.map(drop))
+        messages.push_to(&full).await;
+        errors.into_iter().flatten().next().map_or(Ok(()), Err)
+    }
+
+    /// Queues a message for all connections in `audience` whose queues have capacity.
+    pub(crate) fn deliver(&self, audience: &Audience, messages: &EncodedMessages) -> Undelivered {
+        let mut undelivered = Undelivered::default();
+        self.for_each(audience, |connection| match messages.get(connection.protocol.kind()) {
+            Some(message) if connection.outbound.try_push(message) => {}
+            Some(_) => undelivered.full.push(Arc::clone(connection)),
+            None => undelivered.unencoded.push(Arc::clone(connection)),
+        });
+        undelivered
     }
 }
 
 fn encode<A: Arguments + ?Sized>(
-    protocol: HubProtocol,
+    kind: HubProtocolKind,
+    naming: Naming,
     target: &str,
     arguments: &A,
 ) -> Result<EncodedMessage, WriteError> {
-    EncodedMessage::try_encode(protocol.kind().is_binary(), |buffer| {
-        protocol.write_invocation(buffer, None, target, arguments)
+    EncodedMessage::try_encode(kind.is_binary(), |buffer| {
+        HubProtocol::new(kind, naming).write_invocation(buffer, None, target, arguments)
     })
 }

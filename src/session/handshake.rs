@@ -61,6 +61,11 @@ pub(super) async fn perform_handshake<H>(
                         if kind.is_binary() {
                             outbound.set_binary();
                         }
+                        if runtime.shared.cluster.get().is_some() {
+                            // Written when the connection receives the messages of other servers,
+                            // so that a client that has connected is in their reach.
+                            poll_fn(|cx| Poll::Ready(outbound.begin_batch(cx))).await;
+                        }
                         respond(outbound, handshake::write_success);
                         let protocol = HubProtocol::new(kind, options.naming);
                         incoming.unread(rest);

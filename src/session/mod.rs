@@ -13,15 +13,17 @@ mod message_loop;
 mod message_sequence;
 mod receive_buffer;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::buffer_pool::with_scratch;
 use crate::connections::{Completed, Connection, SessionMonitor};
-use crate::hub::{Caller, Hub, HubContext, HubRuntime, catch_panic};
+use crate::hub::{Caller, Hub, HubContext, HubRuntime, HubShared, catch_panic};
 use crate::outbound::EncodedMessage;
 use crate::protocol::HubProtocol;
 use crate::quoted::Quoted;
-use crate::registry::{ConnectionHandle, Flags, Registry};
+use crate::registry::{ConnectionHandle, Flags};
 use close_reason::CloseReason;
 use handshake::HandshakeOutcome;
 use keep_alive::KeepAliveTimers;
@@ -48,7 +50,7 @@ pub(crate) fn run<H: Hub>(
     }
 }
 
-/// Serves the hub after the handshake. Returns `true` if `on_disconnected` failed.
+/// Serves the hub after the handshake. Returns `true` if the backplane or `on_disconnected` failed.
 async fn serve_hub<H: Hub>(
     runtime: &Arc<HubRuntime<H>>,
     outcome: HandshakeOutcome,
@@ -64,7 +66,21 @@ async fn serve_hub<H: Hub>(
     let monitor: Arc<dyn SessionMonitor> =
         Arc::new(KeepAliveTimers::new(Arc::clone(&handle), &runtime.options, sequence.clone()));
     connection.entry.set_monitor(Arc::downgrade(&monitor));
-    let _registered = RegistrationGuard::new(&runtime.shared.registry, &handle);
+    let _registered = RegistrationGuard::new(&runtime.shared, &handle);
+    if let Some(cluster) = runtime.shared.cluster.get() {
+        // Boxed, since most servers have no backplane.
+        let connected = Box::pin(cluster.connect(&handle)).await;
+        poll_fn(|cx| {
+            outbound.end_batch(cx);
+            Poll::Ready(())
+        })
+        .await;
+        if let Err(error) = connected {
+            // As in ASP.NET Core, without a Close message and before `on_connected`.
+            tracing::error!(target: "signalr::connection", connection = %handle.id, %error, "connection rejected: backplane is not connected");
+            return true;
+        }
+    }
     let context = HubContext::new(Arc::clone(&runtime.shared));
     let mut caller = Caller::connecting(Arc::clone(&runtime.hub), Arc::clone(&handle), context);
     tracing::debug!(target: "signalr::connection", connection = %handle.id, protocol = protocol.kind().name(), "connected");
@@ -130,20 +146,20 @@ fn new_handle<H: Hub>(
 
 /// Keeps a connection registered until it is dropped, also if the connection task is aborted.
 struct RegistrationGuard<'a> {
-    registry: &'a Registry,
+    shared: &'a HubShared,
     handle: &'a ConnectionHandle,
 }
 
 impl<'a> RegistrationGuard<'a> {
-    fn new(registry: &'a Registry, handle: &'a Arc<ConnectionHandle>) -> Self {
-        registry.add(handle);
-        Self { registry, handle }
+    fn new(shared: &'a HubShared, handle: &'a Arc<ConnectionHandle>) -> Self {
+        shared.registry.add(handle);
+        Self { shared, handle }
     }
 }
 
 impl Drop for RegistrationGuard<'_> {
     fn drop(&mut self) {
         self.handle.abort();
-        self.registry.remove(self.handle);
+        self.shared.remove(self.handle);
     }
 }

@@ -47,6 +47,7 @@
 //! # }
 //! ```
 
+pub mod backplane;
 mod client;
 mod connection;
 mod deadline;

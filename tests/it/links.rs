@@ -1,4 +1,4 @@
-//! What documents point to exists: relative links lead to files of the package, and paths and
+//! Targets of documents exist: relative links lead to files of the package, and paths and
 //! functions in code spans to files and functions of the workspace.
 
 #![expect(clippy::unwrap_used, reason = "a missing file fails the test")]

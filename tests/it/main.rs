@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod backplane;
 #[cfg(feature = "messagepack")]
 mod backpressure;
 #[cfg(feature = "messagepack")]
@@ -13,6 +14,7 @@ mod callback_panics;
 mod caller;
 #[cfg(feature = "messagepack")]
 mod clients_and_groups;
+mod cluster;
 #[cfg(feature = "messagepack")]
 mod connection_hijacking;
 #[cfg(feature = "messagepack")]
@@ -34,6 +36,8 @@ mod malformed_input;
 #[cfg(feature = "messagepack")]
 mod missing_credentials_warning;
 mod module_layers;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(all(feature = "messagepack", feature = "rate-limit"))]
 mod negotiate_limit;
 #[cfg(feature = "messagepack")]
@@ -49,10 +53,14 @@ mod random_requests;
 mod raw;
 #[cfg(all(feature = "messagepack", feature = "tower"))]
 mod redact_layer;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "messagepack")]
 mod refresh;
 mod schemes;
 mod security_md;
+#[cfg(feature = "messagepack")]
+mod server_url;
 #[cfg(feature = "messagepack")]
 mod shutdown;
 #[cfg(feature = "messagepack")]

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbound", &["buffer_pool"]),
     ("connection_info", &["ordinal"]),
     ("auth", &["ordinal", "connection_info"]),
+    ("pubsub", &["quoted"]),
     ("protocol", &["ordinal"]),
     ("quoted", &[]),
     ("buffer_pool", &[]),
@@ -21,7 +22,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Two sides that do not use each other.
     ("connections", &["auth", "connection_info", "outbound", "socket", "tasks"]),
     ("registry", &["auth", "connection_info", "outbound", "protocol"]),
-    ("hub", &["auth", "registry", "options", "ordinal", "connection_info", "protocol", "buffer_pool", "tasks"]),
+    ("cluster", &["registry", "connection_info", "outbound", "protocol", "pubsub", "quoted", "tasks"]),
+    (
+        "hub",
+        &[
+            "auth",
+            "cluster",
+            "pubsub",
+            "registry",
+            "options",
+            "ordinal",
+            "connection_info",
+            "protocol",
+            "buffer_pool",
+            "tasks",
+        ],
+    ),
     // Modules that use both sides, and raw connections.
     (
         "session",
@@ -43,19 +59,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "hosting",
         &[
             "auth",
+            "cluster",
             "connections",
             "hub",
             "options",
             "ordinal",
             "connection_info",
             "protocol",
+            "pubsub",
             "raw",
             "session",
             "socket",
             "tasks",
         ],
     ),
-    ("testing", &["auth", "hub", "connection_info", "protocol", "hosting"]),
+    ("testing", &["auth", "hub", "connection_info", "protocol", "pubsub", "hosting"]),
 ];
 
 #[test]

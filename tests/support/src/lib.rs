@@ -13,6 +13,8 @@ pub mod http2;
 mod http_transport;
 pub mod log_capture;
 mod messages;
+mod nats_server;
+mod redis_server;
 pub mod tls;
 mod token;
 
@@ -30,6 +32,8 @@ pub use self::client_kind::ClientKind;
 pub use self::http::{Http1Connection, UPGRADE_HEADERS, begin_post, http, http_bytes, negotiate, response_status};
 pub use self::http_transport::EventStream;
 pub use self::messages::{close_message, invocation, prefixed, split};
+pub use self::nats_server::NatsServer;
+pub use self::redis_server::RedisServer;
 pub use self::token::{bearer, token_query};
 
 /// Far longer than any step of a test takes on a busy machine.
