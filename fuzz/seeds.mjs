@@ -1,4 +1,4 @@
-// Writes the initial corpus of all fuzz targets to `corpus`: the transcripts and vectors in
+// Writes the initial corpus of all fuzz targets to `corpus`: the recordings and vectors in
 // `fixtures`, the requests in `seeds`, and messages that are expensive to parse. `src/input.rs`
 // documents the layout of an input.
 import { createHash } from 'node:crypto';
@@ -262,12 +262,43 @@ function bodies() {
   }
 }
 
+/** The payloads that ASP.NET Core's servers exchange, those of this crate, and long lists. */
+function payloads(recorded, { redis }) {
+  for (const { payload } of Object.values(recorded).flat()) seed('payload', Buffer.from(payload, 'base64'));
+  for (const { hex } of Object.values(redis).flat()) if (hex) seed('payload', Buffer.from(hex, 'hex'));
+  const id = 7;
+  const text = (value) => [0xa0 + value.length, ...Buffer.from(value)];
+  const query = (kind, ...items) => [0x93 + items.length, id, ...text('vm_1'), kind, ...items.flat()];
+  const disconnect = (audience, name, ...rest) => query(5, audience, text(name), ...rest);
+  const list = (count) => [0xdc, ...big(count)];
+  for (const bytes of [
+    query(1, text('u')),
+    query(2, text('room 1')),
+    query(3),
+    query(4, text('room 1')),
+    disconnect(0, '', [0x92, ...text('a'), ...text('b')], text('bye'), 0xc3),
+    disconnect(1, 'a', 0x90, 0xc0, 0xc2),
+    disconnect(2, 'room 1', [0x91, ...text('a')], 0xc0, 0xc2),
+    disconnect(3, 'u', 0x90, text(''), 0xc3),
+    [0x92, id, 0x92, ...text('a'), ...text('b')],
+    [0x92, id, 0xcd, ...big(300)],
+    [0x92, ...list(30_000), ...Array(30_000).fill(0xa0), 0x80],
+    [0x92, 0x90, 0xde, ...big(10_000), ...Array(10_000).fill([0xa0, 0xc4, 0]).flat()],
+    [0x92, id, ...list(30_000), ...Array(30_000).fill(0xa0)],
+    [0x92, 0x90, 0x81, ...text('json'), 0xc5, ...big(30_000), ...Array(30_000).fill(0x78)],
+  ]) {
+    seed('payload', Buffer.from(bytes));
+  }
+}
+
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const transcripts = readdirSync(join(FIXTURES, 'transcripts'), { recursive: true });
 for (const file of transcripts.filter((name) => name.endsWith('.json'))) {
   transcript(read(join(FIXTURES, 'transcripts', file)));
 }
-vectors(read(join(FIXTURES, 'vectors.json')));
+const allVectors = read(join(FIXTURES, 'vectors.json'));
+vectors(allVectors);
+payloads(read(join(FIXTURES, 'backplane/recorded.json')), allVectors);
 for (const name of readdirSync(join(HERE, 'seeds'))) {
   for (const target of ['token', 'negotiate', 'refresh']) seed(target, readFileSync(join(HERE, 'seeds', name)));
 }

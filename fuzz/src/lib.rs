@@ -7,6 +7,7 @@ pub mod handshake;
 mod hub;
 mod input;
 mod memory;
+pub mod payload;
 pub mod post;
 mod raw;
 pub mod requests;
