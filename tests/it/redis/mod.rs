@@ -4,6 +4,7 @@ mod access;
 mod conformance;
 mod delivery;
 mod outages;
+mod servers;
 mod topologies;
 
 use std::time::Duration;
