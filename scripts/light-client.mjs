@@ -1,5 +1,5 @@
 // A small client for load programs, of which one process holds thousands.
-import { WebSocket } from 'ws';
+import WebSocket from 'ws';
 
 const RECORD_SEPARATOR = '\x1e';
 
