@@ -98,7 +98,7 @@
 //! |---|---|
 //! | `messagepack` (default) | the `messagepack` hub protocol, [`HubProtocolKind::MessagePack`] |
 //! | `redis` | [`RedisBackplane`](backplane::RedisBackplane): several servers of one hub, also beside ASP.NET Core |
-//! | `nats` | [`NatsBackplane`](backplane::NatsBackplane): several servers of one hub |
+//! | `nats` | [`NatsBackplane`](backplane::NatsBackplane): several servers of one hub; needs Rust 1.89 |
 //! | `oidc` | keys of bearer tokens from an identity provider: [`auth::IdentityProvider`] |
 //! | `testing` | [`testing`]: servers and clients in memory; a feature for dev-dependencies |
 //! | `tower` | [`SignalR::redact_layer`], which removes tokens from the requests that an application logs |
